@@ -1,0 +1,77 @@
+/**
+ * The pattern language: what a filter is written in. Data only; `check.ts` refuses what cannot be matched safely,
+ * `emit.ts` turns it into engine source, `encode.ts` into the token stream the interpreter walks.
+ *
+ * Meaning. A pattern is matched from the start of the message. Tokens are taken in order and never given back
+ * (first choice that fits is kept), with one exception: `text`, which stands for bytes an attacker may have chosen.
+ * A `text` ends at the first (`from: 'left'`) or last (`from: 'right'`) place where the whole segment after it, up to the
+ * next `text` or the end of the pattern, matches; that place is then kept. So work is O(line) for every pattern.
+ * A pattern need not reach the end of the line unless it says `end`.
+ */
+
+/** A set of bytes: a named class, or explicit bytes; `not` inverts. */
+export interface ByteClass {
+  name?: 'digit' | 'hex' | 'word' | 'space' | 'nonspace' | 'any' | 'alpha' | 'base64';
+  bytes?: string;
+  not?: boolean;
+}
+
+export type Token =
+  | { kind: 'literal'; text: string }
+  /** First literal in the list that fits; a longer one must stand before its own prefix. */
+  | { kind: 'choice'; of: string[] }
+  /** Taken if it fits here. No `text` inside. */
+  | { kind: 'optional'; tokens: Token[] }
+  /** First alternative that fits. No `text` inside. */
+  | { kind: 'either'; of: Token[][] }
+  /** 0..max times. No `text` inside, must consume. */
+  | { kind: 'repeat'; max: number; tokens: Token[] }
+  /** Longest run of the class, min..max bytes; a run longer than max does not match. */
+  | { kind: 'span'; of: ByteClass; min: number; max: number; capture?: 'user' }
+  /**
+   * Source address: the longest run of address-or-host-name bytes [0-9A-Za-z:._%-], or such a run in brackets.
+   * Validity is decided after the whole pattern matched (bad-address / host-name): structure alone decides where it is.
+   */
+  | { kind: 'ip' }
+  /** A timestamp in any known format at this place (engine/timestamp.ts). */
+  | { kind: 'time' }
+  /** Attacker text; `max` bytes at most (default: the line); `without` bytes never occur in it. */
+  | { kind: 'text'; from: 'left' | 'right'; max?: number; without?: ByteClass; capture?: 'user' }
+  | { kind: 'end' };
+
+export interface Pattern {
+  name: string;
+  /** Modes of the filter in which it applies; absent = all. */
+  modes?: string[];
+  /**
+   * failure (default): counts. context: recognised, no failure by itself (connection bookkeeping).
+   * `ends`: the connection is over. `gained`: a login succeeded.
+   */
+  effect?: { kind?: 'failure' | 'context'; ends?: boolean; gained?: boolean };
+  tokens: Token[];
+  /** A line of ours that matches, whole (with prefix). Documentation addresses only. */
+  sample: string;
+  /** A line of ours that must not match this pattern. */
+  counter: string;
+}
+
+export interface Filter {
+  /** fail2ban's name for it. */
+  name: string;
+  about: string;
+  /**
+   * What stands before the patterns, tried in this order: `syslog` (time, host, one of `tags`, optional [pid], colon and
+   * space), `time` (a timestamp at the start of the line, bracketed or not, then the pattern), `bare` (the pattern starts
+   * at the line's first byte and may hold `time`).
+   */
+  prefixes: ('syslog' | 'time' | 'bare')[];
+  /** syslog identifiers; empty = any. */
+  tags?: string[];
+  /** `pid`: lines with the same host and pid are one connection (attempts are counted as fail2ban's operators know it). */
+  connection?: 'pid';
+  /** First is the default. Absent = one nameless mode. */
+  modes?: string[];
+  /** Lines that are never a failure, whatever else matches. */
+  ignore?: Pattern[];
+  patterns: Pattern[];
+}

@@ -1,0 +1,106 @@
+/**
+ * The records that rooms hand to one another. Types only: nothing here runs.
+ * Addresses travel as 16 bytes (IPv4 as IPv4-mapped, ::ffff:a.b.c.d) plus family and prefix length.
+ */
+
+/** An address or prefix: 16 network-order bytes; `family` 4 or 6; `prefix` in the family's own bits (4: 0–32, 6: 0–128). */
+export interface Address {
+  family: 4 | 6;
+  bytes: Uint8Array;
+  prefix: number;
+}
+
+/** One TCP/UDP port or an inclusive range. */
+export interface PortRange {
+  first: number;
+  last: number;
+}
+
+/** A jail as the core runs it: every setting resolved, nothing optional. */
+export interface JailConfig {
+  name: string;
+  /** Built-in filter's name, or the name of one of `CoreConfig.filters`. */
+  filter: string;
+  /** One of the filter's modes ('' = its default). */
+  mode: string;
+  /** Absolute paths or globs (only `*` and `?`, no `**`). */
+  logpath: string[];
+  maxretry: number;
+  /** Seconds. */
+  findtime: number;
+  /** Seconds; -1 = permanent. */
+  bantime: number;
+  /** Bits of an IPv6 source that are tracked and banned together, 32–128. */
+  ipv6Prefix: number;
+  /** CIDR texts, checked. */
+  ignoreip: string[];
+  ignoreself: boolean;
+  /** Empty = every port. */
+  ports: PortRange[];
+  protocols: ('tcp' | 'udp')[];
+  hooks: ('input' | 'forward')[];
+}
+
+export type EvictionPolicy = 'evict_oldest' | 'ban_all' | 'drop_unbanned' | 'deny_new' | 'log_and_drop';
+export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | 'log-only';
+
+/** The plain record the launch stage hands to the core (JSON). */
+export interface CoreConfig {
+  /** Where it was read from, for messages. */
+  path: string;
+  memory: { ceilingBytes: number; evictionPolicy: EvictionPolicy };
+  firewall: { backend: BackendName; table: string; allowLogOnly: boolean };
+  control: { enabled: boolean; path: string; groupId: number };
+  metrics: { enabled: boolean; bind: string; port: number };
+  log: { level: 'error' | 'warn' | 'info' | 'debug' };
+  jails: JailConfig[];
+}
+
+/** A ban the engine decided. */
+export interface Decision {
+  jail: number;
+  address: Address;
+  /** Epoch seconds of the failure that crossed the threshold (log time). */
+  time: number;
+  failures: number;
+  /** Seconds; -1 = permanent. */
+  seconds: number;
+  source: number;
+  /** Byte offset of the triggering line in its source. */
+  offset: number;
+}
+
+/** A ban the kernel is asked to hold, or holds. */
+export interface Ban {
+  jail: string;
+  address: Address;
+  /** Remaining milliseconds; 0 = permanent. */
+  timeoutMs: number;
+}
+
+/** What a backend is asked to install: sets and hooks of one jail. */
+export interface JailScaffold {
+  name: string;
+  ipv6Prefix: number;
+  ports: PortRange[];
+  protocols: ('tcp' | 'udp')[];
+  hooks: ('input' | 'forward')[];
+}
+
+export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };
+
+/** The five verbs of a backend. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
+export interface Backend {
+  readonly name: Exclude<BackendName, 'auto'>;
+  /** Adopts or replaces what is there in one transaction; existing bans of jails that remain are kept. */
+  install(jails: JailScaffold[]): Promise<void>;
+  /** All or nothing; resolves when the kernel holds it. */
+  apply(changes: Change[]): Promise<void>;
+  /** What the kernel holds now. */
+  list(): Promise<Ban[]>;
+  /** Makes the kernel hold exactly `wanted` (repairing an outside flush); returns how many elements it had to repair. */
+  reconcile(jails: JailScaffold[], wanted: Ban[]): Promise<number>;
+  /** Removes everything of ours. */
+  remove(): Promise<void>;
+  close(): void;
+}
