@@ -1,0 +1,132 @@
+/**
+ * The engine's one memory, as plain TypeScript sees it. The wasm build has a file of the same name (`wasm/#linear.ts`)
+ * with the same exports; these two files are the only place where the builds differ.
+ * Reads and writes outside the memory throw here and trap there (claims PE-*, T-*: no access is unchecked).
+ */
+
+let bytes = new Uint8Array(0);
+let ints = new Int32Array(0);
+let floats = new Float64Array(0);
+
+/** Gives the engine its memory; the plain build has one engine per process. `buffer.byteLength` is a multiple of 8. */
+export function bindMemory(buffer: ArrayBuffer): void {
+  bytes = new Uint8Array(buffer);
+  ints = new Int32Array(buffer);
+  floats = new Float64Array(buffer);
+}
+
+function outside(p: number): never {
+  throw new RangeError(`engine memory access out of bounds at ${p}`);
+}
+
+/** The byte at `p`. */
+export function byte(p: i32): i32 {
+  const value = bytes[p];
+  return value === undefined ? outside(p) : value;
+}
+
+export function setByte(p: i32, value: i32): void {
+  if (p < 0 || p >= bytes.length) outside(p);
+  bytes[p] = value;
+}
+
+/** Four bytes at `p` (any alignment), little-endian, as a signed integer. */
+export function word(p: i32): i32 {
+  if (p < 0 || p + 4 > bytes.length) outside(p);
+  return bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
+}
+
+/** The signed integer at `p`, a multiple of 4. */
+export function int(p: i32): i32 {
+  const value = ints[p >> 2];
+  return value === undefined ? outside(p) : value;
+}
+
+export function setInt(p: i32, value: i32): void {
+  if (p < 0 || p + 4 > bytes.length) outside(p);
+  ints[p >> 2] = value;
+}
+
+/** The unsigned 16-bit integer at `p`, a multiple of 2. */
+export function half(p: i32): i32 {
+  if (p < 0 || p + 2 > bytes.length) outside(p);
+  return bytes[p]! | (bytes[p + 1]! << 8);
+}
+
+export function setHalf(p: i32, value: i32): void {
+  if (p < 0 || p + 2 > bytes.length) outside(p);
+  bytes[p] = value;
+  bytes[p + 1] = value >> 8;
+}
+
+/** The float at `p`, a multiple of 8. */
+export function float(p: i32): f64 {
+  const value = floats[p >> 3];
+  return value === undefined ? outside(p) : value;
+}
+
+export function setFloat(p: i32, value: f64): void {
+  if (p < 0 || p + 8 > bytes.length) outside(p);
+  floats[p >> 3] = value;
+}
+
+/** The unsigned 32-bit integer at `p` (a multiple of 4), as a float: epoch seconds until 2106. */
+export function seconds(p: i32): f64 {
+  return int(p) >>> 0;
+}
+
+/** Stores `value`, 0 ≤ value < 2^32, as an unsigned 32-bit integer. */
+export function setSeconds(p: i32, value: f64): void {
+  setInt(p, value | 0);
+}
+
+/** The integer part of `value`, which lies within the range of an i32. */
+export function toInt(value: f64): i32 {
+  return value | 0;
+}
+
+/** First position of `wanted` in [p, end), or `end`. */
+export function findByte(p: i32, end: i32, wanted: i32): i32 {
+  if (p >= end) return end;
+  if (p < 0 || end > bytes.length) outside(end);
+  if (end - p > 32) {
+    const found = bytes.indexOf(wanted, p);
+    return found < 0 || found > end ? end : found;
+  }
+  while (p < end && bytes[p] !== wanted) p++;
+  return p;
+}
+
+/** Last position of `wanted` in [p, end), or -1. */
+export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
+  if (p >= end) return -1;
+  if (p < 0 || end > bytes.length) outside(end);
+  for (let q = end - 1; q >= p; q--) if (bytes[q] === wanted) return q;
+  return -1;
+}
+
+/** Moves `count` bytes; the ranges may overlap. */
+export function copyBytes(to: i32, from: i32, count: i32): void {
+  if (to < 0 || from < 0 || count < 0 || to + count > bytes.length || from + count > bytes.length) outside(to);
+  bytes.copyWithin(to, from, from + count);
+}
+
+export function fillZero(p: i32, count: i32): void {
+  if (p < 0 || count < 0 || p + count > bytes.length) outside(p);
+  bytes.fill(0, p, p + count);
+}
+
+/** a / b for a ≥ 0, b > 0, rounded down. */
+export function divide(a: i32, b: i32): i32 {
+  return (a / b) | 0;
+}
+
+/** The low 32 bits of a × b. */
+export function product(a: i32, b: i32): i32 {
+  return Math.imul(a, b);
+}
+
+/** ⌊u32(hash) × count ÷ 2^32⌋: a hash spread evenly over 0…count-1, without a division. */
+export function spread(hash: i32, count: i32): i32 {
+  return Math.floor(((hash >>> 0) * count) / 4294967296);
+}

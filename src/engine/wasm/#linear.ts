@@ -1,0 +1,101 @@
+/**
+ * The engine's one memory in the wasm build (AssemblyScript). Same exports as ../linear.ts, which documents them.
+ * The VM checks every access; vector loads stay inside the range that was asked for.
+ */
+
+export function byte(p: i32): i32 {
+  return load<u8>(p);
+}
+
+export function setByte(p: i32, value: i32): void {
+  store<u8>(p, value as u8);
+}
+
+export function word(p: i32): i32 {
+  return load<i32>(p);
+}
+
+export function int(p: i32): i32 {
+  return load<i32>(p);
+}
+
+export function setInt(p: i32, value: i32): void {
+  store<i32>(p, value);
+}
+
+export function half(p: i32): i32 {
+  return load<u16>(p);
+}
+
+export function setHalf(p: i32, value: i32): void {
+  store<u16>(p, value as u16);
+}
+
+export function float(p: i32): f64 {
+  return load<f64>(p);
+}
+
+export function setFloat(p: i32, value: f64): void {
+  store<f64>(p, value);
+}
+
+export function seconds(p: i32): f64 {
+  return load<u32>(p) as f64;
+}
+
+export function setSeconds(p: i32, value: f64): void {
+  store<u32>(p, value as u32);
+}
+
+export function toInt(value: f64): i32 {
+  return value as i32;
+}
+
+export function findByte(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const splat = i8x16.splat(wanted as i8);
+    while (p + 16 <= end) {
+      const mask = i8x16.bitmask(i8x16.eq(v128.load(p), splat));
+      if (mask != 0) return p + ctz(mask);
+      p += 16;
+    }
+  }
+  while (p < end && load<u8>(p) != (wanted as u8)) p++;
+  return p < end ? p : end;
+}
+
+export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const splat = i8x16.splat(wanted as i8);
+    while (p + 16 <= end) {
+      const mask = i8x16.bitmask(i8x16.eq(v128.load(end - 16), splat));
+      if (mask != 0) return end - 1 - (clz(mask) - 16);
+      end -= 16;
+    }
+  }
+  while (end > p) {
+    end--;
+    if (load<u8>(end) == (wanted as u8)) return end;
+  }
+  return -1;
+}
+
+export function copyBytes(to: i32, from: i32, count: i32): void {
+  memory.copy(to, from, count);
+}
+
+export function fillZero(p: i32, count: i32): void {
+  memory.fill(p, 0, count);
+}
+
+export function divide(a: i32, b: i32): i32 {
+  return a / b;
+}
+
+export function product(a: i32, b: i32): i32 {
+  return a * b;
+}
+
+export function spread(hash: i32, count: i32): i32 {
+  return (((hash as u32 as u64) * (count as u32 as u64)) >> 32) as i32;
+}
