@@ -9,7 +9,10 @@
  * A pattern need not reach the end of the line unless it says `end`.
  */
 
-/** A set of bytes: a named class, or explicit bytes; `not` inverts. */
+/**
+ * A set of bytes: a named class and/or explicit bytes (ASCII); `not` inverts the whole. `space` is what C's isspace says
+ * (tab, LF, VT, FF, CR, blank), `nonspace` every other byte, `word` [0-9A-Za-z_], `base64` [0-9A-Za-z+/=].
+ */
 export interface ByteClass {
   name?: 'digit' | 'hex' | 'word' | 'space' | 'nonspace' | 'any' | 'alpha' | 'base64';
   bytes?: string;
@@ -29,13 +32,18 @@ export type Token =
   /** Longest run of the class, min..max bytes; a run longer than max does not match. */
   | { kind: 'span'; of: ByteClass; min: number; max: number; capture?: 'user' }
   /**
-   * Source address: the longest run of address-or-host-name bytes [0-9A-Za-z:._%-], or such a run in brackets.
+   * Source address: the longest run of address-or-host-name bytes [0-9A-Za-z:._%-], or such a run in brackets (which
+   * are consumed, not captured); 255 bytes at most. Without brackets a `:` that follows a `.` ends the run
+   * (`192.0.2.7:5060`, `192.0.2.7:`), then one trailing `:` (not of a `::`) and trailing dots are left to the next token.
    * Validity is decided after the whole pattern matched (bad-address / host-name): structure alone decides where it is.
    */
   | { kind: 'ip' }
   /** A timestamp in any known format at this place (engine/timestamp.ts). */
   | { kind: 'time' }
-  /** Attacker text; `max` bytes at most (default: the line); `without` bytes never occur in it. */
+  /**
+   * Attacker text; `max` bytes at most (default: the line); `without` bytes never occur in it. As the last token,
+   * `from: 'left'` takes nothing and `from: 'right'` everything that is left.
+   */
   | { kind: 'text'; from: 'left' | 'right'; max?: number; without?: ByteClass; capture?: 'user' }
   | { kind: 'end' };
 
@@ -71,7 +79,10 @@ export interface Filter {
   connection?: 'pid';
   /** First is the default. Absent = one nameless mode. */
   modes?: string[];
-  /** Lines that are never a failure, whatever else matches. */
+  /**
+   * Lines that are never a failure, whatever else matches: tried before `patterns`, numbered after them. Names must
+   * differ from those in `patterns`.
+   */
   ignore?: Pattern[];
   patterns: Pattern[];
 }

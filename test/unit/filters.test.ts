@@ -1,0 +1,30 @@
+/** Each pattern of each built-in filter takes its own sample and leaves its counter alone, by the oracle's reading. */
+import { describe, expect, test } from 'vitest';
+import { filters } from '../../src/filters/index.ts';
+import { oracleLine } from '../support/oracle.ts';
+
+test('filter names differ', () => {
+  const names = filters.map((filter) => filter.name);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+for (const filter of filters) {
+  describe(filter.name, () => {
+    const patterns = [...filter.patterns, ...(filter.ignore ?? [])];
+
+    test('pattern names differ', () => {
+      expect(new Set(patterns.map((pattern) => pattern.name)).size).toBe(patterns.length);
+    });
+
+    test.each(patterns)('$name takes its sample', (pattern) => {
+      const mode = pattern.modes?.[0] ?? filter.modes?.[0];
+      expect(oracleLine(filter, Buffer.from(pattern.sample), mode)?.pattern).toBe(pattern.name);
+    });
+
+    test.each(patterns)('$name leaves its counter', (pattern) => {
+      for (const mode of filter.modes ?? [undefined]) {
+        expect(oracleLine(filter, Buffer.from(pattern.counter), mode)?.pattern).not.toBe(pattern.name);
+      }
+    });
+  });
+}
