@@ -1,0 +1,55 @@
+/** `prove`, on which every HELD rests: it must be impossible to pass it with a body that proves nothing. */
+import assert from 'node:assert/strict';
+import { describe, expect, test } from 'vitest';
+import { given, prove, twin } from '../../spec/claim.ts';
+
+const isEven = (number: number) => {
+  assert.equal(number % 2, 0, `${number} is odd`);
+  return `${number} is even`;
+};
+
+describe('prove', () => {
+  test('returns the evidence and what each twin failed', async () => {
+    const result = await prove(given(4), isEven, [twin('an odd number', given(3))]);
+    expect(result).toEqual({ evidence: '4 is even', twinFailed: [{ why: 'an odd number', by: '3 is odd' }] });
+  });
+
+  test('fails where the real piece fails', async () => {
+    await expect(prove(given(1), isEven, [twin('an odd number', given(3))])).rejects.toThrow('1 is odd');
+  });
+
+  test('fails where a twin passes', async () => {
+    await expect(prove(given(4), isEven, [twin('not broken', given(6))])).rejects.toThrow('passed the body');
+  });
+
+  test('fails where one of several twins passes', async () => {
+    const twins = [twin('an odd number', given(3)), twin('not broken', given(6))];
+    await expect(prove(given(4), isEven, twins)).rejects.toThrow('passed the body');
+  });
+
+  test('fails where a twin crashes the body instead of failing an assertion', async () => {
+    const body = (piece: { size: () => number }) => `${piece.size()}`;
+    const broken = {} as { size: () => number };
+    const real = { size: (): number => 1 };
+    await expect(prove(given(real), body, [twin('no method', given(broken))])).rejects.toThrow('crashed');
+  });
+
+  test('fails without a twin', async () => {
+    await expect(prove(given(4), isEven, [])).rejects.toThrow('without a twin');
+  });
+
+  test('counts a failure of vitest expect as an assertion', async () => {
+    const body = (number: number) => {
+      expect(number).toBe(4);
+      return 'four';
+    };
+    await expect(prove(given(4), body, [twin('five', given(5))])).resolves.toMatchObject({ evidence: 'four' });
+  });
+
+  test('disposes of real piece and twins', async () => {
+    const gone: number[] = [];
+    const supply = (number: number) => ({ make: () => number, dispose: (piece: number) => void gone.push(piece) });
+    await prove(supply(4), isEven, [twin('an odd number', supply(3))]);
+    expect(gone).toEqual([4, 3]);
+  });
+});

@@ -1,0 +1,71 @@
+/** The register is settled: each claim is proven by one specification, pending with a reason, or a position. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { collect, type Definition } from '../../spec/claim.ts';
+import { claims } from '../../spec/claims.ts';
+import { environments } from '../../spec/environment.ts';
+import { pendingReasons } from '../../spec/pending.ts';
+
+const requirements = '../shared/CLAIMS.md';
+let definitions: Definition[] = [];
+
+beforeAll(async () => {
+  const files = globSync('spec/**/*.spec.ts').sort();
+  definitions = await collect(async () => {
+    for (const file of files) await import(/* @vite-ignore */ pathToFileURL(resolve(file)).href);
+  });
+});
+
+const proven = () => definitions.flatMap(({ ids }) => ids);
+
+describe('register of claims', () => {
+  test('no id occurs twice', () => {
+    const ids = claims.map(({ id }) => id);
+    expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([]);
+  });
+
+  test('no id is proven twice', () => {
+    const ids = proven();
+    expect(ids.filter((id, index) => ids.indexOf(id) !== index)).toEqual([]);
+  });
+
+  test('each claim is settled exactly once: proven, pending or a position', () => {
+    const specified = new Set(proven());
+    const unsettled = claims.filter(({ id, kind, pending }) => {
+      const ways = [specified.has(id), pending !== undefined, kind === 'position'];
+      return ways.filter(Boolean).length !== 1;
+    });
+    expect(unsettled.map(({ id }) => id)).toEqual([]);
+  });
+
+  test('specifications and pending reasons name known ids only', () => {
+    const known = new Set(claims.map(({ id }) => id));
+    expect([...proven(), ...Object.keys(pendingReasons)].filter((id) => !known.has(id))).toEqual([]);
+  });
+
+  test('each specification has a twin, and each twin says what is wrong with it', () => {
+    expect(definitions.filter(({ twins }) => twins.length === 0 || twins.some((why) => why.length < 8))).toEqual([]);
+  });
+
+  test('each reason for a skip is in the table of environments', () => {
+    expect(definitions.flatMap(({ needs }) => needs).filter((need) => !(need in environments))).toEqual([]);
+  });
+
+  test('each pending claim and each sentence says something', () => {
+    expect(claims.filter(({ sentence }) => sentence.length < 20 || !sentence.endsWith('.'))).toEqual([]);
+    expect(claims.filter(({ pending }) => pending !== undefined && pending.length < 10)).toEqual([]);
+  });
+
+  /** The list the register was made from is not part of every checkout; where it lies beside it, both must agree. */
+  test('the register equals the list of requirements where that is at hand', () => {
+    const registered = claims.map(({ id }) => id).sort();
+    expect(registered.length).toBe(168);
+    if (!existsSync(requirements)) return;
+    const rows = readFileSync(requirements, 'utf8')
+      .split('\n')
+      .filter((line) => /^\| [A-Z]+-/.test(line));
+    expect(registered).toEqual(rows.map((line) => line.split('|')[1]?.trim()).sort());
+  });
+});
