@@ -1,0 +1,97 @@
+/**
+ * The Prometheus page: a table of series, and the text of one scrape (exposition format 0.0.4).
+ * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours and checked once.
+ * Invariant: a page is a pure function of the table's getters, holds no log content and changes nothing (I-01, LP-29).
+ * When full: a series is cut at `metricsRowsMax` label sets, so a page is bounded by the table's length.
+ */
+import { metricsRowsMax } from '../limits.ts';
+
+/** One line of a series: the label values in the order of `Series.labels`, and the value. */
+export type Row = readonly [labels: readonly string[], value: number];
+
+export interface Series {
+  /** `fail2zig_…`, unit last (`_seconds`, `_bytes`), then `_total` on a counter and on nothing else. */
+  name: string;
+  help: string;
+  type: 'counter' | 'gauge';
+  /** Empty for a series of one value. */
+  labels: readonly string[];
+  /** Called once per scrape; must not block, must not change anything. A bare number where there are no labels. */
+  read(): number | Iterable<Row>;
+}
+
+export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** `fail2zig_build_info{version,node} 1`, the row every exporter begins with. */
+export function buildInfo(version: string, node: string): Series {
+  return {
+    name: 'fail2zig_build_info',
+    help: 'Version of fail2zig and of the runtime it runs on; always 1.',
+    type: 'gauge',
+    labels: ['version', 'node'],
+    read: () => [[[version, node], 1]],
+  };
+}
+
+const namePattern = /^fail2zig_[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
+const labelPattern = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
+
+/** Throws on a table that no scrape could ever read rightly: a bug of ours, found at start. */
+export function checkSeries(table: readonly Series[]): void {
+  const seen = new Set<string>();
+  for (const series of table) {
+    const wrong = (why: string): Error => new Error(`metrics table: ${series.name} ${why}`);
+    if (!namePattern.test(series.name)) throw wrong('is not a fail2zig_snake_case name');
+    if (seen.has(series.name)) throw wrong('stands in the table twice');
+    seen.add(series.name);
+    if ((series.type === 'counter') !== series.name.endsWith('_total')) {
+      throw wrong('must end in _total exactly where it is a counter');
+    }
+    if (series.help === '') throw wrong('has no help text');
+    if (new Set(series.labels).size !== series.labels.length) throw wrong('names a label twice');
+    for (const label of series.labels) {
+      if (!labelPattern.test(label)) throw wrong(`has a bad label name "${label}"`);
+    }
+  }
+}
+
+/** In HELP, a backslash and a newline are escaped; in a label value, the quote too. */
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
+
+function escapeLabel(text: string): string {
+  return escapeHelp(text.toWellFormed()).replaceAll('"', '\\"');
+}
+
+/** Go's ParseFloat reads what JavaScript prints, but for the infinities. */
+function formatValue(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return '+Inf';
+  if (value === Number.NEGATIVE_INFINITY) return '-Inf';
+  return Object.is(value, -0) ? '0' : String(value);
+}
+
+function formatRow(series: Series, [values, value]: Row): string {
+  if (values.length !== series.labels.length) throw new Error(`metrics table: ${series.name} got wrong label values`);
+  const pairs = series.labels.map((label, index) => `${label}="${escapeLabel(values[index] as string)}"`);
+  const labels = pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+  return `${series.name}${labels} ${formatValue(value)}\n`;
+}
+
+function formatSeries(series: Series): string {
+  let out = `# HELP ${series.name} ${escapeHelp(series.help)}\n# TYPE ${series.name} ${series.type}\n`;
+  const rows = series.read();
+  if (typeof rows === 'number') return out + formatRow(series, [[], rows]);
+  let count = 0;
+  for (const row of rows) {
+    if (count === metricsRowsMax) break;
+    out += formatRow(series, row);
+    count += 1;
+  }
+  return out;
+}
+
+/** The page of one scrape, in the table's order. */
+export function exposition(table: readonly Series[]): string {
+  return table.map(formatSeries).join('');
+}
