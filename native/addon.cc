@@ -1,0 +1,15 @@
+// The addon's table of contents.
+#include "addon.h"
+
+namespace {
+
+Napi::Object Register(Napi::Env env, Napi::Object exports) {
+  fail2zig::RegisterNetlink(env, exports);
+  fail2zig::RegisterPeer(env, exports);
+  fail2zig::RegisterMemfd(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(fail2zig, Register)

@@ -1,0 +1,155 @@
+// netlink(7) sockets: open, send, receive one datagram, wait. Messages are built and read in src/backends/netlink.ts.
+// send() may block for seconds while another nft transaction runs, so it goes to the thread pool; a receive never waits.
+#include <linux/netlink.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "addon.h"
+
+#ifndef SOL_NETLINK
+#define SOL_NETLINK 270
+#endif
+
+namespace {
+
+/// The privileged option first, then the one everybody may set; the kernel caps the latter.
+void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
+  if (bytes <= 0) return;
+  if (setsockopt(descriptor, SOL_SOCKET, forced, &bytes, sizeof bytes) < 0) {
+    setsockopt(descriptor, SOL_SOCKET, plain, &bytes, sizeof bytes);
+  }
+}
+
+/// netlinkOpen(protocol, groups, sendBytes, receiveBytes) -> descriptor or -errno. With no groups the socket is connected
+/// to the kernel, which then refuses datagrams of any other process for us.
+Napi::Value Open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 4 || !info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsNumber()) {
+    return fail2zig::BadArgument(env, "netlinkOpen(protocol, groups, sendBytes, receiveBytes: number)");
+  }
+  const int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, info[0].As<Napi::Number>().Int32Value());
+  if (descriptor < 0) return Napi::Number::New(env, -errno);
+
+  SetBufferBytes(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, info[2].As<Napi::Number>().Int32Value());
+  SetBufferBytes(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, info[3].As<Napi::Number>().Int32Value());
+  const int on = 1;
+  setsockopt(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+  setsockopt(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+
+  struct sockaddr_nl address = {};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = info[1].As<Napi::Number>().Uint32Value();
+  int result = bind(descriptor, reinterpret_cast<struct sockaddr*>(&address), sizeof address);
+  if (result == 0 && address.nl_groups == 0) {
+    result = connect(descriptor, reinterpret_cast<struct sockaddr*>(&address), sizeof address);
+  }
+  if (result < 0) {
+    const int error = errno;
+    close(descriptor);
+    return Napi::Number::New(env, -error);
+  }
+  return Napi::Number::New(env, descriptor);
+}
+
+/// One blocking call on a pool thread, whose result (a count or -errno) settles a promise.
+class Call : public Napi::AsyncWorker {
+ public:
+  explicit Call(Napi::Env env) : Napi::AsyncWorker(env, "fail2zig.netlink"), deferred_(Napi::Promise::Deferred::New(env)) {}
+  Napi::Promise Promise() const { return deferred_.Promise(); }
+
+ protected:
+  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), static_cast<double>(result_))); }
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+  ssize_t result_ = 0;
+
+ private:
+  Napi::Promise::Deferred deferred_;
+};
+
+class SendCall : public Call {
+ public:
+  SendCall(Napi::Env env, int descriptor, Napi::Uint8Array bytes)
+      : Call(env),
+        descriptor_(descriptor),
+        data_(bytes.Data()),
+        length_(bytes.ByteLength()),
+        held_(Napi::Persistent(bytes)) {}
+
+ protected:
+  void Execute() override {
+    const ssize_t sent = send(descriptor_, data_, length_, 0);
+    result_ = sent < 0 ? -errno : sent;
+  }
+
+ private:
+  int descriptor_;
+  const uint8_t* data_;
+  size_t length_;
+  Napi::Reference<Napi::Uint8Array> held_;  // keeps the bytes alive until the call is over
+};
+
+class WaitCall : public Call {
+ public:
+  WaitCall(Napi::Env env, int descriptor, int milliseconds)
+      : Call(env), descriptor_(descriptor), milliseconds_(milliseconds) {}
+
+ protected:
+  void Execute() override {
+    struct pollfd watched = {descriptor_, POLLIN, 0};
+    const int ready = poll(&watched, 1, milliseconds_);
+    result_ = ready < 0 ? -errno : ready;
+  }
+
+ private:
+  int descriptor_;
+  int milliseconds_;
+};
+
+/// netlinkSend(fd, bytes) -> promise of the bytes sent or -errno.
+Napi::Value Send(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array)");
+  }
+  auto* call = new SendCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Uint8Array>());
+  call->Queue();
+  return call->Promise();
+}
+
+/// netlinkWait(fd, milliseconds) -> promise of 1 (something to read), 0 (time is up) or -errno.
+Napi::Value Wait(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber()) {
+    return fail2zig::BadArgument(env, "netlinkWait(fd: number, milliseconds: number)");
+  }
+  auto* call =
+      new WaitCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
+  call->Queue();
+  return call->Promise();
+}
+
+/// netlinkReceive(fd, into) -> length of one datagram (its real one, even where `into` is shorter) or -errno; never waits.
+Napi::Value Receive(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    return fail2zig::BadArgument(env, "netlinkReceive(fd: number, into: Uint8Array)");
+  }
+  Napi::Uint8Array into = info[1].As<Napi::Uint8Array>();
+  const ssize_t received =
+      recv(info[0].As<Napi::Number>().Int32Value(), into.Data(), into.ByteLength(), MSG_DONTWAIT | MSG_TRUNC);
+  return Napi::Number::New(env, static_cast<double>(received < 0 ? -errno : received));
+}
+
+}  // namespace
+
+void fail2zig::RegisterNetlink(Napi::Env env, Napi::Object exports) {
+  exports.Set("netlinkOpen", Napi::Function::New(env, Open, "netlinkOpen"));
+  exports.Set("netlinkSend", Napi::Function::New(env, Send, "netlinkSend"));
+  exports.Set("netlinkWait", Napi::Function::New(env, Wait, "netlinkWait"));
+  exports.Set("netlinkReceive", Napi::Function::New(env, Receive, "netlinkReceive"));
+}

@@ -1,0 +1,95 @@
+/**
+ * Builds native/*.cc into build/fail2zig.node with plain g++ against the headers of the pinned Node: no node-gyp, no
+ * network. Plain JavaScript without dependencies, so that whatever Node started npm can run it. Rebuilds only when a
+ * source is newer than the addon. Written to a temporary name and renamed, so that two builds at once do no harm.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const output = join(root, 'build', 'fail2zig.node');
+
+/** @returns {boolean} true when the addon is missing or older than one of `inputs` */
+function isStale(inputs) {
+  if (!existsSync(output)) return true;
+  const built = statSync(output).mtimeMs;
+  return inputs.some((input) => statSync(input).mtimeMs > built);
+}
+
+/**
+ * Builds the addon if needed.
+ * @returns {{ built: boolean, output: string }}
+ * @throws {Error} whose message says what is missing and what to do
+ */
+export function buildNative() {
+  const folder = join(root, 'native');
+  const files = readdirSync(folder).map((name) => join(folder, name));
+  const sources = files.filter((name) => name.endsWith('.cc')).sort();
+  const nodeHeaders = join(root, 'node_modules', `node-linux-${process.arch}`, 'include', 'node');
+  const addonHeaders = join(root, 'node_modules', 'node-addon-api');
+  for (const [headers, file] of [
+    [nodeHeaders, 'node_api.h'],
+    [addonHeaders, 'napi.h'],
+  ]) {
+    if (!existsSync(join(headers, file)))
+      throw new Error(`${join(headers, file)} is missing: run \`npm install\` first`);
+  }
+  if (!isStale([...files, fileURLToPath(import.meta.url)])) return { built: false, output };
+
+  mkdirSync(dirname(output), { recursive: true });
+  const temporary = `${output}.${process.pid}`;
+  const compiler = process.env.CXX || 'g++';
+  const result = spawnSync(
+    compiler,
+    [
+      '-std=c++17',
+      '-O2',
+      '-fPIC',
+      '-shared',
+      '-s',
+      '-Wall',
+      '-Wextra',
+      '-fno-exceptions',
+      '-fvisibility=hidden',
+      '-fstack-protector-strong',
+      '-D_FORTIFY_SOURCE=2',
+      '-Wl,-z,relro,-z,now',
+      '-DNAPI_VERSION=9',
+      '-DNAPI_DISABLE_CPP_EXCEPTIONS',
+      '-isystem',
+      nodeHeaders,
+      '-isystem',
+      addonHeaders,
+      ...sources,
+      '-o',
+      temporary,
+    ],
+    { cwd: root, encoding: 'utf8' },
+  );
+  if (result.error?.code === 'ENOENT') {
+    throw new Error(
+      `${compiler} is not installed; on Debian: apt-get install -y g++ (needed once, to build the kernel addon)`,
+    );
+  }
+  if (result.status !== 0) {
+    rmSync(temporary, { force: true });
+    throw new Error(
+      `${compiler} could not build the addon:\n${result.stderr || result.error || `signal ${result.signal}`}`,
+    );
+  }
+  if (result.stderr) process.stderr.write(result.stderr);
+  renameSync(temporary, output);
+  return { built: true, output };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const { built, output } = buildNative();
+    console.log(`${built ? 'built' : 'up to date'}: ${output}`);
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The only loader of the native addon (native/), with its typed signatures. Every function wraps one kernel call: a
+ * negative number is -errno, a wrong argument throws TypeError (a bug of ours). The addon is loaded at the first call, so
+ * what never touches the kernel runs without it.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Who connected to a unix socket, as the kernel recorded it at connect(). */
+export interface PeerCredentials {
+  pid: number;
+  uid: number;
+  gid: number;
+  /** Supplementary groups. */
+  groups: number[];
+}
+
+export interface Native {
+  /**
+   * Opens a netlink socket (close-on-exec, extended and capped ACKs on). Buffer sizes in bytes, 0 = the kernel's default;
+   * they are forced where the process may, else capped by the kernel.
+   * @returns descriptor or -errno
+   */
+  netlinkOpen(protocol: number, groups: number, sendBytes: number, receiveBytes: number): number;
+  /** send(2) on a pool thread, since the kernel may hold it for seconds. `bytes` must not change until it settles. */
+  netlinkSend(fd: number, bytes: Uint8Array): Promise<number>;
+  /** One datagram, without waiting (-EAGAIN: none). The result is its real length, even where `into` is shorter. */
+  netlinkReceive(fd: number, into: Uint8Array): number;
+  /** poll(2) for input on a pool thread: 1 readable, 0 time is up, or -errno. */
+  netlinkWait(fd: number, milliseconds: number): Promise<number>;
+  /** SO_PEERCRED and SO_PEERGROUPS of a connected unix socket, or -errno. */
+  peerCredentials(fd: number): PeerCredentials | number;
+  /** memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or -errno. */
+  memfd(name: string): number;
+}
+
+/** Where the addon is, seen from src/ and from dist/. */
+const places = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
+
+let loaded: Native | undefined;
+
+function addon(): Native {
+  if (loaded) return loaded;
+  const file = places.map((folder) => join(folder, 'fail2zig.node')).find((path) => existsSync(path));
+  if (!file) throw new Error(`fail2zig.node not found in ${places.join(' or ')}: run \`node scripts/native.mjs\``);
+  const holder = { exports: {} };
+  process.dlopen(holder, file);
+  loaded = holder.exports as Native;
+  return loaded;
+}
+
+export const native: Native = {
+  netlinkOpen: (protocol, groups, sendBytes, receiveBytes) =>
+    addon().netlinkOpen(protocol, groups, sendBytes, receiveBytes),
+  netlinkSend: (fd, bytes) => addon().netlinkSend(fd, bytes),
+  netlinkReceive: (fd, into) => addon().netlinkReceive(fd, into),
+  netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
+  peerCredentials: (fd) => addon().peerCredentials(fd),
+  memfd: (name) => addon().memfd(name),
+};
