@@ -24,8 +24,9 @@ export interface Twin<Piece> {
 /** What a claim's test leaves in its task's meta data. */
 export interface ClaimResult {
   ids: string[];
-  /** SKIPPED carries why; a claim whose test ends in any other way than these two has FAILED. */
-  status: 'HELD' | 'SKIPPED';
+  /** FAILED until the body has passed with the real piece and failed with every twin. */
+  status: 'HELD' | 'SKIPPED' | 'FAILED';
+  /** What the environment lacks, for SKIPPED. */
   why?: string;
   /** One line with the figure that was measured or counted. */
   evidence: string;
@@ -90,9 +91,11 @@ export function claim<Piece>(
   test(title, { timeout: settings.timeoutMs ?? bodyTimeoutMs }, async ({ task, skip }) => {
     const started = performance.now();
     const seconds = () => (performance.now() - started) / 1000;
+    const nothing = { ids: list, evidence: '', twinFailed: [], seconds: 0 };
+    task.meta.claim = { ...nothing, status: 'FAILED' };
     const why = await missing(needs);
     if (why !== undefined) {
-      task.meta.claim = { ids: list, status: 'SKIPPED', why, evidence: '', twinFailed: [], seconds: seconds() };
+      task.meta.claim = { ...nothing, status: 'SKIPPED', why };
       skip(why);
     }
     const { evidence, twinFailed } = await prove(real, body, twins);

@@ -1,0 +1,7 @@
+/** Assertions that several specifications share; their messages are shown beside the twins they catch. */
+import assert from 'node:assert/strict';
+
+/** Fails where `found` holds anything, naming the first of it. */
+export function assertNone(found: readonly string[], what: string): void {
+  assert.ok(found.length === 0, `${found.length} ${what}: ${found.slice(0, 3).join(', ')}`);
+}

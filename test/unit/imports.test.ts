@@ -1,0 +1,90 @@
+/**
+ * The rule of one-way imports, as a test. `rooms` says for each room which others it may know; a file that needs more
+ * is in the wrong room, or the table is wrong: change the one that is.
+ */
+import { describe, expect, test } from 'vitest';
+import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
+
+/** `src/` folder or top-level file → what its files may import besides their own room, `types` and parts of Node. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  types: [],
+  limits: [],
+  native: [],
+  engine: [],
+  /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
+  host: ['engine', 'limits'],
+  filters: ['compiler'],
+  compiler: ['filters', 'engine', 'limits'],
+  sources: ['host', 'limits', 'native', 'observe'],
+  backends: ['host', 'limits', 'native', 'observe'],
+  state: ['host', 'limits', 'native', 'observe'],
+  observe: ['host', 'limits', 'native'],
+  control: ['host', 'limits', 'native', 'observe'],
+  config: ['limits', 'filters', 'compiler', 'host', 'native', 'observe', 'engine'],
+  enforcer: ['host', 'limits', 'backends', 'observe', 'state'],
+  commands: ['host', 'engine', 'limits', 'config', 'filters', 'compiler', 'observe', 'native', 'sources'],
+  daemon: ['host', 'engine', 'limits', 'native', 'sources', 'backends', 'state', 'observe', 'control', 'enforcer'],
+  client: ['control', 'limits', 'observe'],
+  main: ['config', 'commands', 'limits', 'native', 'observe', 'control'],
+};
+
+const engineOnlyImports = new Set(['#linear']);
+const hostFiles = new Set(['src/engine/host.ts', 'src/engine/generated/names.ts']);
+
+function roomOf(path: string): string {
+  if (hostFiles.has(path)) return 'host';
+  const [, first = ''] = path.split('/');
+  return first.replace(/\.ts$/, '');
+}
+
+/** Every import that the table does not allow, as `file → target`. */
+function violations(tree: SourceTree): string[] {
+  const found: string[] = [];
+  for (const [path, text] of tree) {
+    const room = roomOf(path);
+    for (const { specifier } of importsOf(path, text)) {
+      if (!allowed(path, room, specifier)) found.push(`${path} → ${specifier}`);
+    }
+  }
+  return found;
+}
+
+function allowed(path: string, room: string, specifier: string): boolean {
+  if (specifier.startsWith('.')) {
+    const target = targetOf(path, specifier);
+    if (!target.startsWith('src/')) return false;
+    const other = roomOf(target);
+    return other === room || other === 'types' || (rooms[room] ?? []).includes(other);
+  }
+  if (room === 'engine') return engineOnlyImports.has(specifier);
+  if (specifier === '#linear') return room === 'host';
+  return true;
+}
+
+describe('import directions', () => {
+  const tree = readTree('src/**/*.ts');
+
+  test('every file is in a room of the table', () => {
+    expect([...tree.keys()].filter((path) => rooms[roomOf(path)] === undefined)).toEqual([]);
+  });
+
+  test('nobody imports against the directions', () => {
+    expect(violations(tree)).toEqual([]);
+  });
+
+  test('a file of the engine that reads a file is caught', () => {
+    const broken = new Map([['src/engine/table.ts', "import { readFileSync } from 'node:fs';"]]);
+    expect(violations(broken)).toEqual(['src/engine/table.ts → node:fs']);
+  });
+
+  test('a backend that knows the daemon, and source that knows a test, are caught', () => {
+    const broken = new Map([
+      ['src/backends/nftables.ts', "import '../daemon.ts';"],
+      ['src/sources/file.ts', "import { until } from '../../test/support/until.ts';"],
+    ]);
+    expect(violations(broken)).toEqual([
+      'src/backends/nftables.ts → ../daemon.ts',
+      'src/sources/file.ts → ../../test/support/until.ts',
+    ]);
+  });
+});

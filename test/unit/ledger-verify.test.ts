@@ -1,0 +1,60 @@
+/** The judgement behind `npm run verify`: nothing but a full proof may read HELD, and nothing may go missing. */
+import { describe, expect, test } from 'vitest';
+import { type Finding, judge, settle } from '../../scripts/verify.ts';
+import type { Claim } from '../../spec/claims.ts';
+
+const held: Finding = {
+  result: { ids: ['MM-09'], status: 'HELD', evidence: '5 pages', twinFailed: [{ why: 'grows', by: 'no' }], seconds: 1 },
+  state: 'passed',
+  errors: [],
+};
+const row: Claim = {
+  id: 'MM-09',
+  sentence: 'It does not grow.',
+  family: 'memory',
+  page: 'memory model',
+  kind: 'claim',
+};
+
+describe('judge', () => {
+  test('a passed body with a failed twin is HELD', () => {
+    expect(judge(held)).toEqual({ status: 'HELD', evidence: '5 pages' });
+  });
+
+  test('without a failed twin it is not', () => {
+    expect(judge({ ...held, result: { ...held.result, twinFailed: [] } }).status).toBe('FAILED');
+  });
+
+  test('a failed test is FAILED with its error, whatever its result says', () => {
+    expect(judge({ ...held, state: 'failed', errors: ['it grew'] })).toEqual({ status: 'FAILED', evidence: 'it grew' });
+  });
+
+  test('a skip counts only for a known reason', () => {
+    const skipped = (why: string): Finding => ({
+      ...held,
+      state: 'skipped',
+      result: { ...held.result, status: 'SKIPPED', why },
+    });
+    expect(judge(skipped('not root'))).toEqual({ status: 'SKIPPED', evidence: 'not root' });
+    expect(judge(skipped('no time today')).status).toBe('FAILED');
+  });
+});
+
+describe('settle', () => {
+  test('a claim whose specification is silent has failed', () => {
+    expect(settle([row], [])[0]).toMatchObject({ status: 'FAILED' });
+  });
+
+  test('pending reasons and positions are carried over', () => {
+    const pending = { ...row, id: 'MM-10', pending: 'not built' };
+    const position: Claim = { ...row, id: 'T-03', kind: 'position' };
+    const statuses = settle([row, pending, position], [held]).map(({ status }) => status);
+    expect(statuses).toEqual(['HELD', 'PENDING', 'POSITION']);
+  });
+
+  test('one specification settles every id it names', () => {
+    const both = { ...held, result: { ...held.result, ids: ['MM-09', 'WHY-11'] } };
+    const outcomes = settle([row, { ...row, id: 'WHY-11' }], [both]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['HELD', 'HELD']);
+  });
+});
