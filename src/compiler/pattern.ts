@@ -54,8 +54,10 @@ export interface Pattern {
   /**
    * failure (default): counts. context: recognised, no failure by itself (connection bookkeeping).
    * `ends`: the connection is over. `gained`: a login succeeded.
+   * `stage`: lines about one attempt come in rising stages; in a connection whose attempt has been counted already, a
+   * line of a later stage is about that same attempt and does not count again. Absent = a failure by itself.
    */
-  effect?: { kind?: 'failure' | 'context'; ends?: boolean; gained?: boolean };
+  effect?: { kind?: 'failure' | 'context'; ends?: boolean; gained?: boolean; stage?: 1 | 2 | 3 | 4 | 5 };
   tokens: Token[];
   /** A line of ours that matches, whole (with prefix). Documentation addresses only. */
   sample: string;
