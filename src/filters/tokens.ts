@@ -1,0 +1,85 @@
+/**
+ * Short names for writing tokens (src/compiler/pattern.ts says what each means), so that a filter reads like the line
+ * it describes. Plain data in, plain data out: nothing here looks at a log byte.
+ */
+import type { ByteClass, Token } from '../compiler/pattern.ts';
+
+/** Most bytes of a field whose writer sets no bound of his own: the longest line the engine reads. */
+const fieldBytesMax = 4096;
+
+export const literal = (text: string): Token => ({ kind: 'literal', text });
+
+export const choice = (...of: string[]): Token => ({ kind: 'choice', of });
+
+export const optional = (...tokens: Token[]): Token => ({ kind: 'optional', tokens });
+
+export const either = (...of: Token[][]): Token => ({ kind: 'either', of });
+
+export const repeat = (max: number, ...tokens: Token[]): Token => ({ kind: 'repeat', max, tokens });
+
+/** One to `max` bytes of a class. */
+export const some = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): Token => ({
+  kind: 'span',
+  of: { name },
+  min: 1,
+  max,
+});
+
+/** None to `max` bytes of a class. */
+export const any = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): Token => ({
+  kind: 'span',
+  of: { name },
+  min: 0,
+  max,
+});
+
+/** `min` or more of the listed bytes. */
+export const run = (bytes: string, min = 1): Token => ({ kind: 'span', of: { bytes }, min, max: fieldBytesMax });
+
+/** `min` or more bytes up to one of those listed. */
+export const until = (bytes: string, min = 1): Token => ({
+  kind: 'span',
+  of: { bytes, not: true },
+  min,
+  max: fieldBytesMax,
+});
+
+/** The same, kept as the user name. */
+export const userUntil = (bytes: string, min = 1): Token => ({
+  kind: 'span',
+  of: { bytes, not: true },
+  min,
+  max: fieldBytesMax,
+  capture: 'user',
+});
+
+/** A letter in either case, letter by letter: for words that are written both ways. */
+export const anyCase = (word: string): Token[] =>
+  [...word].map((letter) =>
+    letter.toLowerCase() === letter.toUpperCase() ? literal(letter) : choice(letter.toLowerCase(), letter.toUpperCase()),
+  );
+
+export const ip: Token = { kind: 'ip' };
+
+export const time: Token = { kind: 'time' };
+
+/** Nothing but blanks may follow. */
+export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: fieldBytesMax }, { kind: 'end' }];
+
+/** Attacker text up to the first place where what follows fits. */
+export const textToFirst = (without?: string): Token => ({
+  kind: 'text',
+  from: 'left',
+  ...(without === undefined ? {} : { without: { bytes: without } }),
+});
+
+/** Attacker text up to the last place where what follows fits. */
+export const textToLast = (without?: string): Token => ({
+  kind: 'text',
+  from: 'right',
+  ...(without === undefined ? {} : { without: { bytes: without } }),
+});
+
+export const userToFirst = (without?: string): Token => ({ ...textToFirst(without), capture: 'user' }) as Token;
+
+export const userToLast = (without?: string): Token => ({ ...textToLast(without), capture: 'user' }) as Token;
