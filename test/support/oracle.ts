@@ -72,10 +72,11 @@ function addressEnd(message: Buffer, at: number): number {
     if (message[end] === 0x3a && message.subarray(at, end).includes('.')) break;
     end++;
   }
+  if (end - at > 255) return at;
   let text = message.toString('latin1', at, end);
   if (/(^|[^:]):$/.test(text) || text.endsWith(':::')) text = text.slice(0, -1);
   text = text.replace(/\.+$/, '');
-  return text.length > 255 ? at : at + text.length;
+  return at + text.length;
 }
 
 function walkToken(token: Token, message: Buffer, { at, captures }: Place): Place | null {

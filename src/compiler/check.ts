@@ -1,0 +1,358 @@
+/**
+ * What a filter may not say. Run before anything is emitted or encoded; each finding names the filter, the pattern and
+ * what to do. A pattern that passes is matched in O(line), and its address stands where no attacker text can put one
+ * (claims S-*, D-*). The rules look at paths: a pattern with each `optional` taken and left and each `either` chosen.
+ */
+import { addressBytes, byteSet, bytesOf } from './bytes.ts';
+import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
+import { capturesOf, minimumLength, normalise, type TextToken } from './shape.ts';
+
+/** Texts in one pattern: each may scan the line once. */
+export const textsMax = 4;
+/** Ways through one pattern's `optional`s and `either`s: the state budget. */
+export const pathsMax = 1024;
+/** Tokens in one pattern, inner ones included. */
+export const tokensMax = 192;
+/** Literal bytes in one pattern: what its matcher may look past the end of a line and what its code may weigh. */
+export const literalBytesMax = 2048;
+/** Longest run a span may ask for: the longest line. */
+export const spanMax = 4096;
+/** Most rounds of a repeat. */
+export const repeatMax = 64;
+/** Patterns of one filter, `ignore` included: what a pattern number holds. */
+export const patternsMax = 255;
+/** Modes of one filter: bits of the mode mask. */
+export const modesMax = 8;
+
+/** What is wrong with one pattern. */
+class Refusal extends Error {}
+
+function refuse(reason: string): never {
+  throw new Refusal(reason);
+}
+
+/** Every reason why the filter is refused, as `filter: pattern: reason`; empty when it may be compiled. */
+export function checkFilter(filter: Filter): string[] {
+  const findings: string[] = [];
+  const report = (subject: string, check: () => void): void => {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      findings.push([filter.name, subject, error.message].filter((part) => part !== '').join(': '));
+    }
+  };
+  const ignored = filter.ignore ?? [];
+  const all = [...ignored, ...filter.patterns];
+  report('', () => checkHeader(filter, all));
+  for (const pattern of all) {
+    report(pattern.name, () => checkPattern(filter, pattern, ignored.includes(pattern)));
+  }
+  if (findings.length > 0) return findings;
+  for (const [index, pattern] of all.entries()) {
+    report(pattern.name, () => checkReachable(filter, pattern, all.slice(0, index)));
+  }
+  return findings;
+}
+
+/** Throws with every finding of `checkFilter`. */
+export function assertFilter(filter: Filter): void {
+  const findings = checkFilter(filter);
+  if (findings.length > 0) throw new Error(`filter refused\n  ${findings.join('\n  ')}`);
+}
+
+function checkHeader(filter: Filter, all: Pattern[]): void {
+  if (filter.patterns.length === 0) refuse('it has no pattern');
+  if (all.length > patternsMax) refuse(`${all.length} patterns, ${patternsMax} are allowed`);
+  if ((filter.modes?.length ?? 0) > modesMax) refuse(`more than ${modesMax} modes`);
+  if (filter.prefixes.length === 0) refuse('it states no prefix');
+  if (new Set(filter.prefixes).size !== filter.prefixes.length) refuse('a prefix is stated twice');
+  const twice = all.find((pattern, index) => all.findIndex((other) => other.name === pattern.name) !== index);
+  if (twice !== undefined) refuse(`two patterns are called ${twice.name}`);
+}
+
+function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void {
+  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(pattern.name)) refuse('a name is lower-case words joined by hyphens');
+  for (const mode of pattern.modes ?? []) if (!filter.modes?.includes(mode)) refuse(`the filter has no mode ${mode}`);
+  if (pattern.modes?.length === 0) refuse('it applies in no mode; leave modes out to apply in all');
+  checkTokens(pattern.tokens, true);
+  const weight = weigh(pattern.tokens);
+  if (weight.tokens > tokensMax) refuse(`${weight.tokens} tokens, ${tokensMax} are allowed`);
+  if (weight.literalBytes > literalBytesMax)
+    refuse(`${weight.literalBytes} literal bytes, ${literalBytesMax} are allowed`);
+  if (minimumLength(pattern.tokens) === 0) refuse('it matches an empty line');
+  const paths = pathsOf(normalise(pattern.tokens)).map(normalise);
+  const addressed = ignored || filter.connection !== undefined || pattern.effect?.kind === 'context';
+  if (!addressed && !paths.every((path) => path.some((token) => token.kind === 'ip'))) {
+    refuse('a failure without an address: every way through it needs an ip');
+  }
+  for (const path of paths) checkPath(path);
+}
+
+/** Each token by itself and where it stands. */
+function checkTokens(tokens: readonly Token[], outermost: boolean): void {
+  for (const [index, token] of tokens.entries()) {
+    switch (token.kind) {
+      case 'literal':
+        checkLiteral(token.text);
+        break;
+      case 'choice':
+        checkChoice(token.of);
+        break;
+      case 'optional':
+        checkInner(token.tokens, 'an optional');
+        break;
+      case 'either':
+        checkEither(token.of);
+        break;
+      case 'repeat':
+        if (!(Number.isInteger(token.max) && token.max >= 1 && token.max <= repeatMax)) {
+          refuse(`a repeat needs a bound of 1 to ${repeatMax}`);
+        }
+        if (holdsRepeat(token.tokens)) refuse('a repeat inside a repeat');
+        if (capturesOf(token.tokens).size > 0) refuse('a capture inside a repeat');
+        checkInner(token.tokens, 'a repeat');
+        break;
+      case 'span':
+        checkClass(token.of);
+        if (!(Number.isInteger(token.min) && token.min >= 0)) refuse('a span needs a minimum of 0 or more');
+        if (!(Number.isInteger(token.max) && token.max >= 1 && token.max <= spanMax)) {
+          refuse(`a scan without bound: a span needs a maximum of 1 to ${spanMax}`);
+        }
+        if (token.min > token.max) refuse('a span whose minimum is above its maximum');
+        break;
+      case 'text':
+        if (!outermost) refuse('a text inside an optional, either or repeat');
+        if (token.max !== undefined && !(Number.isInteger(token.max) && token.max >= 1)) refuse('a text of no bytes');
+        if (token.without !== undefined) checkClass(token.without);
+        if (tokens[index + 1]?.kind === 'text') refuse('two texts side by side: nothing says where the first ends');
+        break;
+      case 'end':
+        if (index < tokens.length - 1) refuse('something stands after the end');
+        break;
+    }
+  }
+}
+
+function checkLiteral(text: string): void {
+  if (text === '') refuse('an empty literal');
+  if (text.includes('\n')) refuse('a literal holds a line feed, which no line does');
+}
+
+function checkChoice(of: readonly string[]): void {
+  if (of.length === 0) refuse('a choice of nothing');
+  for (const [index, text] of of.entries()) {
+    checkLiteral(text);
+    const earlier = of.slice(0, index).find((other) => text.startsWith(other));
+    if (earlier !== undefined)
+      refuse(`the choice '${earlier}' stands before '${text}' and always wins: put the longer first`);
+  }
+}
+
+function checkEither(of: readonly Token[][]): void {
+  if (of.length === 0) refuse('an either of nothing');
+  for (const [index, tokens] of of.entries()) {
+    checkTokens(tokens, false);
+    const earlier = of.slice(0, index).findIndex((other) => covers(normalise(other), normalise(tokens)));
+    if (earlier >= 0)
+      refuse(`alternative ${index + 1} of an either is never reached: alternative ${earlier + 1} takes its lines`);
+  }
+}
+
+function checkInner(tokens: readonly Token[], what: string): void {
+  checkTokens(tokens, false);
+  if (minimumLength(tokens) === 0 && !tokens.some((token) => token.kind === 'end'))
+    refuse(`${what} that may take nothing`);
+}
+
+function checkClass(of: ByteClass): void {
+  for (const character of of.bytes ?? '') {
+    if (character > '\x7f') refuse(`'${character}' is more than one byte and cannot stand in a byte class`);
+  }
+  if (byteSet(of).every((within) => !within)) refuse('a byte class that holds no byte');
+}
+
+function holdsRepeat(tokens: readonly Token[]): boolean {
+  return tokens.some(
+    (token) =>
+      token.kind === 'repeat' ||
+      (token.kind === 'optional' && holdsRepeat(token.tokens)) ||
+      (token.kind === 'either' && token.of.some(holdsRepeat)),
+  );
+}
+
+function weigh(tokens: readonly Token[]): { tokens: number; literalBytes: number } {
+  const weight = { tokens: 0, literalBytes: 0 };
+  for (const token of tokens) {
+    weight.tokens++;
+    const literals = token.kind === 'literal' ? [token.text] : token.kind === 'choice' ? token.of : [];
+    for (const text of literals) weight.literalBytes += bytesOf(text).length;
+    const inner = token.kind === 'either' ? token.of : 'tokens' in token ? [token.tokens] : [];
+    for (const tokens of inner) {
+      const more = weigh(tokens);
+      weight.tokens += more.tokens;
+      weight.literalBytes += more.literalBytes;
+    }
+  }
+  return weight;
+}
+
+/** Every way through the optionals and eithers. */
+function pathsOf(tokens: readonly Token[]): Token[][] {
+  let paths: Token[][] = [[]];
+  for (const token of tokens) {
+    let ways: Token[][] = [[token]];
+    if (token.kind === 'optional') ways = [[], ...pathsOf(token.tokens)];
+    else if (token.kind === 'either') ways = token.of.flatMap(pathsOf);
+    if (paths.length * ways.length > pathsMax) refuse(`state budget passed: more than ${pathsMax} ways through it`);
+    paths = paths.flatMap((path) => (path.at(-1)?.kind === 'end' ? [path] : ways.map((way) => [...path, ...way])));
+  }
+  return paths;
+}
+
+function checkPath(path: readonly Token[]): void {
+  const count = (wanted: (token: Token) => boolean): number => path.filter(wanted).length;
+  if (count((token) => token.kind === 'ip') > 1) refuse('two addresses on one way through it');
+  if (count((token) => token.kind === 'time') > 1) refuse('two timestamps on one way through it');
+  if (count((token) => 'capture' in token && token.capture === 'user') > 1) refuse('two users on one way through it');
+  if (count((token) => token.kind === 'text') > textsMax) refuse(`a scan without bound: more than ${textsMax} texts`);
+  for (const [index, token] of path.entries()) {
+    checkNeighbours(token, path[index + 1]);
+    if (token.kind === 'ip') {
+      checkAnchored(path[index - 1]);
+      checkOutOfReach(path, index);
+    }
+  }
+}
+
+/** A run takes all it can, so what follows it cannot begin with a byte of the run; a text needs a firm end. */
+function checkNeighbours(token: Token, next: Token | undefined): void {
+  if (next === undefined) return;
+  if (token.kind === 'text' && !['literal', 'choice', 'end'].includes(next.kind)) {
+    refuse(`attacker text directly beside ${next.kind}: it needs a literal or the end after it`);
+  }
+  const first = next.kind === 'literal' ? [next.text] : next.kind === 'choice' ? next.of : [];
+  if (first.length === 0) return;
+  const eaten = (text: string): boolean => {
+    const byte = bytesOf(text)[0] as number;
+    if (token.kind === 'span') return token.min <= token.max && byteSet(token.of)[byte] === true;
+    return token.kind === 'ip' && /^[0-9A-Za-z_%-]/.test(text);
+  };
+  if (first.every(eaten))
+    refuse(`'${first[0]}' can never match after the ${token.kind} before it, which takes its first byte`);
+}
+
+/** What stands before an address must say where it begins. */
+function checkAnchored(before: Token | undefined): void {
+  if (before === undefined || before.kind === 'literal' || before.kind === 'choice' || before.kind === 'time') return;
+  if (
+    before.kind === 'span' &&
+    before.min > 0 &&
+    byteSet(before.of).every((within, byte) => !(within && addressBytes[byte]))
+  ) {
+    return;
+  }
+  refuse(`an unanchored address: a ${before.kind} stands directly before it; put a literal between them`);
+}
+
+/** No attacker text may decide where the address is. See `firmFromRight` and `firmFromLeft` for the two ways to be sure. */
+function checkOutOfReach(path: readonly Token[], address: number): void {
+  const texts = path.flatMap((token, index) => (token.kind === 'text' && index < address ? [index] : []));
+  const nearest = texts.at(-1);
+  if (nearest === undefined || firmFromRight(path, nearest, address)) return;
+  for (const text of texts) {
+    if (firmFromLeft(path, text)) continue;
+    const { from } = path[text] as TextToken;
+    refuse(
+      from === 'left'
+        ? "attacker text could reach the address: it is searched from the left; say from: 'right', or name bytes of the following literal in without"
+        : 'attacker text could reach the address: other attacker text may follow the address; close the pattern with end, and keep a byte of the literal before the address out of what follows it',
+    );
+  }
+}
+
+/** The literals (each a list of possible texts) at path[from], path[from + 1], … before path[to] or the next text. */
+function literalsBetween(path: readonly Token[], from: number, to: number): string[][] {
+  const literals: string[][] = [];
+  for (let index = from; index < to; index++) {
+    const token = path[index] as Token;
+    if (token.kind === 'text') break;
+    if (token.kind === 'literal') literals.push([token.text]);
+    else if (token.kind === 'choice') literals.push(token.of);
+  }
+  return literals;
+}
+
+/** Is there a literal that holds an excluded byte, whichever of its texts stands there? */
+function keptOut(literals: string[][], excludes: (byte: number) => boolean): boolean {
+  return literals.some((texts) => texts.every((text) => bytesOf(text).some(excludes)));
+}
+
+/**
+ * From the right: the address belongs to the last place where its segment fits, and everything up to the end of the line
+ * is accounted for by tokens that cannot hold the literal before the address.
+ */
+function firmFromRight(path: readonly Token[], text: number, address: number): boolean {
+  if ((path[text] as TextToken).from !== 'right' || path.at(-1)?.kind !== 'end') return false;
+  const literals = literalsBetween(path, text + 1, address);
+  const harmless = (token: Token): boolean => {
+    if (token.kind === 'text') return token.without !== undefined && keptOut(literals, inSet(token.without));
+    if (token.kind === 'span') return keptOut(literals, inSet({ ...token.of, not: token.of.not !== true }));
+    return token.kind !== 'repeat' || token.tokens.every(harmless);
+  };
+  return path.slice(address + 1).every(harmless);
+}
+
+/** From either side: the text cannot hold the literal that ends it, so there is only one place where it can end. */
+function firmFromLeft(path: readonly Token[], text: number): boolean {
+  const { without } = path[text] as TextToken;
+  return without !== undefined && keptOut(literalsBetween(path, text + 1, path.length).slice(0, 1), inSet(without));
+}
+
+function inSet(of: ByteClass): (byte: number) => boolean {
+  const set = byteSet(of);
+  return (byte) => set[byte] === true;
+}
+
+/** Some earlier pattern that applies wherever this one does takes every line this one could. */
+function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Pattern[]): void {
+  const modes = (of: Pattern): readonly string[] => of.modes ?? filter.modes ?? [''];
+  const shadow = earlier.find(
+    (other) =>
+      modes(pattern).every((mode) => modes(other).includes(mode)) &&
+      covers(normalise(other.tokens), normalise(pattern.tokens)),
+  );
+  if (shadow !== undefined) refuse(`never reached: ${shadow.name}, which stands before it, takes all its lines`);
+}
+
+/** Does `wide` certainly match wherever `narrow` does? Knows equal beginnings, shorter literals and wider choices. */
+function covers(wide: readonly Token[], narrow: readonly Token[]): boolean {
+  const [first, ...rest] = wide;
+  if (first === undefined) return true;
+  const [against, ...others] = narrow;
+  if (against === undefined) return false;
+  if (same(first, against)) return covers(rest, others);
+  if (first.kind === 'literal' && against.kind === 'literal') {
+    if (!against.text.startsWith(first.text)) return false;
+    return covers(rest, [{ kind: 'literal', text: against.text.slice(first.text.length) }, ...others]);
+  }
+  if (first.kind === 'literal' && against.kind === 'choice')
+    return rest.length === 0 && against.of.every((text) => text.startsWith(first.text));
+  if (first.kind === 'choice' && against.kind === 'literal') {
+    const taken = first.of.find((text) => against.text.startsWith(text));
+    return (
+      taken !== undefined &&
+      covers(rest, normalise([{ kind: 'literal', text: against.text.slice(taken.length) }, ...others]))
+    );
+  }
+  if (first.kind === 'choice' && against.kind === 'choice') {
+    return against.of.every((text) => first.of.includes(text)) && covers(rest, others);
+  }
+  return first.kind === 'either' && first.of.some((tokens) => covers([...tokens, ...rest], narrow));
+}
+
+/** Equal but for the name of what they capture. */
+function same(one: Token, other: Token): boolean {
+  const plain = (token: Token): string => JSON.stringify({ ...token, capture: undefined });
+  return plain(one) === plain(other);
+}

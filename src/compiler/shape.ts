@@ -1,0 +1,151 @@
+/** What can be said about tokens without matching them: normal form, lengths, leading bytes, captures. Build time only. */
+import { bytesOf } from './bytes.ts';
+import type { Pattern, Token } from './pattern.ts';
+
+export type TextToken = Extract<Token, { kind: 'text' }>;
+
+/** Same meaning, fewer tokens: adjacent literals joined, one-word choices made literals, empty literals dropped. */
+export function normalise(tokens: readonly Token[]): Token[] {
+  const result: Token[] = [];
+  for (const token of tokens) {
+    const next = normaliseToken(token);
+    const last = result.at(-1);
+    if (next.kind === 'literal' && last?.kind === 'literal') {
+      result[result.length - 1] = { kind: 'literal', text: last.text + next.text };
+    } else if (next.kind !== 'literal' || next.text !== '') {
+      result.push(next);
+    }
+  }
+  return result;
+}
+
+function normaliseToken(token: Token): Token {
+  switch (token.kind) {
+    case 'choice':
+      return token.of.length === 1 ? { kind: 'literal', text: token.of[0] as string } : token;
+    case 'optional':
+    case 'repeat':
+      return { ...token, tokens: normalise(token.tokens) };
+    case 'either':
+      return { ...token, of: token.of.map(normalise) };
+    default:
+      return token;
+  }
+}
+
+/** The fewest bytes the tokens can take. */
+export function minimumLength(tokens: readonly Token[]): number {
+  let length = 0;
+  for (const token of tokens) {
+    if (token.kind === 'literal') length += bytesOf(token.text).length;
+    else if (token.kind === 'choice') length += Math.min(...token.of.map((text) => bytesOf(text).length));
+    else if (token.kind === 'either') length += Math.min(...token.of.map(minimumLength));
+    else if (token.kind === 'span') length += token.min;
+    else if (token.kind === 'ip' || token.kind === 'time') length += 1;
+  }
+  return length;
+}
+
+/** A pattern cut at its texts: what stands before the first one, then each text with the segment that ends it. */
+export interface Segments {
+  head: Token[];
+  searched: { text: TextToken; segment: Token[] }[];
+}
+
+export function segmentsOf(tokens: readonly Token[]): Segments {
+  const segments: Segments = { head: [], searched: [] };
+  for (const token of tokens) {
+    if (token.kind === 'text') segments.searched.push({ text: token, segment: [] });
+    else (segments.searched.at(-1)?.segment ?? segments.head).push(token);
+  }
+  return segments;
+}
+
+const prefixBytesMax = 24;
+const prefixesMax = 64;
+
+/** Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is known. */
+export function prefixesOf(tokens: readonly Token[]): string[] {
+  let states: { text: string; open: boolean }[] = [{ text: '', open: true }];
+  for (const token of tokens) {
+    const next = states.flatMap((state) => {
+      if (!state.open) return [state];
+      return continuations(token).map(({ text, open }) => {
+        const joined = state.text + text;
+        return { text: joined.slice(0, prefixBytesMax), open: open && joined.length < prefixBytesMax };
+      });
+    });
+    if (next.length > prefixesMax) break;
+    states = next;
+    if (states.every((state) => !state.open)) break;
+  }
+  return [...new Set(states.map((state) => state.text))];
+}
+
+function continuations(token: Token): { text: string; open: boolean }[] {
+  const latin = (text: string) => Buffer.from(text).toString('latin1');
+  switch (token.kind) {
+    case 'literal':
+      return [{ text: latin(token.text), open: true }];
+    case 'choice':
+      return token.of.map((text) => ({ text: latin(text), open: true }));
+    case 'optional':
+      return [{ text: '', open: true }, ...closed(token.tokens)];
+    case 'either':
+      return token.of.flatMap(closed);
+    default:
+      return [{ text: '', open: false }];
+  }
+}
+
+/** The prefixes of an inner list; open only where the list is a plain literal. */
+function closed(tokens: readonly Token[]): { text: string; open: boolean }[] {
+  const only = tokens.length === 1 && tokens[0]?.kind === 'literal';
+  return prefixesOf(tokens).map((text) => ({ text, open: only && text.length < prefixBytesMax }));
+}
+
+/** The longest string all of `texts` begin with. */
+export function commonPrefix(texts: readonly string[]): string {
+  let common = texts[0] ?? '';
+  for (const text of texts) while (!text.startsWith(common)) common = common.slice(0, -1);
+  return common;
+}
+
+/** Which captures the tokens may set. */
+export function capturesOf(tokens: readonly Token[]): Set<'address' | 'user' | 'time'> {
+  const captures = new Set<'address' | 'user' | 'time'>();
+  for (const token of tokens) {
+    if (token.kind === 'ip') captures.add('address');
+    else if (token.kind === 'time') captures.add('time');
+    else if ((token.kind === 'span' || token.kind === 'text') && token.capture === 'user') captures.add('user');
+    const inner =
+      token.kind === 'either' ? token.of : token.kind === 'optional' || token.kind === 'repeat' ? [token.tokens] : [];
+    for (const tokens of inner) for (const capture of capturesOf(tokens)) captures.add(capture);
+  }
+  return captures;
+}
+
+/** `failed-password` as `FailedPassword`. */
+export function pascalCase(name: string): string {
+  return name.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Bits of `patternFlags`. */
+export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16 } as const;
+
+export function flagsOf(pattern: Pattern, ignored: boolean): number {
+  const { kind = 'failure', ends = false, gained = false } = pattern.effect ?? {};
+  return (
+    (kind === 'failure' && !ignored ? flagBits.failure : 0) |
+    (ends ? flagBits.ends : 0) |
+    (gained ? flagBits.gained : 0) |
+    (ignored ? flagBits.ignore : 0) |
+    (capturesOf(pattern.tokens).has('address') ? flagBits.address : 0)
+  );
+}
+
+/** Two bits per prefix, the first tried lowest; 0 ends the list. */
+export function encodePrefixes(prefixes: readonly ('syslog' | 'time' | 'bare')[]): number {
+  const codes = { syslog: 1, time: 2, bare: 3 };
+  return prefixes.reduce((bits, prefix, index) => bits | (codes[prefix] << (2 * index)), 0);
+}

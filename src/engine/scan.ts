@@ -1,0 +1,155 @@
+/**
+ * Scans that matchers share: runs of a byte class, and the source address. Every byte is an attacker's; every scan stays
+ * in [at, end) and ends after at most end - at steps.
+ */
+
+import { byte, int } from '#linear';
+import { captureAddress } from './capture.ts';
+
+/** Longer runs of address bytes are neither an address nor a host name. */
+const addressBytesMax: i32 = 255;
+
+export function smaller(a: i32, b: i32): i32 {
+  return a < b ? a : b;
+}
+
+function isDigit(value: i32): bool {
+  return value >= 48 && value <= 57;
+}
+
+function isLetter(value: i32): bool {
+  const lower = value | 32;
+  return lower >= 97 && lower <= 122;
+}
+
+/** End of the run of 0-9 at `at`. */
+export function skipDigits(at: i32, end: i32): i32 {
+  while (at < end && isDigit(byte(at))) at++;
+  return at;
+}
+
+/** End of the run of 0-9, A-F, a-f at `at`. */
+export function skipHex(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    const lower = value | 32;
+    if (!isDigit(value) && (lower < 97 || lower > 102)) break;
+    at++;
+  }
+  return at;
+}
+
+/** End of the run of letters, digits and `_` at `at`. */
+export function skipWord(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!isLetter(value) && !isDigit(value) && value !== 95) break;
+    at++;
+  }
+  return at;
+}
+
+/** End of the run of letters at `at`. */
+export function skipAlpha(at: i32, end: i32): i32 {
+  while (at < end && isLetter(byte(at))) at++;
+  return at;
+}
+
+/** End of the run of blanks (tab, LF, VT, FF, CR, space) at `at`. */
+export function skipSpace(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value !== 32 && (value < 9 || value > 13)) break;
+    at++;
+  }
+  return at;
+}
+
+/** End of the run of bytes other than blanks at `at`. */
+export function skipNonspace(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 32 || (value >= 9 && value <= 13)) break;
+    at++;
+  }
+  return at;
+}
+
+/** End of the run of A-Z, a-z, 0-9, `+`, `/`, `=` at `at`. */
+export function skipBase64(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!isLetter(value) && !isDigit(value) && value !== 43 && value !== 47 && value !== 61) break;
+    at++;
+  }
+  return at;
+}
+
+/** Is the byte in the class whose 256 bits stand at `bitmap`? */
+export function inBitmap(bitmap: i32, value: i32): bool {
+  return ((int(bitmap + ((value >> 5) << 2)) >> (value & 31)) & 1) === 1;
+}
+
+/** End of the run of bytes at `at` that are in the class at `bitmap` (`wanted` 1) or are not (`wanted` 0). */
+export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
+  while (at < end && inBitmap(bitmap, byte(at)) === wanted) at++;
+  return at;
+}
+
+function isAddressByte(value: i32): bool {
+  return (
+    isDigit(value) || isLetter(value) || value === 46 || value === 58 || value === 45 || value === 95 || value === 37
+  );
+}
+
+/**
+ * The source address at `at`, as `ip` in src/compiler/pattern.ts says. Captures it and returns the position after it,
+ * or -1. Only the structure is looked at: whether it is an address is for address.ts.
+ */
+export function scanAddress(at: i32, end: i32): i32 {
+  if (at >= end) return -1;
+  if (byte(at) === 91) return scanBracketed(at + 1, end);
+  const limit = smaller(end, at + addressBytesMax + 1);
+  let dotted = false;
+  let stop = at;
+  while (stop < limit) {
+    const value = byte(stop);
+    if (value === 46) dotted = true;
+    else if (!isDigit(value)) break;
+    stop++;
+  }
+  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, dotted);
+  if (stop - at > addressBytesMax) return -1;
+  stop = withoutColon(at, stop);
+  while (stop > at && byte(stop - 1) === 46) stop--;
+  if (stop === at) return -1;
+  captureAddress(at, stop);
+  return stop;
+}
+
+/** The rest of a run that is not only digits and dots; a `:` after a dot ends it. */
+function skipName(at: i32, limit: i32, dotted: bool): i32 {
+  while (at < limit) {
+    const value = byte(at);
+    if (!isAddressByte(value) || (value === 58 && dotted)) break;
+    if (value === 46) dotted = true;
+    at++;
+  }
+  return at;
+}
+
+/** `stop`, or the position before a `:` that ends the run [at, stop) and is not the second of a `::`. */
+function withoutColon(at: i32, stop: i32): i32 {
+  if (stop === at || byte(stop - 1) !== 58) return stop;
+  if (stop - at === 1 || byte(stop - 2) !== 58) return stop - 1;
+  return stop - at > 2 && byte(stop - 3) === 58 ? stop - 1 : stop;
+}
+
+function scanBracketed(at: i32, end: i32): i32 {
+  const limit = smaller(end, at + addressBytesMax + 1);
+  let stop = at;
+  while (stop < limit && isAddressByte(byte(stop))) stop++;
+  if (stop === at || stop >= limit || byte(stop) !== 93) return -1;
+  captureAddress(at, stop);
+  return stop + 1;
+}
