@@ -26,20 +26,26 @@ export const controlIdleMs = 10_000;
 export const controlAnswerMs = 20_000;
 /** The peer takes an answer off the socket within this or is cut off, ms. */
 export const controlWriteMs = 10_000;
+/** A peer that is turned away is let go of within this, so that it can read why, ms. */
+export const controlLingerMs = 1_000;
 /** The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason is what is shown. */
 export const clientAnswerMs = 30_000;
 /** Requests one user id may make at once; a script that bans from a list stays well inside it with the refill below. */
 export const controlRequestsBurst = 200;
-/** One more request per user id every so often, ms (100 a second). */
-export const controlRequestRefillMs = 10;
+/** One more request per user id every so often, ms (200 a second). */
+export const controlRequestRefillMs = 5;
 /** User ids whose request budgets are remembered; the least recent is forgotten. */
 export const controlUsersMax = 64;
 /** Rows of one page of `list`. */
 export const listPageRowsMax = 256;
+/** Pause of the client when the daemon tells it to wait between pages, ms: refills 50 requests. */
+export const listPauseMs = 250;
+/** So often the client tries for one page before it gives up. */
+export const listTriesMax = 20;
 /** Longest text of an address with its prefix length: 45 for an IPv6 form with a dotted tail, 4 for "/128". */
 export const addressTextMax = 49;
-/** Longest jail name, characters (ASCII): fits a set name in the kernel with a prefix of ours. */
-export const jailNameMax = 64;
+/** Longest jail name, characters (ASCII): leaves 7 of ipset's 31 (IPSET_MAXNAMELEN without its zero) for our prefix and family. */
+export const jailNameMax = 24;
 /** Longest cursor of a list page, characters. */
 export const cursorTextMax = 128;
 /** Longest ban that is not permanent, seconds: 10 years, far inside what a kernel set's timeout holds. */
@@ -79,3 +85,92 @@ limitHolds(controlConnectionsUserMax < controlConnectionsGroupMax, 'one user can
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 // A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and the number.
 limitHolds(listPageRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a page of a list fits a frame');
+
+// --- Configuration (src/config, launch stage) ----------------------------------------------------------------------
+
+/** Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before it is parsed. */
+export const configBytesMax = 1024 * 1024;
+/** Longest /etc/group that is searched for the control group, bytes: hosts with a directory service list a few thousand. */
+export const groupFileBytesMax = 8 * 1024 * 1024;
+/** Deepest nesting of TOML lists and inline tables, and longest dotted key, levels: no setting needs more than three. */
+export const tomlDepthMax = 16;
+/** TOML mistakes after each of which reading is taken up again, so that one run shows them together. */
+export const tomlMistakesMax = 20;
+/** Complaints printed about one file; the rest is counted. */
+export const configProblemsMax = 100;
+/** Characters of untrusted text quoted in one message. */
+export const printedCharactersMax = 200;
+/** Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte. */
+export const jailsMax = 255;
+/** Log paths (globs) of one jail. */
+export const logPathsMax = 64;
+/** Longest path of a log or socket, bytes (PATH_MAX of limits.h without its zero). */
+export const pathBytesMax = 4095;
+/** Ignore entries of one jail, defaults included. */
+export const ignoreEntriesMax = 1024;
+/** Separate ports and ranges of one jail. */
+export const portRangesMax = 64;
+/** Largest maxretry: the sliding window is exact because each of its times is kept, and a table entry has room for 16. */
+export const maxretryMax = 16;
+/** Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says itself. */
+export const ceilingBytesMin = 1024 * 1024;
+/** Largest ceiling, bytes: WebAssembly's memory is addressed with 32 bits. */
+export const ceilingBytesMax = 4 * 1024 ** 3;
+/** The memory ceiling where none is set (MM-06), bytes. */
+export const ceilingBytesDefault = 64 * 1024 * 1024;
+/** Longest configuration record between launch stage and core, bytes: the file's limit, with defaults spelled out per jail. */
+export const coreConfigBytesMax = 16 * 1024 * 1024;
+
+limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');
+limitHolds(jailNameMax + 7 <= 31, 'a set name of any jail fits ipset');
+
+// --- Start of the core (src/launch.ts) -------------------------------------------------------------------------------
+
+/** Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's bytes and the table are outside. */
+export const coreOldSpaceMegabytes = 16;
+/** One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates nothing. */
+export const coreSemiSpaceMegabytes = 1;
+/** Threads of libuv's pool in the core: one may block in a kernel transaction while another reads files. */
+export const corePoolThreads = 2;
+
+// --- Followed log files (src/sources) ------------------------------------------------------------------------------
+
+/** Files followed at once, by all jails: each holds a descriptor, and up to `lingeringTailsMax` more while it rotates. */
+export const followedFilesMax = 1_024;
+/** Names one directory may contribute to a glob; more are not looked at. */
+export const directoryEntriesMax = 4_096;
+/** Every file is looked at this often even if no event came, ms: inotify's queue overflows silently, network file systems give no events. */
+export const pollMs = 1_000;
+/** Globs are resolved anew every so many polls, for the same reason. */
+export const rescanPolls = 5;
+/** A file that cannot be opened or read is tried again after this, ms, and twice as long each time … */
+export const fileRetryMs = 1_000;
+/** … up to this, ms. */
+export const fileRetryMsMax = 60_000;
+/** A rotated file is watched this long for writers that still have it open, ms: nginx writes on until it is told to reopen. */
+export const lingerMs = 60_000;
+/** Rotated files of one path watched at once; the oldest is given up for the next. */
+export const lingeringTailsMax = 8;
+/** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
+export const turnBytesMax = 1024 * 1024;
+/** Events served directly before the rest waits for a turn: libuv stays in its own loop while events come faster than we serve them. */
+export const wakesPerTurnMax = 64;
+/** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
+export const fingerprintBytesMax = 64;
+/** Reading from the end of a file starts with its unfinished last line if that began within so many bytes: the engine cuts lines there. */
+export const lookBackBytes = 4_096;
+/** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
+export const behindBytes = 256 * 1024 * 1024;
+
+limitHolds(fileRetryMs >= pollMs, 'a retry waits for a poll');
+limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given up');
+
+// --- Backends (src/backends) -------------------------------------------------------------------------------------
+
+/** Changes of one kernel transaction: some 40 ms of the kernel's time, 320 KiB of messages (3 times that before Linux 6.12). */
+export const changesPerTransactionMax = 8192;
+/** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */
+export const kernelNameMax = 31;
+limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
+/** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
+export const timeoutToleranceMs = 5_000;

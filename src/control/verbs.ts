@@ -66,6 +66,13 @@ export interface UnbanResult {
   jails: string[];
 }
 
+/** Who asked, as the kernel knows them. */
+export interface Peer {
+  uid: number;
+  gid: number;
+  pid: number;
+}
+
 /** The daemon as its operators see it. A refusal is an `OperatorError`; anything else thrown is reported as `internal`. */
 export interface Operator {
   /** `jail` narrows `jails` to one. */
@@ -74,9 +81,9 @@ export interface Operator {
   /** At most `limit` rows, starting after `cursor`. */
   list(args: { jail?: string; cursor?: string; limit: number }): Eventually<ListPage>;
   /** `address` is checked text: an IPv4 or IPv6 address with an optional prefix length. `seconds` absent = the jail's bantime. */
-  ban(args: { jail: string; address: string; seconds?: number }): Eventually<BanResult>;
+  ban(args: { jail: string; address: string; seconds?: number }, by: Peer): Eventually<BanResult>;
   /** Every jail where `jail` is absent. */
-  unban(args: { jail?: string; address: string }): Eventually<UnbanResult>;
+  unban(args: { jail?: string; address: string }, by: Peer): Eventually<UnbanResult>;
 }
 
 /** Codes a client can act on; `message` is for people. */
@@ -120,11 +127,13 @@ export interface Argument {
 export interface Verb {
   name: string;
   callers: Role;
+  /** True where it changes what is banned or what runs: each call is logged with who made it. */
+  changes: boolean;
   /** One sentence for `--help` and the documents. */
   says: string;
   arguments: Record<string, Argument>;
   /** Called with checked arguments only. */
-  run(operator: Operator, args: Record<string, unknown>): Eventually<object>;
+  run(operator: Operator, args: Record<string, unknown>, by: Peer): Eventually<object>;
 }
 
 const jailName: Check = (value) => {
@@ -182,6 +191,7 @@ export const verbs: readonly Verb[] = [
   {
     name: 'status',
     callers: 'group',
+    changes: false,
     says: 'What runs: backend, memory, each jail with its bans and sources, and what is wrong.',
     arguments: { jail: takes(jailName) },
     run: (operator, args) => operator.status(checked(args)),
@@ -189,6 +199,7 @@ export const verbs: readonly Verb[] = [
   {
     name: 'stats',
     callers: 'group',
+    changes: false,
     says: 'Counters: lines, matches, drops, bans, evictions.',
     arguments: {},
     run: (operator) => operator.stats(),
@@ -196,6 +207,7 @@ export const verbs: readonly Verb[] = [
   {
     name: 'list',
     callers: 'group',
+    changes: false,
     says: 'Active bans with the time each has left, a page at a time.',
     arguments: { jail: takes(jailName), cursor: takes(cursor), limit: takes(limit) },
     run: (operator, args) => operator.list({ limit: listPageRowsMax, ...checked<{ limit?: number }>(args) }),
@@ -203,16 +215,18 @@ export const verbs: readonly Verb[] = [
   {
     name: 'ban',
     callers: 'group',
+    changes: true,
     says: "Bans an address in a jail now, for the jail's bantime or the given seconds.",
     arguments: { jail: needs(jailName), address: needs(address), seconds: takes(seconds) },
-    run: (operator, args) => operator.ban(checked(args)),
+    run: (operator, args, by) => operator.ban(checked(args), by),
   },
   {
     name: 'unban',
     callers: 'group',
+    changes: true,
     says: 'Ends the ban of an address in one jail, or in every jail.',
     arguments: { jail: takes(jailName), address: needs(address) },
-    run: (operator, args) => operator.unban(checked(args)),
+    run: (operator, args, by) => operator.unban(checked(args), by),
   },
 ];
 

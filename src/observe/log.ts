@@ -1,10 +1,10 @@
 /**
  * The core's own log: one line per event on stderr, leveled, for journald or a terminal.
  * Input: constant texts of ours, with field values anybody may have written; values are made printable and cut.
- * Invariant: one call writes at most one line of at most `logLineMax` characters and never waits for the reader.
+ * Invariant: one call writes at most one line of at most `logLineMax` characters in one write(2), and keeps nothing.
  * When full: a text that repeats faster than its budget is counted, and the count is said with the next line of that
- * text or by `flush`. A reader that does not read loses lines, counted. Claims: I-03 (info holds no log content: the
- * caller passes log excerpts to `debug` only), LP-39.
+ * text or by `flush`. A reader that is gone, or not ready where stderr does not block, loses lines, counted.
+ * Claims: I-03 (info holds no log content: the caller passes log excerpts to `debug` only), LP-39.
  */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';

@@ -1,0 +1,149 @@
+/**
+ * The language of the control socket: a stream of frames, each a little-endian u32 length and that many bytes of UTF-8
+ * JSON; the client sends one request object, the daemon answers it with one response object.
+ * Input of the decoder: any bytes of any local process. Invariant: it holds at most one frame's body and the chunk it was
+ * last given; a length of zero or above `frameBytesMax` is an error before a byte of the body is taken, and final.
+ * When full: nothing queues here; the caller takes frames one at a time and pauses its socket meanwhile.
+ */
+import { frameBytesMax } from '../limits.ts';
+import type { RefusalCode } from './verbs.ts';
+
+/** Where the daemon listens when nothing else is configured. */
+export const socketPathDefault = '/run/fail2zig/control.sock';
+
+export interface Request {
+  verb: string;
+  args: Record<string, unknown>;
+}
+
+export type Response = { ok: true; data: unknown } | { ok: false; error: { code: RefusalCode; message: string } };
+
+export type FrameErrorCode = 'frame-empty' | 'frame-too-long' | 'frame-not-json';
+
+/** The other side does not speak this language; the connection cannot be used any further. */
+export class FrameError extends Error {
+  readonly code: FrameErrorCode;
+
+  constructor(code: FrameErrorCode, message: string) {
+    super(message);
+    this.name = 'FrameError';
+    this.code = code;
+  }
+}
+
+const headerBytes = 4;
+
+/** The frame of `value`; throws `frame-too-long` where its body does not fit. */
+export function encodeFrame(value: Request | Response): Buffer {
+  const text = JSON.stringify(value);
+  const length = Buffer.byteLength(text);
+  if (length > frameBytesMax) {
+    throw new FrameError('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
+  }
+  const frame = Buffer.allocUnsafe(headerBytes + length);
+  frame.writeUInt32LE(length, 0);
+  frame.write(text, headerBytes);
+  return frame;
+}
+
+/** Takes a stream in pieces of any size and gives its frames' bodies back one by one. */
+export class FrameDecoder {
+  readonly #header = Buffer.alloc(headerBytes);
+  #headerFilled = 0;
+  #body: Buffer | undefined;
+  #bodyFilled = 0;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #failure: FrameError | undefined;
+
+  /** Bytes held on behalf of the peer: the bound the tests assert. */
+  get bytesHeld(): number {
+    return (this.#body?.length ?? 0) + this.#chunk.length;
+  }
+
+  /** True between two frames, with nothing of the next one seen. */
+  get idle(): boolean {
+    return this.#headerFilled === 0 && this.#chunk.length === 0;
+  }
+
+  /** Takes the next piece. The one before must have been used up: `next()` returned undefined. */
+  push(chunk: Uint8Array): void {
+    if (this.#chunk.length > 0) throw new Error('FrameDecoder: pushed before the last chunk was used up');
+    this.#chunk = chunk;
+  }
+
+  /** The next whole body, or undefined when more bytes are needed. Throws FrameError, then and ever after. */
+  next(): Buffer | undefined {
+    if (this.#failure) throw this.#failure;
+    if (this.#body === undefined && !this.#takeHeader()) return undefined;
+    const body = this.#body as Buffer;
+    this.#bodyFilled += this.#take(body, this.#bodyFilled);
+    if (this.#bodyFilled < body.length) return undefined;
+    this.#body = undefined;
+    this.#bodyFilled = 0;
+    this.#headerFilled = 0;
+    return body;
+  }
+
+  /** Fills `into` from `at` out of the chunk; returns how many bytes that gave. */
+  #take(into: Buffer, at: number): number {
+    const count = Math.min(into.length - at, this.#chunk.length);
+    into.set(this.#chunk.subarray(0, count), at);
+    this.#chunk = count === this.#chunk.length ? new Uint8Array(0) : this.#chunk.subarray(count);
+    return count;
+  }
+
+  #takeHeader(): boolean {
+    this.#headerFilled += this.#take(this.#header, this.#headerFilled);
+    if (this.#headerFilled < headerBytes) return false;
+    const length = this.#header.readUInt32LE(0);
+    if (length === 0) this.#fail('frame-empty', 'a frame without a body');
+    if (length > frameBytesMax) {
+      this.#fail('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
+    }
+    this.#body = Buffer.allocUnsafeSlow(length);
+    return true;
+  }
+
+  #fail(code: FrameErrorCode, message: string): never {
+    this.#chunk = new Uint8Array(0);
+    this.#failure = new FrameError(code, message);
+    throw this.#failure;
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The object a body holds; throws `frame-not-json` for anything that is not UTF-8, JSON, and an object. */
+function parseObject(body: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(body));
+  } catch {
+    throw new FrameError('frame-not-json', 'a body that is not UTF-8 JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new FrameError('frame-not-json', 'a body that is not a JSON object');
+  }
+  return value as Record<string, unknown>;
+}
+
+/** A request as it came: `verb` and `args` are still unchecked (verbs.ts does that). Throws FrameError. */
+export function parseRequest(body: Uint8Array): { verb: unknown; args: unknown } {
+  const object = parseObject(body);
+  for (const key of Object.keys(object)) {
+    if (key !== 'verb' && key !== 'args')
+      throw new FrameError('frame-not-json', 'a request of other than verb and args');
+  }
+  return { verb: object.verb, args: object.args };
+}
+
+/** A response, its shape checked; `data` is the daemon's word. Throws FrameError. */
+export function parseResponse(body: Uint8Array): Response {
+  const object = parseObject(body);
+  if (object.ok === true) return { ok: true, data: object.data };
+  const error = object.error as { code?: unknown; message?: unknown } | null | undefined;
+  if (object.ok !== false || typeof error?.code !== 'string' || typeof error.message !== 'string') {
+    throw new FrameError('frame-not-json', 'a response that is neither an answer nor a refusal');
+  }
+  return { ok: false, error: { code: error.code as RefusalCode, message: error.message } };
+}
