@@ -15,6 +15,8 @@ const kernelFiles = [
 export default defineConfig({
   test: {
     environment: 'node',
+    setupFiles: ['test/support/take-coverage.ts'],
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     projects: [
       {
         extends: true,
