@@ -174,3 +174,28 @@ export const kernelNameMax = 31;
 limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
+
+// --- Engine (src/engine) -----------------------------------------------------------------------------------------------
+
+/** Longer lines are cut here, parsed so far, and counted. */
+export const lineBytesMax = 4096;
+/** What one read takes from a file, bytes: large enough that the call costs nothing per line, small enough for the cache. */
+export const inputBytes = 256 * 1024;
+/** Decisions waiting for the enforcer; a power of two. When it is full the source waits, nothing is lost. 64 bytes each. */
+export const decisionsMax = 4096;
+/** Connections whose lines are followed together (sshd). 64 bytes each; the oldest of a set is given up, counted. */
+export const connectionsMax = 4096;
+/** Token streams of operator patterns, bytes. */
+export const programBytesMax = 64 * 1024;
+/** Built-in and operator filters. */
+export const filtersMax = 128;
+/** Ignored networks over all jails, and those of them a jail gets by itself (loopback, own addresses). 20 bytes each. */
+export const ignoredNetworksMax = 16 * 1024;
+/** Distinct sets of jails that files belong to. */
+export const routesMax = 1024;
+/** Jails over all routes. */
+export const routeJailsMax = 4096;
+
+limitHolds(lineBytesMax * 2 <= inputBytes, 'a line that is not cut fits the input buffer');
+limitHolds((decisionsMax & (decisionsMax - 1)) === 0, 'the decision ring is a power of two');
+limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ring');

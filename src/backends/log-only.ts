@@ -1,0 +1,87 @@
+/**
+ * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so that `list` answers as
+ * a real backend would; an unknown jail is refused alike. Full: as many bans as the engine's table has slots, at most.
+ */
+import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+
+/** What would have been done. */
+export type LogOnlyAction =
+  | { verb: 'install'; jail: JailScaffold }
+  | { verb: 'ban'; ban: Ban }
+  | { verb: 'unban'; jail: string; address: Address }
+  | { verb: 'remove' };
+
+interface Remembered {
+  ban: Ban;
+  /** On the `now` clock, ms; Infinity = never. */
+  end: number;
+}
+
+const keyOf = (jail: string, { bytes, prefix }: Address) =>
+  `${jail}/${prefix}/${Buffer.from(bytes).toString('latin1')}`;
+
+export class LogOnlyBackend implements Backend {
+  readonly name = 'log-only';
+  readonly #say: (action: LogOnlyAction) => void;
+  readonly #now: () => number;
+  readonly #jails = new Set<string>();
+  readonly #bans = new Map<string, Remembered>();
+
+  /** @param say told of every action; @param now a clock in milliseconds that does not jump */
+  constructor(say: (action: LogOnlyAction) => void, now: () => number = () => performance.now()) {
+    this.#say = say;
+    this.#now = now;
+  }
+
+  async install(jails: JailScaffold[]): Promise<void> {
+    this.#jails.clear();
+    for (const jail of jails) {
+      this.#jails.add(jail.name);
+      this.#say({ verb: 'install', jail });
+    }
+    for (const [key, { ban }] of this.#bans) if (!this.#jails.has(ban.jail)) this.#bans.delete(key);
+  }
+
+  async apply(changes: Change[]): Promise<void> {
+    for (const change of changes) {
+      const { jail, address } = change.verb === 'ban' ? change.ban : change;
+      if (!this.#jails.has(jail)) throw new Error(`jail ${jail} is not installed`);
+      this.#say(change);
+      const key = keyOf(jail, address);
+      this.#bans.delete(key);
+      if (change.verb === 'ban' && change.ban.timeoutMs >= 0) {
+        const { timeoutMs } = change.ban;
+        this.#bans.set(key, { ban: change.ban, end: timeoutMs === 0 ? Infinity : this.#now() + timeoutMs });
+      }
+    }
+  }
+
+  async list(): Promise<Ban[]> {
+    const now = this.#now();
+    const held: Ban[] = [];
+    for (const [key, { ban, end }] of this.#bans) {
+      if (end <= now) this.#bans.delete(key);
+      else held.push({ ...ban, timeoutMs: end === Infinity ? 0 : end - now });
+    }
+    return held;
+  }
+
+  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+    if (jails.some((jail) => !this.#jails.has(jail.name)) || this.#jails.size !== jails.length)
+      await this.install(jails);
+    const held = new Map((await this.list()).map((ban) => [keyOf(ban.jail, ban.address), ban]));
+    const changes: Change[] = [];
+    for (const ban of wanted) if (!held.delete(keyOf(ban.jail, ban.address))) changes.push({ verb: 'ban', ban });
+    for (const { jail, address } of held.values()) changes.push({ verb: 'unban', jail, address });
+    await this.apply(changes);
+    return changes.length;
+  }
+
+  async remove(): Promise<void> {
+    this.#bans.clear();
+    this.#jails.clear();
+    this.#say({ verb: 'remove' });
+  }
+
+  close(): void {}
+}

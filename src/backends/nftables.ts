@@ -1,0 +1,587 @@
+/**
+ * The nftables backend: one table `inet NAME` of ours, two hash sets per jail whose elements carry their own end, one ACK
+ * read for every message. Whatever stands in the kernel is adopted: sets made as we make them stay as they are, chains and
+ * rules are replaced in one transaction, so that there is no instant without protection. Nothing is believed that the
+ * kernel did not confirm: a lost answer is followed by reading back. Full: the kernel's ENFILE or ENOMEM reaches the
+ * caller as NetlinkError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is deleted that may
+ * be absent, since an aborted transaction costs the kernel milliseconds: an unban adds its element first, then deletes it.
+ */
+import { constants } from 'node:os';
+import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
+import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import { kernelName } from './names.ts';
+import { NetlinkError, NetlinkSocket, openTransport, type Transport } from './netlink.ts';
+import {
+  addChain,
+  addDropRule,
+  addJumpRule,
+  addSet,
+  addTable,
+  Batch,
+  changeElements,
+  command,
+  decodeChain,
+  decodeElements,
+  decodeRule,
+  decodeSet,
+  decodeTable,
+  deleteChain,
+  deleteSet,
+  deleteTable,
+  type Element,
+  encodeDump,
+  flushChain,
+  type Hook,
+  hookNumber,
+  isSameSet,
+  type JailLayout,
+  keyBytes,
+  netlinkNetfilter,
+  prefixMask,
+  type SetLayout,
+} from './nftables-messages.ts';
+
+const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
+
+/** A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do. Nothing was sent. */
+export class UnsupportedChange extends Error {
+  override readonly name = 'UnsupportedChange';
+}
+
+export interface NftablesOptions {
+  /** Name of our table in family inet. */
+  table: string;
+  /** `size` of every set, after which the kernel says ENFILE; 0 = none. */
+  setElementsMax?: number;
+  /** Opens the way to the kernel; `sendBytes` is the largest datagram it must take, if more than usual. */
+  open?: (sendBytes?: number) => Transport;
+  /** How long an answer may take, ms. */
+  answerMilliseconds?: number;
+}
+
+/** What a survey of our table found. */
+interface Survey {
+  exists: boolean;
+  chains: string[];
+  sets: Map<string, { reusable: boolean }>;
+}
+
+/** The changes of one set in a transaction. */
+interface SetChanges {
+  set: SetLayout;
+  bans: Element[];
+  unbans: Element[];
+}
+
+/** Remaining milliseconds by key (latin1 text of its bytes); 0 = without end. */
+type Holdings = Map<string, number>;
+
+const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+
+export class NftablesBackend implements Backend {
+  readonly name = 'nftables';
+  readonly #table: string;
+  readonly #setElementsMax: number;
+  readonly #open: (sendBytes?: number) => Transport;
+  readonly #answerMilliseconds: number | undefined;
+  readonly #socket: NetlinkSocket;
+  readonly #layouts = new Map<string, JailLayout>();
+  /** Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet tried. */
+  #refreshes: boolean | null = null;
+  /** How the table looked right after we made it. */
+  #fingerprint: string | null = null;
+
+  constructor(options: NftablesOptions) {
+    this.#table = options.table;
+    this.#setElementsMax = options.setElementsMax ?? 0;
+    this.#open = options.open ?? ((sendBytes) => openTransport(netlinkNetfilter, 0, sendBytes));
+    this.#answerMilliseconds = options.answerMilliseconds;
+    this.#socket = new NetlinkSocket(this.#open(), this.#answerMilliseconds);
+  }
+
+  /** What the socket met so far, for metrics. */
+  get counters() {
+    return this.#socket.counters;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /**
+   * Makes the table what `jails` ask for, in one transaction. Elements of jails that remain are kept with their remaining
+   * time; everything else in the table goes.
+   */
+  async install(jails: JailScaffold[]): Promise<void> {
+    this.#refreshes ??= await this.#probeRefresh();
+    const layouts = jails.map((jail) => this.#layout(jail));
+    // Another program may change the table between our survey and our transaction, or refer to what we replace: look
+    // again, and at last replace the table as a whole.
+    for (const approach of ['adopt', 'adopt', 'replace'] as const) {
+      try {
+        await this.#scaffold(jails, layouts, approach);
+        break;
+      } catch (error) {
+        const passing = error instanceof NetlinkError && [ENOENT, EBUSY, EEXIST, EINVAL].includes(error.errno);
+        if (!passing || approach === 'replace') throw error;
+      }
+    }
+    this.#layouts.clear();
+    for (const layout of layouts) this.#layouts.set(layout.jail, layout);
+    this.#fingerprint = await this.#readFingerprint();
+  }
+
+  /**
+   * Bans and unbans; of several changes of one address the last one counts. Each transaction (changesPerTransactionMax) is
+   * all or nothing. After an error any earlier transaction holds: apply the same changes again, that is harmless.
+   */
+  async apply(changes: Change[]): Promise<void> {
+    for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
+      await this.#applyGroups(this.#group(changes, from, Math.min(changes.length, from + changesPerTransactionMax)));
+    }
+  }
+
+  async list(): Promise<Ban[]> {
+    const bans: Ban[] = [];
+    for (const { jail, sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        let seen: Ban[] = [];
+        await this.#dumpElements(
+          set,
+          (bytes, at, timeoutMs) => {
+            const key = bytes.subarray(at, at + keyBytes[set.family]);
+            seen.push({ jail, address: toAddress(set, key), timeoutMs });
+          },
+          () => {
+            seen = [];
+          },
+        );
+        for (const ban of seen) bans.push(ban);
+      }
+    }
+    return bans;
+  }
+
+  /**
+   * Makes the kernel hold exactly `wanted`.
+   * @returns repairs made: elements added, renewed or removed, and one more if table, chains or rules had to be rebuilt
+   */
+  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+    let repairs = 0;
+    if (this.#fingerprint === null || (await this.#readFingerprint()) !== this.#fingerprint) {
+      await this.install(jails);
+      repairs++;
+    }
+    const missing = new Map<string, SetChanges>();
+    const holdings = new Map<string, Holdings>();
+    for (const { sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        missing.set(set.name, { set, bans: [], unbans: [] });
+        holdings.set(set.name, await this.#readHoldings(set));
+      }
+    }
+    for (const ban of wanted) {
+      const set = this.#setOf(ban.jail, ban.address);
+      if (ban.timeoutMs < 0) continue;
+      const key = toKey(set, ban.address);
+      const text = keyText(key);
+      const held = holdings.get(set.name)!;
+      const remaining = held.get(text);
+      held.delete(text);
+      if (remaining === undefined || !isLongEnough(remaining, ban.timeoutMs)) {
+        missing.get(set.name)!.bans.push({ key, timeoutMs: ban.timeoutMs });
+      }
+    }
+    for (const { set, unbans } of missing.values()) {
+      for (const text of holdings.get(set.name)!.keys())
+        unbans.push({ key: Buffer.from(text, 'latin1'), timeoutMs: 0 });
+    }
+    for (const changes of missing.values()) {
+      repairs += changes.bans.length + changes.unbans.length;
+      await this.#applyInParts(changes);
+    }
+    return repairs;
+  }
+
+  /** Removes the table; an absent one is success. */
+  async remove(): Promise<void> {
+    const batch = new Batch(() => this.#socket.nextSequence());
+    addTable(batch, this.#table);
+    deleteTable(batch, this.#table);
+    await this.#commit(batch);
+    this.#layouts.clear();
+    this.#fingerprint = null;
+  }
+
+  #layout(jail: JailScaffold): JailLayout {
+    const comment = `${this.#table} /${jail.ipv6Prefix}`;
+    return {
+      jail: jail.name,
+      chain: kernelName('jail-', jail.name),
+      sets: {
+        4: { name: kernelName('ban4-', jail.name), family: 4, prefix: 32, comment: this.#table },
+        6: { name: kernelName('ban6-', jail.name), family: 6, prefix: jail.ipv6Prefix, comment },
+      },
+    };
+  }
+
+  #setOf(jail: string, address: Address): SetLayout {
+    const layout = this.#layouts.get(jail);
+    if (layout === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
+    const set = layout.sets[address.family];
+    if (address.prefix < set.prefix) {
+      throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
+    }
+    return set;
+  }
+
+  #commit(batch: Batch): Promise<void> {
+    return this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
+  }
+
+  // --- Scaffold ---------------------------------------------------------------------------------------------------
+
+  async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
+    const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
+    const survey = await this.#survey(sets);
+    const adopts = approach === 'adopt';
+    // Elements of sets that cannot stay as they are move into their successors.
+    const moved = new Map<SetLayout, Element[]>();
+    for (const set of sets) {
+      const present = survey.sets.get(set.name);
+      if (present && !(adopts && present.reusable)) moved.set(set, await this.#readElements(set));
+    }
+
+    const batch = new Batch(() => this.#socket.nextSequence());
+    addTable(batch, this.#table);
+    if (adopts) {
+      for (const chain of survey.chains) flushChain(batch, this.#table, chain);
+      for (const chain of survey.chains) deleteChain(batch, this.#table, chain);
+      for (const [name, { reusable }] of survey.sets) if (!reusable) deleteSet(batch, this.#table, name);
+    } else {
+      deleteTable(batch, this.#table);
+      addTable(batch, this.#table);
+    }
+    sets.forEach((set, index) => {
+      addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
+      changeElements(batch, command.newElement, this.#table, set.name, moved.get(set) ?? []);
+    });
+    this.#addChains(batch, jails, layouts);
+    await this.#commitLarge(batch);
+  }
+
+  #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
+    for (const { chain, sets } of layouts) {
+      addChain(batch, this.#table, chain);
+      addDropRule(batch, this.#table, chain, sets[4]);
+      addDropRule(batch, this.#table, chain, sets[6]);
+    }
+    for (const hook of Object.keys(hookNumber) as Hook[]) {
+      if (!jails.some((jail) => jail.hooks.includes(hook))) continue;
+      addChain(batch, this.#table, hook, hook);
+      jails.forEach((jail, index) => {
+        if (!jail.hooks.includes(hook)) return;
+        const { chain } = layouts[index]!;
+        if (jail.ports.length === 0) addJumpRule(batch, this.#table, hook, chain);
+        for (const protocol of jail.ports.length === 0 ? [] : jail.protocols) {
+          for (const ports of jail.ports) addJumpRule(batch, this.#table, hook, chain, { protocol, ports });
+        }
+      });
+    }
+  }
+
+  /** Commits a scaffold, over a socket of its own where the usual one is too small for the elements it moves. */
+  async #commitLarge(batch: Batch): Promise<void> {
+    const request = batch.finish();
+    try {
+      await this.#socket.exchange(request, batch.expected, batch.strays);
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.errno !== EMSGSIZE) throw error;
+      const large = new NetlinkSocket(this.#open(request.length + 4096), this.#answerMilliseconds);
+      try {
+        await large.exchange(request, batch.expected, batch.strays);
+      } finally {
+        large.close();
+      }
+    }
+  }
+
+  async #survey(wanted: SetLayout[]): Promise<Survey> {
+    const byName = new Map(wanted.map((set) => [set.name, set]));
+    const survey: Survey = { exists: false, chains: [], sets: new Map() };
+    await this.#dump(command.getTable, 'list tables', decodeTable, (facts) => {
+      if (facts.name === this.#table) survey.exists = true;
+    });
+    if (!survey.exists) return survey;
+    await this.#dump(command.getChain, 'list chains', decodeChain, (facts) => {
+      if (facts.table === this.#table) survey.chains.push(facts.name);
+    });
+    await this.#dump(command.getSet, 'list sets', decodeSet, (facts) => {
+      if (facts.table !== this.#table) return;
+      const set = byName.get(facts.name);
+      survey.sets.set(facts.name, { reusable: set !== undefined && isSameSet(facts, set) });
+    });
+    return survey;
+  }
+
+  /** Everything about the table that must stay as we made it, except its elements. */
+  async #readFingerprint(): Promise<string> {
+    const lines: string[] = [];
+    await this.#dump(command.getTable, 'list tables', decodeTable, (facts) => {
+      if (facts.name === this.#table) lines.push(`table ${facts.flags}`);
+    });
+    await this.#dump(command.getChain, 'list chains', decodeChain, (facts) => {
+      if (facts.table === this.#table) lines.push(`chain ${facts.name} ${facts.shape}`);
+    });
+    await this.#dump(command.getSet, 'list sets', decodeSet, (facts) => {
+      if (facts.table === this.#table) lines.push(`set ${facts.name} ${facts.flags} ${facts.comment}`);
+    });
+    await this.#dump(command.getRule, 'list rules', decodeRule, (facts) => {
+      if (facts.table === this.#table) lines.push(`rule ${facts.chain} ${facts.shape}`);
+    });
+    return lines.join('\n');
+  }
+
+  /** A dump of decoded objects, delivered once it is whole. */
+  async #dump<Facts>(
+    number: number,
+    operation: string,
+    decode: (bytes: Buffer, start: number, end: number) => Facts | null,
+    deliver: (facts: Facts) => void,
+  ): Promise<void> {
+    let seen: Facts[] = [];
+    // Sets and rules are asked for by table where the kernel can do that; it always filters by family.
+    const body = number === command.getSet || number === command.getRule ? this.#table : null;
+    try {
+      await this.#socket.dump(
+        (writer, sequence) => encodeDump(writer, sequence, number, (w) => body !== null && w.text(1, body)),
+        operation,
+        (bytes, start, end) => {
+          const facts = decode(bytes, start, end);
+          if (facts === null) throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed object' });
+          seen.push(facts);
+        },
+        () => {
+          seen = [];
+        },
+      );
+    } catch (error) {
+      // A table that is not there has no sets and no rules.
+      if (!(body !== null && error instanceof NetlinkError && error.errno === ENOENT)) throw error;
+    }
+    for (const facts of seen) deliver(facts);
+  }
+
+  /** Whether this kernel renews the timeout of an element that is added again; tried out in a table of its own. */
+  async #probeRefresh(): Promise<boolean> {
+    const table = `${this.#table}-probe`;
+    const set: SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
+    const element = (timeoutMs: number) => [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs }];
+    const send = (build: (batch: Batch) => void) => {
+      const batch = new Batch(() => this.#socket.nextSequence());
+      build(batch);
+      return this.#commit(batch);
+    };
+    await send((batch) => {
+      addTable(batch, table);
+      addSet(batch, table, set, 1, 0);
+      changeElements(batch, command.newElement, table, set.name, element(3_600_000));
+    });
+    try {
+      await send((batch) => changeElements(batch, command.newElement, table, set.name, element(7_200_000)));
+      let remaining = 0;
+      const note = (_: Buffer, __: number, timeoutMs: number) => {
+        remaining = timeoutMs;
+      };
+      await this.#dumpElements(set, note, () => undefined, table);
+      return remaining > 3_600_000;
+    } finally {
+      await send((batch) => deleteTable(batch, table));
+    }
+  }
+
+  // --- Elements ---------------------------------------------------------------------------------------------------
+
+  /** The changes [from, to) by set, the last one of each address. */
+  #group(changes: Change[], from: number, to: number): SetChanges[] {
+    const latest = new Map<SetLayout, Map<string, { ban: boolean; element: Element }>>();
+    for (let index = from; index < to; index++) {
+      const change = changes[index]!;
+      const ban = change.verb === 'ban';
+      const jail = ban ? change.ban.jail : change.jail;
+      const address = ban ? change.ban.address : change.address;
+      const timeoutMs = ban ? change.ban.timeoutMs : 0;
+      const set = this.#setOf(jail, address);
+      const key = toKey(set, address);
+      let ofSet = latest.get(set);
+      if (ofSet === undefined) {
+        ofSet = new Map();
+        latest.set(set, ofSet);
+      }
+      // A ban that is over already is an unban: 0 would mean that it never ends.
+      ofSet.set(keyText(key), { ban: ban && timeoutMs >= 0, element: { key, timeoutMs: Math.ceil(timeoutMs) } });
+    }
+    return [...latest].map(([set, ofSet]) => {
+      const group: SetChanges = { set, bans: [], unbans: [] };
+      for (const { ban, element } of ofSet.values()) (ban ? group.bans : group.unbans).push(element);
+      return group;
+    });
+  }
+
+  async #applyInParts({ set, bans, unbans }: SetChanges): Promise<void> {
+    for (let from = 0; from < bans.length; from += changesPerTransactionMax) {
+      await this.#applyGroups([{ set, bans: bans.slice(from, from + changesPerTransactionMax), unbans: [] }]);
+    }
+    for (let from = 0; from < unbans.length; from += changesPerTransactionMax) {
+      await this.#applyGroups([{ set, bans: [], unbans: unbans.slice(from, from + changesPerTransactionMax) }]);
+    }
+  }
+
+  /** One transaction; halved where the socket is too small for it, read back where its answer was lost. */
+  async #applyGroups(groups: SetChanges[]): Promise<void> {
+    const batch = new Batch(() => this.#socket.nextSequence());
+    for (const group of groups) this.#encodeChanges(batch, group);
+    if (batch.expected.length === 0) return;
+    try {
+      await this.#commit(batch);
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      if (error.errno === EMSGSIZE) return this.#applyHalves(groups, error);
+      if (error.errno !== ENOBUFS || !(await this.#holds(groups))) throw error;
+    }
+  }
+
+  async #applyHalves(groups: SetChanges[], error: NetlinkError): Promise<void> {
+    const count = groups.reduce((sum, { bans, unbans }) => sum + bans.length + unbans.length, 0);
+    if (count <= 1) throw error;
+    const half = (first: boolean) =>
+      groups.map(({ set, bans, unbans }) => {
+        const cut = (list: Element[]) => {
+          const middle = Math.ceil(list.length / 2);
+          return first ? list.slice(0, middle) : list.slice(middle);
+        };
+        return { set, bans: cut(bans), unbans: cut(unbans) };
+      });
+    const [first, second] = [half(true), half(false)];
+    // Many sets with one element each do not get fewer by halving lists: then halve the list of sets.
+    if (second.every(({ bans, unbans }) => bans.length + unbans.length === 0)) {
+      const middle = groups.length >> 1;
+      if (middle === 0) throw error;
+      await this.#applyGroups(groups.slice(0, middle));
+      return this.#applyGroups(groups.slice(middle));
+    }
+    await this.#applyGroups(first);
+    await this.#applyGroups(second);
+  }
+
+  #encodeChanges(batch: Batch, { set, bans, unbans }: SetChanges): void {
+    const change = (number: typeof command.newElement | typeof command.delElement, elements: Element[]) =>
+      changeElements(batch, number, this.#table, set.name, elements);
+    // Deleting what is absent would abort the transaction, so it is added first.
+    change(command.newElement, unbans);
+    change(command.delElement, unbans);
+    change(command.newElement, bans);
+    if (this.#refreshes !== true) {
+      change(command.delElement, bans);
+      change(command.newElement, bans);
+    }
+  }
+
+  /** Whether the kernel holds what `groups` ask for. */
+  async #holds(groups: SetChanges[]): Promise<boolean> {
+    for (const { set, bans, unbans } of groups) {
+      const holdings = await this.#readHoldings(set);
+      const held = (element: Element) => holdings.get(keyText(element.key));
+      if (unbans.some((element) => held(element) !== undefined)) return false;
+      const lacks = (element: Element) => {
+        const remaining = held(element);
+        return remaining === undefined || !isLongEnough(remaining, element.timeoutMs);
+      };
+      if (bans.some(lacks)) return false;
+    }
+    return true;
+  }
+
+  #dumpElements(
+    set: SetLayout,
+    visit: (bytes: Buffer, at: number, remainingMs: number) => void,
+    restart: () => void,
+    table = this.#table,
+  ): Promise<void> {
+    const operation = `list set ${set.name}`;
+    return this.#socket.dump(
+      (writer, sequence) =>
+        encodeDump(writer, sequence, command.getElement, (w) => {
+          w.text(1, table);
+          w.text(2, set.name);
+        }),
+      operation,
+      (bytes, start, end) => {
+        const whole = decodeElements(bytes, start, end, keyBytes[set.family], (at, remaining) =>
+          visit(bytes, at, remaining),
+        );
+        if (!whole) throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
+      },
+      restart,
+    );
+  }
+
+  async #readHoldings(set: SetLayout): Promise<Holdings> {
+    const holdings: Holdings = new Map();
+    await this.#dumpElements(
+      set,
+      (bytes, at, remaining) => holdings.set(bytes.toString('latin1', at, at + keyBytes[set.family]), remaining),
+      () => holdings.clear(),
+    );
+    return holdings;
+  }
+
+  /** The elements of the kernel's set of that name, masked to the prefix of `set`. */
+  async #readElements(set: SetLayout): Promise<Element[]> {
+    const byKey: Holdings = new Map();
+    const mask = prefixMask(set.prefix, keyBytes[set.family]);
+    try {
+      await this.#dumpElements(
+        set,
+        (bytes, at, remaining) => {
+          const text = keyText(mask.map((bits, index) => bits & bytes[at + index]!));
+          const known = byKey.get(text);
+          byKey.set(text, known === undefined ? remaining : longer(known, remaining));
+        },
+        () => byKey.clear(),
+      );
+    } catch (error) {
+      // A set of that name with other keys is not one of ours: there is nothing to adopt.
+      if (!(error instanceof NetlinkError) || error.errno !== EBADMSG) throw error;
+      byKey.clear();
+    }
+    return [...byKey].map(([text, timeoutMs]) => ({ key: Buffer.from(text, 'latin1'), timeoutMs }));
+  }
+}
+
+const longer = (left: number, right: number) => (left === 0 || right === 0 ? 0 : Math.max(left, right));
+
+/** Whether what remains in the kernel is as good as what is wanted (0 = without end). */
+function isLongEnough(remaining: number, wanted: number): boolean {
+  if (wanted === 0 || remaining === 0) return wanted === remaining;
+  return remaining >= wanted - timeoutToleranceMs;
+}
+
+/** The set's key of an address: its own bytes, masked to the set's prefix. */
+function toKey(set: SetLayout, address: Address): Uint8Array {
+  const length = keyBytes[set.family];
+  const key = Uint8Array.from(address.bytes.subarray(16 - length, 16));
+  const whole = set.prefix >> 3;
+  if (whole < length) {
+    key[whole]! &= 0xff00 >> (set.prefix & 7);
+    key.fill(0, whole + 1);
+  }
+  return key;
+}
+
+function toAddress(set: SetLayout, key: Uint8Array): Address {
+  const bytes = new Uint8Array(16);
+  if (set.family === 4) bytes.fill(0xff, 10, 12);
+  bytes.set(key, 16 - key.length);
+  return { family: set.family, bytes, prefix: set.prefix };
+}
