@@ -56,7 +56,9 @@ export const userUntil = (bytes: string, min = 1): Token => ({
 /** A letter in either case, letter by letter: for words that are written both ways. */
 export const anyCase = (word: string): Token[] =>
   [...word].map((letter) =>
-    letter.toLowerCase() === letter.toUpperCase() ? literal(letter) : choice(letter.toLowerCase(), letter.toUpperCase()),
+    letter.toLowerCase() === letter.toUpperCase()
+      ? literal(letter)
+      : choice(letter.toLowerCase(), letter.toUpperCase()),
   );
 
 export const ip: Token = { kind: 'ip' };

@@ -1,0 +1,406 @@
+/**
+ * nginx. The error log is written by ngx_log_error_core (src/core/ngx_log.c) and ngx_http_log_error_handler
+ * (src/http/ngx_http_request.c): `time [level] pid#tid: *connection message, client: A, server: S, request: "R"`, then
+ * `subrequest`, `upstream`, `host` and `referrer` where there are any. Nothing in it is escaped: user name, file name,
+ * request, host and referrer are the client's own bytes. The access log escapes `"` and control bytes.
+ *
+ * Invariant: an address is believed only where one reading of the line is left. A request line cannot hold ` HTTP/1.1"`
+ * before its end (ngx_http_parse.c), a host name no blank; a referrer may hold anything, so a line whose referrer could
+ * also be the end of a forged user name is ignored, and so is a line that nginx cut at 2048 bytes.
+ */
+import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import { probedPathTokens } from './probes.ts';
+import {
+  any,
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  run,
+  some,
+  textToFirst,
+  time,
+  until,
+  userToFirst,
+  userToLast,
+} from './tokens.ts';
+
+/** An error line cut at NGX_MAX_ERROR_STR (2048) has at least so many bytes after its connection number. */
+const cutBytesMin = 1960;
+
+/** Up to the message. Through syslog nginx repeats its own time, and journald leaves `host nginx: ` before it. */
+const errorHead = (...level: string[]): Token[] => [
+  optional(some('nonspace', 255), literal(' nginx: ')),
+  optional(time, literal(' ')),
+  literal('['),
+  level.length === 0 ? some('alpha', 8) : choice(...level),
+  literal('] '),
+  some('digit', 20),
+  literal('#'),
+  some('digit', 20),
+  literal(': *'),
+  some('digit', 20),
+  literal(' '),
+];
+
+const version: Token[] = [literal(' HTTP/'), some('digit', 2), literal('.'), some('digit', 2), literal('"')];
+
+/** A request line without blanks in its path, or else without quotes. */
+const request: Token[] = [
+  literal(', request: "'),
+  either([some('nonspace'), literal(' '), some('nonspace'), ...version], [until('"'), literal('"')]),
+];
+
+const upstream: Token[] = [
+  optional(literal(', subrequest: "'), until('"'), literal('"')),
+  optional(literal(', upstream: "'), until('"'), literal('"')),
+];
+
+const host: Token[] = [literal(', host: "'), until('" '), literal('"')];
+
+/** What follows the address when the line is read from its start; a referrer is left unread. */
+const restReadFromStart: Token[] = [
+  literal(', server: '),
+  until(', ', 0),
+  ...request,
+  ...upstream,
+  either([...host, literal(', referrer: "')], [...host, ...lineEnd], [literal(', referrer: "')], lineEnd),
+];
+
+/** What follows the address when the line is read from its end: no field holds a blank but the request its two. */
+const restReadFromEnd: Token[] = [
+  literal(', server: '),
+  until(', ', 0),
+  literal(', request: "'),
+  some('nonspace'),
+  literal(' '),
+  some('nonspace'),
+  ...version,
+  ...host,
+  optional(literal(', referrer: "'), some('nonspace')),
+  ...lineEnd,
+];
+
+/** Two readings: `opening` up to the client is followed by a second client further on, in what may be a referrer. */
+const ambiguousReferrer = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
+  name,
+  tokens: [
+    ...errorHead(),
+    ...opening,
+    literal(', client: '),
+    until(','),
+    literal(', server: '),
+    until(', ', 0),
+    ...request,
+    ...upstream,
+    optional(...host),
+    literal(', referrer: "'),
+    textToFirst(),
+    literal(', client: '),
+  ],
+  sample,
+  counter,
+});
+
+/** Two readings: blanks in the request's path, which nginx took until 1.21.1, and a second client further on. */
+const ambiguousRequest = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
+  name,
+  tokens: [
+    ...errorHead(),
+    ...opening,
+    literal(', client: '),
+    until(','),
+    literal(', server: '),
+    until(', ', 0),
+    literal(', request: "'),
+    some('nonspace'),
+    literal(' '),
+    some('nonspace'),
+    literal(' '),
+    either([until('H,')], [literal(',')]),
+    textToFirst(),
+    literal(', client: '),
+  ],
+  sample,
+  counter,
+});
+
+const cut: Pattern = {
+  name: 'cut-by-nginx',
+  tokens: [...errorHead(), { kind: 'span', of: { name: 'any' }, min: cutBytesMin, max: 4096 }],
+  sample: `2025/03/04 05:06:07 [error] 811#811: *42 user "${'a'.repeat(2000)}`,
+  counter:
+    '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+};
+
+/** How ngx_http_auth_basic_module and ngx_http_auth_pam_module say no, up to the client. */
+const basicRefusal: Token[] = [
+  choice('": ', '" '),
+  either([literal('password mismatch')], [literal('was not found in "'), until('"'), literal('"')]),
+];
+const pamRefusal: Token[] = [literal("' - "), choice('not authenticated: ', 'invalid account: '), until(',')];
+
+const authModes = ['normal', 'auth', 'aggressive'];
+
+const httpAuth: Filter = {
+  name: 'nginx-http-auth',
+  about: 'nginx: wrong user or password for basic authentication; fallback: TLS handshakes that break off',
+  prefixes: ['time', 'syslog'],
+  tags: ['nginx'],
+  modes: ['normal', 'auth', 'fallback', 'aggressive'],
+  ignore: [
+    cut,
+    ambiguousReferrer(
+      'basic-ambiguous-referrer',
+      [literal('user "'), until('"', 0), ...basicRefusal],
+      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "x": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "https://example.org/a b"',
+    ),
+    ambiguousRequest(
+      'basic-ambiguous-request',
+      [literal('user "'), until('"', 0), ...basicRefusal],
+      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET /a b": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET /a b HTTP/1.1", host: "example.org"',
+    ),
+    ambiguousReferrer(
+      'pam-ambiguous-referrer',
+      [literal("PAM: user '"), until("'", 0), ...pamRefusal],
+      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "\' - not authenticated: x, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "https://example.org/"',
+    ),
+    ambiguousRequest(
+      'pam-ambiguous-request',
+      [literal("PAM: user '"), until("'", 0), ...pamRefusal],
+      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET /a \' - not authenticated: x, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+    ),
+  ],
+  patterns: [
+    {
+      name: 'basic-refused',
+      modes: authModes,
+      tokens: [
+        ...errorHead('error'),
+        literal('user "'),
+        userToFirst('"'),
+        ...basicRefusal,
+        literal(', client: '),
+        ip,
+        ...restReadFromStart,
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "alice" was not found in "/etc/nginx/users", client: 192.0.2.7, server: example.org, request: "GET /private HTTP/2.0", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
+    },
+    {
+      name: 'basic-refused-quoted-user',
+      modes: authModes,
+      tokens: [
+        ...errorHead('error'),
+        literal('user "'),
+        userToLast(),
+        ...basicRefusal,
+        literal(', client: '),
+        ip,
+        ...restReadFromEnd,
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "a"b": password mismatch, client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "a"b": password mismatch, client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org", referrer: "a b"',
+    },
+    {
+      name: 'pam-refused',
+      modes: authModes,
+      tokens: [
+        ...errorHead('error'),
+        literal("PAM: user '"),
+        userToFirst("'"),
+        ...pamRefusal,
+        literal(', client: '),
+        ip,
+        ...restReadFromStart,
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: example.org, request: "PROPFIND /dav HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'a\' - not authenticated: x, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "h"\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "h"',
+    },
+    {
+      name: 'pam-refused-quoted-user',
+      modes: authModes,
+      tokens: [
+        ...errorHead('error'),
+        literal("PAM: user '"),
+        userToLast(),
+        ...pamRefusal,
+        literal(', client: '),
+        ip,
+        ...restReadFromEnd,
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'a\'b\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'a\'b\' - authenticated, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+    },
+    {
+      name: 'tls-broken',
+      modes: ['fallback', 'aggressive'],
+      tokens: [
+        ...errorHead('crit'),
+        choice('SSL_do_handshake()', 'SSL_read()'),
+        literal(' failed (SSL: error:'),
+        until(')(', 0),
+        repeat(8, literal('('), some('digit', 9), literal(')'), until(')(', 0)),
+        literal(') while '),
+        choice('SSL handshaking', 'waiting for request', 'reading client request line', 'keepalive'),
+        literal(', client: '),
+        ip,
+        literal(', server: '),
+      ],
+      sample:
+        '2025/03/04 05:06:07 [crit] 811#811: *42 SSL_do_handshake() failed (SSL: error:0A00006C:SSL routines::bad key share) while SSL handshaking, client: 192.0.2.7, server: 0.0.0.0:443',
+      counter:
+        '2025/03/04 05:06:07 [crit] 811#811: *42 SSL_do_handshake() failed (SSL: error:0A000410:SSL routines::ssl/tls alert handshake failure) while SSL handshaking to upstream, client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+    },
+  ],
+};
+
+const zone: Token[] = [literal('by zone "'), until('"'), literal('", client: '), ip, literal(', server: ')];
+
+const limitReq: Filter = {
+  name: 'nginx-limit-req',
+  about: 'nginx: requests or connections over the limit of limit_req and limit_conn (dry runs do not count)',
+  prefixes: ['time', 'syslog'],
+  tags: ['nginx'],
+  patterns: [
+    {
+      name: 'requests-limited',
+      tokens: [...errorHead(), literal('limiting requests, excess: '), run('0123456789.'), literal(' '), ...zone],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 limiting requests, excess: 5.120 by zone "perip", client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 limiting requests, dry run, excess: 5.120 by zone "perip", client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+    },
+    {
+      name: 'request-delayed',
+      tokens: [...errorHead(), literal('delaying request, excess: '), run('0123456789.'), literal(', '), ...zone],
+      sample:
+        '2025/03/04 05:06:07 [warn] 811#811: *42 delaying request, excess: 0.310, by zone "perip", client: 2001:db8::7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [info] 811#811: *42 delaying unauthorized request, client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+    },
+    {
+      name: 'connections-limited',
+      tokens: [...errorHead(), literal('limiting connections '), ...zone],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 limiting connections by zone "addr", client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 limiting connections, dry run, by zone "addr", client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
+    },
+  ],
+};
+
+const forbidden: Filter = {
+  name: 'nginx-forbidden',
+  about: 'nginx: requests that a deny rule turns away',
+  prefixes: ['time', 'syslog'],
+  tags: ['nginx'],
+  patterns: [
+    {
+      name: 'access-forbidden',
+      tokens: [...errorHead(), literal('access forbidden by rule, client: '), ip, literal(', server: ')],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 access forbidden by rule, client: 192.0.2.7, server: example.org, request: "GET /.git/config HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/access forbidden by rule, client: 198.51.100.9, server: " failed (13: Permission denied), client: 192.0.2.7, server: example.org, request: "GET /x HTTP/1.1", host: "example.org"',
+    },
+  ],
+};
+
+/** The combined access format up to the request. A user name may hold blanks and brackets, but no quote. */
+const accessHead: Token[] = [ip, literal(' - '), textToFirst('"'), literal(' ['), time, literal('] "')];
+
+const badRequest: Filter = {
+  name: 'nginx-bad-request',
+  about: 'nginx: requests answered with 400 Bad Request',
+  prefixes: ['bare', 'syslog'],
+  tags: ['nginx'],
+  patterns: [
+    {
+      name: 'bad-request',
+      tokens: [...accessHead, until('"', 0), literal('" 400 ')],
+      sample: '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "\\x16\\x03\\x01\\x00" 400 157 "-" "-"',
+      counter: '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /400 HTTP/1.1" 200 400 "-" "\\x22 400 "',
+    },
+  ],
+};
+
+const fileMissing = [
+  optional(some('nonspace', 32), literal(' ')),
+  literal('"'),
+  until('"'),
+  literal('" '),
+  choice('failed', 'is not found'),
+  literal(' (2: No such file or directory)'),
+];
+
+const botsearch: Filter = {
+  name: 'nginx-botsearch',
+  about: 'nginx: searches for web applications that are not here',
+  prefixes: ['bare', 'time', 'syslog'],
+  tags: ['nginx'],
+  ignore: [
+    cut,
+    ambiguousReferrer(
+      'file-ambiguous-referrer',
+      fileMissing,
+      '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/pma" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /pma HTTP/1.1", host: "example.org", referrer: "" failed (2: No such file or directory), client: 198.51.100.9, server: "',
+      '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/pma" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /pma HTTP/1.1", host: "example.org", referrer: "https://example.org/"',
+    ),
+  ],
+  patterns: [
+    {
+      name: 'application-not-found',
+      tokens: [
+        ...accessHead,
+        choice('GET /', 'POST /', 'HEAD /'),
+        ...probedPathTokens,
+        until('" ', 0),
+        literal(' '),
+        until('"'),
+        literal('" 404 '),
+      ],
+      sample: '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /phpMyAdmin/index.php HTTP/1.1" 404 153 "-" "-"',
+      counter: '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /phpMyAdmin/index.php HTTP/1.1" 200 153 "-" "-"',
+    },
+    {
+      name: 'application-file-missing',
+      tokens: [
+        ...errorHead('error'),
+        ...fileMissing,
+        literal(', client: '),
+        ip,
+        literal(', server: '),
+        until(', ', 0),
+        literal(', request: "'),
+        choice('GET /', 'POST /', 'HEAD /'),
+        ...probedPathTokens,
+        any('nonspace'),
+        ...version,
+        ...upstream,
+        either([...host, literal(', referrer: "')], [...host, ...lineEnd], [literal(', referrer: "')], lineEnd),
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/www/wp-login.php" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /wp-login.php HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/www/x" failed (2: No such file or directory), client: 198.51.100.9, server: , request: "GET /pma HTTP/1.1", host: "h"" failed (2: No such file or directory), client: 192.0.2.7, server: , request: "GET /x HTTP/1.1", host: "h"',
+    },
+  ],
+};
+
+export const nginx: Filter[] = [httpAuth, limitReq, botsearch, badRequest, forbidden];
