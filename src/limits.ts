@@ -124,7 +124,7 @@ export const coreConfigBytesMax = 16 * 1024 * 1024;
 limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');
 limitHolds(jailNameMax + 7 <= 31, 'a set name of any jail fits ipset');
 
-// --- Start of the core (src/launch.ts) -------------------------------------------------------------------------------
+// --- Start of the core (src/commands/start.ts) -------------------------------------------------------------------------------
 
 /** Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's bytes and the table are outside. */
 export const coreOldSpaceMegabytes = 16;

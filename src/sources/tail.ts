@@ -1,0 +1,256 @@
+/**
+ * One open log file and how far it has been read. Its content belongs to whoever writes the log: every byte is legal.
+ *
+ * Invariant: bytes before `position` have been fed exactly once; bytes in [position, seen) are the beginning of a line
+ * whose newline has not come. They are not kept: when it comes they are read again, so a tail needs no buffer of its
+ * own, and a long unfinished line costs each of its bytes two reads, not one per wake-up.
+ *
+ * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and before `seen`). It is
+ * compared before each run of reads, so a file that was cut and has grown past our position again is noticed too
+ * (as long as what now stands there differs from what stood there).
+ */
+
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import type { LineSink } from '../engine/host.ts';
+import { fingerprintBytesMax, lookBackBytes } from '../limits.ts';
+
+const newline = 10;
+
+/** What stands before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 fits everything. */
+export interface Fingerprint {
+  hash: number;
+  length: number;
+}
+
+/** How a call of `read` ended. */
+export type ReadOutcome =
+  /** Nothing more to read now; wake it when the file changes. */
+  | 'end'
+  /** There is (or may be) more. */
+  | 'more'
+  /** The engine took nothing although whole lines stand there: its decision ring is full. */
+  | 'blocked';
+
+/** A path that is not followed because of what it is. */
+export class NotRegularFile extends Error {
+  readonly code = 'ENOTREG';
+  constructor(path: string, kind: string) {
+    super(`${path} is a ${kind}; only regular files are followed`);
+  }
+}
+
+/** One scratch area for all tails: fingerprints are compared, never kept as bytes. */
+const scratch = new Uint8Array(fingerprintBytesMax);
+
+/** FNV-1a over bytes[start, end), folded to 30 bits so that it stays a small integer. */
+function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let index = start; index < end; index++) hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
+  return (hash ^ (hash >>> 30)) & 0x3fffffff;
+}
+
+/** What to call a file that is not a regular one. */
+export function kindOf(info: {
+  isDirectory(): boolean;
+  isFIFO(): boolean;
+  isSocket(): boolean;
+  isBlockDevice(): boolean;
+}): string {
+  if (info.isDirectory()) return 'directory';
+  if (info.isFIFO()) return 'FIFO';
+  if (info.isSocket()) return 'socket';
+  return info.isBlockDevice() ? 'block device' : 'character device';
+}
+
+export class Tail {
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** Bytes before it have been fed. */
+  position = 0;
+  /** Bytes before it have been looked at for a newline; never less than `position`. */
+  seen = 0;
+  /** The last read reached the end of the file. */
+  atEnd = false;
+  /** Bytes read from this file since it was opened, re-reads included. */
+  bytesRead = 0;
+  /** How often the file was found cut. */
+  truncations = 0;
+  private readonly descriptor: number;
+  /** At the start of a file and after a cut: NULs that follow are a hole, not a line. */
+  private mayBeHole = true;
+  private markHash = 0;
+  private markLength = 0;
+  private seenHash = 0;
+  private seenLength = 0;
+
+  private constructor(descriptor: number, device: bigint, inode: bigint) {
+    this.descriptor = descriptor;
+    this.device = device;
+    this.inode = inode;
+  }
+
+  /**
+   * Opens a regular file at its start. Throws NotRegularFile or the system's error. The caller has seen by stat(2) that
+   * it is a regular file; O_NONBLOCK keeps a FIFO put there in between from blocking us.
+   */
+  static open(path: string): Tail {
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    try {
+      const info = fstatSync(descriptor, { bigint: true });
+      if (!info.isFile()) throw new NotRegularFile(path, kindOf(info));
+      return new Tail(descriptor, info.dev, info.ino);
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+  }
+
+  /** Bytes in the file now. */
+  size(): number {
+    return fstatSync(this.descriptor).size;
+  }
+
+  /** Moves to the start of the unfinished last line, or to the end if the file ends in a newline (or in one endless line). */
+  seekEnd(buffer: Uint8Array): void {
+    const size = this.size();
+    const back = Math.min(size, lookBackBytes);
+    const length = back === 0 ? 0 : readSync(this.descriptor, buffer, 0, back, size - back);
+    const newlineAt = length === 0 ? -1 : buffer.lastIndexOf(newline, length - 1);
+    const start = size - back;
+    this.mayBeHole = false;
+    if (newlineAt < 0) {
+      this.move(start === 0 ? 0 : start + length, buffer, start === 0 ? 0 : length);
+    } else {
+      this.move(start + newlineAt + 1, buffer, newlineAt + 1);
+    }
+  }
+
+  /** Moves to a saved position if the bytes before it are still the ones that were read; otherwise stays at the start. */
+  seekTo(offset: number, mark: Fingerprint): boolean {
+    if (offset > this.size() || !this.fits(offset, mark.hash, mark.length)) return false;
+    this.position = offset;
+    this.seen = offset;
+    this.markHash = mark.hash;
+    this.markLength = mark.length;
+    this.mayBeHole = offset === 0;
+    return true;
+  }
+
+  /** The fingerprint of the bytes before `position`, for a saved position. */
+  fingerprint(): Fingerprint {
+    return { hash: this.markHash, length: this.markLength };
+  }
+
+  /**
+   * Compares the fingerprints with the file; on a mismatch goes back to where it still fits. Returns true when the file
+   * was cut. To be called before each run of `read`.
+   */
+  rewindIfCut(): boolean {
+    const fitsSeen =
+      this.seen > this.position
+        ? this.fits(this.seen, this.seenHash, this.seenLength)
+        : this.fits(this.position, this.markHash, this.markLength);
+    if (fitsSeen) return false;
+    this.truncations++;
+    const unfinished = this.seen > this.position;
+    this.seen = this.position;
+    if (unfinished && this.fits(this.position, this.markHash, this.markLength)) return true;
+    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it writes is all new.
+    if (this.becameHole()) return true;
+    this.position = 0;
+    this.seen = 0;
+    this.markLength = 0;
+    this.mayBeHole = true;
+    return true;
+  }
+
+  /**
+   * One pread straight into the engine's buffer and one `feed`. `final` also feeds an unfinished last line.
+   * Throws the system's error.
+   */
+  read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
+    const capacity = sink.buffer.length;
+    const pending = this.seen - this.position;
+    if (pending > 0 && !final) {
+      const overlap = Math.min(pending, fingerprintBytesMax);
+      const length = this.pread(sink.buffer, capacity - pending, this.seen - overlap);
+      if (length <= overlap) return this.end();
+      if (pending + length < capacity && sink.buffer.lastIndexOf(newline, length - 1) < 0) {
+        return this.unfinished(sink.buffer, length, this.seen - overlap + length);
+      }
+    }
+    const length = this.pread(sink.buffer, capacity, this.position);
+    this.seen = this.position;
+    if (length === 0) return this.end();
+    if (this.mayBeHole && this.skipHole(sink.buffer, length)) return 'more';
+    const last = final && length < capacity;
+    const newlineAt = sink.buffer.lastIndexOf(newline, length - 1);
+    if (newlineAt < 0 && length < capacity && !last)
+      return this.unfinished(sink.buffer, length, this.position + length);
+    const consumed = sink.feed(source, length, this.position, now, last);
+    if (consumed > 0) this.move(this.position + consumed, sink.buffer, consumed);
+    if (consumed === length) {
+      this.atEnd = length < capacity;
+      return this.atEnd ? 'end' : 'more';
+    }
+    if (newlineAt >= consumed || last || consumed === 0) return consumed === 0 ? 'blocked' : 'more';
+    if (length === capacity) return 'more';
+    return this.unfinished(sink.buffer, length, this.position + length - consumed);
+  }
+
+  close(): void {
+    closeSync(this.descriptor);
+  }
+
+  private pread(buffer: Uint8Array, length: number, position: number): number {
+    const count = readSync(this.descriptor, buffer, 0, length, position);
+    this.bytesRead += count;
+    return count;
+  }
+
+  private end(): ReadOutcome {
+    this.atEnd = true;
+    return 'end';
+  }
+
+  /** buffer[..length) ends at file offset `seen` and holds no newline after `position`. */
+  private unfinished(buffer: Uint8Array, length: number, seen: number): ReadOutcome {
+    this.seen = seen;
+    this.seenLength = Math.min(length, fingerprintBytesMax);
+    this.seenHash = hashBytes(buffer, length - this.seenLength, length);
+    return this.end();
+  }
+
+  /** buffer[..consumed) ends at file offset `position`. */
+  private move(position: number, buffer: Uint8Array, consumed: number): void {
+    this.position = position;
+    this.seen = position;
+    this.markLength = Math.min(consumed, fingerprintBytesMax);
+    this.markHash = hashBytes(buffer, consumed - this.markLength, consumed);
+  }
+
+  private fits(end: number, hash: number, length: number): boolean {
+    if (length === 0) return true;
+    const count = readSync(this.descriptor, scratch, 0, length, end - length);
+    return count === length && hashBytes(scratch, 0, length) === hash;
+  }
+
+  /** Whether the bytes before `position` are all NUL now. Called right after they failed to fit. */
+  private becameHole(): boolean {
+    const count = readSync(this.descriptor, scratch, 0, this.markLength, this.position - this.markLength);
+    if (count < this.markLength) return false;
+    for (let index = 0; index < count; index++) if (scratch[index] !== 0) return false;
+    this.markHash = hashBytes(scratch, 0, count);
+    this.mayBeHole = true;
+    return true;
+  }
+
+  /** Passes over NULs at the start of a file, or after a cut: no log line begins with them. False: there is none (any more). */
+  private skipHole(buffer: Uint8Array, length: number): boolean {
+    let count = 0;
+    while (count < length && buffer[count] === 0) count++;
+    this.mayBeHole = count === length;
+    if (count > 0) this.move(this.position + count, buffer, count);
+    return count > 0;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * A LineSink that keeps the lines it is fed, with the contract of the engine's and none of its code: whole lines are
+ * consumed, an unfinished one only when `final` or when it fills the buffer (its rest is then skipped), and a full ring
+ * stops it between lines.
+ */
+
+import type { LineSink } from '../../src/engine/host.ts';
+
+const newline = 10;
+
+export interface CollectedLine {
+  source: number;
+  text: string;
+  /** File offset of its first byte. */
+  offset: number;
+}
+
+export class CollectingSink implements LineSink {
+  readonly buffer: Uint8Array;
+  readonly lines: CollectedLine[] = [];
+  feeds = 0;
+  /** Lines until the ring is full; `drain` makes room again. */
+  room: number;
+  private readonly roomMax: number;
+  private readonly skipping = new Set<number>();
+
+  constructor(bufferBytes = 64 * 1024, roomMax = Number.POSITIVE_INFINITY) {
+    this.buffer = new Uint8Array(bufferBytes);
+    this.room = roomMax;
+    this.roomMax = roomMax;
+  }
+
+  drain(): void {
+    this.room = this.roomMax;
+  }
+
+  /** Texts of one source, or of all. */
+  texts(source?: number): string[] {
+    return this.lines.filter((line) => source === undefined || line.source === source).map(({ text }) => text);
+  }
+
+  feed(source: number, length: number, offset: number, _now: number, final: boolean): number {
+    this.feeds++;
+    let start = 0;
+    while (start < length) {
+      if (this.room === 0) return start;
+      let end = start;
+      while (end < length && this.buffer[end] !== newline) end++;
+      const whole = end < length;
+      if (!whole && !final && (start > 0 || length < this.buffer.length)) return start;
+      if (!this.skipping.delete(source)) {
+        this.lines.push({
+          source,
+          text: Buffer.from(this.buffer.subarray(start, end)).toString(),
+          offset: offset + start,
+        });
+        this.room--;
+      }
+      if (!whole && !final) this.skipping.add(source);
+      start = whole ? end + 1 : end;
+    }
+    return length;
+  }
+}
