@@ -28,6 +28,7 @@ import {
   some,
   textToFirst,
   textToLast,
+  until,
   userToFirst,
   userToLast,
   userUntil,
@@ -64,8 +65,24 @@ const key: Token[] = [
   literal(' '),
   { kind: 'span', of: { name: 'base64', bytes: ':$' }, min: 1, max: 255 },
 ];
-/** The user of a connection in the making, as sshd names it before the address. */
-const connectionUser = choice('authenticating user ', 'authenticatinguser ', 'invalid user ');
+/** The user of a connection in the making, as sshd names it before the address. Needs `preauthEnd` or the like behind. */
+const namedUser: Token[] = [
+  choice('authenticating user ', 'authenticatinguser ', 'invalid user '),
+  anyUser,
+  literal(' '),
+];
+const end: Token = { kind: 'end' };
+/** Exactly the end: a blank could be taken for the one before an address. */
+const preauthEnd: Token[] = [optional(literal(' [preauth]')), end];
+const userChange = ': Change of username or service not allowed: (';
+/** What pam_unix and its kin write, up to the value of `ruser`. */
+const pamFailure: Token[] = [
+  optional(literal('pam_'), some('word', 32), literal('(sshd:auth):'), any('space', 8)),
+  literal('authentication failure;'),
+  repeat(4, gap, choice('logname=', 'uid=', 'euid=', 'tty='), any('nonspace')),
+  gap,
+  literal('ruser='),
+];
 
 const ddos = ['ddos', 'aggressive'];
 const extra = ['extra', 'aggressive'];
@@ -184,21 +201,16 @@ const attempts: Pattern[] = [
   {
     name: 'pam-failure',
     effect: { kind: 'context' },
-    tokens: [
-      optional(literal('pam_'), some('word', 32), literal('(sshd:auth):')),
-      blanks,
-      literal('authentication failure;'),
-      repeat(4, gap, choice('logname=', 'uid=', 'euid=', 'tty='), any('nonspace')),
-      gap,
-      literal('ruser='),
-      userUntil(' \t', 0),
-      gap,
-      literal('rhost='),
-      ip,
-      optional(gap, literal('user='), accountUser),
-    ],
+    tokens: [...pamFailure, any('nonspace'), gap, literal('rhost='), ip, gap, literal('user='), userToLast(), end],
     sample: `${host} sshd[4108]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.10  user=root`,
     counter: `${host} sshd[4108]: pam_unix(sshd:auth): check pass; user unknown`,
+  },
+  {
+    name: 'pam-failure-unnamed',
+    effect: { kind: 'context' },
+    tokens: [...pamFailure, userUntil(' \t', 0), gap, literal('rhost='), ip],
+    sample: `${host} sshd[4124]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.10 `,
+    counter: `${host} sshd[4124]: pam_unix(sudo:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.10`,
   },
   {
     name: 'pam-more-failures',
@@ -293,13 +305,12 @@ const attempts: Pattern[] = [
     tokens: [
       level,
       literal('Disconnecting '),
-      connectionUser,
-      anyUser,
-      literal(' '),
+      ...namedUser,
       ip,
-      port,
+      literal(' port '),
+      digits,
       literal(': Too many authentication failures'),
-      ...lineTail,
+      ...preauthEnd,
     ],
     sample: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Too many authentication failures [preauth]`,
     counter: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Packet corrupt [preauth]`,
@@ -312,22 +323,48 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4116]: Disconnecting: Packet corrupt [preauth]`,
   },
   {
-    // The reason repeats the names, but is cut at 100 bytes: too short to hold the phrase a second time.
+    // Both names are one word each: nothing right of the address could be taken for it.
     name: 'disconnecting-user-change',
     effect: { ends: true },
     tokens: [
       level,
       literal('Disconnecting '),
       optional(literal('from ')),
-      connectionUser,
-      anyUser,
-      literal(' '),
+      ...namedUser,
       ip,
-      port,
-      literal(': Change of username or service not allowed: ('),
+      literal(' port '),
+      digits,
+      literal(userChange),
+      until(' '),
+      optional(literal(' -> ('), until(' ', 0)),
+      ...preauthEnd,
     ],
     sample: `${host} sshd[4117]: Disconnecting invalid user admin 192.0.2.10 port 50031: Change of username or service not allowed: (admin,ssh-connection) -> (root,ssh-connection) [preauth]`,
     counter: `${host} sshd[4117]: Disconnecting: Change of username or service not allowed: (admin,ssh-connection) -> (root,ssh-connection) [preauth]`,
+  },
+  {
+    name: 'disconnecting-account-change',
+    effect: { ends: true },
+    tokens: [
+      level,
+      literal('Disconnecting authenticating user '),
+      accountUser,
+      literal(' '),
+      ip,
+      literal(' port '),
+      digits,
+      literal(userChange),
+    ],
+    sample: `${host} sshd[4125]: Disconnecting authenticating user root 192.0.2.10 port 50031: Change of username or service not allowed: (root,ssh-connection) -> (x 198.51.100.9 port 1,ssh-connection) [preauth]`,
+    counter: `${host} sshd[4125]: Disconnecting invalid user root 192.0.2.10 port 50031: Change of username or service not allowed: (root,ssh-connection) -> (x 198.51.100.9 port 1,ssh-connection) [preauth]`,
+  },
+  {
+    // Attacker text on both sides of the address.
+    name: 'disconnecting-invalid-change',
+    effect: { ends: true },
+    tokens: [level, literal('Disconnecting invalid user '), textToFirst(), literal(userChange)],
+    sample: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Change of username or service not allowed: (a,ssh-connection) -> (b 198.51.100.9 port 1,ssh-connection) [preauth]`,
+    counter: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Packet corrupt [preauth]`,
   },
   {
     name: 'disconnect-auth-fail',
@@ -380,7 +417,7 @@ const attempts: Pattern[] = [
       accountUser,
       literal(' from '),
       ip,
-      either([literal(' ')], [{ kind: 'end' }]),
+      either([literal(' ')], [end]),
     ],
     sample: `${host} sshd[4121]: Accepted publickey for alice from 192.0.2.10 port 50035 ssh2: ED25519 SHA256:N0tARealF1ngerprint`,
     counter: `${host} sshd[4121]: Accepted key ED25519 SHA256:N0tARealF1ngerprint found at /home/alice/.ssh/authorized_keys:1`,
@@ -401,17 +438,7 @@ const attempts: Pattern[] = [
   },
 ];
 
-/** `Connection closed|reset by …` and `Disconnected from …`, with what must follow the address. */
-function closed(user: Token[], ...tail: Token[]): Token[] {
-  return [
-    level,
-    choice('Connection closed by ', 'Connection reset by ', 'Disconnected from ', 'Disconnected '),
-    ...user,
-    ip,
-    ...tail,
-  ];
-}
-const namedUser: Token[] = [connectionUser, anyUser, literal(' ')];
+const closed = [level, choice('Connection closed by ', 'Connection reset by ', 'Disconnected from ', 'Disconnected ')];
 const closedPreauth: Token[] = [port, on, literal(' [preauth]'), ...lineEnd];
 
 const connections: Pattern[] = [
@@ -419,7 +446,7 @@ const connections: Pattern[] = [
     name: 'closed-preauth',
     modes: ddos,
     effect: { ends: true },
-    tokens: closed([], ...closedPreauth),
+    tokens: [...closed, ip, ...closedPreauth],
     sample: `${host} sshd[4201]: Connection closed by 192.0.2.10 port 50040 [preauth]`,
     counter: `${host} sshd[4201]: Connection closed by 192.0.2.10 port 50040`,
   },
@@ -427,7 +454,7 @@ const connections: Pattern[] = [
     name: 'closed-preauth-user',
     modes: ddos,
     effect: { ends: true },
-    tokens: closed(namedUser, ...closedPreauth),
+    tokens: [...closed, ...namedUser, ip, literal(' port '), digits, literal(' [preauth]'), end],
     sample: `${host} sshd[4202]: Connection reset by authenticating user root 192.0.2.10 port 50041 [preauth]`,
     counter: `${host} sshd[4202]: Disconnected from user root 192.0.2.10 port 50041`,
   },
@@ -435,28 +462,36 @@ const connections: Pattern[] = [
     name: 'disconnected-preauth-user',
     modes: ['extra'],
     effect: { ends: true },
-    tokens: [choice('Disconnected from ', 'Disconnected '), ...namedUser, ip, ...closedPreauth],
+    tokens: [
+      choice('Disconnected from ', 'Disconnected '),
+      ...namedUser,
+      ip,
+      literal(' port '),
+      digits,
+      literal(' [preauth]'),
+      end,
+    ],
     sample: `${host} sshd[4203]: Disconnected from invalid user root 192.0.2.10 port 50042 [preauth]`,
     counter: `${host} sshd[4203]: Connection closed by invalid user root 192.0.2.10 port 50042 [preauth]`,
   },
   {
     name: 'closed',
     effect: { kind: 'context', ends: true },
-    tokens: closed([], ...addressTail),
+    tokens: [...closed, ip, ...addressTail],
     sample: `${host} sshd[4204]: Connection closed by 192.0.2.10 port 50043`,
     counter: `${host} sshd[4204]: Connection closed by remote host`,
   },
   {
     name: 'closed-user',
     effect: { kind: 'context', ends: true },
-    tokens: closed(namedUser, ...addressTail),
+    tokens: [...closed, ...namedUser, ip, literal(' port '), digits, ...preauthEnd],
     sample: `${host} sshd[4205]: Disconnected from authenticating user root 192.0.2.10 port 50044`,
     counter: `${host} sshd[4205]: Disconnected from authenticating user root`,
   },
   {
     name: 'closed-session',
     effect: { kind: 'context', ends: true },
-    tokens: [literal('Disconnected from user '), anyText, literal(' '), ip, literal(' port '), digits, ...lineTail],
+    tokens: [literal('Disconnected from user '), accountUser, literal(' '), ip, literal(' port '), digits],
     sample: `${host} sshd[4206]: Disconnected from user alice 192.0.2.10 port 50045`,
     counter: `${host} sshd[4206]: Disconnected from user alice`,
   },
