@@ -8,6 +8,8 @@ import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/sourc
 /** `src/` folder or top-level file → what its files may import besides their own room, `types` and parts of Node. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   types: [],
+  /** The version, out of package.json. */
+  version: [],
   limits: [],
   native: [],
   engine: [],
@@ -23,9 +25,22 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   config: ['limits', 'filters', 'compiler', 'host', 'native', 'observe', 'engine'],
   enforcer: ['host', 'limits', 'backends', 'observe', 'state'],
   commands: ['host', 'engine', 'limits', 'config', 'filters', 'compiler', 'observe', 'native', 'sources'],
-  daemon: ['host', 'engine', 'limits', 'native', 'sources', 'backends', 'state', 'observe', 'control', 'enforcer'],
-  client: ['control', 'limits', 'observe'],
-  main: ['config', 'commands', 'limits', 'native', 'observe', 'control'],
+  daemon: [
+    'host',
+    'engine',
+    'limits',
+    'native',
+    'sources',
+    'backends',
+    'state',
+    'observe',
+    'control',
+    'enforcer',
+    'version',
+  ],
+  /** Reads durations as the configuration does. */
+  client: ['control', 'limits', 'observe', 'config', 'version'],
+  main: ['config', 'commands', 'limits', 'native', 'observe', 'control', 'version'],
 };
 
 const engineOnlyImports = new Set(['#linear']);
@@ -52,7 +67,7 @@ function violations(tree: SourceTree): string[] {
 function allowed(path: string, room: string, specifier: string): boolean {
   if (specifier.startsWith('.')) {
     const target = targetOf(path, specifier);
-    if (!target.startsWith('src/')) return false;
+    if (!target.startsWith('src/')) return room === 'version' && target === 'package.json';
     const other = roomOf(target);
     return other === room || other === 'types' || (rooms[room] ?? []).includes(other);
   }
