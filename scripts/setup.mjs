@@ -1,0 +1,74 @@
+/**
+ * Sets up whatever is missing, and nothing that is there: dependencies, native addon, engine, bundles.
+ *   node scripts/setup.mjs [--tools] [--quiet]
+ * `--tools` also installs the system tools that the demonstration and the tests check our work with (nft, ip), where this
+ * is root on a Debian-like system; otherwise it names them and goes on: what needs them says so itself.
+ * Plain JavaScript without dependencies: whatever Node started npm can run it. Messages go to stderr.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const quiet = process.argv.includes('--quiet');
+const node = join(root, 'node_modules', '.bin', 'node');
+
+/** Command on the PATH → Debian package. */
+const tools = { nft: 'nftables', ip: 'iproute2' };
+
+function say(message) {
+  if (!quiet) console.error(`setup: ${message}`);
+}
+
+/** Runs a step; its output goes to stderr, so that a command's own output stays clean. */
+function run(what, command, args, env = process.env) {
+  const done = spawnSync(command, args, { cwd: root, env, stdio: ['ignore', 2, 2] });
+  if (done.status === 0) return;
+  console.error(`setup: ${what} failed${done.error ? `: ${done.error.message}` : ''} (${command} ${args.join(' ')})`);
+  process.exit(1);
+}
+
+function isOnPath(command) {
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function installDependencies() {
+  const lock = join(root, 'package-lock.json');
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  if (existsSync(installed) && existsSync(node) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return;
+  say('installing dependencies (npm ci)');
+  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+}
+
+function installTools() {
+  const missing = Object.keys(tools).filter((command) => !isOnPath(command));
+  if (missing.length === 0) return;
+  const packages = missing.map((command) => tools[command]);
+  const byHand = `install ${packages.join(' and ')} (apt-get install ${packages.join(' ')})`;
+  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) {
+    console.error(`setup: ${missing.join(' and ')} not found; ${byHand}. What needs them will say so.`);
+    return;
+  }
+  say(`installing ${packages.join(', ')}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
+  const first = spawnSync('apt-get', install, { env, stdio: 'ignore' });
+  if (first.status === 0) return;
+  spawnSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 2, 2] });
+  const second = spawnSync('apt-get', install, { env, stdio: ['ignore', 2, 2] });
+  if (second.status !== 0) console.error(`setup: could not ${byHand}. What needs them will say so.`);
+}
+
+installDependencies();
+run('building the native addon', node, [join(root, 'scripts', 'native.mjs')]);
+run('building', node, [join(root, 'scripts', 'build.ts'), ...(quiet ? ['--quiet'] : [])]);
+if (process.argv.includes('--tools')) installTools();

@@ -1,0 +1,149 @@
+/**
+ * Text to address. Input: bytes that an attacker may have written, at a place a pattern chose by structure.
+ * Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without leading zeros), plus brackets
+ * and an IPv6 zone id (RFC 4007 section 11), which is dropped. IPv4-mapped addresses become IPv4.
+ */
+import { byte, copyBytes, fillZero, setByte, setInt, word } from '#linear';
+import { ADDRESS } from './layout.ts';
+
+/** Longest legal text: 45 bytes of address, '%' and a zone id, brackets. */
+const TEXT_MAX: i32 = 80;
+
+export const ADDRESS_OK: i32 = 1;
+export const ADDRESS_BAD: i32 = 0;
+export const ADDRESS_HOST_NAME: i32 = -1;
+
+/** 4 or 6: family of the address in ADDRESS. */
+export let family: i32 = 0;
+
+function hexDigit(c: i32): i32 {
+  if (c >= 48 && c <= 57) return c - 48;
+  if (c >= 97 && c <= 102) return c - 87;
+  if (c >= 65 && c <= 70) return c - 55;
+  return -1;
+}
+
+/** Parses a dotted quad filling [start, end) into the last four bytes of ADDRESS. */
+function parseQuad(start: i32, end: i32): bool {
+  let p = start;
+  for (let i = 0; i < 4; i++) {
+    if (p >= end) return false;
+    let value = byte(p) - 48;
+    if (value < 0 || value > 9) return false;
+    p++;
+    // No leading zeros: some readers take them for octal.
+    const limit = value == 0 ? 0 : 2;
+    for (let n = 0; n < limit && p < end; n++) {
+      const digit = byte(p) - 48;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+      p++;
+    }
+    if (value > 255) return false;
+    setByte(ADDRESS + 12 + i, value);
+    if (i < 3) {
+      if (p >= end || byte(p) != 46) return false;
+      p++;
+    }
+  }
+  return p == end;
+}
+
+/** Parses an IPv6 address filling [start, end). */
+function parseSix(start: i32, end: i32): bool {
+  fillZero(ADDRESS, 16);
+  let p = start;
+  let at = 0; // bytes written
+  let gap = -1; // where "::" stands
+  if (byte(p) == 58) {
+    if (p + 1 >= end || byte(p + 1) != 58) return false;
+    gap = 0;
+    p += 2;
+  }
+  while (p < end) {
+    if (at == 16) return false;
+    let value = 0;
+    const groupStart = p;
+    while (p < end && p - groupStart < 4) {
+      const digit = hexDigit(byte(p));
+      if (digit < 0) break;
+      value = (value << 4) | digit;
+      p++;
+    }
+    if (p == groupStart) return false;
+    if (p < end && byte(p) == 46) {
+      // An embedded dotted quad ends the text.
+      if (at > 12 || (gap < 0 && at != 12)) return false;
+      if (!parseQuad(groupStart, end)) return false;
+      const quad = word(ADDRESS + 12);
+      if (at < 12) fillZero(ADDRESS + 12, 4);
+      setByte(ADDRESS + at, quad & 255);
+      setByte(ADDRESS + at + 1, (quad >> 8) & 255);
+      setByte(ADDRESS + at + 2, (quad >> 16) & 255);
+      setByte(ADDRESS + at + 3, (quad >> 24) & 255);
+      at += 4;
+      p = end;
+      break;
+    }
+    setByte(ADDRESS + at, value >> 8);
+    setByte(ADDRESS + at + 1, value & 255);
+    at += 2;
+    if (p == end) break;
+    if (byte(p) != 58) return false;
+    p++;
+    if (p == end) return false; // a single colon at the end
+    if (byte(p) == 58) {
+      if (gap >= 0) return false;
+      gap = at;
+      p++;
+    }
+  }
+  if (gap < 0) return at == 16;
+  if (at > 14) return false; // "::" stands for at least one group
+  const tail = at - gap;
+  copyBytes(ADDRESS + 16 - tail, ADDRESS + gap, tail);
+  fillZero(ADDRESS + gap, 16 - at);
+  return true;
+}
+
+/** Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or ADDRESS_HOST_NAME. */
+export function parseAddress(start: i32, end: i32): i32 {
+  if (start < end && byte(start) == 91) {
+    start++;
+    if (start >= end || byte(end - 1) != 93) return ADDRESS_BAD;
+    end--;
+  }
+  if (end <= start) return ADDRESS_BAD;
+  let colons = 0;
+  let letters = 0;
+  let stop = end;
+  if (end - start > TEXT_MAX) return ADDRESS_HOST_NAME;
+  for (let p = start; p < end; p++) {
+    const c = byte(p);
+    if (c == 58) colons++;
+    else if (c == 37) {
+      stop = p;
+      break;
+    } else if ((c < 48 || c > 57) && c != 46) letters++;
+  }
+  if (colons == 0) {
+    if (stop != end) return ADDRESS_BAD;
+    if (letters > 0) return ADDRESS_HOST_NAME;
+    family = 4;
+    setInt(ADDRESS, 0);
+    setInt(ADDRESS + 4, 0);
+    setInt(ADDRESS + 8, -65536); // 00 00 ff ff
+    return parseQuad(start, stop) ? ADDRESS_OK : ADDRESS_BAD;
+  }
+  if (stop == start || (stop != end && stop + 1 == end)) return ADDRESS_BAD;
+  if (!parseSix(start, stop)) return ADDRESS_BAD;
+  if (word(ADDRESS) == 0 && word(ADDRESS + 4) == 0 && word(ADDRESS + 8) == -65536) family = 4;
+  else family = 6;
+  return ADDRESS_OK;
+}
+
+/** Takes the 16 bytes at `p` as the address under examination. */
+export function loadAddress(p: i32): void {
+  copyBytes(ADDRESS, p, 16);
+  family = word(ADDRESS) == 0 && word(ADDRESS + 4) == 0 && word(ADDRESS + 8) == -65536 ? 4 : 6;
+}

@@ -1,0 +1,160 @@
+/**
+ * What the lines of one connection count together. Services such as sshd write several lines for one attempt, some of
+ * them without the address; lines with the same host and pid are one connection.
+ *
+ * - A failure counts at the connection's address; without one it stays pending until a line of the connection gives it.
+ * - A context line (recognised, no failure by itself) gives the address and the user name.
+ * - Stages order the lines of one attempt: a later stage of an attempt that is counted already does not count again.
+ * - Several user names in one connection make every line of it count: someone is guessing names.
+ * - A success clears what is pending and takes back nothing that was counted.
+ *
+ * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up its oldest connection,
+ * counted; what is lost then is at most one pending failure (claims D-*, MM-04).
+ */
+import { byte, copyBytes, float, int, product, setFloat, setInt, spread } from '#linear';
+import { loadAddress } from './address.ts';
+import { add, CONNECTIONS_EVICTED } from './counters.ts';
+import { ADDRESS, CONNECTION_BYTES, CONNECTION_WAYS, connectionSets, connectionsAt, SEED } from './layout.ts';
+
+/** A connection is remembered for this many seconds of log time. */
+const LIFETIME: f64 = 300;
+/** A user name is told apart by its first bytes. */
+const USER_BYTES_MAX: i32 = 256;
+
+const CREATED: i32 = 0;
+const PID: i32 = 8;
+const HOST: i32 = 12;
+/** Group + 1; 0 is a free record. */
+const OWNER: i32 = 16;
+const STATE: i32 = 20;
+const USER: i32 = 24;
+const HOME: i32 = 32;
+
+const HAS_ADDRESS: i32 = 1;
+const HAS_USER: i32 = 2;
+const SEVERAL: i32 = 4;
+const PENDING: i32 = 8;
+const STAGE_SHIFT: i32 = 4;
+
+/** Verdicts on a line. */
+export const CONTEXT: i32 = 0;
+export const COUNTS: i32 = 1;
+/** A failure of an attempt that is counted already. */
+export const SAME_ATTEMPT: i32 = 2;
+/** A failure whose address is not known yet. */
+export const UNADDRESSED: i32 = 3;
+
+/** A record for lines without a pid: nothing is remembered of them. */
+let record: i32 = 0;
+
+/** FNV-1a of [start, end) from the seed: tells names apart, nothing more. */
+function hashText(start: i32, end: i32): i32 {
+  let hash = int(SEED) ^ -2128831035;
+  for (let p = start; p < end; p++) hash = product(hash ^ byte(p), 16777619);
+  return hash;
+}
+
+function readPid(start: i32, end: i32): i32 {
+  let pid = 0;
+  for (let p = start; p < end; p++) pid = (product(pid, 10) + byte(p) - 48) | 0;
+  return pid;
+}
+
+/** Finds the live record of (owner, host, pid), or takes one over for it. Returns whether it was known. */
+function open(owner: i32, host: i32, pid: i32, time: f64): bool {
+  const set = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
+  let p = connectionsAt + set * CONNECTION_WAYS * CONNECTION_BYTES;
+  let oldest = p;
+  for (let way = 0; way < CONNECTION_WAYS; way++) {
+    const fresh = int(p + OWNER) != 0 && time - float(p + CREATED) <= LIFETIME;
+    if (fresh && int(p + PID) == pid && int(p + HOST) == host && int(p + OWNER) == owner) {
+      record = p;
+      return true;
+    }
+    if (!fresh) setInt(p + OWNER, 0);
+    if (int(oldest + OWNER) != 0 && (!fresh || float(p + CREATED) < float(oldest + CREATED))) oldest = p;
+    p += CONNECTION_BYTES;
+  }
+  if (int(oldest + OWNER) != 0) add(CONNECTIONS_EVICTED, 1);
+  record = oldest;
+  return false;
+}
+
+function isHome(p: i32): bool {
+  for (let i = 0; i < 16; i += 4) if (int(p + i) != int(ADDRESS + i)) return false;
+  return true;
+}
+
+/**
+ * Takes one matched line into its connection and says what it counts. `hasAddress`: ADDRESS holds the line's address.
+ * On COUNTS, ADDRESS holds the address to charge.
+ */
+export function follow(
+  group: i32,
+  hostStart: i32,
+  hostEnd: i32,
+  pidStart: i32,
+  pidEnd: i32,
+  failure: bool,
+  ends: bool,
+  gained: bool,
+  stage: i32,
+  hasAddress: bool,
+  userStart: i32,
+  userEnd: i32,
+  time: f64,
+): i32 {
+  const context = !failure || gained;
+  if (pidStart >= pidEnd) {
+    if (context) return CONTEXT;
+    return hasAddress ? COUNTS : UNADDRESSED;
+  }
+  const pid = readPid(pidStart, pidEnd);
+  const host = hashText(hostStart, hostEnd);
+  let known = open(group + 1, host, pid, time);
+  const p = record;
+  // The same pid with another sender is another connection: charging the first sender would punish an innocent.
+  if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) != 0 && !isHome(p + HOME)) known = false;
+  if (!known) {
+    setFloat(p + CREATED, time);
+    setInt(p + PID, pid);
+    setInt(p + HOST, host);
+    setInt(p + STATE, 0);
+  }
+  setInt(p + OWNER, ends ? 0 : group + 1);
+
+  let state = int(p + STATE);
+  if (userStart >= 0 && userEnd > userStart) {
+    const user = hashText(userStart, userEnd - userStart > USER_BYTES_MAX ? userStart + USER_BYTES_MAX : userEnd);
+    if ((state & HAS_USER) == 0) {
+      setInt(p + USER, user);
+      state |= HAS_USER;
+    } else if (int(p + USER) != user) state |= SEVERAL;
+  }
+  if (gained) state &= ~PENDING;
+  if (hasAddress) {
+    copyBytes(p + HOME, ADDRESS, 16);
+    state |= HAS_ADDRESS;
+  }
+  const wasPending = (state & PENDING) != 0;
+  state &= ~PENDING;
+  let same = false;
+  if (!context && stage > 0) {
+    const before = state >> STAGE_SHIFT;
+    same = before > 0 && stage > before;
+    state = (state & 15) | (stage << STAGE_SHIFT);
+  }
+  const counts = wasPending || ((state & SEVERAL) != 0 && known && !same) || (!context && !same);
+  let verdict = same ? SAME_ATTEMPT : CONTEXT;
+  if (counts) {
+    if ((state & HAS_ADDRESS) != 0) {
+      loadAddress(p + HOME);
+      verdict = COUNTS;
+    } else {
+      state |= PENDING;
+      verdict = UNADDRESSED;
+    }
+  }
+  setInt(p + STATE, state);
+  return verdict;
+}

@@ -1,0 +1,57 @@
+/**
+ * Counters live in the engine's memory as floats (exact to 2^53) so that the host reads them without a call.
+ * Global ones first, then the eight of each filter, then the eight of each jail.
+ */
+import { float, setFloat } from '#linear';
+import { COUNTERS, FILTER_BYTES, filtersAt, JAIL_BYTES, JAIL_COUNTERS, jailsAt } from './layout.ts';
+
+export const LINES: i32 = 0;
+export const LINES_MATCHED: i32 = 1;
+/** Lines over the limit: cut, the first part parsed. */
+export const LINES_TOO_LONG: i32 = 2;
+export const BYTES: i32 = 3;
+export const DECISIONS: i32 = 4;
+/** Entries in use now. */
+export const TRACKED: i32 = 5;
+export const EVICTIONS: i32 = 6;
+/** Evicted entries that held a running ban. */
+export const EVICTIONS_BANNED: i32 = 7;
+/** Failures that found no place, under a policy that protects what is there. */
+export const DENIED: i32 = 8;
+/** Connection states given up for newer ones before they ended. */
+export const CONNECTIONS_EVICTED: i32 = 9;
+export const GLOBAL_COUNTERS: i32 = 10;
+
+export const FILTER_LINES: i32 = 0;
+export const FILTER_MATCHED: i32 = 1;
+/** Lines that one of the filter's ignore patterns took out. */
+export const FILTER_IGNORED: i32 = 2;
+/** Pattern matched, but what stood at the address was none (or a host name). */
+export const FILTER_BAD_ADDRESS: i32 = 3;
+export const FILTER_HOST_NAME: i32 = 4;
+export const FILTER_NO_PREFIX: i32 = 5;
+
+export const JAIL_FAILURES: i32 = 0;
+export const JAIL_DECISIONS: i32 = 1;
+/** Failures of addresses in ignoreip. */
+export const JAIL_IGNORED: i32 = 2;
+/** Failures of a source whose ban is running. */
+export const JAIL_ALREADY: i32 = 3;
+export const JAIL_TOO_OLD: i32 = 4;
+export const JAIL_FUTURE: i32 = 5;
+export const JAIL_EVICTED: i32 = 6;
+
+export function add(counter: i32, amount: f64): void {
+  const p = COUNTERS + counter * 8;
+  setFloat(p, float(p) + amount);
+}
+
+export function countFilter(filter: i32, counter: i32): void {
+  const p = filtersAt + filter * FILTER_BYTES + counter * 8;
+  setFloat(p, float(p) + 1);
+}
+
+export function countJail(jail: i32, counter: i32): void {
+  const p = jailsAt + jail * JAIL_BYTES + JAIL_COUNTERS + counter * 8;
+  setFloat(p, float(p) + 1);
+}

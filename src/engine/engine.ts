@@ -1,0 +1,510 @@
+/**
+ * The engine: the one component that reads log bytes (DESIGN: the way of a log line). This file is the root of both
+ * builds and holds what happens to a line: head → matcher → address → connection → ignore list → table → decision.
+ *
+ * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's memory (checked by the VM),
+ * no allocation, work per line O(line), and a line can change counters, one connection record and one table entry per
+ * jail, nothing else. What it does when full: the table evicts by policy, the ring makes `feed` stop early.
+ */
+import { byte, copyBytes, fillZero, findByte, int, setFloat, setInt } from '#linear';
+import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
+import {
+  addressEnd,
+  addressStart,
+  timeEnd as capturedTimeEnd,
+  timeStart as capturedTimeStart,
+  clearCaptures,
+  userEnd,
+  userStart,
+} from './capture.ts';
+import { COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
+import {
+  add,
+  BYTES,
+  countFilter,
+  countJail,
+  DECISIONS,
+  FILTER_BAD_ADDRESS,
+  FILTER_HOST_NAME,
+  FILTER_IGNORED,
+  FILTER_LINES,
+  FILTER_MATCHED,
+  FILTER_NO_PREFIX,
+  JAIL_DECISIONS,
+  JAIL_FAILURES,
+  JAIL_FUTURE,
+  JAIL_IGNORED,
+  JAIL_TOO_OLD,
+  LINES,
+  LINES_MATCHED,
+  LINES_TOO_LONG,
+} from './counters.ts';
+import { filterConnection, filterPrefixes, matchFilter, matchTag, patternFlags } from './generated/index.ts';
+import {
+  afterTime,
+  hostEnd,
+  hostStart,
+  messageStart,
+  pidEnd,
+  pidStart,
+  readIdentifier,
+  readLineTime,
+  tagEnd,
+  tagStart,
+  timeEnd,
+  timeStart,
+} from './header.ts';
+import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
+import {
+  ADDRESS,
+  DECISION_ADDRESS,
+  DECISION_BYTES,
+  DECISION_FAILURES,
+  DECISION_FAMILY,
+  DECISION_JAIL,
+  DECISION_OFFSET,
+  DECISION_PREFIX,
+  DECISION_SECONDS,
+  DECISION_SOURCE,
+  DECISION_TIME,
+  FIXED_BYTES,
+  GROUP_BYTES,
+  GROUP_FILTER,
+  GROUP_JAILS,
+  GROUP_MODE,
+  GROUP_NEXT,
+  groupsAt,
+  JAIL_ACTIVE,
+  JAIL_BANTIME,
+  JAIL_BYTES,
+  JAIL_FINDTIME,
+  JAIL_MAXRETRY,
+  JAIL_PREFIX,
+  jailsAt,
+  LINK_BYTES,
+  layOut,
+  linksAt,
+  RING_TAKEN,
+  RING_WRITTEN,
+  ringAt,
+  ringMax,
+  routesAt,
+  SEED,
+  SOURCE_BYTES,
+  sourcesAt,
+} from './layout.ts';
+import { confirm, forget, makeKey, observe, recordBan, setPolicy } from './table.ts';
+import { addZone, decodeTime, resetTime } from './timestamp.ts';
+
+/** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
+export const LINE_BYTES_MAX: i32 = 4096;
+/** A line's time may be this far ahead of the clock, in seconds (limits.ts futureSecondsMax). */
+const FUTURE_MAX: f64 = 60;
+
+/* What became of a line in one filter. */
+export const NO_PATTERN: i32 = 0;
+/** A failure, charged to an address. */
+export const FAILURE: i32 = 1;
+/** A failure line of an attempt that was charged before. */
+export const COUNTED_BEFORE: i32 = 2;
+export const NO_PREFIX: i32 = 3;
+/** Taken out by one of the filter's ignore patterns. */
+export const IGNORED: i32 = 4;
+export const BAD_ADDRESS: i32 = 5;
+export const HOST_NAME: i32 = 6;
+/** Recognised, no failure by itself. */
+export const NO_FAILURE: i32 = 7;
+/** A failure whose address another line of the connection has to give. */
+export const NO_ADDRESS: i32 = 8;
+
+/* Pattern flags, as the compiler writes them. */
+const FLAG_FAILURE: i32 = 1;
+const FLAG_ENDS: i32 = 2;
+const FLAG_GAINED: i32 = 4;
+const FLAG_IGNORE: i32 = 8;
+const FLAG_ADDRESS: i32 = 16;
+const FLAG_STAGE_SHIFT: i32 = 5;
+
+/* Prefix codes, two bits each, first one lowest. */
+const PREFIX_SYSLOG: i32 = 1;
+const PREFIX_TIME: i32 = 2;
+
+let routes: i32 = 0;
+let groups: i32 = 0;
+let links: i32 = 0;
+/** Whether lines are judged against the clock; a replay of finished files does not. */
+let live: bool = true;
+
+/* The last examined line. */
+let pattern: i32 = -1;
+let lineTime: f64 = -1;
+
+/** Lays out and clears the memory. Arguments as `layOut`; the seed is random per start. Returns the end of the memory. */
+export function init(
+  seed0: i32,
+  seed1: i32,
+  filters: i32,
+  jails: i32,
+  ignores: i32,
+  sources: i32,
+  routeMax: i32,
+  groupMax: i32,
+  linkMax: i32,
+  connections: i32,
+  ring: i32,
+  program: i32,
+  input: i32,
+  key: i32,
+  step: i32,
+  steps: i32,
+  sets: i32,
+): i32 {
+  const end = layOut(
+    filters,
+    jails,
+    ignores,
+    sources,
+    routeMax,
+    groupMax,
+    linkMax,
+    connections,
+    ring,
+    program,
+    input,
+    key,
+    step,
+    steps,
+    sets,
+  );
+  fillZero(0, FIXED_BYTES);
+  // Clearing everything also touches every page: what the ceiling promised is resident from the start.
+  fillZero(FIXED_BYTES, end - FIXED_BYTES);
+  setInt(SEED, seed0);
+  setInt(SEED + 4, seed1);
+  routes = 0;
+  groups = 0;
+  links = 0;
+  live = true;
+  resetIgnores();
+  resetTime();
+  return end;
+}
+
+/** `value` false: a line's own time is the clock, as when finished files are replayed. */
+export function setLive(value: bool): void {
+  live = value;
+}
+
+export function setEviction(policy: i32): void {
+  setPolicy(policy);
+}
+
+export function setZone(from: f64, offset: i32): bool {
+  return addZone(from, offset);
+}
+
+export function clearZones(): void {
+  resetTime();
+}
+
+export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, prefix: i32): void {
+  const p = jailsAt + jail * JAIL_BYTES;
+  setInt(p + JAIL_MAXRETRY, maxretry);
+  setInt(p + JAIL_FINDTIME, findtime);
+  setInt(p + JAIL_BANTIME, bantime);
+  setInt(p + JAIL_PREFIX, prefix);
+  setInt(p + JAIL_ACTIVE, 1);
+}
+
+/** Appends a network, whose bytes stand at ADDRESS, to the jail's ignore list. */
+export function ignore(jail: i32, prefix: i32): void {
+  addIgnore(jail, prefix);
+}
+
+/** A new, empty route: the jails that lines of some sources go to. */
+export function addRoute(): i32 {
+  setInt(routesAt + routes * 4, -1);
+  routes++;
+  return routes - 1;
+}
+
+/** Adds a jail to a route; jails with the same filter and mode share one match. */
+export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): void {
+  let group = int(routesAt + route * 4);
+  let last = -1;
+  while (group >= 0) {
+    const p = groupsAt + group * GROUP_BYTES;
+    if (int(p + GROUP_FILTER) == filter && int(p + GROUP_MODE) == modeBit) break;
+    last = group;
+    group = int(p + GROUP_NEXT);
+  }
+  if (group < 0) {
+    group = groups;
+    groups++;
+    const p = groupsAt + group * GROUP_BYTES;
+    setInt(p + GROUP_FILTER, filter);
+    setInt(p + GROUP_MODE, modeBit);
+    setInt(p + GROUP_NEXT, -1);
+    setInt(p + GROUP_JAILS, -1);
+    if (last < 0) setInt(routesAt + route * 4, group);
+    else setInt(groupsAt + last * GROUP_BYTES + GROUP_NEXT, group);
+  }
+  const link = linksAt + links * LINK_BYTES;
+  const p = groupsAt + group * GROUP_BYTES;
+  setInt(link, jail);
+  setInt(link + 4, int(p + GROUP_JAILS));
+  setInt(p + GROUP_JAILS, links);
+  links++;
+}
+
+/** Opens (or opens again) a source whose lines go to `route`. */
+export function openSource(source: i32, route: i32): void {
+  setInt(sourcesAt + source * SOURCE_BYTES, route);
+  setInt(sourcesAt + source * SOURCE_BYTES + 4, 0);
+}
+
+/** The pattern that the last examined line matched, or -1. */
+export function lastPattern(): i32 {
+  return pattern;
+}
+
+/** Epoch seconds of the last examined line. */
+export function lastTime(): f64 {
+  return lineTime;
+}
+
+export function lastFamily(): i32 {
+  return family;
+}
+
+export function lastUserStart(): i32 {
+  return userStart;
+}
+
+export function lastUserEnd(): i32 {
+  return userEnd;
+}
+
+/** Where the message begins under prefix `kind`, or -1 when the line has no such prefix for `filter`. */
+function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
+  if (kind == PREFIX_SYSLOG) {
+    if (!journal) readLineTime(start, end);
+    if (!readIdentifier(journal ? start : afterTime, end)) return -1;
+    return matchTag(filter, tagStart, tagEnd) ? messageStart : -1;
+  }
+  if (journal) return readIdentifier(start, end) ? messageStart : start;
+  if (kind == PREFIX_TIME) return readLineTime(start, end) ? afterTime : -1;
+  return start;
+}
+
+/**
+ * Examines one line for one filter and mode; follows its connection. Returns what became of it; after FAILURE the address
+ * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`.
+ */
+export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool): i32 {
+  let prefixes = filterPrefixes(filter);
+  let found = -1;
+  let headed = false;
+  let headTimeStart = start;
+  let headTimeEnd = start;
+  pattern = -1;
+  lineTime = now;
+  while (prefixes != 0 && found < 0) {
+    const kind = prefixes & 3;
+    prefixes >>= 2;
+    const message = skipPrefix(kind, start, end, filter, journal);
+    if (message < 0) continue;
+    headed = true;
+    headTimeStart = !journal && kind <= PREFIX_TIME ? timeStart : start;
+    headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : start;
+    clearCaptures();
+    found = matchFilter(filter, message, end, modeBit);
+    if (found >= 0 && kind != PREFIX_SYSLOG && !journal) forgetIdentifier(start);
+  }
+  if (found < 0) {
+    if (headed) return NO_PATTERN;
+    countFilter(filter, FILTER_NO_PREFIX);
+    return NO_PREFIX;
+  }
+  pattern = found;
+  const flags = patternFlags(filter, found);
+  if ((flags & FLAG_IGNORE) != 0) {
+    countFilter(filter, FILTER_IGNORED);
+    return IGNORED;
+  }
+  let time: f64 = -1;
+  if (capturedTimeStart >= 0) time = decodeTime(capturedTimeStart, capturedTimeEnd, now);
+  else if (headTimeEnd > headTimeStart) time = decodeTime(headTimeStart, headTimeEnd, now);
+  if (time >= 0) lineTime = time;
+
+  let address = ADDRESS_BAD;
+  const written = (flags & FLAG_ADDRESS) != 0 && addressStart >= 0;
+  if (written) address = parseAddress(addressStart, addressEnd);
+  const failure = (flags & FLAG_FAILURE) != 0;
+  if (filterConnection(filter)) {
+    const verdict = follow(
+      group,
+      hostStart,
+      hostEnd,
+      pidStart,
+      pidEnd,
+      failure,
+      (flags & FLAG_ENDS) != 0,
+      (flags & FLAG_GAINED) != 0,
+      flags >> FLAG_STAGE_SHIFT,
+      address == ADDRESS_OK,
+      userStart,
+      userEnd,
+      lineTime,
+    );
+    if (verdict == COUNTS) return FAILURE;
+    if (verdict == SAME_ATTEMPT) return COUNTED_BEFORE;
+    if (verdict != UNADDRESSED) return NO_FAILURE;
+  } else if (!failure) return NO_FAILURE;
+  else if (address == ADDRESS_OK) return FAILURE;
+  if (!written) return NO_ADDRESS;
+  if (address == ADDRESS_BAD) {
+    countFilter(filter, FILTER_BAD_ADDRESS);
+    return BAD_ADDRESS;
+  }
+  countFilter(filter, FILTER_HOST_NAME);
+  return HOST_NAME;
+}
+
+/** A line without a syslog head has neither host nor pid. */
+function forgetIdentifier(start: i32): void {
+  readIdentifier(start, start);
+}
+
+/** Charges the failure at ADDRESS to one jail. */
+function charge(jail: i32, now: f64, source: i32, offset: f64): void {
+  const settings = jailsAt + jail * JAIL_BYTES;
+  if (int(settings + JAIL_ACTIVE) == 0) return;
+  if (isIgnored(jail)) {
+    countJail(jail, JAIL_IGNORED);
+    return;
+  }
+  if (live) {
+    if (lineTime > now + FUTURE_MAX) {
+      countJail(jail, JAIL_FUTURE);
+      return;
+    }
+    if (lineTime < now - int(settings + JAIL_FINDTIME)) {
+      countJail(jail, JAIL_TOO_OLD);
+      return;
+    }
+  }
+  countJail(jail, JAIL_FAILURES);
+  makeKey(jail);
+  const failures = observe(jail, lineTime);
+  if (failures == 0) return;
+  countJail(jail, JAIL_DECISIONS);
+  add(DECISIONS, 1);
+  const written = int(RING_WRITTEN);
+  const p = ringAt + (written & (ringMax - 1)) * DECISION_BYTES;
+  setInt(p + DECISION_JAIL, jail);
+  setInt(p + DECISION_FAMILY, family);
+  copyBytes(p + DECISION_ADDRESS, ADDRESS, 16);
+  setFloat(p + DECISION_TIME, lineTime);
+  setInt(p + DECISION_FAILURES, failures);
+  setInt(p + DECISION_SECONDS, int(settings + JAIL_BANTIME));
+  setInt(p + DECISION_SOURCE, source);
+  setInt(p + DECISION_PREFIX, family == 4 ? 32 : int(settings + JAIL_PREFIX));
+  setFloat(p + DECISION_OFFSET, offset);
+  setInt(RING_WRITTEN, written + 1);
+}
+
+/** One line through every group of its source's route. */
+function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64): void {
+  let group = int(routesAt + route * 4);
+  let matched = false;
+  while (group >= 0) {
+    const p = groupsAt + group * GROUP_BYTES;
+    const filter = int(p + GROUP_FILTER);
+    countFilter(filter, FILTER_LINES);
+    const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false);
+    if (outcome == FAILURE || outcome == COUNTED_BEFORE) {
+      matched = true;
+      countFilter(filter, FILTER_MATCHED);
+      if (outcome == FAILURE) {
+        let link = int(p + GROUP_JAILS);
+        while (link >= 0) {
+          const l = linksAt + link * LINK_BYTES;
+          charge(int(l), now, source, offset);
+          link = int(l + 4);
+        }
+      }
+    }
+    group = int(p + GROUP_NEXT);
+  }
+  if (matched) add(LINES_MATCHED, 1);
+}
+
+/** Whether the ring has room for one line's decisions: one per jail at most. */
+function hasRoom(): bool {
+  return int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
+}
+
+/**
+ * Takes the lines in [start, end), whose first byte stands at `offset` of `source`. Returns the bytes consumed: an
+ * unfinished last line is left (unless `final`), and so is everything from the line on that finds the ring full.
+ */
+export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, final: bool): i32 {
+  const state = sourcesAt + source * SOURCE_BYTES;
+  const route = int(state);
+  let p = start;
+  let lines = 0;
+  while (p < end && hasRoom()) {
+    const eol = findByte(p, end, 10);
+    if (int(state + 4) != 0) {
+      if (eol == end) {
+        p = end;
+        break;
+      }
+      setInt(state + 4, 0);
+      p = eol + 1;
+      continue;
+    }
+    let stop = eol;
+    if (stop - p > LINE_BYTES_MAX) {
+      stop = p + LINE_BYTES_MAX;
+      add(LINES_TOO_LONG, 1);
+      if (eol == end) setInt(state + 4, 1);
+    } else if (eol == end && !final) break;
+    else if (stop > p && byte(stop - 1) == 13) stop--;
+    lines++;
+    takeLine(p, stop, route, now, source, offset + (p - start));
+    p = eol == end ? end : eol + 1;
+  }
+  add(LINES, lines);
+  add(BYTES, p - start);
+  return p - start;
+}
+
+/* The table's operations on (jail, ADDRESS), for the enforcer and the operator: the host writes ADDRESS first. */
+
+/** Whether ADDRESS is in the jail's ignore list. */
+export function isIgnoredAddress(jail: i32): bool {
+  return isIgnored(jail);
+}
+
+/** The kernel holds the ban of ADDRESS in `jail`; false when the table gave the entry up meanwhile. */
+export function confirmBan(jail: i32): bool {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return confirm(jail);
+}
+
+/** Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window. */
+export function setBan(jail: i32, time: f64, end: f64): void {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  recordBan(jail, time, end);
+}
+
+/** An unban: ADDRESS starts afresh in `jail`. */
+export function forgetSource(jail: i32): bool {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return forget(jail);
+}

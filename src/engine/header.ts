@@ -1,0 +1,157 @@
+/**
+ * What stands before a message: a timestamp, the host, the identifier and its pid. Input: log bytes; the part up to the
+ * identifier's colon is written by the log daemon and the service, everything after it belongs to the patterns.
+ * Accepts what rsyslog, syslog-ng, busybox, Solaris and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal
+ * lines, the same without the time.
+ */
+import { byte, findByte } from '#linear';
+import { scanTime } from './timestamp.ts';
+
+/** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
+const WORDS_MAX: i32 = 4;
+
+/** The timestamp, empty when there is none. */
+export let timeStart: i32 = 0;
+export let timeEnd: i32 = 0;
+export let hostStart: i32 = 0;
+export let hostEnd: i32 = 0;
+export let tagStart: i32 = 0;
+export let tagEnd: i32 = 0;
+/** Digits of the pid, empty when there is none. */
+export let pidStart: i32 = 0;
+export let pidEnd: i32 = 0;
+/** First byte of the message after the identifier. */
+export let messageStart: i32 = 0;
+/** First byte after the timestamp and its brackets: where a filter with prefix `time` begins. */
+export let afterTime: i32 = 0;
+
+/** End of the timestamp at `start`, or -1; the two shapes that syslog daemons write are not decoded here. */
+function scanHeadTime(start: i32, end: i32): i32 {
+  if (end - start > 20) {
+    // "Mon DD hh:mm:ss "
+    if (
+      byte(start + 3) == 32 &&
+      byte(start + 6) == 32 &&
+      byte(start + 9) == 58 &&
+      byte(start + 12) == 58 &&
+      byte(start + 15) == 32 &&
+      byte(start) >= 65 &&
+      byte(start) <= 90
+    ) {
+      // A year after the clock ("Mon DD hh:mm:ss yyyy") belongs to the time.
+      const next = byte(start + 16);
+      if (next < 48 || next > 57) return start + 15;
+    } else if (byte(start + 4) == 45 && byte(start + 10) == 84) {
+      // "yyyy-mm-ddThh:mm:ss…" up to the next space
+      if (byte(start + 7) == 45 && byte(start + 13) == 58 && byte(start + 16) == 58) {
+        const stop = findByte(start + 19, end, 32);
+        if (stop - start <= 36) {
+          const last = byte(stop - 1);
+          if ((last >= 48 && last <= 57) || last == 90) return stop;
+        }
+      }
+    }
+  }
+  return scanTime(start, end);
+}
+
+/** Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd, afterTime. */
+export function readLineTime(start: i32, end: i32): bool {
+  timeStart = start;
+  timeEnd = start;
+  afterTime = start;
+  let p = start;
+  const bracket = p < end && byte(p) == 91;
+  if (bracket) p++;
+  const stop = scanHeadTime(p, end);
+  if (stop < 0) return false;
+  timeStart = p;
+  timeEnd = stop;
+  p = stop;
+  if (bracket) {
+    // PHP writes a zone name between the clock and the bracket.
+    const close = findByte(p, p + 40 < end ? p + 40 : end, 93);
+    if (close >= end || byte(close) != 93) return false;
+    p = close + 1;
+  }
+  if (p < end && byte(p) == 58) p++;
+  while (p < end && (byte(p) == 32 || byte(p) == 9)) p++;
+  afterTime = p;
+  return true;
+}
+
+/** Whether [start, end) is digits. */
+function isNumber(start: i32, end: i32): bool {
+  if (start >= end) return false;
+  for (let p = start; p < end; p++) {
+    const c = byte(p);
+    if (c < 48 || c > 57) return false;
+  }
+  return true;
+}
+
+/**
+ * Takes [start, end) as an identifier with an optional "[pid]"; sets the tag and the pid.
+ * Returns false when a bracket is there but no pid is in it.
+ */
+function readTag(start: i32, end: i32): bool {
+  tagStart = start;
+  tagEnd = end;
+  pidStart = end;
+  pidEnd = end;
+  if (end - start > 2 && byte(end - 1) == 93) {
+    let p = end - 2;
+    while (p > start && byte(p) != 91) p--;
+    if (p == start || !isNumber(p + 1, end - 1)) return false;
+    tagEnd = p;
+    pidStart = p + 1;
+    pidEnd = end - 1;
+  }
+  return true;
+}
+
+/**
+ * Reads host and identifier from `start` (the byte after the timestamp). False when no word looks like an identifier.
+ * Sets host, tag, pid and messageStart.
+ */
+export function readIdentifier(start: i32, end: i32): bool {
+  hostStart = start;
+  hostEnd = start;
+  let p = start;
+  for (let words = 0; words < WORDS_MAX && p < end; words++) {
+    let stop = p;
+    while (stop < end && byte(stop) != 32) stop++;
+    if (stop == p) {
+      p++;
+      words--;
+      continue;
+    }
+    const last = byte(stop - 1);
+    if (last == 58) {
+      if (readTag(p, stop - 1)) {
+        messageStart = stop < end ? stop + 1 : stop;
+        return true;
+      }
+    } else if (last == 93 && byte(p) != 91 && readTag(p, stop) && pidStart < pidEnd) {
+      messageStart = stop < end ? stop + 1 : stop;
+      return true;
+    } else if (stop + 1 < end && byte(stop + 1) == 91) {
+      // "identifier [pid]: message"
+      const close = findByte(stop + 2, stop + 14 < end ? stop + 14 : end, 93);
+      if (close + 1 < end && byte(close) == 93 && byte(close + 1) == 58 && isNumber(stop + 2, close)) {
+        tagStart = p;
+        tagEnd = stop;
+        pidStart = stop + 2;
+        pidEnd = close;
+        messageStart = close + 2 < end ? close + 3 : close + 2;
+        return true;
+      }
+    }
+    if (words == 0) {
+      hostStart = p;
+      hostEnd = stop;
+    }
+    p = stop + 1;
+  }
+  return false;
+}

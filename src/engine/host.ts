@@ -1,0 +1,344 @@
+/**
+ * The engine seen from outside: owns its memory and is the only code that crosses the boundary in either direction.
+ * Sources read into `buffer`; what comes back are counts and decisions. Two builds of one source, same results: wasm
+ * (with SIMD, or scalar), which production runs, and plain TypeScript, which tests, coverage and mutation see.
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as limits from '../limits.ts';
+import type { Address, Decision, EvictionPolicy } from '../types.ts';
+import * as counters from './counters.ts';
+import type * as engineSource from './engine.ts';
+import { filterNames } from './generated/names.ts';
+import * as layout from './layout.ts';
+import { zoneChanges } from './zones.ts';
+
+export type Build = 'wasm' | 'scalar' | 'plain';
+
+type Exports = Omit<typeof engineSource, 'LINE_BYTES_MAX'>;
+
+/** A jail as the engine needs it. */
+export interface EngineJail {
+  filter: string;
+  /** '' = the filter's default mode. */
+  mode: string;
+  maxretry: number;
+  /** Seconds. */
+  findtime: number;
+  /** Seconds, -1 = permanent. */
+  bantime: number;
+  ipv6Prefix: number;
+  ignore: Address[];
+}
+
+export interface EngineOptions {
+  build?: Build;
+  jails: EngineJail[];
+  /** Memory of the table, bytes; rounded down to whole sets. */
+  tableBytes: number;
+  evictionPolicy?: EvictionPolicy;
+  /** False: a line's own time is the clock (replay). */
+  live?: boolean;
+  /** Two 32-bit words; random where absent. Tests fix it. */
+  seed?: [number, number];
+  /** Epoch seconds around which local time is known. */
+  now?: number;
+}
+
+/** What became of one line (`fail2zig match`). */
+export interface Verdict {
+  outcome:
+    | 'no-pattern'
+    | 'failure'
+    | 'counted-before'
+    | 'no-prefix'
+    | 'ignored'
+    | 'bad-address'
+    | 'host-name'
+    | 'no-failure'
+    | 'no-address';
+  /** Name of the pattern that matched. */
+  pattern?: string;
+  address?: Address;
+  /** Bytes of the user name; a view into the engine's memory, valid until the next call. */
+  user?: Uint8Array;
+  /** Epoch seconds. */
+  time: number;
+}
+
+/** Where a source puts log bytes. */
+export interface LineSink {
+  /** Inside the engine's memory; read(2) straight into it. */
+  readonly buffer: Uint8Array;
+  /**
+   * Examines buffer[0…length), whose first byte stands at `offset` of `source`; returns the bytes consumed. An unfinished
+   * last line is left unless `final`. Less than that is consumed when the decisions must be taken first.
+   */
+  feed(source: number, length: number, offset: number, now: number, final: boolean): number;
+}
+
+const outcomes: Verdict['outcome'][] = [
+  'no-pattern',
+  'failure',
+  'counted-before',
+  'no-prefix',
+  'ignored',
+  'bad-address',
+  'host-name',
+  'no-failure',
+  'no-address',
+];
+const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
+const pageBytes = 65_536;
+const secondsMax = 4_294_967_295;
+
+/** The built engine's file; `npm run setup` makes it. */
+function wasmFile(build: Build): Buffer {
+  const name = build === 'wasm' ? 'engine.wasm' : 'engine-scalar.wasm';
+  const folders = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
+  const path = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
+  if (!path) throw new Error(`${name} not found in ${folders.join(' or ')}: run \`npm run build\``);
+  return readFileSync(path);
+}
+
+/** Number and modes of a filter by name. Throws for an unknown one: names are checked where they are read. */
+export function resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
+  const filter = filterNames.findIndex((candidate) => candidate.name === name);
+  if (filter < 0) throw new Error(`unknown filter ${name}`);
+  const { modes } = filterNames[filter]!;
+  const index = mode === '' ? 0 : modes.indexOf(mode);
+  if (index < 0) throw new Error(`filter ${name} has no mode ${mode}`);
+  return { filter, modeBit: 1 << index };
+}
+
+/** The sizes that follow from the jails, and the bytes an entry takes with them. */
+function tableShape(jails: EngineJail[]): { key: number; step: number; steps: number; entry: number } {
+  const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
+  const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
+  const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
+  return { key, step, steps, entry: (key + 8 + Math.max(8, step * steps) + 7) & -8 };
+}
+
+export class Engine implements LineSink {
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Entries the table has room for. */
+  readonly slots: number;
+  readonly entryBytes: number;
+  readonly memoryBytes: number;
+  readonly #core: Exports;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #ints: Int32Array<ArrayBuffer>;
+  readonly #floats: Float64Array<ArrayBuffer>;
+  readonly #at: { input: number; ring: number; filters: number; jails: number };
+
+  private constructor(core: Exports, memory: ArrayBuffer, shape: { sets: number; entry: number }) {
+    this.#core = core;
+    this.#bytes = new Uint8Array(memory);
+    this.#ints = new Int32Array(memory);
+    this.#floats = new Float64Array(memory);
+    this.#at = { input: layout.inputAt, ring: layout.ringAt, filters: layout.filtersAt, jails: layout.jailsAt };
+    this.buffer = new Uint8Array(memory, layout.inputAt, limits.inputBytes);
+    this.slots = shape.sets * layout.TABLE_WAYS;
+    this.entryBytes = shape.entry;
+    this.memoryBytes = memory.byteLength;
+  }
+
+  /** Builds the engine with its whole memory, resident from the start; nothing is allocated for state afterwards. */
+  static async create(options: EngineOptions): Promise<Engine> {
+    const { jails } = options;
+    const build = options.build ?? 'wasm';
+    const shape = tableShape(jails);
+    const sets = Math.max(1, Math.floor(options.tableBytes / (shape.entry * layout.TABLE_WAYS)));
+    const ignores = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
+    if (ignores > limits.ignoredNetworksMax) {
+      throw new Error(`${ignores} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
+    }
+    const sizes = [
+      limits.filtersMax,
+      jails.length,
+      ignores,
+      limits.followedFilesMax,
+      limits.routesMax,
+      limits.routeJailsMax,
+      limits.routeJailsMax,
+      limits.connectionsMax,
+      limits.decisionsMax,
+      limits.programBytesMax,
+      limits.inputBytes,
+      shape.key,
+      shape.step,
+      shape.steps,
+      sets,
+    ] as const;
+    const pages = Math.ceil(layout.layOut(...sizes) / pageBytes);
+    const { core, memory } = await instantiate(build, pages);
+    const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
+    core.init(seed[0], seed[1], ...sizes);
+    const engine = new Engine(core, memory, { sets, entry: shape.entry });
+    core.setLive(options.live ?? true);
+    core.setEviction(policies.indexOf(options.evictionPolicy ?? 'evict_oldest'));
+    engine.setClock(options.now ?? Math.floor(Date.now() / 1000));
+    jails.forEach((jail, index) => {
+      core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
+      for (const network of jail.ignore) {
+        engine.#writeAddress(network);
+        core.ignore(index, network.family === 4 ? network.prefix + 96 : network.prefix);
+      }
+    });
+    return engine;
+  }
+
+  /** Reads the local zone's changes around `now` anew; to be repeated about daily. */
+  setClock(now: number): void {
+    this.#core.clearZones();
+    const year = 366 * 86_400;
+    for (const change of zoneChanges(now - 6 * year, now + year, layout.ZONES_MAX)) {
+      this.#core.setZone(Number.isFinite(change.from) ? change.from : -1e15, change.offset);
+    }
+  }
+
+  /** A route to the given jails: pairs of a jail's index and its filter. Sources with the same jails share one. */
+  addRoute(jails: { index: number; filter: string; mode: string }[]): number {
+    const route = this.#core.addRoute();
+    for (const jail of jails) {
+      const { filter, modeBit } = resolveFilter(jail.filter, jail.mode);
+      this.#core.addToRoute(route, jail.index, filter, modeBit);
+    }
+    return route;
+  }
+
+  /** Lines of `source` (0 … followedFilesMax-1) go to `route` from now on. */
+  openSource(source: number, route: number): void {
+    this.#core.openSource(source, route);
+  }
+
+  feed(source: number, length: number, offset: number, now: number, final: boolean): number {
+    return this.#core.feed(source, this.#at.input, this.#at.input + length, offset, Math.floor(now), final);
+  }
+
+  /** Hands over every waiting decision; returns how many there were. */
+  takeDecisions(take: (decision: Decision) => void): number {
+    const written = this.#ints[layout.RING_WRITTEN >> 2]!;
+    let taken = this.#ints[layout.RING_TAKEN >> 2]!;
+    const count = (written - taken) | 0;
+    while (taken !== written) {
+      const p = this.#at.ring + (taken & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
+      const int = (field: number): number => this.#ints[(p + field) >> 2]!;
+      const family = int(layout.DECISION_FAMILY) === 4 ? 4 : 6;
+      taken = (taken + 1) | 0;
+      this.#ints[layout.RING_TAKEN >> 2] = taken;
+      const address = {
+        family,
+        bytes: this.#bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),
+        prefix: int(layout.DECISION_PREFIX),
+      } as const;
+      maskAddress(address);
+      take({
+        jail: int(layout.DECISION_JAIL),
+        address,
+        time: this.#floats[(p + layout.DECISION_TIME) >> 3]!,
+        failures: int(layout.DECISION_FAILURES),
+        seconds: int(layout.DECISION_SECONDS),
+        source: int(layout.DECISION_SOURCE),
+        offset: this.#floats[(p + layout.DECISION_OFFSET) >> 3]!,
+      });
+    }
+    return count;
+  }
+
+  /** Examines one line (without its line end) for one filter, connections followed, nothing counted against anyone. */
+  examine(line: Uint8Array, name: string, mode: string, now: number, journal: boolean): Verdict {
+    const { filter, modeBit } = resolveFilter(name, mode);
+    const length = Math.min(line.length, limits.lineBytesMax);
+    this.buffer.set(line.subarray(0, length));
+    const start = this.#at.input;
+    const core = this.#core;
+    const outcome = outcomes[core.examine(start, start + length, filter, modeBit, 0, Math.floor(now), journal)]!;
+    const found = core.lastPattern();
+    const verdict: Verdict = { outcome, time: core.lastTime() };
+    const { patterns, ignore } = filterNames[filter]!;
+    if (found >= 0) verdict.pattern = patterns[found] ?? ignore[found - patterns.length]!;
+    if (outcome === 'failure' || outcome === 'counted-before') {
+      const bytes = this.#bytes.slice(layout.ADDRESS, layout.ADDRESS + 16);
+      verdict.address = core.lastFamily() === 4 ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
+    }
+    if (found >= 0 && core.lastUserStart() >= 0)
+      verdict.user = this.#bytes.subarray(core.lastUserStart(), core.lastUserEnd());
+    return verdict;
+  }
+
+  /** Whether ignoreip of `jail` covers the address. */
+  isIgnored(jail: number, address: Address): boolean {
+    this.#writeAddress(address);
+    return Boolean(this.#core.isIgnoredAddress(jail));
+  }
+
+  /** The kernel confirmed the ban. */
+  confirmBan(jail: number, address: Address): void {
+    this.#writeAddress(address);
+    this.#core.confirmBan(jail);
+  }
+
+  /** A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. */
+  setBan(jail: number, address: Address, now: number, end: number): void {
+    this.#writeAddress(address);
+    this.#core.setBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax));
+  }
+
+  /** Starts the source afresh after an unban. */
+  forget(jail: number, address: Address): void {
+    this.#writeAddress(address);
+    this.#core.forgetSource(jail);
+  }
+
+  /** A global counter by its number in counters.ts. */
+  counter(index: number): number {
+    return this.#floats[(layout.COUNTERS >> 3) + index]!;
+  }
+
+  /** A counter of a built-in filter (its number in generated/names.ts). */
+  filterCounter(filter: number, index: number): number {
+    return this.#floats[((this.#at.filters + filter * layout.FILTER_BYTES) >> 3) + index]!;
+  }
+
+  jailCounter(jail: number, index: number): number {
+    return this.#floats[((this.#at.jails + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS) >> 3) + index]!;
+  }
+
+  /** Table entries in use. */
+  get tracked(): number {
+    return this.counter(counters.TRACKED);
+  }
+
+  #writeAddress(address: Address): void {
+    this.#bytes.set(address.bytes, layout.ADDRESS);
+  }
+}
+
+/** Clears the bits beyond the prefix, so that a /64 is written as its network. */
+function maskAddress(address: Address): void {
+  const first = address.family === 4 ? 96 + address.prefix : address.prefix;
+  for (let i = 0; i < 16; i++) {
+    const bits = Math.min(8, Math.max(0, first - i * 8));
+    address.bytes[i]! &= (0xff00 >> bits) & 255;
+  }
+}
+
+async function instantiate(build: Build, pages: number): Promise<{ core: Exports; memory: ArrayBuffer }> {
+  if (build === 'plain') {
+    const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
+    const memory = new ArrayBuffer(pages * pageBytes);
+    linear.bindMemory(memory);
+    return { core, memory };
+  }
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const module = new WebAssembly.Module(wasmFile(build));
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort: abortEngine } });
+  return { core: instance.exports as unknown as Exports, memory: memory.buffer as ArrayBuffer };
+}
+
+/** AssemblyScript calls this when one of its own assertions fails; the build has none. */
+function abortEngine(): never {
+  throw new Error('the engine stopped itself: a bug of ours');
+}

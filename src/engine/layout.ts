@@ -1,0 +1,145 @@
+/**
+ * Where everything lies in the engine's one memory. Computed once at start from the configuration; nothing moves or
+ * grows afterwards (claims MM-05, MM-07, MM-11, MM-14). Both builds and the host use this file, so they cannot disagree.
+ */
+
+/** The address under examination, 16 network-order bytes (IPv4 as ::ffff:a.b.c.d). */
+export const ADDRESS: i32 = 16;
+/** The table key of the address under examination: the address with the jail's prefix applied. */
+export const KEY: i32 = 32;
+/** The last timestamp decoded, so that the next line of the same second costs a compare. */
+export const TIME_TEXT: i32 = 48;
+export const TIME_TEXT_BYTES: i32 = 48;
+/** Decision ring: records written and records taken, both counting up modulo 2^32. */
+export const RING_WRITTEN: i32 = 96;
+export const RING_TAKEN: i32 = 100;
+/** Hash seed: two words, random per start. */
+export const SEED: i32 = 104;
+/** Global counters, one float each (see counters.ts). */
+export const COUNTERS: i32 = 128;
+export const COUNTERS_MAX: i32 = 48;
+/** Local time: {f64 UTC second from which it holds, i32 seconds east of UTC} × ZONES_MAX, ascending. */
+export const ZONES: i32 = 512;
+export const ZONE_BYTES: i32 = 16;
+export const ZONES_MAX: i32 = 16;
+/** End of the fixed part. */
+export const FIXED_BYTES: i32 = 768;
+
+/** Counters of one filter (floats; see counters.ts). */
+export const FILTER_COUNTERS_MAX: i32 = 8;
+export const FILTER_BYTES: i32 = 64;
+
+/** Jail record. */
+export const JAIL_BYTES: i32 = 128;
+export const JAIL_MAXRETRY: i32 = 0;
+export const JAIL_FINDTIME: i32 = 4;
+export const JAIL_BANTIME: i32 = 8;
+export const JAIL_PREFIX: i32 = 12;
+export const JAIL_IGNORE_FIRST: i32 = 16;
+export const JAIL_IGNORE_COUNT: i32 = 20;
+export const JAIL_ACTIVE: i32 = 24;
+/** Floats: failures, decisions, ignored, already banned, too old, future, tracked evicted. */
+export const JAIL_COUNTERS: i32 = 64;
+
+/** Ignored network: 16 address bytes, prefix length in bits of the mapped (IPv6) form. */
+export const IGNORE_BYTES: i32 = 20;
+
+/** Source record: route, whether the rest of an overlong line is being skipped. */
+export const SOURCE_BYTES: i32 = 8;
+
+/** A route is a chain of groups (one per filter and mode); a group is a chain of jails. */
+export const GROUP_BYTES: i32 = 16;
+export const GROUP_FILTER: i32 = 0;
+export const GROUP_MODE: i32 = 4;
+export const GROUP_NEXT: i32 = 8;
+export const GROUP_JAILS: i32 = 12;
+export const LINK_BYTES: i32 = 8;
+
+/** Decision record (types.ts `Decision`). */
+export const DECISION_BYTES: i32 = 64;
+export const DECISION_JAIL: i32 = 0;
+export const DECISION_FAMILY: i32 = 4;
+export const DECISION_ADDRESS: i32 = 8;
+export const DECISION_TIME: i32 = 24;
+export const DECISION_FAILURES: i32 = 32;
+export const DECISION_SECONDS: i32 = 36;
+export const DECISION_SOURCE: i32 = 40;
+export const DECISION_PREFIX: i32 = 44;
+export const DECISION_OFFSET: i32 = 48;
+
+/** One remembered connection (connection.ts). */
+export const CONNECTION_BYTES: i32 = 64;
+export const CONNECTION_WAYS: i32 = 4;
+
+/** Table: sets of 8 entries; an entry is key, meta, last failure, window. */
+export const TABLE_WAYS: i32 = 8;
+
+export let filtersAt: i32 = 0;
+export let jailsAt: i32 = 0;
+export let ignoresAt: i32 = 0;
+export let sourcesAt: i32 = 0;
+export let routesAt: i32 = 0;
+export let groupsAt: i32 = 0;
+export let linksAt: i32 = 0;
+export let connectionsAt: i32 = 0;
+export let connectionSets: i32 = 0;
+export let ringAt: i32 = 0;
+export let ringMax: i32 = 0;
+export let programsAt: i32 = 0;
+export let inputAt: i32 = 0;
+export let inputBytes: i32 = 0;
+export let tableAt: i32 = 0;
+export let tableSets: i32 = 0;
+/** Bytes of a key (8, or 16 when a jail tracks more than 64 bits of IPv6), of one window step (2 or 4), of an entry. */
+export let keyBytes: i32 = 8;
+export let stepBytes: i32 = 2;
+export let entryBytes: i32 = 24;
+
+function align(p: i32): i32 {
+  return (p + 63) & -64;
+}
+
+/**
+ * Lays the regions out one after the other and returns the end of the memory in bytes.
+ * Counts are of records; `program` and `input` are bytes; `ring` is a power of two; `steps` is the number of earlier
+ * failures an entry remembers.
+ */
+export function layOut(
+  filters: i32,
+  jails: i32,
+  ignores: i32,
+  sources: i32,
+  routes: i32,
+  groups: i32,
+  links: i32,
+  connections: i32,
+  ring: i32,
+  program: i32,
+  input: i32,
+  key: i32,
+  step: i32,
+  steps: i32,
+  sets: i32,
+): i32 {
+  filtersAt = align(FIXED_BYTES);
+  jailsAt = align(filtersAt + filters * FILTER_BYTES);
+  ignoresAt = align(jailsAt + jails * JAIL_BYTES);
+  sourcesAt = align(ignoresAt + ignores * IGNORE_BYTES);
+  routesAt = align(sourcesAt + sources * SOURCE_BYTES);
+  groupsAt = align(routesAt + routes * 4);
+  linksAt = align(groupsAt + groups * GROUP_BYTES);
+  connectionsAt = align(linksAt + links * LINK_BYTES);
+  connectionSets = connections / CONNECTION_WAYS;
+  ringAt = align(connectionsAt + connections * CONNECTION_BYTES);
+  ringMax = ring;
+  programsAt = align(ringAt + ring * DECISION_BYTES);
+  inputAt = align(programsAt + program);
+  inputBytes = input;
+  keyBytes = key;
+  stepBytes = step;
+  // The window area also holds the end of a ban, four bytes, so it is never smaller; entries stay 8-byte aligned.
+  entryBytes = (key + 8 + (step * steps > 8 ? step * steps : 8) + 7) & -8;
+  tableAt = align(inputAt + input);
+  tableSets = sets;
+  return align(tableAt + sets * TABLE_WAYS * entryBytes);
+}
