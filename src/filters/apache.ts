@@ -1,0 +1,343 @@
+/**
+ * Apache httpd. The error log is written by do_errorlog_default (server/log.c): `[time] [module:level] [pid P:tid T]
+ * [client A:port] message`, in 2.2 without module and process; the message is escaped and `, referer: R` may follow. The
+ * address stands before everything a client can choose, so no text of his can reach it. The access log escapes quotes.
+ */
+import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import { addressHarvesters, forgedAgents, probedPathTokens, rudeCrawlers } from './probes.ts';
+import {
+  any,
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  some,
+  textToFirst,
+  textToLast,
+  time,
+  until,
+  userToFirst,
+  userUntil,
+} from './tokens.ts';
+
+/** Up to the message; `[error]` is what 2.2 writes, where 2.4 names the module. */
+const errorHead: Token[] = [
+  either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
+  optional(literal('[pid '), some('digit', 20), optional(literal(':tid '), some('digit', 20)), literal('] ')),
+  optional(literal('('), some('digit', 10), literal(')'), until('[')),
+  choice('[client ', '[remote '),
+  ip,
+  optional(literal(':'), some('digit', 5)),
+  literal('] '),
+];
+
+/** The number of the message, which 2.2 does not write. */
+const messageNumber: Token = optional(literal('AH'), some('digit', 6), literal(': '));
+
+const message: Token[] = [...errorHead, messageNumber];
+
+/** `Digest: ` and its like, which 2.2 writes before messages of mod_auth_digest. */
+const scheme: Token = optional(some('alpha', 16), literal(': '));
+
+const at = '[Tue Mar 04 05:06:07.123456 2025]';
+const head = (module: string): string =>
+  `${at} [${module}:error] [pid 811:tid 140012345678900] [client 192.0.2.7:40122] `;
+
+/** A pattern of the error log: its message's tokens, and a message that is one and one that is not. */
+const errorPattern = (name: string, module: string, tokens: Token[], sample: string, counter: string): Pattern => ({
+  name,
+  tokens: [...message, ...tokens],
+  sample: head(module) + sample,
+  counter: head(module) + counter,
+});
+
+const auth: Filter = {
+  name: 'apache-auth',
+  about: 'Apache: refused users and clients (normal leaves out what mod_evasive refuses)',
+  prefixes: ['time', 'syslog'],
+  modes: ['normal', 'aggressive'],
+  ignore: [
+    {
+      name: 'mod-evasive',
+      modes: ['normal'],
+      tokens: [literal('[evasive')],
+      sample: `${at} [evasive20:error] [pid 811] [client 192.0.2.7:40122] client denied by server configuration: /srv/www/`,
+      counter: `${at} [authz_core:error] [pid 811] [client 192.0.2.7:40122] AH01630: client denied by server configuration: /srv/www/`,
+    },
+  ],
+  patterns: [
+    errorPattern(
+      'client-denied',
+      'authz_core',
+      [choice('client denied by server configuration: ', 'client used wrong authentication scheme')],
+      'AH01630: client denied by server configuration: /srv/www/private',
+      'AH01626: authorization result of Require all denied: denied',
+    ),
+    errorPattern(
+      'digest-user-refused',
+      'auth_digest',
+      [
+        scheme,
+        literal('user `'),
+        userUntil("'", 0),
+        literal("' in realm `"),
+        textToFirst(),
+        choice("' not found", "' denied by provider", "' authentication failure", "' authorization failure"),
+      ],
+      "AH01790: user `alice' in realm `private' not found: /private",
+      "AH01613: user `alice' in realm `private': nonce expired",
+    ),
+    errorPattern(
+      'user-refused',
+      'auth_basic',
+      [
+        scheme,
+        literal('user '),
+        userToFirst(),
+        choice(
+          ' not found',
+          ': authentication failure',
+          ': authorization failure',
+          ': password mismatch',
+          ' denied by provider',
+        ),
+      ],
+      'AH01617: user alice: authentication failure for "/private": Password Mismatch',
+      'AH01613: user alice: nonce expired (12.00 seconds old - max lifetime 10.00) - sending new nonce',
+    ),
+    errorPattern(
+      'authorization-failed',
+      'authz_owner',
+      [literal('Authorization of user '), userToFirst(), literal(' to access '), textToFirst(), literal(' failed')],
+      'AH01637: Authorization of user alice to access /private failed, reason: file owner bob does not match.',
+      'AH01637: Authorization of user alice to access /private, reason: unknown',
+    ),
+    errorPattern(
+      'digest-nonce-invalid',
+      'auth_digest',
+      [
+        scheme,
+        literal('invalid nonce '),
+        textToFirst(),
+        choice(' received - length is not ', ' received - user attempted time travel'),
+      ],
+      "AH01774: invalid nonce 'abc' received - length is not 52",
+      'AH01776: invalid nonce abc received - hash is not def',
+    ),
+    errorPattern(
+      'digest-realm-mismatch',
+      'auth_digest',
+      [scheme, literal('realm mismatch - got `'), textToFirst(), literal("' but expected ")],
+      "AH01788: realm mismatch - got `elsewhere' but expected `private'",
+      "AH01787: realm mismatch - got `elsewhere' but no realm specified",
+    ),
+    errorPattern(
+      'digest-field-unknown',
+      'auth_digest',
+      [scheme, choice('unknown algorithm `', 'invalid qop `'), textToFirst(), literal("' received")],
+      "AH01789: unknown algorithm `rot13' received: /private",
+      'AH01779: user alice: one-time-nonce mismatch - sending new nonce',
+    ),
+    errorPattern(
+      'server-name-mismatch',
+      'ssl',
+      [
+        choice('Hostname ', 'No hostname '),
+        some('nonspace'),
+        literal(' provided via SNI'),
+        either(
+          [literal(', but no hostname provided')],
+          [literal(' and hostname '), some('nonspace'), literal(' provided')],
+          [literal(' for a name based virtual host')],
+        ),
+      ],
+      'AH02032: Hostname a.example provided via SNI and hostname b.example provided via HTTP have no compatible SSL setup',
+      'AH02034: Hostname a.example provided via SNI is known',
+    ),
+  ],
+};
+
+/** A script's path: a program that httpd would hand to an interpreter, or the folder of such programs. */
+const script: Token = either(
+  [
+    choice('php5', 'php4', 'php', '.asp', '.exe', '.pl'),
+    either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: 4096 }]),
+  ],
+  [literal('cgi-bin/'), some('word')],
+);
+
+const noscript: Filter = {
+  name: 'apache-noscript',
+  about: 'Apache: requests for scripts on a site that has none',
+  prefixes: ['time', 'syslog'],
+  patterns: [
+    errorPattern(
+      'script-missing',
+      'core',
+      [
+        choice('File does not exist: /', 'file does not exist: /', 'script not found or unable to stat: /'),
+        textToFirst(' '),
+        script,
+      ],
+      'AH01264: script not found or unable to stat: /usr/lib/cgi-bin/shell.pl',
+      'AH00128: File does not exist: /srv/www/favicon.ico, referer: https://example.org/index.php',
+    ),
+    errorPattern(
+      'script-missing-for-interpreter',
+      'php',
+      [literal("script '/"), textToFirst(' '), script],
+      "script '/srv/www/shell.php' not found or unable to stat",
+      "script '/srv/www/shell.rb' not found or unable to stat, referer: https://example.org/x.php",
+    ),
+    errorPattern(
+      'script-unknown-to-fpm',
+      'proxy_fcgi',
+      [
+        choice("Got error 'Primary script unknown", "Got error 'primary script unknown"),
+        either([literal("'")], [literal("\\n'")]),
+      ],
+      "AH01071: Got error 'Primary script unknown\\n'",
+      "AH01071: Got error 'PHP message: Primary script unknown'",
+    ),
+  ],
+};
+
+const overflows: Filter = {
+  name: 'apache-overflows',
+  about: 'Apache: requests that no browser would send: malformed, too long or not HTTP at all',
+  prefixes: ['time', 'syslog'],
+  patterns: [
+    errorPattern(
+      'request-invalid',
+      'core',
+      [choice('Invalid method in request ', 'Invalid URI in request ', 'invalid URI path (')],
+      'AH00135: Invalid method in request \\x16\\x03\\x01',
+      'AH00128: File does not exist: /srv/www/Invalid method in request x',
+    ),
+    errorPattern(
+      'request-refused',
+      'core',
+      [
+        literal('request failed: '),
+        choice(
+          'URI too long (longer than ',
+          "client's request-line exceeds LimitRequestLine (longer than ",
+          'erroneous characters after protocol string: ',
+          'invalid characters in URI',
+        ),
+      ],
+      'AH00565: request failed: URI too long (longer than 8190)',
+      'AH00567: request failed: error reading the headers',
+    ),
+  ],
+};
+
+/** Where distributions put a site. */
+const siteRoots = choice('/var/www/html/', '/var/www/', '/srv/www/htdocs/', '/srv/www/', '/usr/local/apache2/htdocs/');
+
+const botsearch: Filter = {
+  name: 'apache-botsearch',
+  about: 'Apache: searches for web applications that are not here',
+  prefixes: ['time', 'syslog'],
+  patterns: [
+    errorPattern(
+      'application-missing',
+      'core',
+      [
+        choice('File does not exist: ', 'script not found or unable to stat: ', "script '"),
+        siteRoots,
+        ...probedPathTokens,
+      ],
+      'AH00128: File does not exist: /var/www/phpmyadmin',
+      'AH00128: File does not exist: /var/www/blog/phpmyadmin',
+    ),
+  ],
+};
+
+const modsecurity: Filter = {
+  name: 'apache-modsecurity',
+  about: 'Apache: requests that a rule of ModSecurity 2 denied',
+  prefixes: ['time', 'syslog'],
+  patterns: [
+    errorPattern(
+      'access-denied',
+      'security2',
+      [
+        optional(literal('[client '), until(']'), literal('] ')),
+        literal('ModSecurity:'),
+        some('space'),
+        repeat(
+          64,
+          literal('['),
+          either([some('word', 64), literal(' "'), until('"', 0), literal('"]')], [until(']', 0), literal(']')]),
+          any('space'),
+        ),
+        literal('Access denied with code '),
+        choice('4', '5'),
+        some('digit', 2),
+      ],
+      '[client 192.0.2.7] ModSecurity: Access denied with code 403 (phase 2). Operator EQ matched 0 at REQUEST_HEADERS. [id "1"]',
+      '[client 192.0.2.7] ModSecurity: Warning. Pattern match "Access denied with code 403" at ARGS:q. [id "1"]',
+    ),
+  ],
+};
+
+const nohome: Filter = {
+  name: 'apache-nohome',
+  about: 'Apache: requests for home folders that are not here',
+  prefixes: ['time', 'syslog'],
+  patterns: [
+    errorPattern(
+      'home-missing',
+      'core',
+      [literal('File does not exist: '), textToFirst(' '), literal('/~')],
+      'AH00128: File does not exist: /srv/www/~alice',
+      'AH00128: File does not exist: /srv/www/alice, referer: https://example.org/~alice/',
+    ),
+  ],
+};
+
+/** The combined access format, with or without the site's name before it, up to the user agent. */
+const accessUpToAgent: Token[] = [
+  either([ip, literal(' - ')], [some('nonspace', 255), literal(' '), ip, literal(' - ')]),
+  textToFirst('"'),
+  literal(' ['),
+  time,
+  literal('] "'),
+  choice('GET ', 'POST ', 'HEAD '),
+  textToFirst(),
+  literal(' HTTP/'),
+  textToLast(),
+  literal(' "'),
+];
+
+const agentPattern = (name: string, agents: Token[], agent: string): Pattern => ({
+  name,
+  tokens: [...accessUpToAgent, ...agents, literal('"'), ...lineEnd],
+  sample: `192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET / HTTP/1.1" 200 1045 "-" "${agent}"`,
+  counter: `192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /?a=${agent} HTTP/1.1" 200 1045 "${agent}" "Mozilla/5.0"`,
+});
+
+const badbots: Filter = {
+  name: 'apache-badbots',
+  about: 'Apache: robots that harvest addresses, scan for holes or take no notice of robots.txt, by their user agent',
+  prefixes: ['bare'],
+  patterns: [
+    agentPattern('address-harvester', [choice(...addressHarvesters)], 'EmailSiphon'),
+    agentPattern('forged-agent', [choice(...forgedAgents)], 'TrackBack/1.02'),
+    agentPattern('rude-crawler', [choice(...rudeCrawlers)], 'sogou spider'),
+    agentPattern(
+      'hole-scanner',
+      [
+        optional(literal('Mozilla/'), some('digit', 3), literal('.'), some('digit', 3), literal(' ')),
+        literal('Jorgee'),
+      ],
+      'Mozilla/5.0 Jorgee',
+    ),
+  ],
+};
+
+export const apache: Filter[] = [auth, badbots, noscript, overflows, botsearch, modsecurity, nohome];
