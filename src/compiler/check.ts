@@ -3,6 +3,7 @@
  * what to do. A pattern that passes is matched in O(line), and its address stands where no attacker text can put one
  * (claims S-*, D-*). The rules look at paths: a pattern with each `optional` taken and left and each `either` chosen.
  */
+import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
 import { capturesOf, minimumLength, normalise, type TextToken } from './shape.ts';
@@ -87,6 +88,7 @@ function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void 
     refuse('a failure without an address: every way through it needs an ip');
   }
   for (const path of paths) checkPath(path);
+  checkOneReading(normalise(pattern.tokens));
 }
 
 /** Each token by itself and where it stands. */
@@ -255,18 +257,35 @@ function checkAnchored(before: Token | undefined): void {
   refuse(`an unanchored address: a ${before.kind} stands directly before it; put a literal between them`);
 }
 
-/** No attacker text may decide where the address is. See `firmFromRight` and `firmFromLeft` for the two ways to be sure. */
+/**
+ * No attacker text may decide where the address is. Sure are: a search from the right whose segment fits at one place only
+ * of any line the pattern describes; and texts, all of them up to the address, that cannot hold the literal that ends them.
+ */
 function checkOutOfReach(path: readonly Token[], address: number): void {
   const texts = path.flatMap((token, index) => (token.kind === 'text' && index < address ? [index] : []));
   const nearest = texts.at(-1);
-  if (nearest === undefined || firmFromRight(path, nearest, address)) return;
-  for (const text of texts) {
-    if (firmFromLeft(path, text)) continue;
-    const { from } = path[text] as TextToken;
+  if (nearest === undefined || texts.every((text) => holdsNotItsEnd(path, text))) return;
+  if ((path[nearest] as TextToken).from === 'left') {
     refuse(
-      from === 'left'
-        ? "attacker text could reach the address: it is searched from the left; say from: 'right', or name bytes of the following literal in without"
-        : 'attacker text could reach the address: other attacker text may follow the address; close the pattern with end, and keep a byte of the literal before the address out of what follows it',
+      "attacker text could reach the address: say from: 'right', or name bytes of the literal after the text in without",
+    );
+  }
+}
+
+/** The other half of `checkOutOfReach`, over the whole pattern: each segment with an address, searched from the right. */
+function checkOneReading(tokens: readonly Token[]): void {
+  for (const [index, token] of tokens.entries()) {
+    if (token.kind !== 'text' || token.from !== 'right') continue;
+    const next = tokens.findIndex((other, position) => position > index && other.kind === 'text');
+    const segment = tokens.slice(index + 1, next < 0 ? tokens.length : next);
+    if (!capturesOf(segment).has('address')) continue;
+    if (tokens.every((other, text) => other.kind !== 'text' || text > index || holdsNotItsEnd(tokens, text))) continue;
+    const reading = secondReading(segment, next < 0 ? [] : tokens.slice(next));
+    if (reading === null) continue;
+    const [before, again] = reading.map((part) => JSON.stringify(part));
+    refuse(
+      `attacker text could reach the address: after the text, ${before} may be followed by ${again}, which fits there too; ` +
+        'let end close the pattern and leave no room for it after the address',
     );
   }
 }
@@ -288,23 +307,8 @@ function keptOut(literals: string[][], excludes: (byte: number) => boolean): boo
   return literals.some((texts) => texts.every((text) => bytesOf(text).some(excludes)));
 }
 
-/**
- * From the right: the address belongs to the last place where its segment fits, and everything up to the end of the line
- * is accounted for by tokens that cannot hold the literal before the address.
- */
-function firmFromRight(path: readonly Token[], text: number, address: number): boolean {
-  if ((path[text] as TextToken).from !== 'right' || path.at(-1)?.kind !== 'end') return false;
-  const literals = literalsBetween(path, text + 1, address);
-  const harmless = (token: Token): boolean => {
-    if (token.kind === 'text') return token.without !== undefined && keptOut(literals, inSet(token.without));
-    if (token.kind === 'span') return keptOut(literals, inSet({ ...token.of, not: token.of.not !== true }));
-    return token.kind !== 'repeat' || token.tokens.every(harmless);
-  };
-  return path.slice(address + 1).every(harmless);
-}
-
-/** From either side: the text cannot hold the literal that ends it, so there is only one place where it can end. */
-function firmFromLeft(path: readonly Token[], text: number): boolean {
+/** The text cannot hold the literal that ends it, so there is only one place where it can end. */
+function holdsNotItsEnd(path: readonly Token[], text: number): boolean {
   const { without } = path[text] as TextToken;
   return without !== undefined && keptOut(literalsBetween(path, text + 1, path.length).slice(0, 1), inSet(without));
 }

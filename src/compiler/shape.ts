@@ -130,17 +130,19 @@ export function pascalCase(name: string): string {
   return name.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Bits of `patternFlags`. */
+/** Bits of `patternFlags`; the stage of an attempt (0 = none) stands above them. */
 export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16 } as const;
+export const stageShift = 5;
 
 export function flagsOf(pattern: Pattern, ignored: boolean): number {
-  const { kind = 'failure', ends = false, gained = false } = pattern.effect ?? {};
+  const { kind = 'failure', ends = false, gained = false, stage = 0 } = pattern.effect ?? {};
   return (
     (kind === 'failure' && !ignored ? flagBits.failure : 0) |
     (ends ? flagBits.ends : 0) |
     (gained ? flagBits.gained : 0) |
     (ignored ? flagBits.ignore : 0) |
-    (capturesOf(pattern.tokens).has('address') ? flagBits.address : 0)
+    (capturesOf(pattern.tokens).has('address') ? flagBits.address : 0) |
+    (stage << stageShift)
   );
 }
 

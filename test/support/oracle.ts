@@ -18,6 +18,7 @@ export interface OracleMatch extends Captures {
   /** Position in `filter.patterns`, or `filter.patterns.length` + position in `filter.ignore`. */
   index: number;
   ignored: boolean;
+  addressText?: string;
 }
 
 /** Where a walk stands: the next byte and what was captured on the way here. */
@@ -178,7 +179,10 @@ export function oracleMatch(filter: Filter, message: Buffer, mode = filter.modes
     for (const [position, pattern] of patterns.entries()) {
       if (pattern.modes !== undefined && (mode === undefined || !pattern.modes.includes(mode))) continue;
       const captures = walkPattern(pattern.tokens, message);
-      if (captures !== null) return { pattern: pattern.name, index: base + position, ignored, ...captures };
+      if (captures === null) continue;
+      const match: OracleMatch = { pattern: pattern.name, index: base + position, ignored, ...captures };
+      if (captures.address !== undefined) match.addressText = message.toString('latin1', ...captures.address);
+      return match;
     }
     return null;
   };

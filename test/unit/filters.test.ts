@@ -4,6 +4,9 @@ import { checkFilter } from '../../src/compiler/check.ts';
 import { filters } from '../../src/filters/index.ts';
 import { oracleLine } from '../support/oracle.ts';
 
+/** RFC 5737 and RFC 3849: samples name nobody's host. */
+const documentationAddress = /^(::ffff:)?(192\.0\.2|198\.51\.100|203\.0\.113)\.\d{1,3}$|^2001:db8:[0-9a-f:]*$/i;
+
 test('filter names differ', () => {
   const names = filters.map((filter) => filter.name);
   expect(new Set(names).size).toBe(names.length);
@@ -19,7 +22,9 @@ for (const filter of filters) {
 
     test.each(patterns)('$name takes its sample', (pattern) => {
       const mode = pattern.modes?.[0] ?? filter.modes?.[0];
-      expect(oracleLine(filter, Buffer.from(pattern.sample), mode)?.pattern).toBe(pattern.name);
+      const match = oracleLine(filter, Buffer.from(pattern.sample), mode);
+      expect(match?.pattern).toBe(pattern.name);
+      if (match?.address !== undefined) expect(match.addressText).toMatch(documentationAddress);
     });
 
     test.each(patterns)('$name leaves its counter', (pattern) => {

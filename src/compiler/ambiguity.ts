@@ -1,0 +1,200 @@
+/**
+ * May a line that a segment matches hold a second, later place where the segment matches too? A search from the right would
+ * take that one. Answered by walking two automata side by side: the line as its writer meant it, and a second reading
+ * that starts at a later byte. Automata take more lines than the matcher does (bounds of runs are ignored), so "no" is
+ * certain and "yes" comes with an example. The writer is taken to have put an address (not a host name) where `ip` stands.
+ * Build time only.
+ */
+import { type ByteSet, byteSet, bytesOf } from './bytes.ts';
+import type { ByteClass, Token } from './pattern.ts';
+
+type Node =
+  | { kind: 'take'; of: ByteSet; next: number }
+  /** The next byte, if there is one, is not of the set. */
+  | { kind: 'guard'; of: ByteSet; next: number }
+  | { kind: 'split'; next: number[] }
+  | { kind: 'accept' };
+
+const anything = byteSet({ name: 'any' });
+
+/** Nodes built from the last token to the first: each knows where it leads. */
+class Automaton {
+  readonly nodes: Node[] = [];
+  /** Whether an `ip` holds an address; otherwise any run that `ip` takes, host names and plain words included. */
+  addressed = false;
+
+  add(node: Node): number {
+    return this.nodes.push(node) - 1;
+  }
+
+  /** None or more bytes of a class, then `next`. */
+  loop(of: ByteSet, next: number): number {
+    const split = this.add({ kind: 'split', next: [next] });
+    const take = this.add({ kind: 'take', of, next: split });
+    (this.nodes[split] as Extract<Node, { kind: 'split' }>).next.push(take);
+    return split;
+  }
+
+  list(tokens: readonly Token[], next: number): number {
+    return tokens.reduceRight((after, token) => this.token(token, after), next);
+  }
+
+  token(token: Token, next: number): number {
+    switch (token.kind) {
+      case 'literal':
+        return this.literal(token.text, next);
+      case 'choice':
+        return this.add({ kind: 'split', next: token.of.map((text) => this.literal(text, next)) });
+      case 'optional':
+        return this.add({ kind: 'split', next: [next, this.list(token.tokens, next)] });
+      case 'either':
+        return this.add({ kind: 'split', next: token.of.map((tokens) => this.list(tokens, next)) });
+      case 'repeat': {
+        const split = this.add({ kind: 'split', next: [next] });
+        const again = this.list(token.tokens, split);
+        (this.nodes[split] as Extract<Node, { kind: 'split' }>).next.push(again);
+        return split;
+      }
+      case 'span':
+        return this.run(token.of, token.min, token.of, next);
+      case 'ip': {
+        const bytes: ByteClass = this.addressed ? { name: 'hex', bytes: ':.' } : { name: 'word', bytes: ':.%-' };
+        const bare = this.run(bytes, 1, { name: 'word', bytes: '%-' }, next);
+        const bracketed = this.literal('[', this.run(bytes, 1, bytes, this.literal(']', next)));
+        return this.add({ kind: 'split', next: [bare, bracketed] });
+      }
+      case 'time':
+        return this.run({ name: 'word', bytes: ' ,./:+-' }, 1, { bytes: '' }, next);
+      case 'text':
+        return this.loop(
+          token.without === undefined ? anything : byteSet({ ...token.without, not: !token.without.not }),
+          next,
+        );
+      case 'end':
+        return this.add({ kind: 'accept' });
+    }
+  }
+
+  literal(text: string, next: number): number {
+    return bytesOf(text).reduceRight((after, wanted) => {
+      const of = anything.map((_, byte) => byte === wanted);
+      return this.add({ kind: 'take', of, next: after });
+    }, next);
+  }
+
+  /** The longest run of `of`: what follows is not of `ended`. */
+  run(of: ByteClass, min: number, ended: ByteClass, next: number): number {
+    const set = byteSet(of);
+    let node = this.loop(set, this.add({ kind: 'guard', of: byteSet(ended), next }));
+    for (let count = 0; count < Math.min(min, 8); count++) node = this.add({ kind: 'take', of: set, next: node });
+    return node;
+  }
+
+  /** The nodes that take a byte (or accept) reachable without one, each with the bytes it may not take. */
+  closure(start: number): Stand[] {
+    const stands: Stand[] = [];
+    const seen = new Set<string>();
+    const visit = (index: number, guards: number[]): void => {
+      const key = `${index}:${guards}`;
+      if (seen.has(key)) return;
+      seen.add(key);
+      const node = this.nodes[index] as Node;
+      if (node.kind === 'split') for (const next of node.next) visit(next, guards);
+      else if (node.kind === 'guard') visit(node.next, guards.includes(index) ? guards : [...guards, index]);
+      else stands.push({ index, guards, key });
+    };
+    visit(start, []);
+    return stands;
+  }
+
+  takes({ index, guards }: Stand, byte: number): boolean {
+    const node = this.nodes[index] as Node;
+    if (node.kind !== 'take' || !node.of[byte]) return false;
+    return guards.every((guard) => !(this.nodes[guard] as Extract<Node, { kind: 'guard' }>).of[byte]);
+  }
+
+  accepts({ index }: Stand): boolean {
+    return this.nodes[index]?.kind === 'accept';
+  }
+}
+
+/** A node about to take a byte, and the guards it was reached through. */
+interface Stand {
+  index: number;
+  guards: number[];
+  key: string;
+}
+
+interface Pair {
+  meant: Stand;
+  /** null: the second reading has not begun. */
+  second: Stand | null;
+  before: Pair | null;
+  byte: number;
+}
+
+/**
+ * `segment`: the tokens from the end of a text to the next text or the end of the pattern; `rest`: what follows them.
+ * An example of a line with two readings, as [bytes before the second reading, its bytes]; null when there is none.
+ */
+export function secondReading(segment: readonly Token[], rest: readonly Token[]): [string, string] | null {
+  const automaton = new Automaton();
+  const accept = automaton.add({ kind: 'accept' });
+  const open = automaton.loop(anything, accept);
+  const again = automaton.list(segment, open);
+  automaton.addressed = true;
+  const start = automaton.list([...segment, ...rest], open);
+  const bytes = distinctBytes(automaton);
+  const closures = new Map<number, Stand[]>();
+  const closure = (node: number): Stand[] => {
+    const known = closures.get(node) ?? automaton.closure(node);
+    closures.set(node, known);
+    return known;
+  };
+  const nextOf = (stand: Stand): number => (automaton.nodes[stand.index] as Extract<Node, { kind: 'take' }>).next;
+
+  const queue: Pair[] = closure(start).map((meant) => ({ meant, second: null, before: null, byte: -1 }));
+  const seen = new Set<string>();
+  for (const pair of queue) {
+    const seconds: (Stand | null)[] =
+      pair.second === null && pair.before !== null ? [null, ...closure(again)] : [pair.second];
+    for (const second of seconds) {
+      const key = `${pair.meant.key}/${second?.key ?? ''}/${pair.before === null}`;
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const here: Pair = { ...pair, second };
+      if (second !== null && automaton.accepts(pair.meant) && automaton.accepts(second)) return example(here);
+      for (const byte of bytes) {
+        if (!automaton.takes(pair.meant, byte) || (second !== null && !automaton.takes(second, byte))) continue;
+        for (const meant of closure(nextOf(pair.meant))) {
+          for (const next of second === null ? [null] : closure(nextOf(second))) {
+            queue.push({ meant, second: next, before: here, byte });
+          }
+        }
+      }
+    }
+  }
+  return null;
+}
+
+function example(pair: Pair): [string, string] {
+  const parts: [string, string] = ['', ''];
+  for (let at: Pair | null = pair; at !== null && at.byte >= 0; at = at.before) {
+    const side = at.before?.second === null ? 0 : 1;
+    parts[side] = String.fromCharCode(at.byte) + parts[side];
+  }
+  return parts;
+}
+
+/** One byte, printable where possible, for each group of bytes that no node tells apart. */
+function distinctBytes(automaton: Automaton): number[] {
+  const sets = automaton.nodes.flatMap((node) => ('of' in node ? [node.of] : []));
+  const groups = new Map<string, number>();
+  const readable = (byte: number): boolean => byte > 0x20 && byte < 0x7f;
+  for (let byte = 255; byte >= 0; byte--) {
+    const key = sets.map((set) => (set[byte] ? '1' : '0')).join('');
+    const known = groups.get(key);
+    if (known === undefined || readable(byte) || !readable(known)) groups.set(key, byte);
+  }
+  return [...groups.values()];
+}
