@@ -11,4 +11,212 @@ export interface FilterNames {
   ignore: string[];
 }
 
-export const filterNames: FilterNames[] = [];
+export const filterNames: FilterNames[] = [
+  {
+    "name": "sshd",
+    "about": "OpenSSH server: failed logins; with modes ddos, extra and aggressive also broken and dropped connections",
+    "modes": [
+      "normal",
+      "ddos",
+      "extra",
+      "aggressive"
+    ],
+    "patterns": [
+      "failed-publickey",
+      "failed",
+      "failed-key",
+      "failed-account-tail",
+      "failed-invalid-tail",
+      "failed-portless",
+      "invalid-user",
+      "pam-failure",
+      "pam-failure-unnamed",
+      "pam-more-failures",
+      "pam-refused",
+      "root-refused",
+      "user-not-allowed",
+      "user-locked",
+      "too-many-attempts",
+      "disconnecting-too-many",
+      "disconnecting-too-many-addressless",
+      "disconnecting-user-change",
+      "disconnecting-account-change",
+      "disconnecting-invalid-change",
+      "disconnect-auth-fail",
+      "disconnect-no-methods",
+      "disconnect",
+      "accepted",
+      "unfinished",
+      "account-denied",
+      "closed-preauth",
+      "closed-preauth-user",
+      "disconnected-preauth-user",
+      "closed",
+      "closed-user",
+      "closed-session",
+      "connection",
+      "dropped",
+      "refused-connect",
+      "refused-connect-bare",
+      "no-identification",
+      "bad-identification",
+      "identification-failed",
+      "banner-exchange",
+      "packet-corrupt",
+      "reset-addressless",
+      "login-timeout",
+      "old-protocol",
+      "scanner",
+      "no-match-negotiated",
+      "no-match-addressless"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-auth",
+    "about": "Apache: refused users and clients (normal leaves out what mod_evasive refuses)",
+    "modes": [
+      "normal",
+      "aggressive"
+    ],
+    "patterns": [
+      "client-denied",
+      "digest-user-refused",
+      "user-refused",
+      "authorization-failed",
+      "digest-nonce-invalid",
+      "digest-realm-mismatch",
+      "digest-field-unknown",
+      "server-name-mismatch"
+    ],
+    "ignore": [
+      "mod-evasive"
+    ]
+  },
+  {
+    "name": "apache-badbots",
+    "about": "Apache: robots that harvest addresses, scan for holes or take no notice of robots.txt, by their user agent",
+    "modes": [],
+    "patterns": [
+      "address-harvester",
+      "forged-agent",
+      "rude-crawler",
+      "hole-scanner"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-noscript",
+    "about": "Apache: requests for scripts on a site that has none",
+    "modes": [],
+    "patterns": [
+      "script-missing",
+      "script-missing-for-interpreter",
+      "script-unknown-to-fpm"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-overflows",
+    "about": "Apache: requests that no browser would send: malformed, too long or not HTTP at all",
+    "modes": [],
+    "patterns": [
+      "request-invalid",
+      "request-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-botsearch",
+    "about": "Apache: searches for web applications that are not here",
+    "modes": [],
+    "patterns": [
+      "application-missing"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-modsecurity",
+    "about": "Apache: requests that a rule of ModSecurity 2 denied",
+    "modes": [],
+    "patterns": [
+      "access-denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "apache-nohome",
+    "about": "Apache: requests for home folders that are not here",
+    "modes": [],
+    "patterns": [
+      "home-missing"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nginx-http-auth",
+    "about": "nginx: wrong user or password for basic authentication; fallback: TLS handshakes that break off",
+    "modes": [
+      "normal",
+      "auth",
+      "fallback",
+      "aggressive"
+    ],
+    "patterns": [
+      "basic-refused",
+      "basic-refused-quoted-user",
+      "pam-refused",
+      "pam-refused-quoted-user",
+      "tls-broken"
+    ],
+    "ignore": [
+      "cut-by-nginx",
+      "basic-ambiguous-referrer",
+      "basic-ambiguous-request",
+      "pam-ambiguous-referrer",
+      "pam-ambiguous-request"
+    ]
+  },
+  {
+    "name": "nginx-limit-req",
+    "about": "nginx: requests or connections over the limit of limit_req and limit_conn (dry runs do not count)",
+    "modes": [],
+    "patterns": [
+      "requests-limited",
+      "request-delayed",
+      "connections-limited"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nginx-botsearch",
+    "about": "nginx: searches for web applications that are not here",
+    "modes": [],
+    "patterns": [
+      "application-not-found",
+      "application-file-missing"
+    ],
+    "ignore": [
+      "cut-by-nginx",
+      "file-ambiguous-referrer"
+    ]
+  },
+  {
+    "name": "nginx-bad-request",
+    "about": "nginx: requests answered with 400 Bad Request",
+    "modes": [],
+    "patterns": [
+      "bad-request"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nginx-forbidden",
+    "about": "nginx: requests that a deny rule turns away",
+    "modes": [],
+    "patterns": [
+      "access-forbidden"
+    ],
+    "ignore": []
+  }
+];
