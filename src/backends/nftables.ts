@@ -53,6 +53,8 @@ export interface NftablesOptions {
   table: string;
   /** `size` of every set, after which the kernel says ENFILE; 0 = none. */
   setElementsMax?: number;
+  /** Whether this kernel renews the timeout of an element added again; tried out at install where not given. */
+  refreshes?: boolean;
   /** Opens the way to the kernel; `sendBytes` is the largest datagram it must take, if more than usual. */
   open?: (sendBytes?: number) => Transport;
   /** How long an answer may take, ms. */
@@ -87,7 +89,7 @@ export class NftablesBackend implements Backend {
   readonly #socket: NetlinkSocket;
   readonly #layouts = new Map<string, JailLayout>();
   /** Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet tried. */
-  #refreshes: boolean | null = null;
+  #refreshes: boolean | null;
   /** How the table looked right after we made it. */
   #fingerprint: string | null = null;
 
@@ -96,6 +98,7 @@ export class NftablesBackend implements Backend {
     this.#setElementsMax = options.setElementsMax ?? 0;
     this.#open = options.open ?? ((sendBytes) => openTransport(netlinkNetfilter, 0, sendBytes));
     this.#answerMilliseconds = options.answerMilliseconds;
+    this.#refreshes = options.refreshes ?? null;
     this.#socket = new NetlinkSocket(this.#open(), this.#answerMilliseconds);
   }
 

@@ -1,0 +1,11 @@
+/** The nftables backend against the real kernel, each scenario in namespaces of its own. */
+import { join } from 'node:path';
+import { describe, test } from 'vitest';
+import { runScenario } from '../support/namespace.ts';
+import { scenarios } from './nftables.scenario.ts';
+
+describe('nftables backend', () => {
+  for (const name of Object.keys(scenarios)) {
+    test(name, () => runScenario(join(import.meta.dirname, 'nftables.scenario.ts'), name));
+  }
+});
