@@ -21,8 +21,8 @@ export interface Candidate {
   modes: number;
   /** One of these (latin1) begins every message it takes. */
   prefixes: string[];
-  /** Statements that undo captures of a failed try. */
-  leaves: string;
+  /** Statements that undo captures of a failed try; asked for only where they are needed. */
+  undo: () => string;
 }
 
 /** The body of a match function over `start`, `end` and `mode`. `use` imports an engine helper. */
@@ -78,11 +78,13 @@ function select(variable: string, branches: Branch[]): string {
     const [low, high] = [branches.slice(0, half), branches.slice(half)].map((part) => indented(select(variable, part)));
     return `if (${variable} < ${middle}) {\n${low}\n} else {\n${high}\n}`;
   }
-  return branches
-    .map(
-      ({ text, bytes, body }) =>
-        `if (${variable} === ${wordAt(bytes, 0)}) { // ${JSON.stringify(text)}\n${indented(body)}\n}`,
-    )
+  const bodies = new Map<string, Branch[]>();
+  for (const branch of branches) bodies.set(branch.body, [...(bodies.get(branch.body) ?? []), branch]);
+  return [...bodies]
+    .map(([body, alike]) => {
+      const test = alike.map(({ bytes }) => `${variable} === ${wordAt(bytes, 0)}`).join(' || ');
+      return `if (${test}) { // ${alike.map(({ text }) => JSON.stringify(text)).join(' ')}\n${indented(body)}\n}`;
+    })
     .join('\n');
 }
 
@@ -97,10 +99,10 @@ function decidingPosition(candidates: Candidate[], depth: number): number {
 }
 
 function attempts(candidates: Candidate[]): string {
-  const lines = candidates.map(({ number, call, modes, leaves }, index) => {
+  const lines = candidates.map(({ number, call, modes, undo }, index) => {
     const mode = modes === 0 ? '' : `(mode & ${modes}) !== 0 && `;
-    const undo = leaves === '' || index === candidates.length - 1 ? '' : `\n${leaves}`;
-    return `if (${mode}${call}) return ${number};${undo}`;
+    const leaves = index === candidates.length - 1 ? '' : undo();
+    return `if (${mode}${call}) return ${number};${leaves === '' ? '' : `\n${leaves}`}`;
   });
   return [...lines, 'return -1;'].join('\n');
 }

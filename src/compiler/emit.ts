@@ -49,7 +49,7 @@ export function emitFilter(filter: Filter, source: string): string {
     call: `take${pascalCase(pattern.name)}(start, end)`,
     modes: modeMask(filter, pattern),
     prefixes: prefixesOf(normalise(pattern.tokens)),
-    leaves: leftovers(writer, normalise(pattern.tokens)),
+    undo: () => leftovers(writer, normalise(pattern.tokens)),
   }));
   const usesModes = candidates.some(({ modes }) => modes !== 0);
   const dispatch = emitDispatch(candidates, (name) => writer.use(name, memory));

@@ -64,44 +64,47 @@ export function segmentsOf(tokens: readonly Token[]): Segments {
 const prefixBytesMax = 24;
 const prefixesMax = 64;
 
-/** Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is known. */
-export function prefixesOf(tokens: readonly Token[]): string[] {
-  let states: { text: string; open: boolean }[] = [{ text: '', open: true }];
-  for (const token of tokens) {
-    const next = states.flatMap((state) => {
-      if (!state.open) return [state];
-      return continuations(token).map(({ text, open }) => {
-        const joined = state.text + text;
-        return { text: joined.slice(0, prefixBytesMax), open: open && joined.length < prefixBytesMax };
-      });
-    });
-    if (next.length > prefixesMax) break;
-    states = next;
-    if (states.every((state) => !state.open)) break;
-  }
-  return [...new Set(states.map((state) => state.text))];
+/** What a match begins with, as latin1; `open`: the next token goes on from here. */
+interface Beginning {
+  text: string;
+  open: boolean;
 }
 
-function continuations(token: Token): { text: string; open: boolean }[] {
-  const latin = (text: string) => Buffer.from(text).toString('latin1');
+/** Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is known. */
+export function prefixesOf(tokens: readonly Token[]): string[] {
+  return [...new Set(beginningsOf(tokens).map(({ text }) => text))];
+}
+
+function beginningsOf(tokens: readonly Token[]): Beginning[] {
+  let beginnings: Beginning[] = [{ text: '', open: true }];
+  for (const token of tokens) {
+    const more = continuations(token);
+    const next = beginnings.flatMap((before) => (before.open ? more.map((after) => joined(before, after)) : [before]));
+    if (next.length > prefixesMax) return beginnings.map(({ text }) => ({ text, open: false }));
+    beginnings = next;
+  }
+  return beginnings;
+}
+
+function joined(before: Beginning, after: Beginning): Beginning {
+  const text = before.text + after.text;
+  return { text: text.slice(0, prefixBytesMax), open: after.open && text.length < prefixBytesMax };
+}
+
+function continuations(token: Token): Beginning[] {
+  const literal = (text: string) => ({ text: Buffer.from(text).toString('latin1'), open: true });
   switch (token.kind) {
     case 'literal':
-      return [{ text: latin(token.text), open: true }];
+      return [literal(token.text)];
     case 'choice':
-      return token.of.map((text) => ({ text: latin(text), open: true }));
+      return token.of.map(literal);
     case 'optional':
-      return [{ text: '', open: true }, ...closed(token.tokens)];
+      return [{ text: '', open: true }, ...beginningsOf(token.tokens)];
     case 'either':
-      return token.of.flatMap(closed);
+      return token.of.flatMap(beginningsOf);
     default:
       return [{ text: '', open: false }];
   }
-}
-
-/** The prefixes of an inner list; open only where the list is a plain literal. */
-function closed(tokens: readonly Token[]): { text: string; open: boolean }[] {
-  const only = tokens.length === 1 && tokens[0]?.kind === 'literal';
-  return prefixesOf(tokens).map((text) => ({ text, open: only && text.length < prefixBytesMax }));
 }
 
 /** The longest string all of `texts` begin with. */

@@ -1183,49 +1183,7 @@ export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
   }
   if (word2 === 0x726f7272) { // "rror"
     const word9 = word(start + 9);
-    if (word9 === 0x20646970) { // "pid "
-      if (takeClientDenied(start, end)) return 0;
-      forgetAddress();
-      if (takeDigestUserRefused(start, end)) return 1;
-      forgetAddress();
-      forgetUser();
-      if (takeUserRefused(start, end)) return 2;
-      forgetAddress();
-      forgetUser();
-      if (takeAuthorizationFailed(start, end)) return 3;
-      forgetAddress();
-      forgetUser();
-      if (takeDigestNonceInvalid(start, end)) return 4;
-      forgetAddress();
-      if (takeDigestRealmMismatch(start, end)) return 5;
-      forgetAddress();
-      if (takeDigestFieldUnknown(start, end)) return 6;
-      forgetAddress();
-      if (takeServerNameMismatch(start, end)) return 7;
-      return -1;
-    }
-    if (word9 === 0x65696c63) { // "clie"
-      if (takeClientDenied(start, end)) return 0;
-      forgetAddress();
-      if (takeDigestUserRefused(start, end)) return 1;
-      forgetAddress();
-      forgetUser();
-      if (takeUserRefused(start, end)) return 2;
-      forgetAddress();
-      forgetUser();
-      if (takeAuthorizationFailed(start, end)) return 3;
-      forgetAddress();
-      forgetUser();
-      if (takeDigestNonceInvalid(start, end)) return 4;
-      forgetAddress();
-      if (takeDigestRealmMismatch(start, end)) return 5;
-      forgetAddress();
-      if (takeDigestFieldUnknown(start, end)) return 6;
-      forgetAddress();
-      if (takeServerNameMismatch(start, end)) return 7;
-      return -1;
-    }
-    if (word9 === 0x6f6d6572) { // "remo"
+    if (word9 === 0x20646970 || word9 === 0x65696c63 || word9 === 0x6f6d6572) { // "pid " "clie" "remo"
       if (takeClientDenied(start, end)) return 0;
       forgetAddress();
       if (takeDigestUserRefused(start, end)) return 1;

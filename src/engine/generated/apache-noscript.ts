@@ -512,23 +512,7 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
   }
   if (word5 === 0x5b205d72) { // "r] ["
     const word9 = word(start + 9);
-    if (word9 === 0x20646970) { // "pid "
-      if (takeScriptMissing(start, end)) return 0;
-      forgetAddress();
-      if (takeScriptMissingForInterpreter(start, end)) return 1;
-      forgetAddress();
-      if (takeScriptUnknownToFpm(start, end)) return 2;
-      return -1;
-    }
-    if (word9 === 0x65696c63) { // "clie"
-      if (takeScriptMissing(start, end)) return 0;
-      forgetAddress();
-      if (takeScriptMissingForInterpreter(start, end)) return 1;
-      forgetAddress();
-      if (takeScriptUnknownToFpm(start, end)) return 2;
-      return -1;
-    }
-    if (word9 === 0x6f6d6572) { // "remo"
+    if (word9 === 0x20646970 || word9 === 0x65696c63 || word9 === 0x6f6d6572) { // "pid " "clie" "remo"
       if (takeScriptMissing(start, end)) return 0;
       forgetAddress();
       if (takeScriptMissingForInterpreter(start, end)) return 1;

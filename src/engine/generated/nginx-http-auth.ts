@@ -1548,37 +1548,7 @@ function takeTlsBroken(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchNginxHttpAuth(start: i32, end: i32, mode: i32): i32 {
   const word1 = word(start + 1);
-  if (word1 === 0x6f727265) { // "erro"
-    if (takeCutByNginx(start, end)) return 5;
-    forgetTime();
-    if (takeBasicAmbiguousReferrer(start, end)) return 6;
-    forgetTime();
-    if (takeBasicAmbiguousRequest(start, end)) return 7;
-    forgetTime();
-    if (takePamAmbiguousReferrer(start, end)) return 8;
-    forgetTime();
-    if (takePamAmbiguousRequest(start, end)) return 9;
-    forgetTime();
-    if ((mode & 11) !== 0 && takeBasicRefused(start, end)) return 0;
-    forgetTime();
-    forgetUser();
-    forgetAddress();
-    if ((mode & 11) !== 0 && takeBasicRefusedQuotedUser(start, end)) return 1;
-    forgetTime();
-    forgetUser();
-    forgetAddress();
-    if ((mode & 11) !== 0 && takePamRefused(start, end)) return 2;
-    forgetTime();
-    forgetUser();
-    forgetAddress();
-    if ((mode & 11) !== 0 && takePamRefusedQuotedUser(start, end)) return 3;
-    forgetTime();
-    forgetUser();
-    forgetAddress();
-    if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 4;
-    return -1;
-  }
-  if (word1 === 0x74697263) { // "crit"
+  if (word1 === 0x6f727265 || word1 === 0x74697263) { // "erro" "crit"
     if (takeCutByNginx(start, end)) return 5;
     forgetTime();
     if (takeBasicAmbiguousReferrer(start, end)) return 6;

@@ -2105,66 +2105,157 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           return -1;
         }
         if (word0 === 0x61746166) { // "fata"
-          if (takePamRefused(start, end)) return 10;
-          forgetUser();
-          forgetAddress();
-          if (takeTooManyAttempts(start, end)) return 14;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingTooMany(start, end)) return 15;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingTooManyAddressless(start, end)) return 16;
-          if (takeDisconnectingUserChange(start, end)) return 17;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingAccountChange(start, end)) return 18;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingInvalidChange(start, end)) return 19;
-          if (takeDisconnectAuthFail(start, end)) return 20;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 21;
-          forgetAddress();
-          if (takeDisconnect(start, end)) return 22;
-          forgetAddress();
-          if (takeAccountDenied(start, end)) return 25;
-          forgetUser();
-          if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
-          forgetUser();
-          forgetAddress();
-          if (takeClosed(start, end)) return 29;
-          forgetAddress();
-          if (takeClosedUser(start, end)) return 30;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 36;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 37;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 38;
-          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 39;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 40;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 41;
-          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 42;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 45;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+          const word7 = word(start + 7);
+          if (word7 < 0x656d6954) {
+            if (word7 < 0x62616e55) {
+              if (word7 === 0x20646142) { // "Bad "
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 37;
+                return -1;
+              }
+              if (word7 === 0x20646944) { // "Did "
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 36;
+                return -1;
+              }
+              if (word7 === 0x3a4d4150) { // "PAM:"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x5f687373) { // "ssh_"
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 40;
+                return -1;
+              }
+              if (word7 === 0x5f78656b) { // "kex_"
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 38;
+                return -1;
+              }
+            } else {
+              if (word7 === 0x62616e55) { // "Unab"
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 45;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+                return -1;
+              }
+              if (word7 === 0x63736944) { // "Disc"
+                const word16 = word(start + 16);
+                if (word16 === 0x20646574) { // "ted "
+                  const word20 = word(start + 20);
+                  if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeClosed(start, end)) return 29;
+                    forgetAddress();
+                    if (takeClosedUser(start, end)) return 30;
+                    return -1;
+                  }
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                  forgetAddress();
+                  if (takeClosed(start, end)) return 29;
+                  return -1;
+                }
+                if (word16 === 0x676e6974) { // "ting"
+                  const word20 = word(start + 20);
+                  if (word20 === 0x6f54203a) { // ": To"
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    return -1;
+                  }
+                  if (word20 === 0x6f726620) { // " fro"
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    return -1;
+                  }
+                  if (word20 === 0x74756120) { // " aut"
+                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    return -1;
+                  }
+                  if (word20 === 0x766e6920) { // " inv"
+                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingInvalidChange(start, end)) return 19;
+                    return -1;
+                  }
+                  return -1;
+                }
+                return -1;
+              }
+              if (word7 === 0x64616552) { // "Read"
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 41;
+                return -1;
+              }
+              if (word7 === 0x65636341) { // "Acce"
+                if (takeAccountDenied(start, end)) return 25;
+                return -1;
+              }
+              if (word7 === 0x65636552) { // "Rece"
+                if (takeDisconnectAuthFail(start, end)) return 20;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 21;
+                forgetAddress();
+                if (takeDisconnect(start, end)) return 22;
+                return -1;
+              }
+            }
+          } else {
+            if (word7 < 0x6d206f6e) {
+              if (word7 === 0x656d6954) { // "Time"
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 42;
+                return -1;
+              }
+              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x6978616d) { // "maxi"
+                if (takeTooManyAttempts(start, end)) return 14;
+                return -1;
+              }
+            } else {
+              if (word7 === 0x6d206f6e) { // "no m"
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+                return -1;
+              }
+              if (word7 === 0x6d726550 || word7 === 0x72657355) { // "Perm" "User"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x6e6e6162) { // "bann"
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 39;
+                return -1;
+              }
+              if (word7 === 0x6e6e6f43) { // "Conn"
+                const word18 = word(start + 18);
+                if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                  forgetAddress();
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
+                  forgetUser();
+                  forgetAddress();
+                  if (takeClosed(start, end)) return 29;
+                  forgetAddress();
+                  if (takeClosedUser(start, end)) return 30;
+                  return -1;
+                }
+                return -1;
+              }
+            }
+          }
           return -1;
         }
       }
     } else {
       if (word0 < 0x63736944) {
-        if (word0 === 0x61766e49) { // "Inva"
-          if (takeInvalidUser(start, end)) return 6;
-          return -1;
-        }
-        if (word0 === 0x61766e69) { // "inva"
+        if (word0 === 0x61766e49 || word0 === 0x61766e69) { // "Inva" "inva"
           if (takeInvalidUser(start, end)) return 6;
           return -1;
         }
@@ -2183,21 +2274,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           const word9 = word(start + 9);
           if (word9 === 0x20646574) { // "ted "
             const word13 = word(start + 13);
-            if (word13 === 0x61766e69) { // "inva"
-              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
-              forgetAddress();
-              if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
-              forgetUser();
-              forgetAddress();
-              if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 28;
-              forgetUser();
-              forgetAddress();
-              if (takeClosed(start, end)) return 29;
-              forgetAddress();
-              if (takeClosedUser(start, end)) return 30;
-              return -1;
-            }
-            if (word13 === 0x68747561) { // "auth"
+            if (word13 === 0x61766e69 || word13 === 0x68747561) { // "inva" "auth"
               if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
               forgetAddress();
               if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
@@ -2213,21 +2290,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
             }
             if (word13 === 0x6d6f7266) { // "from"
               const word18 = word(start + 18);
-              if (word18 === 0x61766e69) { // "inva"
-                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
-                forgetAddress();
-                if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
-                forgetUser();
-                forgetAddress();
-                if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 28;
-                forgetUser();
-                forgetAddress();
-                if (takeClosed(start, end)) return 29;
-                forgetAddress();
-                if (takeClosedUser(start, end)) return 30;
-                return -1;
-              }
-              if (word18 === 0x68747561) { // "auth"
+              if (word18 === 0x61766e69 || word18 === 0x68747561) { // "inva" "auth"
                 if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
                 forgetAddress();
                 if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
@@ -2329,11 +2392,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 42;
           return -1;
         }
-        if (word0 === 0x65766148) { // "Have"
-          if (takePamRefused(start, end)) return 10;
-          return -1;
-        }
-        if (word0 === 0x68747541) { // "Auth"
+        if (word0 === 0x65766148 || word0 === 0x68747541) { // "Have" "Auth"
           if (takePamRefused(start, end)) return 10;
           return -1;
         }
@@ -2342,7 +2401,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           const word15 = word(start + 15);
           if (word15 === 0x6c696166) { // "fail"
             const word19 = word(start + 19);
-            if (word19 === 0x20657275) { // "ure "
+            if (word19 === 0x20657275 || word19 === 0x66206465) { // "ure " "ed f"
               if (takePamRefused(start, end)) return 10;
               return -1;
             }
@@ -2351,10 +2410,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               forgetUser();
               if (takePamFailureUnnamed(start, end)) return 8;
-              return -1;
-            }
-            if (word19 === 0x66206465) { // "ed f"
-              if (takePamRefused(start, end)) return 10;
               return -1;
             }
             return -1;
@@ -2407,7 +2462,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
         }
         if (word0 === 0x6e6e6f43) { // "Conn"
           const word11 = word(start + 11);
-          if (word11 === 0x65736572) { // "rese"
+          if (word11 === 0x65736572 || word11 === 0x736f6c63) { // "rese" "clos"
             if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
             forgetAddress();
             if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
@@ -2422,70 +2477,154 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
             if (takeConnection(start, end)) return 32;
             return -1;
           }
-          if (word11 === 0x736f6c63) { // "clos"
-            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
-            forgetAddress();
-            if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
-            forgetUser();
-            forgetAddress();
-            if (takeClosed(start, end)) return 29;
-            forgetAddress();
-            if (takeClosedUser(start, end)) return 30;
-            return -1;
-          }
           return -1;
         }
         if (word0 === 0x6f727265) { // "erro"
-          if (takePamRefused(start, end)) return 10;
-          forgetUser();
-          forgetAddress();
-          if (takeTooManyAttempts(start, end)) return 14;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingTooMany(start, end)) return 15;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingTooManyAddressless(start, end)) return 16;
-          if (takeDisconnectingUserChange(start, end)) return 17;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingAccountChange(start, end)) return 18;
-          forgetUser();
-          forgetAddress();
-          if (takeDisconnectingInvalidChange(start, end)) return 19;
-          if (takeDisconnectAuthFail(start, end)) return 20;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 21;
-          forgetAddress();
-          if (takeDisconnect(start, end)) return 22;
-          forgetAddress();
-          if (takeAccountDenied(start, end)) return 25;
-          forgetUser();
-          if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
-          forgetUser();
-          forgetAddress();
-          if (takeClosed(start, end)) return 29;
-          forgetAddress();
-          if (takeClosedUser(start, end)) return 30;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 36;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 37;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 38;
-          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 39;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 40;
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 41;
-          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 42;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 45;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+          const word7 = word(start + 7);
+          if (word7 < 0x656d6954) {
+            if (word7 < 0x62616e55) {
+              if (word7 === 0x20646142) { // "Bad "
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 37;
+                return -1;
+              }
+              if (word7 === 0x20646944) { // "Did "
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 36;
+                return -1;
+              }
+              if (word7 === 0x3a4d4150) { // "PAM:"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x5f687373) { // "ssh_"
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 40;
+                return -1;
+              }
+              if (word7 === 0x5f78656b) { // "kex_"
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 38;
+                return -1;
+              }
+            } else {
+              if (word7 === 0x62616e55) { // "Unab"
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 45;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+                return -1;
+              }
+              if (word7 === 0x63736944) { // "Disc"
+                const word16 = word(start + 16);
+                if (word16 === 0x20646574) { // "ted "
+                  const word20 = word(start + 20);
+                  if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeClosed(start, end)) return 29;
+                    forgetAddress();
+                    if (takeClosedUser(start, end)) return 30;
+                    return -1;
+                  }
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                  forgetAddress();
+                  if (takeClosed(start, end)) return 29;
+                  return -1;
+                }
+                if (word16 === 0x676e6974) { // "ting"
+                  const word20 = word(start + 20);
+                  if (word20 === 0x6f54203a) { // ": To"
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    return -1;
+                  }
+                  if (word20 === 0x6f726620) { // " fro"
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    return -1;
+                  }
+                  if (word20 === 0x74756120) { // " aut"
+                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    return -1;
+                  }
+                  if (word20 === 0x766e6920) { // " inv"
+                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingInvalidChange(start, end)) return 19;
+                    return -1;
+                  }
+                  return -1;
+                }
+                return -1;
+              }
+              if (word7 === 0x64616552) { // "Read"
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 41;
+                return -1;
+              }
+              if (word7 === 0x65636341) { // "Acce"
+                if (takeAccountDenied(start, end)) return 25;
+                return -1;
+              }
+              if (word7 === 0x65636552) { // "Rece"
+                if (takeDisconnectAuthFail(start, end)) return 20;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 21;
+                forgetAddress();
+                if (takeDisconnect(start, end)) return 22;
+                return -1;
+              }
+            }
+          } else {
+            if (word7 < 0x6d206f6e) {
+              if (word7 === 0x656d6954) { // "Time"
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 42;
+                return -1;
+              }
+              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x6978616d) { // "maxi"
+                if (takeTooManyAttempts(start, end)) return 14;
+                return -1;
+              }
+            } else {
+              if (word7 === 0x6d206f6e) { // "no m"
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 46;
+                return -1;
+              }
+              if (word7 === 0x6d726550 || word7 === 0x72657355) { // "Perm" "User"
+                if (takePamRefused(start, end)) return 10;
+                return -1;
+              }
+              if (word7 === 0x6e6e6162) { // "bann"
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 39;
+                return -1;
+              }
+              if (word7 === 0x6e6e6f43) { // "Conn"
+                const word18 = word(start + 18);
+                if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
+                  forgetAddress();
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
+                  forgetUser();
+                  forgetAddress();
+                  if (takeClosed(start, end)) return 29;
+                  forgetAddress();
+                  if (takeClosedUser(start, end)) return 30;
+                  return -1;
+                }
+                return -1;
+              }
+            }
+          }
           return -1;
         }
         if (word0 === 0x706f7264) { // "drop"
@@ -2507,11 +2646,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 43;
           return -1;
         }
-        if (word0 === 0x74726150) { // "Part"
-          if (takeUnfinished(start, end)) return 24;
-          return -1;
-        }
-        if (word0 === 0x74736f50) { // "Post"
+        if (word0 === 0x74726150 || word0 === 0x74736f50) { // "Part" "Post"
           if (takeUnfinished(start, end)) return 24;
           return -1;
         }
