@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { assertNone } from './assertions.ts';
 import { claim, given, twin } from './claim.ts';
 import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
+import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
 
 const source = readTree('src/**/*.ts', 'native/*.{cc,h}');
 
@@ -88,4 +89,29 @@ claim(
     ),
     twin('filters loaded as plug-ins', given(withFile(source, 'src/filters/index.ts', 'spec/twins/plugin-loader.ts'))),
   ],
+);
+
+claim(
+  'E-03',
+  controlSocket({ mode: 0o666 }),
+  async ({ path, reached }) => {
+    const args = { address: '192.0.2.7' };
+    const banArgs = { jail: 'sshd', ...args };
+    for (const [verb, given] of [['unban', args] as const, ['ban', banArgs] as const]) {
+      const { error } = await requestAs(path, stranger, stranger, verb, given);
+      assert.equal(error?.code, 'forbidden', `a stranger may ${verb}`);
+    }
+    assert.deepEqual(reached(), []);
+    assert.equal((await requestAs(path, stranger, controlGroup, 'ban', banArgs)).ok, true, 'the group may not ban');
+    assert.equal((await requestAs(path, stranger, controlGroup, 'unban', args)).ok, true, 'the group may not unban');
+    assert.equal((await requestAs(path, 0, 0, 'unban', args)).ok, true, 'root may not unban');
+    return 'ban and unban: refused to a stranger, granted to group and root';
+  },
+  [
+    twin(
+      'a server that takes everybody for a member of the group',
+      controlSocket({ mode: 0o666, askPeer: () => ({ pid: 1, uid: stranger, gid: controlGroup, groups: [] }) }),
+    ),
+  ],
+  { needs: ['root'] },
 );

@@ -1,7 +1,10 @@
 /** What happens when things fail, and what is promised to those who find a failure. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { parse } from 'smol-toml';
+import { ConfigError } from '../src/config/problem.ts';
 import { claim, given, twin } from './claim.ts';
+import { compileText, validConfig } from './support/configuration.ts';
 
 /** The text of a markdown section, up to the next heading of its level. */
 function section(text: string, heading: string): string {
@@ -24,5 +27,56 @@ claim(
   [
     twin('a README without the section', given(readme.replace('## Reporting a vulnerability', '## Contact'))),
     twin('a README that promises no time', given(readme.replace('48 hours', 'some time'))),
+  ],
+);
+
+type Compile = (text: string) => unknown;
+
+/** A text with one unknown key, and where that key stands. */
+const unknownKeys: [text: string, line: number, column: number][] = [
+  [`bantme = "1h"\n${validConfig}`, 1, 1],
+  [`[memory]\n  ceilling = "64MB"\n${validConfig}`, 2, 3],
+  [`${validConfig}bantyme = "1h"\n`, 4, 1],
+  [`${validConfig}\n[jail.sshd]\nenabled = true\n`, 5, 2],
+  [`[defaults]\nmaxretry = 5\n\tmaxretries = 3\n${validConfig}`, 3, 2],
+];
+
+/** Line and column at which an unknown key is refused; undefined where the text is accepted. */
+function placeOfRefusal(compile: Compile, text: string): [number, number] | undefined {
+  try {
+    compile(text);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const problem = error.problems.find(({ kind }) => kind === 'unknown-key');
+    return problem && [problem.line, problem.column];
+  }
+}
+
+function withoutPlace(text: string): unknown {
+  try {
+    return compileText(text);
+  } catch (error) {
+    const { path, problems } = error as ConfigError;
+    throw new ConfigError(
+      path,
+      problems.map((problem) => ({ ...problem, line: 0, column: 0 })),
+    );
+  }
+}
+
+claim(
+  ['FM-5', 'LP-10'],
+  given<Compile>(compileText),
+  (compile) => {
+    assert.equal(placeOfRefusal(compile, validConfig), undefined, 'a sound configuration is refused');
+    for (const [text, line, column] of unknownKeys) {
+      assert.deepEqual(placeOfRefusal(compile, text), [line, column], `unknown key at ${line}:${column}`);
+    }
+    return `${unknownKeys.length} unknown keys at every level refused with line and column`;
+  },
+  [
+    twin('a reader that takes any TOML', given<Compile>(parse)),
+    twin('a refusal that does not say where', given<Compile>(withoutPlace)),
   ],
 );

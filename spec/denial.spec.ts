@@ -1,0 +1,96 @@
+/** Denial of service: bounds on what anybody may take. */
+import assert from 'node:assert/strict';
+import { createConnection, type Socket } from 'node:net';
+import { type BackendRow, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
+import { NetlinkError } from '../src/backends/netlink.ts';
+import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
+import { until } from '../test/support/until.ts';
+import { claim, given, twin } from './claim.ts';
+import { carelessListener, metricsListener, statusOf, visit } from './support/metrics-listener.ts';
+import type { MetricsPiece } from './twins/careless-metrics.ts';
+import { hopefulChooser } from './twins/hopeful-chooser.ts';
+
+/** How many of `count` connections that say nothing are still open once one more than the limit has been tried. */
+async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number> {
+  const sockets: Socket[] = [];
+  let settled = 0;
+  let open = 0;
+  for (let i = 0; i < count; i++) {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    sockets.push(socket);
+    // A dropped newcomer is closed by the server; one that was let in gets an answer.
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      open++;
+      settled++;
+      socket.removeAllListeners('close');
+    });
+    socket.once('close', () => settled++);
+  }
+  await until(() => settled === count, { what: 'an answer or an end for each connection' });
+  for (const socket of sockets) socket.destroy();
+  return open;
+}
+
+claim(
+  'D-04a',
+  metricsListener(500),
+  async (piece) => {
+    assert.deepEqual([metricsTimeoutMs, metricsHeaderBytesMax, metricsConnectionsMax], [5_000, 8_192, 16]);
+    const large = 'x'.repeat(metricsHeaderBytesMax);
+    const answer = await visit(piece, `GET /metrics HTTP/1.1\r\nHost: x\r\nX-Large: ${large}\r\n\r\n`);
+    assert.equal(statusOf(answer), 431, 'a header over 8 KB is taken');
+    assert.equal(await openAtOnce(piece, metricsConnectionsMax + 4), metricsConnectionsMax, 'connections at once');
+    const slow = await visit(piece, 'GET /metrics HTTP/1.1\r\nHost:', 4_000);
+    assert.ok(slow.ended, 'an unfinished request is waited for');
+    return '8 KB of headers → 431; 16 of 20 connections kept; an unfinished request ended (limit 5 s, tried with 0.5 s)';
+  },
+  [
+    twin("a listener with Node's defaults", carelessListener('127.0.0.1')),
+    twin('a listener that never tires of waiting', metricsListener(600_000)),
+  ],
+  { timeoutMs: 90_000 },
+);
+
+type Choose = typeof chooseBackend;
+const firewall = { backend: 'auto', table: 'fail2zig', allowLogOnly: false } as const;
+
+/** Backends of which each refuses to be installed. */
+const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map((name) => ({
+  name,
+  create: () => ({
+    name,
+    install: () => Promise.reject(new NetlinkError(1, `install ${name}`)),
+    apply: () => Promise.resolve(),
+    list: () => Promise.resolve([]),
+    reconcile: () => Promise.resolve(0),
+    remove: () => Promise.resolve(),
+    close: () => {},
+  }),
+}));
+const logOnly: BackendRow = {
+  name: 'log-only',
+  create: () => ({ ...refusing[0]!.create(firewall, () => {}), name: 'log-only', install: () => Promise.resolve() }),
+};
+
+claim(
+  'D-05b',
+  given<Choose>(chooseBackend),
+  async (choose) => {
+    const choice = await choose(firewall, [], () => {}, [...refusing, logOnly]).catch((error: unknown) => error);
+    assert.ok(choice instanceof NoBackendError, 'something was chosen that bans nothing');
+    for (const { name } of refusing)
+      assert.match(choice.message, new RegExp(`${name}: .*EPERM`), `${name} is not named`);
+    const allowed = await choose({ ...firewall, allowLogOnly: true }, [], () => {}, [...refusing, logOnly]);
+    assert.equal(allowed.backend.name, 'log-only', 'log-only is not taken where it is allowed');
+    return 'three failing backends: refused with what each said; log-only only where the configuration allows it';
+  },
+  [
+    twin(
+      'a chooser that falls back to log-only unasked',
+      given<Choose>((options, ...rest) => chooseBackend({ ...options, allowLogOnly: true }, ...rest)),
+    ),
+    twin('a chooser that keeps a backend which refused', given<Choose>(hopefulChooser)),
+  ],
+);

@@ -1,0 +1,17 @@
+/**
+ * A program of its own: becomes another user, makes one control request and prints what came of it as JSON.
+ * Arguments: PATH UID GID VERB ARGUMENTS (JSON). Started as root, whose right to become anybody it uses up first.
+ */
+import { call, UnreachableError } from '../../src/client/call.ts';
+
+const [path, uid, gid, verb, args] = process.argv.slice(2) as [string, string, string, string, string];
+process.setgroups?.([]);
+process.setgid?.(Number(gid));
+process.setuid?.(Number(uid));
+
+try {
+  process.stdout.write(JSON.stringify(await call(path, { verb, args: JSON.parse(args) })));
+} catch (error) {
+  if (!(error instanceof UnreachableError)) throw error;
+  process.stdout.write(JSON.stringify({ unreachable: error.message }));
+}
