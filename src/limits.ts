@@ -157,8 +157,6 @@ export const turnBytesMax = 1024 * 1024;
 export const wakesPerTurnMax = 64;
 /** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
 export const fingerprintBytesMax = 64;
-/** Reading from the end of a file starts with its unfinished last line if that began within so many bytes: the engine cuts lines there. */
-export const lookBackBytes = 4_096;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
 export const behindBytes = 256 * 1024 * 1024;
 
@@ -199,3 +197,8 @@ export const routeJailsMax = 4096;
 limitHolds(lineBytesMax * 2 <= inputBytes, 'a line that is not cut fits the input buffer');
 limitHolds((decisionsMax & (decisionsMax - 1)) === 0, 'the decision ring is a power of two');
 limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ring');
+
+/** What `replay` leaves of the ceiling to everything but the table, bytes: about what the running core needs besides it. */
+export const replayReserveBytes = 44 * 1024 * 1024;
+/** Smallest table worth running with, bytes: some 40,000 entries. */
+export const tableBytesMin = 1024 * 1024;

@@ -32,7 +32,7 @@ function parseQuad(start: i32, end: i32): bool {
     if (value < 0 || value > 9) return false;
     p++;
     // No leading zeros: some readers take them for octal.
-    const limit = value == 0 ? 0 : 2;
+    const limit = value === 0 ? 0 : 2;
     for (let n = 0; n < limit && p < end; n++) {
       const digit = byte(p) - 48;
       if (digit < 0 || digit > 9) break;
@@ -42,11 +42,11 @@ function parseQuad(start: i32, end: i32): bool {
     if (value > 255) return false;
     setByte(ADDRESS + 12 + i, value);
     if (i < 3) {
-      if (p >= end || byte(p) != 46) return false;
+      if (p >= end || byte(p) !== 46) return false;
       p++;
     }
   }
-  return p == end;
+  return p === end;
 }
 
 /** Parses an IPv6 address filling [start, end). */
@@ -55,13 +55,13 @@ function parseSix(start: i32, end: i32): bool {
   let p = start;
   let at = 0; // bytes written
   let gap = -1; // where "::" stands
-  if (byte(p) == 58) {
-    if (p + 1 >= end || byte(p + 1) != 58) return false;
+  if (byte(p) === 58) {
+    if (p + 1 >= end || byte(p + 1) !== 58) return false;
     gap = 0;
     p += 2;
   }
   while (p < end) {
-    if (at == 16) return false;
+    if (at === 16) return false;
     let value = 0;
     const groupStart = p;
     while (p < end && p - groupStart < 4) {
@@ -70,10 +70,10 @@ function parseSix(start: i32, end: i32): bool {
       value = (value << 4) | digit;
       p++;
     }
-    if (p == groupStart) return false;
-    if (p < end && byte(p) == 46) {
+    if (p === groupStart) return false;
+    if (p < end && byte(p) === 46) {
       // An embedded dotted quad ends the text.
-      if (at > 12 || (gap < 0 && at != 12)) return false;
+      if (at > 12 || (gap < 0 && at !== 12)) return false;
       if (!parseQuad(groupStart, end)) return false;
       const quad = word(ADDRESS + 12);
       if (at < 12) fillZero(ADDRESS + 12, 4);
@@ -88,17 +88,17 @@ function parseSix(start: i32, end: i32): bool {
     setByte(ADDRESS + at, value >> 8);
     setByte(ADDRESS + at + 1, value & 255);
     at += 2;
-    if (p == end) break;
-    if (byte(p) != 58) return false;
+    if (p === end) break;
+    if (byte(p) !== 58) return false;
     p++;
-    if (p == end) return false; // a single colon at the end
-    if (byte(p) == 58) {
+    if (p === end) return false; // a single colon at the end
+    if (byte(p) === 58) {
       if (gap >= 0) return false;
       gap = at;
       p++;
     }
   }
-  if (gap < 0) return at == 16;
+  if (gap < 0) return at === 16;
   if (at > 14) return false; // "::" stands for at least one group
   const tail = at - gap;
   copyBytes(ADDRESS + 16 - tail, ADDRESS + gap, tail);
@@ -108,9 +108,9 @@ function parseSix(start: i32, end: i32): bool {
 
 /** Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or ADDRESS_HOST_NAME. */
 export function parseAddress(start: i32, end: i32): i32 {
-  if (start < end && byte(start) == 91) {
+  if (start < end && byte(start) === 91) {
     start++;
-    if (start >= end || byte(end - 1) != 93) return ADDRESS_BAD;
+    if (start >= end || byte(end - 1) !== 93) return ADDRESS_BAD;
     end--;
   }
   if (end <= start) return ADDRESS_BAD;
@@ -120,14 +120,14 @@ export function parseAddress(start: i32, end: i32): i32 {
   if (end - start > TEXT_MAX) return ADDRESS_HOST_NAME;
   for (let p = start; p < end; p++) {
     const c = byte(p);
-    if (c == 58) colons++;
-    else if (c == 37) {
+    if (c === 58) colons++;
+    else if (c === 37) {
       stop = p;
       break;
-    } else if ((c < 48 || c > 57) && c != 46) letters++;
+    } else if ((c < 48 || c > 57) && c !== 46) letters++;
   }
-  if (colons == 0) {
-    if (stop != end) return ADDRESS_BAD;
+  if (colons === 0) {
+    if (stop !== end) return ADDRESS_BAD;
     if (letters > 0) return ADDRESS_HOST_NAME;
     family = 4;
     setInt(ADDRESS, 0);
@@ -135,9 +135,9 @@ export function parseAddress(start: i32, end: i32): i32 {
     setInt(ADDRESS + 8, -65536); // 00 00 ff ff
     return parseQuad(start, stop) ? ADDRESS_OK : ADDRESS_BAD;
   }
-  if (stop == start || (stop != end && stop + 1 == end)) return ADDRESS_BAD;
+  if (stop === start || (stop !== end && stop + 1 === end)) return ADDRESS_BAD;
   if (!parseSix(start, stop)) return ADDRESS_BAD;
-  if (word(ADDRESS) == 0 && word(ADDRESS + 4) == 0 && word(ADDRESS + 8) == -65536) family = 4;
+  if (word(ADDRESS) === 0 && word(ADDRESS + 4) === 0 && word(ADDRESS + 8) === -65536) family = 4;
   else family = 6;
   return ADDRESS_OK;
 }
@@ -145,5 +145,5 @@ export function parseAddress(start: i32, end: i32): i32 {
 /** Takes the 16 bytes at `p` as the address under examination. */
 export function loadAddress(p: i32): void {
   copyBytes(ADDRESS, p, 16);
-  family = word(ADDRESS) == 0 && word(ADDRESS + 4) == 0 && word(ADDRESS + 8) == -65536 ? 4 : 6;
+  family = word(ADDRESS) === 0 && word(ADDRESS + 4) === 0 && word(ADDRESS + 8) === -65536 ? 4 : 6;
 }

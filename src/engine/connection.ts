@@ -66,22 +66,22 @@ function open(owner: i32, host: i32, pid: i32, time: f64): bool {
   let p = connectionsAt + set * CONNECTION_WAYS * CONNECTION_BYTES;
   let oldest = p;
   for (let way = 0; way < CONNECTION_WAYS; way++) {
-    const fresh = int(p + OWNER) != 0 && time - float(p + CREATED) <= LIFETIME;
-    if (fresh && int(p + PID) == pid && int(p + HOST) == host && int(p + OWNER) == owner) {
+    const fresh = int(p + OWNER) !== 0 && time - float(p + CREATED) <= LIFETIME;
+    if (fresh && int(p + PID) === pid && int(p + HOST) === host && int(p + OWNER) === owner) {
       record = p;
       return true;
     }
     if (!fresh) setInt(p + OWNER, 0);
-    if (int(oldest + OWNER) != 0 && (!fresh || float(p + CREATED) < float(oldest + CREATED))) oldest = p;
+    if (int(oldest + OWNER) !== 0 && (!fresh || float(p + CREATED) < float(oldest + CREATED))) oldest = p;
     p += CONNECTION_BYTES;
   }
-  if (int(oldest + OWNER) != 0) add(CONNECTIONS_EVICTED, 1);
+  if (int(oldest + OWNER) !== 0) add(CONNECTIONS_EVICTED, 1);
   record = oldest;
   return false;
 }
 
 function isHome(p: i32): bool {
-  for (let i = 0; i < 16; i += 4) if (int(p + i) != int(ADDRESS + i)) return false;
+  for (let i = 0; i < 16; i += 4) if (int(p + i) !== int(ADDRESS + i)) return false;
   return true;
 }
 
@@ -114,7 +114,7 @@ export function follow(
   let known = open(group + 1, host, pid, time);
   const p = record;
   // The same pid with another sender is another connection: charging the first sender would punish an innocent.
-  if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) != 0 && !isHome(p + HOME)) known = false;
+  if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
   if (!known) {
     setFloat(p + CREATED, time);
     setInt(p + PID, pid);
@@ -126,17 +126,17 @@ export function follow(
   let state = int(p + STATE);
   if (userStart >= 0 && userEnd > userStart) {
     const user = hashText(userStart, userEnd - userStart > USER_BYTES_MAX ? userStart + USER_BYTES_MAX : userEnd);
-    if ((state & HAS_USER) == 0) {
+    if ((state & HAS_USER) === 0) {
       setInt(p + USER, user);
       state |= HAS_USER;
-    } else if (int(p + USER) != user) state |= SEVERAL;
+    } else if (int(p + USER) !== user) state |= SEVERAL;
   }
   if (gained) state &= ~PENDING;
   if (hasAddress) {
     copyBytes(p + HOME, ADDRESS, 16);
     state |= HAS_ADDRESS;
   }
-  const wasPending = (state & PENDING) != 0;
+  const wasPending = (state & PENDING) !== 0;
   state &= ~PENDING;
   let same = false;
   if (!context && stage > 0) {
@@ -144,10 +144,10 @@ export function follow(
     same = before > 0 && stage > before;
     state = (state & 15) | (stage << STAGE_SHIFT);
   }
-  const counts = wasPending || ((state & SEVERAL) != 0 && known && !same) || (!context && !same);
+  const counts = wasPending || ((state & SEVERAL) !== 0 && known && !same) || (!context && !same);
   let verdict = same ? SAME_ATTEMPT : CONTEXT;
   if (counts) {
-    if ((state & HAS_ADDRESS) != 0) {
+    if ((state & HAS_ADDRESS) !== 0) {
       loadAddress(p + HOME);
       verdict = COUNTS;
     } else {

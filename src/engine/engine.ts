@@ -234,7 +234,7 @@ export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): vo
   let last = -1;
   while (group >= 0) {
     const p = groupsAt + group * GROUP_BYTES;
-    if (int(p + GROUP_FILTER) == filter && int(p + GROUP_MODE) == modeBit) break;
+    if (int(p + GROUP_FILTER) === filter && int(p + GROUP_MODE) === modeBit) break;
     last = group;
     group = int(p + GROUP_NEXT);
   }
@@ -287,13 +287,13 @@ export function lastUserEnd(): i32 {
 
 /** Where the message begins under prefix `kind`, or -1 when the line has no such prefix for `filter`. */
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
-  if (kind == PREFIX_SYSLOG) {
+  if (kind === PREFIX_SYSLOG) {
     if (!journal) readLineTime(start, end);
     if (!readIdentifier(journal ? start : afterTime, end)) return -1;
     return matchTag(filter, tagStart, tagEnd) ? messageStart : -1;
   }
   if (journal) return readIdentifier(start, end) ? messageStart : start;
-  if (kind == PREFIX_TIME) return readLineTime(start, end) ? afterTime : -1;
+  if (kind === PREFIX_TIME) return readLineTime(start, end) ? afterTime : -1;
   return start;
 }
 
@@ -309,7 +309,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   let headTimeEnd = start;
   pattern = -1;
   lineTime = now;
-  while (prefixes != 0 && found < 0) {
+  while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;
     const message = skipPrefix(kind, start, end, filter, journal);
@@ -319,7 +319,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : start;
     clearCaptures();
     found = matchFilter(filter, message, end, modeBit);
-    if (found >= 0 && kind != PREFIX_SYSLOG && !journal) forgetIdentifier(start);
+    if (found >= 0 && kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
   }
   if (found < 0) {
     if (headed) return NO_PATTERN;
@@ -328,7 +328,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   }
   pattern = found;
   const flags = patternFlags(filter, found);
-  if ((flags & FLAG_IGNORE) != 0) {
+  if ((flags & FLAG_IGNORE) !== 0) {
     countFilter(filter, FILTER_IGNORED);
     return IGNORED;
   }
@@ -338,9 +338,9 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   if (time >= 0) lineTime = time;
 
   let address = ADDRESS_BAD;
-  const written = (flags & FLAG_ADDRESS) != 0 && addressStart >= 0;
+  const written = (flags & FLAG_ADDRESS) !== 0 && addressStart >= 0;
   if (written) address = parseAddress(addressStart, addressEnd);
-  const failure = (flags & FLAG_FAILURE) != 0;
+  const failure = (flags & FLAG_FAILURE) !== 0;
   if (filterConnection(filter)) {
     const verdict = follow(
       group,
@@ -349,21 +349,21 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
       pidStart,
       pidEnd,
       failure,
-      (flags & FLAG_ENDS) != 0,
-      (flags & FLAG_GAINED) != 0,
+      (flags & FLAG_ENDS) !== 0,
+      (flags & FLAG_GAINED) !== 0,
       flags >> FLAG_STAGE_SHIFT,
-      address == ADDRESS_OK,
+      address === ADDRESS_OK,
       userStart,
       userEnd,
       lineTime,
     );
-    if (verdict == COUNTS) return FAILURE;
-    if (verdict == SAME_ATTEMPT) return COUNTED_BEFORE;
-    if (verdict != UNADDRESSED) return NO_FAILURE;
+    if (verdict === COUNTS) return FAILURE;
+    if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
+    if (verdict !== UNADDRESSED) return NO_FAILURE;
   } else if (!failure) return NO_FAILURE;
-  else if (address == ADDRESS_OK) return FAILURE;
+  else if (address === ADDRESS_OK) return FAILURE;
   if (!written) return NO_ADDRESS;
-  if (address == ADDRESS_BAD) {
+  if (address === ADDRESS_BAD) {
     countFilter(filter, FILTER_BAD_ADDRESS);
     return BAD_ADDRESS;
   }
@@ -379,7 +379,7 @@ function forgetIdentifier(start: i32): void {
 /** Charges the failure at ADDRESS to one jail. */
 function charge(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = jailsAt + jail * JAIL_BYTES;
-  if (int(settings + JAIL_ACTIVE) == 0) return;
+  if (int(settings + JAIL_ACTIVE) === 0) return;
   if (isIgnored(jail)) {
     countJail(jail, JAIL_IGNORED);
     return;
@@ -397,7 +397,7 @@ function charge(jail: i32, now: f64, source: i32, offset: f64): void {
   countJail(jail, JAIL_FAILURES);
   makeKey(jail);
   const failures = observe(jail, lineTime);
-  if (failures == 0) return;
+  if (failures === 0) return;
   countJail(jail, JAIL_DECISIONS);
   add(DECISIONS, 1);
   const written = int(RING_WRITTEN);
@@ -409,7 +409,7 @@ function charge(jail: i32, now: f64, source: i32, offset: f64): void {
   setInt(p + DECISION_FAILURES, failures);
   setInt(p + DECISION_SECONDS, int(settings + JAIL_BANTIME));
   setInt(p + DECISION_SOURCE, source);
-  setInt(p + DECISION_PREFIX, family == 4 ? 32 : int(settings + JAIL_PREFIX));
+  setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(settings + JAIL_PREFIX));
   setFloat(p + DECISION_OFFSET, offset);
   setInt(RING_WRITTEN, written + 1);
 }
@@ -423,10 +423,10 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     const filter = int(p + GROUP_FILTER);
     countFilter(filter, FILTER_LINES);
     const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false);
-    if (outcome == FAILURE || outcome == COUNTED_BEFORE) {
+    if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
       matched = true;
       countFilter(filter, FILTER_MATCHED);
-      if (outcome == FAILURE) {
+      if (outcome === FAILURE) {
         let link = int(p + GROUP_JAILS);
         while (link >= 0) {
           const l = linksAt + link * LINK_BYTES;
@@ -456,8 +456,8 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   let lines = 0;
   while (p < end && hasRoom()) {
     const eol = findByte(p, end, 10);
-    if (int(state + 4) != 0) {
-      if (eol == end) {
+    if (int(state + 4) !== 0) {
+      if (eol === end) {
         p = end;
         break;
       }
@@ -469,12 +469,12 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
     if (stop - p > LINE_BYTES_MAX) {
       stop = p + LINE_BYTES_MAX;
       add(LINES_TOO_LONG, 1);
-      if (eol == end) setInt(state + 4, 1);
-    } else if (eol == end && !final) break;
-    else if (stop > p && byte(stop - 1) == 13) stop--;
+      if (eol === end) setInt(state + 4, 1);
+    } else if (eol === end && !final) break;
+    else if (stop > p && byte(stop - 1) === 13) stop--;
     lines++;
     takeLine(p, stop, route, now, source, offset + (p - start));
-    p = eol == end ? end : eol + 1;
+    p = eol === end ? end : eol + 1;
   }
   add(LINES, lines);
   add(BYTES, p - start);

@@ -30,24 +30,24 @@ function scanHeadTime(start: i32, end: i32): i32 {
   if (end - start > 20) {
     // "Mon DD hh:mm:ss "
     if (
-      byte(start + 3) == 32 &&
-      byte(start + 6) == 32 &&
-      byte(start + 9) == 58 &&
-      byte(start + 12) == 58 &&
-      byte(start + 15) == 32 &&
+      byte(start + 3) === 32 &&
+      byte(start + 6) === 32 &&
+      byte(start + 9) === 58 &&
+      byte(start + 12) === 58 &&
+      byte(start + 15) === 32 &&
       byte(start) >= 65 &&
       byte(start) <= 90
     ) {
       // A year after the clock ("Mon DD hh:mm:ss yyyy") belongs to the time.
       const next = byte(start + 16);
       if (next < 48 || next > 57) return start + 15;
-    } else if (byte(start + 4) == 45 && byte(start + 10) == 84) {
+    } else if (byte(start + 4) === 45 && byte(start + 10) === 84) {
       // "yyyy-mm-ddThh:mm:ss…" up to the next space
-      if (byte(start + 7) == 45 && byte(start + 13) == 58 && byte(start + 16) == 58) {
+      if (byte(start + 7) === 45 && byte(start + 13) === 58 && byte(start + 16) === 58) {
         const stop = findByte(start + 19, end, 32);
         if (stop - start <= 36) {
           const last = byte(stop - 1);
-          if ((last >= 48 && last <= 57) || last == 90) return stop;
+          if ((last >= 48 && last <= 57) || last === 90) return stop;
         }
       }
     }
@@ -61,7 +61,7 @@ export function readLineTime(start: i32, end: i32): bool {
   timeEnd = start;
   afterTime = start;
   let p = start;
-  const bracket = p < end && byte(p) == 91;
+  const bracket = p < end && byte(p) === 91;
   if (bracket) p++;
   const stop = scanHeadTime(p, end);
   if (stop < 0) return false;
@@ -71,11 +71,11 @@ export function readLineTime(start: i32, end: i32): bool {
   if (bracket) {
     // PHP writes a zone name between the clock and the bracket.
     const close = findByte(p, p + 40 < end ? p + 40 : end, 93);
-    if (close >= end || byte(close) != 93) return false;
+    if (close >= end || byte(close) !== 93) return false;
     p = close + 1;
   }
-  if (p < end && byte(p) == 58) p++;
-  while (p < end && (byte(p) == 32 || byte(p) == 9)) p++;
+  if (p < end && byte(p) === 58) p++;
+  while (p < end && (byte(p) === 32 || byte(p) === 9)) p++;
   afterTime = p;
   return true;
 }
@@ -99,10 +99,10 @@ function readTag(start: i32, end: i32): bool {
   tagEnd = end;
   pidStart = end;
   pidEnd = end;
-  if (end - start > 2 && byte(end - 1) == 93) {
+  if (end - start > 2 && byte(end - 1) === 93) {
     let p = end - 2;
-    while (p > start && byte(p) != 91) p--;
-    if (p == start || !isNumber(p + 1, end - 1)) return false;
+    while (p > start && byte(p) !== 91) p--;
+    if (p === start || !isNumber(p + 1, end - 1)) return false;
     tagEnd = p;
     pidStart = p + 1;
     pidEnd = end - 1;
@@ -120,25 +120,25 @@ export function readIdentifier(start: i32, end: i32): bool {
   let p = start;
   for (let words = 0; words < WORDS_MAX && p < end; words++) {
     let stop = p;
-    while (stop < end && byte(stop) != 32) stop++;
-    if (stop == p) {
+    while (stop < end && byte(stop) !== 32) stop++;
+    if (stop === p) {
       p++;
       words--;
       continue;
     }
     const last = byte(stop - 1);
-    if (last == 58) {
+    if (last === 58) {
       if (readTag(p, stop - 1)) {
         messageStart = stop < end ? stop + 1 : stop;
         return true;
       }
-    } else if (last == 93 && byte(p) != 91 && readTag(p, stop) && pidStart < pidEnd) {
+    } else if (last === 93 && byte(p) !== 91 && readTag(p, stop) && pidStart < pidEnd) {
       messageStart = stop < end ? stop + 1 : stop;
       return true;
-    } else if (stop + 1 < end && byte(stop + 1) == 91) {
+    } else if (stop + 1 < end && byte(stop + 1) === 91) {
       // "identifier [pid]: message"
       const close = findByte(stop + 2, stop + 14 < end ? stop + 14 : end, 93);
-      if (close + 1 < end && byte(close) == 93 && byte(close + 1) == 58 && isNumber(stop + 2, close)) {
+      if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 58 && isNumber(stop + 2, close)) {
         tagStart = p;
         tagEnd = stop;
         pidStart = stop + 2;
@@ -147,7 +147,7 @@ export function readIdentifier(start: i32, end: i32): bool {
         return true;
       }
     }
-    if (words == 0) {
+    if (words === 0) {
       hostStart = p;
       hostEnd = stop;
     }

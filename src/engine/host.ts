@@ -117,7 +117,7 @@ function tableShape(jails: EngineJail[]): { key: number; step: number; steps: nu
   const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
   const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
   const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
-  return { key, step, steps, entry: (key + 8 + Math.max(8, step * steps) + 7) & -8 };
+  return { key, step, steps, entry: layout.entrySize(key, step, steps) };
 }
 
 export class Engine implements LineSink {

@@ -25,7 +25,7 @@ export function addIgnore(jail: i32, prefix: i32): void {
   copyBytes(p, ADDRESS, 16);
   setInt(p + 16, prefix);
   const settings = jailsAt + jail * JAIL_BYTES;
-  if (int(settings + JAIL_IGNORE_COUNT) == 0) setInt(settings + JAIL_IGNORE_FIRST, used);
+  if (int(settings + JAIL_IGNORE_COUNT) === 0) setInt(settings + JAIL_IGNORE_FIRST, used);
   setInt(settings + JAIL_IGNORE_COUNT, int(settings + JAIL_IGNORE_COUNT) + 1);
   used++;
 }
@@ -33,11 +33,11 @@ export function addIgnore(jail: i32, prefix: i32): void {
 function contains(network: i32): bool {
   const prefix = int(network + 16);
   const words = prefix >> 5;
-  for (let i = 0; i < words; i++) if (int(network + i * 4) != int(ADDRESS + i * 4)) return false;
+  for (let i = 0; i < words; i++) if (int(network + i * 4) !== int(ADDRESS + i * 4)) return false;
   const whole = prefix >> 3;
-  for (let i = words * 4; i < whole; i++) if (byte(network + i) != byte(ADDRESS + i)) return false;
+  for (let i = words * 4; i < whole; i++) if (byte(network + i) !== byte(ADDRESS + i)) return false;
   const rest = prefix & 7;
-  return rest == 0 || ((byte(network + whole) ^ byte(ADDRESS + whole)) & (0xff00 >> rest) & 255) == 0;
+  return rest === 0 || ((byte(network + whole) ^ byte(ADDRESS + whole)) & (0xff00 >> rest) & 255) === 0;
 }
 
 /** Whether the address under examination lies in one of the jail's ignored networks. */

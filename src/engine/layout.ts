@@ -100,6 +100,15 @@ function align(p: i32): i32 {
 }
 
 /**
+ * Bytes of a table entry: key, meta, newest failure, window. The window area also holds the end of a ban, so it is never
+ * smaller than eight bytes; entries stay 8-byte aligned.
+ */
+export function entrySize(key: i32, step: i32, steps: i32): i32 {
+  const window = step * steps;
+  return (key + 8 + (window < 8 ? 8 : window) + 7) & -8;
+}
+
+/**
  * Lays the regions out one after the other and returns the end of the memory in bytes.
  * Counts are of records; `program` and `input` are bytes; `ring` is a power of two; `steps` is the number of earlier
  * failures an entry remembers.
@@ -137,8 +146,7 @@ export function layOut(
   inputBytes = input;
   keyBytes = key;
   stepBytes = step;
-  // The window area also holds the end of a ban, four bytes, so it is never smaller; entries stay 8-byte aligned.
-  entryBytes = (key + 8 + (step * steps > 8 ? step * steps : 8) + 7) & -8;
+  entryBytes = entrySize(key, step, steps);
   tableAt = align(inputAt + input);
   tableSets = sets;
   return align(tableAt + sets * TABLE_WAYS * entryBytes);

@@ -108,7 +108,7 @@ export function hashWords(p: i32, words: i32, last: i32): i32 {
 
 /** Puts the address under examination, cut to the jail's IPv6 prefix, into KEY. */
 export function makeKey(jail: i32): void {
-  if (family == 4) {
+  if (family === 4) {
     setInt(KEY, int(ADDRESS + 12));
     setInt(KEY + 4, 0);
     setInt(KEY + 8, 0);
@@ -124,8 +124,8 @@ export function makeKey(jail: i32): void {
       // Words are little-endian here, the prefix counts from the first byte.
       const full = bits >> 3;
       const part = bits & 7;
-      let mask = full == 0 ? 0 : -1 >>> (32 - full * 8);
-      if (part != 0) mask |= ((0xff00 >> part) & 255) << (full * 8);
+      let mask = full === 0 ? 0 : -1 >>> (32 - full * 8);
+      if (part !== 0) mask |= ((0xff00 >> part) & 255) << (full * 8);
       value &= mask;
     }
     setInt(KEY + i * 4, value);
@@ -133,18 +133,18 @@ export function makeKey(jail: i32): void {
 }
 
 function metaOf(jail: i32, state: i32, failures: i32): i32 {
-  return ((jail + 1) << 16) | (failures << 3) | (family == 6 ? 4 : 0) | state;
+  return ((jail + 1) << 16) | (failures << 3) | (family === 6 ? 4 : 0) | state;
 }
 
 function setOf(jail: i32): i32 {
-  const hash = hashWords(KEY, keyBytes >> 2, (jail << 1) | (family == 6 ? 1 : 0));
+  const hash = hashWords(KEY, keyBytes >> 2, (jail << 1) | (family === 6 ? 1 : 0));
   return tableAt + spread(hash, tableSets) * TABLE_WAYS * entryBytes;
 }
 
 function isEntryOf(entry: i32, tag: i32): bool {
-  if ((int(entry + keyBytes) & -65532) != tag) return false;
-  if (int(entry) != int(KEY) || int(entry + 4) != int(KEY + 4)) return false;
-  return keyBytes == 8 || (int(entry + 8) == int(KEY + 8) && int(entry + 12) == int(KEY + 12));
+  if ((int(entry + keyBytes) & -65532) !== tag) return false;
+  if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4)) return false;
+  return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
 }
 
 /** The entry of (jail, KEY), or 0. */
@@ -172,12 +172,12 @@ export function banEnd(entry: i32): f64 {
 
 function step(entry: i32, i: i32): i32 {
   const p = entry + keyBytes + 8 + i * stepBytes;
-  return stepBytes == 2 ? half(p) : int(p);
+  return stepBytes === 2 ? half(p) : int(p);
 }
 
 function setStep(entry: i32, i: i32, value: i32): void {
   const p = entry + keyBytes + 8 + i * stepBytes;
-  if (stepBytes == 2) setHalf(p, value);
+  if (stepBytes === 2) setHalf(p, value);
   else setInt(p, value);
 }
 
@@ -186,7 +186,7 @@ function isSpent(entry: i32, time: f64): bool {
   const meta = int(entry + keyBytes);
   if ((meta & 3) >= DECIDED) {
     const end = banEnd(entry);
-    return end != FOREVER && time >= end;
+    return end !== FOREVER && time >= end;
   }
   const jail = (meta >>> 16) - 1;
   return time - seconds(entry + keyBytes + 4) > int(jailsAt + jail * JAIL_BYTES + JAIL_FINDTIME);
@@ -199,19 +199,19 @@ function makeRoom(first: i32, time: f64): i32 {
   let entry = first;
   for (let way = 0; way < TABLE_WAYS; way++) {
     const meta = int(entry + keyBytes);
-    if (meta == 0) {
+    if (meta === 0) {
       add(TRACKED, 1);
       return entry;
     }
     if (isSpent(entry, time)) return entry;
     const seen = seconds(entry + keyBytes + 4);
-    if ((oldest == 0 || seen < oldestTime) && (policy != DROP_UNBANNED || (meta & 3) == TRACKING)) {
+    if ((oldest === 0 || seen < oldestTime) && (policy !== DROP_UNBANNED || (meta & 3) === TRACKING)) {
       oldest = entry;
       oldestTime = seen;
     }
     entry += entryBytes;
   }
-  if (oldest == 0 || policy == DENY_NEW || policy == LOG_AND_DROP) {
+  if (oldest === 0 || policy === DENY_NEW || policy === LOG_AND_DROP) {
     add(DENIED, 1);
     return 0;
   }
@@ -225,10 +225,10 @@ function makeRoom(first: i32, time: f64): i32 {
 /** A new entry for KEY in the set at `first`, last seen at `time`; 0 when there is no room. The caller writes its meta. */
 function claimEntry(first: i32, time: f64): i32 {
   const entry = makeRoom(first, time);
-  if (entry == 0) return 0;
+  if (entry === 0) return 0;
   setInt(entry, int(KEY));
   setInt(entry + 4, int(KEY + 4));
-  if (keyBytes == 16) {
+  if (keyBytes === 16) {
     setInt(entry + 8, int(KEY + 8));
     setInt(entry + 12, int(KEY + 12));
   }
@@ -255,7 +255,7 @@ function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
 /** Writes the window after `push` said that `failures` (of `before`) remain and the entry stays below maxretry. */
 function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
   if (time >= newest) {
-    if (failures == 1) return;
+    if (failures === 1) return;
     const moved = toInt(time - newest);
     for (let i = failures - 2; i > 0; i--) setStep(entry, i, step(entry, i - 1) + moved);
     setStep(entry, 0, moved);
@@ -281,12 +281,12 @@ export function observe(jail: i32, time: f64): i32 {
   const tag = metaOf(jail, 0, 0);
   let entry = findIn(first, tag);
   let failures = 0;
-  if (entry != 0) {
+  if (entry !== 0) {
     const meta = int(entry + keyBytes);
     const newest = seconds(entry + keyBytes + 4);
     if ((meta & 3) >= DECIDED) {
       const end = banEnd(entry);
-      if (end == FOREVER || time < end) {
+      if (end === FOREVER || time < end) {
         if (time > newest) setSeconds(entry + keyBytes + 4, time);
         countJail(jail, JAIL_ALREADY);
         return 0;
@@ -295,7 +295,7 @@ export function observe(jail: i32, time: f64): i32 {
       setSeconds(entry + keyBytes + 4, time);
     } else {
       failures = push(entry, time, int(settings + JAIL_FINDTIME), (meta >> 3) & 31);
-      if (failures == 0) {
+      if (failures === 0) {
         countJail(jail, JAIL_TOO_OLD);
         return 0;
       }
@@ -303,7 +303,7 @@ export function observe(jail: i32, time: f64): i32 {
     }
   } else {
     entry = claimEntry(first, time);
-    if (entry == 0) return 0;
+    if (entry === 0) return 0;
     failures = 1;
   }
   if (failures < maxretry) {
@@ -326,7 +326,7 @@ function decide(entry: i32, jail: i32, time: f64): void {
 /** The kernel holds the ban of (jail, KEY). False when the entry was given up meanwhile. */
 export function confirm(jail: i32): bool {
   const entry = find(jail);
-  if (entry == 0 || stateOf(entry) != DECIDED) return false;
+  if (entry === 0 || stateOf(entry) !== DECIDED) return false;
   setInt(entry + keyBytes, int(entry + keyBytes) | BANNED);
   return true;
 }
@@ -335,9 +335,9 @@ export function confirm(jail: i32): bool {
 export function recordBan(jail: i32, time: f64, end: f64): void {
   const first = setOf(jail);
   let entry = findIn(first, metaOf(jail, 0, 0));
-  if (entry == 0) {
+  if (entry === 0) {
     entry = claimEntry(first, time);
-    if (entry == 0) return;
+    if (entry === 0) return;
   }
   setInt(entry + keyBytes, metaOf(jail, BANNED, 0));
   setSeconds(entry + keyBytes + 8, end);
@@ -346,7 +346,7 @@ export function recordBan(jail: i32, time: f64, end: f64): void {
 /** Forgets (jail, KEY): an unban starts the source afresh. */
 export function forget(jail: i32): bool {
   const entry = find(jail);
-  if (entry == 0) return false;
+  if (entry === 0) return false;
   setInt(entry + keyBytes, 0);
   add(TRACKED, -1);
   return true;

@@ -39,7 +39,7 @@ export function resetTime(): void {
 
 /** From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the table is full. */
 export function addZone(from: f64, offset: i32): bool {
-  if (zones == ZONES_MAX) return false;
+  if (zones === ZONES_MAX) return false;
   const p = ZONES + zones * ZONE_BYTES;
   setFloat(p, from);
   setInt(p + 8, offset);
@@ -69,50 +69,50 @@ function four(p: i32): i32 {
 /** Month 1–12 of the English abbreviation at `p` (any case of the first letter as written by strftime), or 0. */
 function monthName(p: i32): i32 {
   const name = (byte(p) << 16) | (byte(p + 1) << 8) | byte(p + 2);
-  if (name == 0x4a616e) return 1;
-  if (name == 0x466562) return 2;
-  if (name == 0x4d6172) return 3;
-  if (name == 0x417072) return 4;
-  if (name == 0x4d6179) return 5;
-  if (name == 0x4a756e) return 6;
-  if (name == 0x4a756c) return 7;
-  if (name == 0x417567) return 8;
-  if (name == 0x536570) return 9;
-  if (name == 0x4f6374) return 10;
-  if (name == 0x4e6f76) return 11;
-  if (name == 0x446563) return 12;
+  if (name === 0x4a616e) return 1;
+  if (name === 0x466562) return 2;
+  if (name === 0x4d6172) return 3;
+  if (name === 0x417072) return 4;
+  if (name === 0x4d6179) return 5;
+  if (name === 0x4a756e) return 6;
+  if (name === 0x4a756c) return 7;
+  if (name === 0x417567) return 8;
+  if (name === 0x536570) return 9;
+  if (name === 0x4f6374) return 10;
+  if (name === 0x4e6f76) return 11;
+  if (name === 0x446563) return 12;
   return 0;
 }
 
 function isWeekday(p: i32): bool {
   const name = (byte(p) << 16) | (byte(p + 1) << 8) | byte(p + 2);
   return (
-    name == 0x4d6f6e ||
-    name == 0x547565 ||
-    name == 0x576564 ||
-    name == 0x546875 ||
-    name == 0x467269 ||
-    name == 0x536174 ||
-    name == 0x53756e
+    name === 0x4d6f6e ||
+    name === 0x547565 ||
+    name === 0x576564 ||
+    name === 0x546875 ||
+    name === 0x467269 ||
+    name === 0x536174 ||
+    name === 0x53756e
   );
 }
 
 /** "h:mm:ss" or "hh:mm:ss" with an optional fraction at `p`; returns its end or -1. */
 function readClock(p: i32, end: i32): i32 {
   if (p + 7 > end) return -1;
-  if (digit(p) >= 0 && byte(p + 1) == 58) {
+  if (digit(p) >= 0 && byte(p + 1) === 58) {
     hour = digit(p);
     p += 1;
   } else {
     hour = two(p);
     p += 2;
   }
-  if (p + 6 > end || hour < 0 || byte(p) != 58 || byte(p + 3) != 58) return -1;
+  if (p + 6 > end || hour < 0 || byte(p) !== 58 || byte(p + 3) !== 58) return -1;
   minute = two(p + 1);
   second = two(p + 4);
   if (minute < 0 || second < 0) return -1;
   p += 6;
-  if (p + 1 < end && (byte(p) == 46 || byte(p) == 44) && digit(p + 1) >= 0) {
+  if (p + 1 < end && (byte(p) === 46 || byte(p) === 44) && digit(p + 1) >= 0) {
     p += 2;
     while (p < end && digit(p) >= 0) p++;
   }
@@ -122,28 +122,28 @@ function readClock(p: i32, end: i32): i32 {
 /** "Z", "+hh:mm", "+hhmm", "+hh" or, after a space, a numeric zone, "UTC" or "GMT" at `p`; returns the end (or `p`). */
 function readZone(p: i32, end: i32): i32 {
   let q = p;
-  if (q < end && byte(q) == 32) q++;
+  if (q < end && byte(q) === 32) q++;
   if (q >= end) return p;
   const c = byte(q);
-  if (c == 90 && q == p) {
+  if (c === 90 && q === p) {
     zoned = true;
     zone = 0;
     return q + 1;
   }
   if (q + 3 <= end && q > p) {
     const name = (c << 16) | (byte(q + 1) << 8) | byte(q + 2);
-    if ((name == 0x555443 || name == 0x474d54) && (q + 3 == end || byte(q + 3) == 93 || byte(q + 3) == 32)) {
+    if ((name === 0x555443 || name === 0x474d54) && (q + 3 === end || byte(q + 3) === 93 || byte(q + 3) === 32)) {
       zoned = true;
       zone = 0;
       return q + 3;
     }
   }
-  if ((c != 43 && c != 45) || q + 3 > end) return p;
+  if ((c !== 43 && c !== 45) || q + 3 > end) return p;
   const hours = two(q + 1);
   if (hours < 0 || hours > 18) return p;
   let minutes = 0;
   let stop = q + 3;
-  if (stop + 3 <= end && byte(stop) == 58 && two(stop + 1) >= 0) {
+  if (stop + 3 <= end && byte(stop) === 58 && two(stop + 1) >= 0) {
     minutes = two(stop + 1);
     stop += 3;
   } else if (stop + 2 <= end && two(stop) >= 0) {
@@ -153,13 +153,13 @@ function readZone(p: i32, end: i32): i32 {
   if (minutes > 59) return p;
   zoned = true;
   zone = (hours * 60 + minutes) * 60;
-  if (c == 45) zone = -zone;
+  if (c === 45) zone = -zone;
   return stop;
 }
 
 /** " yyyy" at `p`; returns its end, or `p`. */
 function readYearAfter(p: i32, end: i32): i32 {
-  if (p + 5 > end || byte(p) != 32) return p;
+  if (p + 5 > end || byte(p) !== 32) return p;
   const value = four(p + 1);
   if (value < 1970 || (p + 5 < end && digit(p + 5) >= 0)) return p;
   year = value;
@@ -170,9 +170,9 @@ function readYearAfter(p: i32, end: i32): i32 {
 function readMonthFirst(p: i32, end: i32): i32 {
   if (p + 14 > end) return -1;
   month = monthName(p);
-  if (month == 0 || byte(p + 3) != 32) return -1;
+  if (month === 0 || byte(p + 3) !== 32) return -1;
   p += 4;
-  if (byte(p) == 32) p++;
+  if (byte(p) === 32) p++;
   day = digit(p);
   if (day < 0) return -1;
   p++;
@@ -180,14 +180,14 @@ function readMonthFirst(p: i32, end: i32): i32 {
     day = day * 10 + digit(p);
     p++;
   }
-  if (p < end && byte(p) == 44) p++;
-  if (p >= end || byte(p) != 32) return -1;
+  if (p < end && byte(p) === 44) p++;
+  if (p >= end || byte(p) !== 32) return -1;
   const dated = readYearAfter(p, end);
-  if (dated > p && dated < end && byte(dated) == 32) p = dated;
+  if (dated > p && dated < end && byte(dated) === 32) p = dated;
   else year = 0;
   p = readClock(p + 1, end);
   if (p < 0) return -1;
-  if (year == 0) p = readYearAfter(p, end);
+  if (year === 0) p = readYearAfter(p, end);
   return p;
 }
 
@@ -196,12 +196,12 @@ function readDayFirst(p: i32, end: i32): i32 {
   if (p + 19 > end) return -1;
   day = two(p);
   const separator = byte(p + 2);
-  if (day < 0 || (separator != 47 && separator != 45 && separator != 32) || byte(p + 6) != separator) return -1;
+  if (day < 0 || (separator !== 47 && separator !== 45 && separator !== 32) || byte(p + 6) !== separator) return -1;
   month = monthName(p + 3);
   year = four(p + 7);
-  if (month == 0 || year < 0) return -1;
+  if (month === 0 || year < 0) return -1;
   const gap = byte(p + 11);
-  if (gap != 58 && gap != 32) return -1;
+  if (gap !== 58 && gap !== 32) return -1;
   p = readClock(p + 12, end);
   return p < 0 ? -1 : readZone(p, end);
 }
@@ -210,29 +210,29 @@ function readDayFirst(p: i32, end: i32): i32 {
 function readYearFirst(p: i32, end: i32): i32 {
   if (p + 18 > end) return -1;
   const separator = byte(p + 4);
-  if ((separator != 45 && separator != 47) || byte(p + 7) != separator) return -1;
+  if ((separator !== 45 && separator !== 47) || byte(p + 7) !== separator) return -1;
   year = four(p);
   month = two(p + 5);
   day = two(p + 8);
   if (year < 0 || month < 0 || day < 0) return -1;
   p += 10;
-  if (byte(p) != 84 && byte(p) != 32) return -1;
+  if (byte(p) !== 84 && byte(p) !== 32) return -1;
   p++;
-  if (p < end && byte(p) == 32) p++;
+  if (p < end && byte(p) === 32) p++;
   p = readClock(p, end);
   return p < 0 ? -1 : readZone(p, end);
 }
 
 /** MySQL 5's "YYMMDD hh:mm:ss", the hour padded with a space, at `p`. */
 function readCompact(p: i32, end: i32): i32 {
-  if (p + 14 > end || byte(p + 6) != 32) return -1;
+  if (p + 14 > end || byte(p + 6) !== 32) return -1;
   year = two(p);
   month = two(p + 2);
   day = two(p + 4);
   if (year < 0 || month < 0 || day < 0) return -1;
   year += 2000;
   p += 7;
-  if (byte(p) == 32) p++;
+  if (byte(p) === 32) p++;
   return readClock(p, end);
 }
 
@@ -246,7 +246,7 @@ function readEpoch(p: i32, end: i32): i32 {
     epoch = epoch * 10 + value;
   }
   p += 10;
-  if (p + 1 < end && byte(p) == 46 && digit(p + 1) >= 0) {
+  if (p + 1 < end && byte(p) === 46 && digit(p + 1) >= 0) {
     p += 2;
     while (p < end && digit(p) >= 0) p++;
   }
@@ -260,7 +260,7 @@ function readEpoch(p: i32, end: i32): i32 {
 
 /** '@' and 24 hex digits (TAI64N, as multilog writes): 2^62 + TAI seconds, then nanoseconds. */
 function readTai(p: i32, end: i32): i32 {
-  if (p + 25 > end || byte(p) != 64) return -1;
+  if (p + 25 > end || byte(p) !== 64) return -1;
   epoch = 0;
   for (let i = 1; i < 25; i++) {
     const c = byte(p + i);
@@ -268,7 +268,7 @@ function readTai(p: i32, end: i32): i32 {
     if (c >= 48 && c <= 57) value = c - 48;
     else if (c >= 97 && c <= 102) value = c - 87;
     if (value < 0) return -1;
-    if (i == 1 && value != 4) return -1;
+    if (i === 1 && value !== 4) return -1;
     if (i > 1 && i < 17) epoch = epoch * 16 + value;
   }
   // TAI is 10 s + the leap seconds so far ahead of UTC: 37 s since 2017, and no further one is scheduled.
@@ -278,20 +278,20 @@ function readTai(p: i32, end: i32): i32 {
 }
 
 function leap(y: i32): bool {
-  return (y & 3) == 0 && (y != divide(y, 100) * 100 || y == divide(y, 400) * 400);
+  return (y & 3) === 0 && (y !== divide(y, 100) * 100 || y === divide(y, 400) * 400);
 }
 
 function monthDays(y: i32, m: i32): i32 {
-  if (m == 2) return leap(y) ? 29 : 28;
-  return m == 4 || m == 6 || m == 9 || m == 11 ? 30 : 31;
+  if (m === 2) return leap(y) ? 29 : 28;
+  return m === 4 || m === 6 || m === 9 || m === 11 ? 30 : 31;
 }
 
 /** Whether the fields form a date (February 29 without a year is one) and a time; a leap second is allowed. */
 function legal(): bool {
   if (absolute) return true;
   if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60) return false;
-  if (year != 0 && (year < 1970 || year > 2105)) return false;
-  return day <= monthDays(year == 0 ? 2000 : year, month);
+  if (year !== 0 && (year < 1970 || year > 2105)) return false;
+  return day <= monthDays(year === 0 ? 2000 : year, month);
 }
 
 /** Reads a timestamp at `start`; returns its end, or -1. Sets the fields. */
@@ -305,19 +305,19 @@ function readTime(start: i32, end: i32): i32 {
   if (c >= 48 && c <= 57) {
     const third = byte(start + 2);
     const fifth = byte(start + 4);
-    if (fifth == 45 || fifth == 47) stop = readYearFirst(start, end);
-    else if (third == 47 || third == 45 || third == 32) stop = readDayFirst(start, end);
+    if (fifth === 45 || fifth === 47) stop = readYearFirst(start, end);
+    else if (third === 47 || third === 45 || third === 32) stop = readDayFirst(start, end);
     else {
       stop = readCompact(start, end);
       if (stop < 0) stop = readEpoch(start, end);
     }
   } else if (c >= 65 && c <= 90) {
-    if (end - start > 4 && isWeekday(start) && (byte(start + 3) == 32 || byte(start + 3) == 44)) {
-      const skip = byte(start + 3) == 44 ? 5 : 4;
+    if (end - start > 4 && isWeekday(start) && (byte(start + 3) === 32 || byte(start + 3) === 44)) {
+      const skip = byte(start + 3) === 44 ? 5 : 4;
       const next = byte(start + skip);
       stop = next >= 48 && next <= 57 ? readDayFirst(start + skip, end) : readMonthFirst(start + skip, end);
     } else stop = readMonthFirst(start, end);
-  } else if (c == 64) stop = readTai(start, end);
+  } else if (c === 64) stop = readTai(start, end);
   return stop >= 0 && legal() ? stop : -1;
 }
 
@@ -351,7 +351,7 @@ function localToUtc(local: f64, now: f64): f64 {
   for (let i = zones - 1; i >= 0; i--) {
     const p = ZONES + i * ZONE_BYTES;
     const utc = local - int(p + 8);
-    if (i == 0) return utc;
+    if (i === 0) return utc;
     if (utc >= float(p)) {
       if (utc > now + ZONE_SLACK) {
         const earlier = local - int(p - ZONE_BYTES + 8);
@@ -382,7 +382,7 @@ function fieldsOfNewYear(y: i32): f64 {
 
 function fieldsToEpoch(now: f64): f64 {
   if (absolute) return epoch;
-  if (year != 0) return fieldsToUtc(year, now);
+  if (year !== 0) return fieldsToUtc(year, now);
   // The latest year that does not put the line into the future; February 29 goes back to a leap year.
   let y = yearOf(now) + 1;
   for (let i = 0; i < 10; i++) {
@@ -398,11 +398,11 @@ function fieldsToEpoch(now: f64): f64 {
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   const length = end - start;
-  if (length == cachedBytes && now == cachedNow) {
+  if (length === cachedBytes && now === cachedNow) {
     let i = 0;
-    while (i + 4 <= length && word(start + i) == word(TIME_TEXT + i)) i += 4;
-    while (i < length && byte(start + i) == byte(TIME_TEXT + i)) i++;
-    if (i == length) return cachedSeconds;
+    while (i + 4 <= length && word(start + i) === word(TIME_TEXT + i)) i += 4;
+    while (i < length && byte(start + i) === byte(TIME_TEXT + i)) i++;
+    if (i === length) return cachedSeconds;
   }
   if (readTime(start, end) < 0) return -1;
   const instant = fieldsToEpoch(now);

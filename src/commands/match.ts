@@ -1,0 +1,172 @@
+/**
+ * `fail2zig match`: which lines of a log a filter matches, and why not the others (what fail2ban's users know as
+ * fail2ban-regex). Needs no privileges, changes nothing, drops no line for its age. Lines of one connection are followed,
+ * as the daemon does. Exit status: 0 done, whatever matched; 1 the input cannot be read; 2 misused.
+ */
+import { formatAddress } from '../config/address.ts';
+import { knownFilters } from '../config/known-filters.ts';
+import { nearest } from '../config/nearest.ts';
+import { Engine, type Verdict } from '../engine/host.ts';
+import { printable } from '../observe/printable.ts';
+import { jsonText } from './json.ts';
+import { eachLine } from './lines.ts';
+import { exitUsage, parseOptions } from './options.ts';
+
+const usage = `fail2zig match: show which lines of a log a filter matches
+
+  fail2zig match --filter NAME[:MODE] [--json] [--now EPOCH] [--journal] [FILE|-]
+
+  --filter NAME[:MODE]  the filter (\`fail2zig filters\` lists them), in its default mode or MODE
+  --json                one JSON object per line of input, in order
+  --now EPOCH           the clock for lines without a year, in seconds (default: now)
+  --journal             lines are as the journal gives them: no time, [host ]identifier[pid]: message
+  FILE                  the log; "-" or nothing is standard input
+`;
+
+/** Why a line is no match, as the answer says it. */
+const reasons: Record<Verdict['outcome'], string> = {
+  'no-pattern': 'no-pattern',
+  'no-prefix': 'no-prefix',
+  'bad-address': 'bad-address',
+  'host-name': 'host-name',
+  ignored: 'ignored',
+  'no-failure': 'no-failure',
+  'no-address': 'no-address',
+  failure: '',
+  'counted-before': '',
+};
+
+/** Output is written in pieces of about this many characters. */
+const outputCharacters = 64 * 1024;
+const missedShown = 10;
+
+export async function run(argv: string[]): Promise<number> {
+  const parsed = parseOptions(
+    'fail2zig match',
+    argv,
+    {
+      filter: { type: 'string' },
+      json: { type: 'boolean' },
+      now: { type: 'string' },
+      journal: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+    true,
+  );
+  if (!parsed) return exitUsage;
+  const { values, positionals } = parsed;
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (values.filter === undefined) return misuse('--filter NAME is needed');
+  if (positionals.length > 1) return misuse('one file at a time, please');
+  const chosen = chooseFilter(values.filter);
+  if (typeof chosen === 'string') return misuse(chosen);
+  const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
+  if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
+
+  const { name, mode } = chosen;
+  const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
+  const engine = await Engine.create({ jails: [jail], tableBytes: 0, now });
+  const path = positionals[0] ?? '-';
+  const examine = (line: Uint8Array): Verdict => engine.examine(line, name, mode, now, values.journal ?? false);
+  try {
+    if (values.json) printJson(path, name, examine);
+    else printSummary(path, values.filter, examine);
+  } catch (error) {
+    process.stderr.write(`fail2zig match: ${printable((error as Error).message)}\n`);
+    return 1;
+  }
+  return 0;
+}
+
+/** The filter and mode `text` names, or what is wrong with it. */
+export function chooseFilter(text: string): { name: string; mode: string } | string {
+  const colon = text.indexOf(':');
+  const name = colon < 0 ? text : text.slice(0, colon);
+  const mode = colon < 0 ? '' : text.slice(colon + 1);
+  const known = knownFilters.find((filter) => filter.name === name);
+  if (!known) {
+    const near = nearest(
+      name,
+      knownFilters.map((filter) => filter.name),
+    );
+    return `unknown filter "${printable(name, 60)}"${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  }
+  if (mode === '' || known.modes.includes(mode)) return { name, mode };
+  const modes = known.modes.length === 0 ? 'has no modes' : `has the modes ${known.modes.join(', ')}`;
+  return `filter ${name} ${modes}; "${printable(mode, 60)}" is none of them`;
+}
+
+function misuse(message: string): number {
+  process.stderr.write(`fail2zig match: ${message}\nTry \`fail2zig match --help\`.\n`);
+  return exitUsage;
+}
+
+function userText(verdict: Verdict): string | undefined {
+  return verdict.user && verdict.user.length > 0 ? Buffer.from(verdict.user).toString('utf8') : undefined;
+}
+
+function printJson(path: string, filter: string, examine: (line: Uint8Array) => Verdict): void {
+  let number = 0;
+  let out = '';
+  eachLine(path, (line) => {
+    const verdict = examine(line);
+    const { address, pattern, time, outcome } = verdict;
+    number++;
+    const answer = address
+      ? {
+          line: number,
+          match: true,
+          filter,
+          pattern,
+          ip: formatAddress(address),
+          user: userText(verdict),
+          time,
+          ...(outcome === 'counted-before' ? { counted: false } : {}),
+        }
+      : { line: number, match: false, filter, why: reasons[outcome], pattern };
+    out += `${jsonText(answer)}\n`;
+    if (out.length > outputCharacters) {
+      process.stdout.write(out);
+      out = '';
+    }
+  });
+  process.stdout.write(out);
+}
+
+function printSummary(path: string, filter: string, examine: (line: Uint8Array) => Verdict): void {
+  let lines = 0;
+  let matched = 0;
+  let cutLines = 0;
+  const patterns = new Map<string, number>();
+  const others = new Map<string, number>();
+  const missed: string[] = [];
+  const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+  eachLine(path, (line, cut) => {
+    const { address, pattern, outcome } = examine(line);
+    lines++;
+    if (cut) cutLines++;
+    if (address) {
+      matched++;
+      bump(patterns, pattern!);
+      return;
+    }
+    bump(others, pattern === undefined ? reasons[outcome] : `${reasons[outcome]} (${pattern})`);
+    if (pattern === undefined && missed.length < missedShown) {
+      missed.push(`  ${lines}: ${printable(Buffer.from(line).toString('latin1'))}`);
+    }
+  });
+  const table = (counts: Map<string, number>): string =>
+    [...counts]
+      .sort((one, other) => other[1] - one[1])
+      .map(([key, count]) => `  ${String(count).padStart(9)}  ${key}\n`)
+      .join('');
+  let out = `filter ${filter}: ${lines} lines, ${matched} matched, ${lines - matched} not\n`;
+  if (cutLines > 0) out += `${cutLines} lines were longer than the limit and read up to it\n`;
+  if (patterns.size > 0) out += `matched by pattern\n${table(patterns)}`;
+  if (others.size > 0) out += `not matched, and why\n${table(others)}`;
+  if (missed.length > 0) out += `first lines that no pattern knows\n${missed.join('\n')}\n`;
+  process.stdout.write(out);
+}

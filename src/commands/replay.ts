@@ -1,0 +1,229 @@
+/**
+ * `fail2zig replay`: the whole pipeline at full speed over finished files, without a kernel: who would have been banned, when
+ * and for how long. A line's own time is the clock. Needs no privileges. Exit status: 0 done; 1 a file or the configuration
+ * cannot be read; 2 misused.
+ */
+import { statSync } from 'node:fs';
+import { formatAddress, parseCidr } from '../config/address.ts';
+import { formatDuration, parseDuration } from '../config/duration.ts';
+import { defaultConfigPath, loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problem.ts';
+import {
+  DENIED,
+  EVICTIONS,
+  FILTER_BAD_ADDRESS,
+  FILTER_HOST_NAME,
+  FILTER_IGNORED,
+  JAIL_IGNORED,
+  JAIL_TOO_OLD,
+  LINES,
+  LINES_MATCHED,
+  LINES_TOO_LONG,
+} from '../engine/counters.ts';
+import { Engine, resolveFilter } from '../engine/host.ts';
+import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } from '../limits.ts';
+import { printable } from '../observe/printable.ts';
+import { matchesComponent, splitPattern } from '../sources/glob.ts';
+import { readWhole } from '../sources/read-whole.ts';
+import type { Address, Decision, EvictionPolicy, JailConfig } from '../types.ts';
+import { jsonText } from './json.ts';
+import { chooseFilter } from './match.ts';
+import { exitUsage, parseOptions } from './options.ts';
+
+const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
+
+  fail2zig replay [--config FILE | --filter NAME[:MODE]] [--json] FILE...
+
+  --config FILE         jails as configured (${defaultConfigPath}); a file goes to the jails whose logpath names it, or
+                        to all of them where none does
+  --filter NAME[:MODE]  instead: one jail with this filter and the default settings
+  --maxretry N, --findtime TIME, --bantime TIME, --ipv6-prefix BITS
+                        settings of that jail
+  --now EPOCH           the clock for lines without a year, in seconds (default: now)
+  --json                one JSON object on one line
+  FILE                  logs, oldest first; "-" is standard input
+`;
+
+interface Plan {
+  jails: JailConfig[];
+  tableBytes: number;
+  policy: EvictionPolicy;
+}
+
+interface Report {
+  lines: number;
+  matched: number;
+  dropped: Record<string, number>;
+  decisions: { jail: string; ip: string; time: number; failures: number; seconds: number }[];
+  tracked: number;
+  slots: number;
+  seconds: number;
+  linesPerSecond: number;
+  peakRssBytes: number;
+}
+
+export async function run(argv: string[]): Promise<number> {
+  const parsed = parseOptions(
+    'fail2zig replay',
+    argv,
+    {
+      config: { type: 'string' },
+      filter: { type: 'string' },
+      maxretry: { type: 'string' },
+      findtime: { type: 'string' },
+      bantime: { type: 'string' },
+      'ipv6-prefix': { type: 'string' },
+      now: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+    true,
+  );
+  if (!parsed) return exitUsage;
+  const { values, positionals: files } = parsed;
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  if (files.length === 0) return misuse('which FILE?');
+  if (values.config !== undefined && values.filter !== undefined) return misuse('--config or --filter, not both');
+  const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
+  if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
+  let plan: Plan | string;
+  try {
+    plan = values.filter === undefined ? configured(values.config ?? defaultConfigPath) : single(values.filter, values);
+    if (typeof plan === 'string') return misuse(plan);
+    const report = await replay(plan, files, now);
+    process.stdout.write(values.json ? `${jsonText(report)}\n` : summary(report));
+    return 0;
+  } catch (error) {
+    const message = error instanceof ConfigError ? error.message : printable((error as Error).message);
+    process.stderr.write(`fail2zig replay: ${message}\n`);
+    return 1;
+  }
+}
+
+function misuse(message: string): number {
+  process.stderr.write(`fail2zig replay: ${message}\nTry \`fail2zig replay --help\`.\n`);
+  return exitUsage;
+}
+
+function configured(path: string): Plan {
+  const { config } = loadConfig(path);
+  const tableBytes = Math.max(tableBytesMin, config.memory.ceilingBytes - replayReserveBytes);
+  return { jails: config.jails, tableBytes, policy: config.memory.evictionPolicy };
+}
+
+/** One jail with the defaults of the configuration, or what is wrong with the options. */
+function single(filter: string, values: Record<string, string | boolean | undefined>): Plan | string {
+  const chosen = chooseFilter(filter);
+  if (typeof chosen === 'string') return chosen;
+  const maxretry = Number(values.maxretry ?? 5);
+  if (!Number.isInteger(maxretry) || maxretry < 1 || maxretry > maxretryMax) {
+    return `--maxretry takes a whole number from 1 to ${maxretryMax}`;
+  }
+  const ipv6Prefix = Number(values['ipv6-prefix'] ?? 64);
+  if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128) return '--ipv6-prefix takes 32 to 128';
+  const findtime = parseDuration(values.findtime ?? '10m', false);
+  if (!findtime.ok) return `--findtime ${findtime.reason}`;
+  const bantime = parseDuration(values.bantime ?? '10m', true);
+  if (!bantime.ok) return `--bantime ${bantime.reason}`;
+  const jail: JailConfig = {
+    name: chosen.name,
+    filter: chosen.name,
+    mode: chosen.mode,
+    logpath: [],
+    maxretry,
+    findtime: findtime.value,
+    bantime: bantime.value,
+    ipv6Prefix,
+    ignoreip: [],
+    ignoreself: false,
+    ports: [],
+    protocols: ['tcp'],
+    hooks: ['input'],
+  };
+  return { jails: [jail], tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
+}
+
+/** Whether a configured path or glob names the file. */
+function names(pattern: string, file: string): boolean {
+  const wanted = splitPattern(pattern);
+  const given = splitPattern(file);
+  return wanted.length === given.length && wanted.every((part, index) => matchesComponent(given[index]!, part));
+}
+
+async function replay({ jails, tableBytes, policy }: Plan, files: string[], now: number): Promise<Report> {
+  for (const file of files) if (file !== '-') statSync(file);
+  const engine = await Engine.create({
+    jails: jails.map((jail) => ({
+      ...jail,
+      ignore: jail.ignoreip
+        .map((text) => parseCidr(text, 'clear'))
+        .filter((address): address is Address => typeof address !== 'string'),
+    })),
+    tableBytes,
+    evictionPolicy: policy,
+    live: false,
+    now,
+  });
+  const all = jails.map((jail, index) => ({ index, filter: jail.filter, mode: jail.mode }));
+  const decisions: Report['decisions'] = [];
+  const take = (decision: Decision): void => {
+    const { jail, address, time, failures, seconds } = decision;
+    decisions.push({ jail: jails[jail]!.name, ip: formatAddress(address), time, failures, seconds });
+  };
+  const drain = (): void => void engine.takeDecisions(take);
+  const started = performance.now();
+  for (const file of files) {
+    const chosen = all.filter(({ index }) => jails[index]!.logpath.some((pattern) => names(pattern, file)));
+    engine.openSource(0, engine.addRoute(chosen.length > 0 ? chosen : all));
+    readWhole(file, engine, { source: 0, now, drain });
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const lines = engine.counter(LINES);
+  return {
+    lines,
+    matched: engine.counter(LINES_MATCHED),
+    dropped: dropped(engine, jails),
+    decisions,
+    tracked: engine.tracked,
+    slots: engine.slots,
+    seconds,
+    linesPerSecond: Math.round(lines / seconds),
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+function dropped(engine: Engine, jails: JailConfig[]): Record<string, number> {
+  const filters = [...new Set(jails.map((jail) => resolveFilter(jail.filter, jail.mode).filter))];
+  const ofFilters = (counter: number): number =>
+    filters.reduce((sum, filter) => sum + engine.filterCounter(filter, counter), 0);
+  const ofJails = (counter: number): number =>
+    jails.reduce((sum, _, jail) => sum + engine.jailCounter(jail, counter), 0);
+  return {
+    tooLong: engine.counter(LINES_TOO_LONG),
+    invalidAddress: ofFilters(FILTER_BAD_ADDRESS),
+    hostName: ofFilters(FILTER_HOST_NAME),
+    ignoredByFilter: ofFilters(FILTER_IGNORED),
+    ignoredByJail: ofJails(JAIL_IGNORED),
+    tooOld: ofJails(JAIL_TOO_OLD),
+    evicted: engine.counter(EVICTIONS),
+    denied: engine.counter(DENIED),
+  };
+}
+
+function summary(report: Report): string {
+  const { lines, matched, decisions, tracked, slots, seconds, linesPerSecond, peakRssBytes } = report;
+  const drops = Object.entries(report.dropped).filter(([, count]) => count > 0);
+  const bans = decisions.map(
+    ({ jail, ip, time, failures, seconds: length }) =>
+      `  ${new Date(time * 1000).toISOString()}  ${jail}  ${ip}  ${failures} failures, ${length < 0 ? 'for ever' : `for ${formatDuration(length)}`}\n`,
+  );
+  return [
+    ...(bans.length > 0 ? ['would have banned\n', ...bans] : []),
+    `${lines} lines, ${matched} matched, ${decisions.length} bans; ${tracked} of ${slots} table entries in use\n`,
+    ...drops.map(([reason, count]) => `  ${reason}: ${count}\n`),
+    `${seconds.toFixed(3)} s, ${(linesPerSecond / 1e6).toFixed(2)} M lines/s, peak resident size ${(peakRssBytes / 1024 / 1024).toFixed(1)} MiB\n`,
+  ].join('');
+}
