@@ -42,6 +42,8 @@ claim(
     const answer = await visit(piece, `GET /metrics HTTP/1.1\r\nHost: x\r\nX-Large: ${large}\r\n\r\n`);
     assert.equal(statusOf(answer), 431, 'a header over 8 KB is taken');
     assert.equal(await openAtOnce(piece, metricsConnectionsMax + 4), metricsConnectionsMax, 'connections at once');
+    const polite = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    await until(async () => statusOf(await visit(piece, polite)) === 200, { what: 'a place for one more scraper' });
     const slow = await visit(piece, 'GET /metrics HTTP/1.1\r\nHost:', 4_000);
     assert.ok(slow.ended, 'an unfinished request is waited for');
     return '8 KB of headers → 431; 16 of 20 connections kept; an unfinished request ended (limit 5 s, tried with 0.5 s)';
