@@ -153,8 +153,10 @@ function publish(from: string, to: string): void {
  * @returns removes the path again, if what stands there is still this server's socket. Rejects with SocketPathError.
  */
 export async function listenAt(server: Server, path: string, groupId: number | undefined): Promise<() => void> {
-  const working = join(dirname(path), `.${process.pid}.new`);
-  const aside = join(dirname(path), `.${process.pid}.old`);
+  // Names of this one attempt: rivals, also of another process namespace with our process id, have their own.
+  const attempt = join(dirname(path), `.${Math.random().toString(36).slice(2, 10)}`);
+  const working = `${attempt}.new`;
+  const aside = `${attempt}.old`;
   const longest = Math.max(Buffer.byteLength(path), Buffer.byteLength(working));
   if (longest > socketPathBytesMax) {
     throw new SocketPathError(
@@ -175,7 +177,6 @@ export async function listenAt(server: Server, path: string, groupId: number | u
     if (state === 'live') throw new SocketPathError('in-use', `${path}: another daemon listens there`);
     if (state === 'stale') removeStale(path, found, aside);
   }
-  if (lookAt(working)?.isSocket()) unlinkSync(working);
   try {
     await bind(server, working);
   } catch (error) {

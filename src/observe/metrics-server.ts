@@ -1,0 +1,158 @@
+/**
+ * Serves the Prometheus page over HTTP: `/metrics`, a line of text at `/`, 404 elsewhere; GET and HEAD only.
+ * Input: any bytes of anybody who reaches the bound address (127.0.0.1 unless an operator opens it). Invariant: it reads
+ * and never changes; every connection ends or is served within `metricsTimeoutMs`, however slowly it reads or writes;
+ * all scrapes within `metricsPageMs` share one page, so many scrapers hold one copy and cost one reading of the table.
+ * When full: `metricsConnectionsMax` connections, then Node closes newcomers. Claims: I-01, D-04a, D-04b, LP-29, LP-30.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import {
+  metricsConnectionsMax,
+  metricsHeaderBytesMax,
+  metricsKeepAliveMs,
+  metricsPageMs,
+  metricsRequestsPerConnectionMax,
+  metricsTimeoutMs,
+} from '../limits.ts';
+import type { Logger } from './log.ts';
+import { checkSeries, exposition, metricsContentType, type Series } from './metrics.ts';
+
+export interface MetricsOptions {
+  series: readonly Series[];
+  log: Logger;
+  /** Milliseconds that never go back. */
+  now?: () => number;
+  /** How long one request or one answer may take, ms. */
+  timeoutMs?: number;
+}
+
+export interface MetricsServer {
+  /** Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error. */
+  listen(bind: string, port: number): Promise<number>;
+  close(): Promise<void>;
+  readonly scrapesTotal: number;
+  readonly connectionsOpen: number;
+}
+
+interface Answer {
+  status: number;
+  type: string;
+  body: Buffer;
+  /** True where nothing that follows on the connection is worth reading. */
+  last?: boolean;
+}
+
+const plainText = 'text/plain; charset=utf-8';
+const landing = Buffer.from('fail2zig: the metrics are at /metrics\n');
+const notFound = Buffer.from('not found: the metrics are at /metrics\n');
+
+function refuse(status: number, why: string): Answer {
+  return { status, type: plainText, body: Buffer.from(`${why}\n`), last: true };
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) !== 0);
+}
+
+export function createMetricsServer(options: MetricsOptions): MetricsServer {
+  checkSeries(options.series);
+  const now = options.now ?? (() => performance.now());
+  const timeoutMs = options.timeoutMs ?? metricsTimeoutMs;
+  const sockets = new Set<Socket>();
+  let page = Buffer.alloc(0);
+  let pageAt = Number.NEGATIVE_INFINITY;
+  let scrapesTotal = 0;
+
+  function currentPage(): Buffer {
+    const time = now();
+    if (time - pageAt >= metricsPageMs) {
+      page = Buffer.from(exposition(options.series));
+      pageAt = time;
+    }
+    return page;
+  }
+
+  /** What the request gets; reading the table is the only thing that can fail. */
+  function choose(request: IncomingMessage): Answer {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'only GET and HEAD');
+    if (hasBody(request)) return refuse(413, 'a request with a body is not answered');
+    const target = request.url ?? '';
+    const mark = target.indexOf('?');
+    const path = mark < 0 ? target : target.slice(0, mark);
+    if (path === '/') return { status: 200, type: plainText, body: landing };
+    if (path !== '/metrics') return { status: 404, type: plainText, body: notFound };
+    scrapesTotal += 1;
+    try {
+      return { status: 200, type: metricsContentType, body: currentPage() };
+    } catch (error) {
+      options.log.error('metrics page failed', { error: String(error) });
+      return refuse(500, 'the page could not be made; the reason is in the log');
+    }
+  }
+
+  function answer(request: IncomingMessage, response: ServerResponse): void {
+    const { status, type, body, last } = choose(request);
+    // A reader slower than this loses its connection; the timer of the socket alone is reset by every byte it takes.
+    const timer = setTimeout(() => request.socket.destroy(), timeoutMs);
+    response.once('close', () => clearTimeout(timer));
+    response.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': body.length,
+      'X-Content-Type-Options': 'nosniff',
+      'Cache-Control': 'no-store',
+      ...(status === 405 && { Allow: 'GET, HEAD' }),
+      ...(last && { Connection: 'close' }),
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  const server = createServer(
+    {
+      maxHeaderSize: metricsHeaderBytesMax,
+      headersTimeout: timeoutMs,
+      requestTimeout: timeoutMs,
+      keepAliveTimeout: Math.min(metricsKeepAliveMs, timeoutMs),
+      connectionsCheckingInterval: Math.max(10, Math.floor(timeoutMs / 5)),
+      noDelay: true,
+    },
+    answer,
+  );
+  server.maxConnections = metricsConnectionsMax;
+  server.maxRequestsPerSocket = metricsRequestsPerConnectionMax;
+  server.timeout = timeoutMs;
+  // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of the rules above.
+  server.on('checkContinue', answer);
+  server.on('checkExpectation', answer);
+  server.on('upgrade', (_request, socket) => socket.destroy());
+  server.on('connect', (_request, socket) => socket.destroy());
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+
+  return {
+    listen(bind, port) {
+      return new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host: bind, port, backlog: metricsConnectionsMax }, () => {
+          server.off('error', reject);
+          server.on('error', (error) => options.log.error('metrics listener failed', { error: String(error) }));
+          resolve((server.address() as AddressInfo).port);
+        });
+      });
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+    get scrapesTotal() {
+      return scrapesTotal;
+    },
+    get connectionsOpen() {
+      return sockets.size;
+    },
+  };
+}

@@ -1,0 +1,125 @@
+/** What the tests of the control socket share: an operator that remembers, a quiet log, a directory of their own. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FrameDecoder, parseResponse, type Response } from '../../src/control/protocol.ts';
+import { type BanRow, type Operator, OperatorError, type Peer } from '../../src/control/verbs.ts';
+import type { Fields, Logger } from '../../src/observe/log.ts';
+
+/** A new empty directory that only its owner may write, and its removal. */
+export function temporaryDirectory(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'fail2zig-test-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+export interface Said {
+  level: string;
+  text: string;
+  fields: Fields;
+}
+
+/** A logger that keeps what it was told. */
+export function rememberingLog(): Logger & { said: Said[] } {
+  const said: Said[] = [];
+  const say =
+    (level: string) =>
+    (text: string, fields: Fields = {}) => {
+      said.push({ level, text, fields });
+    };
+  return {
+    said,
+    error: say('error'),
+    warn: say('warn'),
+    info: say('info'),
+    debug: say('debug'),
+    enabled: () => true,
+    flush: () => {},
+    linesSuppressed: 0,
+  };
+}
+
+export interface FakeOperator extends Operator {
+  calls: { verb: string; args: unknown; by?: Peer }[];
+  bans: BanRow[];
+}
+
+/** An operator over an array of bans; `sshd` is its only jail, and its pages hold `pageRows` rows. */
+export function fakeOperator(pageRows = 2): FakeOperator {
+  const calls: FakeOperator['calls'] = [];
+  const fake: FakeOperator = {
+    calls,
+    bans: [],
+    status: (args) => {
+      calls.push({ verb: 'status', args });
+      return {
+        version: '9.9.9',
+        pid: 4711,
+        uptimeSeconds: 3_725,
+        backend: 'nftables',
+        memory: { residentBytes: 52_428_800, ceilingBytes: 67_108_864, slots: 700_000, slotsUsed: 12 },
+        jails: [
+          {
+            jail: 'sshd',
+            filter: 'sshd',
+            bansActive: fake.bans.length,
+            bansPending: 0,
+            bansTotal: 7,
+            failuresTotal: 42,
+            sources: ['/var/log/auth\u001b[2Jevil.log'],
+          },
+        ],
+        problems: ['the kernel refused 1 ban\u0007'],
+      };
+    },
+    stats: () => {
+      calls.push({ verb: 'stats', args: {} });
+      return { 'evictions.total': 15_603, 'evictions.per_minute': 247 };
+    },
+    list: (args) => {
+      calls.push({ verb: 'list', args });
+      const from = Number(args.cursor ?? 0);
+      const rows = fake.bans.filter((ban) => args.jail === undefined || ban.jail === args.jail);
+      const end = from + Math.min(args.limit, pageRows);
+      return { bans: rows.slice(from, end), ...(end < rows.length && { cursor: String(end) }) };
+    },
+    ban: async (args, by) => {
+      calls.push({ verb: 'ban', args, by });
+      if (args.jail !== 'sshd') throw new OperatorError('no-such-jail', `there is no jail "${args.jail}\u001b[31m"`);
+      const seconds = args.seconds ?? 600;
+      fake.bans.push({ jail: args.jail, address: args.address, remainingSeconds: seconds });
+      return { jail: args.jail, address: args.address, seconds };
+    },
+    unban: async (args, by) => {
+      calls.push({ verb: 'unban', args, by });
+      const before = fake.bans.length;
+      fake.bans = fake.bans.filter((ban) => ban.address !== args.address);
+      return { address: args.address, jails: fake.bans.length < before ? ['sshd'] : [] };
+    },
+  };
+  return fake;
+}
+
+/** A raw peer: says what it is told to say, keeps the frames it gets. */
+export interface RawPeer {
+  socket: Socket;
+  responses: Response[];
+  /** True once the server has ended or cut the connection. */
+  closed: boolean;
+}
+
+export function rawPeer(path: string): RawPeer {
+  const socket = createConnection({ path });
+  const peer: RawPeer = { socket, responses: [], closed: false };
+  const decoder = new FrameDecoder();
+  socket.on('data', (chunk) => {
+    decoder.push(chunk as Buffer);
+    for (let body = decoder.next(); body; body = decoder.next()) peer.responses.push(parseResponse(body));
+  });
+  // A reset is one of the ways to be cut off.
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    peer.closed = true;
+  });
+  return peer;
+}

@@ -1,0 +1,254 @@
+/** The client command against a real control server with an operator that remembers. */
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '../../src/client/command.ts';
+import { asciiJson, presentStatus, remaining, table } from '../../src/client/present.ts';
+import { type ControlServer, createControlServer } from '../../src/control/server.ts';
+import { type FakeOperator, fakeOperator, rememberingLog, temporaryDirectory } from '../support/control.ts';
+import { until } from '../support/until.ts';
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let path: string;
+let server: ControlServer;
+let operator: FakeOperator;
+
+beforeEach(async () => {
+  directory = temporaryDirectory();
+  path = join(directory.path, 'control.sock');
+  operator = fakeOperator();
+  const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
+  server = createControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog() });
+  await server.listen(path);
+});
+
+afterEach(async () => {
+  await server.close();
+  directory.remove();
+});
+
+interface Outcome {
+  code: number;
+  out: string;
+  error: string;
+}
+
+async function client(...argv: string[]): Promise<Outcome> {
+  const outcome: Outcome = { code: -1, out: '', error: '' };
+  outcome.code = await run(['--socket', path, ...argv], {
+    out: (text) => {
+      outcome.out += text;
+    },
+    error: (text) => {
+      outcome.error += text;
+    },
+    version: '1.2.3',
+  });
+  return outcome;
+}
+
+/** No byte that could act on a terminal: only printable characters and newlines. */
+function expectHarmless(text: string): void {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
+}
+
+describe('commands', () => {
+  test('status shows the daemon, its jails and its problems, with nothing that acts on a terminal', async () => {
+    const { code, out } = await client('status');
+    expect(code).toBe(0);
+    expect(out).toContain('9.9.9, process 4711, up 1h 2m');
+    expect(out).toContain('50.0 MiB of 64.0 MiB');
+    expect(out).toContain('12 of 700000 slots used');
+    expect(out).toContain('/var/log/auth\\x1b[2Jevil.log');
+    expect(out).toContain('problem: the kernel refused 1 ban\\x07');
+    expectHarmless(out);
+  });
+
+  test('status of one jail asks for that jail', async () => {
+    await client('status', 'sshd');
+    expect(operator.calls).toEqual([{ verb: 'status', args: { jail: 'sshd' } }]);
+  });
+
+  test('stats prints the figures as the documents show them', async () => {
+    const { out } = await client('stats');
+    expect(out).toBe('evictions.total:       15603\nevictions.per_minute:    247\n');
+  });
+
+  test('ban, list and unban', async () => {
+    expect(await client('ban', 'sshd', '192.0.2.7', '90m')).toMatchObject({
+      code: 0,
+      out: 'banned 192.0.2.7 in sshd for 1h 30m\n',
+    });
+    await client('ban', 'sshd', '2001:db8::/64', 'permanent');
+    await client('ban', 'sshd', '198.51.100.1', '30');
+    expect((await client('list')).out).toBe(
+      [
+        'jail  address        remaining',
+        'sshd  192.0.2.7         1h 30m',
+        'sshd  2001:db8::/64  permanent',
+        'sshd  198.51.100.1         30s',
+        '',
+      ].join('\n'),
+    );
+    // Three rows in pages of two.
+    expect(operator.calls.filter((call) => call.verb === 'list').map((call) => call.args)).toMatchObject([
+      {},
+      { cursor: '2' },
+    ]);
+    expect((await client('unban', '192.0.2.7')).out).toBe('unbanned 192.0.2.7 in sshd\n');
+    expect((await client('unban', 'sshd', '192.0.2.7')).out).toBe('192.0.2.7 was not banned\n');
+    expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd', address: '192.0.2.7' });
+  });
+
+  test("without a duration the jail's own applies", async () => {
+    await client('ban', 'sshd', '192.0.2.7');
+    expect(operator.calls[0]?.args).toEqual({ jail: 'sshd', address: '192.0.2.7' });
+  });
+
+  test('an empty list says so, as JSON it is an empty list', async () => {
+    expect((await client('list')).out).toBe('no active bans\n');
+    expect((await client('list', '--json')).out).toBe('{"bans":[]}\n');
+  });
+
+  test('JSON is one line of ASCII that parses back to the answer', async () => {
+    const { out } = await client('--json', 'status');
+    expect(out).toMatch(/^[\x20-\x7e]+\n$/);
+    expect(JSON.parse(out)).toEqual(await operator.status({}));
+  });
+
+  test('a list that outruns the budget of requests waits and goes on', async () => {
+    await server.close();
+    operator = fakeOperator(1);
+    for (let index = 0; index < 230; index++) {
+      operator.bans.push({ jail: 'sshd', address: `192.0.2.${index}`, remainingSeconds: 60 });
+    }
+    const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
+    // A clock that stands still until the budget is used up, so that the client is told to wait for certain.
+    let now = 0;
+    server = createControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
+    await server.listen(path);
+    const waiting = until(() => server.counters.rateLimitedTotal > 0, { what: 'a client told to wait' }).then(() => {
+      now = 1e6;
+    });
+    const { out } = await client('list', '--json');
+    await waiting;
+    expect(JSON.parse(out).bans).toEqual(operator.bans);
+  });
+});
+
+describe('exit codes', () => {
+  test('1: the daemon refuses, and its words are made harmless', async () => {
+    const { code, error } = await client('ban', 'none', '192.0.2.7');
+    expect(code).toBe(1);
+    expect(error).toContain('refused (no-such-jail): there is no jail "none\\x1b[31m"');
+    expectHarmless(error);
+    expect((await client('ban', 'sshd', 'example.org')).error).toContain('address must be an IPv4 or IPv6 address');
+  });
+
+  test.each([
+    [[]],
+    [['frobnicate']],
+    [['constructor']],
+    [['ban', 'sshd']],
+    [['stats', 'sshd']],
+    [['unban']],
+    [['ban', 'sshd', '192.0.2.7', 'soon']],
+    [['ban', 'sshd', '192.0.2.7', '0']],
+    [['--frob', 'status']],
+    [['list', 'a\u001b[2J', 'b\u001b[2J']],
+  ])('2: %j is no command', async (argv) => {
+    const { code, error } = await client(...argv);
+    expect(code).toBe(2);
+    expect(error).toContain('--help');
+    expectHarmless(error);
+    expect(operator.calls).toEqual([]);
+  });
+
+  test('3: no daemon, a dead one, something else: each says what to do', async () => {
+    const elsewhere = (to: string) => client('--socket', to, 'status');
+    expect(await elsewhere(join(directory.path, 'none'))).toMatchObject({
+      code: 3,
+      error: expect.stringContaining('is not running: there is no socket'),
+    });
+    await server.close();
+    const other = createServer((socket) => socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n')).listen(path);
+    await until(() => other.listening, { what: 'the other listener' });
+    expect(await client('status')).toMatchObject({ code: 3, error: expect.stringContaining('is not fail2zig') });
+    await new Promise((resolve) => other.close(resolve));
+    const mute = createServer((socket) => socket.resume().end()).listen(path);
+    await until(() => mute.listening, { what: 'the mute listener' });
+    expect(await client('status')).toMatchObject({ code: 3, error: expect.stringContaining('without an answer') });
+    await new Promise((resolve) => mute.close(resolve));
+  });
+
+  test('3: an answer of the wrong shape is no crash', async () => {
+    operator.list = () => ({}) as never;
+    expect(await client('list')).toMatchObject({ code: 3, error: expect.stringContaining('is not fail2zig') });
+  });
+});
+
+describe('the real command', () => {
+  const program = join(import.meta.dirname, '../../src/client.ts');
+  const spawned = (...argv: string[]) => promisify(execFile)(process.execPath, [program, ...argv]);
+
+  test('prints its version and its help', async () => {
+    expect((await spawned('--version')).stdout).toMatch(/^fail2zig-client \d+\.\d+\.\d+\n$/);
+    expect((await spawned('--help')).stdout).toContain('Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage, 3');
+  });
+
+  test('talks to a daemon and ends with the code of what happened', async () => {
+    expect((await spawned('--socket', path, 'stats')).stdout).toContain('evictions.total:');
+    await expect(spawned('--socket', path, 'ban', 'none', '192.0.2.1')).rejects.toMatchObject({ code: 1 });
+    await expect(spawned('ban')).rejects.toMatchObject({ code: 2 });
+    await expect(spawned('--socket', `${path}.none`, 'stats')).rejects.toMatchObject({ code: 3 });
+  });
+});
+
+describe('presentation', () => {
+  test.each([
+    [0, '0s'],
+    [59, '59s'],
+    [60, '1m'],
+    [3_599, '59m 59s'],
+    [3_601, '1h'],
+    [90_061, '1d 1h'],
+    [31_536_000, '365d'],
+    [-1, 'permanent'],
+  ])('%i seconds are %s', (seconds, text) => {
+    expect(remaining(seconds)).toBe(text);
+  });
+
+  test('columns line up and lines have no blanks at their end', () => {
+    expect(
+      table([
+        ['a', 'bb'],
+        ['ccc', 'd'],
+      ]),
+    ).toBe('a    bb\nccc  d\n');
+    expect(
+      table(
+        [
+          ['a', 'bb'],
+          ['ccc', 'd'],
+        ],
+        [1],
+      ),
+    ).toBe('a    bb\nccc   d\n');
+  });
+
+  test('JSON leaves no character to a terminal', () => {
+    const text = '\u001b\u007f\u009b\u202e€😀"';
+    expect(asciiJson(text)).toBe('"\\u001b\\u007f\\u009b\\u202e\\u20ac\\ud83d\\ude00\\""');
+    expect(JSON.parse(asciiJson(text))).toBe(text);
+  });
+
+  test('every text of a status is made harmless', async () => {
+    const evil = '\u001b[2J\n\u202e';
+    const status = await operator.status({});
+    const jail = { ...status.jails[0]!, jail: evil, filter: evil, sources: [evil] };
+    expectHarmless(presentStatus({ ...status, version: evil, backend: evil, jails: [jail], problems: [evil] }));
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from '../../src/limits.ts';
+import { createLogger, type LogOptions, stderrIsJournal } from '../../src/observe/log.ts';
+
+function recording(options: Partial<LogOptions> = {}) {
+  const lines: string[] = [];
+  const clock = { now: 1_763_687_728_000 };
+  const log = createLogger({
+    level: 'debug',
+    journal: true,
+    now: () => clock.now,
+    write: (line) => lines.push(line),
+    ...options,
+  });
+  return { log, lines, clock };
+}
+
+describe('lines', () => {
+  test('journald gets the priority, people get time and level', () => {
+    const { log, lines } = recording();
+    log.error('a');
+    log.warn('b');
+    log.info('c');
+    log.debug('d');
+    expect(lines).toEqual(['<3>a\n', '<4>b\n', '<6>c\n', '<7>d\n']);
+    const people = recording({ journal: false });
+    people.log.warn('b', { uid: 7 });
+    expect(people.lines).toEqual(['2025-11-21T01:15:28.000Z warn b uid=7\n']);
+  });
+
+  test('what is below the level is not written, and the caller can ask', () => {
+    const { log, lines } = recording({ level: 'warn' });
+    log.info('c');
+    log.debug('d');
+    expect(lines).toEqual([]);
+    expect([log.enabled('error'), log.enabled('warn'), log.enabled('info')]).toEqual([true, true, false]);
+  });
+
+  test('fields are names and values that a reader can take apart again', () => {
+    const { log, lines } = recording();
+    log.info('x', {
+      jail: 'sshd',
+      path: 'a b',
+      quote: 'a"b',
+      empty: '',
+      back: 'a\\',
+      both: '\\" jail=x',
+      count: 3,
+      none: undefined,
+    });
+    expect(lines[0]).toBe(
+      '<6>x jail=sshd path="a b" quote="a\\"b" empty="" back=a\\\\ both="\\\\\\" jail=x" count=3\n',
+    );
+  });
+
+  test('no value makes a second line, a priority of its own or a move of the cursor', () => {
+    const { log, lines } = recording();
+    log.info('x', { user: 'root\n<0>forged\r\u001b[2J\u009b\u202e\0' });
+    expect(lines).toHaveLength(1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    expect(lines[0]?.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+  });
+
+  test('a long value is cut, and so is a line of many', () => {
+    const { log, lines } = recording();
+    log.info('x', { user: 'u'.repeat(100_000) });
+    expect(lines[0]?.length).toBeLessThan(logFieldMax + 20);
+    log.info('y', Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`field${index}`, 'u'.repeat(100)])));
+    expect(lines[1]?.length).toBeLessThan(logLineMax + 20);
+  });
+
+  test('a reader that is gone costs lines, not the daemon', () => {
+    const { log } = recording({
+      write: () => {
+        throw Object.assign(new Error('EAGAIN'), { code: 'EAGAIN' });
+      },
+    });
+    log.info('x');
+    log.info('x');
+    expect(log.linesSuppressed).toBe(2);
+  });
+});
+
+describe('budgets', () => {
+  test('a text that repeats is held back and the count is said with its next line', () => {
+    const { log, lines, clock } = recording();
+    for (let count = 0; count < logBurst + 5; count++) log.info('again');
+    expect(lines).toHaveLength(logBurst);
+    clock.now += logRefillMs;
+    log.info('again', { uid: 1 });
+    expect(lines.at(-1)).toBe('<6>again uid=1 suppressed=5\n');
+    expect(log.linesSuppressed).toBe(5);
+  });
+
+  test('one flood does not silence another text', () => {
+    const { log, lines } = recording();
+    for (let count = 0; count < 10_000; count++) log.info('flood');
+    log.error('the one that matters');
+    expect(lines.at(-1)).toBe('<3>the one that matters\n');
+  });
+
+  test('flush says what was held back, once', () => {
+    const { log, lines } = recording();
+    for (let count = 0; count < logBurst + 3; count++) log.warn('again');
+    log.flush();
+    log.flush();
+    expect(lines.slice(logBurst)).toEqual(['<4>again suppressed=3\n']);
+  });
+
+  test('more texts than it remembers: the oldest gives way and its count is said', () => {
+    const { log, lines } = recording();
+    for (let count = 0; count < logBurst + 2; count++) log.info('oldest');
+    for (let index = 0; index < logKeysMax; index++) log.info(`text ${index}`);
+    expect(lines).toContain('<6>oldest suppressed=2\n');
+  });
+
+  test('a clock that goes back does not silence anything for longer than a budget', () => {
+    const { log, lines, clock } = recording();
+    for (let count = 0; count < logBurst; count++) log.info('again');
+    clock.now -= 3_600_000;
+    log.info('again');
+    clock.now += logRefillMs;
+    log.info('again');
+    expect(lines).toHaveLength(logBurst + 1);
+  });
+});
+
+test('stderr is the journal where systemd says so and it is no terminal', () => {
+  expect(stderrIsJournal({ JOURNAL_STREAM: '8:1234' }, false)).toBe(true);
+  expect(stderrIsJournal({ JOURNAL_STREAM: '8:1234' }, true)).toBe(false);
+  expect(stderrIsJournal({}, false)).toBe(false);
+});
