@@ -1,0 +1,113 @@
+/**
+ * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or everything that is wrong with it.
+ * Changes nothing and needs no privileges beyond reading the file. Exit status: 0 usable, 1 not, 2 misused.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import type { Compiled } from '../config/compile.ts';
+import { formatDuration } from '../config/duration.ts';
+import { defaultConfigPath, loadConfig } from '../config/load.ts';
+import { formatPorts } from '../config/port.ts';
+import { ConfigError } from '../config/problem.ts';
+import { formatSize } from '../config/size.ts';
+import { printable } from '../observe/printable.ts';
+import { matchesComponent, splitPattern } from '../sources/glob.ts';
+import type { JailConfig } from '../types.ts';
+import { exitUsage, parseOptions } from './options.ts';
+
+const usage = `fail2zig check: say whether the configuration can be used, or why not
+
+  --config FILE   the configuration (${defaultConfigPath})
+  --json          one JSON object on one line
+`;
+
+export async function run(argv: string[]): Promise<number> {
+  const parsed = parseOptions('fail2zig check', argv, {
+    config: { type: 'string' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  });
+  if (!parsed) return exitUsage;
+  const { config = defaultConfigPath, json = false, help } = parsed.values;
+  if (help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  try {
+    const compiled = loadConfig(config);
+    process.stdout.write(json ? `${JSON.stringify(asJson(compiled))}\n` : summary(compiled));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { path, problems, omitted } = error;
+    if (json) process.stdout.write(`${JSON.stringify({ ok: false, path, problems, omitted })}\n`);
+    else process.stdout.write(`${error.message}\n${count(problems.length + omitted, 'mistake')}\n`);
+    return 1;
+  }
+}
+
+function asJson({ config, warnings }: Compiled): object {
+  const jails = config.jails.map((jail) => ({
+    name: jail.name,
+    filter: jail.filter,
+    mode: jail.mode,
+    logpath: jail.logpath.map((path) => ({ path, files: countFiles(path) })),
+  }));
+  return { ok: true, path: config.path, jails, warnings };
+}
+
+function summary({ config, warnings }: Compiled): string {
+  const { memory, firewall } = config;
+  const lines = [
+    `OK ${printable(config.path)}`,
+    `memory ceiling ${formatSize(memory.ceilingBytes)}, ${memory.evictionPolicy}; firewall ${firewall.backend}`,
+    ...config.jails.flatMap(jailLines),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function jailLines(jail: JailConfig): string[] {
+  const filter = jail.mode === '' ? jail.filter : `${jail.filter}:${jail.mode}`;
+  const bantime = jail.bantime === -1 ? 'for ever' : `for ${formatDuration(jail.bantime)}`;
+  const rule = `${count(jail.maxretry, 'failure')} in ${formatDuration(jail.findtime)} ban ${bantime}`;
+  return [
+    `jail ${jail.name}: filter ${filter}, ${rule}, port ${formatPorts(jail.ports)}`,
+    ...jail.logpath.map((path) => `  ${printable(path)}: ${found(countFiles(path))}`),
+  ];
+}
+
+function found(files: number): string {
+  return files === 0 ? 'no such file yet; it is read once it appears' : count(files, 'file');
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** Regular files that the path, which may hold `*` and `?`, names now. What cannot be looked into counts as nothing. */
+export function countFiles(pattern: string): number {
+  let directories = [''];
+  const components = splitPattern(pattern);
+  const last = components.pop();
+  if (last === undefined) return 0;
+  for (const component of components) directories = directories.flatMap((directory) => entries(directory, component));
+  return directories.flatMap((directory) => entries(directory, last)).filter(isFile).length;
+}
+
+function entries(directory: string, component: string): string[] {
+  if (!/[*?]/.test(component)) return [`${directory}/${component}`];
+  try {
+    const names = readdirSync(directory === '' ? '/' : directory);
+    return names.filter((name) => matchesComponent(name, component)).map((name) => `${directory}/${name}`);
+  } catch {
+    return [];
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The launch stage: reads and checks the configuration, then replaces itself with the core (`execve`, no fork). What the
+ * configuration needed (zod, smol-toml, their heap) is gone with it, and no parser of ours stays in the daemon's memory.
+ * The core gets the checked record in a memory file, its V8 flags from here, and an environment of the few variables below.
+ *
+ * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit with
+ * `RestartPreventExitStatus=78` is not started over and over; systemd shows it as `status=78/CONFIG`. 70 (EX_SOFTWARE) where
+ * the core cannot be started.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { takeCoverage } from 'node:v8';
+import { defaultConfigPath, loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problem.ts';
+import { writeCoreConfig } from '../config/record.ts';
+import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
+import { native } from '../native.ts';
+import { printable } from '../observe/printable.ts';
+
+export const exitConfig = 78;
+export const exitSoftware = 70;
+
+/** Flags the core's runtime is started with, each with its reason. */
+export const coreFlags: readonly string[] = [
+  // A heap that cannot grow to what V8 finds adequate for the machine.
+  `--max-old-space-size=${coreOldSpaceMegabytes}`,
+  `--max-semi-space-size=${coreSemiSpaceMegabytes}`,
+  // Smaller code and feedback rather than the last few per cent of speed outside the engine.
+  '--optimize-for-size',
+  // No eval, no new Function, in a process that reads attackers' bytes as root.
+  '--disallow-code-generation-from-strings',
+  // SIGUSR1 would otherwise open a debugger port.
+  '--disable-sigusr1',
+];
+
+/** Variables handed on to the core where they are set, each with its reason; everything else is dropped. */
+const inherited = [
+  'PATH', // none is needed, but tools that look at the process expect one
+  'TZ', // log times without a zone are read in it
+  'NOTIFY_SOCKET', // systemd: readiness and watchdog
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+  'INVOCATION_ID', // systemd: marks the unit's start in the journal
+  'JOURNAL_STREAM', // systemd: whether standard error is the journal
+  'RUNTIME_DIRECTORY', // systemd: directories the unit was given
+  'STATE_DIRECTORY',
+  'NODE_V8_COVERAGE', // our own tests: whoever may set it for a root daemon is root
+];
+
+/** The environment of the core. */
+export function coreEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = {
+    UV_THREADPOOL_SIZE: String(corePoolThreads),
+    // One malloc arena for all threads: each further one keeps pages of its own.
+    MALLOC_ARENA_MAX: '1',
+  };
+  for (const name of inherited) {
+    const value = from[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}
+
+/** The core's file: the bundle beside ours, or its source when this runs from source. */
+export function coreFile(directory: string = import.meta.dirname): string | undefined {
+  return [join(directory, 'core.cjs'), join(directory, '..', 'daemon.ts')].find((file) => existsSync(file));
+}
+
+/** Starts the daemon with the configuration at `path`. Returns an exit status only where it could not be started. */
+export function launch(path: string = defaultConfigPath): number {
+  let fd: number;
+  const file = coreFile();
+  if (file === undefined) return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
+  try {
+    const { config, warnings } = loadConfig(path);
+    for (const warning of warnings) process.stderr.write(`fail2zig: warning: ${warning}\n`);
+    fd = native.memfd('fail2zig-config');
+    if (fd < 0) return refuse(exitSoftware, `cannot make a memory file for the configuration (errno ${-fd})`);
+    writeCoreConfig(fd, config);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) return refuse(exitSoftware, printable(String(error)));
+    return refuse(exitConfig, `the configuration cannot be used, nothing was changed\n${error.message}`);
+  }
+  // execve runs no exit handlers, so what the tests measure of this stage is written here.
+  if (process.env.NODE_V8_COVERAGE !== undefined) takeCoverage();
+  process.execve?.(
+    process.execPath,
+    [process.execPath, ...coreFlags, file, '--config-fd', String(fd)],
+    coreEnvironment(process.env),
+  );
+  return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
+}
+
+function refuse(status: number, message: string): number {
+  process.stderr.write(`fail2zig: ${message}\n`);
+  return status;
+}

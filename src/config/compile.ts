@@ -1,0 +1,385 @@
+/**
+ * Turns the text of a configuration into the record the core runs on, or into the list of everything wrong with it. Pure: what
+ * it must know of the host (groups, filters) is handed in. Input: any text. It returns or throws ConfigError, nothing else.
+ */
+import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
+import type { z } from 'zod';
+import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax } from '../limits.ts';
+import { printable } from '../observe/printable.ts';
+import type { CoreConfig, JailConfig } from '../types.ts';
+import { dateValue, describe } from './describe.ts';
+import type { KnownFilter } from './known-filters.ts';
+import { dotted, type KeyMap, locateKeys, offsetAt, type Path, pathKey, positionAt, type Statement } from './locate.ts';
+import { nearest } from './nearest.ts';
+import { ConfigError, type Problem, type ProblemKind } from './problem.ts';
+import {
+  type Document,
+  defaultSettings,
+  homesOf,
+  type JailTable,
+  knownKeys,
+  type RefusedParams,
+  schema,
+} from './schema.ts';
+import { isLoopback, parseJailName } from './values.ts';
+
+/** What of the host a configuration refers to. */
+export interface Surroundings {
+  filters: readonly KnownFilter[];
+  /** The number of a group; undefined where there is none of that name. */
+  groupId(name: string): number | undefined;
+}
+
+export interface Compiled {
+  config: CoreConfig;
+  /** What works but is probably not meant, one sentence each, safe for a terminal. */
+  warnings: string[];
+}
+
+/** The record for `text`, which was read from `path`; throws ConfigError with every problem found. */
+export function compileConfig(text: string, path: string, surroundings: Surroundings): Compiled {
+  const reader = new Reader(text, path, surroundings);
+  return reader.read();
+}
+
+class Reader {
+  private readonly text: string;
+  private readonly path: string;
+  private readonly surroundings: Surroundings;
+  private readonly keys: KeyMap;
+  private readonly problems: Problem[] = [];
+  private readonly warnings: string[] = [];
+
+  constructor(text: string, path: string, surroundings: Surroundings) {
+    this.text = text;
+    this.path = path;
+    this.surroundings = surroundings;
+    this.keys = locateKeys(text);
+  }
+
+  read(): Compiled {
+    const table = this.parseToml();
+    const checked = schema.safeParse(withoutDates(table));
+    for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
+    // Where text was passed over, what is missing may have stood there.
+    if (this.problems.length > 0 || !checked.success) throw this.error();
+    const config = this.resolve(checked.data);
+    if (this.problems.length > 0) throw this.error();
+    return { config, warnings: this.warnings };
+  }
+
+  private error(): ConfigError {
+    const sorted = this.problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
+    const kept = sorted.slice(0, configProblemsMax);
+    return new ConfigError(printable(this.path), kept, sorted.length - kept.length);
+  }
+
+  private add(kind: ProblemKind, path: Path, offset: number, reason: string, hint?: string): void {
+    const { line, column } = positionAt(this.text, offset);
+    const problem: Problem = { kind, line, column, key: printable(dotted(path)), reason };
+    if (hint !== undefined) problem.hint = hint;
+    this.problems.push(problem);
+  }
+
+  // --- TOML ---
+
+  /** The document; where a statement is no TOML, what is left when it is passed over. */
+  private parseToml(): TomlTable {
+    let rest = this.text;
+    for (let mistakes = 0; ; mistakes++) {
+      try {
+        return parse(rest, { maxDepth: tomlDepthMax, unsafeKeyBehaviour: 'throw' });
+      } catch (error) {
+        if (!(error instanceof TomlError)) throw error;
+        const offset = offsetAt(this.text, error.line, error.column);
+        this.addTomlError(error, offset);
+        const without = mistakes < tomlMistakesMax ? this.blank(rest, offset) : rest;
+        if (without === rest) throw this.error();
+        rest = without;
+      }
+    }
+  }
+
+  private addTomlError(error: TomlError, offset: number): void {
+    const reason = error.message.slice('Invalid TOML document: '.length).split('\n', 1)[0];
+    const statement = this.statementAt(offset);
+    if (statement?.duplicateOf !== undefined) {
+      const first = positionAt(this.text, statement.duplicateOf);
+      this.add('duplicate', statement.path, offset, `is defined twice, first on line ${first.line}`);
+    } else if (reason.startsWith('trying to redefine')) {
+      this.add('duplicate', this.pathAt(offset, statement), offset, 'redefines a key or table that has a value');
+    } else if (reason === 'document contains an unsafe property') {
+      // `__proto__` and `constructor`: no key of ours, and harmful in careless hands.
+      this.add('unknown-key', this.pathAt(offset, statement), offset, 'unknown key');
+    } else {
+      this.addSyntaxError(printable(reason), offset, statement);
+    }
+  }
+
+  private addSyntaxError(reason: string, offset: number, statement: Statement | undefined): void {
+    const unquoted = this.unquotedValue(statement);
+    if (statement && unquoted?.text === '') {
+      this.add('syntax', statement.path, unquoted.offset, 'a value is missing after "="');
+    } else if (statement && unquoted) {
+      this.add('syntax', statement.path, unquoted.offset, reason, `text stands in quotes: "${unquoted.text}"`);
+    } else {
+      this.add('syntax', this.pathAt(offset, statement), offset, reason);
+    }
+  }
+
+  /** The value of a refused statement where it is a run of harmless characters without quotes, or nothing at all. */
+  private unquotedValue(statement: Statement | undefined): { text: string; offset: number } | undefined {
+    const place = statement && !statement.header ? this.keys.places.get(pathKey(statement.path)) : undefined;
+    if (!place || !statement || place.value > statement.end) return undefined;
+    if (!this.text.slice(place.key, place.value).includes('=')) return undefined;
+    const [line] = this.text.slice(place.value, statement.end).split('\n', 1);
+    const value = line.split('#', 1)[0].trim();
+    return /^[A-Za-z0-9_./:,* -]{0,60}$/.test(value) ? { text: value, offset: place.value } : undefined;
+  }
+
+  private statementAt(offset: number): Statement | undefined {
+    return this.keys.statements.findLast((statement) => statement.start <= offset);
+  }
+
+  /** The path of the last key at or before `offset` within its statement. */
+  private pathAt(offset: number, statement: Statement | undefined): Path {
+    if (!statement) return [];
+    // smol-toml points at the start of a statement when it means what the whole statement defines.
+    if (offset <= statement.start + (statement.header ? 2 : 0)) return statement.path;
+    let best: { path: Path; key: number } = { path: statement.path, key: -1 };
+    for (const place of this.keys.places.values()) {
+      if (place.key >= statement.start && place.key <= offset && place.key >= best.key) best = place;
+    }
+    return best.path;
+  }
+
+  /** `text` with the statement at `offset` (a header with all that stands below it) overwritten by spaces. */
+  private blank(text: string, offset: number): string {
+    const statement = this.statementAt(offset);
+    let start = text.lastIndexOf('\n', offset - 1) + 1;
+    let end = text.indexOf('\n', offset);
+    if (end === -1) end = text.length;
+    if (statement) {
+      start = Math.min(start, statement.start);
+      end = Math.max(end, statement.end);
+      if (statement.header) {
+        const next = this.keys.statements.find((other) => other.header && other.start > statement.start);
+        end = next ? next.start : text.length;
+      }
+    }
+    return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, ' ') + text.slice(end);
+  }
+
+  // --- Shape ---
+
+  private addIssue(issue: z.core.$ZodIssue, table: TomlTable): void {
+    const path = issue.path as Path;
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) this.addUnknownKey(path, key);
+    } else if (issue.code === 'custom') {
+      const { hint } = issue.params as RefusedParams;
+      const kind = issue.message.startsWith('expected') ? 'type' : 'value';
+      this.add(kind, path, this.valueOffset(path), issue.message, hint);
+    } else {
+      this.add('type', path, this.valueOffset(path), `expected a table, found ${describe(valueAt(table, path))}`);
+    }
+  }
+
+  private addUnknownKey(path: Path, key: string): void {
+    const full = [...path, key];
+    this.add('unknown-key', full, this.keyOffset(full), 'unknown key', this.unknownKeyHint(path, key));
+  }
+
+  private unknownKeyHint(path: Path, key: string): string | undefined {
+    const close = nearest(key, knownKeys(path));
+    if (close !== undefined) return `did you mean "${close}"?`;
+    if (path.length === 0 && this.surroundings.filters.some((filter) => filter.name === key)) {
+      return `did you mean [jails.${key}]?`;
+    }
+    const homes = homesOf(key);
+    return homes.length > 0 ? `it belongs in ${homes.join(' or ')}` : undefined;
+  }
+
+  private keyOffset(path: Path): number {
+    return this.keys.places.get(pathKey(path))?.key ?? this.parentOffset(path);
+  }
+
+  private valueOffset(path: Path): number {
+    return this.keys.places.get(pathKey(path))?.value ?? this.parentOffset(path);
+  }
+
+  /** The nearest enclosing key that has a place: an element of a string that was split has none of its own. */
+  private parentOffset(path: Path): number {
+    for (let length = path.length - 1; length > 0; length--) {
+      const place = this.keys.places.get(pathKey(path.slice(0, length)));
+      if (place) return place.value;
+    }
+    return 0;
+  }
+
+  // --- Meaning ---
+
+  private resolve(document: Document): CoreConfig {
+    const { memory, firewall, control, metrics, log } = document;
+    const config: CoreConfig = {
+      path: this.path,
+      memory: {
+        ceilingBytes: memory?.ceiling ?? defaultSettings.ceilingBytes,
+        evictionPolicy: memory?.eviction_policy ?? defaultSettings.evictionPolicy,
+      },
+      firewall: {
+        backend: firewall?.backend ?? defaultSettings.backend,
+        table: firewall?.table ?? defaultSettings.table,
+        allowLogOnly: firewall?.allow_log_only ?? defaultSettings.allowLogOnly,
+      },
+      control: {
+        enabled: control?.enabled ?? defaultSettings.controlEnabled,
+        path: control?.socket ?? defaultSettings.socket,
+        groupId: this.resolveGroup(control?.group ?? defaultSettings.group),
+      },
+      metrics: {
+        enabled: metrics?.enabled ?? defaultSettings.metricsEnabled,
+        bind: this.resolveBind(metrics?.bind ?? defaultSettings.bind, metrics?.allow_remote ?? false),
+        port: metrics?.port ?? defaultSettings.metricsPort,
+      },
+      log: { level: log?.level ?? defaultSettings.logLevel },
+      jails: this.resolveJails(document),
+    };
+    if (config.jails.length === 0) this.warnings.push('no jail is enabled: nothing will be guarded');
+    if (config.firewall.backend === 'log-only')
+      this.warnings.push('firewall.backend is "log-only": nobody will be banned');
+    return config;
+  }
+
+  private resolveGroup(name: string): number {
+    const groupId = this.surroundings.groupId(name);
+    if (groupId !== undefined) return groupId;
+    this.warnings.push(`there is no group "${printable(name)}" in /etc/group: only root may use the control socket`);
+    return 0;
+  }
+
+  private resolveBind(bind: string, allowRemote: boolean): string {
+    if (isLoopback(bind)) return bind;
+    if (allowRemote) {
+      this.warnings.push(`metrics are served on ${bind}, which other hosts may reach: guard it with a firewall rule`);
+    } else {
+      const path = ['metrics', 'bind'];
+      const reason = `${bind} can be reached from other hosts, which would learn jails and bans`;
+      this.add('value', path, this.valueOffset(path), reason, 'write allow_remote = true beside it if that is meant');
+    }
+    return bind;
+  }
+
+  private resolveJails(document: Document): JailConfig[] {
+    const jails: JailConfig[] = [];
+    for (const [name, table] of Object.entries(document.jails ?? {})) {
+      const jail = this.resolveJail(name, table, document.defaults ?? {});
+      if (jail) jails.push(jail);
+    }
+    if (jails.length > jailsMax) {
+      const path = ['jails', jails[jailsMax].name];
+      this.add('value', path, this.keyOffset(path), `is jail ${jailsMax + 1}; there may be ${jailsMax}`);
+    }
+    return jails;
+  }
+
+  /** The jail with every setting; undefined where it is not enabled. It is checked all the same. */
+  private resolveJail(
+    name: string,
+    table: JailTable,
+    defaults: NonNullable<Document['defaults']>,
+  ): JailConfig | undefined {
+    const path = ['jails', name];
+    const usable = parseJailName(name);
+    if (!usable.ok) this.add('value', path, this.keyOffset(path), `jail name: ${usable.reason}`, usable.hint);
+    const filter = this.resolveFilter(name, table);
+    const mode = this.resolveMode(name, table, defaults, filter);
+    const enabled = table.enabled ?? defaults.enabled ?? true;
+    const logpath = table.logpath ?? defaults.logpath;
+    if (enabled && logpath === undefined) {
+      this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', 'write logpath = "/var/log/…"');
+    }
+    const ports = table.port ?? defaults.port ?? [];
+    if (!enabled) return undefined;
+    return {
+      name,
+      filter: filter?.name ?? '',
+      mode,
+      logpath: logpath ?? [],
+      maxretry: table.maxretry ?? defaults.maxretry ?? defaultSettings.maxretry,
+      findtime: table.findtime ?? defaults.findtime ?? defaultSettings.findtime,
+      bantime: table.bantime ?? defaults.bantime ?? defaultSettings.bantime,
+      ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
+      ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
+      ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,
+      ports,
+      protocols: table.protocol ?? defaults.protocol ?? (ports.length === 0 ? [] : ['tcp']),
+      hooks: table.hooks ?? defaults.hooks ?? ['input'],
+    };
+  }
+
+  /** The jail's filter, which is the one of its own name unless it says otherwise. */
+  private resolveFilter(name: string, table: JailTable): KnownFilter | undefined {
+    const wanted = table.filter ?? name;
+    const { filters } = this.surroundings;
+    const filter = filters.find((known) => known.name === wanted);
+    if (filter) return filter;
+    const path = table.filter === undefined ? ['jails', name] : ['jails', name, 'filter'];
+    const offset = table.filter === undefined ? this.keyOffset(path) : this.valueOffset(path);
+    this.add('value', path, offset, `unknown filter "${printable(wanted, 60)}"`, this.filterHint(wanted));
+    return undefined;
+  }
+
+  private filterHint(wanted: string): string {
+    const { filters } = this.surroundings;
+    const withMode = /^([A-Za-z0-9_-]+)\[mode=["']?([a-z]+)["']?\]$/.exec(wanted);
+    if (withMode) return `write filter = "${withMode[1]}" and mode = "${withMode[2]}"`;
+    const close = nearest(
+      wanted,
+      filters.map((known) => known.name),
+    );
+    return close === undefined ? '`fail2zig filters` lists what there is' : `did you mean "${close}"?`;
+  }
+
+  private resolveMode(
+    name: string,
+    table: JailTable,
+    defaults: NonNullable<Document['defaults']>,
+    filter: KnownFilter | undefined,
+  ): string {
+    const mode = table.mode ?? defaults.mode;
+    if (mode === undefined || !filter) return filter?.modes[0] ?? '';
+    if (filter.modes.includes(mode)) return mode;
+    const path = table.mode === undefined ? ['defaults', 'mode'] : ['jails', name, 'mode'];
+    const listed = filter.modes.map((known) => `"${known}"`).join(', ');
+    const reason = `filter ${filter.name} has no mode "${printable(mode, 60)}"`;
+    const close = nearest(mode, filter.modes);
+    const hint = close ? `did you mean "${close}"?` : listed === '' ? 'it has no modes' : `its modes are ${listed}`;
+    this.add(
+      'value',
+      path,
+      this.valueOffset(path),
+      table.mode === undefined ? `${reason} (jail ${name})` : reason,
+      hint,
+    );
+    return '';
+  }
+}
+
+/**
+ * The document with a symbol in the place of every date: no setting is one, and zod takes any object for a table, even a
+ * date, which has no keys to refuse.
+ */
+function withoutDates(value: unknown): unknown {
+  if (value instanceof TomlDate) return dateValue;
+  if (Array.isArray(value)) return value.map(withoutDates);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutDates(item)]));
+}
+
+/** What the document holds at `path`. */
+function valueAt(table: TomlTable, path: Path): unknown {
+  let value: unknown = table;
+  for (const part of path) value = (value as Record<string | number, unknown> | undefined)?.[part];
+  return value;
+}

@@ -1,0 +1,363 @@
+/**
+ * Finds where in a TOML text each key and value stands, so that a complaint about a value can name line and column.
+ * smol-toml returns values without positions; this scanner walks the same text once, keeps positions and no values.
+ * Input: any text, valid TOML or not; it never throws, always ends, and nests no deeper than `tomlDepthMax`. On a text that
+ * smol-toml accepts, its paths are exactly the paths of the parsed document (a property test holds the two together).
+ */
+import { tomlDepthMax } from '../limits.ts';
+
+export type Path = (string | number)[];
+
+/** Where one key or array element stands; offsets are UTF-16 indices into the text. */
+export interface Place {
+  path: Path;
+  /** Start of the key's last part; for an array element, of the element. */
+  key: number;
+  /** Start of the value; for a table header, of the key. */
+  value: number;
+  /** A table that a header or a longer dotted key only passed through. */
+  implied: boolean;
+}
+
+/** One `key = value` or `[header]`, from its first byte to the end of its last line. */
+export interface Statement {
+  start: number;
+  end: number;
+  path: Path;
+  header: boolean;
+  /** Set where the key was defined before: where that was. */
+  duplicateOf?: number;
+}
+
+export interface KeyMap {
+  places: Map<string, Place>;
+  statements: Statement[];
+}
+
+export interface Position {
+  /** From 1. */
+  line: number;
+  /** From 1, in characters (code points). */
+  column: number;
+}
+
+/** The map's key for a path. */
+export function pathKey(path: Path): string {
+  return JSON.stringify(path);
+}
+
+/** Every key of `text` with its place. */
+export function locateKeys(text: string): KeyMap {
+  return new Scanner(text).run();
+}
+
+/** Line and column of a UTF-16 offset; an offset past the end is the end. */
+export function positionAt(text: string, offset: number): Position {
+  const end = Math.min(offset, text.length);
+  let line = 1;
+  let start = 0;
+  for (let next = text.indexOf('\n'); next !== -1 && next < end; next = text.indexOf('\n', next + 1)) {
+    line++;
+    start = next + 1;
+  }
+  let column = 1;
+  for (let index = start; index < end; index++) {
+    const unit = text.charCodeAt(index);
+    // The second half of a surrogate pair belongs to the character before it.
+    if (unit < 0xdc00 || unit > 0xdfff) column++;
+  }
+  return { line, column };
+}
+
+/** The offset of a line and a column counted in UTF-16 units, as smol-toml gives them. */
+export function offsetAt(text: string, line: number, column: number): number {
+  let start = 0;
+  for (let current = 1; current < line; current++) {
+    const next = text.indexOf('\n', start);
+    if (next === -1) return text.length;
+    start = next + 1;
+  }
+  return Math.min(text.length, start + column - 1);
+}
+
+/** `jails.sshd.ignoreip[2]`; parts that are not bare keys are quoted. */
+export function dotted(path: Path): string {
+  let result = '';
+  for (const part of path) {
+    if (typeof part === 'number') result += `[${part}]`;
+    else {
+      const text = part !== '' && [...part].every(isBare) ? part : JSON.stringify(part);
+      result += result === '' ? text : `.${text}`;
+    }
+  }
+  return result;
+}
+
+function isBare(character: string): boolean {
+  return (
+    (character >= 'a' && character <= 'z') ||
+    (character >= 'A' && character <= 'Z') ||
+    (character >= '0' && character <= '9') ||
+    character === '_' ||
+    character === '-'
+  );
+}
+
+const escapes: Record<string, string> = {
+  b: '\b',
+  t: '\t',
+  n: '\n',
+  f: '\f',
+  r: '\r',
+  e: '\x1b',
+  '"': '"',
+  '\\': '\\',
+};
+
+class Scanner {
+  private readonly text: string;
+  private index = 0;
+  private readonly places = new Map<string, Place>();
+  private readonly statements: Statement[] = [];
+  /** Elements seen so far of each array of tables. */
+  private readonly tableCounts = new Map<string, number>();
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  run(): KeyMap {
+    if (this.text.charCodeAt(0) === 0xfeff) this.index++;
+    let table: Path = [];
+    for (;;) {
+      this.skipBlank();
+      if (this.index >= this.text.length) break;
+      const start = this.index;
+      if (this.text[start] === '[') table = this.header(start) ?? table;
+      else this.assignment(start, table);
+      this.skipLine();
+      const statement = this.statements.at(-1);
+      if (statement?.start === start) statement.end = this.index;
+    }
+    return { places: this.places, statements: this.statements };
+  }
+
+  /** `[a.b]` or `[[a.b]]`; the path that following keys belong to. */
+  private header(start: number): Path | undefined {
+    const isArray = this.text[start + 1] === '[';
+    this.index += isArray ? 2 : 1;
+    const parts = this.keyParts();
+    if (parts.length === 0) return undefined;
+    let path: Path = [];
+    for (const [index, part] of parts.entries()) {
+      path = [...path, part.name];
+      const last = index === parts.length - 1;
+      const count = this.tableCounts.get(pathKey(path));
+      if (!last) {
+        this.note({ path, key: part.start, value: part.start, implied: true });
+        // A header below an array of tables belongs to its newest element.
+        if (count !== undefined) path = [...path, count - 1];
+      } else if (isArray) {
+        if (count === undefined) this.note({ path, key: part.start, value: part.start, implied: false });
+        this.tableCounts.set(pathKey(path), (count ?? 0) + 1);
+        path = [...path, count ?? 0];
+        this.statements.push({ start, end: start, path, header: true });
+        this.note({ path, key: part.start, value: part.start, implied: false });
+      } else {
+        this.define(start, { path, key: part.start, value: part.start, implied: false }, true);
+      }
+    }
+    return path;
+  }
+
+  /** `a.b = value` inside `table`. */
+  private assignment(start: number, table: Path): void {
+    const path = this.keyAndValue(start, table, true, 0);
+    if (!path) this.statements.push({ start, end: start, path: table, header: false });
+  }
+
+  /** Reads a dotted key, `=` and a value; notes them all. Undefined where no key stands. */
+  private keyAndValue(start: number, table: Path, top: boolean, depth: number): Path | undefined {
+    const parts = this.keyParts();
+    if (parts.length === 0) return undefined;
+    this.skipSpaces();
+    const assigned = this.text[this.index] === '=';
+    if (assigned) this.index++;
+    this.skipSpaces();
+    let path = table;
+    for (const [index, part] of parts.entries()) {
+      path = [...path, part.name];
+      const last = index === parts.length - 1;
+      const place: Place = { path, key: part.start, value: last ? this.index : part.start, implied: !last };
+      if (last && top) this.define(start, place, false);
+      else this.note(place);
+    }
+    if (assigned) this.value(path, depth);
+    return path;
+  }
+
+  /** Notes a statement, and whether what it defines was defined before. */
+  private define(start: number, place: Place, header: boolean): void {
+    const before = this.places.get(pathKey(place.path));
+    const statement: Statement = { start, end: start, path: place.path, header };
+    if (before && !before.implied) statement.duplicateOf = before.key;
+    else this.note(place);
+    this.statements.push(statement);
+  }
+
+  /** The first definition stays; a real one replaces one that was only passed through. */
+  private note(place: Place): void {
+    const key = pathKey(place.path);
+    const before = this.places.get(key);
+    if (!before || (before.implied && !place.implied)) this.places.set(key, place);
+  }
+
+  /** Dotted key parts up to whatever ends them. */
+  private keyParts(): { name: string; start: number }[] {
+    const parts: { name: string; start: number }[] = [];
+    for (;;) {
+      this.skipSpaces();
+      const start = this.index;
+      const character = this.text[start];
+      let name: string;
+      if (character === '"' || character === "'") {
+        name = this.quotedKey(character);
+      } else {
+        while (this.index < this.text.length && isBare(this.text[this.index])) this.index++;
+        if (this.index === start) return parts;
+        name = this.text.slice(start, this.index);
+      }
+      // Deeper keys than any setting has are passed over: paths are copied, so their length must be bounded.
+      if (parts.length < tomlDepthMax) parts.push({ name, start });
+      this.skipSpaces();
+      if (this.text[this.index] !== '.') return parts;
+      this.index++;
+    }
+  }
+
+  /** The text of a one-line quoted key; stops at the end of the line when it is not closed. */
+  private quotedKey(quote: string): string {
+    let name = '';
+    this.index++;
+    while (this.index < this.text.length) {
+      const character = this.text[this.index];
+      if (character === '\n') return name;
+      this.index++;
+      if (character === quote) return name;
+      if (character === '\\' && quote === '"') name += this.escape();
+      else name += character;
+    }
+    return name;
+  }
+
+  /** The character an escape stands for; the index is just after the backslash. */
+  private escape(): string {
+    const letter = this.text[this.index] ?? '';
+    if (letter === '' || letter === '\n') return '';
+    this.index++;
+    const digits = { x: 2, u: 4, U: 8 }[letter];
+    if (digits === undefined) return escapes[letter] ?? letter;
+    const code = Number.parseInt(this.text.slice(this.index, this.index + digits), 16);
+    const end = this.index + digits;
+    while (this.index < end && this.index < this.text.length && this.text[this.index] !== '\n') this.index++;
+    return code >= 0 && code <= 0x10ffff ? String.fromCodePoint(code) : '';
+  }
+
+  private value(path: Path, depth: number): void {
+    const character = this.text[this.index];
+    if (character === '"' || character === "'") this.stringValue(character);
+    else if (character === '[' && depth < tomlDepthMax) this.list(path, depth + 1);
+    else if (character === '{' && depth < tomlDepthMax) this.inlineTable(path, depth + 1);
+    else while (this.index < this.text.length && !',]}#\n'.includes(this.text[this.index])) this.index++;
+  }
+
+  private list(path: Path, depth: number): void {
+    this.index++;
+    for (let element = 0; ; element++) {
+      this.skipBlank();
+      const character = this.text[this.index];
+      if (character === undefined || character === '}') return;
+      if (character === ']') {
+        this.index++;
+        return;
+      }
+      const start = this.index;
+      this.note({ path: [...path, element], key: start, value: start, implied: false });
+      this.value([...path, element], depth);
+      this.skipBlank();
+      if (this.text[this.index] === ',') this.index++;
+      else if (this.index === start) return;
+    }
+  }
+
+  private inlineTable(path: Path, depth: number): void {
+    this.index++;
+    for (;;) {
+      this.skipBlank();
+      const character = this.text[this.index];
+      if (character === undefined || character === ']') return;
+      if (character === '}') {
+        this.index++;
+        return;
+      }
+      const start = this.index;
+      this.keyAndValue(start, path, false, depth);
+      this.skipBlank();
+      if (this.text[this.index] === ',') this.index++;
+      else if (this.index === start) return;
+    }
+  }
+
+  /** Steps over a string of any of the four kinds; one that is not closed ends with its line or, multi-line, with the text. */
+  private stringValue(quote: string): void {
+    const triple = quote.repeat(3);
+    const multiLine = this.text.startsWith(triple, this.index);
+    this.index += multiLine ? 3 : 1;
+    while (this.index < this.text.length) {
+      const character = this.text[this.index];
+      if (character === '\n' && !multiLine) return;
+      if (character === '\\' && quote === '"') {
+        this.index += this.text[this.index + 1] === '\n' && !multiLine ? 1 : 2;
+      } else if (character !== quote) {
+        this.index++;
+      } else if (!multiLine) {
+        this.index++;
+        return;
+      } else if (this.text.startsWith(triple, this.index)) {
+        this.index += 3;
+        // Up to two quotes may stand right before the closing three.
+        for (let extra = 0; extra < 2 && this.text[this.index] === quote; extra++) this.index++;
+        return;
+      } else {
+        this.index++;
+      }
+    }
+    this.index = Math.min(this.index, this.text.length);
+  }
+
+  private skipSpaces(): void {
+    while (this.text[this.index] === ' ' || this.text[this.index] === '\t') this.index++;
+  }
+
+  /** Spaces, line ends and comments. */
+  private skipBlank(): void {
+    for (;;) {
+      this.skipSpaces();
+      const character = this.text[this.index];
+      if (character === '\n' || character === '\r') this.index++;
+      else if (character === '#') this.skipToLineEnd();
+      else return;
+    }
+  }
+
+  private skipToLineEnd(): void {
+    const next = this.text.indexOf('\n', this.index);
+    this.index = next === -1 ? this.text.length : next;
+  }
+
+  /** To the first byte of the next line: what stands after a statement is nothing, a comment or a mistake. */
+  private skipLine(): void {
+    this.skipToLineEnd();
+    if (this.index < this.text.length) this.index++;
+  }
+}

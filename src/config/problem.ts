@@ -1,0 +1,44 @@
+/**
+ * What is wrong with a configuration, for people and for programs. Every text in a problem is already safe for a terminal.
+ */
+
+export type ProblemKind = 'file' | 'syntax' | 'duplicate' | 'unknown-key' | 'type' | 'value' | 'missing';
+
+export interface Problem {
+  kind: ProblemKind;
+  /** From 1; 0 where the whole file is meant. */
+  line: number;
+  /** From 1, in characters; 0 where the whole file is meant. */
+  column: number;
+  /** Dotted key, `jails.sshd.ignoreip[2]`; empty where no key is concerned. */
+  key: string;
+  reason: string;
+  /** What to write instead. */
+  hint?: string;
+}
+
+/** `FILE:LINE:COLUMN: KEY: REASON (HINT)` on one line. */
+export function formatProblem(path: string, problem: Problem): string {
+  const place = problem.line === 0 ? path : `${path}:${problem.line}:${problem.column}`;
+  const key = problem.key === '' ? '' : `${problem.key}: `;
+  const hint = problem.hint === undefined ? '' : ` (${problem.hint})`;
+  return `${place}: ${key}${problem.reason}${hint}`;
+}
+
+/** A configuration that cannot be used: every problem found, in the order of the file. */
+export class ConfigError extends Error {
+  readonly path: string;
+  readonly problems: Problem[];
+  /** Problems beyond `configProblemsMax`, counted only. */
+  readonly omitted: number;
+
+  constructor(path: string, problems: Problem[], omitted = 0) {
+    const lines = problems.map((problem) => formatProblem(path, problem));
+    if (omitted > 0) lines.push(`${path}: ${omitted} more`);
+    super(lines.join('\n'));
+    this.name = 'ConfigError';
+    this.path = path;
+    this.problems = problems;
+    this.omitted = omitted;
+  }
+}

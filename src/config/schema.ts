@@ -1,0 +1,163 @@
+/**
+ * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not listed is refused.
+ * zod holds the shape; the parsers of values.ts hold what each value means and how its refusal reads.
+ */
+import { z } from 'zod';
+import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, maxretryMax } from '../limits.ts';
+import { parseDuration } from './duration.ts';
+import type { Parsed } from './parsed.ts';
+import { parsePorts } from './port.ts';
+import { parseSize } from './size.ts';
+import {
+  parseBind,
+  parseBoolean,
+  parseIgnored,
+  parseInteger,
+  parseLogPaths,
+  parseName,
+  parseSocketPath,
+  parseTableName,
+  parseText,
+  parseWord,
+  parseWords,
+} from './values.ts';
+
+// zod would compile its checks with `new Function`; a program that root runs makes no code from strings.
+z.config({ jitless: true });
+
+/** What a refused value's zod issue carries beside its message. */
+export interface RefusedParams {
+  hint?: string;
+}
+
+/** An optional setting read by one of our parsers. */
+function setting<T>(parse: (value: unknown) => Parsed<T>) {
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      const parsed = parse(value);
+      if (parsed.ok) return parsed.value;
+      const params: RefusedParams = { hint: parsed.hint };
+      const path = parsed.index === undefined ? [] : [parsed.index];
+      context.issues.push({ code: 'custom', message: parsed.reason, params, path, input: value });
+      return z.NEVER;
+    })
+    .optional();
+}
+
+export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
+export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
+export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+
+const memory = z.strictObject({
+  ceiling: setting((value) => parseSize(value, ceilingBytesMin, ceilingBytesMax)),
+  eviction_policy: setting((value) => parseWord(value, evictionPolicies)),
+});
+
+const firewall = z.strictObject({
+  backend: setting((value) => parseWord(value, backendNames)),
+  table: setting(parseTableName),
+  allow_log_only: setting(parseBoolean),
+});
+
+const control = z.strictObject({
+  enabled: setting(parseBoolean),
+  socket: setting(parseSocketPath),
+  group: setting((value) => parseName(value, 32)),
+});
+
+const metrics = z.strictObject({
+  enabled: setting(parseBoolean),
+  bind: setting(parseBind),
+  port: setting((value) => parseInteger(value, 1, 65_535)),
+  allow_remote: setting(parseBoolean),
+});
+
+const log = z.strictObject({
+  level: setting((value) => parseWord(value, logLevels)),
+});
+
+const whyRetryBound = 'the window is exact up to here: every failure in it is remembered';
+
+/** What a jail may set and [defaults] may set for all of them. */
+const shared = {
+  enabled: setting(parseBoolean),
+  mode: setting(parseText),
+  logpath: setting(parseLogPaths),
+  maxretry: setting((value) => parseInteger(value, 1, maxretryMax, whyRetryBound)),
+  findtime: setting((value) => parseDuration(value, false)),
+  bantime: setting((value) => parseDuration(value, true)),
+  ipv6_prefix: setting((value) => parseInteger(value, 32, 128)),
+  ignoreip: setting(parseIgnored),
+  ignoreself: setting(parseBoolean),
+  port: setting(parsePorts),
+  protocol: setting(parseProtocols),
+  hooks: setting((value) => parseWords(value, ['input', 'forward'] as const)),
+};
+
+const jail = z.strictObject({ ...shared, filter: setting(parseText) });
+
+export const schema = z.strictObject({
+  memory: memory.optional(),
+  firewall: firewall.optional(),
+  control: control.optional(),
+  metrics: metrics.optional(),
+  log: log.optional(),
+  defaults: z.strictObject(shared).optional(),
+  jails: z.record(z.string(), jail).optional(),
+});
+
+export type Document = z.infer<typeof schema>;
+export type JailTable = z.infer<typeof jail>;
+
+/** `"all"` is the empty list: whatever the protocol. */
+function parseProtocols(value: unknown): Parsed<('tcp' | 'udp')[]> {
+  if (value === 'all') return { ok: true, value: [] };
+  const parsed = parseWords(value, ['tcp', 'udp'] as const);
+  if (parsed.ok || parsed.index !== undefined || typeof value !== 'string') return parsed;
+  return { ...parsed, reason: parsed.reason.replace('"tcp", "udp"', '"tcp", "udp", "all"') };
+}
+
+/** The keys that may stand in the table at `path`; empty where there is none. */
+export function knownKeys(path: readonly PropertyKey[]): string[] {
+  const [section] = path;
+  if (path.length === 0) return Object.keys(schema.shape);
+  if (section === 'jails') return path.length === 2 ? Object.keys(jail.shape) : [];
+  if (section === 'defaults') return path.length === 1 ? Object.keys(shared) : [];
+  const table = path.length === 1 ? sections[String(section)] : undefined;
+  return table ? Object.keys(table.shape) : [];
+}
+
+const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, log };
+
+/** The tables in which `key` may stand, as headers, for a key that stands in another one. */
+export function homesOf(key: string): string[] {
+  const homes = Object.keys(sections)
+    .filter((section) => Object.hasOwn(sections[section].shape, key))
+    .map((section) => `[${section}]`);
+  if (Object.hasOwn(shared, key)) homes.push('[defaults]');
+  if (Object.hasOwn(jail.shape, key)) homes.push('[jails.NAME]');
+  return homes;
+}
+
+/** What is set where nothing is written. */
+export const defaultSettings = {
+  ceilingBytes: ceilingBytesDefault,
+  evictionPolicy: 'evict_oldest',
+  backend: 'auto',
+  table: 'fail2zig',
+  allowLogOnly: false,
+  controlEnabled: true,
+  socket: '/run/fail2zig/fail2zig.sock',
+  group: 'fail2zig',
+  metricsEnabled: true,
+  bind: '127.0.0.1',
+  metricsPort: 9100,
+  logLevel: 'info',
+  // As fail2ban's: five failures within ten minutes ban for ten minutes.
+  maxretry: 5,
+  findtime: 600,
+  bantime: 600,
+  ipv6Prefix: 64,
+  ignoreself: true,
+} as const;

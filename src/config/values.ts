@@ -1,0 +1,172 @@
+/**
+ * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns the value or why not.
+ */
+import { ignoreEntriesMax, jailNameMax, logPathsMax, pathBytesMax, socketPathBytesMax } from '../limits.ts';
+import { printable } from '../observe/printable.ts';
+import { type AddressProblem, formatAddress, parseAddress, parseCidr } from './address.ts';
+import { describe } from './describe.ts';
+import { nearest } from './nearest.ts';
+import { accept, type Parsed, refuse } from './parsed.ts';
+
+export function parseBoolean(value: unknown): Parsed<boolean> {
+  if (typeof value === 'boolean') return accept(value);
+  const word = typeof value === 'string' ? value.toLowerCase() : '';
+  const hint = ['true', 'yes', 'on'].includes(word)
+    ? 'true'
+    : ['false', 'no', 'off'].includes(word)
+      ? 'false'
+      : undefined;
+  return refuse(`expected true or false, found ${describe(value)}`, hint && `write ${hint} without quotes`);
+}
+
+export function parseInteger(value: unknown, min: number, max: number, tooLarge?: string): Parsed<number> {
+  if (typeof value !== 'number' || !Number.isInteger(value)) {
+    const digits = typeof value === 'string' && /^-?[0-9]{1,9}$/.test(value.trim());
+    return refuse(
+      `expected an integer, found ${describe(value)}`,
+      digits ? `write ${Number(value)} without quotes` : undefined,
+    );
+  }
+  if (value < min) return refuse(`must be at least ${min}, found ${value}`);
+  if (value > max) return refuse(`must be at most ${max}, found ${value}`, tooLarge);
+  return accept(value);
+}
+
+/** One of `words`. */
+export function parseWord<Word extends string>(value: unknown, words: readonly Word[]): Parsed<Word> {
+  const listed = words.map((word) => `"${word}"`).join(', ');
+  if (typeof value !== 'string') return refuse(`expected one of ${listed}, found ${describe(value)}`);
+  const found = words.find((word) => word === value);
+  if (found !== undefined) return accept(found);
+  const close = nearest(value, words);
+  return refuse(`expected one of ${listed}, found ${describe(value)}`, close && `did you mean "${close}"?`);
+}
+
+export function parseText(value: unknown): Parsed<string> {
+  return typeof value === 'string' ? accept(value) : refuse(`expected a string, found ${describe(value)}`);
+}
+
+/** A name of letters, digits, `_`, `-` and `.`, which starts with a letter or digit. */
+export function parseName(value: unknown, lengthMax: number): Parsed<string> {
+  if (typeof value !== 'string') return refuse(`expected a name, found ${describe(value)}`);
+  if (value.length > lengthMax) return refuse(`is longer than ${lengthMax} characters`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(value)) {
+    return refuse(
+      `"${printable(value, 60)}" is not a usable name`,
+      'use letters, digits, "_", "-" and ".", a letter or digit first',
+    );
+  }
+  return accept(value);
+}
+
+export function parseJailName(name: string): Parsed<string> {
+  return parseName(name, jailNameMax);
+}
+
+/** A table name as nft's grammar takes it unquoted. */
+export function parseTableName(value: unknown): Parsed<string> {
+  if (typeof value === 'string' && /^[A-Za-z][A-Za-z0-9_-]{0,30}$/.test(value)) return accept(value);
+  return refuse(
+    `expected a table name, found ${describe(value)}`,
+    'use up to 31 letters, digits, "_" and "-", a letter first',
+  );
+}
+
+/** An absolute path without control characters, `.` or `..`. */
+function parsePath(value: unknown, bytesMax: number): Parsed<string> {
+  if (typeof value !== 'string') return refuse(`expected an absolute path, found ${describe(value)}`);
+  if (!value.startsWith('/')) {
+    return refuse(`expected an absolute path, found ${describe(value)}`, 'a path starts with "/"');
+  }
+  if (Buffer.byteLength(value) > bytesMax) return refuse(`is longer than ${bytesMax} bytes`);
+  for (const character of value) {
+    if (character < ' ' || character === '\x7f') return refuse('the path holds a control character');
+  }
+  if (value.split('/').some((part) => part === '..' || part === '.')) {
+    return refuse(`the path "${printable(value, 60)}" holds "." or ".."`, 'write the path in full');
+  }
+  return accept(value);
+}
+
+export function parseSocketPath(value: unknown): Parsed<string> {
+  const path = parsePath(value, socketPathBytesMax);
+  if (path.ok && path.value.endsWith('/')) return refuse(`"${printable(path.value, 60)}" is a directory, not a socket`);
+  return path;
+}
+
+/** One path or a list of them, each with the globs `*` and `?`. */
+export function parseLogPaths(value: unknown): Parsed<string[]> {
+  return parseList(value, logPathsMax, 'log path', (item) => {
+    const path = parsePath(item, pathBytesMax);
+    if (!path.ok) return path;
+    if (path.value.includes('**'))
+      return refuse('"**" is not supported', 'name the directories, or use "*" for one level');
+    if (path.value.endsWith('/')) {
+      return refuse(
+        `"${printable(path.value, 60)}" is a directory`,
+        `write "${printable(path.value, 60)}*" for its files`,
+      );
+    }
+    return path;
+  });
+}
+
+const whyNoAddress: Record<AddressProblem, [string, string]> = {
+  'not-an-address': ['is not an address or prefix', 'write 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32'],
+  'bad-prefix': ['has a wrong prefix length', 'IPv4 has 0 to 32 bits, IPv6 0 to 128'],
+  'host-bits': ['has bits set below its prefix', 'write the first address of the prefix'],
+};
+
+/** Addresses and prefixes: a list, or one string with spaces or commas between them. Results are in their shortest form. */
+export function parseIgnored(value: unknown): Parsed<string[]> {
+  const items = typeof value === 'string' ? value.split(/[\s,]+/).filter((item) => item !== '') : value;
+  if (Array.isArray(items) && items.length === 0) return accept([]);
+  const parsed = parseList(items, ignoreEntriesMax, 'address', parseIgnoredItem);
+  // The parts of a string have no place of their own in the file.
+  return parsed.ok || Array.isArray(value) ? parsed : refuse(parsed.reason, parsed.hint);
+}
+
+function parseIgnoredItem(item: unknown): Parsed<string> {
+  if (typeof item !== 'string') return refuse(`expected an address or prefix, found ${describe(item)}`);
+  const address = parseCidr(item, 'clear');
+  if (typeof address !== 'string') return accept(formatAddress(address));
+  const [reason, hint] = whyNoAddress[address];
+  const looksLikeHost = address === 'not-an-address' && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(item);
+  return refuse(
+    `"${printable(item, 60)}" ${looksLikeHost ? 'is a host name' : reason}`,
+    looksLikeHost ? 'write its addresses: host names are never resolved' : hint,
+  );
+}
+
+/** An address to listen on. */
+export function parseBind(value: unknown): Parsed<string> {
+  const address = typeof value === 'string' ? parseAddress(value) : undefined;
+  if (address) return accept(formatAddress(address));
+  return refuse(`expected an address to listen on, found ${describe(value)}`, 'write "127.0.0.1" or "::1"');
+}
+
+/** Whether an address that `parseBind` accepted is reachable from this host only. */
+export function isLoopback(text: string): boolean {
+  return text === '::1' || text.startsWith('127.');
+}
+
+/** One of `words`, or a list of them without repetition, in the order of `words`. */
+export function parseWords<Word extends string>(value: unknown, words: readonly Word[]): Parsed<Word[]> {
+  const list = parseList(value, words.length, 'entry', (item) => parseWord(item, words));
+  if (!list.ok) return list;
+  return accept(words.filter((word) => list.value.includes(word)));
+}
+
+/** A single value or a non-empty list; the index of a refused element is kept. */
+function parseList<T>(value: unknown, max: number, noun: string, parse: (item: unknown) => Parsed<T>): Parsed<T[]> {
+  const items: unknown[] = Array.isArray(value) ? value : [value];
+  if (items.length === 0) return refuse(`expected at least one ${noun}, found an empty list`);
+  if (items.length > max) return refuse(`more than ${max} entries`);
+  const result: T[] = [];
+  for (const [index, item] of items.entries()) {
+    const parsed = parse(item);
+    if (!parsed.ok) return Array.isArray(value) ? { ...parsed, index } : parsed;
+    if (!result.includes(parsed.value)) result.push(parsed.value);
+  }
+  return accept(result);
+}
