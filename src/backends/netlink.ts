@@ -33,7 +33,7 @@ const attributeHeaderBytes = 4;
 export const attributeBytesMax = 0xffff;
 
 /** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
-const receiveBytes = 64 * 1024;
+const datagramBytesMax = 64 * 1024;
 /** SO_SNDBUF and SO_RCVBUF asked for: a batch must fit the first, the ACKs of a large scaffold the second. */
 const socketBufferBytes = 1024 * 1024;
 /** An answer is there when send() returns; this long we believe that it may still come. */
@@ -107,9 +107,15 @@ export interface Transport {
   close(): void;
 }
 
-/** Opens a socket of `protocol` (linux/netlink.h); rejects nothing, but throws NetlinkError. */
-export function openTransport(protocol: number, groups = 0, sendBytes = socketBufferBytes): Transport {
-  const fd = native.netlinkOpen(protocol, groups, sendBytes, socketBufferBytes);
+/**
+ * Opens a socket of `protocol` (linux/netlink.h).
+ * @throws NetlinkError
+ */
+export function openTransport(
+  protocol: number,
+  { sendBytes = socketBufferBytes, receiveBytes = socketBufferBytes, groups = 0 } = {},
+): Transport {
+  const fd = native.netlinkOpen(protocol, groups, sendBytes, receiveBytes);
   if (fd < 0) throw new NetlinkError(-fd, `open netlink socket (protocol ${protocol})`);
   return {
     send: (request) => native.netlinkSend(fd, request),
@@ -396,7 +402,7 @@ export interface NetlinkCounters {
 export class NetlinkSocket {
   readonly #transport: Transport;
   readonly #answerMilliseconds: number;
-  readonly #buffer = Buffer.alloc(receiveBytes);
+  readonly #buffer = Buffer.alloc(datagramBytesMax);
   #sequence = (Math.random() * 0x7fffffff) >>> 0;
   #tail: Promise<unknown> = Promise.resolve();
   readonly counters: NetlinkCounters = { foreign: 0, interruptedDumps: 0, lostAnswers: 0, retriedSends: 0 };

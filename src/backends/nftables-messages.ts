@@ -73,6 +73,8 @@ export class Batch {
   /** The frame around them, which answers only when refused. */
   readonly strays: Expected[] = [];
   readonly #nextSequence: () => number;
+  /** Where each expected message starts. */
+  readonly #starts: number[] = [];
 
   constructor(nextSequence: () => number) {
     this.#nextSequence = nextSequence;
@@ -90,6 +92,7 @@ export class Batch {
   add(number: number, flags: number, operation: string, body: (writer: MessageWriter) => void): void {
     const sequence = this.#nextSequence();
     this.expected.push({ sequence, operation });
+    this.#starts.push(this.writer.length);
     this.writer.beginMessage(subsystem | number, flagRequest | flagAck | flags, sequence, familyInet);
     body(this.writer);
     this.writer.endMessage();
@@ -99,6 +102,13 @@ export class Batch {
   finish(): Uint8Array {
     this.#frame(batchEnd, 'batch end');
     return this.writer.bytes();
+  }
+
+  /** The finished transaction asking for one ACK, of its last message: the kernel still reports every refusal. */
+  askOnce(): { request: Uint8Array; expected: Expected[]; strays: Expected[] } {
+    const request = this.writer.bytes();
+    for (const start of this.#starts.slice(0, -1)) request[start + 6]! &= ~flagAck;
+    return { request, expected: this.expected.slice(-1), strays: [...this.strays, ...this.expected.slice(0, -1)] };
   }
 }
 

@@ -96,7 +96,8 @@ export class NftablesBackend implements Backend {
   constructor(options: NftablesOptions) {
     this.#table = options.table;
     this.#setElementsMax = options.setElementsMax ?? 0;
-    this.#open = options.open ?? ((sendBytes) => openTransport(netlinkNetfilter, 0, sendBytes));
+    this.#open =
+      options.open ?? ((sendBytes) => openTransport(netlinkNetfilter, sendBytes === undefined ? {} : { sendBytes }));
     this.#answerMilliseconds = options.answerMilliseconds;
     this.#refreshes = options.refreshes ?? null;
     this.#socket = new NetlinkSocket(this.#open(), this.#answerMilliseconds);
@@ -238,8 +239,18 @@ export class NftablesBackend implements Backend {
     return set;
   }
 
-  #commit(batch: Batch): Promise<void> {
-    return this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
+  /**
+   * One transaction. Where answers were lost it may hold or not: it is sent again asking for a single one, which does no
+   * harm, since no message of ours minds being repeated.
+   */
+  async #commit(batch: Batch): Promise<void> {
+    try {
+      await this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.errno !== ENOBUFS || batch.expected.length === 1) throw error;
+      const { request, expected, strays } = batch.askOnce();
+      await this.#socket.exchange(request, expected, strays);
+    }
   }
 
   // --- Scaffold ---------------------------------------------------------------------------------------------------
@@ -295,14 +306,14 @@ export class NftablesBackend implements Backend {
 
   /** Commits a scaffold, over a socket of its own where the usual one is too small for the elements it moves. */
   async #commitLarge(batch: Batch): Promise<void> {
-    const request = batch.finish();
     try {
-      await this.#socket.exchange(request, batch.expected, batch.strays);
+      await this.#commit(batch);
     } catch (error) {
       if (!(error instanceof NetlinkError) || error.errno !== EMSGSIZE) throw error;
+      const { request, expected, strays } = batch.askOnce();
       const large = new NetlinkSocket(this.#open(request.length + 4096), this.#answerMilliseconds);
       try {
-        await large.exchange(request, batch.expected, batch.strays);
+        await large.exchange(request, expected, strays);
       } finally {
         large.close();
       }

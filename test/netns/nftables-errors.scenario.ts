@@ -1,0 +1,246 @@
+/**
+ * What the kernel refuses, and what its silence means: every error is typed, nothing is believed that did not happen, and
+ * the ban lands once the cause is gone. Run by nftables-errors.test.ts.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
+import { type MessageWriter, NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink.ts';
+import { NftablesBackend } from '../../src/backends/nftables.ts';
+import { addChain, addSet, addTable, Batch, changeElements, command } from '../../src/backends/nftables-messages.ts';
+import { parseCidr } from '../../src/config/address.ts';
+import type { Change, JailScaffold } from '../../src/types.ts';
+import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { nft, nftElements, nftJson } from './topology.ts';
+
+const table = 'fail2zig';
+const jail: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
+const key = Uint8Array.of(203, 0, 113, 99);
+
+function ban(text: string, timeoutMs = 3_600_000): Change {
+  const address = parseCidr(text, 'clear');
+  if (typeof address === 'string') throw new Error(address);
+  return { verb: 'ban', ban: { jail: 'sshd', address, timeoutMs } };
+}
+
+async function installed(options: Partial<ConstructorParameters<typeof NftablesBackend>[0]> = {}) {
+  const backend = new NftablesBackend({ table, ...options });
+  await backend.install([jail]);
+  return backend;
+}
+
+/** Runs `work`, which must be refused with `code`, and returns the error. */
+async function refused(work: Promise<unknown>, code: string): Promise<NetlinkError> {
+  const error = await work.then(
+    () => assert.fail(`${code} expected, but it was accepted`),
+    (cause: unknown) => cause,
+  );
+  assert.ok(error instanceof NetlinkError, `${error}`);
+  assert.equal(error.code, code, error.message);
+  assert.ok(error.message.startsWith(`${error.operation}: ${code}`), error.message);
+  return error;
+}
+
+/** One message the kernel refuses, behind one that it would accept. */
+interface Refusal {
+  errno: string;
+  /** Whether the kernel says where in the message. */
+  offset: boolean;
+  text?: RegExp;
+  build: (batch: Batch) => void;
+}
+
+const chainWith = (writer: MessageWriter, name: string, hook: number) => {
+  writer.text(1, table);
+  writer.text(3, name);
+  writer.begin(4);
+  writer.u32(1, hook);
+  writer.u32(2, 0);
+  writer.end();
+  writer.text(7, 'filter');
+};
+
+const refusals: Record<string, Refusal> = {
+  'a missing table': {
+    errno: 'ENOENT',
+    offset: true,
+    build: (batch) => addChain(batch, 'absent', 'chain'),
+  },
+  'a missing set': {
+    errno: 'ENOENT',
+    offset: true,
+    build: (batch) => changeElements(batch, command.newElement, table, 'absent', [{ key, timeoutMs: 0 }]),
+  },
+  'the deletion of an absent element': {
+    errno: 'ENOENT',
+    offset: true,
+    build: (batch) =>
+      changeElements(batch, command.delElement, table, 'ban4-sshd', [{ key: Uint8Array.of(1, 2, 3, 4), timeoutMs: 0 }]),
+  },
+  'a set that exists with another key': {
+    errno: 'EEXIST',
+    offset: true,
+    build: (batch) => addSet(batch, table, { name: 'ban4-sshd', family: 6, prefix: 128, comment: '' }, 77, 0),
+  },
+  'a table that exists, exclusively': {
+    errno: 'EEXIST',
+    offset: true,
+    build: (batch) => batch.add(command.newTable, 0x600, 'add table exclusively', (writer) => writer.text(1, table)),
+  },
+  'the deletion of a set in use': {
+    errno: 'EBUSY',
+    offset: true,
+    build: (batch) =>
+      batch.add(command.delSet, 0, 'delete set in use', (writer) => {
+        writer.text(1, table);
+        writer.text(2, 'ban4-sshd');
+      }),
+  },
+  'a key of the wrong length': {
+    errno: 'EINVAL',
+    offset: false,
+    build: (batch) =>
+      changeElements(batch, command.newElement, table, 'ban4-sshd', [
+        { key: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), timeoutMs: 0 },
+      ]),
+  },
+  'a message type that does not exist': {
+    errno: 'EINVAL',
+    offset: false,
+    build: (batch) => batch.add(99, 0, 'unknown message', (writer) => writer.text(1, table)),
+  },
+  'a name of 300 bytes': {
+    errno: 'ERANGE',
+    offset: true,
+    text: /policy/,
+    build: (batch) => addTable(batch, 'x'.repeat(300)),
+  },
+  'a hook that does not exist': {
+    errno: 'EOPNOTSUPP',
+    offset: false,
+    build: (batch) =>
+      batch.add(command.newChain, 0x400, 'add chain at hook 9', (writer) => chainWith(writer, 'nine', 9)),
+  },
+};
+
+const refusalScenarios = Object.fromEntries(
+  Object.entries(refusals).map(([name, refusal]): [string, Scenario] => [
+    `${refusal.errno} for ${name}`,
+    async () => {
+      const backend = await installed();
+      const socket = new NetlinkSocket(openTransport(12));
+      const batch = new Batch(() => socket.nextSequence());
+      changeElements(batch, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+      refusal.build(batch);
+      const last = batch.expected.at(-1)!;
+      const error = await refused(socket.exchange(batch.finish(), batch.expected, batch.strays), refusal.errno);
+      assert.equal(error.operation, last.operation);
+      assert.equal(error.sequence, last.sequence);
+      if (refusal.offset) assert.ok(error.offset >= 16, `offset ${error.offset}`);
+      if (refusal.text) assert.match(error.kernelMessage, refusal.text);
+      assert.equal(
+        nftElements(table, 'ban4-sshd').size,
+        0,
+        'what stood before the refused message does not hold either',
+      );
+      // The socket is in step again.
+      await backend.apply([ban('203.0.113.1')]);
+      const again = new Batch(() => socket.nextSequence());
+      changeElements(again, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+      await socket.exchange(again.finish(), again.expected, again.strays);
+      assert.equal(nftElements(table, 'ban4-sshd').size, 2);
+    },
+  ]),
+);
+
+/** This file, started again without CAP_NET_ADMIN: install and apply are refused, and so is choosing a backend. */
+async function withoutCapability(): Promise<unknown> {
+  const backend = new NftablesBackend({ table });
+  const codes: string[] = [];
+  for (const work of [() => backend.install([jail]), () => backend.remove()]) {
+    codes.push((await refused(work(), 'EPERM')).code);
+  }
+  const firewall = { backend: 'auto' as const, table, allowLogOnly: false };
+  const error = await chooseBackend(firewall, [jail], () => undefined).catch((cause: unknown) => cause);
+  assert.ok(error instanceof NoBackendError);
+  assert.match(error.message, /nftables: .*EPERM.*CAP_NET_ADMIN/);
+  const { backend: dry, attempts } = await chooseBackend({ ...firewall, allowLogOnly: true }, [jail], () => undefined);
+  return { codes, chosen: dry.name, refusedBefore: attempts.map((attempt) => attempt.backend) };
+}
+
+export const scenarios: Record<string, Scenario> = {
+  ...refusalScenarios,
+
+  'EPERM without CAP_NET_ADMIN, and log-only only where allowed': async () => {
+    const drop = ['--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, import.meta.filename];
+    const facts = JSON.parse(execFileSync('setpriv', [...drop, '(without capability)'], { encoding: 'utf8' }));
+    assert.deepEqual(facts, { codes: ['EPERM', 'EPERM'], chosen: 'log-only', refusedBefore: ['nftables'] });
+    assert.deepEqual(
+      nftJson('list', 'ruleset').nftables.filter((each) => !('metainfo' in each)),
+      [],
+    );
+  },
+
+  'ENOENT after an outside flush, and the ban lands after reconcile': async () => {
+    const backend = await installed();
+    nft('flush', 'ruleset');
+    const error = await refused(backend.apply([ban('203.0.113.1')]), 'ENOENT');
+    assert.match(error.operation, /add 1 element of set ban4-sshd/);
+    const wanted = (ban('203.0.113.1') as Extract<Change, { verb: 'ban' }>).ban;
+    assert.ok((await backend.reconcile([jail], [wanted])) > 0);
+    await backend.apply([ban('203.0.113.2')]);
+    assert.deepEqual([...nftElements(table, 'ban4-sshd').keys()].sort(), ['203.0.113.1', '203.0.113.2']);
+  },
+
+  'ENFILE when a set is full: none of the transaction holds, and it lands once there is room': async () => {
+    const backend = await installed({ setElementsMax: 2 });
+    await backend.apply([ban('203.0.113.1', 1_000)]);
+    await refused(backend.apply([ban('203.0.113.2'), ban('203.0.113.3')]), 'ENFILE');
+    assert.equal((await backend.list()).filter((each) => each.address.bytes[15] !== 1).length, 0);
+    await backend.apply([{ verb: 'unban', jail: 'sshd', address: (await backend.list())[0]!.address }]);
+    await backend.apply([ban('203.0.113.2'), ban('203.0.113.3')]);
+    assert.deepEqual([...nftElements(table, 'ban4-sshd').keys()].sort(), ['203.0.113.2', '203.0.113.3']);
+  },
+
+  'EMSGSIZE: transactions are split until the socket takes them': async () => {
+    const backend = await installed({ open: (sendBytes = 1) => openTransport(12, { sendBytes }) });
+    const count = 2000;
+    await backend.apply(Array.from({ length: count }, (_, index) => ban(`10.0.${index >> 8}.${index & 255}`)));
+    assert.equal(nftElements(table, 'ban4-sshd').size, count);
+    // Moving them to another set takes one transaction, however large.
+    await backend.apply(Array.from({ length: 500 }, (_, index) => ban(`2001:db8:${index.toString(16)}::1`)));
+    await backend.install([{ ...jail, ipv6Prefix: 48 }]);
+    assert.equal(nftElements(table, 'ban6-sshd').size, 500);
+  },
+
+  'ENOBUFS: a lost ACK is followed by reading back': async () => {
+    const backend = await installed();
+    backend.close();
+    const narrow = await installed({ open: () => openTransport(12, { receiveBytes: 1 }) });
+    const wide = Array.from({ length: 8000 }, (_, index) => ban(`10.0.${index >> 8}.${index & 255}`));
+    const both = wide.flatMap((each, index) => [each, ban(`2001:db8:0:${index.toString(16)}::1`)]);
+    await narrow.apply(both.slice(0, 8192));
+    assert.ok(narrow.counters.lostAnswers > 0, 'no answer was lost');
+    assert.equal(nftElements(table, 'ban4-sshd').size + nftElements(table, 'ban6-sshd').size, 8192);
+  },
+
+  'silence is ETIMEDOUT': async () => {
+    const socket = new NetlinkSocket(openTransport(12), 50);
+    for (const request of [Buffer.alloc(16, 0xff), Buffer.alloc(8)]) {
+      const error = await refused(socket.exchange(request, [{ sequence: 1, operation: 'ask' }]), 'ETIMEDOUT');
+      assert.equal(error.message, 'ask: ETIMEDOUT (the kernel did not answer)');
+    }
+  },
+
+  'a batch without its end is not believed': async () => {
+    const backend = await installed();
+    const socket = new NetlinkSocket(openTransport(12));
+    const batch = new Batch(() => socket.nextSequence());
+    changeElements(batch, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+    // The kernel ACKs this and applies nothing: why Batch.finish() is the only way to the bytes.
+    await socket.exchange(batch.writer.bytes(), batch.expected, batch.strays);
+    assert.deepEqual(await backend.list(), []);
+  },
+};
+
+await answerScenario(import.meta.filename, { ...scenarios, '(without capability)': withoutCapability });
