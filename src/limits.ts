@@ -57,6 +57,8 @@ export const socketPathBytesMax = 107;
 
 /** Scrapers connected at once (D-04a). More are closed at once. */
 export const metricsConnectionsMax = 16;
+/** Connections the kernel queues before we accept or close them (listen(2)): a full queue would make a good scraper wait. */
+export const metricsBacklog = 128;
 /** A request must arrive, and an answer be taken, within this, ms (D-04a). */
 export const metricsTimeoutMs = 5_000;
 /** A quiet kept connection ends after this, ms: longer than nothing, shorter than a scrape interval needs. */

@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import {
+  metricsBacklog,
   metricsConnectionsMax,
   metricsHeaderBytesMax,
   metricsKeepAliveMs,
@@ -136,7 +137,7 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
     listen(bind, port) {
       return new Promise((resolve, reject) => {
         server.once('error', reject);
-        server.listen({ host: bind, port, backlog: metricsConnectionsMax }, () => {
+        server.listen({ host: bind, port, backlog: metricsBacklog }, () => {
           server.off('error', reject);
           server.on('error', (error) => options.log.error('metrics listener failed', { error: String(error) }));
           resolve((server.address() as AddressInfo).port);

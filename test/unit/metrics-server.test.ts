@@ -1,0 +1,239 @@
+/** The metrics page over real connections: well-behaved scrapers and hostile ones. */
+import { createConnection, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  metricsConnectionsMax,
+  metricsHeaderBytesMax,
+  metricsPageMs,
+  metricsRequestsPerConnectionMax,
+  metricsRowsMax,
+} from '../../src/limits.ts';
+import type { Series } from '../../src/observe/metrics.ts';
+import { createMetricsServer, type MetricsServer } from '../../src/observe/metrics-server.ts';
+import { rememberingLog } from '../support/control.ts';
+import { readExposition } from '../support/exposition.ts';
+import { until } from '../support/until.ts';
+
+const clock = { now: 0 };
+let readings: number;
+let server: MetricsServer;
+let port: number;
+let log: ReturnType<typeof rememberingLog>;
+let peers: RawScraper[];
+
+const series = (read: Series['read']): Series => ({
+  name: 'fail2zig_bans_total',
+  help: 'Bans.',
+  type: 'counter',
+  labels: ['jail'],
+  read,
+});
+
+async function start(read: Series['read'], timeoutMs?: number): Promise<void> {
+  log = rememberingLog();
+  const counted = series(() => {
+    readings += 1;
+    return read();
+  });
+  server = createMetricsServer({ series: [counted], log, now: () => clock.now, timeoutMs });
+  port = await server.listen('127.0.0.1', 0);
+}
+
+beforeEach(() => {
+  clock.now = 0;
+  readings = 0;
+  peers = [];
+});
+
+afterEach(async () => {
+  for (const peer of peers) peer.socket.destroy();
+  await server.close();
+});
+
+const few: Series['read'] = () => [[['sshd'], 3]];
+/** A page of some megabytes: more than the kernel's buffers take off our hands. */
+const many: Series['read'] = () =>
+  Array.from({ length: metricsRowsMax }, (_, index) => [['j'.repeat(8_000) + index], index] as [string[], number]);
+
+interface RawScraper {
+  socket: Socket;
+  received: string;
+  closed: boolean;
+}
+
+function raw(): RawScraper {
+  const socket = createConnection({ host: '127.0.0.1', port });
+  const peer: RawScraper = { socket, received: '', closed: false };
+  socket.on('data', (chunk) => {
+    peer.received += chunk.toString('latin1');
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    peer.closed = true;
+  });
+  peers.push(peer);
+  return peer;
+}
+
+/** Says `text` and gives back what came until the server ended the connection. */
+async function say(text: string): Promise<string> {
+  const peer = raw();
+  peer.socket.write(text);
+  await until(() => peer.closed, { what: 'the end of the connection' });
+  return peer.received;
+}
+
+const fetchText = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init);
+
+describe('scrapers that behave', () => {
+  test('GET /metrics is the page, HEAD its headers', async () => {
+    await start(few);
+    const response = await fetchText('/metrics');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const families = readExposition(Buffer.from(await response.arrayBuffer()));
+    expect(families.get('fail2zig_bans_total')?.samples).toEqual([{ labels: { jail: 'sshd' }, value: 3 }]);
+    const head = await fetchText('/metrics?x=1', { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+  });
+
+  test('/ says where the page is, everything else is not found', async () => {
+    await start(few);
+    expect(await (await fetchText('/')).text()).toContain('/metrics');
+    for (const path of ['/metrics/', '/metrics/../metrics2', '//metrics', '/favicon.ico', '/%6detrics']) {
+      expect((await fetchText(path)).status, path).toBe(404);
+    }
+    expect(readings).toBe(0);
+  });
+
+  test.each(['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])(
+    '%s is not allowed: the page is read-only',
+    async (method) => {
+      await start(few);
+      const response = await fetchText('/metrics', { method });
+      expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+      expect(readings).toBe(0);
+    },
+  );
+
+  test('scrapes within one page time share one reading of the table', async () => {
+    await start(few);
+    for (let count = 0; count < 20; count++) await (await fetchText('/metrics')).text();
+    expect([readings, server.scrapesTotal]).toEqual([1, 20]);
+    clock.now += metricsPageMs;
+    await (await fetchText('/metrics')).text();
+    expect(readings).toBe(2);
+  });
+
+  test('a table that cannot be read is a 500 and a line in the log, not a crash', async () => {
+    await start(() => {
+      throw new Error('secret detail');
+    });
+    const response = await fetchText('/metrics');
+    expect(response.status).toBe(500);
+    expect(await response.text()).not.toContain('secret');
+    expect(JSON.stringify(log.said)).toContain('secret detail');
+  });
+});
+
+describe('scrapers that do not', () => {
+  test.each([
+    ['not HTTP', '\x00\x01\x02\x03\r\n\r\n', ' 400 '],
+    ['a body', 'GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\nabc', ' 413 '],
+    ['a chunked body', 'GET /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n', ' 413 '],
+    ['huge headers', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(metricsHeaderBytesMax)}\r\n\r\n`, ' 431 '],
+    ['a huge target', `GET /${'y'.repeat(metricsHeaderBytesMax)} HTTP/1.1\r\nHost: x\r\n\r\n`, ' 431 '],
+    ['two lengths', 'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', ' 400 '],
+    ['a tunnel', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', ''],
+    ['an upgrade', 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', ''],
+  ])('%s ends the connection', async (_name, text, status) => {
+    await start(few);
+    const received = await say(text);
+    expect(received.split('\r\n')[0]).toContain(status);
+    expect(readings).toBe(0);
+    expect((await fetchText('/metrics')).status).toBe(200);
+  });
+
+  test('headers that dribble in are cut off at the deadline', async () => {
+    await start(few, 200);
+    const peer = raw();
+    peer.socket.write('GET /metrics HTTP/1.1\r\n');
+    await until(
+      () => {
+        if (!peer.closed) peer.socket.write('X: y\r\n');
+        return peer.closed;
+      },
+      { what: 'the dribbling scraper cut off' },
+    );
+    expect(readings).toBe(0);
+  });
+
+  test('a connection that says nothing is cut off', async () => {
+    await start(few, 200);
+    const peer = raw();
+    await until(() => peer.closed, { what: 'the silent scraper cut off' });
+  });
+
+  test('a scraper that does not read is cut off, and the page is served to others meanwhile', async () => {
+    await start(many, 500);
+    const slow = Array.from({ length: metricsConnectionsMax - 1 }, () => raw());
+    for (const peer of slow) {
+      peer.socket.pause();
+      peer.socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    }
+    await until(() => server.scrapesTotal === slow.length, { what: 'every slow scrape begun' });
+    expect((await fetchText('/')).status).toBe(200);
+    expect(readings).toBe(1);
+    // The one connection that may remain is the kept one of the well-behaved scraper.
+    await until(() => server.connectionsOpen <= 1, { what: 'the slow scrapers cut off' });
+  });
+
+  test('fifteen slow readers of one page hold it once', async () => {
+    await start(many, 60_000);
+    const size = (await (await fetchText('/metrics')).arrayBuffer()).byteLength;
+    const before = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
+    const slow = Array.from({ length: metricsConnectionsMax - 1 }, () => raw());
+    for (const peer of slow) {
+      peer.socket.pause();
+      peer.socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    }
+    await until(() => server.scrapesTotal === slow.length + 1, { what: 'every slow scrape begun' });
+    const grown = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed - before;
+    expect(grown).toBeLessThan(size * 3);
+  });
+
+  test('more connections than the limit are closed at once', async () => {
+    await start(few, 60_000);
+    const flood = Array.from({ length: metricsConnectionsMax * 3 }, () => raw());
+    const closed = () => flood.filter((peer) => peer.closed).length;
+    await until(() => closed() === metricsConnectionsMax * 2, { what: 'the rest closed' });
+    expect(server.connectionsOpen).toBe(metricsConnectionsMax);
+    for (const peer of flood) peer.socket.destroy();
+    await until(() => server.connectionsOpen === 0, { what: 'all places free again' });
+    expect((await fetchText('/metrics')).status).toBe(200);
+  });
+
+  test('a kept connection is closed after so many requests', async () => {
+    await start(few, 500);
+    const received = await say('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(metricsRequestsPerConnectionMax + 50));
+    const answers = received.split('HTTP/1.1 200').length - 1;
+    expect(answers).toBeLessThanOrEqual(metricsRequestsPerConnectionMax);
+    expect(answers).toBeGreaterThan(0);
+  });
+
+  test('closing ends what is open', async () => {
+    await start(few);
+    const peer = raw();
+    await until(() => server.connectionsOpen === 1, { what: 'the connection' });
+    await server.close();
+    await until(() => peer.closed, { what: 'the connection ended' });
+  });
+});
+
+test('a port that is taken is an error of the caller, not a crash', async () => {
+  await start(few);
+  const second = createMetricsServer({ series: [], log: rememberingLog() });
+  await expect(second.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await second.close();
+});
