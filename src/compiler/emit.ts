@@ -398,6 +398,7 @@ function run(writer: Writer, set: ByteSet, at: string, limit: string): string {
   const key = JSON.stringify(rangesOf(set));
   const outside = set.flatMap((within, byte) => (within ? [] : [byte]));
   if (outside.length === 0) return limit;
+  if (outside.length === 256) return at;
   if (outside.length === 1) return `${writer.use('findByte', memory)}(${at}, ${limit}, ${outside[0]})`;
   const name = namedRuns.find(([name]) => JSON.stringify(rangesOf(byteSet({ name }))) === key)?.[1];
   if (name !== undefined) return `${writer.use(name, scans)}(${at}, ${limit})`;

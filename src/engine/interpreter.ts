@@ -1,0 +1,245 @@
+/**
+ * Walks an operator's filter as a token stream (src/compiler/encode.ts describes it) over a message. Says the same as the
+ * matcher the compiler would emit for the filter. The message is an attacker's, the program our own: it was checked by the
+ * compiler, and the VM checks every access. Work is O(line) per pattern; lists nest as deep as the definition does.
+ */
+import { byte, findByte, findByteLast, int } from '#linear';
+import {
+  addressEnd,
+  addressStart,
+  captureAddress,
+  captureTime,
+  captureUser,
+  clearCaptures,
+  timeEnd,
+  timeStart,
+  userEnd,
+  userStart,
+} from './capture.ts';
+import { scanAddress, skipBitmap, smaller } from './scan.ts';
+import { scanTime } from './timestamp.ts';
+
+/* Operations: src/compiler/operations.ts. */
+export const LITERAL: i32 = 1;
+export const CHOICE: i32 = 2;
+export const OPTIONAL: i32 = 3;
+export const EITHER: i32 = 4;
+export const LIST: i32 = 5;
+export const REPEAT: i32 = 6;
+export const SPAN: i32 = 7;
+export const IP: i32 = 8;
+export const TIME: i32 = 9;
+export const END: i32 = 10;
+export const TEXT: i32 = 11;
+
+/* Where things stand in a program's header and in a row of its table. */
+const PATTERNS: i32 = 4;
+const PREFIXES: i32 = 8;
+const CONNECTION: i32 = 12;
+const TAGS: i32 = 16;
+const FIRST_TAG: i32 = 20;
+const ROW_BYTES: i32 = 20;
+
+/* What an instruction's operands are. */
+const OPERANDS: i32 = 8;
+const SPAN_CLASS: i32 = 20;
+const TEXT_CLASS: i32 = 28;
+const TEXT_SEGMENT: i32 = 60;
+
+/** Bytes of the program at `program`. */
+export function programBytes(program: i32): i32 {
+  return int(program);
+}
+
+/** What stands before the patterns, as `filterPrefixes` says it. */
+export function programPrefixes(program: i32): i32 {
+  return int(program + PREFIXES);
+}
+
+/** Are lines with the same host and pid one connection? */
+export function programConnection(program: i32): bool {
+  return int(program + CONNECTION) !== 0;
+}
+
+/** Does the program read messages of the syslog identifier [start, end)? */
+export function programTag(program: i32, start: i32, end: i32): bool {
+  const tags = int(program + TAGS);
+  let tag = program + FIRST_TAG;
+  for (let i = 0; i < tags; i++) {
+    if (int(tag) === end - start && literalAt(tag, start, end)) return true;
+    tag = afterBytes(tag);
+  }
+  return tags === 0;
+}
+
+/** The first row of the program's table of patterns. */
+function tableAt(program: i32): i32 {
+  let at = program + FIRST_TAG;
+  for (let tags = int(program + TAGS); tags > 0; tags--) at = afterBytes(at);
+  return at;
+}
+
+/** What pattern number `pattern` means, as `patternFlags` says it. */
+export function programFlags(program: i32, pattern: i32): i32 {
+  let row = tableAt(program);
+  for (let left = int(program + PATTERNS); left > 0; left--) {
+    if (int(row) === pattern) return int(row + 8);
+    row += ROW_BYTES;
+  }
+  return 0;
+}
+
+/** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1; as `matchFilter`. */
+export function interpret(program: i32, start: i32, end: i32, mode: i32): i32 {
+  let row = tableAt(program);
+  for (let left = int(program + PATTERNS); left > 0; left--) {
+    const modes = int(row + 4);
+    if (modes === 0 || (modes & mode) !== 0) {
+      if (walk(program + int(row + 12), program + int(row + 16), start, end) >= 0) return int(row);
+      clearCaptures();
+    }
+    row += ROW_BYTES;
+  }
+  return -1;
+}
+
+/** Runs the instructions in [code, stop) from `at`; the position after them, or -1. */
+function walk(code: i32, stop: i32, at: i32, end: i32): i32 {
+  while (code < stop && at >= 0) {
+    const next = code + int(code + 4);
+    at = step(int(code), code + OPERANDS, next, at, end);
+    code = next;
+  }
+  return at;
+}
+
+/** One instruction, whose operands are [p, stop). */
+function step(operation: i32, p: i32, stop: i32, at: i32, end: i32): i32 {
+  if (operation === LITERAL) return literalAt(p, at, end) ? at + int(p) : -1;
+  if (operation === SPAN) return span(p, at, end);
+  if (operation === IP) return scanAddress(at, end);
+  if (operation === TEXT) return text(p, stop, at, end);
+  if (operation === OPTIONAL) {
+    const after = attempt(p, stop, at, end);
+    return after < 0 ? at : after;
+  }
+  if (operation === CHOICE) return choice(p, stop, at, end);
+  if (operation === EITHER) return either(p, stop, at, end);
+  if (operation === REPEAT) return repeat(p, stop, at, end);
+  if (operation === TIME) return time(at, end);
+  return at === end ? at : -1;
+}
+
+/** As `walk`; a failure leaves the captures as they were. */
+function attempt(code: i32, stop: i32, at: i32, end: i32): i32 {
+  const address = addressStart;
+  const addressStop = addressEnd;
+  const user = userStart;
+  const userStop = userEnd;
+  const stamp = timeStart;
+  const stampStop = timeEnd;
+  const after = walk(code, stop, at, end);
+  if (after < 0) {
+    captureAddress(address, addressStop);
+    captureUser(user, userStop);
+    captureTime(stamp, stampStop);
+  }
+  return after;
+}
+
+/** The position after counted bytes at `p`. */
+function afterBytes(p: i32): i32 {
+  return p + 4 + ((int(p) + 3) & -4);
+}
+
+/** Do the counted bytes at `p` stand at `at`? */
+function literalAt(p: i32, at: i32, end: i32): bool {
+  const length = int(p);
+  if (end - at < length) return false;
+  for (let i = 0; i < length; i++) {
+    if (byte(at + i) !== byte(p + 4 + i)) return false;
+  }
+  return true;
+}
+
+function choice(p: i32, stop: i32, at: i32, end: i32): i32 {
+  while (p < stop) {
+    if (literalAt(p, at, end)) return at + int(p);
+    p = afterBytes(p);
+  }
+  return -1;
+}
+
+/** Operands: LIST instructions, the first that fits is taken. */
+function either(p: i32, stop: i32, at: i32, end: i32): i32 {
+  while (p < stop) {
+    const next = p + int(p + 4);
+    const after = attempt(p + OPERANDS, next, at, end);
+    if (after >= 0) return after;
+    p = next;
+  }
+  return -1;
+}
+
+/** Operands: rounds at most, instructions. */
+function repeat(p: i32, stop: i32, at: i32, end: i32): i32 {
+  for (let left = int(p); left > 0; left--) {
+    const after = attempt(p + 4, stop, at, end);
+    if (after <= at) break;
+    at = after;
+  }
+  return at;
+}
+
+/** Operands: min, max, capture, class. */
+function span(p: i32, at: i32, end: i32): i32 {
+  const longest = int(p + 4);
+  const after = skipBitmap(at, smaller(end, at + longest + 1), p + SPAN_CLASS - OPERANDS, true);
+  if (after - at < int(p) || after - at > longest) return -1;
+  if (int(p + 8) !== 0) captureUser(at, after);
+  return after;
+}
+
+function time(at: i32, end: i32): i32 {
+  const after = scanTime(at, end);
+  if (after >= 0) captureTime(at, after);
+  return after;
+}
+
+/**
+ * Operands: from right, max (-1 none), capture, bytes the segment takes at least, its first byte (-1 unknown), class of
+ * bytes that cannot be in the text, the segment's instructions.
+ */
+function text(p: i32, stop: i32, at: i32, end: i32): i32 {
+  const longest = int(p + 4);
+  const shortest = int(p + 12);
+  const first = int(p + 16);
+  const limit = skipBitmap(at, longest < 0 ? end : smaller(end, at + longest), p + TEXT_CLASS - OPERANDS, false);
+  const beyond = smaller(limit, end - shortest) + 1;
+  const segment = p + TEXT_SEGMENT - OPERANDS;
+  const fromRight = int(p) !== 0;
+  let place = fromRight ? beyond : at - 1;
+  while (true) {
+    place = fromRight ? placeBefore(at, place, first) : placeAfter(place + 1, beyond, first);
+    if (place < at) return -1;
+    const after = attempt(segment, stop, place, end);
+    if (after >= 0) {
+      if (int(p + 8) !== 0) captureUser(at, place);
+      return after;
+    }
+  }
+}
+
+/** The last place in [at, place) where `first` stands (any place when it is -1), or -1. */
+function placeBefore(at: i32, place: i32, first: i32): i32 {
+  if (first < 0) return place - 1 < at ? -1 : place - 1;
+  return findByteLast(at, place, first);
+}
+
+/** The first place in [place, beyond) where `first` stands (any place when it is -1), or -1. */
+function placeAfter(place: i32, beyond: i32, first: i32): i32 {
+  if (place >= beyond) return -1;
+  if (first < 0) return place;
+  const found = findByte(place, beyond, first);
+  return found < beyond ? found : -1;
+}
