@@ -141,7 +141,7 @@ const basicRefusal: Token[] = [
   choice('": ', '" '),
   either([literal('password mismatch')], [literal('was not found in "'), until('"'), literal('"')]),
 ];
-const pamRefusal: Token[] = [literal("' - "), choice('not authenticated: ', 'invalid account: '), until(',')];
+const pamRefusal: Token[] = [literal("' - "), choice('not authenticated: ', 'invalid account: '), until(",'")];
 
 const authModes = ['normal', 'auth', 'aggressive'];
 

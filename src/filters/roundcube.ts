@@ -1,0 +1,132 @@
+/**
+ * Roundcube. `Login failed for U against H from A. E` comes from rcube_imap.php through rcube::log_bug (`IMAP Error: … in
+ * FILE on line N (METHOD URI)`), `Failed login for U from A in session S (error: N)` from rcmail::log_login. A is
+ * `address (X-Real-IP: …,X-Forwarded-For: …)` where the client sent such headers. U, the headers, the URI and whatever
+ * the mail server repeats of U in E are the client's own bytes.
+ *
+ * Invariant: the address is the last one that `AUTHENTICATE mechanism:` follows, and nothing after it may hold a colon up to
+ * the request, so that a forged user name that the mail server repeats is not read at all rather than read wrongly.
+ */
+import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import {
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  some,
+  textToFirst,
+  time,
+  until,
+  userToLast,
+} from './tokens.ts';
+
+/** Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. Then the session. */
+const head: Token[] = [
+  optional(literal('['), time, optional(literal(' '), until(']')), literal(']: ')),
+  optional(literal('<'), some('word', 64), literal('> ')),
+];
+
+/**
+ * Headers that a proxy, or the client himself, sent: after the connection's own address. Addresses hold no `A` or `L`, with
+ * which the server's words begin.
+ */
+const forwarded: Token = optional(
+  choice(' (X-Real-IP: ', '(X-Real-IP: ', ' (X-Forwarded-For: ', '(X-Forwarded-For: '),
+  until(')AL'),
+  literal(')'),
+);
+
+/** Where the error was noticed, and the request. */
+const noticed: Token[] = [
+  optional(literal(' in '), some('nonspace'), literal(' on line '), some('digit', 9)),
+  optional(literal(' ('), some('alpha', 16), literal(' '), some('nonspace')),
+  ...lineEnd,
+];
+
+const imapFailed = choice('IMAP Error: Login failed for ', 'IMAP Error: FAILED login for ');
+
+const at = 'Mar  4 05:06:07 mail roundcube:';
+
+const patterns: Pattern[] = [
+  {
+    name: 'login-failed',
+    tokens: [
+      ...head,
+      imapFailed,
+      userToLast(),
+      literal(' from '),
+      ip,
+      forwarded,
+      either([literal('. AUTHENTICATE '), until(': ', 1), literal(':')], [literal('. LOGIN:')]),
+      textToFirst(':'),
+      choice(' (POST /', ' (GET /'),
+      some('nonspace'),
+      ...lineEnd,
+    ],
+    sample: `${at} <k3v9> IMAP Error: Login failed for alice against mail.example.org from 192.0.2.7. AUTHENTICATE PLAIN: Authentication failed. in /srv/roundcube/rcube_imap.php on line 200 (POST /?_task=login&_action=login)`,
+    counter: `${at} <k3v9> IMAP Error: Login failed for alice against mail.example.org from 192.0.2.7. Could not connect to mail.example.org:143: Connection refused`,
+  },
+  {
+    name: 'login-refused',
+    tokens: [
+      ...head,
+      imapFailed,
+      userToLast(),
+      literal(' from '),
+      ip,
+      literal('. '),
+      choice(
+        'Authentication failed',
+        'Login failed',
+        'LOGIN failed',
+        'Invalid credentials',
+        'Login disabled by IMAP server',
+      ),
+      optional(literal('.')),
+      ...noticed,
+    ],
+    sample: `${at} IMAP Error: Login failed for alice from 192.0.2.7. Authentication failed. in /srv/roundcube/rcube_imap.php on line 184 (POST /?_task=login)`,
+    counter: `${at} IMAP Error: Login failed for alice from 192.0.2.7. Authentication failed. from 198.51.100.9`,
+  },
+  {
+    name: 'session-login-failed',
+    tokens: [
+      ...head,
+      literal('Failed login for '),
+      userToLast(),
+      literal(' from '),
+      ip,
+      literal(' in session '),
+      some('word', 64),
+      optional(literal(' (error: '), some('digit', 4), literal(')')),
+      ...lineEnd,
+    ],
+    sample:
+      '[04-Mar-2025 05:06:07 +0100]: <k3v9> Failed login for alice from 192.0.2.7 in session 0a1b2c3d4e5f (error: 1)',
+    counter:
+      '[04-Mar-2025 05:06:07 +0100]: <k3v9> Successful login for alice (ID: 3) from 192.0.2.7 in session 0a1b2c3d4e5f',
+  },
+  {
+    name: 'plugin-login-failed',
+    tokens: [
+      ...head,
+      choice('FAILED login for ', 'Login failed for '),
+      userToLast(),
+      literal(' from '),
+      ip,
+      ...lineEnd,
+    ],
+    sample: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7',
+    counter: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7 and others',
+  },
+];
+
+export const roundcube: Filter = {
+  name: 'roundcube-auth',
+  about: 'Roundcube web mail: failed logins',
+  prefixes: ['bare', 'syslog'],
+  tags: ['roundcube'],
+  patterns,
+};

@@ -1,0 +1,35 @@
+/**
+ * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`. What the client chose stands
+ * after the address.
+ */
+import type { Filter } from '../compiler/pattern.ts';
+import { choice, either, ip, literal, optional, time, until, userUntil } from './tokens.ts';
+
+export const vaultwarden: Filter = {
+  name: 'vaultwarden',
+  about: 'Vaultwarden: wrong passwords, one-time codes and administration tokens',
+  prefixes: ['time', 'bare'],
+  patterns: [
+    {
+      name: 'login-failed',
+      tokens: [
+        literal('['),
+        until(']'),
+        literal('][ERROR] '),
+        choice('Username or password is incorrect', 'Invalid admin token', 'Invalid TOTP code'),
+        choice('.', '!'),
+        either(
+          [literal(' Try again. IP: ')],
+          [literal(' Server time: '), time, literal(' UTC IP: ')],
+          [literal(' IP: ')],
+        ),
+        ip,
+        optional(literal('. Username: '), userUntil(' ')),
+      ],
+      sample:
+        '[2025-03-04 05:06:07.129][vaultwarden::api::identity][ERROR] Username or password is incorrect. Try again. IP: 192.0.2.7. Username: alice@example.org.',
+      counter:
+        '[2025-03-04 05:06:07.129][vaultwarden::api::identity][INFO] User alice@example.org logged in successfully. IP: 192.0.2.7',
+    },
+  ],
+};
