@@ -6,7 +6,7 @@ import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
 import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax } from '../limits.ts';
 import { printable } from '../observe/printable.ts';
-import type { CoreConfig, JailConfig } from '../types.ts';
+import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import type { KnownFilter } from './known-filters.ts';
 import { dotted, type KeyMap, locateKeys, offsetAt, type Path, pathKey, positionAt, type Statement } from './locate.ts';
@@ -299,7 +299,6 @@ class Reader {
     if (enabled && logpath === undefined) {
       this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', 'write logpath = "/var/log/…"');
     }
-    const ports = table.port ?? defaults.port ?? [];
     if (!enabled) return undefined;
     return {
       name,
@@ -312,8 +311,7 @@ class Reader {
       ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
       ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
       ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,
-      ports,
-      protocols: table.protocol ?? defaults.protocol ?? (ports.length === 0 ? [] : ['tcp']),
+      ...resolveReach(table.port ?? defaults.port, table.protocol ?? defaults.protocol),
       hooks: table.hooks ?? defaults.hooks ?? ['input'],
     };
   }
@@ -364,6 +362,23 @@ class Reader {
     );
     return '';
   }
+}
+
+/**
+ * What a ban cuts off. No port at all stands for everything a source sends; every port of a protocol is a range, so that
+ * the protocol still counts. `protocols` is never empty: a rule per protocol must not become no rule.
+ */
+function resolveReach(
+  port: PortRange[] = [],
+  protocol: JailConfig['protocols'] | undefined,
+): Pick<JailConfig, 'ports' | 'protocols'> {
+  const everyProtocol = protocol !== undefined && protocol.length === 0;
+  if (port.length === 0) {
+    if (protocol === undefined || everyProtocol) return { ports: [], protocols: ['tcp', 'udp'] };
+    return { ports: [{ first: 0, last: 65_535 }], protocols: protocol };
+  }
+  if (everyProtocol) return { ports: port, protocols: ['tcp', 'udp'] };
+  return { ports: port, protocols: protocol ?? ['tcp'] };
 }
 
 /**

@@ -436,7 +436,7 @@ describe('a usable configuration', () => {
         ignoreip: [],
         ignoreself: true,
         ports: [],
-        protocols: [],
+        protocols: ['tcp', 'udp'],
         hooks: ['input'],
       },
     ]);
@@ -511,6 +511,22 @@ describe('a usable configuration', () => {
         hooks: ['input'],
       },
     ]);
+  });
+
+  const everyPort = [{ first: 0, last: 65_535 }];
+  const ssh = [{ first: 22, last: 22 }];
+
+  test.each([
+    ['', [], ['tcp', 'udp']],
+    ['port = "all"', [], ['tcp', 'udp']],
+    ['protocol = "all"', [], ['tcp', 'udp']],
+    ['protocol = "tcp"', everyPort, ['tcp']],
+    ['protocol = ["udp", "tcp"]', everyPort, ['tcp', 'udp']],
+    ['port = "ssh"', ssh, ['tcp']],
+    ['port = "ssh"\nprotocol = "udp"', ssh, ['udp']],
+    ['port = "ssh"\nprotocol = "all"', ssh, ['tcp', 'udp']],
+  ])('"%s" cuts off %j over %j', (text, ports, protocols) => {
+    expect(compile(`${jail}${text}`).config.jails).toMatchObject([{ ports, protocols }]);
   });
 
   test('every setting outside the jails is taken', () => {
