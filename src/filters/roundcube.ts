@@ -34,7 +34,7 @@ const head: Token[] = [
  */
 const forwarded: Token = optional(
   choice(' (X-Real-IP: ', '(X-Real-IP: ', ' (X-Forwarded-For: ', '(X-Forwarded-For: '),
-  until(')AL'),
+  until('()AL'),
   literal(')'),
 );
 
