@@ -25,6 +25,7 @@ import {
   literal,
   optional,
   repeat,
+  run,
   some,
   textToFirst,
   textToLast,
@@ -47,8 +48,9 @@ const accountUser = userUntil(' \t');
 const anyText = textToLast();
 
 const port = optional(literal(' port '), digits);
-/** Some builds name the local address too. */
-const on = optional(literal(' on '), word);
+/** Some builds name the local address too. Digits only, so that it cannot be taken for the words before an address. */
+const localAddress = run('0123456789abcdefABCDEF.:');
+const on = optional(literal(' on '), localAddress);
 const protocolVersion = optional(choice(' ssh2', ' ssh1', ' ssh'));
 const notValid = choice('invalid user ', 'illegal user ');
 /** sshd's log level; which lines carry it changed between releases. */
@@ -56,7 +58,7 @@ const level = optional(choice('error: ', 'fatal: '));
 const lineTail: Token[] = [optional(literal(' [preauth]')), ...lineEnd];
 /** What may follow an address at the end of a line, in any order. */
 const addressTail: Token[] = [
-  repeat(3, either([literal(' port '), digits], [literal(' [preauth]')], [literal(' on '), word])),
+  repeat(3, either([literal(' port '), digits], [literal(' [preauth]')], [literal(' on '), localAddress])),
   ...lineEnd,
 ];
 /** `RSA SHA256:…` or `RSA 01:23:…`: type and fingerprint of a key, no attacker text. */
@@ -241,7 +243,7 @@ const attempts: Pattern[] = [
       anyUser,
       literal(' from '),
       ip,
-      optional(literal(' via '), word),
+      optional(literal(' via '), localAddress),
       ...addressTail,
     ],
     sample: `${host} sshd[4110]: error: PAM: Authentication failure for illegal user erin from 192.0.2.10`,
@@ -300,22 +302,6 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4114]: error: maximum authentication attempts exceeded for root`,
   },
   {
-    name: 'disconnecting-too-many',
-    effect: { stage: 5, ends: true },
-    tokens: [
-      level,
-      literal('Disconnecting '),
-      ...namedUser,
-      ip,
-      literal(' port '),
-      digits,
-      literal(': Too many authentication failures'),
-      ...preauthEnd,
-    ],
-    sample: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Too many authentication failures [preauth]`,
-    counter: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Packet corrupt [preauth]`,
-  },
-  {
     name: 'disconnecting-too-many-addressless',
     effect: { stage: 5, ends: true },
     tokens: [level, literal('Disconnecting: Too many authentication failures')],
@@ -365,6 +351,23 @@ const attempts: Pattern[] = [
     tokens: [level, literal('Disconnecting invalid user '), textToFirst(), literal(userChange)],
     sample: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Change of username or service not allowed: (a,ssh-connection) -> (b 198.51.100.9 port 1,ssh-connection) [preauth]`,
     counter: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Packet corrupt [preauth]`,
+  },
+  {
+    // After the refused changes: what they repeat of the names may end in this phrase, cut where sshd cuts it.
+    name: 'disconnecting-too-many',
+    effect: { stage: 5, ends: true },
+    tokens: [
+      level,
+      literal('Disconnecting '),
+      ...namedUser,
+      ip,
+      literal(' port '),
+      digits,
+      literal(': Too many authentication failures'),
+      ...preauthEnd,
+    ],
+    sample: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Too many authentication failures [preauth]`,
+    counter: `${host} sshd[4115]: Disconnecting authenticating user root 192.0.2.10 port 50030: Packet corrupt [preauth]`,
   },
   {
     name: 'disconnect-auth-fail',

@@ -49,11 +49,21 @@ function partFailed3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** End of the run of '.', '0' to ':', 'A' to 'F', 'a' to 'f' at `at`. */
+function skipRun2(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 46 || (value >= 48 && value <= 58) || (value >= 65 && value <= 70) || (value >= 97 && value <= 102))) break;
+    at++;
+  }
+  return at;
+}
+
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partFailed8(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop9 = skipNonspace(at, smaller(end, at + 4097));
+  const stop9 = skipRun2(at, smaller(end, at + 4097));
   if (stop9 - at < 1 || stop9 - at > 4096) return -1;
   at = stop9;
   return at;
@@ -68,7 +78,7 @@ function partFailed11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ' port ' digit{1,10} [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
 function partFailed5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -91,7 +101,7 @@ function partFailed5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** failed: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
 function takeFailed(at: i32, end: i32): bool {
   if (end - at < 27) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
@@ -103,7 +113,7 @@ function takeFailed(at: i32, end: i32): bool {
   at += 5;
   const next2 = partFailed3(at, end);
   if (next2 >= 0) at = next2;
-  // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
   const beyondplace4 = end - 13;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -119,7 +129,7 @@ function takeFailed(at: i32, end: i32): bool {
 }
 
 /** End of the run of '-' to '.', '0' to '9', '@' to 'Z', '_', 'a' to 'z' at `at`. */
-function skipRun2(at: i32, end: i32): i32 {
+function skipRun3(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (!((value >= 45 && value <= 46) || (value >= 48 && value <= 57) || (value >= 64 && value <= 90) || value === 95 || (value >= 97 && value <= 122))) break;
@@ -129,7 +139,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** End of the run of '$', '+', '/' to ':', '=', 'A' to 'Z', 'a' to 'z' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
+function skipRun4(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (!(value === 36 || value === 43 || (value >= 47 && value <= 58) || value === 61 || (value >= 65 && value <= 90) || (value >= 97 && value <= 122))) break;
@@ -154,12 +164,12 @@ function partFailedKey2(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const stop4 = skipRun2(at, smaller(end, at + 65));
+  const stop4 = skipRun3(at, smaller(end, at + 65));
   if (stop4 - at < 1 || stop4 - at > 64) return -1;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop5 = skipRun3(at, smaller(end, at + 256));
+  const stop5 = skipRun4(at, smaller(end, at + 256));
   if (stop5 - at < 1 || stop5 - at > 255) return -1;
   at = stop5;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
@@ -275,11 +285,11 @@ function partFailedPortless3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partFailedPortless7(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
+  const stop8 = skipRun2(at, smaller(end, at + 4097));
   if (stop8 - at < 1 || stop8 - at > 4096) return -1;
   at = stop8;
   return at;
@@ -294,7 +304,7 @@ function partFailedPortless10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
 function partFailedPortless5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -312,7 +322,7 @@ function partFailedPortless5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed-portless: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** failed-portless: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
 function takeFailedPortless(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
@@ -324,7 +334,7 @@ function takeFailedPortless(at: i32, end: i32): bool {
   at += 5;
   const next2 = partFailedPortless3(at, end);
   if (next2 >= 0) at = next2;
-  // user up to the last ' from ' ip [' on ' nonspace{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
   const beyondplace4 = end - 6;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -356,17 +366,17 @@ function partInvalidUser8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partInvalidUser9(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
+  const stop10 = skipRun2(at, smaller(end, at + 4097));
   if (stop10 - at < 1 || stop10 - at > 4096) return -1;
   at = stop10;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partInvalidUser4(at: i32, end: i32): i32 {
   let next5 = partInvalidUser6(at, end);
   if (next5 < 0) next5 = partInvalidUser8(at, end);
@@ -376,7 +386,7 @@ function partInvalidUser4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function partInvalidUser2(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -394,7 +404,7 @@ function partInvalidUser2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** invalid-user: ('Invalid user ' | 'Illegal user ' | 'invalid user ' | 'illegal user ') user… ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** invalid-user: ('Invalid user ' | 'Illegal user ' | 'invalid user ' | 'illegal user ') user… ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeInvalidUser(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   if (end - at >= 13 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'Invalid user '
@@ -402,7 +412,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
   else return false;
-  // user up to the last ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace1 = end - 6;
   let next1 = -1;
   let place1 = beyondplace1;
@@ -577,11 +587,11 @@ function partPamRefused4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' via ' nonspace{1,4096} */
+/** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partPamRefused8(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
-  const stop9 = skipNonspace(at, smaller(end, at + 4097));
+  const stop9 = skipRun2(at, smaller(end, at + 4097));
   if (stop9 - at < 1 || stop9 - at > 4096) return -1;
   at = stop9;
   return at;
@@ -604,17 +614,17 @@ function partPamRefused15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partPamRefused16(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop17 = skipNonspace(at, smaller(end, at + 4097));
+  const stop17 = skipRun2(at, smaller(end, at + 4097));
   if (stop17 - at < 1 || stop17 - at > 4096) return -1;
   at = stop17;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partPamRefused11(at: i32, end: i32): i32 {
   let next12 = partPamRefused13(at, end);
   if (next12 < 0) next12 = partPamRefused15(at, end);
@@ -624,7 +634,7 @@ function partPamRefused11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [' via ' nonspace{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function partPamRefused6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -644,7 +654,7 @@ function partPamRefused6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'Have exhausted maximum number of retries for service' | 'Permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' nonspace{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'Have exhausted maximum number of retries for service' | 'Permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   const next1 = partPamRefused2(at, end);
@@ -664,7 +674,7 @@ function takePamRefused(at: i32, end: i32): bool {
   at += 5;
   const next3 = partPamRefused4(at, end);
   if (next3 >= 0) at = next3;
-  // user up to the last ' from ' ip [' via ' nonspace{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace5 = end - 6;
   let next5 = -1;
   let place5 = beyondplace5;
@@ -706,17 +716,17 @@ function partUserNotAllowed8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partUserNotAllowed9(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
+  const stop10 = skipRun2(at, smaller(end, at + 4097));
   if (stop10 - at < 1 || stop10 - at > 4096) return -1;
   at = stop10;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partUserNotAllowed4(at: i32, end: i32): i32 {
   let next5 = partUserNotAllowed6(at, end);
   if (next5 < 0) next5 = partUserNotAllowed8(at, end);
@@ -726,7 +736,7 @@ function partUserNotAllowed4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function partUserNotAllowed2(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -752,12 +762,12 @@ function partUserNotAllowed2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-not-allowed: 'User ' user… ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** user-not-allowed: 'User ' user… ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeUserNotAllowed(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   if (!(end - at >= 5 && word(at) === 0x72657355 && word(at + 1) === 0x20726573)) return false; // 'User '
   at += 5;
-  // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace1 = end - 43;
   let next1 = -1;
   let place1 = beyondplace1;
@@ -854,17 +864,17 @@ function partTooManyAttempts17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partTooManyAttempts18(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
+  const stop19 = skipRun2(at, smaller(end, at + 4097));
   if (stop19 - at < 1 || stop19 - at > 4096) return -1;
   at = stop19;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partTooManyAttempts13(at: i32, end: i32): i32 {
   let next14 = partTooManyAttempts15(at, end);
   if (next14 < 0) next14 = partTooManyAttempts17(at, end);
@@ -874,7 +884,7 @@ function partTooManyAttempts13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function partTooManyAttempts6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -896,7 +906,7 @@ function partTooManyAttempts6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
   const next1 = partTooManyAttempts2(at, end);
@@ -905,7 +915,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   at += 45;
   const next3 = partTooManyAttempts4(at, end);
   if (next3 >= 0) at = next3;
-  // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace5 = end - 6;
   let next5 = -1;
   let place5 = beyondplace5;
@@ -917,58 +927,6 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
     forgetAddress();
   }
   captureUser(at, place5);
-  return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingTooMany2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function partDisconnectingTooMany4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  if (!(end - at >= 34 && word(at) === 0x6f54203a && word(at + 4) === 0x616d206f && word(at + 8) === 0x6120796e && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 20) === 0x6f697461 && word(at + 24) === 0x6166206e && word(at + 28) === 0x72756c69 && word(at + 30) === 0x73657275)) return -1; // ': Too many authentication failures'
-  at += 34;
-  if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  if (at !== end) return -1;
-  return at;
-}
-
-/** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function takeDisconnectingTooMany(at: i32, end: i32): bool {
-  if (end - at < 70) return false;
-  const next1 = partDisconnectingTooMany2(at, end);
-  if (next1 >= 0) at = next1;
-  if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
-  at += 14;
-  if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7520676e && word(at + 16) === 0x20726573) at += 20; // 'authenticating user '
-  else if (end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7375676e && word(at + 15) === 0x20726573) at += 19; // 'authenticatinguser '
-  else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
-  else return false;
-  // user up to the last ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end
-  const beyondplace3 = end - 42;
-  let next3 = -1;
-  let place3 = beyondplace3;
-  while (true) {
-    place3 = findByteLast(at, place3, 32); // ' '
-    if (place3 < at) return false;
-    next3 = partDisconnectingTooMany4(place3, end);
-    if (next3 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place3);
   return true;
 }
 
@@ -1122,6 +1080,58 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
     if (next3 >= 0) break;
     place3++;
   }
+  return true;
+}
+
+/** ('error: ' | 'fatal: ') */
+function partDisconnectingTooMany2(at: i32, end: i32): i32 {
+  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
+  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
+  else return -1;
+  return at;
+}
+
+/** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
+function partDisconnectingTooMany4(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
+  at += 6;
+  const stop5 = skipDigits(at, smaller(end, at + 11));
+  if (stop5 - at < 1 || stop5 - at > 10) return -1;
+  at = stop5;
+  if (!(end - at >= 34 && word(at) === 0x6f54203a && word(at + 4) === 0x616d206f && word(at + 8) === 0x6120796e && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 20) === 0x6f697461 && word(at + 24) === 0x6166206e && word(at + 28) === 0x72756c69 && word(at + 30) === 0x73657275)) return -1; // ': Too many authentication failures'
+  at += 34;
+  if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
+  if (at !== end) return -1;
+  return at;
+}
+
+/** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
+function takeDisconnectingTooMany(at: i32, end: i32): bool {
+  if (end - at < 70) return false;
+  const next1 = partDisconnectingTooMany2(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
+  at += 14;
+  if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7520676e && word(at + 16) === 0x20726573) at += 20; // 'authenticating user '
+  else if (end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7375676e && word(at + 15) === 0x20726573) at += 19; // 'authenticatinguser '
+  else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
+  else return false;
+  // user up to the last ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end
+  const beyondplace3 = end - 42;
+  let next3 = -1;
+  let place3 = beyondplace3;
+  while (true) {
+    place3 = findByteLast(at, place3, 32); // ' '
+    if (place3 < at) return false;
+    next3 = partDisconnectingTooMany4(place3, end);
+    if (next3 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place3);
   return true;
 }
 
@@ -1384,17 +1394,17 @@ function partClosedPreauth4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partClosedPreauth7(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
+  const stop8 = skipRun2(at, smaller(end, at + 4097));
   if (stop8 - at < 1 || stop8 - at > 4096) return -1;
   at = stop8;
   return at;
 }
 
-/** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' nonspace{1,4096}] ' [preauth]' space{0,4096} end */
+/** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = partClosedPreauth2(at, end);
@@ -1540,17 +1550,17 @@ function partClosed8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partClosed9(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
+  const stop10 = skipRun2(at, smaller(end, at + 4097));
   if (stop10 - at < 1 || stop10 - at > 4096) return -1;
   at = stop10;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partClosed4(at: i32, end: i32): i32 {
   let next5 = partClosed6(at, end);
   if (next5 < 0) next5 = partClosed8(at, end);
@@ -1560,7 +1570,7 @@ function partClosed4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
   const next1 = partClosed2(at, end);
@@ -1758,17 +1768,17 @@ function partBadIdentification10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' nonspace{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
 function partBadIdentification11(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop12 = skipNonspace(at, smaller(end, at + 4097));
+  const stop12 = skipRun2(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
 function partBadIdentification6(at: i32, end: i32): i32 {
   let next7 = partBadIdentification8(at, end);
   if (next7 < 0) next7 = partBadIdentification10(at, end);
@@ -1778,7 +1788,7 @@ function partBadIdentification6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function partBadIdentification4(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
@@ -1796,14 +1806,14 @@ function partBadIdentification4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end */
+/** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = partBadIdentification2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
-  // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' nonspace{1,4096})){0,3} space{0,4096} end
+  // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace3 = end - 7;
   let next3 = -1;
   let place3 = beyondplace3;
@@ -2158,31 +2168,29 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 15;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takeDisconnectingAccountChange(start, end)) return 17;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    if (takeDisconnectingTooMany(start, end)) return 19;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 17;
-                    forgetUser();
-                    forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 19;
+                    if (takeDisconnectingInvalidChange(start, end)) return 18;
+                    if (takeDisconnectingTooMany(start, end)) return 19;
                     return -1;
                   }
                   return -1;
@@ -2325,31 +2333,29 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word9 === 0x676e6974) { // "ting"
             const word13 = word(start + 13);
             if (word13 === 0x6f54203a) { // ": To"
-              if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+              if (takeDisconnectingTooManyAddressless(start, end)) return 15;
               return -1;
             }
             if (word13 === 0x6f726620) { // " fro"
-              if (takeDisconnectingUserChange(start, end)) return 17;
+              if (takeDisconnectingUserChange(start, end)) return 16;
               return -1;
             }
             if (word13 === 0x74756120) { // " aut"
-              if (takeDisconnectingTooMany(start, end)) return 15;
+              if (takeDisconnectingUserChange(start, end)) return 16;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingUserChange(start, end)) return 17;
+              if (takeDisconnectingAccountChange(start, end)) return 17;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingAccountChange(start, end)) return 18;
+              if (takeDisconnectingTooMany(start, end)) return 19;
               return -1;
             }
             if (word13 === 0x766e6920) { // " inv"
-              if (takeDisconnectingTooMany(start, end)) return 15;
+              if (takeDisconnectingUserChange(start, end)) return 16;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingUserChange(start, end)) return 17;
-              forgetUser();
-              forgetAddress();
-              if (takeDisconnectingInvalidChange(start, end)) return 19;
+              if (takeDisconnectingInvalidChange(start, end)) return 18;
+              if (takeDisconnectingTooMany(start, end)) return 19;
               return -1;
             }
             return -1;
@@ -2533,31 +2539,29 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 15;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takeDisconnectingAccountChange(start, end)) return 17;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    if (takeDisconnectingTooMany(start, end)) return 19;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takeDisconnectingTooMany(start, end)) return 15;
+                    if (takeDisconnectingUserChange(start, end)) return 16;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 17;
-                    forgetUser();
-                    forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 19;
+                    if (takeDisconnectingInvalidChange(start, end)) return 18;
+                    if (takeDisconnectingTooMany(start, end)) return 19;
                     return -1;
                   }
                   return -1;
@@ -2692,21 +2696,21 @@ export function flagsSshd(pattern: i32): i32 {
       return 33;
     case 14: // too-many-attempts
       return 145;
-    case 15: // disconnecting-too-many
-    case 20: // disconnect-auth-fail
-      return 179;
-    case 16: // disconnecting-too-many-addressless
+    case 15: // disconnecting-too-many-addressless
       return 163;
-    case 17: // disconnecting-user-change
-    case 18: // disconnecting-account-change
+    case 16: // disconnecting-user-change
+    case 17: // disconnecting-account-change
     case 21: // disconnect-no-methods
     case 26: // closed-preauth
     case 27: // closed-preauth-user
     case 28: // disconnected-preauth-user
       return 19;
-    case 19: // disconnecting-invalid-change
+    case 18: // disconnecting-invalid-change
     case 41: // reset-addressless
       return 3;
+    case 19: // disconnecting-too-many
+    case 20: // disconnect-auth-fail
+      return 179;
     case 22: // disconnect
     case 29: // closed
     case 30: // closed-user
