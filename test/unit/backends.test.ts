@@ -1,0 +1,175 @@
+/** Choosing a backend, the dry run, names of kernel objects, and nftables over a socket that loses answers. */
+import { constants } from 'node:os';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type BackendRow, chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
+import { type LogOnlyAction, LogOnlyBackend } from '../../src/backends/log-only.ts';
+import { kernelName } from '../../src/backends/names.ts';
+import { MessageWriter, NetlinkError } from '../../src/backends/netlink.ts';
+import { NftablesBackend } from '../../src/backends/nftables.ts';
+import { parseCidr } from '../../src/config/address.ts';
+import { kernelNameMax } from '../../src/limits.ts';
+import type { Address, Backend, Change, JailScaffold } from '../../src/types.ts';
+import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
+
+const jail: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
+
+function address(text: string): Address {
+  const parsed = parseCidr(text, 'clear');
+  if (typeof parsed === 'string') throw new Error(parsed);
+  return parsed;
+}
+
+const ban = (text: string, timeoutMs = 60_000): Change => ({
+  verb: 'ban',
+  ban: { jail: 'sshd', address: address(text), timeoutMs },
+});
+
+describe('choosing a backend', () => {
+  const firewall = { backend: 'auto' as const, table: 'fail2zig', allowLogOnly: false };
+  const working = (name: BackendRow['name']): BackendRow => ({
+    name,
+    create: () => Object.assign(new LogOnlyBackend(() => undefined), { name }) as Backend,
+  });
+  const closed: string[] = [];
+  const failing = (name: BackendRow['name'], errno: number): BackendRow => ({
+    name,
+    create: () =>
+      ({
+        ...(Object.create(null) as Backend),
+        install: async () => {
+          throw new NetlinkError(errno, `install ${name}`);
+        },
+        close: () => closed.push(name),
+      }) as Backend,
+  });
+
+  test('auto takes the first that installs and tells what the others said', async () => {
+    const rows = [failing('nftables', constants.errno.EPROTONOSUPPORT), working('ipset'), working('log-only')];
+    const { backend, attempts } = await chooseBackend(firewall, [jail], () => undefined, rows);
+    expect(backend.name).toBe('ipset');
+    expect(attempts.map(({ backend: name, error }) => `${name}: ${error.message}`)).toEqual([
+      'nftables: install nftables: EPROTONOSUPPORT',
+    ]);
+    expect(closed).toContain('nftables');
+  });
+
+  test('log-only is no choice of auto unless it is allowed', async () => {
+    const rows = [failing('nftables', constants.errno.EPERM), working('log-only')];
+    const refusal = await chooseBackend(firewall, [jail], () => undefined, rows).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(NoBackendError);
+    expect((refusal as Error).message).toBe(
+      'no usable firewall backend (nftables: install nftables: EPERM). Run as root or with CAP_NET_ADMIN, or allow log-only.',
+    );
+    const allowed = await chooseBackend({ ...firewall, allowLogOnly: true }, [jail], () => undefined, rows);
+    expect(allowed.backend.name).toBe('log-only');
+    const named = await chooseBackend({ ...firewall, backend: 'log-only' }, [jail], () => undefined, rows);
+    expect(named.backend.name).toBe('log-only');
+  });
+
+  test('a named backend is tried alone', async () => {
+    const rows = [working('nftables'), failing('ipset', constants.errno.ENOENT), working('log-only')];
+    const wants = { ...firewall, backend: 'ipset' as const, allowLogOnly: true };
+    await expect(chooseBackend(wants, [jail], () => undefined, rows)).rejects.toThrow(/ipset: install ipset: ENOENT/);
+    await expect(chooseBackend({ ...wants, backend: 'xdp' }, [jail], () => undefined, rows)).rejects.toThrow(
+      /xdp: this build has no such backend/,
+    );
+  });
+});
+
+describe('log-only backend', () => {
+  test('says what it would do, and lists what a kernel would hold', async () => {
+    const said: LogOnlyAction[] = [];
+    let now = 0;
+    const backend = new LogOnlyBackend(
+      (action) => said.push(action),
+      () => now,
+    );
+    await expect(backend.apply([ban('203.0.113.1')])).rejects.toThrow('jail sshd is not installed');
+    await backend.install([jail]);
+    await backend.apply([ban('203.0.113.1', 1000), ban('203.0.113.2', 0), ban('203.0.113.3', 1000)]);
+    await backend.apply([{ verb: 'unban', jail: 'sshd', address: address('203.0.113.3') }]);
+    expect((await backend.list()).map((each) => each.timeoutMs)).toEqual([1000, 0]);
+    now = 1000;
+    expect((await backend.list()).map((each) => each.address.bytes[15])).toEqual([2]);
+    expect(await backend.reconcile([jail], [])).toBe(1);
+    expect(await backend.list()).toEqual([]);
+    await backend.remove();
+    expect(said.map((action) => action.verb)).toEqual(['install', 'ban', 'ban', 'ban', 'unban', 'unban', 'remove']);
+  });
+});
+
+describe('names of kernel objects', () => {
+  test('are safe and short, and differ where the jails differ', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ minLength: 1, maxLength: 40 }), { maxLength: 20 }), (jails) => {
+        const names = new Set(jails.map((each) => kernelName('ban4-', each)));
+        expect(names.size).toBe(new Set(jails).size);
+        for (const name of names) {
+          expect(name.length).toBeLessThanOrEqual(kernelNameMax);
+          expect(name).toMatch(/^ban4-[A-Za-z0-9_.-]+$/);
+        }
+      }),
+    );
+    expect(kernelName('ban4-', 'sshd')).toBe('ban4-sshd');
+  });
+});
+
+describe('nftables over a socket that loses answers', () => {
+  /** A kernel that dumps `held` for any set, takes everything, and loses the ACKs of element batches while `loses`. */
+  function losingKernel(held: number[][], loses: () => boolean) {
+    return recordedTransport((request) => {
+      const type = request.readUInt16LE(4);
+      const sequence = request.readUInt32LE(8);
+      const done = message(3, 2, sequence, Buffer.alloc(4));
+      if (type === 0xa0d) {
+        const writer = new MessageWriter();
+        writer.beginMessage(0xa0c, 2, sequence, 1);
+        writer.begin(3);
+        for (const key of held) {
+          writer.begin(1);
+          writer.begin(1);
+          writer.raw(1, Uint8Array.from(key));
+          writer.end();
+          writer.u64(4, 60_000);
+          writer.u64(5, 59_000);
+          writer.end();
+        }
+        writer.end();
+        writer.endMessage();
+        return [Buffer.from(writer.bytes()), done];
+      }
+      if (type !== 0x10) return [done];
+      if (loses()) return [-constants.errno.ENOBUFS];
+      return askedSequences(request).map((each) => acknowledgement(each));
+    });
+  }
+
+  async function installedOver(held: number[][]) {
+    let loses = false;
+    const transport = losingKernel(held, () => loses);
+    const backend = new NftablesBackend({ table: 'fail2zig', refreshes: true, open: () => transport });
+    await backend.install([jail]);
+    loses = true;
+    return backend;
+  }
+
+  test('a ban that reading back finds has succeeded', async () => {
+    const backend = await installedOver([[203, 0, 113, 1]]);
+    await backend.apply([ban('203.0.113.1')]);
+  });
+
+  test('a ban that reading back does not find, or finds ending too early, has not', async () => {
+    const backend = await installedOver([[203, 0, 113, 1]]);
+    await expect(backend.apply([ban('203.0.113.2')])).rejects.toMatchObject({ code: 'ENOBUFS' });
+    await expect(backend.apply([ban('203.0.113.1', 3_600_000)])).rejects.toMatchObject({ code: 'ENOBUFS' });
+    await expect(backend.apply([ban('203.0.113.1', 0)])).rejects.toMatchObject({ code: 'ENOBUFS' });
+  });
+
+  test('an unban whose element is still there has not', async () => {
+    const backend = await installedOver([[203, 0, 113, 1]]);
+    const unban = (text: string): Change => ({ verb: 'unban', jail: 'sshd', address: address(text) });
+    await expect(backend.apply([unban('203.0.113.1')])).rejects.toMatchObject({ code: 'ENOBUFS' });
+    await backend.apply([unban('203.0.113.2')]);
+  });
+});
