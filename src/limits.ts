@@ -42,6 +42,12 @@ export const listPageRowsMax = 256;
 export const listPauseMs = 250;
 /** So often the client tries for one page before it gives up. */
 export const listTriesMax = 20;
+/** Sources of one jail that a status names; the rest is counted. `statusTextMax` × 6 bytes each at worst: 25 KiB a jail. */
+export const statusSourcesMax = 16;
+/** Problems that a status names; the rest is counted. 25 KiB at worst. */
+export const statusProblemsMax = 16;
+/** Characters of one source or problem in a status; JSON writes a character as 6 bytes at worst. */
+export const statusTextMax = 256;
 /** Longest text of an address with its prefix length: 45 for an IPv6 form with a dotted tail, 4 for "/128". */
 export const addressTextMax = 49;
 /** Longest jail name, characters (ASCII): leaves 7 of ipset's 31 (IPSET_MAXNAMELEN without its zero) for our prefix and family. */
@@ -84,6 +90,11 @@ export const logRefillMs = 100;
 
 limitHolds(controlConnectionsGroupMax < controlConnectionsMax, 'root has control connections of its own');
 limitHolds(controlConnectionsUserMax < controlConnectionsGroupMax, 'one user cannot take all of the group connections');
+// One jail with the problems, and 4 KiB for the rest of a status.
+limitHolds(
+  (statusSourcesMax + statusProblemsMax) * (statusTextMax + 3) * 6 + 4096 < frameBytesMax,
+  'a status page with one jail fits a frame',
+);
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 // A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and the number.
 limitHolds(listPageRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a page of a list fits a frame');
@@ -204,3 +215,23 @@ limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ri
 export const replayReserveBytes = 44 * 1024 * 1024;
 /** Smallest table worth running with, bytes: some 40,000 entries. */
 export const tableBytesMin = 1024 * 1024;
+
+// --- Enforcer (src/enforcer.ts) ------------------------------------------------------------------------------------------
+
+/** Bans in one transaction: large enough that a batch costs microseconds per ban, small enough to build in a millisecond. */
+export const banBatchMax = 1024;
+/** Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction. */
+export const sweepEntries = 1024;
+/** First pause after a failed transaction, ms; it doubles … */
+export const banRetryMs = 100;
+/** … up to this, ms. */
+export const banRetryMsMax = 30_000;
+
+limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction');
+
+// --- Core (src/daemon.ts) ------------------------------------------------------------------------------------------------
+
+/** What the core may still grow by after the table was sized, bytes: JavaScript heap, socket buffers, pages, late code pages. */
+export const growthReserveBytes = 7 * 1024 * 1024;
+/** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
+export const housekeepingMs = 60_000;

@@ -104,10 +104,23 @@ async function listAll(ask: Ask, jail: string | undefined): Promise<{ bans: BanR
   return { bans };
 }
 
+/** A status with the jails of every page. */
+async function statusAll(ask: Ask, jail: string | undefined): Promise<Status> {
+  const { cursor: next, ...status } = (await ask(request('status', { jail }))) as Status;
+  let cursor = next;
+  while (cursor !== undefined) {
+    const page = (await ask(request('status', { jail, cursor }))) as Status;
+    for (const row of page.jails) status.jails.push(row);
+    if (page.cursor === cursor) throw new UnreachableError('the daemon lists in circles.');
+    cursor = page.cursor;
+  }
+  return status;
+}
+
 const commands: Record<string, Command> = {
   status: {
     words: [0, 1],
-    run: (ask, [jail]) => ask(request('status', { jail })),
+    run: (ask, [jail]) => statusAll(ask, jail),
     present: (answer) => presentStatus(answer as Status),
   },
   list: {

@@ -9,7 +9,7 @@ import { frameBytesMax } from '../limits.ts';
 import type { RefusalCode } from './verbs.ts';
 
 /** Where the daemon listens when nothing else is configured. */
-export const socketPathDefault = '/run/fail2zig/control.sock';
+export const socketPathDefault = '/run/fail2zig/fail2zig.sock';
 
 export interface Request {
   verb: string;

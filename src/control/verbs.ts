@@ -6,6 +6,7 @@
  */
 import { isIP } from 'node:net';
 import { addressTextMax, banSecondsMax, cursorTextMax, jailNameMax, listPageRowsMax } from '../limits.ts';
+import { statusPage } from './pages.ts';
 
 /** A value that may be absent or come later. */
 type Eventually<T> = T | Promise<T>;
@@ -33,6 +34,8 @@ export interface Status {
   jails: JailStatus[];
   /** What an operator must know about, one sentence each; empty when all is well. */
   problems: string[];
+  /** Set by `statusPage` where the jails do not fit one frame: give it back for the next ones. The operator leaves it out. */
+  cursor?: string;
 }
 
 /** Flat figures in the order they are shown; names as the documents give them (`evictions.total`, `drops.invalid`). */
@@ -176,6 +179,10 @@ const seconds: Check = (value) => {
 const cursor: Check = (value) =>
   typeof value === 'string' && value.length <= cursorTextMax ? undefined : 'must be the cursor of an earlier page';
 
+/** The cursor of a status: how many jails were on the pages before. */
+const position: Check = (value) =>
+  typeof value === 'string' && wholeNumber(value) >= 0 ? undefined : 'must be the cursor of an earlier page';
+
 const limit: Check = (value) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= listPageRowsMax
     ? undefined
@@ -193,8 +200,11 @@ export const verbs: readonly Verb[] = [
     callers: 'group',
     changes: false,
     says: 'What runs: backend, memory, each jail with its bans and sources, and what is wrong.',
-    arguments: { jail: takes(jailName) },
-    run: (operator, args) => operator.status(checked(args)),
+    arguments: { jail: takes(jailName), cursor: takes(position) },
+    run: async (operator, args) => {
+      const { jail, cursor } = checked<{ jail?: string; cursor?: string }>(args);
+      return statusPage(await operator.status(jail === undefined ? {} : { jail }), cursor);
+    },
   },
   {
     name: 'stats',

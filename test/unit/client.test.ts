@@ -6,6 +6,8 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/client/command.ts';
 import { asciiJson, presentStatus, remaining, table } from '../../src/client/present.ts';
+import { defaultSettings } from '../../src/config/schema.ts';
+import { socketPathDefault } from '../../src/control/protocol.ts';
 import { type ControlServer, createControlServer } from '../../src/control/server.ts';
 import { type FakeOperator, fakeOperator, rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
@@ -137,6 +139,10 @@ describe('commands', () => {
     await waiting;
     expect(JSON.parse(out).bans).toEqual(operator.bans);
   });
+});
+
+test('the client looks where the daemon listens when nothing else is configured', () => {
+  expect(socketPathDefault).toBe(defaultSettings.socket);
 });
 
 describe('exit codes', () => {

@@ -1,13 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { roleOf } from '../../src/control/authorise.ts';
+import { encodeFrame } from '../../src/control/protocol.ts';
 import { RequestRate } from '../../src/control/rate.ts';
-import { checkArguments, findVerb, mayCall, type OperatorError, verbs } from '../../src/control/verbs.ts';
+import { checkArguments, findVerb, mayCall, type OperatorError, type Status, verbs } from '../../src/control/verbs.ts';
 import {
   banSecondsMax,
   controlRequestRefillMs,
   controlRequestsBurst,
   controlUsersMax,
+  frameBytesMax,
+  jailsMax,
   listPageRowsMax,
+  statusProblemsMax,
+  statusSourcesMax,
 } from '../../src/limits.ts';
 import { fakeOperator } from '../support/control.ts';
 
@@ -15,7 +20,18 @@ const by = { uid: 0, gid: 0, pid: 1 };
 
 /** Arguments that each verb accepts, and for each argument one step outside. */
 const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string, unknown>[] }> = {
-  status: { good: [{}, { jail: 'sshd' }], bad: [{ jail: '' }, { jail: 'a b' }, { jail: 1 }, { verbose: true }] },
+  status: {
+    good: [{}, { jail: 'sshd' }],
+    bad: [
+      { cursor: '-1' },
+      { cursor: 1 },
+      { cursor: 'x' },
+      { jail: '' },
+      { jail: 'a b' },
+      { jail: 1 },
+      { verbose: true },
+    ],
+  },
   stats: { good: [{}], bad: [{ jail: 'sshd' }] },
   list: {
     good: [{}, { jail: 'a.b_c-9', limit: listPageRowsMax, cursor: 'x' }, { limit: 1 }],
@@ -102,6 +118,59 @@ describe('the table of verbs', () => {
     const verb = { ...findVerb('ban'), callers: 'root' as const };
     expect([mayCall(verb, 'root'), mayCall(verb, 'group')]).toEqual([true, false]);
     expect(mayCall(findVerb('ban'), 'group')).toBe(true);
+  });
+});
+
+describe('pages of a status', () => {
+  const fits = (page: unknown) => encodeFrame({ ok: true, data: page }).length;
+
+  /** Every page after the other, as a client asks for them. */
+  async function pages(change: (status: Status) => Status): Promise<Status[]> {
+    const operator = fakeOperator();
+    const whole = change(await operator.status({}));
+    operator.status = () => whole;
+    const found: Status[] = [];
+    let cursor: string | undefined;
+    do {
+      const verb = findVerb('status');
+      const page = (await verb.run(operator, checkArguments(verb, cursor ? { cursor } : {}), by)) as Status;
+      expect(fits(page)).toBeLessThanOrEqual(frameBytesMax + 4);
+      found.push(page);
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return found;
+  }
+
+  test('the most jails there can be come on several pages, each once and in order', async () => {
+    const found = await pages((status) => ({
+      ...status,
+      jails: Array.from({ length: jailsMax }, (_, index) => ({
+        ...status.jails[0]!,
+        jail: `jail-${index}`,
+        sources: ['/var/log/'.padEnd(200, 'x'), '/var/log/'.padEnd(200, 'y')],
+      })),
+    }));
+    expect(found.length).toBeGreaterThan(1);
+    const names = found.flatMap((page) => page.jails.map((jail) => jail.jail));
+    expect(names).toEqual(Array.from({ length: jailsMax }, (_, index) => `jail-${index}`));
+  });
+
+  test('the longest texts in the worst characters still fit, and what is left out is counted', async () => {
+    const texts = Array.from({ length: 500 }, () => '\u0001'.repeat(5_000));
+    const found = await pages((status) => ({
+      ...status,
+      problems: texts,
+      jails: Array.from({ length: 3 }, () => ({ ...status.jails[0]!, sources: texts })),
+    }));
+    expect(found.flatMap((page) => page.jails)).toHaveLength(3);
+    expect(found[0]?.problems.at(-1)).toBe(`and ${500 - statusProblemsMax} more`);
+    expect(found[0]?.jails[0]?.sources.at(-1)).toBe(`and ${500 - statusSourcesMax} more`);
+  });
+
+  test('a cursor behind the end is an empty page', async () => {
+    const page = await findVerb('status').run(fakeOperator(), { cursor: '999' }, by);
+    expect(page).toMatchObject({ jails: [] });
+    expect(page).not.toHaveProperty('cursor');
   });
 });
 
