@@ -12,7 +12,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { LineSink } from '../engine/host.ts';
-import { fingerprintBytesMax, lookBackBytes } from '../limits.ts';
+import { fingerprintBytesMax, lineBytesMax } from '../limits.ts';
 
 const newline = 10;
 
@@ -113,7 +113,7 @@ export class Tail {
   /** Moves to the start of the unfinished last line, or to the end if the file ends in a newline (or in one endless line). */
   seekEnd(buffer: Uint8Array): void {
     const size = this.size();
-    const back = Math.min(size, lookBackBytes);
+    const back = Math.min(size, lineBytesMax);
     const length = back === 0 ? 0 : readSync(this.descriptor, buffer, 0, back, size - back);
     const newlineAt = length === 0 ? -1 : buffer.lastIndexOf(newline, length - 1);
     const start = size - back;
@@ -146,15 +146,12 @@ export class Tail {
    * was cut. To be called before each run of `read`.
    */
   rewindIfCut(): boolean {
-    const fitsSeen =
-      this.seen > this.position
-        ? this.fits(this.seen, this.seenHash, this.seenLength)
-        : this.fits(this.position, this.markHash, this.markLength);
-    if (fitsSeen) return false;
-    this.truncations++;
     const unfinished = this.seen > this.position;
+    const fits = this.fits(this.position, this.markHash, this.markLength);
+    if (fits && (!unfinished || this.fits(this.seen, this.seenHash, this.seenLength))) return false;
+    this.truncations++;
     this.seen = this.position;
-    if (unfinished && this.fits(this.position, this.markHash, this.markLength)) return true;
+    if (fits) return true;
     // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it writes is all new.
     if (this.becameHole()) return true;
     this.position = 0;
@@ -169,41 +166,39 @@ export class Tail {
    * Throws the system's error.
    */
   read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
-    const capacity = sink.buffer.length;
+    const { buffer } = sink;
     const pending = this.seen - this.position;
     if (pending > 0 && !final) {
-      const overlap = Math.min(pending, fingerprintBytesMax);
-      const length = this.pread(sink.buffer, capacity - pending, this.seen - overlap);
-      if (length <= overlap) return this.end();
-      if (pending + length < capacity && sink.buffer.lastIndexOf(newline, length - 1) < 0) {
-        return this.unfinished(sink.buffer, length, this.seen - overlap + length);
-      }
+      const from = this.seen - Math.min(pending, fingerprintBytesMax);
+      const count = this.pread(buffer, from);
+      if (from + count <= this.seen) return this.end();
+      const waits = from + count - this.position <= lineBytesMax;
+      if (waits && buffer.lastIndexOf(newline, count - 1) < 0) return this.unfinished(buffer, count, from + count);
     }
-    const length = this.pread(sink.buffer, capacity, this.position);
+    const count = this.pread(buffer, this.position);
     this.seen = this.position;
-    if (length === 0) return this.end();
-    if (this.mayBeHole && this.skipHole(sink.buffer, length)) return 'more';
-    const last = final && length < capacity;
-    const newlineAt = sink.buffer.lastIndexOf(newline, length - 1);
-    if (newlineAt < 0 && length < capacity && !last)
-      return this.unfinished(sink.buffer, length, this.position + length);
-    const consumed = sink.feed(source, length, this.position, now, last);
-    if (consumed > 0) this.move(this.position + consumed, sink.buffer, consumed);
-    if (consumed === length) {
-      this.atEnd = length < capacity;
-      return this.atEnd ? 'end' : 'more';
+    if (count === 0) return this.end();
+    if (this.mayBeHole && this.skipHole(buffer, count)) return 'more';
+    const full = count === buffer.length;
+    const last = final && !full;
+    const newlineAt = buffer.lastIndexOf(newline, count - 1);
+    if (newlineAt < 0 && count <= lineBytesMax && !full && !last) {
+      return this.unfinished(buffer, count, this.position + count);
     }
-    if (newlineAt >= consumed || last || consumed === 0) return consumed === 0 ? 'blocked' : 'more';
-    if (length === capacity) return 'more';
-    return this.unfinished(sink.buffer, length, this.position + length - consumed);
+    const start = this.position;
+    const consumed = sink.feed(source, count, start, now, last);
+    if (consumed > 0) this.move(start + consumed, buffer, consumed);
+    if (newlineAt >= consumed || (last && consumed < count)) return consumed === 0 ? 'blocked' : 'more';
+    if (full) return consumed === 0 ? 'blocked' : 'more';
+    return consumed === count ? this.end() : this.unfinished(buffer, count, start + count);
   }
 
   close(): void {
     closeSync(this.descriptor);
   }
 
-  private pread(buffer: Uint8Array, length: number, position: number): number {
-    const count = readSync(this.descriptor, buffer, 0, length, position);
+  private pread(buffer: Uint8Array, position: number): number {
+    const count = readSync(this.descriptor, buffer, 0, buffer.length, position);
     this.bytesRead += count;
     return count;
   }

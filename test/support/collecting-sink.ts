@@ -1,10 +1,11 @@
 /**
  * A LineSink that keeps the lines it is fed, with the contract of the engine's and none of its code: whole lines are
- * consumed, an unfinished one only when `final` or when it fills the buffer (its rest is then skipped), and a full ring
+ * consumed, an unfinished one only when `final` or when it is too long (it is cut and its rest skipped), and a full ring
  * stops it between lines.
  */
 
 import type { LineSink } from '../../src/engine/host.ts';
+import { lineBytesMax } from '../../src/limits.ts';
 
 const newline = 10;
 
@@ -47,15 +48,15 @@ export class CollectingSink implements LineSink {
       let end = start;
       while (end < length && this.buffer[end] !== newline) end++;
       const whole = end < length;
-      if (!whole && !final && (start > 0 || length < this.buffer.length)) return start;
-      if (!this.skipping.delete(source)) {
-        this.lines.push({
-          source,
-          text: Buffer.from(this.buffer.subarray(start, end)).toString(),
-          offset: offset + start,
-        });
+      const long = end - start > lineBytesMax;
+      const skipped = this.skipping.has(source);
+      if (!whole && !final && !long && !skipped) return start;
+      if (!skipped) {
+        const text = Buffer.from(this.buffer.subarray(start, long ? start + lineBytesMax : end)).toString();
+        this.lines.push({ source, text, offset: offset + start });
         this.room--;
       }
+      this.skipping.delete(source);
       if (!whole && !final) this.skipping.add(source);
       start = whole ? end + 1 : end;
     }
