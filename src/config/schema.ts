@@ -2,7 +2,7 @@
  * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not listed is refused.
  * zod holds the shape; the parsers of values.ts hold what each value means and how its refusal reads.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, maxretryMax } from '../limits.ts';
 import { parseDuration } from './duration.ts';
 import type { Parsed } from './parsed.ts';
