@@ -3,7 +3,7 @@
  * after the address.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { choice, either, ip, literal, optional, time, until, userUntil } from './tokens.ts';
+import { choice, either, ip, literal, optional, run, until, userUntil } from './tokens.ts';
 
 export const vaultwarden: Filter = {
   name: 'vaultwarden',
@@ -20,7 +20,7 @@ export const vaultwarden: Filter = {
         choice('.', '!'),
         either(
           [literal(' Try again. IP: ')],
-          [literal(' Server time: '), time, literal(' UTC IP: ')],
+          [literal(' Server time: '), run('0123456789-'), literal(' '), run('0123456789:'), literal(' UTC IP: ')],
           [literal(' IP: ')],
         ),
         ip,
