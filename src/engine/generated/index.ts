@@ -13,8 +13,17 @@ import { flagsNginxLimitReq, matchNginxLimitReq, tagNginxLimitReq } from './ngin
 import { flagsNginxBotsearch, matchNginxBotsearch, tagNginxBotsearch } from './nginx-botsearch.ts';
 import { flagsNginxBadRequest, matchNginxBadRequest, tagNginxBadRequest } from './nginx-bad-request.ts';
 import { flagsNginxForbidden, matchNginxForbidden, tagNginxForbidden } from './nginx-forbidden.ts';
+import { flagsGitlab, matchGitlab, tagGitlab } from './gitlab.ts';
+import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
+import { flagsHaproxyHttpAuth, matchHaproxyHttpAuth, tagHaproxyHttpAuth } from './haproxy-http-auth.ts';
+import { flagsPhpmyadminSyslog, matchPhpmyadminSyslog, tagPhpmyadminSyslog } from './phpmyadmin-syslog.ts';
+import { flagsRoundcubeAuth, matchRoundcubeAuth, tagRoundcubeAuth } from './roundcube-auth.ts';
+import { flagsSquid, matchSquid, tagSquid } from './squid.ts';
+import { flagsTraefikAuth, matchTraefikAuth, tagTraefikAuth } from './traefik-auth.ts';
+import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarden.ts';
+import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
-export const filterCount: i32 = 13;
+export const filterCount: i32 = 22;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
@@ -45,6 +54,24 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchNginxBadRequest(start, end, mode);
     case 12: // nginx-forbidden
       return matchNginxForbidden(start, end, mode);
+    case 13: // gitlab
+      return matchGitlab(start, end, mode);
+    case 14: // grafana
+      return matchGrafana(start, end, mode);
+    case 15: // haproxy-http-auth
+      return matchHaproxyHttpAuth(start, end, mode);
+    case 16: // phpmyadmin-syslog
+      return matchPhpmyadminSyslog(start, end, mode);
+    case 17: // roundcube-auth
+      return matchRoundcubeAuth(start, end, mode);
+    case 18: // squid
+      return matchSquid(start, end, mode);
+    case 19: // traefik-auth
+      return matchTraefikAuth(start, end, mode);
+    case 20: // vaultwarden
+      return matchVaultwarden(start, end, mode);
+    case 21: // webmin-auth
+      return matchWebminAuth(start, end, mode);
   }
   return -1;
 }
@@ -78,6 +105,24 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsNginxBadRequest(pattern);
     case 12: // nginx-forbidden
       return flagsNginxForbidden(pattern);
+    case 13: // gitlab
+      return flagsGitlab(pattern);
+    case 14: // grafana
+      return flagsGrafana(pattern);
+    case 15: // haproxy-http-auth
+      return flagsHaproxyHttpAuth(pattern);
+    case 16: // phpmyadmin-syslog
+      return flagsPhpmyadminSyslog(pattern);
+    case 17: // roundcube-auth
+      return flagsRoundcubeAuth(pattern);
+    case 18: // squid
+      return flagsSquid(pattern);
+    case 19: // traefik-auth
+      return flagsTraefikAuth(pattern);
+    case 20: // vaultwarden
+      return flagsVaultwarden(pattern);
+    case 21: // webmin-auth
+      return flagsWebminAuth(pattern);
   }
   return 0;
 }
@@ -111,6 +156,24 @@ export function filterPrefixes(filter: i32): i32 {
       return 7;
     case 12: // nginx-forbidden
       return 6;
+    case 13: // gitlab
+      return 2;
+    case 14: // grafana
+      return 3;
+    case 15: // haproxy-http-auth
+      return 1;
+    case 16: // phpmyadmin-syslog
+      return 1;
+    case 17: // roundcube-auth
+      return 7;
+    case 18: // squid
+      return 2;
+    case 19: // traefik-auth
+      return 3;
+    case 20: // vaultwarden
+      return 14;
+    case 21: // webmin-auth
+      return 1;
   }
   return 0;
 }
@@ -143,6 +206,24 @@ export function filterConnection(filter: i32): bool {
     case 11: // nginx-bad-request
       return false;
     case 12: // nginx-forbidden
+      return false;
+    case 13: // gitlab
+      return false;
+    case 14: // grafana
+      return false;
+    case 15: // haproxy-http-auth
+      return false;
+    case 16: // phpmyadmin-syslog
+      return false;
+    case 17: // roundcube-auth
+      return false;
+    case 18: // squid
+      return false;
+    case 19: // traefik-auth
+      return false;
+    case 20: // vaultwarden
+      return false;
+    case 21: // webmin-auth
       return false;
   }
   return false;
@@ -177,6 +258,24 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagNginxBadRequest(start, end);
     case 12: // nginx-forbidden
       return tagNginxForbidden(start, end);
+    case 13: // gitlab
+      return tagGitlab(start, end);
+    case 14: // grafana
+      return tagGrafana(start, end);
+    case 15: // haproxy-http-auth
+      return tagHaproxyHttpAuth(start, end);
+    case 16: // phpmyadmin-syslog
+      return tagPhpmyadminSyslog(start, end);
+    case 17: // roundcube-auth
+      return tagRoundcubeAuth(start, end);
+    case 18: // squid
+      return tagSquid(start, end);
+    case 19: // traefik-auth
+      return tagTraefikAuth(start, end);
+    case 20: // vaultwarden
+      return tagVaultwarden(start, end);
+    case 21: // webmin-auth
+      return tagWebminAuth(start, end);
   }
   return false;
 }

@@ -37,11 +37,11 @@ export const filterNames: FilterNames[] = [
       "user-not-allowed",
       "user-locked",
       "too-many-attempts",
-      "disconnecting-too-many",
       "disconnecting-too-many-addressless",
       "disconnecting-user-change",
       "disconnecting-account-change",
       "disconnecting-invalid-change",
+      "disconnecting-too-many",
       "disconnect-auth-fail",
       "disconnect-no-methods",
       "disconnect",
@@ -216,6 +216,99 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "access-forbidden"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "gitlab",
+    "about": "GitLab: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "grafana",
+    "about": "Grafana: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-failed-context-first",
+      "login-request-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "haproxy-http-auth",
+    "about": "HAProxy: wrong user or password for its own basic authentication",
+    "modes": [],
+    "patterns": [
+      "refused-by-proxy"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "phpmyadmin-syslog",
+    "about": "phpMyAdmin: users that the database refused",
+    "modes": [],
+    "patterns": [
+      "user-denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "roundcube-auth",
+    "about": "Roundcube web mail: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-refused",
+      "session-login-failed",
+      "plugin-login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "squid",
+    "about": "Squid: requests that the access rules deny, and methods that it does not know",
+    "modes": [],
+    "patterns": [
+      "denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "traefik-auth",
+    "about": "Traefik: wrong user or password for basic or digest authentication",
+    "modes": [
+      "normal",
+      "ddos",
+      "aggressive"
+    ],
+    "patterns": [
+      "refused-without-user",
+      "user-refused"
+    ],
+    "ignore": [
+      "no-user"
+    ]
+  },
+  {
+    "name": "vaultwarden",
+    "about": "Vaultwarden: wrong passwords, one-time codes and administration tokens",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "webmin-auth",
+    "about": "Webmin: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
     ],
     "ignore": []
   }

@@ -455,6 +455,16 @@ function partPamAmbiguousReferrer5(at: i32, end: i32): i32 {
   return at;
 }
 
+/** End of the run of bytes other than ''', ',' at `at`. */
+function skipRun4(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 39 || value === 44) break;
+    at++;
+  }
+  return at;
+}
+
 /** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
 function partPamAmbiguousReferrer16(at: i32, end: i32): i32 {
   const stop17 = skipNonspace(at, smaller(end, at + 4097));
@@ -533,7 +543,7 @@ function partPamAmbiguousReferrer33(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
+/** pam-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
 function takePamAmbiguousReferrer(at: i32, end: i32): bool {
   if (end - at < 103) return false;
   const next1 = partPamAmbiguousReferrer2(at, end);
@@ -573,7 +583,7 @@ function takePamAmbiguousReferrer(at: i32, end: i32): bool {
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return false;
-  const stop12 = findByte(at, smaller(end, at + 4097), 44);
+  const stop12 = skipRun4(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return false;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
@@ -657,7 +667,7 @@ function partPamAmbiguousRequest22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-ambiguous-request: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' ' (not-'H,'{1,4096} | ',') text… ', client: ' */
+/** pam-ambiguous-request: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' ' (not-'H,'{1,4096} | ',') text… ', client: ' */
 function takePamAmbiguousRequest(at: i32, end: i32): bool {
   if (end - at < 93) return false;
   const next1 = partPamAmbiguousRequest2(at, end);
@@ -697,7 +707,7 @@ function takePamAmbiguousRequest(at: i32, end: i32): bool {
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return false;
-  const stop12 = findByte(at, smaller(end, at + 4097), 44);
+  const stop12 = skipRun4(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return false;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
@@ -1234,14 +1244,14 @@ function partPamRefused35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
 function partPamRefused11(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = findByte(at, smaller(end, at + 4097), 44);
+  const stop12 = skipRun4(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -1272,7 +1282,7 @@ function partPamRefused11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 84) return false;
   const next1 = partPamRefused2(at, end);
@@ -1299,7 +1309,7 @@ function takePamRefused(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end)
+  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end)
   const limit10 = findByte(at, end, 39);
   const beyondplace10 = smaller(limit10 + 1, end - 56);
   let next10 = -1;
@@ -1347,14 +1357,14 @@ function partPamRefusedQuotedUser20(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
 function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = findByte(at, smaller(end, at + 4097), 44);
+  const stop12 = skipRun4(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -1402,7 +1412,7 @@ function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user… '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 106) return false;
   const next1 = partPamRefusedQuotedUser2(at, end);
@@ -1429,7 +1439,7 @@ function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-','{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end
+  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end
   const beyondplace10 = end - 78;
   let next10 = -1;
   let place10 = beyondplace10;
@@ -1466,7 +1476,7 @@ function partTlsBroken5(at: i32, end: i32): i32 {
 }
 
 /** End of the run of bytes other than '(' to ')' at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
+function skipRun5(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if ((value >= 40 && value <= 41)) break;
@@ -1484,7 +1494,7 @@ function partTlsBroken12(at: i32, end: i32): i32 {
   at = stop13;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop14 = skipRun4(at, smaller(end, at + 4097));
+  const stop14 = skipRun5(at, smaller(end, at + 4097));
   if (stop14 - at > 4096) return -1;
   at = stop14;
   return at;
@@ -1522,7 +1532,7 @@ function takeTlsBroken(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 20 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x4c535328 && word(at + 12) === 0x7265203a && word(at + 16) === 0x3a726f72)) return false; // ' failed (SSL: error:'
   at += 20;
-  const stop10 = skipRun4(at, smaller(end, at + 4097));
+  const stop10 = skipRun5(at, smaller(end, at + 4097));
   if (stop10 - at > 4096) return false;
   at = stop10;
   for (let times11 = 0; times11 < 8; times11++) {

@@ -1,0 +1,191 @@
+/** What the compiler writes: files up to date, facts of a filter, and code that a person can read. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { emitFilter } from '../../src/compiler/emit.ts';
+import { encodeFilter } from '../../src/compiler/encode.ts';
+import { generateFiles } from '../../src/compiler/generate.ts';
+import { operation } from '../../src/compiler/operations.ts';
+import type { Filter, Pattern } from '../../src/compiler/pattern.ts';
+import {
+  filterConnection,
+  filterCount,
+  filterPrefixes,
+  matchFilter,
+  matchTag,
+  patternFlags,
+} from '../../src/engine/generated/index.ts';
+import { filterNames } from '../../src/engine/generated/names.ts';
+import * as interpreter from '../../src/engine/interpreter.ts';
+import * as linear from '../../src/engine/linear.ts';
+import { filters } from '../../src/filters/index.ts';
+import { bind, loadEmitted, outcome, withBytes } from '../support/matchers.ts';
+
+beforeEach(bind);
+
+const folder = join(import.meta.dirname, '../../src/engine/generated');
+
+test('generated files are what the compiler writes now', () => {
+  const files = generateFiles(filters);
+  expect(readdirSync(folder).sort()).toEqual([...files.keys()].sort());
+  for (const [name, text] of files) {
+    expect(readFileSync(join(folder, name), 'utf8') === text, `${name}: run npm run generate`).toBe(true);
+  }
+});
+
+test('a refused filter stops the generator with its findings', () => {
+  const bad: Filter = { name: 'bad', about: '', prefixes: ['bare'], patterns: [] };
+  expect(() => generateFiles([bad])).toThrow('filters refused\n  bad: it has no pattern');
+});
+
+test('names, prefixes, connections and tags are those of the definitions', () => {
+  const codes = { syslog: 1, time: 2, bare: 3 };
+  expect(filterCount).toBe(filters.length);
+  expect(filterNames.map((names) => names.name)).toEqual(filters.map((filter) => filter.name));
+  for (const [number, filter] of filters.entries()) {
+    expect(filterNames[number]?.patterns).toEqual(filter.patterns.map((pattern) => pattern.name));
+    const prefixes = filterPrefixes(number);
+    expect([prefixes & 3, (prefixes >> 2) & 3, (prefixes >> 4) & 3]).toEqual(
+      [0, 1, 2].map((index) => codes[filter.prefixes[index] ?? ('none' as 'bare')] ?? 0),
+    );
+    expect(filterConnection(number)).toBe(filter.connection === 'pid');
+    for (const tag of filter.tags ?? [])
+      expect(withBytes(tag, (start, end) => matchTag(number, start, end))).toBe(true);
+    expect(withBytes('nobody', (start, end) => matchTag(number, start, end))).toBe(!filter.tags?.length);
+  }
+  expect(matchFilter(filters.length, 0, 0, 1)).toBe(-1);
+  expect(patternFlags(filters.length, 0)).toBe(0);
+  expect(filterPrefixes(filters.length)).toBe(0);
+  expect(filterConnection(filters.length)).toBe(false);
+  expect(matchTag(filters.length, 0, 0)).toBe(false);
+});
+
+const pattern = (name: string, text: string, more: Partial<Pattern> = {}): Pattern => ({
+  name,
+  tokens: [{ kind: 'literal', text }],
+  sample: '',
+  counter: '',
+  effect: { kind: 'context' },
+  ...more,
+});
+
+const demo: Filter = {
+  name: 'demo-filter',
+  about: '',
+  prefixes: ['syslog', 'time', 'bare'],
+  tags: ['sshd', 'sshd-session', 'x'],
+  connection: 'pid',
+  modes: ['one', 'two', 'three'],
+  ignore: [pattern('ignored', 'Failed never', { effect: {} })],
+  patterns: [
+    pattern('failure', 'Failed', {
+      effect: { stage: 3 },
+      tokens: [{ kind: 'literal', text: 'Failed ' }, { kind: 'ip' }],
+    }),
+    pattern('gained', 'Accepted', { effect: { kind: 'context', gained: true } }),
+    pattern('ends', 'Closed', { effect: { ends: true, stage: 5 }, modes: ['two', 'three'] }),
+    pattern('everywhere', 'Bye', { modes: ['one', 'two', 'three'] }),
+  ],
+};
+
+/** The emitted demo and the encoded one, asked the same things. */
+const targets = [
+  { target: 'emitted', load: () => loadEmitted(demo) },
+  {
+    target: 'interpreted',
+    load: () => {
+      const program = 1 << 17;
+      const load = (): number => {
+        encodeFilter(demo).forEach((byte, index) => {
+          linear.setByte(program + index, byte);
+        });
+        return program;
+      };
+      return {
+        match: (start: number, end: number, mode: number) => interpreter.interpret(load(), start, end, mode),
+        flags: (number: number) => interpreter.programFlags(load(), number),
+        tag: (start: number, end: number) => interpreter.programTag(load(), start, end),
+      };
+    },
+  },
+];
+
+describe.each(targets)('$target', ({ load }) => {
+  test('flags say what a pattern means', () => {
+    const { flags } = load();
+    expect([0, 1, 2, 3, 4, 5].map(flags)).toEqual([1 | 16 | (3 << 5), 4, 1 | 2 | (5 << 5), 0, 8, 0]);
+  });
+
+  test('ignore patterns come first and are numbered last', () => {
+    const { match } = load();
+    expect(outcome(match, Buffer.from('Failed never'), 1).pattern).toBe(4);
+    expect(outcome(match, Buffer.from('Failed 192.0.2.1'), 1)).toEqual({ pattern: 0, address: [7, 16] });
+  });
+
+  test('a pattern applies in its modes only', () => {
+    const { match } = load();
+    expect([1, 2, 4].map((mode) => outcome(match, Buffer.from('Closed'), mode).pattern)).toEqual([-1, 2, 2]);
+    expect([1, 2, 4].map((mode) => outcome(match, Buffer.from('Bye'), mode).pattern)).toEqual([3, 3, 3]);
+  });
+
+  test('tags are whole identifiers', () => {
+    const { tag } = load();
+    const asked = ['sshd', 'sshd-session', 'x', 'ssh', 'sshdx', 'SSHD', 'sshd-sessiom', 'y', ''];
+    expect(asked.map((text) => withBytes(text, tag))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  test('a message that ends early is no match, whatever lies behind it', () => {
+    const { match } = load();
+    for (let length = 0; length < 6; length++) {
+      expect(
+        outcome(match, Buffer.from('Closed').subarray(0, length), 2, Buffer.from('Closed').subarray(length)).pattern,
+      ).toBe(-1);
+    }
+  });
+});
+
+test('a program states its size and header', () => {
+  const bytes = encodeFilter(demo);
+  bytes.forEach((byte, index) => {
+    linear.setByte(4096 + index, byte);
+  });
+  expect(bytes.length % 4).toBe(0);
+  expect(interpreter.programBytes(4096)).toBe(bytes.length);
+  expect(interpreter.programPrefixes(4096)).toBe(1 | (2 << 2) | (3 << 4));
+  expect(interpreter.programConnection(4096)).toBe(true);
+  const plain = encodeFilter({ name: 'plain', about: '', prefixes: ['bare'], patterns: [pattern('only', 'x')] });
+  plain.forEach((byte, index) => {
+    linear.setByte(4096 + index, byte);
+  });
+  expect(interpreter.programConnection(4096)).toBe(false);
+  expect(withBytes('anything', (start, end) => interpreter.programTag(4096, start, end))).toBe(true);
+});
+
+test('encoder and interpreter number operations alike', () => {
+  const numbers = Object.entries(operation).map(([name, number]) => [name.toUpperCase(), number]);
+  expect(numbers).toEqual(numbers.map(([name]) => [name, interpreter[name as 'LITERAL']]));
+});
+
+test('emitted code names its source and each literal it compares', () => {
+  const code = emitFilter(demo, 'src/filters/demo.ts');
+  expect(code).toMatch(/^\/\*\* Generated by scripts\/generate\.ts from src\/filters\/demo\.ts\. Do not edit/);
+  expect(code).toContain("// 'Accepted'");
+  expect(code).toContain("/** failure: 'Failed ' ip */");
+  const tricky: Filter = {
+    name: 'tricky',
+    about: '',
+    prefixes: ['bare'],
+    patterns: [pattern('comment', 'a */ b\r"\u00e9')],
+  };
+  expect(outcome(loadEmitted(tricky).match, Buffer.from('a */ b\r"\u00e9'), 1).pattern).toBe(0);
+});
