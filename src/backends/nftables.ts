@@ -75,10 +75,27 @@ interface SetChanges {
   unbans: Element[];
 }
 
-/** Remaining milliseconds by key (latin1 text of its bytes); 0 = without end. */
+/** Remaining milliseconds by key (see keyText); 0 = without end. */
 type Holdings = Map<string, number>;
 
-const keyText = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+/** A key as a text to look things up by: two bytes to a code unit, since short strings are the cheapest map keys. */
+function keyText(bytes: Uint8Array, at = 0, length = bytes.length): string {
+  let text = '';
+  for (let index = at; index < at + length; index += 2) {
+    text += String.fromCharCode((bytes[index]! << 8) | bytes[index + 1]!);
+  }
+  return text;
+}
+
+/** The bytes of a keyText. */
+function keyOfText(text: string): Uint8Array {
+  const key = new Uint8Array(text.length * 2);
+  for (let index = 0; index < text.length; index++) {
+    key[index * 2] = text.charCodeAt(index) >> 8;
+    key[index * 2 + 1] = text.charCodeAt(index) & 0xff;
+  }
+  return key;
+}
 
 export class NftablesBackend implements Backend {
   readonly name = 'nftables';
@@ -197,8 +214,7 @@ export class NftablesBackend implements Backend {
       }
     }
     for (const { set, unbans } of missing.values()) {
-      for (const text of holdings.get(set.name)!.keys())
-        unbans.push({ key: Buffer.from(text, 'latin1'), timeoutMs: 0 });
+      for (const text of holdings.get(set.name)!.keys()) unbans.push({ key: keyOfText(text), timeoutMs: 0 });
     }
     for (const changes of missing.values()) {
       repairs += changes.bans.length + changes.unbans.length;
@@ -544,7 +560,7 @@ export class NftablesBackend implements Backend {
     const holdings: Holdings = new Map();
     await this.#dumpElements(
       set,
-      (bytes, at, remaining) => holdings.set(bytes.toString('latin1', at, at + keyBytes[set.family]), remaining),
+      (bytes, at, remaining) => holdings.set(keyText(bytes, at, keyBytes[set.family]), remaining),
       () => holdings.clear(),
     );
     return holdings;
@@ -569,7 +585,7 @@ export class NftablesBackend implements Backend {
       if (!(error instanceof NetlinkError) || error.errno !== EBADMSG) throw error;
       byKey.clear();
     }
-    return [...byKey].map(([text, timeoutMs]) => ({ key: Buffer.from(text, 'latin1'), timeoutMs }));
+    return [...byKey].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));
   }
 }
 
@@ -584,7 +600,8 @@ function isLongEnough(remaining: number, wanted: number): boolean {
 /** The set's key of an address: its own bytes, masked to the set's prefix. */
 function toKey(set: SetLayout, address: Address): Uint8Array {
   const length = keyBytes[set.family];
-  const key = Uint8Array.from(address.bytes.subarray(16 - length, 16));
+  const key = new Uint8Array(length);
+  for (let index = 0; index < length; index++) key[index] = address.bytes[16 - length + index]!;
   const whole = set.prefix >> 3;
   if (whole < length) {
     key[whole]! &= 0xff00 >> (set.prefix & 7);
