@@ -88,6 +88,8 @@ const pamFailure: Token[] = [
 
 const ddos = ['ddos', 'aggressive'];
 const extra = ['extra', 'aggressive'];
+/** Modes that read how a connection ended; in `extra` only a named user's leaving counts. */
+const closings = ['normal', 'ddos', 'aggressive'];
 const host = 'Mar  7 18:53:22 host';
 
 const attempts: Pattern[] = [
@@ -479,6 +481,7 @@ const connections: Pattern[] = [
   },
   {
     name: 'closed',
+    modes: closings,
     effect: { kind: 'context', ends: true },
     tokens: [...closed, ip, ...addressTail],
     sample: `${host} sshd[4204]: Connection closed by 192.0.2.10 port 50043`,
@@ -486,6 +489,7 @@ const connections: Pattern[] = [
   },
   {
     name: 'closed-user',
+    modes: closings,
     effect: { kind: 'context', ends: true },
     tokens: [...closed, ...namedUser, ip, literal(' port '), digits, ...preauthEnd],
     sample: `${host} sshd[4205]: Disconnected from authenticating user root 192.0.2.10 port 50044`,

@@ -150,14 +150,16 @@ const formats: Format[] = [
       `Disconnecting ${preamble('authenticating', 'alice', address)}: ${cut(`Change of username or service not allowed: (alice,ssh-connection) -> (${a},ssh-connection)`, 100)} [preauth]`,
   },
   ...['Connection closed by', 'Connection reset by', 'Disconnected from'].flatMap((verb) =>
-    sshd.modes!.map(
-      (mode): Format => ({
-        title: `${verb} an invalid user (${mode})`,
-        mode,
-        sure: 'exact',
-        write: (address, a) => `${verb} ${preamble('invalid', a, address)} [preauth]`,
-      }),
-    ),
+    sshd
+      .modes!.filter((mode) => mode !== 'extra' || verb === 'Disconnected from')
+      .map(
+        (mode): Format => ({
+          title: `${verb} an invalid user (${mode})`,
+          mode,
+          sure: 'exact',
+          write: (address, a) => `${verb} ${preamble('invalid', a, address)} [preauth]`,
+        }),
+      ),
   ),
   ...['3', '11', '14'].flatMap((code) =>
     sshd.modes!.map(

@@ -2155,14 +2155,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
                     forgetUser();
                     forgetAddress();
-                    if (takeClosed(start, end)) return 29;
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                     forgetAddress();
-                    if (takeClosedUser(start, end)) return 30;
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
                     return -1;
                   }
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
                   forgetAddress();
-                  if (takeClosed(start, end)) return 29;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
@@ -2249,9 +2249,9 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                   if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
                   forgetUser();
                   forgetAddress();
-                  if (takeClosed(start, end)) return 29;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                   forgetAddress();
-                  if (takeClosedUser(start, end)) return 30;
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
                   return -1;
                 }
                 return -1;
@@ -2291,9 +2291,9 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
               if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 28;
               forgetUser();
               forgetAddress();
-              if (takeClosed(start, end)) return 29;
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
               forgetAddress();
-              if (takeClosedUser(start, end)) return 30;
+              if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
               return -1;
             }
             if (word13 === 0x6d6f7266) { // "from"
@@ -2307,27 +2307,27 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 28;
                 forgetUser();
                 forgetAddress();
-                if (takeClosed(start, end)) return 29;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                 forgetAddress();
-                if (takeClosedUser(start, end)) return 30;
+                if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
                 return -1;
               }
               if (word18 === 0x72657375) { // "user"
                 if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
                 forgetAddress();
-                if (takeClosed(start, end)) return 29;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                 forgetAddress();
                 if (takeClosedSession(start, end)) return 31;
                 return -1;
               }
               if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
               forgetAddress();
-              if (takeClosed(start, end)) return 29;
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
               return -1;
             }
             if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
             forgetAddress();
-            if (takeClosed(start, end)) return 29;
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
             return -1;
           }
           if (word9 === 0x676e6974) { // "ting"
@@ -2474,9 +2474,9 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
             if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
             forgetUser();
             forgetAddress();
-            if (takeClosed(start, end)) return 29;
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
             forgetAddress();
-            if (takeClosedUser(start, end)) return 30;
+            if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
             return -1;
           }
           if (word11 === 0x6d6f7266) { // "from"
@@ -2526,14 +2526,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
                     forgetUser();
                     forgetAddress();
-                    if (takeClosed(start, end)) return 29;
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                     forgetAddress();
-                    if (takeClosedUser(start, end)) return 30;
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
                     return -1;
                   }
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 26;
                   forgetAddress();
-                  if (takeClosed(start, end)) return 29;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
@@ -2620,9 +2620,9 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                   if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 27;
                   forgetUser();
                   forgetAddress();
-                  if (takeClosed(start, end)) return 29;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 29;
                   forgetAddress();
-                  if (takeClosedUser(start, end)) return 30;
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 30;
                   return -1;
                 }
                 return -1;
