@@ -1,1 +1,175 @@
-export {};
+/**
+ * The core: composes the running daemon from its rooms. Started by the launch stage with a checked configuration in a memory
+ * file; nothing here parses what a person wrote.
+ *
+ * Start: backend (or exit with what each one said) → engine, sized to what the ceiling leaves → bans found in the kernel →
+ * control socket and metrics page → log files. Stop (SIGTERM, SIGINT): read what is written, send what waits, close; the
+ * bans stay, each with its own end.
+ *
+ * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend; 70 (EX_SOFTWARE) anything else.
+ */
+import { networkInterfaces } from 'node:os';
+import { chooseBackend, NoBackendError } from './backends/choose.ts';
+import { formatAddress as describe, parseCidr } from './config/address.ts';
+import { readCoreConfig } from './config/record.ts';
+import { createControlServer } from './control/server.ts';
+import { Enforcer } from './enforcer.ts';
+import { Engine } from './engine/host.ts';
+import { growthReserveBytes, housekeepingMs, tableBytesMin } from './limits.ts';
+import { native } from './native.ts';
+import { createLogger, type Logger } from './observe/log.ts';
+import { createMetricsServer } from './observe/metrics-server.ts';
+import { residentBytes } from './observe/resident.ts';
+import { series } from './observe/series.ts';
+import { createOperator } from './operator.ts';
+import { type FileEvent, FileSource } from './sources/file.ts';
+import { SourceRoutes } from './sources/routes.ts';
+import type { Address, CoreConfig, JailConfig } from './types.ts';
+import { version } from './version.ts';
+
+const exitUnavailable = 69;
+const exitSoftware = 70;
+
+/** A start that cannot go on, and the status the process ends with. */
+class StartError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The networks a jail never bans: its ignoreip and, with ignoreself, loopback and this host's addresses. */
+function ignoredNetworks(jail: JailConfig): Address[] {
+  const texts = [...jail.ignoreip];
+  if (jail.ignoreself) {
+    texts.push('127.0.0.0/8', '::1');
+    for (const addresses of Object.values(networkInterfaces())) {
+      for (const { address } of addresses ?? []) texts.push(address);
+    }
+  }
+  return texts
+    .map((text) => parseCidr(text, 'clear'))
+    .filter((network): network is Address => typeof network === 'object');
+}
+
+/** Everything the ceiling leaves beside what is resident now and what may still come. */
+function tableBytes(config: CoreConfig): number {
+  const left = config.memory.ceilingBytes - residentBytes() - growthReserveBytes;
+  if (left < tableBytesMin) {
+    const needed = config.memory.ceilingBytes - left + tableBytesMin;
+    const mebibytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+    throw new StartError(
+      exitSoftware,
+      `memory.ceiling is ${mebibytes(config.memory.ceilingBytes)}MB, but at least ${mebibytes(needed)}MB are needed here`,
+    );
+  }
+  return left;
+}
+
+async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
+  const { jails } = config;
+  const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
+    if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
+  }).catch((error) => {
+    throw error instanceof NoBackendError ? new StartError(exitUnavailable, error.message) : error;
+  });
+  for (const { backend: name, error } of attempts)
+    log.warn('backend not usable', { backend: name, error: error.message });
+
+  const engine = await Engine.create({
+    jails: jails.map((jail) => ({ ...jail, ignore: ignoredNetworks(jail) })),
+    tableBytes: tableBytes(config),
+    evictionPolicy: config.memory.evictionPolicy,
+  });
+  const enforcer = new Enforcer({ engine, backend, jails, log, banned: (ban) => sayBan(log, jails, ban) });
+  const adopted = await enforcer.adopt();
+
+  const routes = new SourceRoutes(engine, jails);
+  const files = new FileSource({
+    patterns: routes.patterns,
+    assign: (_path, patterns, previous) => routes.assign(patterns, previous),
+    release: (source) => routes.release(source),
+    sink: engine,
+    now: () => Date.now() / 1000,
+    monotonic: () => performance.now(),
+    drain: () => enforcer.wake(),
+    event: (event) => sayFile(log, event),
+  });
+
+  const operator = createOperator({ config, engine, enforcer, backend, files, routes });
+  const closers: (() => Promise<unknown>)[] = [];
+  let control: ReturnType<typeof createControlServer> | undefined;
+  if (config.control.enabled) {
+    const groupId = config.control.groupId < 0 ? undefined : config.control.groupId;
+    control = createControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
+    await control.listen(config.control.path);
+    closers.push(control.close);
+  }
+  if (config.metrics.enabled) {
+    const metrics = createMetricsServer({ series: series({ config, engine, enforcer, backend, files, control }), log });
+    await metrics.listen(config.metrics.bind, config.metrics.port).catch((error: Error) => {
+      throw new StartError(exitUnavailable, `metrics page: ${error.message}`);
+    });
+    closers.push(metrics.close);
+  }
+  files.start();
+  const housekeeping = setInterval(() => {
+    engine.setClock(Math.floor(Date.now() / 1000));
+    log.flush();
+  }, housekeepingMs);
+  log.info('started', {
+    version,
+    backend: backend.name,
+    jails: jails.length,
+    slots: engine.slots,
+    adopted,
+    residentBytes: residentBytes(),
+  });
+
+  return async () => {
+    clearInterval(housekeeping);
+    files.drain();
+    files.stop();
+    await enforcer.stop();
+    for (const close of closers.reverse()) await close();
+    backend.close();
+    log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
+    log.flush();
+  };
+}
+
+function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: Address; end: number }): void {
+  const until = Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever';
+  log.info('banned', { jail: jails[ban.jail]!.name, address: describe(ban.address), until });
+}
+
+function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
+  const say = kind === 'error' || kind === 'behind' ? log.warn : log.info;
+  say(`log file ${kind}`, { path, offset, detail: detail === '' ? undefined : detail });
+}
+
+async function main(): Promise<void> {
+  const at = process.argv.indexOf('--config-fd');
+  const config = readCoreConfig(Number(process.argv[at + 1]));
+  const log = createLogger({ level: config.log.level });
+  let stop: (() => Promise<void>) | undefined;
+  let stopping = false;
+  const quit = (): void => {
+    if (stopping) return;
+    stopping = true;
+    void (stop?.() ?? Promise.resolve()).then(() => process.exit(0));
+  };
+  process.on('SIGTERM', quit);
+  process.on('SIGINT', quit);
+  try {
+    stop = await start(config, log);
+    if (stopping) await stop();
+  } catch (error) {
+    log.error('cannot start', { error: (error as Error).message });
+    process.exit(error instanceof StartError ? error.status : exitSoftware);
+  }
+}
+
+void main();

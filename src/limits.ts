@@ -235,3 +235,21 @@ limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction
 export const growthReserveBytes = 7 * 1024 * 1024;
 /** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
 export const housekeepingMs = 60_000;
+
+// --- State on disk (src/state) -------------------------------------------------------------------------------------
+
+/** Longest section of the state file, bytes: what is encoded, written or checked between two turns of the event loop. */
+export const stateSectionBytesMax = 64 * 1024;
+/** What the engine may say about its saved entries, bytes (seed, shape). */
+export const stateWindowNoteBytesMax = 4 * 1024;
+/** Bans in one state file; a file with more is not ours. */
+export const stateBansMax = 4_000_000;
+/** Read positions in one state file: every followed file with its rotated ones. */
+export const statePositionsMax = 9 * 1024;
+/** Longest state file, bytes: the largest table there can be, and as much again would not be ours. */
+export const stateBytesMax = 4 * 1024 ** 3;
+
+limitHolds(pathBytesMax + 32 <= stateSectionBytesMax, 'a read position fits a section');
+limitHolds(jailsMax * (jailNameMax + 1) <= stateSectionBytesMax, 'all jail names fit a section');
+limitHolds(stateWindowNoteBytesMax + 16 <= stateSectionBytesMax, "the engine's note fits a section");
+limitHolds(statePositionsMax >= followedFilesMax * (1 + lingeringTailsMax), 'every followed file can be saved');

@@ -20,7 +20,8 @@ export const EVICTIONS_BANNED: i32 = 7;
 export const DENIED: i32 = 8;
 /** Connection states given up for newer ones before they ended. */
 export const CONNECTIONS_EVICTED: i32 = 9;
-export const GLOBAL_COUNTERS: i32 = 10;
+/** Decisions that found the ring full: in the table, to be picked up by a sweep. */
+export const DECISIONS_DEFERRED: i32 = 10;
 
 export const FILTER_LINES: i32 = 0;
 export const FILTER_MATCHED: i32 = 1;

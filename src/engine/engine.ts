@@ -4,7 +4,8 @@
  *
  * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's memory (checked by the VM),
  * no allocation, work per line O(line), and a line can change counters, one connection record and one table entry per
- * jail, nothing else. What it does when full: the table evicts by policy, the ring makes `feed` stop early.
+ * jail, nothing else. What it does when full: the table evicts by policy; a full ring leaves
+ * decisions in the table for the enforcer to find, or, in a replay, makes `feed` stop early.
  */
 import { byte, copyBytes, fillZero, findByte, int, setFloat, setInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
@@ -24,6 +25,7 @@ import {
   countFilter,
   countJail,
   DECISIONS,
+  DECISIONS_DEFERRED,
   FILTER_BAD_ADDRESS,
   FILTER_HOST_NAME,
   FILTER_IGNORED,
@@ -93,7 +95,7 @@ import {
   SOURCE_BYTES,
   sourcesAt,
 } from './layout.ts';
-import { confirm, forget, makeKey, observe, recordBan, setPolicy } from './table.ts';
+import { confirm, forget, isBanned, makeKey, observe, recordBan, setPolicy } from './table.ts';
 import { addZone, decodeTime, resetTime } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
@@ -401,6 +403,11 @@ function charge(jail: i32, now: f64, source: i32, offset: f64): void {
   countJail(jail, JAIL_DECISIONS);
   add(DECISIONS, 1);
   const written = int(RING_WRITTEN);
+  if (written - int(RING_TAKEN) >= ringMax) {
+    // The table remembers that the ban was decided; the enforcer finds it there.
+    add(DECISIONS_DEFERRED, 1);
+    return;
+  }
   const p = ringAt + (written & (ringMax - 1)) * DECISION_BYTES;
   setInt(p + DECISION_JAIL, jail);
   setInt(p + DECISION_FAMILY, family);
@@ -440,9 +447,9 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
   if (matched) add(LINES_MATCHED, 1);
 }
 
-/** Whether the ring has room for one line's decisions: one per jail at most. */
+/** Whether a replay has room for one line's decisions, one per jail at most; the daemon's table remembers what the ring cannot take. */
 function hasRoom(): bool {
-  return int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
+  return live || int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
 }
 
 /**
@@ -486,6 +493,13 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
 /** Whether ADDRESS is in the jail's ignore list. */
 export function isIgnoredAddress(jail: i32): bool {
   return isIgnored(jail);
+}
+
+/** Whether a ban of ADDRESS in `jail` is decided or held. */
+export function isBannedSource(jail: i32): bool {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return isBanned(jail);
 }
 
 /** The kernel holds the ban of ADDRESS in `jail`; false when the table gave the entry up meanwhile. */

@@ -4,7 +4,7 @@
  * Accepts what rsyslog, syslog-ng, busybox, Solaris and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal
  * lines, the same without the time.
  */
-import { byte, findByte } from '#linear';
+import { byte, findByte, word } from '#linear';
 import { scanTime } from './timestamp.ts';
 
 /** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
@@ -100,6 +100,12 @@ function readTag(start: i32, end: i32): bool {
   pidStart = end;
   pidEnd = end;
   if (end - start > 2 && byte(end - 1) === 93) {
+    if (byte(start) === 91) {
+      // syslog-ng: "[identifier]:"
+      tagStart = start + 1;
+      tagEnd = end - 1;
+      return true;
+    }
     let p = end - 2;
     while (p > start && byte(p) !== 91) p--;
     if (p === start || !isNumber(p + 1, end - 1)) return false;
@@ -108,6 +114,19 @@ function readTag(start: i32, end: i32): bool {
     pidEnd = end - 1;
   }
   return true;
+}
+
+/** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
+function skipExtras(p: i32, end: i32): i32 {
+  if (p + 4 < end && word(p) === 0x2044495b) {
+    const close = findByte(p, p + 48 < end ? p + 48 : end, 93);
+    if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 32) return close + 2;
+  } else if (p + 24 < end && word(p) === 0x6e72656b && word(p + 4) === 0x203a6c65 && byte(p + 8) === 91) {
+    let q = p + 9;
+    while (q < end && (byte(q) === 32 || byte(q) === 46 || (byte(q) >= 48 && byte(q) <= 57))) q++;
+    if (q + 1 < end && byte(q) === 93 && byte(q + 1) === 32) return q + 2;
+  }
+  return p;
 }
 
 /**
@@ -129,7 +148,7 @@ export function readIdentifier(start: i32, end: i32): bool {
     const last = byte(stop - 1);
     if (last === 58) {
       if (readTag(p, stop - 1)) {
-        messageStart = stop < end ? stop + 1 : stop;
+        messageStart = skipExtras(stop < end ? stop + 1 : stop, end);
         return true;
       }
     } else if (last === 93 && byte(p) !== 91 && readTag(p, stop) && pidStart < pidEnd) {

@@ -67,6 +67,18 @@ export interface Verdict {
   time: number;
 }
 
+/** A ban as the table remembers it. */
+export interface TableBan {
+  /** Position in the table, for paging. */
+  index: number;
+  jail: number;
+  address: Address;
+  /** Epoch seconds; Infinity = permanent. */
+  end: number;
+  /** Whether the kernel is known to hold it. */
+  confirmed: boolean;
+}
+
 /** Where a source puts log bytes. */
 export interface LineSink {
   /** Inside the engine's memory; read(2) straight into it. */
@@ -130,14 +142,23 @@ export class Engine implements LineSink {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #ints: Int32Array<ArrayBuffer>;
   readonly #floats: Float64Array<ArrayBuffer>;
-  readonly #at: { input: number; ring: number; filters: number; jails: number };
+  readonly #at: { input: number; ring: number; filters: number; jails: number; table: number; key: number };
+  readonly #prefixes: number[];
 
-  private constructor(core: Exports, memory: ArrayBuffer, shape: { sets: number; entry: number }) {
+  private constructor(core: Exports, memory: ArrayBuffer, shape: { sets: number; entry: number }, prefixes: number[]) {
     this.#core = core;
     this.#bytes = new Uint8Array(memory);
     this.#ints = new Int32Array(memory);
     this.#floats = new Float64Array(memory);
-    this.#at = { input: layout.inputAt, ring: layout.ringAt, filters: layout.filtersAt, jails: layout.jailsAt };
+    this.#at = {
+      input: layout.inputAt,
+      ring: layout.ringAt,
+      filters: layout.filtersAt,
+      jails: layout.jailsAt,
+      table: layout.tableAt,
+      key: layout.keyBytes,
+    };
+    this.#prefixes = prefixes;
     this.buffer = new Uint8Array(memory, layout.inputAt, limits.inputBytes);
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
@@ -175,7 +196,12 @@ export class Engine implements LineSink {
     const { core, memory } = await instantiate(build, pages);
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
     core.init(seed[0], seed[1], ...sizes);
-    const engine = new Engine(core, memory, { sets, entry: shape.entry });
+    const engine = new Engine(
+      core,
+      memory,
+      { sets, entry: shape.entry },
+      jails.map((jail) => jail.ipv6Prefix),
+    );
     core.setLive(options.live ?? true);
     core.setEviction(policies.indexOf(options.evictionPolicy ?? 'evict_oldest'));
     engine.setClock(options.now ?? Math.floor(Date.now() / 1000));
@@ -217,12 +243,16 @@ export class Engine implements LineSink {
     return this.#core.feed(source, this.#at.input, this.#at.input + length, offset, Math.floor(now), final);
   }
 
-  /** Hands over every waiting decision; returns how many there were. */
-  takeDecisions(take: (decision: Decision) => void): number {
-    const written = this.#ints[layout.RING_WRITTEN >> 2]!;
+  /** Decisions waiting in the ring. */
+  get waiting(): number {
+    return (this.#ints[layout.RING_WRITTEN >> 2]! - this.#ints[layout.RING_TAKEN >> 2]!) | 0;
+  }
+
+  /** Hands over the waiting decisions, oldest first, at most `max`; returns how many. */
+  takeDecisions(take: (decision: Decision) => void, max: number = limits.decisionsMax): number {
+    const count = Math.min(max, this.waiting);
     let taken = this.#ints[layout.RING_TAKEN >> 2]!;
-    const count = (written - taken) | 0;
-    while (taken !== written) {
+    for (let i = 0; i < count; i++) {
       const p = this.#at.ring + (taken & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
       const int = (field: number): number => this.#ints[(p + field) >> 2]!;
       const family = int(layout.DECISION_FAMILY) === 4 ? 4 : 6;
@@ -274,6 +304,12 @@ export class Engine implements LineSink {
     return Boolean(this.#core.isIgnoredAddress(jail));
   }
 
+  /** Whether a ban of the address in `jail` is decided or held. */
+  isBanned(jail: number, address: Address): boolean {
+    this.#writeAddress(address);
+    return Boolean(this.#core.isBannedSource(jail));
+  }
+
   /** The kernel confirmed the ban. */
   confirmBan(jail: number, address: Address): void {
     this.#writeAddress(address);
@@ -290,6 +326,39 @@ export class Engine implements LineSink {
   forget(jail: number, address: Address): void {
     this.#writeAddress(address);
     this.#core.forgetSource(jail);
+  }
+
+  /**
+   * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk over the whole table.
+   * Returns where the next slice starts, or -1 at the end.
+   */
+  eachBan(first: number, count: number, visit: (ban: TableBan) => void): number {
+    const entry = this.entryBytes;
+    const key = this.#at.key;
+    const last = Math.min(this.slots, first + count);
+    for (let index = first; index < last; index++) {
+      const p = this.#at.table + index * entry;
+      const meta = this.#ints[(p + key) >> 2]!;
+      const state = meta & 3;
+      if (state < 2) continue;
+      const end = this.#ints[(p + key + 8) >> 2]! >>> 0;
+      const jail = (meta >>> 16) - 1;
+      const bytes = new Uint8Array(16);
+      const four = (meta & 4) === 0;
+      if (four) {
+        bytes.fill(255, 10, 12);
+        bytes.set(this.#bytes.subarray(p, p + 4), 12);
+      } else bytes.set(this.#bytes.subarray(p, p + key));
+      const prefix = four ? 32 : this.#prefixes[jail]!;
+      visit({
+        index,
+        jail,
+        address: { family: four ? 4 : 6, bytes, prefix },
+        end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
+        confirmed: state === 3,
+      });
+    }
+    return last < this.slots ? last : -1;
   }
 
   /** A global counter by its number in counters.ts. */

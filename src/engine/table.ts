@@ -161,12 +161,12 @@ function findIn(entry: i32, tag: i32): i32 {
   return 0;
 }
 
-export function stateOf(entry: i32): i32 {
+function stateOf(entry: i32): i32 {
   return int(entry + keyBytes) & 3;
 }
 
 /** Epoch second at which the entry's ban ends (FOREVER: never). */
-export function banEnd(entry: i32): f64 {
+function banEnd(entry: i32): f64 {
   return seconds(entry + keyBytes + 8);
 }
 
@@ -194,8 +194,10 @@ function isSpent(entry: i32, time: f64): bool {
 
 /** Makes room in the set at `first`: a free entry, a spent one, or what the policy gives up; 0 when it gives up none. */
 function makeRoom(first: i32, time: f64): i32 {
+  // The least recently seen entry; what is decided but not yet in the kernel goes only when there is nothing else.
   let oldest = 0;
   let oldestTime: f64 = 0;
+  let oldestWeight = 0;
   let entry = first;
   for (let way = 0; way < TABLE_WAYS; way++) {
     const meta = int(entry + keyBytes);
@@ -204,10 +206,15 @@ function makeRoom(first: i32, time: f64): i32 {
       return entry;
     }
     if (isSpent(entry, time)) return entry;
+    const state = meta & 3;
     const seen = seconds(entry + keyBytes + 4);
-    if ((oldest === 0 || seen < oldestTime) && (policy !== DROP_UNBANNED || (meta & 3) === TRACKING)) {
-      oldest = entry;
-      oldestTime = seen;
+    const weight = state === DECIDED ? 1 : 0;
+    if (policy !== DROP_UNBANNED || state === TRACKING) {
+      if (oldest === 0 || weight < oldestWeight || (weight === oldestWeight && seen < oldestTime)) {
+        oldest = entry;
+        oldestTime = seen;
+        oldestWeight = weight;
+      }
     }
     entry += entryBytes;
   }
@@ -321,6 +328,12 @@ function decide(entry: i32, jail: i32, time: f64): void {
   let end: f64 = FOREVER;
   if (bantime >= 0 && time + bantime < FOREVER) end = time + bantime;
   setSeconds(entry + keyBytes + 8, end);
+}
+
+/** Whether (jail, KEY) is banned, in the kernel or about to be. */
+export function isBanned(jail: i32): bool {
+  const entry = find(jail);
+  return entry !== 0 && stateOf(entry) >= DECIDED;
 }
 
 /** The kernel holds the ban of (jail, KEY). False when the entry was given up meanwhile. */

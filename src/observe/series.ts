@@ -1,0 +1,106 @@
+/** Every series of the Prometheus page: a table of names and getters over the running daemon. */
+import type { ControlServer } from '../control/server.ts';
+import type { Enforcer } from '../enforcer.ts';
+import * as counters from '../engine/counters.ts';
+import { filterNames } from '../engine/generated/names.ts';
+import { type Engine, resolveFilter } from '../engine/host.ts';
+import type { FileSource } from '../sources/file.ts';
+import type { Backend, CoreConfig } from '../types.ts';
+import { version } from '../version.ts';
+import { buildInfo, type Row, type Series } from './metrics.ts';
+import { residentBytes, residentPeakBytes } from './resident.ts';
+
+export interface Observed {
+  config: CoreConfig;
+  engine: Engine;
+  enforcer: Enforcer;
+  backend: Backend;
+  files: FileSource;
+  control: ControlServer | undefined;
+}
+
+export function series({ config, engine, enforcer, backend, files, control }: Observed): Series[] {
+  const { jails } = config;
+  const filters = [...new Set(jails.map((jail) => resolveFilter(jail.filter, jail.mode).filter))];
+  const single = (name: string, help: string, read: () => number): Series => ({
+    name: `fail2zig_${name}`,
+    help,
+    type: name.endsWith('_total') ? 'counter' : 'gauge',
+    labels: [],
+    read,
+  });
+  const perJail = (name: string, help: string, read: (jail: number) => number): Series => ({
+    name: `fail2zig_${name}`,
+    help,
+    type: 'counter',
+    labels: ['jail'],
+    read: () => jails.map((jail, index): Row => [[jail.name], read(index)]),
+  });
+  const perFilter = (name: string, help: string, counter: number): Series => ({
+    name: `fail2zig_${name}`,
+    help,
+    type: 'counter',
+    labels: ['filter'],
+    read: () => filters.map((filter): Row => [[filterNames[filter]!.name], engine.filterCounter(filter, counter)]),
+  });
+  const global = (counter: number) => () => engine.counter(counter);
+  return [
+    buildInfo(version, process.version),
+    single('resident_memory_bytes', 'Resident memory of the whole process (VmRSS).', residentBytes),
+    single('resident_memory_peak_bytes', 'Highest resident memory since the start (VmHWM).', residentPeakBytes),
+    single('memory_ceiling_bytes', 'The configured memory ceiling.', () => config.memory.ceilingBytes),
+    single('lines_total', 'Log lines read.', global(counters.LINES)),
+    single('lines_matched_total', 'Log lines that a filter took for a failure.', global(counters.LINES_MATCHED)),
+    single(
+      'lines_too_long_total',
+      'Lines over the length limit: cut and read up to it.',
+      global(counters.LINES_TOO_LONG),
+    ),
+    single('read_bytes_total', 'Bytes of log read.', global(counters.BYTES)),
+    single('table_slots', 'Entries the table has room for.', () => engine.slots),
+    single('table_slots_used', 'Table entries in use.', () => engine.tracked),
+    single('evictions_total', 'Table entries given up for newer ones.', global(counters.EVICTIONS)),
+    single('evictions_banned_total', 'Of those, entries with a running ban.', global(counters.EVICTIONS_BANNED)),
+    single('denied_total', 'Failures that found no place in the table.', global(counters.DENIED)),
+    single('connections_evicted_total', 'Connections given up for newer ones.', global(counters.CONNECTIONS_EVICTED)),
+    single('decisions_total', 'Bans decided.', global(counters.DECISIONS)),
+    single('decisions_waiting', 'Bans decided and not yet sent to the kernel.', () => engine.waiting),
+    perJail('failures_total', 'Failures counted.', (jail) => engine.jailCounter(jail, counters.JAIL_FAILURES)),
+    perJail('bans_total', 'Bans the kernel confirmed.', (jail) => enforcer.counters.bans[jail]!),
+    perJail('failures_ignored_total', 'Failures of addresses in ignoreip.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_IGNORED),
+    ),
+    perJail('failures_already_banned_total', 'Failures of sources whose ban is running.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_ALREADY),
+    ),
+    perJail('failures_too_old_total', 'Failures older than findtime.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_TOO_OLD),
+    ),
+    perJail('failures_future_total', 'Failures with a time in the future.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_FUTURE),
+    ),
+    perFilter('filter_lines_total', 'Lines a filter looked at.', counters.FILTER_LINES),
+    perFilter('filter_matched_total', 'Lines a filter took for a failure.', counters.FILTER_MATCHED),
+    perFilter('filter_ignored_total', 'Lines an ignore pattern took out.', counters.FILTER_IGNORED),
+    perFilter('filter_bad_address_total', 'Matches whose address was none.', counters.FILTER_BAD_ADDRESS),
+    perFilter(
+      'filter_host_name_total',
+      'Matches with a host name, which is never resolved.',
+      counters.FILTER_HOST_NAME,
+    ),
+    single('unbans_total', 'Bans ended by an operator.', () => enforcer.counters.unbans),
+    single('transactions_total', 'Transactions sent to the backend.', () => enforcer.counters.transactions),
+    {
+      name: 'fail2zig_transactions_failed_total',
+      help: 'Transactions that failed, by error.',
+      type: 'counter',
+      labels: ['backend', 'error'],
+      read: () => [...enforcer.counters.failures].map(([error, count]): Row => [[backend.name, error], count]),
+    },
+    single('file_rotations_total', 'Log files that were replaced.', () => files.counters.rotations),
+    single('file_truncations_total', 'Log files that were cut.', () => files.counters.truncations),
+    single('file_errors_total', 'Log files that could not be read.', () => files.counters.errors),
+    single('control_requests_total', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
+    single('control_refused_total', 'Peers refused on the control socket.', () => control?.counters.refusedTotal ?? 0),
+  ];
+}

@@ -1,0 +1,205 @@
+/**
+ * What the running daemon answers its operators (control/verbs.ts `Operator`). Arguments are checked by the verb's row;
+ * here they are compared with what runs: jails, ignoreip, the table, the kernel.
+ */
+import { formatAddress, maskAddress, parseCidr } from './config/address.ts';
+import { type BanRow, type Operator, OperatorError } from './control/verbs.ts';
+import type { Enforcer } from './enforcer.ts';
+import * as counters from './engine/counters.ts';
+import { type Engine, resolveFilter } from './engine/host.ts';
+import { sweepEntries } from './limits.ts';
+import { residentBytes } from './observe/resident.ts';
+import type { FileSource } from './sources/file.ts';
+import type { SourceRoutes } from './sources/routes.ts';
+import type { Address, Backend, CoreConfig } from './types.ts';
+import { version } from './version.ts';
+
+export interface Running {
+  config: CoreConfig;
+  engine: Engine;
+  enforcer: Enforcer;
+  backend: Backend;
+  files: FileSource;
+  routes: SourceRoutes;
+}
+
+export function createOperator({ config, engine, enforcer, backend, files, routes }: Running): Operator {
+  const { jails } = config;
+  const evictions = new PerMinute(() => engine.counter(counters.EVICTIONS));
+
+  const indexOf = (name: string): number => {
+    const index = jails.findIndex((jail) => jail.name === name);
+    if (index >= 0) return index;
+    throw new OperatorError('no-such-jail', `no jail ${name}; there are ${jails.map((jail) => jail.name).join(', ')}`);
+  };
+
+  /** The address as `jail` bans it: an IPv6 address becomes the jail's prefix. */
+  const banned = (jail: number, text: string): Address => {
+    const address = parseCidr(text, 'clear');
+    if (typeof address === 'string') throw new OperatorError('bad-argument', `${text} is no address`);
+    const width = address.family === 4 ? 32 : jails[jail]!.ipv6Prefix;
+    if (address.prefix < width) {
+      throw new OperatorError(
+        'bad-argument',
+        `${text} is wider than a /${width}, which is what jail ${jails[jail]!.name} bans`,
+      );
+    }
+    return maskAddress({ ...address, prefix: width });
+  };
+
+  const kernel = async (task: Promise<void>): Promise<void> => {
+    await task.catch((error: Error) => {
+      throw new OperatorError('kernel', error.message);
+    });
+  };
+
+  /** Bans of each jail that are in the kernel, and that are not yet. */
+  const countBans = (): { active: number; pending: number }[] => {
+    const now = Date.now() / 1000;
+    const counts = jails.map(() => ({ active: 0, pending: 0 }));
+    for (let at = 0; at >= 0; ) {
+      at = engine.eachBan(at, engine.slots, ({ jail, end, confirmed }) => {
+        if (end > now) counts[jail]![confirmed ? 'active' : 'pending']++;
+      });
+    }
+    return counts;
+  };
+
+  return {
+    status({ jail }) {
+      const counts = countBans();
+      const chosen = jail === undefined ? jails.map((_, index) => index) : [indexOf(jail)];
+      const followed = files.status();
+      const problems = followed
+        .filter(({ state }) => state === 'failed')
+        .map(({ path, detail }) => `${path}: ${detail}`);
+      if (enforcer.problem !== undefined) problems.unshift(enforcer.problem);
+      if (backend.name === 'log-only') problems.unshift('log-only: nothing is banned');
+      return {
+        version,
+        pid: process.pid,
+        uptimeSeconds: Math.floor(process.uptime()),
+        backend: backend.name,
+        memory: {
+          residentBytes: residentBytes(),
+          ceilingBytes: config.memory.ceilingBytes,
+          slots: engine.slots,
+          slotsUsed: engine.tracked,
+        },
+        jails: chosen.map((index) => {
+          const settings = jails[index]!;
+          return {
+            jail: settings.name,
+            filter: settings.mode === '' ? settings.filter : `${settings.filter}:${settings.mode}`,
+            bansActive: counts[index]!.active,
+            bansPending: counts[index]!.pending,
+            bansTotal: enforcer.counters.bans[index]!,
+            failuresTotal: engine.jailCounter(index, counters.JAIL_FAILURES),
+            sources: followed
+              .filter(({ source, state }) => state === 'reading' && routes.jailsOf(source).includes(index))
+              .map(({ path }) => path),
+          };
+        }),
+        problems,
+      };
+    },
+
+    stats() {
+      const ofFilters = (counter: number): number => {
+        const filters = new Set(jails.map(({ filter, mode }) => resolveFilter(filter, mode).filter));
+        return [...filters].reduce((sum, filter) => sum + engine.filterCounter(filter, counter), 0);
+      };
+      const ofJails = (counter: number): number =>
+        jails.reduce((sum, _, jail) => sum + engine.jailCounter(jail, counter), 0);
+      return {
+        'lines.total': engine.counter(counters.LINES),
+        'lines.matched': engine.counter(counters.LINES_MATCHED),
+        'drops.too_long': engine.counter(counters.LINES_TOO_LONG),
+        'drops.invalid': ofFilters(counters.FILTER_BAD_ADDRESS),
+        'drops.host_name': ofFilters(counters.FILTER_HOST_NAME),
+        'drops.too_old': ofJails(counters.JAIL_TOO_OLD),
+        'drops.future': ofJails(counters.JAIL_FUTURE),
+        'failures.total': ofJails(counters.JAIL_FAILURES),
+        'failures.ignored': ofJails(counters.JAIL_IGNORED),
+        'failures.already_banned': ofJails(counters.JAIL_ALREADY),
+        'decisions.total': engine.counter(counters.DECISIONS),
+        'decisions.waiting': engine.waiting,
+        'bans.total': enforcer.counters.bans.reduce((sum, count) => sum + count, 0),
+        'unbans.total': enforcer.counters.unbans,
+        'transactions.total': enforcer.counters.transactions,
+        'transactions.failed': [...enforcer.counters.failures.values()].reduce((sum, count) => sum + count, 0),
+        'table.slots': engine.slots,
+        'table.used': engine.tracked,
+        'evictions.total': engine.counter(counters.EVICTIONS),
+        'evictions.per_minute': evictions.read(),
+        'memory.resident_bytes': residentBytes(),
+        'memory.ceiling_bytes': config.memory.ceilingBytes,
+      };
+    },
+
+    list({ jail, cursor, limit }) {
+      const wanted = jail === undefined ? undefined : indexOf(jail);
+      const now = Date.now() / 1000;
+      const bans: BanRow[] = [];
+      let at = cursor === undefined ? 0 : Number(cursor);
+      if (!Number.isInteger(at) || at < 0)
+        throw new OperatorError('bad-argument', 'list: not a cursor of an earlier page');
+      while (at >= 0 && at < engine.slots) {
+        let next = -1;
+        const after = engine.eachBan(at, sweepEntries, (ban) => {
+          if (ban.end <= now || (wanted !== undefined && ban.jail !== wanted)) return;
+          if (bans.length === limit) {
+            if (next < 0) next = ban.index;
+            return;
+          }
+          const left = Number.isFinite(ban.end) ? Math.ceil(ban.end - now) : -1;
+          bans.push({ jail: jails[ban.jail]!.name, address: formatAddress(ban.address), remainingSeconds: left });
+        });
+        if (next >= 0) return { bans, cursor: String(next) };
+        at = after;
+      }
+      return { bans };
+    },
+
+    async ban({ jail, address, seconds }) {
+      const index = indexOf(jail);
+      const target = banned(index, address);
+      if (engine.isIgnored(index, target)) {
+        throw new OperatorError('ignored', `${formatAddress(target)} is in ignoreip of jail ${jail}`);
+      }
+      const length = seconds ?? jails[index]!.bantime;
+      await kernel(enforcer.ban(index, target, length));
+      return { jail, address: formatAddress(target), seconds: length };
+    },
+
+    async unban({ jail, address }) {
+      const chosen = jail === undefined ? jails.map((_, index) => index) : [indexOf(jail)];
+      const held = chosen.filter((index) => engine.isBanned(index, banned(index, address)));
+      await kernel(enforcer.unban(chosen, (index) => banned(index, address)));
+      return { address, jails: held.map((index) => jails[index]!.name) };
+    },
+  };
+}
+
+/** How much a counter grew in the minute that ended last. */
+class PerMinute {
+  readonly #read: () => number;
+  #at = performance.now();
+  #value = 0;
+  #rate = 0;
+
+  constructor(read: () => number) {
+    this.#read = read;
+  }
+
+  /** Per minute, over the time since the last change of the window (60 s or more) or, before that, since the start. */
+  read(): number {
+    const elapsed = performance.now() - this.#at;
+    const grown = this.#read() - this.#value;
+    if (elapsed < 60_000) return this.#rate === 0 ? grown : this.#rate;
+    this.#rate = Math.round((grown * 60_000) / elapsed);
+    this.#at += elapsed;
+    this.#value += grown;
+    return this.#rate;
+  }
+}

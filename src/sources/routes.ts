@@ -1,0 +1,61 @@
+/**
+ * Which jails a followed file's lines go to, and its number in the engine. Files with the same jails share a route. Bounds:
+ * `followedFilesMax` numbers, `routesMax` routes; a file that would need more is refused, which the file source reports.
+ */
+import type { Engine } from '../engine/host.ts';
+import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
+import type { JailConfig } from '../types.ts';
+
+export class SourceRoutes {
+  /** Every path or glob of every jail; its position is the pattern's number. */
+  readonly patterns: string[];
+  readonly #owners: number[];
+  readonly #jails: JailConfig[];
+  readonly #engine: Engine;
+  readonly #routes = new Map<string, number>();
+  readonly #free: number[] = [];
+  readonly #jailsOf: number[][] = [];
+  #routedJails = 0;
+
+  constructor(engine: Engine, jails: JailConfig[]) {
+    this.#engine = engine;
+    this.#jails = jails;
+    this.patterns = jails.flatMap((jail) => jail.logpath);
+    this.#owners = jails.flatMap((jail, index) => jail.logpath.map(() => index));
+  }
+
+  /** Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1 when there is no room. */
+  assign(patterns: readonly number[], previous: number): number {
+    const jails = [...new Set(patterns.map((pattern) => this.#owners[pattern]!))].sort((one, other) => one - other);
+    const route = this.#route(jails);
+    const source = previous >= 0 ? previous : (this.#free.pop() ?? this.#jailsOf.length);
+    if (route < 0 || source >= followedFilesMax) return -1;
+    this.#jailsOf[source] = jails;
+    this.#engine.openSource(source, route);
+    return source;
+  }
+
+  /** The file is gone for good. */
+  release(source: number): void {
+    this.#jailsOf[source] = [];
+    this.#free.push(source);
+  }
+
+  /** Jails (by index) that read the source; empty for a number not in use. */
+  jailsOf(source: number): readonly number[] {
+    return this.#jailsOf[source] ?? [];
+  }
+
+  #route(jails: number[]): number {
+    const key = jails.join();
+    const known = this.#routes.get(key);
+    if (known !== undefined) return known;
+    if (this.#routes.size >= routesMax || this.#routedJails + jails.length > routeJailsMax) return -1;
+    const route = this.#engine.addRoute(
+      jails.map((index) => ({ index, filter: this.#jails[index]!.filter, mode: this.#jails[index]!.mode })),
+    );
+    this.#routedJails += jails.length;
+    this.#routes.set(key, route);
+    return route;
+  }
+}
