@@ -1,0 +1,240 @@
+/**
+ * Reads the state file at start, or explains why there is none to go by; never throws for what a disk may hold.
+ *
+ * The whole file is checked first (structure, every field, checksum) and only then handed over, in a second pass, so a
+ * damaged file has no effect at all. Memory is one section, whatever the file's length. A file that is damaged, cut,
+ * of a newer version, or not ours alone is renamed to `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
+ */
+
+import { closeSync, constants, fstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { stateBansMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
+import type { ReadPosition } from '../sources/file.ts';
+import {
+  banBytes,
+  DamagedState,
+  damaged,
+  decodeBan,
+  decodeJails,
+  decodePosition,
+  headerBytes,
+  type SavedBan,
+  sectionHeadBytes,
+  sectionTag,
+  stateMagic,
+  stateVersion,
+  windowHeadBytes,
+} from './format.ts';
+import { temporaryPath } from './save.ts';
+
+/** What is known about the saved table before its entries come. */
+export interface LoadedWindows {
+  layout: number;
+  entryBytes: number;
+  /** All entries together, bytes. */
+  length: number;
+  /** Names of the jails in the order the entries count them. */
+  jails: readonly string[];
+  note: Buffer;
+}
+
+/** Who takes the content of a valid file. Expired bans are handed over too: the count matters for repeat offenders. */
+export interface StateVisitor {
+  ban(ban: SavedBan): void;
+  position(position: ReadPosition): void;
+  /** Answers whether the entries are wanted; a build with another layout does not want them. */
+  windows(windows: LoadedWindows): boolean;
+  /** Entries in order, whole ones; the bytes are only lent. */
+  entries(bytes: Buffer): void;
+}
+
+export interface LoadedState {
+  /** Epoch seconds at which it was written. */
+  time: number;
+  bans: number;
+  positions: number;
+  /** Bytes of saved entries. */
+  windowBytes: number;
+}
+
+export type LoadResult =
+  | { state: LoadedState }
+  /** Start empty. `asideAs` is where the unusable file is now; null when there was none, or it could not be moved. */
+  | { state: null; why: string; asideAs: string | null };
+
+/** Reads the state at `path` into `visitor`. `now` (epoch seconds) names the file that is set aside. */
+export function loadState(path: string, visitor: StateVisitor, now: number): LoadResult {
+  try {
+    unlinkSync(temporaryPath(path));
+  } catch {
+    // Left behind by a crash, or not: it never counts.
+  }
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { state: null, why: 'there is no state file yet', asideAs: null };
+    return setAside(path, message, now);
+  }
+  try {
+    checkOwner(descriptor);
+    const state = readPass(descriptor, null);
+    readPass(descriptor, visitor);
+    return { state };
+  } catch (error) {
+    if (!(error instanceof DamagedState) && (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    return setAside(path, (error as Error).message, now);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function setAside(path: string, why: string, now: number): LoadResult {
+  const time = new Date(now * 1000).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const asideAs = `${path}.damaged-${time}`;
+  try {
+    renameSync(path, asideAs);
+    return { state: null, why, asideAs };
+  } catch (error) {
+    return { state: null, why: `${why}; it could not be set aside: ${(error as Error).message}`, asideAs: null };
+  }
+}
+
+/** The file must be a regular one that nobody but root and we could have written. */
+function checkOwner(descriptor: number): void {
+  const info = fstatSync(descriptor);
+  if (!info.isFile()) damaged('it is not a regular file');
+  if ((info.mode & 0o022) !== 0) damaged('others may write it');
+  if (info.uid !== 0 && info.uid !== process.geteuid!()) damaged(`it belongs to user ${info.uid}`);
+  if (info.size > stateBytesMax) damaged(`it is longer than ${stateBytesMax} bytes`);
+}
+
+/** Sequential reads from the start, with a running checksum. */
+class Reader {
+  checksum = 0;
+  private position = 0;
+  private readonly descriptor: number;
+
+  constructor(descriptor: number) {
+    this.descriptor = descriptor;
+  }
+
+  fill(buffer: Buffer): Buffer {
+    for (let done = 0; done < buffer.length; ) {
+      const count = readSync(this.descriptor, buffer, done, buffer.length - done, this.position);
+      if (count === 0) damaged('it is cut short');
+      done += count;
+      this.position += count;
+    }
+    return buffer;
+  }
+
+  take(buffer: Buffer): Buffer {
+    this.checksum = crc32(this.fill(buffer), this.checksum);
+    return buffer;
+  }
+
+  atEnd(): boolean {
+    return readSync(this.descriptor, Buffer.alloc(1), 0, 1, this.position) === 0;
+  }
+}
+
+/** One walk over the file; the first (visitor null) checks, the second hands over. */
+function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState {
+  const reader = new Reader(descriptor);
+  const state: LoadedState = { time: readHeader(reader), bans: 0, positions: 0, windowBytes: 0 };
+  const head = Buffer.alloc(sectionHeadBytes);
+  const buffer = Buffer.alloc(stateSectionBytesMax);
+  let jails: string[] | null = null;
+  let windows: LoadedWindows | null = null;
+  let wanted = false;
+  for (let last = 0; ; ) {
+    reader.take(head);
+    const tag = head.readUInt32LE(0);
+    const length = head.readUInt32LE(4);
+    if (tag < last) damaged('its sections are out of order');
+    if (length > stateSectionBytesMax) damaged('a section is too long');
+    last = tag;
+    if (tag === sectionTag.end) {
+      finish(reader, length, windows, state);
+      return state;
+    }
+    const bytes = reader.take(buffer.subarray(0, length));
+    if (tag === sectionTag.jails) {
+      if (jails !== null) damaged('it names its jails twice');
+      jails = decodeJails(bytes);
+    } else if (jails === null) {
+      damaged('it does not name its jails first');
+    } else if (tag === sectionTag.bans) {
+      state.bans += readBans(bytes, jails, visitor);
+      if (state.bans > stateBansMax) damaged('it holds too many bans');
+    } else if (tag === sectionTag.positions) {
+      state.positions += readPositions(bytes, visitor);
+      if (state.positions > statePositionsMax) damaged('it holds too many read positions');
+    } else if (tag === sectionTag.windowHead) {
+      if (windows !== null) damaged('it describes its windows twice');
+      windows = readWindowHead(bytes, jails);
+      wanted = visitor?.windows(windows) ?? false;
+    } else if (tag === sectionTag.windowEntries) {
+      if (windows === null || length % windows.entryBytes !== 0) damaged('its windows are cut in the middle');
+      state.windowBytes += length;
+      if (wanted) visitor!.entries(bytes);
+    } else {
+      damaged(`it has an unknown section ${tag}`);
+    }
+  }
+}
+
+function readHeader(reader: Reader): number {
+  const header = reader.take(Buffer.alloc(headerBytes));
+  if (header.compare(stateMagic, 0, stateMagic.length, 0, stateMagic.length) !== 0) damaged('it is not a state file');
+  const version = header.readUInt32LE(8);
+  if (version !== stateVersion) damaged(`it has version ${version}; this program reads ${stateVersion}`);
+  const time = header.readDoubleLE(16);
+  if (header.readUInt32LE(12) !== 0 || !(time >= 0 && time <= Number.MAX_SAFE_INTEGER)) damaged('its header is wrong');
+  return time;
+}
+
+function readBans(bytes: Buffer, jails: readonly string[], visitor: StateVisitor | null): number {
+  if (bytes.length % banBytes !== 0) damaged('a ban is cut short');
+  for (let at = 0; at < bytes.length; at += banBytes) {
+    const ban = decodeBan(bytes, at, jails);
+    visitor?.ban(ban);
+  }
+  return bytes.length / banBytes;
+}
+
+function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
+  let count = 0;
+  for (let at = 0; at < bytes.length; count++) {
+    const { position, next } = decodePosition(bytes, at);
+    visitor?.position(position);
+    at = next;
+  }
+  return count;
+}
+
+function readWindowHead(bytes: Buffer, jails: readonly string[]): LoadedWindows {
+  if (bytes.length < windowHeadBytes) damaged('the description of its windows is cut short');
+  const entryBytes = bytes.readUInt32LE(4);
+  const length = bytes.readDoubleLE(8);
+  if (entryBytes === 0 || entryBytes > stateSectionBytesMax) damaged('its windows have a wrong size');
+  if (!Number.isSafeInteger(length) || length < 0 || length % entryBytes !== 0)
+    damaged('its windows have a wrong length');
+  return {
+    layout: bytes.readUInt32LE(0),
+    entryBytes,
+    length,
+    jails,
+    note: Buffer.from(bytes.subarray(windowHeadBytes)),
+  };
+}
+
+function finish(reader: Reader, length: number, windows: LoadedWindows | null, state: LoadedState): void {
+  if (length !== 4) damaged('its end is wrong');
+  const expected = reader.checksum;
+  if (reader.fill(Buffer.alloc(4)).readUInt32LE(0) !== expected) damaged('its checksum does not fit');
+  if (!reader.atEnd()) damaged('something follows its end');
+  if ((windows?.length ?? 0) !== state.windowBytes) damaged('its windows are not complete');
+}

@@ -1,0 +1,298 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { stateSectionBytesMax } from '../../src/limits.ts';
+import { loadState } from '../../src/state/load.ts';
+import { type StateDisk, StateWriteError, saveState, temporaryPath } from '../../src/state/save.ts';
+import { CollectingVisitor, sampleBan, sampleSnapshot } from '../support/state.ts';
+import { until } from '../support/until.ts';
+
+const now = 1_700_000_100;
+let home: string;
+let path: string;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'state-'));
+  path = join(home, 'state');
+});
+
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+describe('a saved state', () => {
+  test('comes back whole', async () => {
+    const snapshot = sampleSnapshot(5_000, 10_000);
+    const bytes = await saveState(path, snapshot);
+    expect(statSync(path).size).toBe(bytes);
+    const visitor = new CollectingVisitor();
+    expect(loadState(path, visitor, now)).toEqual({
+      state: { time: snapshot.time, bans: 5_000, positions: 2, windowBytes: 240_000 },
+    });
+    expect(visitor.bans).toEqual(snapshot.bans);
+    expect(visitor.positions).toEqual(snapshot.positions);
+    expect(visitor.head).toMatchObject({ layout: 7, entryBytes: 24, jails: snapshot.jails });
+    expect(visitor.head!.note.toString()).toBe('seed');
+    const entries = Buffer.concat(visitor.chunks);
+    expect(entries.every((byte, index) => byte === index % 251)).toBe(true);
+    expect(visitor.chunks.every((chunk) => chunk.length % 24 === 0 && chunk.length <= stateSectionBytesMax)).toBe(true);
+  });
+
+  test('may be empty', async () => {
+    await saveState(path, { time: 5, jails: [], bans: [], positions: [], windows: null });
+    expect(loadState(path, new CollectingVisitor(), now)).toEqual({
+      state: { time: 5, bans: 0, positions: 0, windowBytes: 0 },
+    });
+  });
+
+  test('keeps permanent bans and offender counts, and leaves out bans of jails that are gone', async () => {
+    const bans = [sampleBan(2, -1, 7), { ...sampleBan(4), jail: 'removed' }];
+    await saveState(path, { ...sampleSnapshot(0), bans });
+    const visitor = new CollectingVisitor();
+    loadState(path, visitor, now);
+    expect(visitor.bans).toEqual([sampleBan(2, -1, 7)]);
+  });
+
+  test('is readable by its owner alone, replaces the old one, and leaves nothing else behind', async () => {
+    await saveState(path, sampleSnapshot(1));
+    writeFileSync(temporaryPath(path), 'left by a crash');
+    await saveState(path, sampleSnapshot(3));
+    expect(statSync(path).mode & 0o7777).toBe(0o600);
+    expect(readdirSync(home)).toEqual(['state']);
+    expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { bans: 3 } });
+  });
+
+  test('is not written through a symbolic link put in the way', async () => {
+    writeFileSync(join(home, 'victim'), 'untouched');
+    symlinkSync(join(home, 'victim'), temporaryPath(path));
+    await saveState(path, sampleSnapshot(1));
+    expect(readFileSync(join(home, 'victim'), 'utf8')).toBe('untouched');
+    expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { bans: 1 } });
+  });
+
+  test('is saved by one writer at a time', async () => {
+    const first = saveState(path, sampleSnapshot(100));
+    await expect(saveState(path, sampleSnapshot(1))).rejects.toThrow('under way');
+    await first;
+    await saveState(path, sampleSnapshot(2));
+  });
+});
+
+describe('a state file that is not usable', () => {
+  const unusable = (why: string): CollectingVisitor => {
+    const visitor = new CollectingVisitor();
+    const before = existsSync(path) ? statSync(path).ino : 0;
+    const asideAs = `${path}.damaged-20231114T221500Z`;
+    expect(loadState(path, visitor, now)).toEqual({ state: null, why, asideAs });
+    expect(visitor.touched).toBe(false);
+    expect(existsSync(path)).toBe(false);
+    expect(statSync(asideAs).ino).toBe(before);
+    return visitor;
+  };
+
+  test('missing: nothing to set aside', () => {
+    expect(loadState(path, new CollectingVisitor(), now)).toEqual({
+      state: null,
+      why: 'there is no state file yet',
+      asideAs: null,
+    });
+  });
+
+  test('foreign', () => {
+    writeFileSync(path, 'this is some other file, of sufficient length', { mode: 0o600 });
+    unusable('it is not a state file');
+  });
+
+  test('empty', () => {
+    writeFileSync(path, '', { mode: 0o600 });
+    unusable('it is cut short');
+  });
+
+  test('of a newer version', async () => {
+    await saveState(path, sampleSnapshot(3));
+    const bytes = readFileSync(path);
+    bytes.writeUInt32LE(2, 8);
+    writeFileSync(path, bytes);
+    unusable('it has version 2; this program reads 1');
+  });
+
+  test('written by others', async () => {
+    await saveState(path, sampleSnapshot(3));
+    chmodSync(path, 0o622);
+    unusable('others may write it');
+  });
+
+  test.runIf(process.geteuid!() === 0)('owned by another user', async () => {
+    await saveState(path, sampleSnapshot(3));
+    chownSync(path, 65_534, 65_534);
+    unusable('it belongs to user 65534');
+  });
+
+  test('longer than its end', async () => {
+    await saveState(path, sampleSnapshot(3));
+    writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.of(0)]));
+    unusable('something follows its end');
+  });
+
+  test('a directory', async () => {
+    rmSync(path, { force: true });
+    expect(loadState(home, new CollectingVisitor(), now)).toMatchObject({ why: 'it is not a regular file' });
+    rmSync(`${home}.damaged-20231114T221500Z`, { recursive: true });
+  });
+
+  test('cut at any byte, or with any byte changed: never a word of it is believed', async () => {
+    await saveState(path, sampleSnapshot(4, 5));
+    const whole = readFileSync(path);
+    const attempt = (bytes: Uint8Array): void => {
+      writeFileSync(path, bytes, { mode: 0o600 });
+      const visitor = new CollectingVisitor();
+      expect(loadState(path, visitor, now).state).toBe(null);
+      expect(visitor.touched).toBe(false);
+    };
+    for (let length = 0; length < whole.length; length++) attempt(whole.subarray(0, length));
+    for (let index = 0; index < whole.length; index++) {
+      const changed = Buffer.from(whole);
+      changed[index] = changed[index]! ^ (1 << (index % 8));
+      attempt(changed);
+    }
+  });
+
+  test('any sections under a right checksum are believed or refused, never fatal', () => {
+    const section = fc.record({
+      tag: fc.constantFrom(1, 2, 3, 4, 5, 6, 0xe0f),
+      payload: fc.oneof(
+        fc.uint8Array({ maxLength: 100 }),
+        fc.constant(Uint8Array.of(4, 0x73, 0x73, 0x68, 0x64)),
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      ),
+    });
+    fc.assert(
+      fc.property(fc.array(section, { maxLength: 6 }), (sections) => {
+        const header = Buffer.alloc(24);
+        header.write('f2zstate', 'latin1');
+        header.writeUInt32LE(1, 8);
+        const parts: Uint8Array[] = [header];
+        for (const { tag, payload } of sections) parts.push(head(tag, payload.length), payload);
+        parts.push(head(0xe0f, 4));
+        const end = Buffer.alloc(4);
+        end.writeUInt32LE(crc32(Buffer.concat(parts)));
+        writeFileSync(path, Buffer.concat([...parts, end]), { mode: 0o600 });
+        const visitor = new CollectingVisitor();
+        const result = loadState(path, visitor, now);
+        if (result.state === null) expect(visitor.touched).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  function head(tag: number, length: number): Buffer {
+    const bytes = Buffer.alloc(8);
+    bytes.writeUInt32LE(tag, 0);
+    bytes.writeUInt32LE(length, 4);
+    return bytes;
+  }
+});
+
+describe('a disk that fails', () => {
+  const real: StateDisk = { open, rename, unlink };
+  const failing = (code: string): Promise<never> =>
+    Promise.reject(Object.assign(new Error(`${code}: injected`), { code }));
+
+  /** The real disk, with some calls on the temporary file replaced. */
+  function diskWith(changes: {
+    write?: number | 'fails';
+    sync?: () => Promise<void>;
+    rename?: StateDisk['rename'];
+  }): StateDisk {
+    return {
+      ...real,
+      rename: changes.rename ?? real.rename,
+      open: async (name, flags, mode) => {
+        const handle = await open(name, flags, mode);
+        return {
+          write: (buffer, offset, length) =>
+            changes.write === 'fails'
+              ? failing('EIO')
+              : handle
+                  .write(buffer, offset, Math.min(length, changes.write ?? length))
+                  .then(({ bytesWritten }) => ({ bytesWritten })),
+          sync: () => (changes.sync ?? (() => handle.sync()))(),
+          close: () => handle.close(),
+        };
+      },
+    };
+  }
+
+  test('short writes are continued', async () => {
+    await saveState(path, sampleSnapshot(50), diskWith({ write: 7 }));
+    expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { bans: 50 } });
+  });
+
+  test.each([
+    ['write', diskWith({ write: 'fails' }), 'EIO'],
+    ['write', diskWith({ write: 0 }), 'ENOSPC'],
+    ['fsync', diskWith({ sync: () => failing('EIO') }), 'EIO'],
+    ['rename', diskWith({ rename: () => failing('EACCES') }), 'EACCES'],
+  ])('an error of %s leaves the old state whole and is typed', async (step, disk, code) => {
+    await saveState(path, sampleSnapshot(3));
+    const old = readFileSync(path);
+    const error = await saveState(path, sampleSnapshot(9), disk).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StateWriteError);
+    expect(error).toMatchObject({ code, step });
+    expect(readFileSync(path)).toEqual(old);
+    expect(readdirSync(home)).toEqual(['state']);
+    await saveState(path, sampleSnapshot(4));
+  });
+
+  test('a slow fsync holds back the rename, and nothing else', async () => {
+    await saveState(path, sampleSnapshot(3));
+    let finish = (): void => {};
+    let syncing = false;
+    const disk = diskWith({
+      sync: () => {
+        syncing = true;
+        return new Promise((resolve) => {
+          finish = resolve;
+        });
+      },
+    });
+    const saving = saveState(path, sampleSnapshot(9), disk);
+    await until(() => syncing);
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+    expect(existsSync(temporaryPath(path))).toBe(true);
+    expect(readFileSync(path).length).toBeLessThan(statSync(temporaryPath(path)).size);
+    syncing = false;
+    finish();
+    await until(() => syncing, { what: 'the fsync of the directory' });
+    expect(existsSync(temporaryPath(path))).toBe(false);
+    finish();
+    await saving;
+  });
+
+  test('the event loop turns while a large state is written', async () => {
+    let turns = 0;
+    let saved = false;
+    const count = (): void => {
+      turns++;
+      if (!saved) setImmediate(count);
+    };
+    count();
+    await saveState(path, sampleSnapshot(10, 200_000));
+    saved = true;
+    // 4.8 MB in portions of 64 KiB: at least one turn between any two.
+    expect(turns).toBeGreaterThan(60);
+  });
+});
