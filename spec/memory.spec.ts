@@ -1,7 +1,18 @@
 /** The memory page: one ceiling, a block that cannot grow, a table that gives way by policy. */
 import assert from 'node:assert/strict';
-import { claim, given, twin } from './claim.ts';
+import { PerformanceObserver } from 'node:perf_hooks';
+import { claim, given, type Supply, twin } from './claim.ts';
 import { compileText, validConfig } from './support/configuration.ts';
+import {
+  engineOf,
+  engineTracker,
+  epoch,
+  failureLine,
+  feedText,
+  sourceAddress,
+  type Tracker,
+} from './support/tracker.ts';
+import { dictionaryTracker, type Flaw } from './twins/tables.ts';
 
 const mebibyte = 1024 * 1024;
 type CeilingOf = (text: string) => number;
@@ -27,5 +38,260 @@ claim(
       'a reader that ignores the key',
       given<CeilingOf>(() => ceilingOf(validConfig)),
     ),
+  ],
+);
+
+const slots = 1_024;
+
+/** A dictionary with a flaw, where the real table has `slots` entries, five failures and ten minutes. */
+function flawed(flaw: Flaw, entries = slots): Supply<Tracker> {
+  return given(dictionaryTracker(entries, 5, 600, flaw));
+}
+
+claim(
+  'MM-03',
+  engineTracker({ slots: 8_192, maxretry: [5, 5] }),
+  (tracker) => {
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 100; i++) tracker.fail(sourceAddress(i), epoch + round);
+    }
+    // One IPv6 customer, many addresses of the same /64; an IPv4-mapped address is its IPv4 address.
+    for (let i = 1; i <= 50; i++) tracker.fail(`2001:db8:0:1::${i.toString(16)}`, epoch);
+    tracker.fail('::ffff:198.18.0.1', epoch);
+    assert.equal(tracker.tracked(), 2 * 101, 'slots taken by 101 sources in 2 jails');
+    return '351 failures of 100 IPv4 sources and one IPv6 /64 in 2 jails: 202 slots';
+  },
+  [
+    twin('an entry for each failure', given(dictionaryTracker(8_192, 5, 600, { entryPerLine: true }))),
+    twin('an entry for each IPv6 address', engineTracker({ slots: 8_192, maxretry: [5, 5], ipv6Prefix: 128 })),
+  ],
+);
+
+claim(
+  ['MM-12', 'MM-14'],
+  engineTracker({ slots }),
+  (tracker) => {
+    const before = [tracker.slots(), tracker.entryBytes()];
+    assert.ok(tracker.entryBytes() <= 48, `an entry takes ${tracker.entryBytes()} bytes`);
+    for (let i = 0; i < slots * 20; i++) tracker.fail(sourceAddress(i), epoch + (i >> 10));
+    assert.deepEqual([tracker.slots(), tracker.entryBytes()], before, 'slots and entry size');
+    assert.ok(tracker.tracked() <= slots, `${tracker.tracked()} entries in ${slots} slots`);
+    return `${slots * 20} sources into ${slots} slots of ${tracker.entryBytes()} bytes: still ${tracker.slots()} slots`;
+  },
+  [twin('a dictionary that grows', flawed({ grows: true }))],
+);
+
+claim(
+  ['MM-10', 'FM-4'],
+  engineTracker({ slots }),
+  (tracker) => {
+    const sources = slots * 20;
+    for (let i = 0; i < sources; i++) tracker.fail(sourceAddress(i), epoch + (i >> 10));
+    assert.ok(tracker.tracked() <= slots, 'more entries than slots');
+    assert.equal(tracker.tracked() + tracker.evicted(), sources, 'entries in use and entries given up');
+    // Full as it is, it goes on deciding.
+    for (let i = 0; i < 5; i++) tracker.fail('192.0.2.7', epoch + 100 + i);
+    assert.deepEqual(
+      tracker.take().map(({ address }) => address),
+      ['192.0.2.7'],
+    );
+    return `${sources} sources: ${tracker.tracked()} tracked, ${sources - tracker.tracked()} given up and counted`;
+  },
+  [
+    twin('a table that forgets without counting', flawed({ silent: true })),
+    twin('a table that grows instead', flawed({ grows: true })),
+  ],
+);
+
+claim(
+  'MM-15',
+  engineTracker({ slots: 8 }),
+  (tracker) => {
+    for (let i = 0; i < 1_000; i++) tracker.fail(sourceAddress(i), epoch + i);
+    assert.equal(tracker.tracked(), 8, 'entries where all sources fall into one set');
+    assert.equal(tracker.evicted(), 992, 'entries given up');
+    return '1,000 sources into one set: 8 entries searched, 992 evictions';
+  },
+  [twin('a chain that grows', flawed({ grows: true }, 8))],
+);
+
+claim(
+  ['MM-18', 'MM-30', 'MM-31'],
+  engineTracker({ slots: 8 }),
+  (tracker) => {
+    assert.equal(compileText(validConfig).memory.evictionPolicy, 'evict_oldest', 'the default policy');
+    // Four failures each, one short of a ban; the eight seen last stay, so a fifth failure bans them and nobody else.
+    for (let i = 0; i < 40; i++) {
+      for (let failure = 0; failure < 4; failure++) tracker.fail(sourceAddress(i), epoch + i);
+    }
+    for (let i = 39; i >= 32; i--) tracker.fail(sourceAddress(i), epoch + 60);
+    const kept = tracker.take().map(({ address }) => address);
+    assert.deepEqual(kept, [39, 38, 37, 36, 35, 34, 33, 32].map(sourceAddress), 'the sources seen last');
+    for (let i = 0; i < 32; i++) tracker.fail(sourceAddress(i), epoch + 61);
+    assert.deepEqual(tracker.take(), [], 'sources seen long ago were remembered');
+    return '40 sources through 8 slots: the 8 seen last are remembered, the 32 before them forgotten';
+  },
+  [
+    twin('a table that gives up the newest', flawed({ evicts: 'newest' }, 8)),
+    twin('a table that grows instead of giving up', flawed({ grows: true }, 8)),
+    twin('another policy', engineTracker({ slots: 8, evictionPolicy: 'deny_new' })),
+  ],
+);
+
+/** Numbers that look random and are the same in each run (a linear congruential generator). */
+function* numbers(seed: number): Generator<number> {
+  for (let state = seed >>> 0; ; ) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    yield state / 2 ** 32;
+  }
+}
+
+/** The plainest reading of maxretry and findtime: ban at the failure that makes `maxretry` within `findtime`. */
+function expectedBans(failures: { address: string; time: number }[], maxretry: number, findtime: number) {
+  const bans: { address: string; time: number }[] = [];
+  const past = new Map<string, number[]>();
+  for (const { address, time } of failures) {
+    if (bans.some((ban) => ban.address === address)) continue;
+    const times = [...(past.get(address) ?? []), time];
+    past.set(address, times);
+    if (times.filter((earlier) => time - earlier <= findtime).length >= maxretry) bans.push({ address, time });
+  }
+  return bans;
+}
+
+claim(
+  'MM-25',
+  engineTracker({ slots: 8_192 }),
+  (tracker) => {
+    const random = numbers(25);
+    const failures: { address: string; time: number }[] = [];
+    for (let i = 0; i < 6_000; i++) {
+      const address = sourceAddress(Math.floor((random.next().value ?? 0) * 900));
+      failures.push({ address, time: epoch + Math.floor(i / 2) });
+    }
+    for (const { address, time } of failures) tracker.fail(address, time);
+    const found = tracker.take().map(({ address, time }) => ({ address, time }));
+    const expected = expectedBans(failures, 5, 600);
+    assert.ok(expected.length > 100, 'too few bans to tell anything');
+    assert.deepEqual(found, expected, 'bans');
+    return `6000 failures of 900 sources: each of ${expected.length} bans at exactly the failure that makes five in ten minutes`;
+  },
+  [
+    twin('a table that loses one observation in a hundred', flawed({ losesEach: 100 }, 8_192)),
+    twin('a window that does not slide', flawed({ fixedWindow: true }, 8_192)),
+  ],
+);
+
+interface MemoryPiece {
+  initial: number;
+  maximum: number | undefined;
+  memory: WebAssemblyMemory;
+  feed: () => void;
+}
+interface WebAssemblyMemory {
+  buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+interface WebAssemblyWithMemory {
+  Memory: new (descriptor: { initial: number; maximum?: number }) => WebAssemblyMemory;
+}
+
+/** Makes an engine and keeps hold of the memory it asks for. `change` may spoil the request. */
+async function memoryOf(change: (descriptor: { initial: number; maximum?: number }) => void): Promise<MemoryPiece> {
+  const global = globalThis as unknown as { WebAssembly: WebAssemblyWithMemory };
+  const Original = global.WebAssembly.Memory;
+  const asked: { descriptor: { initial: number; maximum?: number }; memory: WebAssemblyMemory }[] = [];
+  global.WebAssembly.Memory = class extends Original {
+    constructor(descriptor: { initial: number; maximum?: number }) {
+      change(descriptor);
+      super(descriptor);
+      asked.push({ descriptor, memory: this });
+    }
+  };
+  try {
+    const engine = await engineOf({ slots: 65_536 });
+    const last = asked.at(-1);
+    assert.ok(last, 'the engine asked for no memory');
+    const { initial, maximum } = last.descriptor;
+    let i = 0;
+    const feed = () => feedText(engine, failureLine(sourceAddress(i++), epoch, i), epoch);
+    return { initial, maximum, memory: last.memory, feed };
+  } finally {
+    global.WebAssembly.Memory = Original;
+  }
+}
+
+claim(
+  ['MM-09', 'WHY-11'],
+  { make: () => memoryOf(() => {}) },
+  ({ initial, maximum, memory, feed }) => {
+    assert.equal(maximum, initial, 'maximum pages of the engine memory');
+    const before = memory.buffer.byteLength;
+    assert.throws(() => memory.grow(1), RangeError, 'the memory grows');
+    for (let i = 0; i < 4_000; i++) feed();
+    assert.equal(memory.buffer.byteLength, before, 'bytes after 4,000 sources');
+    return `${initial} pages of 64 KiB, initial = maximum; growing by one page is refused by the virtual machine`;
+  },
+  [
+    twin('a memory without a maximum', { make: () => memoryOf((descriptor) => delete descriptor.maximum) }),
+    twin('a memory that may double', {
+      make: () =>
+        memoryOf((descriptor) => {
+          descriptor.maximum = descriptor.initial * 2;
+        }),
+    }),
+  ],
+);
+
+interface HotPath {
+  /** Feeds a block of lines; returns how many. */
+  feed: () => number;
+}
+
+/** The engine over a block of lines of known sources; `alsoDo` is what a twin does with each block. */
+async function hotPath(alsoDo: (text: Uint8Array) => void): Promise<HotPath> {
+  const engine = await engineOf({ maxretry: [16], findtime: 1 });
+  let text = '';
+  let lines = 0;
+  for (; text.length < engine.buffer.length - 200; lines++) {
+    text += failureLine(sourceAddress(lines % 500), epoch + lines * 2, lines);
+  }
+  const bytes = new TextEncoder().encode(text);
+  return {
+    feed() {
+      engine.buffer.set(bytes);
+      const consumed = engine.feed(0, bytes.length, 0, epoch + lines * 2, true);
+      if (consumed !== bytes.length) throw new Error('the engine stopped early');
+      alsoDo(bytes);
+      return lines;
+    },
+  };
+}
+
+claim(
+  ['MM-22', 'MM-07', 'MM-08', 'PE-03'],
+  { make: () => hotPath(() => {}) },
+  async ({ feed }) => {
+    for (let i = 0; i < 200; i++) feed();
+    let collections = 0;
+    const observer = new PerformanceObserver((list) => {
+      collections += list.getEntries().length;
+    });
+    observer.observe({ entryTypes: ['gc'] });
+    const before = process.memoryUsage().heapUsed;
+    let lines = 0;
+    while (lines < 1_000_000) lines += feed();
+    const grown = process.memoryUsage().heapUsed - before;
+    await new Promise((resolve) => setImmediate(resolve));
+    observer.disconnect();
+    // A collection would hide growth, so there must be none; what the loop itself leaves is far below a byte a line.
+    assert.ok(collections === 0, `${collections} garbage collections`);
+    assert.ok(grown < lines / 8, `the heap grew by ${grown} bytes over ${lines} lines`);
+    return `${lines} lines: 0 garbage collections, heap +${grown} bytes (${(grown / lines).toFixed(4)} per line)`;
+  },
+  [
+    twin('a path that makes a string of each line', {
+      make: () => hotPath((bytes) => void new TextDecoder().decode(bytes).split('\n').length),
+    }),
   ],
 );

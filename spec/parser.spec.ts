@@ -1,8 +1,16 @@
 /** The parser engine: how log bytes are read. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { generateFiles } from '../src/compiler/generate.ts';
+import type { Filter } from '../src/compiler/pattern.ts';
+import { filters } from '../src/filters/index.ts';
+import { lineBytesMax } from '../src/limits.ts';
 import { assertNone } from './assertions.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, type Supply, twin } from './claim.ts';
 import { readTree, regularExpressionsIn, withFile } from './source.ts';
+import { addressText, engineOf, epoch, feedText, linesTooLong } from './support/tracker.ts';
 
 /** The rooms that touch log bytes: the engine, and the sources that read them in. */
 const readers = readTree('src/engine/**/*.ts', 'src/sources/**/*.ts');
@@ -20,6 +28,161 @@ claim(
     twin(
       'a matcher that uses a regular expression',
       given(withFile(readers, 'src/engine/match.ts', 'spec/twins/regular-expression.ts')),
+    ),
+  ],
+);
+
+/** Everything that decides how a built-in filter reads a line, as it stands in the repository. */
+interface Filters {
+  definitions: Filter[];
+  generated: Map<string, string>;
+}
+
+const generatedFolder = 'src/engine/generated/';
+const generated = new Map([...readTree(`${generatedFolder}*.ts`)].map(([path, text]) => [basename(path), text]));
+
+claim(
+  ['PE-02', 'LP-05', 'PE-26', 'WHY-13'],
+  given<Filters>({ definitions: filters, generated }),
+  (piece) => {
+    assert.ok(piece.definitions.length > 0);
+    const expected = generateFiles(piece.definitions);
+    assert.deepEqual([...piece.generated.keys()].sort(), [...expected.keys()].sort(), 'generated files');
+    for (const { name } of piece.definitions) {
+      const text = piece.generated.get(`${name}.ts`) ?? '';
+      assert.match(
+        text,
+        /export function match[A-Z]\w*\(_?start: i32, end: i32, _?mode: i32\): i32/,
+        `matcher of ${name}`,
+      );
+      assert.ok(text === expected.get(`${name}.ts`), `the matcher of ${name} is not what its definition compiles to`);
+    }
+    const module = new WebAssembly.Module(readFileSync('build/engine.wasm'));
+    const imports = WebAssembly.Module.imports(module).map(({ name }) => name);
+    assertNone(
+      imports.filter((name) => name !== 'memory' && name !== 'abort'),
+      'imports through which a matcher could change',
+    );
+    return `${piece.definitions.length} filters, each its own emitted matcher; the engine imports nothing but its memory`;
+  },
+  [
+    twin('a filter without a matcher', {
+      make: () => ({ definitions: filters, generated: new Map([...generated].filter(([name]) => name !== 'sshd.ts')) }),
+    }),
+    twin('a matcher that was edited by hand', {
+      make: () => ({
+        definitions: filters,
+        generated: new Map(generated).set('sshd.ts', `${generated.get('sshd.ts')}\n// edited\n`),
+      }),
+    }),
+  ],
+);
+
+/** True for what JSON can hold unchanged: no functions, no instances, nothing computed later. */
+function isData(value: unknown): boolean {
+  if (value === null || typeof value !== 'object')
+    return ['string', 'number', 'boolean', 'undefined'].includes(typeof value);
+  if (Array.isArray(value)) return value.every(isData);
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isData);
+}
+
+claim(
+  'PE-05',
+  given<Filter[]>(filters),
+  (definitions) => {
+    for (const { name, prefixes, patterns } of definitions) {
+      assert.ok(prefixes.length > 0 && patterns.length > 0, `${name} has no prefix or no pattern`);
+      assert.ok(
+        patterns.every(({ tokens }) => tokens.every(({ kind }) => typeof kind === 'string')),
+        `${name} holds a token without a kind`,
+      );
+    }
+    assertNone(
+      definitions.filter((definition) => !isData(definition)).map(({ name }) => name),
+      'filters that are more than data',
+    );
+    const patterns = definitions.reduce((sum, definition) => sum + definition.patterns.length, 0);
+    return `${definitions.length} filters with ${patterns} patterns, data only`;
+  },
+  [
+    twin('a filter that brings code', {
+      make: () => [{ ...filters[0]!, check: (line: string) => line.includes('Failed') } as Filter],
+    }),
+    twin('a filter without a pattern', { make: (): Filter[] => [{ ...filters[0]!, patterns: [] }] }),
+  ],
+);
+
+type Disassemble = () => string;
+const disassembled = (path: string) => () =>
+  execFileSync('wasm-dis', ['--all-features', path], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+
+claim(
+  'LP-06',
+  given<Disassemble>(disassembled('build/engine.wasm')),
+  (disassemble) => {
+    const text = disassemble();
+    const loads = text.split('v128.load').length - 1;
+    const compares = text.split('i8x16.eq').length - 1;
+    assert.ok(loads > 0 && compares > 0, 'no SIMD scan in the engine');
+    return `${loads} vector loads and ${compares} vector comparisons in engine.wasm`;
+  },
+  [twin('the scalar build', given<Disassemble>(disassembled('build/engine-scalar.wasm')))],
+);
+
+/** Feeds a line twice to a jail with maxretry 2; says who is banned and how many lines were cut. */
+type ReadLine = (line: string) => { banned: string[]; cut: number };
+
+/** nginx's refusals of too many requests; `prepare` is what a twin does to a line before it arrives. */
+function lineReader(prepare: (line: string) => string): Supply<ReadLine> {
+  return {
+    async make() {
+      const engine = await engineOf({ filter: 'nginx-limit-req', maxretry: [2], findtime: 10_000_000 });
+      return (line) => {
+        const before = linesTooLong(engine);
+        for (let i = 0; i < 2; i++) feedText(engine, `${prepare(line)}\n`, epoch);
+        const banned: string[] = [];
+        engine.takeDecisions(({ address }) => void banned.push(addressText(address)));
+        return { banned, cut: linesTooLong(engine) - before };
+      };
+    },
+  };
+}
+
+/** A refusal whose request is so long that the line has `length` bytes. */
+function requestLine(client: string, length: number): string {
+  const stamp = new Date(epoch * 1000).toISOString().slice(0, 19).replaceAll('-', '/').replace('T', ' ');
+  const head = `${stamp} [error] 811#811: *42 limiting requests, excess: 5.120 by zone "z", client: ${client}`;
+  return `${head}, server: example.org, request: "GET /`.padEnd(length, 'A');
+}
+
+/** The same with the client after the limit. */
+function lateClient(client: string): string {
+  return requestLine(client, 0).replace('"z"', `"${'z'.repeat(lineBytesMax)}"`);
+}
+
+claim(
+  ['D-02b', 'LP-40', 'PE-22'],
+  lineReader((line) => line),
+  (read) => {
+    assert.equal(lineBytesMax, 4_096);
+    const whole = read(requestLine('192.0.2.1', lineBytesMax));
+    assert.deepEqual(whole, { banned: ['192.0.2.1'], cut: 0 }, 'a line of 4096 bytes');
+    const long = read(requestLine('192.0.2.2', lineBytesMax + 1));
+    assert.deepEqual(long, { banned: ['192.0.2.2'], cut: 2 }, 'a line of 4097 bytes');
+    const huge = read(requestLine('192.0.2.3', 200_000));
+    assert.deepEqual(huge, { banned: ['192.0.2.3'], cut: 2 }, 'a line of 200,000 bytes');
+    const late = read(lateClient('192.0.2.4'));
+    assert.deepEqual(late, { banned: [], cut: 2 }, 'an address after the limit');
+    return '4096 bytes whole; 4097 and 200,000 cut, first part matched, counted; nothing after byte 4096 is read';
+  },
+  [
+    twin(
+      'a reader that drops long lines whole',
+      lineReader((line) => (line.length > lineBytesMax ? '' : line)),
+    ),
+    twin(
+      'a reader without a limit',
+      lineReader((line) => line.replace('z'.repeat(lineBytesMax), 'z').replace(/A{9,}/, '')),
     ),
   ],
 );
