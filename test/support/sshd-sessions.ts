@@ -14,6 +14,8 @@ export interface SessionOptions {
   /** Kinds to draw from; absent = all. */
   kinds?: SessionKind[];
   addresses: readonly string[];
+  /** Process numbers to draw from, so that they come round; absent = each connection its own. */
+  pids?: number;
   /** Start, epoch seconds, and the connections' spread over time. */
   start: number;
   spreadSeconds: number;
@@ -233,7 +235,7 @@ export function sessions(options: SessionOptions): SessionLog {
   const said: { time: number; order: number; text: string }[] = [];
   for (let connection = 0; connection < options.connections; connection++) {
     let time = options.start + draw.number(options.spreadSeconds);
-    const pid = 1000 + connection;
+    const pid = 1000 + (options.pids === undefined ? connection : draw.number(options.pids));
     const peer: Peer = {
       ...draw,
       address: draw.of(options.addresses),

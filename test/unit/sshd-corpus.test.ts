@@ -1,46 +1,58 @@
-/** test/corpus/sshd.txt by the two naive readings: the oracle for the line, `Connections` for what the line counts. */
-import { isIP } from 'node:net';
-import { expect, test } from 'vitest';
+/** test/corpus/sshd.txt, by the naive reading and by each build of the engine. */
+import { describe, expect, test } from 'vitest';
+import { formatAddress } from '../../src/config/address.ts';
+import { type Build, Engine } from '../../src/engine/host.ts';
 import { sshd } from '../../src/filters/sshd.ts';
-import { Connections } from '../support/connection-oracle.ts';
 import { readCorpus } from '../support/corpus.ts';
-import { oracleLine, oracleMessages } from '../support/oracle.ts';
+import { type LineVerdict, sshdOracle } from '../support/sshd-oracle.ts';
 
 const cases = readCorpus('test/corpus/sshd.txt');
+/** The corpus has no year: the March before this. */
+const now = Date.UTC(2025, 3, 1) / 1000;
 
-for (const { title, modes, lines } of cases) {
-  for (const mode of modes.length === 0 ? ['normal'] : modes) {
-    test(`${title} (${mode})`, () => {
-      const connections = new Connections();
-      for (const { line, ...wanted } of lines) {
-        const message = oracleMessages(sshd, line)[0];
-        const found = oracleLine(sshd, line, mode);
-        const text = (range?: [number, number]): string | undefined =>
-          range && message ? message.toString('utf8', ...range) : undefined;
-        if (found === null) {
-          const reason = message === undefined ? 'no-prefix' : 'no-pattern';
-          expect({ verdict: 'none', reason, pattern: undefined }, line.toString()).toEqual(wanted);
-          continue;
-        }
-        const named = text(found.address);
-        const address = named !== undefined && isIP(named) ? named : undefined;
-        const user = text(found.user) || undefined;
-        const effect = sshd.patterns[found.index]?.effect ?? {};
-        const key = line.toString('latin1').match(/\[\d+\]/)?.[0];
-        const verdict = connections.line({ key, time: 0, effect, address, user });
-        const { pattern } = found;
-        const got =
-          verdict.outcome === 'charged' || verdict.outcome === 'same'
-            ? { verdict: verdict.outcome, pattern, address: verdict.address, user }
-            : { verdict: 'none', reason: verdict.outcome, pattern };
-        expect(got, line.toString()).toEqual(wanted);
+const outcomes = { charged: 'failure', same: 'counted-before' };
+
+async function engineReader(build: Build, mode: string): Promise<(line: Buffer) => LineVerdict> {
+  const jail = { filter: 'sshd', mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
+  const engine = await Engine.create({ build, jails: [jail], tableBytes: 0, now });
+  return (line) => {
+    const { outcome, pattern, address, user } = engine.examine(line, 'sshd', mode, now, false);
+    if (address === undefined) return { outcome, pattern };
+    return {
+      outcome,
+      pattern,
+      address: formatAddress(address),
+      user: Buffer.from(user ?? []).toString('utf8') || undefined,
+    };
+  };
+}
+
+const readers: Record<
+  string,
+  (mode: string) => ((line: Buffer) => LineVerdict) | Promise<(line: Buffer) => LineVerdict>
+> = {
+  oracle: (mode) => {
+    const read = sshdOracle(mode);
+    return (line) => read(line, now);
+  },
+  'plain engine': (mode) => engineReader('plain', mode),
+  'wasm engine': (mode) => engineReader('wasm', mode),
+  'scalar wasm engine': (mode) => engineReader('scalar', mode),
+};
+
+describe.each(Object.keys(readers))('%s', (reader) => {
+  for (const { title, modes, lines } of cases) {
+    test.each(modes.length === 0 ? ['normal'] : modes)(`${title} (%s)`, async (mode) => {
+      const read = await readers[reader]!(mode);
+      for (const { line, verdict, reason, ...wanted } of lines) {
+        const outcome = verdict === 'none' ? reason : outcomes[verdict];
+        expect(read(line), line.toString()).toEqual({ outcome, ...wanted });
       }
     });
   }
-}
+});
 
 test('every pattern of the filter has a line in the corpus', () => {
   const seen = new Set(cases.flatMap(({ lines }) => lines.map(({ pattern }) => pattern)));
-  const unseen = sshd.patterns.map(({ name }) => name).filter((name) => !seen.has(name));
-  expect(unseen).toEqual([]);
+  expect(sshd.patterns.map(({ name }) => name).filter((name) => !seen.has(name))).toEqual([]);
 });
