@@ -5,12 +5,13 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { generateFiles } from '../src/compiler/generate.ts';
 import type { Filter } from '../src/compiler/pattern.ts';
+import type { Build } from '../src/engine/host.ts';
 import { filters } from '../src/filters/index.ts';
 import { lineBytesMax } from '../src/limits.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
 import { readTree, regularExpressionsIn, withFile } from './source.ts';
-import { addressText, engineOf, epoch, feedText, linesTooLong } from './support/tracker.ts';
+import { addressText, engineOf, epoch, failureLine, feedText, linesTooLong } from './support/tracker.ts';
 
 /** The rooms that touch log bytes: the engine, and the sources that read them in. */
 const readers = readTree('src/engine/**/*.ts', 'src/sources/**/*.ts');
@@ -114,7 +115,7 @@ claim(
 
 type Disassemble = () => string;
 const disassembled = (path: string) => () =>
-  execFileSync('wasm-dis', ['--all-features', path], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  execFileSync('node_modules/.bin/wasm-dis', ['--all-features', path], { encoding: 'utf8', maxBuffer: 2 ** 28 });
 
 claim(
   'LP-06',
@@ -184,5 +185,121 @@ claim(
       'a reader without a limit',
       lineReader((line) => line.replace('z'.repeat(lineBytesMax), 'z').replace(/A{9,}/, '')),
     ),
+  ],
+);
+
+/** Examines a line for a filter: outcome, pattern, address, user and time, as text. */
+type Examine = (line: Uint8Array, filter: string) => string;
+
+/** One build of the engine as an examiner. */
+async function examinerOf(build: Build): Promise<Examine> {
+  const engine = await engineOf({ build });
+  return (line, filter) => {
+    const { outcome, pattern, address, user, time } = engine.examine(line, filter, '', epoch, false);
+    const found = address === undefined ? '' : addressText(address);
+    return [outcome, pattern, found, user === undefined ? '' : Buffer.from(user).toString('latin1'), time].join('|');
+  };
+}
+
+/** Sample and counter of every pattern, whole, cut short, and with one byte changed at places spread over the line. */
+function* triedLines(): Generator<[line: Uint8Array, filter: string]> {
+  for (const { name, patterns } of filters) {
+    for (const { sample, counter } of patterns) {
+      for (const text of [sample, counter]) {
+        const line = Buffer.from(text);
+        yield [line, name];
+        for (let at = 0; at < line.length; at += 5) {
+          yield [line.subarray(0, at), name];
+          const changed = Uint8Array.from(line);
+          changed[at] = (changed[at]! + 37 + at) & 255;
+          yield [changed, name];
+        }
+      }
+    }
+  }
+}
+
+interface Builds {
+  simd: Examine;
+  others: Examine[];
+}
+const builds = async (): Promise<Builds> => ({
+  simd: await examinerOf('wasm'),
+  others: [await examinerOf('scalar'), await examinerOf('plain')],
+});
+
+claim(
+  'PE-12',
+  { make: builds },
+  ({ simd, others }) => {
+    let lines = 0;
+    for (const [line, filter] of triedLines()) {
+      const answer = simd(line, filter);
+      for (const other of others) {
+        const text = other(line, filter);
+        if (text !== answer)
+          assert.fail(`${answer} in one build, ${text} in another: ${Buffer.from(line).toString('latin1')}`);
+      }
+      lines++;
+    }
+    return `${lines} lines through the SIMD, scalar and plain builds: the same answers`;
+  },
+  [
+    twin('a build that reads seven bits of each byte', {
+      async make() {
+        const { simd } = await builds();
+        return {
+          simd,
+          others: [
+            (line: Uint8Array, filter: string) =>
+              simd(
+                line.map((byte) => byte & 127),
+                filter,
+              ),
+          ],
+        };
+      },
+    }),
+    twin('a build that stops at the first NUL', {
+      async make() {
+        const { simd } = await builds();
+        const cut = (line: Uint8Array) => (line.includes(0) ? line.subarray(0, line.indexOf(0)) : line);
+        return { simd, others: [(line: Uint8Array, filter: string) => simd(cut(line), filter)] };
+      },
+    }),
+  ],
+);
+
+claim(
+  'PE-06',
+  { make: () => examinerOf('wasm') },
+  (examine) => {
+    for (const user of ['root', 'a b', 'x from 198.51.100.9 port 22 ssh2', '\u001b[2J', 'ü']) {
+      const line = Buffer.from(failureLine('192.0.2.7', epoch, 1).trimEnd().replace('root', user));
+      const [outcome, , address, found] = examine(line, 'sshd').split('|');
+      assert.deepEqual(
+        [outcome, address, found],
+        ['failure', '192.0.2.7', Buffer.from(user).toString('latin1')],
+        'the user',
+      );
+    }
+    return '5 user names, one of them looking like the rest of the line, captured whole';
+  },
+  [
+    twin('an engine that forgets the user', {
+      async make() {
+        const examine = await examinerOf('wasm');
+        return (line: Uint8Array, filter: string) => examine(line, filter).split('|').with(3, '').join('|');
+      },
+    }),
+    twin('a user that ends at the first space', {
+      async make() {
+        const examine = await examinerOf('wasm');
+        return (line: Uint8Array, filter: string) => {
+          const parts = examine(line, filter).split('|');
+          return parts.with(3, parts[3]!.split(' ')[0]!).join('|');
+        };
+      },
+    }),
   ],
 );
