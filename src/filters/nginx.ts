@@ -341,7 +341,7 @@ const badRequest: Filter = {
 };
 
 const fileMissing = [
-  optional(some('nonspace', 32), literal(' ')),
+  optional(until(' "'), literal(' ')),
   literal('"'),
   until('"'),
   literal('" '),

@@ -4,8 +4,8 @@
  * `address (X-Real-IP: …,X-Forwarded-For: …)` where the client sent such headers. U, the headers, the URI and whatever
  * the mail server repeats of U in E are the client's own bytes.
  *
- * Invariant: the address is the last one that `AUTHENTICATE mechanism:` follows, and nothing after it may hold a colon up to
- * the request, so that a forged user name that the mail server repeats is not read at all rather than read wrongly.
+ * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) follow. A line with such words
+ * twice is ignored: one of them is the client's, and a mail server that repeats his name leaves open which.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -123,10 +123,21 @@ const patterns: Pattern[] = [
   },
 ];
 
+/** How E begins. */
+const serverWords = choice('. AUTHENTICATE ', '. LOGIN:');
+
+const twoAnswers: Pattern = {
+  name: 'answered-twice',
+  tokens: [...head, imapFailed, textToFirst(), serverWords, textToFirst(), serverWords],
+  sample: `${at} IMAP Error: Login failed for a from 198.51.100.9. LOGIN: x from 192.0.2.7. LOGIN: Login failed. in /srv/rcube_imap.php on line 200 (POST /)`,
+  counter: `${at} IMAP Error: Login failed for alice from 192.0.2.7. LOGIN: Login failed. in /srv/rcube_imap.php on line 200 (POST /)`,
+};
+
 export const roundcube: Filter = {
   name: 'roundcube-auth',
   about: 'Roundcube web mail: failed logins',
   prefixes: ['bare', 'syslog'],
   tags: ['roundcube'],
+  ignore: [twoAnswers],
   patterns,
 };

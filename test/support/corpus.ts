@@ -3,6 +3,7 @@
  *
  *   # what it is about
  *   why: why it exists (may be repeated)
+ *   filter: nginx-http-auth         where a file speaks of several filters
  *   mode: ddos                      one or several of the filter's modes; absent = its default
  *   > a log line, whole
  *   = pattern address [user]        the line is charged to that address
@@ -30,6 +31,7 @@ export interface CorpusLine {
 export interface CorpusCase {
   title: string;
   why: string;
+  filter?: string;
   modes: string[];
   lines: CorpusLine[];
 }
@@ -59,6 +61,7 @@ export function readCorpus(path: string): CorpusCase[] {
       if (text.startsWith('# ')) cases.push({ title: rest, why: '', modes: [], lines: [] });
       else if (text === '' || current === undefined) return;
       else if (text.startsWith('why: ')) current.why = `${current.why} ${text.slice(5)}`.trim();
+      else if (text.startsWith('filter: ')) current.filter = text.slice(8);
       else if (text.startsWith('mode: ')) current.modes = text.slice(6).split(/[ ,]+/);
       else if (text.startsWith('> ')) {
         if (line !== undefined) fail('the line before has no verdict');

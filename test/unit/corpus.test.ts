@@ -1,0 +1,56 @@
+/** test/corpus/*.txt, but for what follows connections, by the oracle: each line is charged to whom it says, or to nobody. */
+import { readdirSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { expect, test } from 'vitest';
+import type { Filter } from '../../src/compiler/pattern.ts';
+import { filters } from '../../src/filters/index.ts';
+import { type CorpusCase, type CorpusLine, readCorpus } from '../support/corpus.ts';
+import { oracleMatch, oracleMessages } from '../support/oracle.ts';
+
+const stateless = new Map(
+  filters.filter((filter) => filter.connection === undefined).map((filter) => [filter.name, filter]),
+);
+
+const cases = readdirSync('test/corpus')
+  .filter((name) => name.endsWith('.txt'))
+  .flatMap((name) => readCorpus(`test/corpus/${name}`))
+  .flatMap((one): (CorpusCase & { of: Filter })[] => {
+    const of = stateless.get(one.filter ?? '');
+    return of === undefined ? [] : [{ ...one, of }];
+  });
+
+/** What the oracle says of a line, in the words of the corpus. */
+function verdictOf(filter: Filter, line: Buffer, mode?: string): Omit<CorpusLine, 'line'> {
+  const messages = oracleMessages(filter, line);
+  for (const message of messages) {
+    const found = oracleMatch(filter, message, mode);
+    if (found === null) continue;
+    const { pattern } = found;
+    if (found.ignored) return { verdict: 'none', reason: 'ignored', pattern };
+    const address = message.toString('utf8', ...(found.address ?? [0, 0]));
+    if (!isIP(address)) return { verdict: 'none', reason: 'host-name', pattern };
+    const user = (found.user && message.toString('utf8', ...found.user)) || undefined;
+    return { verdict: 'charged', pattern, address, user };
+  }
+  return { verdict: 'none', reason: messages.length === 0 ? 'no-prefix' : 'no-pattern', pattern: undefined };
+}
+
+for (const { title, of, modes, lines } of cases) {
+  for (const mode of modes.length === 0 ? [of.modes?.[0]] : modes) {
+    test(`${of.name}: ${title}${mode === undefined ? '' : ` (${mode})`}`, () => {
+      for (const { line, ...wanted } of lines) expect(verdictOf(of, line, mode), line.toString()).toEqual(wanted);
+    });
+  }
+}
+
+const web = /^(nginx|apache|roundcube|webmin|phpmyadmin|traefik|haproxy|squid|vaultwarden|grafana|gitlab)/;
+
+test.each([...stateless.values()].filter(({ name }) => web.test(name)))(
+  '$name: every pattern takes a line of the corpus, and the filter leaves one',
+  (filter) => {
+    const lines = cases.flatMap((one) => (one.of === filter ? one.lines : []));
+    const seen = new Set(lines.map(({ pattern }) => pattern));
+    expect(filter.patterns.map(({ name }) => name).filter((name) => !seen.has(name))).toEqual([]);
+    expect(lines.some(({ verdict }) => verdict === 'none')).toBe(true);
+  },
+);
