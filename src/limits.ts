@@ -150,7 +150,7 @@ export const corePoolThreads = 2;
 
 /** Files followed at once, by all jails: each holds a descriptor, and up to `lingeringTailsMax` more while it rotates. */
 export const followedFilesMax = 1_024;
-/** Names one directory may contribute to a glob; more are not looked at. */
+/** Names one directory may contribute to a glob; more are not followed. */
 export const directoryEntriesMax = 4_096;
 /** Every file is looked at this often even if no event came, ms: inotify's queue overflows silently, network file systems give no events. */
 export const pollMs = 1_000;
@@ -183,6 +183,15 @@ export const changesPerTransactionMax = 8192;
 /** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */
 export const kernelNameMax = 31;
 limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
+/** Longest name of an iptables chain that its programs take (XT_EXTENSION_MAXNAMELEN - 1). */
+export const chainNameMax = 28;
+limitHolds(jailNameMax + 4 <= chainNameMax, 'jailNameMax + our prefix <= chainNameMax');
+/** How long we wait for the lock of the iptables programs, ms; they hold it for the time of one replace. */
+export const xtablesLockMs = 10_000;
+/** Elements of one ipset (its `maxelem`), more than the engine's table ever holds; fuller: IPSET_ERR_HASH_FULL. */
+export const ipsetElementsMax = 1 << 20;
+/** Longest timeout an ipset holds, seconds (IPSET_MAX_TIMEOUT, 24.8 days); reconcile renews a longer ban in time. */
+export const ipsetTimeoutSecondsMax = 2_147_483;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
 

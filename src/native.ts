@@ -32,6 +32,16 @@ export interface Native {
   peerCredentials(fd: number): PeerCredentials | number;
   /** memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or -errno. */
   memfd(name: string): number;
+  /** A datagram socket on which the options of iptables (level SOL_IP or SOL_IPV6) are asked: descriptor or -errno. */
+  xtablesOpen(family: 4 | 6): number;
+  /** getsockopt(2) with `bytes` as both question and answer: the answer's length or -errno. */
+  socketOption(fd: number, level: number, option: number, bytes: Uint8Array): number;
+  /** setsockopt(2): 0 or -errno. */
+  setSocketOption(fd: number, level: number, option: number, bytes: Uint8Array): number;
+  /** IPT_SO_SET_REPLACE on a pool thread: 0 or -errno. `counters` (16 bytes each) receives those of the old table. */
+  xtablesReplace(fd: number, level: number, replace: Uint8Array, counters: Uint8Array): Promise<number>;
+  /** flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor. */
+  tryLock(fd: number): number;
 }
 
 /** Where the addon is, seen from src/ and from dist/. */
@@ -57,4 +67,9 @@ export const native: Native = {
   netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
   peerCredentials: (fd) => addon().peerCredentials(fd),
   memfd: (name) => addon().memfd(name),
+  xtablesOpen: (family) => addon().xtablesOpen(family),
+  socketOption: (fd, level, option, bytes) => addon().socketOption(fd, level, option, bytes),
+  setSocketOption: (fd, level, option, bytes) => addon().setSocketOption(fd, level, option, bytes),
+  xtablesReplace: (fd, level, replace, counters) => addon().xtablesReplace(fd, level, replace, counters),
+  tryLock: (fd) => addon().tryLock(fd),
 };

@@ -5,15 +5,14 @@
 import { createHash } from 'node:crypto';
 import { kernelNameMax } from '../limits.ts';
 
-const prefixMax = 'jail-'.length;
 const hashLength = 8;
-const plainMax = kernelNameMax - prefixMax;
 
 /**
- * `prefix` (at most 5 characters) and the jail's name; a name that is too long or has other characters than letters,
- * digits, `_`, `.` and `-` is shortened and made unique by a hash of the whole.
+ * `prefix` and the jail's name, at most `lengthMax` characters; a name that is too long or has other characters than
+ * letters, digits, `_`, `.` and `-` is shortened and made unique by a hash of the whole.
  */
-export function kernelName(prefix: string, jail: string): string {
+export function kernelName(prefix: string, jail: string, lengthMax = kernelNameMax): string {
+  const plainMax = lengthMax - prefix.length;
   if (jail.length <= plainMax && /^[A-Za-z0-9_.-]+$/.test(jail)) return prefix + jail;
   const hash = createHash('sha256').update(jail).digest('hex').slice(0, hashLength);
   return `${prefix}${jail.replace(/[^A-Za-z0-9_.-]/g, '_').slice(0, plainMax - hashLength - 1)}.${hash}`;
