@@ -136,13 +136,18 @@ interface Pair {
 /**
  * `segment`: the tokens from the end of a text to the next text or the end of the pattern; `rest`: what follows them.
  * An example of a line with two readings, as [bytes before the second reading, its bytes]; null when there is none.
+ * `names`: lines with a host name or a plain word where an address belongs are looked at too.
  */
-export function secondReading(segment: readonly Token[], rest: readonly Token[]): [string, string] | null {
+export function secondReading(
+  segment: readonly Token[],
+  rest: readonly Token[],
+  names = false,
+): [string, string] | null {
   const automaton = new Automaton();
   const accept = automaton.add({ kind: 'accept' });
   const open = automaton.loop(anything, accept);
   const again = automaton.list(segment, open);
-  automaton.addressed = true;
+  automaton.addressed = !names;
   const start = automaton.list([...segment, ...rest], open);
   const bytes = distinctBytes(automaton);
   const closures = new Map<number, Stand[]>();

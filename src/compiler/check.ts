@@ -68,6 +68,8 @@ function checkHeader(filter: Filter, all: Pattern[]): void {
   if ((filter.modes?.length ?? 0) > modesMax) refuse(`more than ${modesMax} modes`);
   if (filter.prefixes.length === 0) refuse('it states no prefix');
   if (new Set(filter.prefixes).size !== filter.prefixes.length) refuse('a prefix is stated twice');
+  const starred = filter.tags?.find((tag) => tag === '*' || tag.slice(0, -1).includes('*'));
+  if (starred !== undefined) refuse(`the tag '${starred}' may end in a '*' after other bytes and hold no other`);
   const twice = all.find((pattern, index) => all.findIndex((other) => other.name === pattern.name) !== index);
   if (twice !== undefined) refuse(`two patterns are called ${twice.name}`);
 }

@@ -3,6 +3,7 @@
  * what is tried inside it, one function per filter that picks the patterns a message may match by its first bytes.
  * Expects a filter that `check.ts` passed. Says the same as interpreter.ts and test/support/oracle.ts on every input.
  */
+import { secondReading } from './ambiguity.ts';
 import { type ByteSet, byteSet, bytesOf, complement, rangesOf } from './bytes.ts';
 import { emitDispatch } from './dispatch.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
@@ -107,8 +108,9 @@ function emitTags(writer: Writer, filter: Filter, name: string): string {
   const head = `/** Does this filter read messages of the syslog identifier [start, end)? */\nexport function tag${name}`;
   if (tags.length === 0) return `${head}(_start: i32, _end: i32): bool {\n  return true;\n}`;
   const tests = tags.map((tag) => {
-    const length = bytesOf(tag).length;
-    return `  if (end - start === ${length} && ${sameBytes(writer, tag, 'start')}) return true; // ${tag}`;
+    const text = tag.endsWith('*') ? tag.slice(0, -1) : tag;
+    const compare = text === tag ? '===' : '>=';
+    return `  if (end - start ${compare} ${bytesOf(text).length} && ${sameBytes(writer, text, 'start')}) return true; // ${tag}`;
   });
   return `${head}(start: i32, end: i32): bool {\n${tests.join('\n')}\n  return false;\n}`;
 }
@@ -321,13 +323,14 @@ function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Se
       `  if (${place} >= beyond${place}) ${fail}`,
     );
   } else {
+    if (fitsOnce(segment, key)) lines.push(...emitFirstGuess(scope, { place, next, part }, plus, key.byte, undo));
     const find =
       key.byte < 0
         ? ''
         : `${writer.use('findByteLast', memory)}(${plus('at')}, ${plus(place)}, ${key.byte})${key.offset === 0 ? '' : ` - ${key.offset}`}`;
     lines.push(
-      `let ${place} = beyond${place};`,
-      'while (true) {',
+      `${fitsOnce(segment, key) ? `if (${next} < 0) ` : `let `}${place} = beyond${place};`,
+      `while (${fitsOnce(segment, key) ? `${next} < 0` : 'true'}) {`,
       find === '' ? `  ${place}--;` : `  ${place} = ${find}; // ${quote(String.fromCharCode(key.byte))}`,
       `  if (${place} < at) ${fail}`,
     );
@@ -336,6 +339,35 @@ function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Se
   if (undo !== '') lines.push(indent(undo));
   if (left) lines.push(`  ${place}++;`);
   return [...lines, '}'];
+}
+
+/**
+ * Does the segment fit at one place of a line at most, so that any search finds the same? Asked where it begins with a
+ * byte or two: from the right such a search stops at many places, while most texts are one word.
+ */
+function fitsOnce(segment: readonly Token[], key: { byte: number }): boolean {
+  const first = segment[0];
+  if (key.byte < 0 || first?.kind !== 'literal' || bytesOf(first.text).length > 2 || segment.at(-1)?.kind !== 'end')
+    return false;
+  return secondReading(segment, [], true) === null;
+}
+
+/** One try from the left, before the search from the right. */
+function emitFirstGuess(
+  { writer }: Scope,
+  { place, next, part }: { place: string; next: string; part: string },
+  plus: (position: string) => string,
+  key: number,
+  undo: string,
+): string[] {
+  const offset = plus('').replace(/^ \+ /, ' - ');
+  return [
+    `let ${place} = ${writer.use('findByte', memory)}(${plus('at')}, ${plus(`beyond${place}`)}, ${key})${offset}; // ${quote(String.fromCharCode(key))}`,
+    `if (${place} < beyond${place}) {`,
+    `  ${next} = ${part}(${place}, end);`,
+    ...(undo === '' ? [] : [`  if (${next} < 0) {`, indent(indent(undo)), '  }']),
+    '}',
+  ];
 }
 
 /** The byte of the prefix least likely in a log line, and where it stands; -1 when the prefix is empty. */

@@ -2,7 +2,8 @@
  * A filter as the token stream that src/engine/interpreter.ts walks: little-endian 32-bit words, all offsets in bytes from
  * the start of the program. For filters of the operator (`[[filter]]`); expects one that `check.ts` passed.
  *
- *   header    bytes, patterns tried, prefixes, connection, tags, then `tags` × (byte count, bytes padded to a word)
+ *   header    bytes, patterns tried, prefixes, connection, tags, then `tags` × (byte count, bytes padded to a word); a tag
+ *             may end in `*`
  *   table     per pattern in the order tried: number, modes (0 = all), flags, code from, code to
  *   code      instructions: operation, bytes of the whole instruction, operands; lists nest
  */

@@ -130,3 +130,14 @@ export function product(a: i32, b: i32): i32 {
 export function spread(hash: i32, count: i32): i32 {
   return Math.floor(((hash >>> 0) * count) / 4294967296);
 }
+
+/** End of the run of digits and dots at `p`, `end` at most. */
+export function skipDecimal(p: i32, end: i32): i32 {
+  if (p < 0 || end > bytes.length) outside(end);
+  while (p < end) {
+    const value = bytes[p]!;
+    if (value !== 46 && (value < 48 || value > 57)) break;
+    p++;
+  }
+  return p;
+}

@@ -3,7 +3,7 @@
  * in [at, end) and ends after at most end - at steps.
  */
 
-import { byte, int } from '#linear';
+import { byte, findByte, int, skipDecimal } from '#linear';
 import { captureAddress } from './capture.ts';
 
 /** Longer runs of address bytes are neither an address nor a host name. */
@@ -110,15 +110,8 @@ export function scanAddress(at: i32, end: i32): i32 {
   if (at >= end) return -1;
   if (byte(at) === 91) return scanBracketed(at + 1, end);
   const limit = smaller(end, at + addressBytesMax + 1);
-  let dotted = false;
-  let stop = at;
-  while (stop < limit) {
-    const value = byte(stop);
-    if (value === 46) dotted = true;
-    else if (!isDigit(value)) break;
-    stop++;
-  }
-  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, dotted);
+  let stop = skipDecimal(at, limit);
+  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, findByte(at, stop, 46) < stop);
   if (stop - at > addressBytesMax) return -1;
   stop = withoutColon(at, stop);
   while (stop > at && byte(stop - 1) === 46) stop--;

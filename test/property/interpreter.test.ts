@@ -116,7 +116,7 @@ test('random filters are matched alike by emitted code, interpreter and oracle',
         }
       },
     ),
-    { numRuns: 250 },
+    { numRuns: 300 },
   );
   expect(matched).toBeGreaterThan(300);
 });

@@ -123,8 +123,12 @@ function takeAddressHarvester(at: i32, end: i32): bool {
   // text up to the last ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end
   const beyondplace10 = end - 13;
   let next10 = -1;
-  let place10 = beyondplace10;
-  while (true) {
+  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
+  if (place10 < beyondplace10) {
+    next10 = partAddressHarvester11(place10, end);
+  }
+  if (next10 < 0) place10 = beyondplace10;
+  while (next10 < 0) {
     place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
     if (place10 < at) return false;
     next10 = partAddressHarvester11(place10, end);
@@ -292,8 +296,12 @@ function takeForgedAgent(at: i32, end: i32): bool {
   // text up to the last ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end
   const beyondplace10 = end - 11;
   let next10 = -1;
-  let place10 = beyondplace10;
-  while (true) {
+  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
+  if (place10 < beyondplace10) {
+    next10 = partForgedAgent11(place10, end);
+  }
+  if (next10 < 0) place10 = beyondplace10;
+  while (next10 < 0) {
     place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
     if (place10 < at) return false;
     next10 = partForgedAgent11(place10, end);
@@ -419,8 +427,12 @@ function takeRudeCrawler(at: i32, end: i32): bool {
   // text up to the last ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end
   const beyondplace10 = end - 8;
   let next10 = -1;
-  let place10 = beyondplace10;
-  while (true) {
+  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
+  if (place10 < beyondplace10) {
+    next10 = partRudeCrawler11(place10, end);
+  }
+  if (next10 < 0) place10 = beyondplace10;
+  while (next10 < 0) {
     place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
     if (place10 < at) return false;
     next10 = partRudeCrawler11(place10, end);
@@ -547,8 +559,12 @@ function takeHoleScanner(at: i32, end: i32): bool {
   // text up to the last ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end
   const beyondplace10 = end - 8;
   let next10 = -1;
-  let place10 = beyondplace10;
-  while (true) {
+  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
+  if (place10 < beyondplace10) {
+    next10 = partHoleScanner11(place10, end);
+  }
+  if (next10 < 0) place10 = beyondplace10;
+  while (next10 < 0) {
     place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
     if (place10 < at) return false;
     next10 = partHoleScanner11(place10, end);

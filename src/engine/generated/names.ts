@@ -267,7 +267,9 @@ export const filterNames: FilterNames[] = [
       "session-login-failed",
       "plugin-login-failed"
     ],
-    "ignore": []
+    "ignore": [
+      "answered-twice"
+    ]
   },
   {
     "name": "squid",

@@ -83,10 +83,20 @@ function partFileAmbiguousReferrer5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,32} ' ' */
+/** End of the run of bytes other than 32, '"' at `at`. */
+function skipRun1(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 32 || value === 34) break;
+    at++;
+  }
+  return at;
+}
+
+/** not-' "'{1,4096} ' ' */
 function partFileAmbiguousReferrer12(at: i32, end: i32): i32 {
-  const stop13 = skipNonspace(at, smaller(end, at + 33));
-  if (stop13 - at < 1 || stop13 - at > 32) return -1;
+  const stop13 = skipRun1(at, smaller(end, at + 4097));
+  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
   at = stop13;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -94,7 +104,7 @@ function partFileAmbiguousReferrer12(at: i32, end: i32): i32 {
 }
 
 /** End of the run of bytes other than 32, ',' at `at`. */
-function skipRun1(at: i32, end: i32): i32 {
+function skipRun2(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 32 || value === 44) break;
@@ -162,21 +172,11 @@ function partFileAmbiguousReferrer29(at: i32, end: i32): i32 {
   return at;
 }
 
-/** End of the run of bytes other than 32, '"' at `at`. */
-function skipRun2(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 32 || value === 34) break;
-    at++;
-  }
-  return at;
-}
-
 /** ', host: "' not-'" '{1,4096} '"' */
 function partFileAmbiguousReferrer32(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop33 = skipRun2(at, smaller(end, at + 4097));
+  const stop33 = skipRun1(at, smaller(end, at + 4097));
   if (stop33 - at < 1 || stop33 - at > 4096) return -1;
   at = stop33;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
@@ -191,7 +191,7 @@ function partFileAmbiguousReferrer35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** file-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [nonspace{1,32} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
+/** file-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
 function takeFileAmbiguousReferrer(at: i32, end: i32): bool {
   if (end - at < 111) return false;
   const next1 = partFileAmbiguousReferrer2(at, end);
@@ -242,7 +242,7 @@ function takeFileAmbiguousReferrer(at: i32, end: i32): bool {
   at = stop15;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop16 = skipRun1(at, smaller(end, at + 4097));
+  const stop16 = skipRun2(at, smaller(end, at + 4097));
   if (stop16 - at > 4096) return false;
   at = stop16;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
@@ -337,7 +337,7 @@ function partApplicationNotFound2(at: i32, end: i32): i32 {
   else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
   else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
   else return -1;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
+  const stop4 = skipRun1(at, smaller(end, at + 4097));
   if (stop4 - at > 4096) return -1;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
@@ -394,10 +394,10 @@ function partApplicationFileMissing5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,32} ' ' */
+/** not-' "'{1,4096} ' ' */
 function partApplicationFileMissing11(at: i32, end: i32): i32 {
-  const stop12 = skipNonspace(at, smaller(end, at + 33));
-  if (stop12 - at < 1 || stop12 - at > 32) return -1;
+  const stop12 = skipRun1(at, smaller(end, at + 4097));
+  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -432,7 +432,7 @@ function partApplicationFileMissing22(at: i32, end: i32): i32 {
 function partApplicationFileMissing25(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop26 = skipRun2(at, smaller(end, at + 4097));
+  const stop26 = skipRun1(at, smaller(end, at + 4097));
   if (stop26 - at < 1 || stop26 - at > 4096) return -1;
   at = stop26;
   if (!(end - at >= 14 && word(at) === 0x72202c22 && word(at + 4) === 0x72656665 && word(at + 8) === 0x3a726572 && word(at + 10) === 0x22203a72)) return -1; // '", referrer: "'
@@ -444,7 +444,7 @@ function partApplicationFileMissing25(at: i32, end: i32): i32 {
 function partApplicationFileMissing27(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop28 = skipRun2(at, smaller(end, at + 4097));
+  const stop28 = skipRun1(at, smaller(end, at + 4097));
   if (stop28 - at < 1 || stop28 - at > 4096) return -1;
   at = stop28;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
@@ -472,7 +472,7 @@ function partApplicationFileMissing31(at: i32, end: i32): i32 {
   return at;
 }
 
-/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [nonspace{1,32} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
 function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (end - at < 108) return false;
   const next1 = partApplicationFileMissing2(at, end);
@@ -517,7 +517,7 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
+  const stop14 = skipRun2(at, smaller(end, at + 4097));
   if (stop14 - at > 4096) return false;
   at = stop14;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'

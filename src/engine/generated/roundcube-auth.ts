@@ -5,6 +5,98 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, skipWord, 
 import { scanTime } from '../timestamp.ts';
 
 /** ' ' not-']'{1,4096} */
+function partAnsweredTwice5(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  const stop6 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
+  at = stop6;
+  return at;
+}
+
+/** '[' time [' ' not-']'{1,4096}] ']: ' */
+function partAnsweredTwice2(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop3 = scanTime(at, end);
+  if (stop3 < 0) return -1;
+  captureTime(at, stop3);
+  at = stop3;
+  const next4 = partAnsweredTwice5(at, end);
+  if (next4 >= 0) at = next4;
+  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
+  at += 3;
+  return at;
+}
+
+/** '<' word{1,64} '> ' */
+function partAnsweredTwice8(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop9 = skipWord(at, smaller(end, at + 65));
+  if (stop9 - at < 1 || stop9 - at > 64) return -1;
+  at = stop9;
+  if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
+  at += 2;
+  return at;
+}
+
+/** ('. AUTHENTICATE ' | '. LOGIN:') */
+function partAnsweredTwice11(at: i32, end: i32): i32 {
+  if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
+  else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
+  else return -1;
+  return at;
+}
+
+/** ('. AUTHENTICATE ' | '. LOGIN:') */
+function partAnsweredTwice13(at: i32, end: i32): i32 {
+  if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
+  else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
+  else return -1;
+  return at;
+}
+
+/** answered-twice: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:') text… ('. AUTHENTICATE ' | '. LOGIN:') */
+function takeAnsweredTwice(at: i32, end: i32): bool {
+  if (end - at < 45) return false;
+  const next1 = partAnsweredTwice2(at, end);
+  if (next1 >= 0) at = next1;
+  else {
+    forgetTime();
+  }
+  const next7 = partAnsweredTwice8(at, end);
+  if (next7 >= 0) at = next7;
+  if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
+  else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
+  else return false;
+  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:')
+  const beyondplace10 = end - 7;
+  let next10 = -1;
+  let place10 = at;
+  while (true) {
+    place10 = findByte(place10, beyondplace10, 46); // '.'
+    if (place10 >= beyondplace10) return false;
+    next10 = partAnsweredTwice11(place10, end);
+    if (next10 >= 0) break;
+    place10++;
+  }
+  at = next10;
+  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:')
+  const beyondplace12 = end - 7;
+  let next12 = -1;
+  let place12 = at;
+  while (true) {
+    place12 = findByte(place12, beyondplace12, 46); // '.'
+    if (place12 >= beyondplace12) return false;
+    next12 = partAnsweredTwice13(place12, end);
+    if (next12 >= 0) break;
+    place12++;
+  }
+  return true;
+}
+
+/** ' ' not-']'{1,4096} */
 function partLoginFailed5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -469,17 +561,25 @@ export function matchRoundcubeAuth(start: i32, end: i32, _mode: i32): i32 {
     return -1;
   }
   if (word0 === 0x50414d49) { // "IMAP"
-    if (takeLoginFailed(start, end)) return 0;
-    forgetTime();
-    forgetUser();
-    forgetAddress();
-    if (takeLoginRefused(start, end)) return 1;
+    const word12 = word(start + 12);
+    if (word12 === 0x4c494146 || word12 === 0x69676f4c) { // "FAIL" "Logi"
+      if (takeAnsweredTwice(start, end)) return 4;
+      forgetTime();
+      if (takeLoginFailed(start, end)) return 0;
+      forgetTime();
+      forgetUser();
+      forgetAddress();
+      if (takeLoginRefused(start, end)) return 1;
+      return -1;
+    }
     return -1;
   }
   if (word0 === 0x6c696146) { // "Fail"
     if (takeSessionLoginFailed(start, end)) return 2;
     return -1;
   }
+  if (takeAnsweredTwice(start, end)) return 4;
+  forgetTime();
   if (takeLoginFailed(start, end)) return 0;
   forgetTime();
   forgetUser();
@@ -504,6 +604,8 @@ export function flagsRoundcubeAuth(pattern: i32): i32 {
     case 2: // session-login-failed
     case 3: // plugin-login-failed
       return 17;
+    case 4: // answered-twice
+      return 8;
   }
   return 0;
 }

@@ -1003,8 +1003,15 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   // user up to the last ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end
   const beyondplace3 = end - 55;
   let next3 = -1;
-  let place3 = beyondplace3;
-  while (true) {
+  let place3 = findByte(at, beyondplace3, 32); // ' '
+  if (place3 < beyondplace3) {
+    next3 = partDisconnectingUserChange4(place3, end);
+    if (next3 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next3 < 0) place3 = beyondplace3;
+  while (next3 < 0) {
     place3 = findByteLast(at, place3, 32); // ' '
     if (place3 < at) return false;
     next3 = partDisconnectingUserChange4(place3, end);
@@ -1123,8 +1130,15 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   // user up to the last ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end
   const beyondplace3 = end - 42;
   let next3 = -1;
-  let place3 = beyondplace3;
-  while (true) {
+  let place3 = findByte(at, beyondplace3, 32); // ' '
+  if (place3 < beyondplace3) {
+    next3 = partDisconnectingTooMany4(place3, end);
+    if (next3 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next3 < 0) place3 = beyondplace3;
+  while (next3 < 0) {
     place3 = findByteLast(at, place3, 32); // ' '
     if (place3 < at) return false;
     next3 = partDisconnectingTooMany4(place3, end);
@@ -1471,8 +1485,15 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   // user up to the last ' ' ip ' port ' digit{1,10} ' [preauth]' end
   const beyondplace3 = end - 18;
   let next3 = -1;
-  let place3 = beyondplace3;
-  while (true) {
+  let place3 = findByte(at, beyondplace3, 32); // ' '
+  if (place3 < beyondplace3) {
+    next3 = partClosedPreauthUser4(place3, end);
+    if (next3 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next3 < 0) place3 = beyondplace3;
+  while (next3 < 0) {
     place3 = findByteLast(at, place3, 32); // ' '
     if (place3 < at) return false;
     next3 = partClosedPreauthUser4(place3, end);
@@ -1513,8 +1534,15 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   // user up to the last ' ' ip ' port ' digit{1,10} ' [preauth]' end
   const beyondplace1 = end - 18;
   let next1 = -1;
-  let place1 = beyondplace1;
-  while (true) {
+  let place1 = findByte(at, beyondplace1, 32); // ' '
+  if (place1 < beyondplace1) {
+    next1 = partDisconnectedPreauthUser2(place1, end);
+    if (next1 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next1 < 0) place1 = beyondplace1;
+  while (next1 < 0) {
     place1 = findByteLast(at, place1, 32); // ' '
     if (place1 < at) return false;
     next1 = partDisconnectedPreauthUser2(place1, end);
@@ -1635,8 +1663,15 @@ function takeClosedUser(at: i32, end: i32): bool {
   // user up to the last ' ' ip ' port ' digit{1,10} [' [preauth]'] end
   const beyondplace3 = end - 8;
   let next3 = -1;
-  let place3 = beyondplace3;
-  while (true) {
+  let place3 = findByte(at, beyondplace3, 32); // ' '
+  if (place3 < beyondplace3) {
+    next3 = partClosedUser4(place3, end);
+    if (next3 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next3 < 0) place3 = beyondplace3;
+  while (next3 < 0) {
     place3 = findByteLast(at, place3, 32); // ' '
     if (place3 < at) return false;
     next3 = partClosedUser4(place3, end);

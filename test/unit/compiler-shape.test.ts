@@ -1,0 +1,170 @@
+/** What the compiler works out about tokens, and the question whether a segment can be read twice. */
+import { describe, expect, test } from 'vitest';
+import { secondReading } from '../../src/compiler/ambiguity.ts';
+import { bitmapOf, byteSet, bytesOf, complement, rangesOf } from '../../src/compiler/bytes.ts';
+import type { Token } from '../../src/compiler/pattern.ts';
+import {
+  capturesOf,
+  commonPrefix,
+  encodePrefixes,
+  minimumLength,
+  normalise,
+  pascalCase,
+  prefixesOf,
+  segmentsOf,
+} from '../../src/compiler/shape.ts';
+
+const literal = (text: string): Token => ({ kind: 'literal', text });
+const choice = (...of: string[]): Token => ({ kind: 'choice', of });
+const optional = (...tokens: Token[]): Token => ({ kind: 'optional', tokens });
+const either = (...of: Token[][]): Token => ({ kind: 'either', of });
+const digits: Token = { kind: 'span', of: { name: 'digit' }, min: 2, max: 5 };
+const text: Token = { kind: 'text', from: 'right', capture: 'user' };
+const ip: Token = { kind: 'ip' };
+const end: Token = { kind: 'end' };
+
+describe('bytes', () => {
+  test('named classes hold what C and the contract say', () => {
+    const members = (name: 'space' | 'base64' | 'hex' | 'word'): string =>
+      byteSet({ name })
+        .map((within, byte) => (within ? String.fromCharCode(byte) : ''))
+        .join('');
+    expect(members('space')).toBe('\t\n\v\f\r ');
+    expect(members('hex')).toBe('0123456789ABCDEFabcdef');
+    expect(members('word')).toBe('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz');
+    expect(members('base64')).toBe('+/0123456789=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz');
+    expect(byteSet({ name: 'nonspace' })).toEqual(complement(byteSet({ name: 'space' })));
+    expect(byteSet({ name: 'any' }).every(Boolean)).toBe(true);
+  });
+
+  test('a class may join a name and bytes, and be inverted as a whole', () => {
+    expect(rangesOf(byteSet({ name: 'digit', bytes: '.:' }))).toEqual([
+      [0x2e, 0x2e],
+      [0x30, 0x3a],
+    ]);
+    expect(rangesOf(byteSet({ name: 'digit', bytes: '.', not: true }))).toEqual([
+      [0x00, 0x2d],
+      [0x2f, 0x2f],
+      [0x3a, 0xff],
+    ]);
+    expect(rangesOf(byteSet({ bytes: '' }))).toEqual([]);
+  });
+
+  test('a bitmap has bit n of word w for byte 32 w + n', () => {
+    expect(bitmapOf(byteSet({ bytes: ' ' }))).toEqual([0, 1, 0, 0, 0, 0, 0, 0]);
+    expect(bitmapOf(byteSet({ bytes: '\x7f' }))).toEqual([0, 0, 0, 1 << 31, 0, 0, 0, 0]);
+  });
+
+  test('literals are UTF-8', () => {
+    expect([...bytesOf('é')]).toEqual([0xc3, 0xa9]);
+  });
+});
+
+describe('shape', () => {
+  test('adjacent literals become one, inside too', () => {
+    expect(
+      normalise([literal('a'), choice('b'), literal(''), literal('c'), optional(literal('d'), choice('e')), ip]),
+    ).toEqual([literal('abc'), optional(literal('de')), ip]);
+    expect(normalise([either([literal('a'), literal('b')], [choice('c', 'd')])])).toEqual([
+      either([literal('ab')], [choice('c', 'd')]),
+    ]);
+  });
+
+  test('the fewest bytes a list can take', () => {
+    expect(
+      minimumLength([
+        literal('é'),
+        choice('abc', 'ab'),
+        optional(literal('x')),
+        digits,
+        ip,
+        { kind: 'time' },
+        text,
+        end,
+      ]),
+    ).toBe(8);
+    expect(minimumLength([either([literal('abc')], [literal('ab')])])).toBe(2);
+    expect(minimumLength([{ kind: 'repeat', max: 3, tokens: [literal('x')] }])).toBe(0);
+  });
+
+  test('a pattern is cut at its texts', () => {
+    expect(segmentsOf([literal('a'), text, literal('b'), ip, text, end])).toEqual({
+      head: [literal('a')],
+      searched: [
+        { text, segment: [literal('b'), ip] },
+        { text, segment: [end] },
+      ],
+    });
+  });
+
+  test('what matches begin with', () => {
+    expect(prefixesOf([literal('ab'), choice('c', 'd'), literal('e'), ip, literal('f')])).toEqual(['abce', 'abde']);
+    expect(prefixesOf([optional(literal('a')), literal('b')])).toEqual(['b', 'ab']);
+    expect(prefixesOf([optional(literal('a'), ip), literal('b')])).toEqual(['b', 'a']);
+    expect(prefixesOf([either([literal('a'), digits], [literal('b')]), literal('c')])).toEqual(['a', 'bc']);
+    expect(prefixesOf([ip])).toEqual(['']);
+    expect(prefixesOf([literal('x'.repeat(30))])).toEqual(['x'.repeat(24)]);
+    expect(prefixesOf([literal('é')])).toEqual(['\u00c3\u00a9']);
+    const wide = choice(...'abcdefghi');
+    expect(prefixesOf([wide, wide]).sort()).toEqual([...'abcdefghi']);
+  });
+
+  test('small helpers', () => {
+    expect(commonPrefix(['abc', 'abd', 'ab'])).toBe('ab');
+    expect(commonPrefix([])).toBe('');
+    expect(pascalCase('nginx-http-auth2')).toBe('NginxHttpAuth2');
+    expect(encodePrefixes(['bare', 'syslog', 'time'])).toBe(3 | (1 << 2) | (2 << 4));
+    expect([...capturesOf([either([ip], [optional(text)]), { kind: 'time' }])].sort()).toEqual([
+      'address',
+      'time',
+      'user',
+    ]);
+  });
+});
+
+describe('second readings', () => {
+  const port = [literal(' port '), { ...digits, min: 1 }];
+  const rows: [string, Token[], Token[], boolean][] = [
+    ['a firm segment', [literal(' from '), ip, ...port, end], [], false],
+    ['nothing closes it', [literal(' from '), ip, ...port], [], true],
+    ['a short delimiter, firm', [literal(' '), ip, ...port, end], [], false],
+    ['a short delimiter, optional port', [literal(' '), ip, optional(...port), end], [], true],
+    ['a repeated part', [literal('='), ip, { kind: 'repeat', max: 2, tokens: [literal('='), ip] }, end], [], true],
+    [
+      'a part that cannot hold it',
+      [literal('='), ip, { kind: 'repeat', max: 2, tokens: [literal(';'), ip] }, end],
+      [],
+      false,
+    ],
+    [
+      'alternatives',
+      [either([literal(' from ')], [literal(' by ')]), ip, optional(literal(' by '), ip), end],
+      [],
+      true,
+    ],
+    ['text behind, free', [literal(' from '), ip, literal(': ')], [text, end], true],
+    [
+      'text behind, without a byte of it',
+      [literal(' from '), ip, literal(': ')],
+      [{ kind: 'text', from: 'left', without: { bytes: ' ' } }, end],
+      false,
+    ],
+    ['a timestamp behind', [literal(' from '), ip, literal(' at '), { kind: 'time' }, end], [], true],
+    ['brackets', [literal('x'), ip, literal('x'), end], [], false],
+  ];
+  test.each(rows)('%s', (_what, segment, rest, twice) => {
+    expect(secondReading(segment, rest) !== null).toBe(twice);
+  });
+
+  test('the example is a line that has both readings', () => {
+    const [before, again] = secondReading([literal(' '), ip, optional(...port), end], []) ?? ['', ''];
+    expect(before + again).toMatch(/^ [0-9a-f.:]+ port [0-9]+$/i);
+    expect(again).toMatch(/^ [^ ]+$/);
+  });
+
+  test('host names count where they are asked for', () => {
+    const segment = [literal('x'), ip, literal(' '), end];
+    expect(secondReading(segment, [])).toBeNull();
+    expect(secondReading(segment, [], true)).not.toBeNull();
+  });
+});
