@@ -1,9 +1,12 @@
 /** Elevation of privilege: what the privileged process can be made to do. Statements about the source are read from its syntax tree. */
 import assert from 'node:assert/strict';
+import type { Build } from '../src/engine/host.ts';
+import type { Address } from '../src/types.ts';
 import { assertNone } from './assertions.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, type Supply, twin } from './claim.ts';
 import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
 import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
+import { engineOf, engineTracker, epoch } from './support/tracker.ts';
 
 const source = readTree('src/**/*.ts', 'native/*.{cc,h}');
 
@@ -114,4 +117,126 @@ claim(
     ),
   ],
   { needs: ['root'] },
+);
+
+/** Examines the bytes [start, end) of engine memory; `size` is where that memory ends. */
+interface RawEngine {
+  size: number;
+  examine: (start: number, end: number) => number;
+}
+
+interface InstanceConstructor {
+  new (module: object, imports: Record<string, Record<string, unknown>>): { exports: Record<string, unknown> };
+}
+
+/** The engine's own export, without the host around it that would never pass such offsets. */
+async function rawEngine(build: Build): Promise<RawEngine> {
+  const global = globalThis as unknown as { WebAssembly: { Instance: InstanceConstructor } };
+  const Original = global.WebAssembly.Instance;
+  const made: { exports: Record<string, unknown>; size: number }[] = [];
+  global.WebAssembly.Instance = class extends Original {
+    constructor(module: object, imports: Record<string, Record<string, unknown>>) {
+      super(module, imports);
+      const memory = imports.env?.memory as { buffer: ArrayBuffer };
+      made.push({ exports: this.exports, size: memory.buffer.byteLength });
+    }
+  };
+  try {
+    await engineOf({ build });
+  } finally {
+    global.WebAssembly.Instance = Original;
+  }
+  const last = made.at(-1);
+  assert.ok(last, 'no engine was instantiated');
+  const examine = last.exports.examine as (...parameters: unknown[]) => number;
+  return { size: last.size, examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false) };
+}
+
+/** Offsets outside the memory: just behind it, far behind it, and negative ones, which are far behind it as unsigned. */
+function* outside(size: number): Generator<number> {
+  for (let beyond = 0; beyond < 256; beyond++) yield size + beyond;
+  for (let power = 1; size + 2 ** power < 2 ** 31; power++) yield size + 2 ** power;
+  for (const offset of [2 ** 31 - 4_097, -1, -16, -4_096, -(2 ** 31)]) yield offset;
+}
+
+const bothBuilds: Supply<RawEngine[]> = { make: async () => [await rawEngine('wasm'), await rawEngine('scalar')] };
+
+claim(
+  ['E-01a', 'PE-19', 'PE-21'],
+  bothBuilds,
+  (engines) => {
+    let offsets = 0;
+    for (const { size, examine } of engines) {
+      for (const start of outside(size)) {
+        assert.throws(() => examine(start, start + 4_096), { name: 'RuntimeError' }, `bytes at ${start} of ${size}`);
+        offsets++;
+      }
+      // Inside, whatever the memory holds, a line ends at its end.
+      for (let start = size - 5_000; start < size; start += 7) examine(start, Math.min(size, start + 4_096));
+    }
+    return `${offsets} offsets outside the memory trapped, in the SIMD and in the scalar build; there is no other`;
+  },
+  [
+    twin('a build without checks', {
+      make: async () =>
+        (await bothBuilds.make()).map(({ size, examine }) => ({
+          size,
+          examine: (start: number, end: number) => (start < 0 || end > size ? 0 : examine(start, end)),
+        })),
+    }),
+    twin('a build that wraps round', {
+      make: async (): Promise<RawEngine[]> =>
+        (await bothBuilds.make()).map(({ size, examine }) => ({
+          size,
+          examine: (start) => examine((start >>> 0) % (size - 4_096), ((start >>> 0) % (size - 4_096)) + 4_096),
+        })),
+    }),
+  ],
+);
+
+const ignored = (text: string, family: 4 | 6, prefix: number): Address => {
+  const bytes = new Uint8Array(16);
+  if (family === 4) bytes.set([0xff, 0xff, ...text.split('.').map(Number)], 10);
+  else
+    for (const [index, group] of text.split(':').entries())
+      new DataView(bytes.buffer).setUint16(index * 2, Number.parseInt(group, 16));
+  return { family, bytes, prefix };
+};
+const ignoreList = [
+  ignored('192.0.2.0', 4, 24),
+  ignored('198.51.100.7', 4, 32),
+  ignored('2001:db8:0:1:0:0:0:0', 6, 64),
+];
+
+claim(
+  'E-02b',
+  engineTracker({ maxretry: [2, 5], ignore: ignoreList }),
+  (tracker) => {
+    const safe = [
+      '192.0.2.0',
+      '192.0.2.255',
+      '198.51.100.7',
+      '::ffff:192.0.2.9',
+      '2001:db8:0:1::1',
+      '2001:db8:0:1:ffff::',
+    ];
+    const others = ['192.0.1.255', '192.0.3.0', '198.51.100.6', '198.51.100.8', '2001:db8:0:2::1'];
+    for (let failure = 0; failure < 20; failure++) {
+      for (const address of [...safe, ...others]) tracker.fail(address, epoch + failure);
+    }
+    const banned = new Set(tracker.take().map(({ jail, address }) => `${jail} ${address}`));
+    assert.equal(banned.size, 2 * others.length, 'bans of five other sources in two jails');
+    for (const address of ['192.0.2.0', '192.0.2.255', '198.51.100.7', '192.0.2.9', '2001:db8:0:1:0:0:0:0']) {
+      assert.ok(!banned.has(`0 ${address}`) && !banned.has(`1 ${address}`), `${address} is on the list and was banned`);
+    }
+    return `${safe.length} listed sources with 20 failures each in 2 jails: none banned; ${others.length} neighbours banned`;
+  },
+  [
+    twin('an engine without the list', engineTracker({ maxretry: [2, 5] })),
+    twin('a list that forgets IPv6', engineTracker({ maxretry: [2, 5], ignore: ignoreList.slice(0, 2) })),
+    twin(
+      'a list that is too wide',
+      engineTracker({ maxretry: [2, 5], ignore: [...ignoreList, ignored('192.0.0.0', 4, 16)] }),
+    ),
+  ],
 );

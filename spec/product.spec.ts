@@ -1,0 +1,188 @@
+/** The product as the landing page shows it: sources, backends, figures. */
+import assert from 'node:assert/strict';
+import { appendFileSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FileSource } from '../src/sources/file.ts';
+import { CollectingSink } from '../test/support/collecting-sink.ts';
+import { temporaryDirectory } from '../test/support/control.ts';
+import { until } from '../test/support/until.ts';
+import { assertNone } from './assertions.ts';
+import { claim, given, twin } from './claim.ts';
+import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
+import { type Follower, pollingFollower } from './twins/polling-followers.ts';
+
+type Follow = (path: string) => Follower;
+
+/** The real file source. */
+const follow: Follow = (path) => {
+  const sink = new CollectingSink();
+  const source = new FileSource({
+    patterns: [path],
+    assign: (_path, _patterns, previous) => Math.max(previous, 0),
+    release: () => {},
+    now: () => 0,
+    monotonic: () => performance.now(),
+    drain: () => sink.drain(),
+    event: () => {},
+    sink,
+  });
+  source.start();
+  return { lines: () => sink.texts(), stop: () => source.stop() };
+};
+
+/** Follows a log in a directory of its own while `act` writes it. */
+async function following(start: Follow, act: (path: string, read: () => string[]) => Promise<void>): Promise<void> {
+  const directory = temporaryDirectory();
+  const path = join(directory.path, 'auth.log');
+  writeFileSync(path, 'old line\n');
+  const follower = start(path);
+  try {
+    await act(path, follower.lines);
+  } finally {
+    follower.stop();
+    directory.remove();
+  }
+}
+
+/** Waits until `count` lines were read, or says which were. */
+async function expectLines(read: () => string[], expected: string[]): Promise<void> {
+  await until(() => read().length >= expected.length, { withinMs: 4_000 }).catch(() => {});
+  assert.deepEqual(read(), expected, 'lines read');
+}
+
+claim(
+  'LP-20',
+  given<Follow>(follow),
+  async (start) => {
+    await following(start, async (path, read) => {
+      const expected: string[] = [];
+      const write = (line: string) => {
+        appendFileSync(path, `${line}\n`);
+        expected.push(line);
+      };
+      write('one');
+      await expectLines(read, expected);
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, '');
+      write('after the rename, longer than what was read of the old file');
+      await expectLines(read, expected);
+      write('two');
+      await expectLines(read, expected);
+      truncateSync(path, 0);
+      await until(() => read().length >= expected.length);
+      write('cut');
+      await expectLines(read, expected);
+      appendFileSync(path, 'half a ');
+      appendFileSync(path, 'line\n');
+      expected.push('half a line');
+      await expectLines(read, expected);
+    });
+    return 'append, rename with a new file, truncation, half a line: each line once, in order, none missed';
+  },
+  [
+    twin(
+      'a follower that misses the rotation',
+      given<Follow>((path) => pollingFollower(path, 'misses-rotation')),
+    ),
+    twin(
+      'a follower that misses the truncation',
+      given<Follow>((path) => pollingFollower(path, 'misses-truncation')),
+    ),
+    twin(
+      'a follower that reads everything again',
+      given<Follow>((path) => pollingFollower(path, 'rereads')),
+    ),
+  ],
+  { timeoutMs: 120_000 },
+);
+
+/** Descriptors of this process that hold an inotify watch (proc(5), fdinfo). */
+function inotifyWatches(): number {
+  let watches = 0;
+  for (const descriptor of readdirSync('/proc/self/fdinfo')) {
+    try {
+      const text = readFileSync(`/proc/self/fdinfo/${descriptor}`, 'utf8');
+      watches += text.split('\n').filter((line) => line.startsWith('inotify wd:')).length;
+    } catch {
+      // The descriptor that listed the directory is gone by now.
+    }
+  }
+  return watches;
+}
+
+claim(
+  'LP-16',
+  given<Follow>(follow),
+  async (start) => {
+    const before = inotifyWatches();
+    let added = 0;
+    await following(start, async (path, read) => {
+      added = inotifyWatches() - before;
+      assert.ok(added > 0, 'no inotify watch was made');
+      appendFileSync(path, 'new line\n');
+      await expectLines(read, ['new line']);
+    });
+    return `${added} inotify watch(es) for one followed log; its growth was read`;
+  },
+  [
+    twin(
+      'a follower that polls',
+      given<Follow>((path) => pollingFollower(path, 'rereads')),
+    ),
+  ],
+  { needs: ['linux'] },
+);
+
+/** Parts of Node and calls that reach other hosts. */
+const outwardModules = new Set([
+  'node:https',
+  'node:http2',
+  'node:tls',
+  'node:dgram',
+  'node:dns',
+  'node:dns/promises',
+  'node:quic',
+]);
+const outwardCalls = new Set(['fetch', 'WebSocket', 'EventSource', 'createConnection', 'connect']);
+
+/** True for a call whose one argument is `{ path }`: a socket of this host's file system. */
+function isUnixSocket(call: Record<string, unknown>): boolean {
+  const [first, ...rest] = call.arguments as { type: string; properties?: { key?: { name?: string } }[] }[];
+  const keys = first?.properties?.map(({ key }) => key?.name);
+  return rest.length === 0 && first?.type === 'ObjectExpression' && keys?.join() === 'path';
+}
+
+/** Places that could open a connection to another host. */
+function outwardWays(tree: SourceTree): string[] {
+  const ways: string[] = [];
+  for (const [path, text] of tree) {
+    for (const { specifier } of importsOf(path, text))
+      if (outwardModules.has(specifier)) ways.push(`${path}: ${specifier}`);
+    for (const node of nodesOf(path, text)) {
+      if (node.type !== 'CallExpression' && node.type !== 'NewExpression') continue;
+      const callee = node.callee as { type: string; name?: string; property?: { name?: string } };
+      const name = callee.type === 'MemberExpression' ? callee.property?.name : callee.name;
+      if (name !== undefined && outwardCalls.has(name) && !isUnixSocket(node))
+        ways.push(`${placeOf(path, text, node)}: ${name}`);
+    }
+  }
+  return ways;
+}
+
+const source = readTree('src/**/*.ts');
+
+claim(
+  'LP-33',
+  given(source),
+  (tree) => {
+    assert.ok(tree.size > 0);
+    assertNone(outwardWays(tree), 'ways to reach another host');
+    return `${tree.size} source files, 0 ways to open a connection to another host`;
+  },
+  [
+    twin(
+      'a daemon that reports home',
+      given(withFile(source, 'src/observe/report.ts', 'spec/twins/reporting-home.ts')),
+    ),
+  ],
+);
