@@ -12,12 +12,11 @@
  * Full: past `followedFilesMax` further files are refused and reported.
  */
 
-import { opendirSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { LineSink } from '../engine/host.ts';
 import {
   behindBytes,
-  directoryEntriesMax,
   fileRetryMs,
   fileRetryMsMax,
   followedFilesMax,
@@ -29,6 +28,7 @@ import {
   wakesPerTurnMax,
 } from '../limits.ts';
 import { Directories } from './directories.ts';
+import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
 import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
 import { type Fingerprint, kindOf, NotRegularFile, type ReadOutcome, Tail } from './tail.ts';
 
@@ -113,6 +113,8 @@ interface Followed {
   /** Named without a wildcard: kept while it does not exist. */
   literal: boolean;
   tail: Tail | null;
+  /** The one whose bytes the engine got last. */
+  fed: Tail | null;
   /** Old files of this path, oldest first, with the time at which each is given up. */
   lingering: { tail: Tail; until: number }[];
   /** The path behind symbolic links, where the writing is seen. */
@@ -141,6 +143,17 @@ export class FileSource {
   private wakesThisTurn = 0;
   private polls = 0;
   private refusedForRoom = false;
+  private readonly search: Search = {
+    lookFor: (directory, component) => this.directories.lookFor(directory, component),
+    failed: (directory, error) => {
+      this.counters.errors++;
+      if (this.unreadable.has(directory)) return;
+      this.unreadable.add(directory);
+      this.report('error', directory, -1, 0, error.message);
+    },
+  };
+  /** Directories whose failure was told; few, since the operator named them. */
+  private readonly unreadable = new Set<string>();
   private readonly turn = (): void => this.takeTurn();
 
   constructor(options: FileSourceOptions) {
@@ -257,8 +270,7 @@ export class FileSource {
   private rescan(): void {
     const begun = this.options.monotonic();
     this.directories.begin();
-    const fits = new Map<string, number[]>();
-    for (const [index, components] of this.patterns.entries()) this.walk('', components, 0, index, fits);
+    const fits = findPaths(this.patterns, this.search);
     const found: Followed[] = [];
     for (const [path, patterns] of fits) {
       const file = this.admit(path, patterns);
@@ -280,57 +292,6 @@ export class FileSource {
     this.rescanAfter = ended + 9 * (ended - begun);
   }
 
-  private walk(
-    directory: string,
-    components: string[],
-    index: number,
-    pattern: number,
-    fits: Map<string, number[]>,
-  ): void {
-    const component = components[index]!;
-    const here = directory === '' ? '/' : directory;
-    const last = index === components.length - 1;
-    if (!hasWildcard(component)) {
-      const path = `${directory}/${component}`;
-      if (last) {
-        addTo(fits, path, pattern);
-        // A removed directory stays alive, and silent, while we hold one of its files open: its parent tells.
-        if (directory !== '' && !exists(path)) this.directories.lookFor(dirname(directory), basename(directory));
-      } else if (isDirectory(path)) this.walk(path, components, index + 1, pattern, fits);
-      else this.directories.lookFor(here, component);
-      return;
-    }
-    this.directories.lookFor(here, component);
-    for (const name of this.namesIn(here, component)) {
-      const path = `${directory}/${name}`;
-      if (!last) {
-        if (isDirectory(path)) this.walk(path, components, index + 1, pattern, fits);
-      } else if (exists(path)) {
-        addTo(fits, path, pattern);
-      }
-    }
-  }
-
-  /** Names in a directory that fit a component, read in small portions: the directory may be huge. */
-  private namesIn(directory: string, component: string): string[] {
-    const names: string[] = [];
-    try {
-      const entries = opendirSync(directory);
-      try {
-        for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
-          if (matchesComponent(entry.name, component)) names.push(entry.name);
-          if (names.length >= directoryEntriesMax) break;
-        }
-      } finally {
-        entries.closeSync();
-      }
-    } catch (error) {
-      this.counters.errors++;
-      this.report('error', directory, -1, 0, (error as Error).message);
-    }
-    return names.sort();
-  }
-
   /** The record of a path that fits a pattern, new or known; null when there is no room or nobody wants it. */
   private admit(path: string, patterns: number[]): Followed | null {
     const literal = patterns.some((index) => !this.patterns[index]!.some(hasWildcard));
@@ -349,13 +310,18 @@ export class FileSource {
       return null;
     }
     const source = this.options.assign(path, patterns, -1);
-    if (source < 0) return null;
+    if (source < 0) {
+      if (!this.refusedForRoom) this.report('error', path, -1, 0, 'no source number is free for it; not followed');
+      this.refusedForRoom = true;
+      return null;
+    }
     const file: Followed = {
       path,
       source,
       patterns,
       literal,
       tail: null,
+      fed: null,
       lingering: [],
       realPath: '',
       queued: false,
@@ -452,7 +418,7 @@ export class FileSource {
     for (const other of this.followed.values()) {
       const old = other.lingering.findIndex(({ tail }) => same(tail));
       if (old >= 0 && (other === file || sharesPattern(file, other))) {
-        return other.lingering.splice(old, 1)[0]!.tail;
+        return this.handOver(other, other.lingering.splice(old, 1)[0]!.tail);
       }
       if (other === file || !same(other.tail) || !sharesPattern(file, other)) continue;
       const info = statSync(other.path, { bigint: true, throwIfNoEntry: false });
@@ -460,9 +426,15 @@ export class FileSource {
       const { tail } = other;
       other.tail = null;
       this.enqueue(other);
-      return tail;
+      return this.handOver(other, tail);
     }
     return null;
+  }
+
+  private handOver(other: Followed, tail: Tail): Tail {
+    if (other.fed === tail) other.fed = null;
+    tail.leave(this.options.sink, other.source, this.options.now(), true);
+    return tail;
   }
 
   /** At our start: where an earlier run stopped, else the end. */
@@ -485,7 +457,7 @@ export class FileSource {
   /** A file that was rotated away while nobody looked still holds unread lines, if its directory still has it. */
   private findOld(file: Followed, position: ReadPosition): void {
     const directory = dirname(file.realPath === '' ? file.path : file.realPath);
-    for (const name of this.namesIn(directory, '*')) {
+    for (const name of namesIn(directory, '*', this.search)) {
       const path = `${directory}/${name}`;
       const info = statSync(path, { bigint: true, throwIfNoEntry: false });
       if (info === undefined || info.ino !== position.inode || info.dev !== position.device || !info.isFile()) continue;
@@ -522,8 +494,10 @@ export class FileSource {
     const { tail } = file.lingering.splice(index, 1)[0]!;
     const { sink, now, drain } = this.options;
     try {
+      if (file.fed !== tail) this.changeOver(file, tail);
       while (tail.read(sink, file.source, now(), true) === 'more') drain();
       drain();
+      tail.leave(sink, file.source, now(), false);
     } catch (error) {
       this.report('error', file.path, file.source, tail.position, (error as Error).message);
     }
@@ -593,6 +567,7 @@ export class FileSource {
     const tail = currentTail(file);
     if (tail === null) return 'end';
     try {
+      if (file.fed !== tail) this.changeOver(file, tail);
       if (tail.rewindIfCut()) this.noteCut(file, tail);
       let outcome = this.feedOnce(file, tail);
       // The ring was full and has just been emptied: once more. If that is not enough, the next event or poll goes on.
@@ -614,13 +589,21 @@ export class FileSource {
     return outcome;
   }
 
+  private changeOver(file: Followed, tail: Tail): void {
+    file.fed?.leave(this.options.sink, file.source, this.options.now(), true);
+    file.fed = tail;
+  }
+
   private noteCut(file: Followed, tail: Tail): void {
+    tail.leave(this.options.sink, file.source, this.options.now(), false);
     this.counters.truncations++;
     this.report('truncated', file.path, file.source, tail.position, '');
   }
 
   private discard(file: Followed, tail: Tail): void {
     if (tail === file.tail) file.tail = null;
+    if (tail === file.fed) file.fed = null;
+    tail.leave(this.options.sink, file.source, this.options.now(), false);
     file.lingering = file.lingering.filter((old) => old.tail !== tail);
     tail.close();
   }
@@ -656,27 +639,4 @@ function positionOf(path: string, tail: Tail): ReadPosition {
 
 function sharesPattern(one: Followed, other: Followed): boolean {
   return one.patterns.some((pattern) => other.patterns.includes(pattern));
-}
-
-function addTo(fits: Map<string, number[]>, path: string, pattern: number): void {
-  const patterns = fits.get(path);
-  if (patterns === undefined) fits.set(path, [pattern]);
-  else if (!patterns.includes(pattern)) patterns.push(pattern);
-}
-
-function isDirectory(path: string): boolean {
-  return fileInfo(path)?.isDirectory() ?? false;
-}
-
-function exists(path: string): boolean {
-  return fileInfo(path) !== undefined;
-}
-
-/** stat(2) where any failure means "not there": the path of a symbolic link may loop, or be forbidden. */
-function fileInfo(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
 }

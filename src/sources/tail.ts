@@ -78,6 +78,10 @@ export class Tail {
   private readonly descriptor: number;
   /** At the start of a file and after a cut: NULs that follow are a hole, not a line. */
   private mayBeHole = true;
+  /** Fed up to the middle of a line that was cut: the engine is skipping its rest. */
+  private midLine = false;
+  /** Up to the next newline stands the rest of a line of which the engine knows nothing: it is not fed. */
+  private discards = false;
   private markHash = 0;
   private markLength = 0;
   private seenHash = 0;
@@ -118,6 +122,7 @@ export class Tail {
     const newlineAt = length === 0 ? -1 : buffer.lastIndexOf(newline, length - 1);
     const start = size - back;
     this.mayBeHole = false;
+    this.discards = newlineAt < 0 && start > 0;
     if (newlineAt < 0) {
       this.move(start === 0 ? 0 : start + length, buffer, start === 0 ? 0 : length);
     } else {
@@ -133,6 +138,7 @@ export class Tail {
     this.markHash = mark.hash;
     this.markLength = mark.length;
     this.mayBeHole = offset === 0;
+    this.discards = offset > 0 && this.byteAt(offset - 1) !== newline;
     return true;
   }
 
@@ -158,6 +164,7 @@ export class Tail {
     this.seen = 0;
     this.markLength = 0;
     this.mayBeHole = true;
+    this.discards = false;
     return true;
   }
 
@@ -179,6 +186,7 @@ export class Tail {
     this.seen = this.position;
     if (count === 0) return this.end();
     if (this.mayBeHole && this.skipHole(buffer, count)) return 'more';
+    if (this.discards) return this.discard(buffer, count);
     const full = count === buffer.length;
     const last = final && !full;
     const newlineAt = buffer.lastIndexOf(newline, count - 1);
@@ -187,10 +195,26 @@ export class Tail {
     }
     const start = this.position;
     const consumed = sink.feed(source, count, start, now, last);
-    if (consumed > 0) this.move(start + consumed, buffer, consumed);
+    if (consumed > 0) {
+      this.move(start + consumed, buffer, consumed);
+      const isCut = !last || consumed - 1 - newlineAt > lineBytesMax || (this.midLine && newlineAt < 0);
+      this.midLine = buffer[consumed - 1] !== newline && isCut;
+    }
     if (newlineAt >= consumed || (last && consumed < count)) return consumed === 0 ? 'blocked' : 'more';
     if (full) return consumed === 0 ? 'blocked' : 'more';
     return consumed === count ? this.end() : this.unfinished(buffer, count, start + count);
+  }
+
+  /**
+   * To be called before the engine gets bytes of the same source from elsewhere (another file, another position): if it is
+   * skipping the rest of a line that was cut, it stops; that rest is discarded here when `comesBack`.
+   */
+  leave(sink: LineSink, source: number, now: number, comesBack: boolean): void {
+    if (!this.midLine) return;
+    this.midLine = false;
+    this.discards = comesBack;
+    sink.buffer[0] = newline;
+    sink.feed(source, 1, this.position, now, false);
   }
 
   close(): void {
@@ -201,6 +225,19 @@ export class Tail {
     const count = readSync(this.descriptor, buffer, 0, buffer.length, position);
     this.bytesRead += count;
     return count;
+  }
+
+  /** Passes over the rest of a line. */
+  private discard(buffer: Uint8Array, count: number): ReadOutcome {
+    const newlineAt = buffer.indexOf(newline);
+    this.discards = newlineAt < 0 || newlineAt >= count;
+    const passed = this.discards ? count : newlineAt + 1;
+    this.move(this.position + passed, buffer, passed);
+    return 'more';
+  }
+
+  private byteAt(offset: number): number {
+    return readSync(this.descriptor, scratch, 0, 1, offset) === 1 ? scratch[0]! : -1;
   }
 
   private end(): ReadOutcome {

@@ -365,6 +365,52 @@ describe('rotation', () => {
   });
 });
 
+describe('a line that was cut', () => {
+  const long = 'z'.repeat(3 * lineBytesMax);
+
+  test('does not swallow the first line of the next file, and its rest is no line when it comes late', () => {
+    const log = join(home, 'auth.log');
+    const bench = follow([log]);
+    writeFileSync(log, long);
+    bench.source.drain();
+    const writer = openSync(log, 'a');
+    renameSync(log, `${log}.1`);
+    writeFileSync(log, 'first\n');
+    bench.source.drain();
+    writeSync(writer, 'rest of the cut line\nlate\n');
+    closeSync(writer);
+    bench.source.drain();
+    expect(bench.sink.texts()).toEqual([long.slice(0, lineBytesMax), 'first', 'late']);
+  });
+
+  test('does not swallow the first line after a truncation', () => {
+    const log = join(home, 'auth.log');
+    const bench = follow([log]);
+    writeFileSync(log, long);
+    bench.source.drain();
+    writeFileSync(log, 'first\n');
+    bench.source.drain();
+    expect(bench.sink.texts()).toEqual([long.slice(0, lineBytesMax), 'first']);
+  });
+
+  test('its rest is no line after a restart, nor when reading began in its middle', () => {
+    const log = join(home, 'auth.log');
+    const first = follow([log]);
+    writeFileSync(log, long);
+    first.source.drain();
+    const resume = first.source.positions();
+    expect(resume[0]!.offset).toBe(long.length);
+    first.source.stop();
+    const second = follow([log], { resume });
+    const third = follow([log]);
+    appendFileSync(log, 'rest of the cut line\nnext\n');
+    second.source.drain();
+    third.source.drain();
+    expect(second.sink.texts()).toEqual(['next']);
+    expect(third.sink.texts()).toEqual(['next']);
+  });
+});
+
 describe('symbolic links', () => {
   test('are followed to another directory and to another target', async () => {
     mkdirSync(join(home, 'a'));
