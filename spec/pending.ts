@@ -29,7 +29,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-28': run('the soak'),
   'MM-29': run('fail2ban on the same work'),
   'LP-01': part('the single executable'),
-  'LP-02': proof('packages reachable from the core'),
   'LP-03': part('the command that counts lines'),
   'LP-04': part('the command that counts lines'),
   'LP-07': run('parse throughput from a file'),

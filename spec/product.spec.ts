@@ -1,6 +1,15 @@
 /** The product as the landing page shows it: sources, backends, figures. */
 import assert from 'node:assert/strict';
-import { appendFileSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { FileSource } from '../src/sources/file.ts';
 import { CollectingSink } from '../test/support/collecting-sink.ts';
@@ -8,7 +17,7 @@ import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, twin } from './claim.ts';
-import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
+import { importsOf, nodesOf, placeOf, reachOf, readTree, type SourceTree, withFile } from './source.ts';
 import { type Follower, pollingFollower } from './twins/polling-followers.ts';
 
 type Follow = (path: string) => Follower;
@@ -184,5 +193,40 @@ claim(
       'a daemon that reports home',
       given(withFile(source, 'src/observe/report.ts', 'spec/twins/reporting-home.ts')),
     ),
+  ],
+);
+
+/** The core as source and as the bundle that ships. */
+interface Core {
+  tree: SourceTree;
+  bundle: string;
+}
+
+const realCore: Core = {
+  tree: source,
+  bundle: existsSync('dist/core.cjs') ? readFileSync('dist/core.cjs', 'utf8') : '',
+};
+
+claim(
+  'LP-02',
+  given(realCore),
+  ({ tree, bundle }) => {
+    const { files, packages } = reachOf(tree, 'src/daemon.ts', { '#linear': 'src/engine/linear.ts' });
+    assert.ok(files.size > 20, `only ${files.size} files are reached from the composition root`);
+    assertNone(packages, 'npm packages reached from the core');
+    assert.ok(bundle.length > 10_000, 'dist/core.cjs is missing or empty: run `npm run setup`');
+    const loaded = importsOf('dist/core.cjs', bundle).map(({ specifier }) => specifier);
+    assertNone(
+      loaded.filter((specifier) => !isBuiltin(specifier)),
+      'packages loaded by dist/core.cjs',
+    );
+    return `${files.size} files of ours and ${new Set(loaded).size} parts of Node in the core, 0 npm packages`;
+  },
+  [
+    twin(
+      'an enforcer that imports a package',
+      given({ ...realCore, tree: withFile(source, 'src/enforcer.ts', 'spec/twins/package-importer.ts') }),
+    ),
+    twin('a bundle that loads a package', given({ ...realCore, bundle: `${realCore.bundle}\nrequire("zod");\n` })),
   ],
 );

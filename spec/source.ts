@@ -123,7 +123,7 @@ export interface Reach {
   builtins: Set<string>;
 }
 
-/** What is loaded with `entry`, type imports left out. `aliases` maps specifiers such as #linear to files. */
+/** What is loaded with `entry`; type imports and JSON, which is data, left out. `aliases` maps specifiers such as #linear to files. */
 export function reachOf(tree: SourceTree, entry: string, aliases: Readonly<Record<string, string>> = {}): Reach {
   const reach: Reach = { files: new Set(), packages: [], builtins: new Set() };
   const waiting = [entry];
@@ -133,7 +133,7 @@ export function reachOf(tree: SourceTree, entry: string, aliases: Readonly<Recor
     if (text === undefined) throw new Error(`${path} is imported but not in the tree`);
     reach.files.add(path);
     for (const { specifier, typeOnly } of importsOf(path, text)) {
-      if (typeOnly) continue;
+      if (typeOnly || specifier.endsWith('.json')) continue;
       const alias = aliases[specifier];
       if (specifier.startsWith('.')) waiting.push(targetOf(path, specifier));
       else if (alias !== undefined) waiting.push(alias);
