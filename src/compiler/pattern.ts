@@ -75,7 +75,7 @@ export interface Filter {
    * at the line's first byte and may hold `time`).
    */
   prefixes: ('syslog' | 'time' | 'bare')[];
-  /** syslog identifiers, whole, or up to a `*` at the end, which stands for any bytes; empty = any. */
+  /** syslog identifiers, exact; the last byte may be `*`: any identifier that begins with the rest. Empty = any. */
   tags?: string[];
   /** `pid`: lines with the same host and pid are one connection (attempts are counted as fail2ban's operators know it). */
   connection?: 'pid';

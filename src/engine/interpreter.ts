@@ -66,10 +66,21 @@ export function programTag(program: i32, start: i32, end: i32): bool {
   const tags = int(program + TAGS);
   let tag = program + FIRST_TAG;
   for (let i = 0; i < tags; i++) {
-    if (int(tag) === end - start && literalAt(tag, start, end)) return true;
+    if (tagIs(tag, start, end)) return true;
     tag = afterBytes(tag);
   }
   return tags === 0;
+}
+
+/** Is [start, end) the counted bytes at `p`, or, where these end in `*`, do they begin with what stands before it? */
+function tagIs(p: i32, start: i32, end: i32): bool {
+  const length = int(p);
+  if (length === end - start && literalAt(p, start, end)) return true;
+  if (byte(p + 3 + length) !== 42 || end - start < length - 1) return false;
+  for (let i = 0; i < length - 1; i++) {
+    if (byte(start + i) !== byte(p + 4 + i)) return false;
+  }
+  return true;
 }
 
 /** The first row of the program's table of patterns. */

@@ -210,7 +210,9 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
       return [line.subarray(text.length - rest.slice(bracket).replace(/^ +/, '').length)];
     }
     const header = text.slice(time).match(/^ (?:[^ ]+ )?([^ :[]+)(?:\[[0-9]+\])?: /);
-    const tagged = header !== null && (!filter.tags?.length || filter.tags.includes(header[1] as string));
+    const isTag = (tag: string): boolean =>
+      tag.endsWith('*') ? header?.[1]?.startsWith(tag.slice(0, -1)) === true : header?.[1] === tag;
+    const tagged = header !== null && (!filter.tags?.length || filter.tags.some(isTag));
     return tagged ? [line.subarray(time + header[0].length)] : [];
   });
 }

@@ -287,6 +287,12 @@ describe('headers', () => {
     ['no prefix', { prefixes: [] }, 'test: it states no prefix'],
     ['a prefix twice', { prefixes: ['bare', 'bare'] }, 'test: a prefix is stated twice'],
     ['a name twice', { patterns: [good], ignore: [good] }, 'test: two patterns are called only'],
+    [
+      'a star within a tag',
+      { tags: ['a*b'] },
+      "test: the tag 'a*b' may end in a '*' after other bytes and hold no other",
+    ],
+    ['a star as tag', { tags: ['*'] }, "test: the tag '*' may end in a '*' after other bytes and hold no other"],
     ['too many modes', { modes: [...'abcdefghi'] }, 'test: more than 8 modes'],
     [
       'too many patterns',

@@ -73,7 +73,7 @@ const demo: Filter = {
   name: 'demo-filter',
   about: '',
   prefixes: ['syslog', 'time', 'bare'],
-  tags: ['sshd', 'sshd-session', 'x'],
+  tags: ['sshd', 'sshd-session', 'x', 'postfix/*'],
   connection: 'pid',
   modes: ['one', 'two', 'three'],
   ignore: [pattern('ignored', 'Failed never', { effect: {} })],
@@ -128,8 +128,10 @@ describe.each(targets)('$target', ({ load }) => {
     expect([1, 2, 4].map((mode) => outcome(match, Buffer.from('Bye'), mode).pattern)).toEqual([3, 3, 3]);
   });
 
-  test('tags are whole identifiers', () => {
+  test('tags are whole identifiers, or what they begin with', () => {
     const { tag } = load();
+    const starred = ['postfix/smtpd', 'postfix/', 'postfix', 'postfix-x', 'postfiX/smtpd'];
+    expect(starred.map((text) => withBytes(text, tag))).toEqual([true, true, false, false, false]);
     const asked = ['sshd', 'sshd-session', 'x', 'ssh', 'sshdx', 'SSHD', 'sshd-sessiom', 'y', ''];
     expect(asked.map((text) => withBytes(text, tag))).toEqual([
       true,
@@ -142,6 +144,12 @@ describe.each(targets)('$target', ({ load }) => {
       false,
       false,
     ]);
+  });
+
+  test('a tag that ends in a star is a beginning', () => {
+    const { tag } = load();
+    const asked = ['postfix/smtpd', 'postfix/in/smtpd', 'postfix/', 'postfix/*', 'postfix', 'postfixx', 'x*', '*'];
+    expect(asked.map((text) => withBytes(text, tag))).toEqual([true, true, true, true, false, false, false, false]);
   });
 
   test('a message that ends early is no match, whatever lies behind it', () => {

@@ -17,13 +17,14 @@ import { flagsGitlab, matchGitlab, tagGitlab } from './gitlab.ts';
 import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
 import { flagsHaproxyHttpAuth, matchHaproxyHttpAuth, tagHaproxyHttpAuth } from './haproxy-http-auth.ts';
 import { flagsPhpmyadminSyslog, matchPhpmyadminSyslog, tagPhpmyadminSyslog } from './phpmyadmin-syslog.ts';
+import { flagsPostfix, matchPostfix, tagPostfix } from './postfix.ts';
 import { flagsRoundcubeAuth, matchRoundcubeAuth, tagRoundcubeAuth } from './roundcube-auth.ts';
 import { flagsSquid, matchSquid, tagSquid } from './squid.ts';
 import { flagsTraefikAuth, matchTraefikAuth, tagTraefikAuth } from './traefik-auth.ts';
 import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarden.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
-export const filterCount: i32 = 22;
+export const filterCount: i32 = 23;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
@@ -62,15 +63,17 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchHaproxyHttpAuth(start, end, mode);
     case 16: // phpmyadmin-syslog
       return matchPhpmyadminSyslog(start, end, mode);
-    case 17: // roundcube-auth
+    case 17: // postfix
+      return matchPostfix(start, end, mode);
+    case 18: // roundcube-auth
       return matchRoundcubeAuth(start, end, mode);
-    case 18: // squid
+    case 19: // squid
       return matchSquid(start, end, mode);
-    case 19: // traefik-auth
+    case 20: // traefik-auth
       return matchTraefikAuth(start, end, mode);
-    case 20: // vaultwarden
+    case 21: // vaultwarden
       return matchVaultwarden(start, end, mode);
-    case 21: // webmin-auth
+    case 22: // webmin-auth
       return matchWebminAuth(start, end, mode);
   }
   return -1;
@@ -113,15 +116,17 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsHaproxyHttpAuth(pattern);
     case 16: // phpmyadmin-syslog
       return flagsPhpmyadminSyslog(pattern);
-    case 17: // roundcube-auth
+    case 17: // postfix
+      return flagsPostfix(pattern);
+    case 18: // roundcube-auth
       return flagsRoundcubeAuth(pattern);
-    case 18: // squid
+    case 19: // squid
       return flagsSquid(pattern);
-    case 19: // traefik-auth
+    case 20: // traefik-auth
       return flagsTraefikAuth(pattern);
-    case 20: // vaultwarden
+    case 21: // vaultwarden
       return flagsVaultwarden(pattern);
-    case 21: // webmin-auth
+    case 22: // webmin-auth
       return flagsWebminAuth(pattern);
   }
   return 0;
@@ -164,15 +169,17 @@ export function filterPrefixes(filter: i32): i32 {
       return 1;
     case 16: // phpmyadmin-syslog
       return 1;
-    case 17: // roundcube-auth
+    case 17: // postfix
+      return 1;
+    case 18: // roundcube-auth
       return 7;
-    case 18: // squid
+    case 19: // squid
       return 2;
-    case 19: // traefik-auth
+    case 20: // traefik-auth
       return 3;
-    case 20: // vaultwarden
+    case 21: // vaultwarden
       return 14;
-    case 21: // webmin-auth
+    case 22: // webmin-auth
       return 1;
   }
   return 0;
@@ -215,15 +222,17 @@ export function filterConnection(filter: i32): bool {
       return false;
     case 16: // phpmyadmin-syslog
       return false;
-    case 17: // roundcube-auth
+    case 17: // postfix
       return false;
-    case 18: // squid
+    case 18: // roundcube-auth
       return false;
-    case 19: // traefik-auth
+    case 19: // squid
       return false;
-    case 20: // vaultwarden
+    case 20: // traefik-auth
       return false;
-    case 21: // webmin-auth
+    case 21: // vaultwarden
+      return false;
+    case 22: // webmin-auth
       return false;
   }
   return false;
@@ -266,15 +275,17 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagHaproxyHttpAuth(start, end);
     case 16: // phpmyadmin-syslog
       return tagPhpmyadminSyslog(start, end);
-    case 17: // roundcube-auth
+    case 17: // postfix
+      return tagPostfix(start, end);
+    case 18: // roundcube-auth
       return tagRoundcubeAuth(start, end);
-    case 18: // squid
+    case 19: // squid
       return tagSquid(start, end);
-    case 19: // traefik-auth
+    case 20: // traefik-auth
       return tagTraefikAuth(start, end);
-    case 20: // vaultwarden
+    case 21: // vaultwarden
       return tagVaultwarden(start, end);
-    case 21: // webmin-auth
+    case 22: // webmin-auth
       return tagWebminAuth(start, end);
   }
   return false;

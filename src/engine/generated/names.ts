@@ -258,6 +258,37 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "postfix",
+    "about": "Postfix: mail refused, failed SASL logins, and, in other modes, connections that break off or talk too early",
+    "modes": [
+      "more",
+      "normal",
+      "auth",
+      "rbl",
+      "ddos",
+      "extra",
+      "aggressive",
+      "errors"
+    ],
+    "patterns": [
+      "sasl-server-lost",
+      "sasl-mechanism-unknown",
+      "sasl-failed",
+      "listed",
+      "refused",
+      "pipelining",
+      "too-many-errors",
+      "lost-counted-elsewhere",
+      "lost",
+      "disconnect-login-failed",
+      "early-talk",
+      "command-limit",
+      "rate-limit",
+      "name-forged"
+    ],
+    "ignore": []
+  },
+  {
     "name": "roundcube-auth",
     "about": "Roundcube web mail: failed logins",
     "modes": [],
