@@ -6,6 +6,7 @@ import { grafana } from './grafana.ts';
 import { haproxy } from './haproxy.ts';
 import { nginx } from './nginx.ts';
 import { phpmyadmin } from './phpmyadmin.ts';
+import { postfix } from './postfix.ts';
 import { roundcube } from './roundcube.ts';
 import { squid } from './squid.ts';
 import { sshd } from './sshd.ts';
@@ -21,6 +22,7 @@ export const filters: Filter[] = [
   grafana,
   haproxy,
   phpmyadmin,
+  ...postfix,
   roundcube,
   squid,
   traefik,

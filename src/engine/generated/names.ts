@@ -163,6 +163,7 @@ export const filterNames: FilterNames[] = [
       "aggressive"
     ],
     "patterns": [
+      "basic-refused-forged-user",
       "basic-refused",
       "basic-refused-quoted-user",
       "pam-refused",
@@ -171,10 +172,8 @@ export const filterNames: FilterNames[] = [
     ],
     "ignore": [
       "cut-by-nginx",
-      "basic-ambiguous-referrer",
-      "basic-ambiguous-request",
-      "pam-ambiguous-referrer",
-      "pam-ambiguous-request"
+      "basic-ambiguous",
+      "pam-ambiguous"
     ]
   },
   {
@@ -198,7 +197,7 @@ export const filterNames: FilterNames[] = [
     ],
     "ignore": [
       "cut-by-nginx",
-      "file-ambiguous-referrer"
+      "file-ambiguous"
     ]
   },
   {
