@@ -22,17 +22,15 @@ const leaf: fc.Arbitrary<Token> = fc.oneof(
   fc
     .uniqueArray(fc.constantFrom(...words), { minLength: 2, maxLength: 4 })
     .map((of): Token => ({ kind: 'choice', of })),
-  fc
-    .tuple(byteClass, fc.nat(2), fc.nat(4), fc.nat(5))
-    .map(
-      ([of, min, more, user]): Token => ({
-        kind: 'span',
-        of,
-        min,
-        max: Math.max(1, min + more),
-        ...(user === 0 ? { capture: 'user' as const } : {}),
-      }),
-    ),
+  fc.tuple(byteClass, fc.nat(2), fc.nat(4), fc.nat(5)).map(
+    ([of, min, more, user]): Token => ({
+      kind: 'span',
+      of,
+      min,
+      max: Math.max(1, min + more),
+      ...(user === 0 ? { capture: 'user' as const } : {}),
+    }),
+  ),
   fc.constant<Token>({ kind: 'ip' }),
 );
 

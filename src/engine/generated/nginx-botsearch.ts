@@ -63,7 +63,7 @@ function takeCutByNginx(at: i32, end: i32): bool {
 }
 
 /** nonspace{1,255} ' nginx: ' */
-function partFileAmbiguousReferrer2(at: i32, end: i32): i32 {
+function partFileAmbiguous2(at: i32, end: i32): i32 {
   const stop3 = skipNonspace(at, smaller(end, at + 256));
   if (stop3 - at < 1 || stop3 - at > 255) return -1;
   at = stop3;
@@ -73,7 +73,7 @@ function partFileAmbiguousReferrer2(at: i32, end: i32): i32 {
 }
 
 /** time ' ' */
-function partFileAmbiguousReferrer5(at: i32, end: i32): i32 {
+function partFileAmbiguous5(at: i32, end: i32): i32 {
   const stop6 = scanTime(at, end);
   if (stop6 < 0) return -1;
   captureTime(at, stop6);
@@ -94,7 +94,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' "'{1,4096} ' ' */
-function partFileAmbiguousReferrer12(at: i32, end: i32): i32 {
+function partFileAmbiguous12(at: i32, end: i32): i32 {
   const stop13 = skipRun1(at, smaller(end, at + 4097));
   if (stop13 - at < 1 || stop13 - at > 4096) return -1;
   at = stop13;
@@ -113,90 +113,108 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partFileAmbiguousReferrer18(at: i32, end: i32): i32 {
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
+/** End of the run of 32 at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 32)) break;
+    at++;
+  }
+  return at;
+}
+
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+function partFileAmbiguous18(at: i32, end: i32): i32 {
+  const stop19 = skipAlpha(at, smaller(end, at + 33));
+  if (stop19 - at < 1 || stop19 - at > 32) return -1;
   at = stop19;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipNonspace(at, smaller(end, at + 4097));
+  const stop20 = skipRun3(at, smaller(end, at + 4097));
   if (stop20 - at < 1 || stop20 - at > 4096) return -1;
   at = stop20;
+  const stop21 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
+  at = stop21;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop21 = skipDigits(at, smaller(end, at + 3));
-  if (stop21 - at < 1 || stop21 - at > 2) return -1;
-  at = stop21;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
   const stop22 = skipDigits(at, smaller(end, at + 3));
   if (stop22 - at < 1 || stop22 - at > 2) return -1;
   at = stop22;
+  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
+  at += 1;
+  const stop23 = skipDigits(at, smaller(end, at + 3));
+  if (stop23 - at < 1 || stop23 - at > 2) return -1;
+  at = stop23;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** not-'"'{1,4096} '"' */
-function partFileAmbiguousReferrer23(at: i32, end: i32): i32 {
-  const stop24 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
+function partFileAmbiguous24(at: i32, end: i32): i32 {
+  const stop25 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', subrequest: "' not-'"'{1,4096} '"' */
-function partFileAmbiguousReferrer26(at: i32, end: i32): i32 {
+function partFileAmbiguous27(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop27 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
+  const stop28 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
+  at = stop28;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', upstream: "' not-'"'{1,4096} '"' */
-function partFileAmbiguousReferrer29(at: i32, end: i32): i32 {
+function partFileAmbiguous30(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop30 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
+  const stop31 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
+  at = stop31;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '"' */
-function partFileAmbiguousReferrer32(at: i32, end: i32): i32 {
+/** ', host: "' nonspace{1,4096} ' referrer: "' */
+function partFileAmbiguous33(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop33 = skipRun1(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
+  const stop34 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
+  at = stop34;
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
+  return at;
+}
+
+/** ', referrer: "' */
+function partFileAmbiguous35(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
+  at += 13;
   return at;
 }
 
 /** ', client: ' */
-function partFileAmbiguousReferrer35(at: i32, end: i32): i32 {
+function partFileAmbiguous37(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   return at;
 }
 
-/** file-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
-function takeFileAmbiguousReferrer(at: i32, end: i32): bool {
+/** file-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
+function takeFileAmbiguous(at: i32, end: i32): bool {
   if (end - at < 111) return false;
-  const next1 = partFileAmbiguousReferrer2(at, end);
+  const next1 = partFileAmbiguous2(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partFileAmbiguousReferrer5(at, end);
+  const next4 = partFileAmbiguous5(at, end);
   if (next4 >= 0) at = next4;
   else {
     forgetTime();
@@ -223,7 +241,7 @@ function takeFileAmbiguousReferrer(at: i32, end: i32): bool {
   at = stop10;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next11 = partFileAmbiguousReferrer12(at, end);
+  const next11 = partFileAmbiguous12(at, end);
   if (next11 >= 0) at = next11;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
@@ -247,28 +265,28 @@ function takeFileAmbiguousReferrer(at: i32, end: i32): bool {
   at = stop16;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  let next17 = partFileAmbiguousReferrer18(at, end);
-  if (next17 < 0) next17 = partFileAmbiguousReferrer23(at, end);
+  let next17 = partFileAmbiguous18(at, end);
+  if (next17 < 0) next17 = partFileAmbiguous24(at, end);
   if (next17 < 0) return false;
   at = next17;
-  const next25 = partFileAmbiguousReferrer26(at, end);
-  if (next25 >= 0) at = next25;
-  const next28 = partFileAmbiguousReferrer29(at, end);
-  if (next28 >= 0) at = next28;
-  const next31 = partFileAmbiguousReferrer32(at, end);
-  if (next31 >= 0) at = next31;
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return false; // ', referrer: "'
-  at += 13;
+  const next26 = partFileAmbiguous27(at, end);
+  if (next26 >= 0) at = next26;
+  const next29 = partFileAmbiguous30(at, end);
+  if (next29 >= 0) at = next29;
+  let next32 = partFileAmbiguous33(at, end);
+  if (next32 < 0) next32 = partFileAmbiguous35(at, end);
+  if (next32 < 0) return false;
+  at = next32;
   // text up to the first ', client: '
-  const beyondplace34 = end - 9;
-  let next34 = -1;
-  let place34 = at;
+  const beyondplace36 = end - 9;
+  let next36 = -1;
+  let place36 = at;
   while (true) {
-    place34 = findByte(place34, beyondplace34, 44); // ','
-    if (place34 >= beyondplace34) return false;
-    next34 = partFileAmbiguousReferrer35(place34, end);
-    if (next34 >= 0) break;
-    place34++;
+    place36 = findByte(place36, beyondplace36, 44); // ','
+    if (place36 >= beyondplace36) return false;
+    next36 = partFileAmbiguous37(place36, end);
+    if (next36 >= 0) break;
+    place36++;
   }
   return true;
 }
@@ -428,51 +446,53 @@ function partApplicationFileMissing22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '", referrer: "' */
-function partApplicationFileMissing25(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop26 = skipRun1(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 14 && word(at) === 0x72202c22 && word(at + 4) === 0x72656665 && word(at + 8) === 0x3a726572 && word(at + 10) === 0x22203a72)) return -1; // '", referrer: "'
-  at += 14;
+/** ' referrer: "' */
+function partApplicationFileMissing28(at: i32, end: i32): i32 {
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '"' space{0,4096} end */
-function partApplicationFileMissing27(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop28 = skipRun1(at, smaller(end, at + 4097));
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop29 = skipSpace(at, smaller(end, at + 4097));
-  if (stop29 - at > 4096) return -1;
-  at = stop29;
+/** space{0,4096} end */
+function partApplicationFileMissing29(at: i32, end: i32): i32 {
+  const stop30 = skipSpace(at, smaller(end, at + 4097));
+  if (stop30 - at > 4096) return -1;
+  at = stop30;
   if (at !== end) return -1;
   return at;
 }
 
+/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
+function partApplicationFileMissing25(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
+  at += 9;
+  const stop26 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
+  let next27 = partApplicationFileMissing28(at, end);
+  if (next27 < 0) next27 = partApplicationFileMissing29(at, end);
+  if (next27 < 0) return -1;
+  at = next27;
+  return at;
+}
+
 /** ', referrer: "' */
-function partApplicationFileMissing30(at: i32, end: i32): i32 {
+function partApplicationFileMissing31(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
   at += 13;
   return at;
 }
 
 /** space{0,4096} end */
-function partApplicationFileMissing31(at: i32, end: i32): i32 {
-  const stop32 = skipSpace(at, smaller(end, at + 4097));
-  if (stop32 - at > 4096) return -1;
-  at = stop32;
+function partApplicationFileMissing32(at: i32, end: i32): i32 {
+  const stop33 = skipSpace(at, smaller(end, at + 4097));
+  if (stop33 - at > 4096) return -1;
+  at = stop33;
   if (at !== end) return -1;
   return at;
 }
 
-/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (end - at < 108) return false;
   const next1 = partApplicationFileMissing2(at, end);
@@ -596,9 +616,8 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   const next21 = partApplicationFileMissing22(at, end);
   if (next21 >= 0) at = next21;
   let next24 = partApplicationFileMissing25(at, end);
-  if (next24 < 0) next24 = partApplicationFileMissing27(at, end);
-  if (next24 < 0) next24 = partApplicationFileMissing30(at, end);
   if (next24 < 0) next24 = partApplicationFileMissing31(at, end);
+  if (next24 < 0) next24 = partApplicationFileMissing32(at, end);
   if (next24 < 0) return false;
   return true;
 }
@@ -607,7 +626,7 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
 export function matchNginxBotsearch(start: i32, end: i32, _mode: i32): i32 {
   if (takeCutByNginx(start, end)) return 2;
   forgetTime();
-  if (takeFileAmbiguousReferrer(start, end)) return 3;
+  if (takeFileAmbiguous(start, end)) return 3;
   forgetTime();
   if (takeApplicationNotFound(start, end)) return 0;
   forgetAddress();
@@ -623,7 +642,7 @@ export function flagsNginxBotsearch(pattern: i32): i32 {
     case 1: // application-file-missing
       return 17;
     case 2: // cut-by-nginx
-    case 3: // file-ambiguous-referrer
+    case 3: // file-ambiguous
       return 8;
   }
   return 0;

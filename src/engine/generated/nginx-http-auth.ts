@@ -63,7 +63,7 @@ function takeCutByNginx(at: i32, end: i32): bool {
 }
 
 /** nonspace{1,255} ' nginx: ' */
-function partBasicAmbiguousReferrer2(at: i32, end: i32): i32 {
+function partBasicAmbiguous2(at: i32, end: i32): i32 {
   const stop3 = skipNonspace(at, smaller(end, at + 256));
   if (stop3 - at < 1 || stop3 - at > 255) return -1;
   at = stop3;
@@ -73,7 +73,7 @@ function partBasicAmbiguousReferrer2(at: i32, end: i32): i32 {
 }
 
 /** time ' ' */
-function partBasicAmbiguousReferrer5(at: i32, end: i32): i32 {
+function partBasicAmbiguous5(at: i32, end: i32): i32 {
   const stop6 = scanTime(at, end);
   if (stop6 < 0) return -1;
   captureTime(at, stop6);
@@ -84,14 +84,14 @@ function partBasicAmbiguousReferrer5(at: i32, end: i32): i32 {
 }
 
 /** 'password mismatch' */
-function partBasicAmbiguousReferrer13(at: i32, end: i32): i32 {
+function partBasicAmbiguous13(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
   at += 17;
   return at;
 }
 
 /** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicAmbiguousReferrer14(at: i32, end: i32): i32 {
+function partBasicAmbiguous14(at: i32, end: i32): i32 {
   if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
   at += 18;
   const stop15 = findByte(at, smaller(end, at + 4097), 34);
@@ -112,13 +112,428 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partBasicAmbiguousReferrer19(at: i32, end: i32): i32 {
-  const stop20 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
+/** End of the run of 32 at `at`. */
+function skipRun2(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 32)) break;
+    at++;
+  }
+  return at;
+}
+
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+function partBasicAmbiguous19(at: i32, end: i32): i32 {
+  const stop20 = skipAlpha(at, smaller(end, at + 33));
+  if (stop20 - at < 1 || stop20 - at > 32) return -1;
   at = stop20;
+  const stop21 = skipRun2(at, smaller(end, at + 4097));
+  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
+  at = stop21;
+  const stop22 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
+  at = stop22;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
+  at += 6;
+  const stop23 = skipDigits(at, smaller(end, at + 3));
+  if (stop23 - at < 1 || stop23 - at > 2) return -1;
+  at = stop23;
+  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
+  at += 1;
+  const stop24 = skipDigits(at, smaller(end, at + 3));
+  if (stop24 - at < 1 || stop24 - at > 2) return -1;
+  at = stop24;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** not-'"'{1,4096} '"' */
+function partBasicAmbiguous25(at: i32, end: i32): i32 {
+  const stop26 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', subrequest: "' not-'"'{1,4096} '"' */
+function partBasicAmbiguous28(at: i32, end: i32): i32 {
+  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
+  at += 15;
+  const stop29 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
+  at = stop29;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', upstream: "' not-'"'{1,4096} '"' */
+function partBasicAmbiguous31(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
+  at += 13;
+  const stop32 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
+  at = stop32;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', host: "' nonspace{1,4096} ' referrer: "' */
+function partBasicAmbiguous34(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
+  at += 9;
+  const stop35 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
+  at = stop35;
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
+  return at;
+}
+
+/** ', referrer: "' */
+function partBasicAmbiguous36(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
+  at += 13;
+  return at;
+}
+
+/** ', client: ' */
+function partBasicAmbiguous38(at: i32, end: i32): i32 {
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
+  at += 10;
+  return at;
+}
+
+/** basic-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
+function takeBasicAmbiguous(at: i32, end: i32): bool {
+  if (end - at < 95) return false;
+  const next1 = partBasicAmbiguous2(at, end);
+  if (next1 >= 0) at = next1;
+  const next4 = partBasicAmbiguous5(at, end);
+  if (next4 >= 0) at = next4;
+  else {
+    forgetTime();
+  }
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop7 = skipAlpha(at, smaller(end, at + 9));
+  if (stop7 - at < 1 || stop7 - at > 8) return false;
+  at = stop7;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const stop8 = skipDigits(at, smaller(end, at + 21));
+  if (stop8 - at < 1 || stop8 - at > 20) return false;
+  at = stop8;
+  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
+  at += 1;
+  const stop9 = skipDigits(at, smaller(end, at + 21));
+  if (stop9 - at < 1 || stop9 - at > 20) return false;
+  at = stop9;
+  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
+  at += 3;
+  const stop10 = skipDigits(at, smaller(end, at + 21));
+  if (stop10 - at < 1 || stop10 - at > 20) return false;
+  at = stop10;
+  if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
+  at += 7;
+  const stop11 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop11 - at > 4096) return false;
+  at = stop11;
+  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
+  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
+  else return false;
+  let next12 = partBasicAmbiguous13(at, end);
+  if (next12 < 0) next12 = partBasicAmbiguous14(at, end);
+  if (next12 < 0) return false;
+  at = next12;
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
+  at += 10;
+  const stop16 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop16 - at < 1 || stop16 - at > 4096) return false;
+  at = stop16;
+  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
+  at += 10;
+  const stop17 = skipRun1(at, smaller(end, at + 4097));
+  if (stop17 - at > 4096) return false;
+  at = stop17;
+  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
+  at += 12;
+  let next18 = partBasicAmbiguous19(at, end);
+  if (next18 < 0) next18 = partBasicAmbiguous25(at, end);
+  if (next18 < 0) return false;
+  at = next18;
+  const next27 = partBasicAmbiguous28(at, end);
+  if (next27 >= 0) at = next27;
+  const next30 = partBasicAmbiguous31(at, end);
+  if (next30 >= 0) at = next30;
+  let next33 = partBasicAmbiguous34(at, end);
+  if (next33 < 0) next33 = partBasicAmbiguous36(at, end);
+  if (next33 < 0) return false;
+  at = next33;
+  // text up to the first ', client: '
+  const beyondplace37 = end - 9;
+  let next37 = -1;
+  let place37 = at;
+  while (true) {
+    place37 = findByte(place37, beyondplace37, 44); // ','
+    if (place37 >= beyondplace37) return false;
+    next37 = partBasicAmbiguous38(place37, end);
+    if (next37 >= 0) break;
+    place37++;
+  }
+  return true;
+}
+
+/** nonspace{1,255} ' nginx: ' */
+function partPamAmbiguous2(at: i32, end: i32): i32 {
+  const stop3 = skipNonspace(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
+  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
+  at += 8;
+  return at;
+}
+
+/** time ' ' */
+function partPamAmbiguous5(at: i32, end: i32): i32 {
+  const stop6 = scanTime(at, end);
+  if (stop6 < 0) return -1;
+  captureTime(at, stop6);
+  at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
+  return at;
+}
+
+/** End of the run of bytes other than ''', ',' at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 39 || value === 44) break;
+    at++;
+  }
+  return at;
+}
+
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+function partPamAmbiguous16(at: i32, end: i32): i32 {
+  const stop17 = skipAlpha(at, smaller(end, at + 33));
+  if (stop17 - at < 1 || stop17 - at > 32) return -1;
+  at = stop17;
+  const stop18 = skipRun2(at, smaller(end, at + 4097));
+  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
+  at = stop18;
+  const stop19 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
+  at = stop19;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
+  at += 6;
+  const stop20 = skipDigits(at, smaller(end, at + 3));
+  if (stop20 - at < 1 || stop20 - at > 2) return -1;
+  at = stop20;
+  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
+  at += 1;
+  const stop21 = skipDigits(at, smaller(end, at + 3));
+  if (stop21 - at < 1 || stop21 - at > 2) return -1;
+  at = stop21;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** not-'"'{1,4096} '"' */
+function partPamAmbiguous22(at: i32, end: i32): i32 {
+  const stop23 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
+  at = stop23;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', subrequest: "' not-'"'{1,4096} '"' */
+function partPamAmbiguous25(at: i32, end: i32): i32 {
+  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
+  at += 15;
+  const stop26 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', upstream: "' not-'"'{1,4096} '"' */
+function partPamAmbiguous28(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
+  at += 13;
+  const stop29 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
+  at = stop29;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** ', host: "' nonspace{1,4096} ' referrer: "' */
+function partPamAmbiguous31(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
+  at += 9;
+  const stop32 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
+  at = stop32;
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
+  return at;
+}
+
+/** ', referrer: "' */
+function partPamAmbiguous33(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
+  at += 13;
+  return at;
+}
+
+/** ', client: ' */
+function partPamAmbiguous35(at: i32, end: i32): i32 {
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
+  at += 10;
+  return at;
+}
+
+/** pam-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
+function takePamAmbiguous(at: i32, end: i32): bool {
+  if (end - at < 103) return false;
+  const next1 = partPamAmbiguous2(at, end);
+  if (next1 >= 0) at = next1;
+  const next4 = partPamAmbiguous5(at, end);
+  if (next4 >= 0) at = next4;
+  else {
+    forgetTime();
+  }
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop7 = skipAlpha(at, smaller(end, at + 9));
+  if (stop7 - at < 1 || stop7 - at > 8) return false;
+  at = stop7;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const stop8 = skipDigits(at, smaller(end, at + 21));
+  if (stop8 - at < 1 || stop8 - at > 20) return false;
+  at = stop8;
+  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
+  at += 1;
+  const stop9 = skipDigits(at, smaller(end, at + 21));
+  if (stop9 - at < 1 || stop9 - at > 20) return false;
+  at = stop9;
+  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
+  at += 3;
+  const stop10 = skipDigits(at, smaller(end, at + 21));
+  if (stop10 - at < 1 || stop10 - at > 20) return false;
+  at = stop10;
+  if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
+  at += 12;
+  const stop11 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop11 - at > 4096) return false;
+  at = stop11;
+  if (!(end - at >= 4 && word(at) === 0x202d2027)) return false; // '' - '
+  at += 4;
+  if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
+  else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
+  else return false;
+  const stop12 = skipRun3(at, smaller(end, at + 4097));
+  if (stop12 - at < 1 || stop12 - at > 4096) return false;
+  at = stop12;
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
+  at += 10;
+  const stop13 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop13 - at < 1 || stop13 - at > 4096) return false;
+  at = stop13;
+  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
+  at += 10;
+  const stop14 = skipRun1(at, smaller(end, at + 4097));
+  if (stop14 - at > 4096) return false;
+  at = stop14;
+  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
+  at += 12;
+  let next15 = partPamAmbiguous16(at, end);
+  if (next15 < 0) next15 = partPamAmbiguous22(at, end);
+  if (next15 < 0) return false;
+  at = next15;
+  const next24 = partPamAmbiguous25(at, end);
+  if (next24 >= 0) at = next24;
+  const next27 = partPamAmbiguous28(at, end);
+  if (next27 >= 0) at = next27;
+  let next30 = partPamAmbiguous31(at, end);
+  if (next30 < 0) next30 = partPamAmbiguous33(at, end);
+  if (next30 < 0) return false;
+  at = next30;
+  // text up to the first ', client: '
+  const beyondplace34 = end - 9;
+  let next34 = -1;
+  let place34 = at;
+  while (true) {
+    place34 = findByte(place34, beyondplace34, 44); // ','
+    if (place34 >= beyondplace34) return false;
+    next34 = partPamAmbiguous35(place34, end);
+    if (next34 >= 0) break;
+    place34++;
+  }
+  return true;
+}
+
+/** nonspace{1,255} ' nginx: ' */
+function partBasicRefusedForgedUser2(at: i32, end: i32): i32 {
+  const stop3 = skipNonspace(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
+  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
+  at += 8;
+  return at;
+}
+
+/** time ' ' */
+function partBasicRefusedForgedUser5(at: i32, end: i32): i32 {
+  const stop6 = scanTime(at, end);
+  if (stop6 < 0) return -1;
+  captureTime(at, stop6);
+  at = stop6;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  return at;
+}
+
+/** 'password mismatch' */
+function partBasicRefusedForgedUser12(at: i32, end: i32): i32 {
+  if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
+  at += 17;
+  return at;
+}
+
+/** 'was not found in "' not-'"'{1,4096} '"' */
+function partBasicRefusedForgedUser13(at: i32, end: i32): i32 {
+  if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
+  at += 18;
+  const stop14 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
+  at = stop14;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+function partBasicRefusedForgedUser18(at: i32, end: i32): i32 {
+  const stop19 = skipAlpha(at, smaller(end, at + 33));
+  if (stop19 - at < 1 || stop19 - at > 32) return -1;
+  at = stop19;
+  const stop20 = skipRun2(at, smaller(end, at + 4097));
+  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
+  at = stop20;
   const stop21 = skipNonspace(at, smaller(end, at + 4097));
   if (stop21 - at < 1 || stop21 - at > 4096) return -1;
   at = stop21;
@@ -138,7 +553,7 @@ function partBasicAmbiguousReferrer19(at: i32, end: i32): i32 {
 }
 
 /** not-'"'{1,4096} '"' */
-function partBasicAmbiguousReferrer24(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser24(at: i32, end: i32): i32 {
   const stop25 = findByte(at, smaller(end, at + 4097), 34);
   if (stop25 - at < 1 || stop25 - at > 4096) return -1;
   at = stop25;
@@ -147,32 +562,8 @@ function partBasicAmbiguousReferrer24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partBasicAmbiguousReferrer27(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partBasicAmbiguousReferrer30(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop31 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** End of the run of bytes other than 32, '"' at `at`. */
-function skipRun2(at: i32, end: i32): i32 {
+function skipRun4(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 32 || value === 34) break;
@@ -181,572 +572,142 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '"' */
-function partBasicAmbiguousReferrer33(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop34 = skipRun2(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', client: ' */
-function partBasicAmbiguousReferrer36(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
-/** basic-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
-function takeBasicAmbiguousReferrer(at: i32, end: i32): bool {
-  if (end - at < 95) return false;
-  const next1 = partBasicAmbiguousReferrer2(at, end);
-  if (next1 >= 0) at = next1;
-  const next4 = partBasicAmbiguousReferrer5(at, end);
-  if (next4 >= 0) at = next4;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
-  if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
-  at += 7;
-  const stop11 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
-  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
-  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
-  else return false;
-  let next12 = partBasicAmbiguousReferrer13(at, end);
-  if (next12 < 0) next12 = partBasicAmbiguousReferrer14(at, end);
-  if (next12 < 0) return false;
-  at = next12;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  const stop16 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop16 - at < 1 || stop16 - at > 4096) return false;
-  at = stop16;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop17 = skipRun1(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  let next18 = partBasicAmbiguousReferrer19(at, end);
-  if (next18 < 0) next18 = partBasicAmbiguousReferrer24(at, end);
-  if (next18 < 0) return false;
-  at = next18;
-  const next26 = partBasicAmbiguousReferrer27(at, end);
-  if (next26 >= 0) at = next26;
-  const next29 = partBasicAmbiguousReferrer30(at, end);
-  if (next29 >= 0) at = next29;
-  const next32 = partBasicAmbiguousReferrer33(at, end);
-  if (next32 >= 0) at = next32;
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return false; // ', referrer: "'
-  at += 13;
-  // text up to the first ', client: '
-  const beyondplace35 = end - 9;
-  let next35 = -1;
-  let place35 = at;
-  while (true) {
-    place35 = findByte(place35, beyondplace35, 44); // ','
-    if (place35 >= beyondplace35) return false;
-    next35 = partBasicAmbiguousReferrer36(place35, end);
-    if (next35 >= 0) break;
-    place35++;
-  }
-  return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partBasicAmbiguousRequest2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partBasicAmbiguousRequest5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** 'password mismatch' */
-function partBasicAmbiguousRequest13(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser28(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
   at += 17;
   return at;
 }
 
 /** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicAmbiguousRequest14(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser29(at: i32, end: i32): i32 {
   if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
   at += 18;
-  const stop15 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop30 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** End of the run of bytes other than ',', 'H' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 44 || value === 72) break;
-    at++;
-  }
+/** ' referrer: "' nonspace{1,4096} */
+function partBasicRefusedForgedUser38(at: i32, end: i32): i32 {
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
+  const stop39 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
   return at;
 }
 
-/** not-'H,'{1,4096} */
-function partBasicAmbiguousRequest21(at: i32, end: i32): i32 {
-  const stop22 = skipRun3(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
-  return at;
-}
-
-/** ',' */
-function partBasicAmbiguousRequest23(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  return at;
-}
-
-/** ', client: ' */
-function partBasicAmbiguousRequest25(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
-/** basic-ambiguous-request: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' ' (not-'H,'{1,4096} | ',') text… ', client: ' */
-function takeBasicAmbiguousRequest(at: i32, end: i32): bool {
-  if (end - at < 85) return false;
-  const next1 = partBasicAmbiguousRequest2(at, end);
+/** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') ', host: "' not-'" '{1,4096} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
+  if (end - at < 162) return false;
+  const next1 = partBasicRefusedForgedUser2(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partBasicAmbiguousRequest5(at, end);
+  const next4 = partBasicRefusedForgedUser5(at, end);
   if (next4 >= 0) at = next4;
   else {
     forgetTime();
   }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
+  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
+  at += 8;
+  const stop7 = skipDigits(at, smaller(end, at + 21));
+  if (stop7 - at < 1 || stop7 - at > 20) return false;
   at = stop7;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
+  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
+  at += 1;
   const stop8 = skipDigits(at, smaller(end, at + 21));
   if (stop8 - at < 1 || stop8 - at > 20) return false;
   at = stop8;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
+  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
+  at += 3;
   const stop9 = skipDigits(at, smaller(end, at + 21));
   if (stop9 - at < 1 || stop9 - at > 20) return false;
   at = stop9;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  const stop11 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
+  const stop10 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return false;
-  let next12 = partBasicAmbiguousRequest13(at, end);
-  if (next12 < 0) next12 = partBasicAmbiguousRequest14(at, end);
-  if (next12 < 0) return false;
-  at = next12;
+  let next11 = partBasicRefusedForgedUser12(at, end);
+  if (next11 < 0) next11 = partBasicRefusedForgedUser13(at, end);
+  if (next11 < 0) return false;
+  at = next11;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
-  const stop16 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop16 - at < 1 || stop16 - at > 4096) return false;
-  at = stop16;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop17 = skipRun1(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return false;
-  at = stop18;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return false;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  let next20 = partBasicAmbiguousRequest21(at, end);
-  if (next20 < 0) next20 = partBasicAmbiguousRequest23(at, end);
-  if (next20 < 0) return false;
-  at = next20;
-  // text up to the first ', client: '
-  const beyondplace24 = end - 9;
-  let next24 = -1;
-  let place24 = at;
-  while (true) {
-    place24 = findByte(place24, beyondplace24, 44); // ','
-    if (place24 >= beyondplace24) return false;
-    next24 = partBasicAmbiguousRequest25(place24, end);
-    if (next24 >= 0) break;
-    place24++;
-  }
-  return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partPamAmbiguousReferrer2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partPamAmbiguousReferrer5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** End of the run of bytes other than ''', ',' at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 39 || value === 44) break;
-    at++;
-  }
-  return at;
-}
-
-/** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partPamAmbiguousReferrer16(at: i32, end: i32): i32 {
-  const stop17 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
-  at = stop18;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop19 = skipDigits(at, smaller(end, at + 3));
-  if (stop19 - at < 1 || stop19 - at > 2) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop20 = skipDigits(at, smaller(end, at + 3));
-  if (stop20 - at < 1 || stop20 - at > 2) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function partPamAmbiguousReferrer21(at: i32, end: i32): i32 {
-  const stop22 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partPamAmbiguousReferrer24(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partPamAmbiguousReferrer27(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', host: "' not-'" '{1,4096} '"' */
-function partPamAmbiguousReferrer30(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop31 = skipRun2(at, smaller(end, at + 4097));
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', client: ' */
-function partPamAmbiguousReferrer33(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
-/** pam-ambiguous-referrer: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] [', host: "' not-'" '{1,4096} '"'] ', referrer: "' text… ', client: ' */
-function takePamAmbiguousReferrer(at: i32, end: i32): bool {
-  if (end - at < 103) return false;
-  const next1 = partPamAmbiguousReferrer2(at, end);
-  if (next1 >= 0) at = next1;
-  const next4 = partPamAmbiguousReferrer5(at, end);
-  if (next4 >= 0) at = next4;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
-  if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
-  at += 12;
-  const stop11 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
-  if (!(end - at >= 4 && word(at) === 0x202d2027)) return false; // '' - '
-  at += 4;
-  if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
-  else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
-  else return false;
-  const stop12 = skipRun4(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
-  at = stop12;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  const stop13 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop13 - at < 1 || stop13 - at > 4096) return false;
-  at = stop13;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return false;
-  at = stop14;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  let next15 = partPamAmbiguousReferrer16(at, end);
-  if (next15 < 0) next15 = partPamAmbiguousReferrer21(at, end);
-  if (next15 < 0) return false;
-  at = next15;
-  const next23 = partPamAmbiguousReferrer24(at, end);
-  if (next23 >= 0) at = next23;
-  const next26 = partPamAmbiguousReferrer27(at, end);
-  if (next26 >= 0) at = next26;
-  const next29 = partPamAmbiguousReferrer30(at, end);
-  if (next29 >= 0) at = next29;
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return false; // ', referrer: "'
-  at += 13;
-  // text up to the first ', client: '
-  const beyondplace32 = end - 9;
-  let next32 = -1;
-  let place32 = at;
-  while (true) {
-    place32 = findByte(place32, beyondplace32, 44); // ','
-    if (place32 >= beyondplace32) return false;
-    next32 = partPamAmbiguousReferrer33(place32, end);
-    if (next32 >= 0) break;
-    place32++;
-  }
-  return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partPamAmbiguousRequest2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partPamAmbiguousRequest5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** not-'H,'{1,4096} */
-function partPamAmbiguousRequest18(at: i32, end: i32): i32 {
-  const stop19 = skipRun3(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  return at;
-}
-
-/** ',' */
-function partPamAmbiguousRequest20(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  return at;
-}
-
-/** ', client: ' */
-function partPamAmbiguousRequest22(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
-/** pam-ambiguous-request: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' ' (not-'H,'{1,4096} | ',') text… ', client: ' */
-function takePamAmbiguousRequest(at: i32, end: i32): bool {
-  if (end - at < 93) return false;
-  const next1 = partPamAmbiguousRequest2(at, end);
-  if (next1 >= 0) at = next1;
-  const next4 = partPamAmbiguousRequest5(at, end);
-  if (next4 >= 0) at = next4;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
-  if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
-  at += 12;
-  const stop11 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
-  if (!(end - at >= 4 && word(at) === 0x202d2027)) return false; // '' - '
-  at += 4;
-  if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
-  else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
-  else return false;
-  const stop12 = skipRun4(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
-  at = stop12;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  const stop13 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop13 - at < 1 || stop13 - at > 4096) return false;
-  at = stop13;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return false;
-  at = stop14;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
+  const stop15 = findByte(at, smaller(end, at + 4097), 44);
   if (stop15 - at < 1 || stop15 - at > 4096) return false;
   at = stop15;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop16 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop16 - at < 1 || stop16 - at > 4096) return false;
+  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
+  at += 10;
+  const stop16 = skipRun1(at, smaller(end, at + 4097));
+  if (stop16 - at > 4096) return false;
   at = stop16;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  let next17 = partPamAmbiguousRequest18(at, end);
-  if (next17 < 0) next17 = partPamAmbiguousRequest20(at, end);
+  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
+  at += 12;
+  let next17 = partBasicRefusedForgedUser18(at, end);
+  if (next17 < 0) next17 = partBasicRefusedForgedUser24(at, end);
   if (next17 < 0) return false;
   at = next17;
-  // text up to the first ', client: '
-  const beyondplace21 = end - 9;
-  let next21 = -1;
-  let place21 = at;
-  while (true) {
-    place21 = findByte(place21, beyondplace21, 44); // ','
-    if (place21 >= beyondplace21) return false;
-    next21 = partPamAmbiguousRequest22(place21, end);
-    if (next21 >= 0) break;
-    place21++;
-  }
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return false; // ', host: "'
+  at += 9;
+  const stop26 = skipRun4(at, smaller(end, at + 4097));
+  if (stop26 - at < 1 || stop26 - at > 4096) return false;
+  at = stop26;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
+  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
+  else return false;
+  let next27 = partBasicRefusedForgedUser28(at, end);
+  if (next27 < 0) next27 = partBasicRefusedForgedUser29(at, end);
+  if (next27 < 0) return false;
+  at = next27;
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
+  at += 10;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
+  at += 10;
+  const stop31 = skipRun1(at, smaller(end, at + 4097));
+  if (stop31 - at > 4096) return false;
+  at = stop31;
+  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
+  at += 12;
+  const stop32 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop32 - at < 1 || stop32 - at > 4096) return false;
+  at = stop32;
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop33 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return false;
+  at = stop33;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
+  at += 6;
+  const stop34 = skipDigits(at, smaller(end, at + 3));
+  if (stop34 - at < 1 || stop34 - at > 2) return false;
+  at = stop34;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop35 = skipDigits(at, smaller(end, at + 3));
+  if (stop35 - at < 1 || stop35 - at > 2) return false;
+  at = stop35;
+  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
+  at += 10;
+  const stop36 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return false;
+  at = stop36;
+  const next37 = partBasicRefusedForgedUser38(at, end);
+  if (next37 >= 0) at = next37;
+  const stop40 = skipSpace(at, smaller(end, at + 4097));
+  if (stop40 - at > 4096) return false;
+  at = stop40;
+  if (at !== end) return false;
   return true;
 }
 
@@ -790,110 +751,113 @@ function partBasicRefused14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
 function partBasicRefused18(at: i32, end: i32): i32 {
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
+  const stop19 = skipAlpha(at, smaller(end, at + 33));
+  if (stop19 - at < 1 || stop19 - at > 32) return -1;
   at = stop19;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipNonspace(at, smaller(end, at + 4097));
+  const stop20 = skipRun2(at, smaller(end, at + 4097));
   if (stop20 - at < 1 || stop20 - at > 4096) return -1;
   at = stop20;
+  const stop21 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
+  at = stop21;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop21 = skipDigits(at, smaller(end, at + 3));
-  if (stop21 - at < 1 || stop21 - at > 2) return -1;
-  at = stop21;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
   const stop22 = skipDigits(at, smaller(end, at + 3));
   if (stop22 - at < 1 || stop22 - at > 2) return -1;
   at = stop22;
+  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
+  at += 1;
+  const stop23 = skipDigits(at, smaller(end, at + 3));
+  if (stop23 - at < 1 || stop23 - at > 2) return -1;
+  at = stop23;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** not-'"'{1,4096} '"' */
-function partBasicRefused23(at: i32, end: i32): i32 {
-  const stop24 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
+function partBasicRefused24(at: i32, end: i32): i32 {
+  const stop25 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', subrequest: "' not-'"'{1,4096} '"' */
-function partBasicRefused26(at: i32, end: i32): i32 {
+function partBasicRefused27(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop27 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
+  const stop28 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
+  at = stop28;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', upstream: "' not-'"'{1,4096} '"' */
-function partBasicRefused29(at: i32, end: i32): i32 {
+function partBasicRefused30(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop30 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
+  const stop31 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
+  at = stop31;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '", referrer: "' */
-function partBasicRefused32(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop33 = skipRun2(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  if (!(end - at >= 14 && word(at) === 0x72202c22 && word(at + 4) === 0x72656665 && word(at + 8) === 0x3a726572 && word(at + 10) === 0x22203a72)) return -1; // '", referrer: "'
-  at += 14;
+/** ' referrer: "' */
+function partBasicRefused36(at: i32, end: i32): i32 {
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '"' space{0,4096} end */
-function partBasicRefused34(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop35 = skipRun2(at, smaller(end, at + 4097));
-  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
-  at = stop35;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop36 = skipSpace(at, smaller(end, at + 4097));
-  if (stop36 - at > 4096) return -1;
-  at = stop36;
+/** space{0,4096} end */
+function partBasicRefused37(at: i32, end: i32): i32 {
+  const stop38 = skipSpace(at, smaller(end, at + 4097));
+  if (stop38 - at > 4096) return -1;
+  at = stop38;
   if (at !== end) return -1;
   return at;
 }
 
+/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
+function partBasicRefused33(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
+  at += 9;
+  const stop34 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
+  at = stop34;
+  let next35 = partBasicRefused36(at, end);
+  if (next35 < 0) next35 = partBasicRefused37(at, end);
+  if (next35 < 0) return -1;
+  at = next35;
+  return at;
+}
+
 /** ', referrer: "' */
-function partBasicRefused37(at: i32, end: i32): i32 {
+function partBasicRefused39(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
   at += 13;
   return at;
 }
 
 /** space{0,4096} end */
-function partBasicRefused38(at: i32, end: i32): i32 {
-  const stop39 = skipSpace(at, smaller(end, at + 4097));
-  if (stop39 - at > 4096) return -1;
-  at = stop39;
+function partBasicRefused40(at: i32, end: i32): i32 {
+  const stop41 = skipSpace(at, smaller(end, at + 4097));
+  if (stop41 - at > 4096) return -1;
+  at = stop41;
   if (at !== end) return -1;
   return at;
 }
 
-/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function partBasicRefused11(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
@@ -914,23 +878,22 @@ function partBasicRefused11(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
   let next17 = partBasicRefused18(at, end);
-  if (next17 < 0) next17 = partBasicRefused23(at, end);
+  if (next17 < 0) next17 = partBasicRefused24(at, end);
   if (next17 < 0) return -1;
   at = next17;
-  const next25 = partBasicRefused26(at, end);
-  if (next25 >= 0) at = next25;
-  const next28 = partBasicRefused29(at, end);
-  if (next28 >= 0) at = next28;
-  let next31 = partBasicRefused32(at, end);
-  if (next31 < 0) next31 = partBasicRefused34(at, end);
-  if (next31 < 0) next31 = partBasicRefused37(at, end);
-  if (next31 < 0) next31 = partBasicRefused38(at, end);
-  if (next31 < 0) return -1;
-  at = next31;
+  const next26 = partBasicRefused27(at, end);
+  if (next26 >= 0) at = next26;
+  const next29 = partBasicRefused30(at, end);
+  if (next29 >= 0) at = next29;
+  let next32 = partBasicRefused33(at, end);
+  if (next32 < 0) next32 = partBasicRefused39(at, end);
+  if (next32 < 0) next32 = partBasicRefused40(at, end);
+  if (next32 < 0) return -1;
+  at = next32;
   return at;
 }
 
-/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takeBasicRefused(at: i32, end: i32): bool {
   if (end - at < 76) return false;
   const next1 = partBasicRefused2(at, end);
@@ -957,7 +920,7 @@ function takeBasicRefused(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end)
+  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
   const limit10 = findByte(at, end, 34);
   const beyondplace10 = smaller(limit10 + 1, end - 53);
   let next10 = -1;
@@ -1014,17 +977,17 @@ function partBasicRefusedQuotedUser14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', referrer: "' nonspace{1,4096} */
+/** ' referrer: "' nonspace{1,4096} */
 function partBasicRefusedQuotedUser23(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
   const stop24 = skipNonspace(at, smaller(end, at + 4097));
   if (stop24 - at < 1 || stop24 - at > 4096) return -1;
   at = stop24;
   return at;
 }
 
-/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function partBasicRefusedQuotedUser11(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
@@ -1064,11 +1027,9 @@ function partBasicRefusedQuotedUser11(at: i32, end: i32): i32 {
   at = stop20;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop21 = skipRun2(at, smaller(end, at + 4097));
+  const stop21 = skipNonspace(at, smaller(end, at + 4097));
   if (stop21 - at < 1 || stop21 - at > 4096) return -1;
   at = stop21;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
   const next22 = partBasicRefusedQuotedUser23(at, end);
   if (next22 >= 0) at = next22;
   const stop25 = skipSpace(at, smaller(end, at + 4097));
@@ -1078,9 +1039,9 @@ function partBasicRefusedQuotedUser11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** basic-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** basic-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without ','… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
-  if (end - at < 98) return false;
+  if (end - at < 97) return false;
   const next1 = partBasicRefusedQuotedUser2(at, end);
   if (next1 >= 0) at = next1;
   const next4 = partBasicRefusedQuotedUser5(at, end);
@@ -1105,8 +1066,9 @@ function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  // user up to the last ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end
-  const beyondplace10 = end - 75;
+  // user up to the last ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
+  const limit10 = findByte(at, end, 44);
+  const beyondplace10 = smaller(limit10 + 1, end - 74);
   let next10 = -1;
   let place10 = beyondplace10;
   while (true) {
@@ -1141,117 +1103,120 @@ function partPamRefused5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
 function partPamRefused15(at: i32, end: i32): i32 {
-  const stop16 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop16 - at < 1 || stop16 - at > 4096) return -1;
+  const stop16 = skipAlpha(at, smaller(end, at + 33));
+  if (stop16 - at < 1 || stop16 - at > 32) return -1;
   at = stop16;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop17 = skipNonspace(at, smaller(end, at + 4097));
+  const stop17 = skipRun2(at, smaller(end, at + 4097));
   if (stop17 - at < 1 || stop17 - at > 4096) return -1;
   at = stop17;
+  const stop18 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
+  at = stop18;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop18 = skipDigits(at, smaller(end, at + 3));
-  if (stop18 - at < 1 || stop18 - at > 2) return -1;
-  at = stop18;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
   const stop19 = skipDigits(at, smaller(end, at + 3));
   if (stop19 - at < 1 || stop19 - at > 2) return -1;
   at = stop19;
+  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
+  at += 1;
+  const stop20 = skipDigits(at, smaller(end, at + 3));
+  if (stop20 - at < 1 || stop20 - at > 2) return -1;
+  at = stop20;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** not-'"'{1,4096} '"' */
-function partPamRefused20(at: i32, end: i32): i32 {
-  const stop21 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
+function partPamRefused21(at: i32, end: i32): i32 {
+  const stop22 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
+  at = stop22;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', subrequest: "' not-'"'{1,4096} '"' */
-function partPamRefused23(at: i32, end: i32): i32 {
+function partPamRefused24(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop24 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
+  const stop25 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', upstream: "' not-'"'{1,4096} '"' */
-function partPamRefused26(at: i32, end: i32): i32 {
+function partPamRefused27(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop27 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
+  const stop28 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
+  at = stop28;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '", referrer: "' */
-function partPamRefused29(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop30 = skipRun2(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  if (!(end - at >= 14 && word(at) === 0x72202c22 && word(at + 4) === 0x72656665 && word(at + 8) === 0x3a726572 && word(at + 10) === 0x22203a72)) return -1; // '", referrer: "'
-  at += 14;
+/** ' referrer: "' */
+function partPamRefused33(at: i32, end: i32): i32 {
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
   return at;
 }
 
-/** ', host: "' not-'" '{1,4096} '"' space{0,4096} end */
-function partPamRefused31(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop32 = skipRun2(at, smaller(end, at + 4097));
-  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
-  at = stop32;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop33 = skipSpace(at, smaller(end, at + 4097));
-  if (stop33 - at > 4096) return -1;
-  at = stop33;
+/** space{0,4096} end */
+function partPamRefused34(at: i32, end: i32): i32 {
+  const stop35 = skipSpace(at, smaller(end, at + 4097));
+  if (stop35 - at > 4096) return -1;
+  at = stop35;
   if (at !== end) return -1;
   return at;
 }
 
+/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
+function partPamRefused30(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
+  at += 9;
+  const stop31 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
+  at = stop31;
+  let next32 = partPamRefused33(at, end);
+  if (next32 < 0) next32 = partPamRefused34(at, end);
+  if (next32 < 0) return -1;
+  at = next32;
+  return at;
+}
+
 /** ', referrer: "' */
-function partPamRefused34(at: i32, end: i32): i32 {
+function partPamRefused36(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
   at += 13;
   return at;
 }
 
 /** space{0,4096} end */
-function partPamRefused35(at: i32, end: i32): i32 {
-  const stop36 = skipSpace(at, smaller(end, at + 4097));
-  if (stop36 - at > 4096) return -1;
-  at = stop36;
+function partPamRefused37(at: i32, end: i32): i32 {
+  const stop38 = skipSpace(at, smaller(end, at + 4097));
+  if (stop38 - at > 4096) return -1;
+  at = stop38;
   if (at !== end) return -1;
   return at;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function partPamRefused11(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = skipRun4(at, smaller(end, at + 4097));
+  const stop12 = skipRun3(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -1266,23 +1231,22 @@ function partPamRefused11(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
   let next14 = partPamRefused15(at, end);
-  if (next14 < 0) next14 = partPamRefused20(at, end);
+  if (next14 < 0) next14 = partPamRefused21(at, end);
   if (next14 < 0) return -1;
   at = next14;
-  const next22 = partPamRefused23(at, end);
-  if (next22 >= 0) at = next22;
-  const next25 = partPamRefused26(at, end);
-  if (next25 >= 0) at = next25;
-  let next28 = partPamRefused29(at, end);
-  if (next28 < 0) next28 = partPamRefused31(at, end);
-  if (next28 < 0) next28 = partPamRefused34(at, end);
-  if (next28 < 0) next28 = partPamRefused35(at, end);
-  if (next28 < 0) return -1;
-  at = next28;
+  const next23 = partPamRefused24(at, end);
+  if (next23 >= 0) at = next23;
+  const next26 = partPamRefused27(at, end);
+  if (next26 >= 0) at = next26;
+  let next29 = partPamRefused30(at, end);
+  if (next29 < 0) next29 = partPamRefused36(at, end);
+  if (next29 < 0) next29 = partPamRefused37(at, end);
+  if (next29 < 0) return -1;
+  at = next29;
   return at;
 }
 
-/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end) */
+/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 84) return false;
   const next1 = partPamRefused2(at, end);
@@ -1309,7 +1273,7 @@ function takePamRefused(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' not-'" '{1,4096} '", referrer: "' | ', host: "' not-'" '{1,4096} '"' space{0,4096} end | ', referrer: "' | space{0,4096} end)
+  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
   const limit10 = findByte(at, end, 39);
   const beyondplace10 = smaller(limit10 + 1, end - 56);
   let next10 = -1;
@@ -1347,24 +1311,24 @@ function partPamRefusedQuotedUser5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', referrer: "' nonspace{1,4096} */
+/** ' referrer: "' nonspace{1,4096} */
 function partPamRefusedQuotedUser20(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
+  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
+  at += 12;
   const stop21 = skipNonspace(at, smaller(end, at + 4097));
   if (stop21 - at < 1 || stop21 - at > 4096) return -1;
   at = stop21;
   return at;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = skipRun4(at, smaller(end, at + 4097));
+  const stop12 = skipRun3(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -1398,11 +1362,9 @@ function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
   at = stop17;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop18 = skipRun2(at, smaller(end, at + 4097));
+  const stop18 = skipNonspace(at, smaller(end, at + 4097));
   if (stop18 - at < 1 || stop18 - at > 4096) return -1;
   at = stop18;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
   const next19 = partPamRefusedQuotedUser20(at, end);
   if (next19 >= 0) at = next19;
   const stop22 = skipSpace(at, smaller(end, at + 4097));
@@ -1412,9 +1374,9 @@ function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without ','… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takePamRefusedQuotedUser(at: i32, end: i32): bool {
-  if (end - at < 106) return false;
+  if (end - at < 105) return false;
   const next1 = partPamRefusedQuotedUser2(at, end);
   if (next1 >= 0) at = next1;
   const next4 = partPamRefusedQuotedUser5(at, end);
@@ -1439,8 +1401,9 @@ function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   at = stop9;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' [', referrer: "' nonspace{1,4096}] space{0,4096} end
-  const beyondplace10 = end - 78;
+  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
+  const limit10 = findByte(at, end, 44);
+  const beyondplace10 = smaller(limit10 + 1, end - 77);
   let next10 = -1;
   let place10 = beyondplace10;
   while (true) {
@@ -1559,79 +1522,76 @@ function takeTlsBroken(at: i32, end: i32): bool {
 export function matchNginxHttpAuth(start: i32, end: i32, mode: i32): i32 {
   const word1 = word(start + 1);
   if (word1 === 0x6f727265 || word1 === 0x74697263) { // "erro" "crit"
-    if (takeCutByNginx(start, end)) return 5;
+    if (takeCutByNginx(start, end)) return 6;
     forgetTime();
-    if (takeBasicAmbiguousReferrer(start, end)) return 6;
+    if (takeBasicAmbiguous(start, end)) return 7;
     forgetTime();
-    if (takeBasicAmbiguousRequest(start, end)) return 7;
+    if (takePamAmbiguous(start, end)) return 8;
     forgetTime();
-    if (takePamAmbiguousReferrer(start, end)) return 8;
+    if ((mode & 11) !== 0 && takeBasicRefusedForgedUser(start, end)) return 0;
     forgetTime();
-    if (takePamAmbiguousRequest(start, end)) return 9;
-    forgetTime();
-    if ((mode & 11) !== 0 && takeBasicRefused(start, end)) return 0;
+    forgetAddress();
+    if ((mode & 11) !== 0 && takeBasicRefused(start, end)) return 1;
     forgetTime();
     forgetUser();
     forgetAddress();
-    if ((mode & 11) !== 0 && takeBasicRefusedQuotedUser(start, end)) return 1;
+    if ((mode & 11) !== 0 && takeBasicRefusedQuotedUser(start, end)) return 2;
     forgetTime();
     forgetUser();
     forgetAddress();
-    if ((mode & 11) !== 0 && takePamRefused(start, end)) return 2;
+    if ((mode & 11) !== 0 && takePamRefused(start, end)) return 3;
     forgetTime();
     forgetUser();
     forgetAddress();
-    if ((mode & 11) !== 0 && takePamRefusedQuotedUser(start, end)) return 3;
+    if ((mode & 11) !== 0 && takePamRefusedQuotedUser(start, end)) return 4;
     forgetTime();
     forgetUser();
     forgetAddress();
-    if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 4;
+    if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 5;
     return -1;
   }
-  if (takeCutByNginx(start, end)) return 5;
+  if (takeCutByNginx(start, end)) return 6;
   forgetTime();
-  if (takeBasicAmbiguousReferrer(start, end)) return 6;
+  if (takeBasicAmbiguous(start, end)) return 7;
   forgetTime();
-  if (takeBasicAmbiguousRequest(start, end)) return 7;
+  if (takePamAmbiguous(start, end)) return 8;
   forgetTime();
-  if (takePamAmbiguousReferrer(start, end)) return 8;
+  if ((mode & 11) !== 0 && takeBasicRefusedForgedUser(start, end)) return 0;
   forgetTime();
-  if (takePamAmbiguousRequest(start, end)) return 9;
-  forgetTime();
-  if ((mode & 11) !== 0 && takeBasicRefused(start, end)) return 0;
+  forgetAddress();
+  if ((mode & 11) !== 0 && takeBasicRefused(start, end)) return 1;
   forgetTime();
   forgetUser();
   forgetAddress();
-  if ((mode & 11) !== 0 && takeBasicRefusedQuotedUser(start, end)) return 1;
+  if ((mode & 11) !== 0 && takeBasicRefusedQuotedUser(start, end)) return 2;
   forgetTime();
   forgetUser();
   forgetAddress();
-  if ((mode & 11) !== 0 && takePamRefused(start, end)) return 2;
+  if ((mode & 11) !== 0 && takePamRefused(start, end)) return 3;
   forgetTime();
   forgetUser();
   forgetAddress();
-  if ((mode & 11) !== 0 && takePamRefusedQuotedUser(start, end)) return 3;
+  if ((mode & 11) !== 0 && takePamRefusedQuotedUser(start, end)) return 4;
   forgetTime();
   forgetUser();
   forgetAddress();
-  if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 4;
+  if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 5;
   return -1;
 }
 
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
 export function flagsNginxHttpAuth(pattern: i32): i32 {
   switch (pattern) {
-    case 0: // basic-refused
-    case 1: // basic-refused-quoted-user
-    case 2: // pam-refused
-    case 3: // pam-refused-quoted-user
-    case 4: // tls-broken
+    case 0: // basic-refused-forged-user
+    case 1: // basic-refused
+    case 2: // basic-refused-quoted-user
+    case 3: // pam-refused
+    case 4: // pam-refused-quoted-user
+    case 5: // tls-broken
       return 17;
-    case 5: // cut-by-nginx
-    case 6: // basic-ambiguous-referrer
-    case 7: // basic-ambiguous-request
-    case 8: // pam-ambiguous-referrer
-    case 9: // pam-ambiguous-request
+    case 6: // cut-by-nginx
+    case 7: // basic-ambiguous
+    case 8: // pam-ambiguous
       return 8;
   }
   return 0;
