@@ -3,7 +3,7 @@
  * Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without leading zeros), plus brackets
  * and an IPv6 zone id (RFC 4007 section 11), which is dropped. IPv4-mapped addresses become IPv4.
  */
-import { byte, copyBytes, fillZero, setByte, setInt, word } from '#linear';
+import { byte, copyBytes, decimalRun, digitBits, dotBits, fillZero, lowestBit, setByte, setInt, word } from '#linear';
 import { ADDRESS } from './layout.ts';
 
 /** Longest legal text: 45 bytes of address, '%' and a zone id, brackets. */
@@ -23,30 +23,42 @@ function hexDigit(c: i32): i32 {
   return -1;
 }
 
+/** The number of the `count` (1–3) digits at `p`, or a number over 255 where a leading zero makes it none. */
+function octet(p: i32, count: i32): i32 {
+  const first = byte(p) - 48;
+  // Shifted so that the last digit is always in the same place: no branch on the length.
+  const digits = (word(p) << ((3 - count) << 3)) & 0x0f0f0f;
+  const value = (digits & 15) * 100 + ((digits >> 8) & 15) * 10 + (digits >> 16);
+  // No leading zeros: some readers take them for octal.
+  return first === 0 && count > 1 ? 256 : value;
+}
+
 /** Parses a dotted quad filling [start, end) into the last four bytes of ADDRESS. */
 function parseQuad(start: i32, end: i32): bool {
-  let p = start;
-  for (let i = 0; i < 4; i++) {
-    if (p >= end) return false;
-    let value = byte(p) - 48;
-    if (value < 0 || value > 9) return false;
-    p++;
-    // No leading zeros: some readers take them for octal.
-    const limit = value === 0 ? 0 : 2;
-    for (let n = 0; n < limit && p < end; n++) {
-      const digit = byte(p) - 48;
-      if (digit < 0 || digit > 9) break;
-      value = value * 10 + digit;
-      p++;
-    }
-    if (value > 255) return false;
-    setByte(ADDRESS + 12 + i, value);
-    if (i < 3) {
-      if (p >= end || byte(p) !== 46) return false;
-      p++;
-    }
-  }
-  return p === end;
+  const length = end - start;
+  if (length < 7 || length > 15) return false;
+  const inside = (1 << length) - 1;
+  const dots = dotBits(start) & inside;
+  if (((dots | digitBits(start)) & inside) !== inside) return false;
+  const one = lowestBit(dots);
+  const rest = dots & (dots - 1);
+  const two = lowestBit(rest);
+  const last = rest & (rest - 1);
+  const three = lowestBit(last);
+  // Exactly three dots, and one to three digits around each.
+  if (last === 0 || (last & (last - 1)) !== 0) return false;
+  const second = two - one - 1;
+  const third = three - two - 1;
+  const fourth = length - three - 1;
+  if (one < 1 || one > 3 || second < 1 || second > 3 || third < 1 || third > 3 || fourth < 1 || fourth > 3)
+    return false;
+  const a = octet(start, one);
+  const b = octet(start + one + 1, second);
+  const c = octet(start + two + 1, third);
+  const d = octet(start + three + 1, fourth);
+  if ((a | b | c | d) > 255) return false;
+  setInt(ADDRESS + 12, a | (b << 8) | (c << 16) | (d << 24));
+  return true;
 }
 
 /** Parses an IPv6 address filling [start, end). */
@@ -114,6 +126,13 @@ export function parseAddress(start: i32, end: i32): i32 {
     end--;
   }
   if (end <= start) return ADDRESS_BAD;
+  if (end - start <= 15 && decimalRun(start, end) === end) {
+    family = 4;
+    setInt(ADDRESS, 0);
+    setInt(ADDRESS + 4, 0);
+    setInt(ADDRESS + 8, -65536); // 00 00 ff ff
+    return parseQuad(start, end) ? ADDRESS_OK : ADDRESS_BAD;
+  }
   let colons = 0;
   let letters = 0;
   let stop = end;
@@ -128,12 +147,7 @@ export function parseAddress(start: i32, end: i32): i32 {
   }
   if (colons === 0) {
     if (stop !== end) return ADDRESS_BAD;
-    if (letters > 0) return ADDRESS_HOST_NAME;
-    family = 4;
-    setInt(ADDRESS, 0);
-    setInt(ADDRESS + 4, 0);
-    setInt(ADDRESS + 8, -65536); // 00 00 ff ff
-    return parseQuad(start, stop) ? ADDRESS_OK : ADDRESS_BAD;
+    return letters > 0 ? ADDRESS_HOST_NAME : ADDRESS_BAD;
   }
   if (stop === start || (stop !== end && stop + 1 === end)) return ADDRESS_BAD;
   if (!parseSix(start, stop)) return ADDRESS_BAD;

@@ -47,9 +47,9 @@ export function add(counter: i32, amount: f64): void {
   setFloat(p, float(p) + amount);
 }
 
-export function countFilter(filter: i32, counter: i32): void {
+export function countFilter(filter: i32, counter: i32, amount: f64): void {
   const p = filtersAt + filter * FILTER_BYTES + counter * 8;
-  setFloat(p, float(p) + 1);
+  setFloat(p, float(p) + amount);
 }
 
 export function countJail(jail: i32, counter: i32): void {

@@ -325,13 +325,13 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   }
   if (found < 0) {
     if (headed) return NO_PATTERN;
-    countFilter(filter, FILTER_NO_PREFIX);
+    countFilter(filter, FILTER_NO_PREFIX, 1);
     return NO_PREFIX;
   }
   pattern = found;
   const flags = patternFlags(filter, found);
   if ((flags & FLAG_IGNORE) !== 0) {
-    countFilter(filter, FILTER_IGNORED);
+    countFilter(filter, FILTER_IGNORED, 1);
     return IGNORED;
   }
   let time: f64 = -1;
@@ -366,10 +366,10 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   else if (address === ADDRESS_OK) return FAILURE;
   if (!written) return NO_ADDRESS;
   if (address === ADDRESS_BAD) {
-    countFilter(filter, FILTER_BAD_ADDRESS);
+    countFilter(filter, FILTER_BAD_ADDRESS, 1);
     return BAD_ADDRESS;
   }
-  countFilter(filter, FILTER_HOST_NAME);
+  countFilter(filter, FILTER_HOST_NAME, 1);
   return HOST_NAME;
 }
 
@@ -428,11 +428,10 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
   while (group >= 0) {
     const p = groupsAt + group * GROUP_BYTES;
     const filter = int(p + GROUP_FILTER);
-    countFilter(filter, FILTER_LINES);
     const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false);
     if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
       matched = true;
-      countFilter(filter, FILTER_MATCHED);
+      countFilter(filter, FILTER_MATCHED, 1);
       if (outcome === FAILURE) {
         let link = int(p + GROUP_JAILS);
         while (link >= 0) {
@@ -445,6 +444,16 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     group = int(p + GROUP_NEXT);
   }
   if (matched) add(LINES_MATCHED, 1);
+}
+
+/** Each filter of the route looked at `lines` lines more. */
+function countLines(route: i32, lines: i32): void {
+  let group = int(routesAt + route * 4);
+  while (group >= 0) {
+    const p = groupsAt + group * GROUP_BYTES;
+    countFilter(int(p + GROUP_FILTER), FILTER_LINES, lines);
+    group = int(p + GROUP_NEXT);
+  }
 }
 
 /** Whether a replay has room for one line's decisions, one per jail at most; the daemon's table remembers what the ring cannot take. */
@@ -485,6 +494,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   }
   add(LINES, lines);
   add(BYTES, p - start);
+  countLines(route, lines);
   return p - start;
 }
 

@@ -80,14 +80,15 @@ export function readLineTime(start: i32, end: i32): bool {
   return true;
 }
 
-/** Whether [start, end) is digits. */
-function isNumber(start: i32, end: i32): bool {
-  if (start >= end) return false;
-  for (let p = start; p < end; p++) {
-    const c = byte(p);
-    if (c < 48 || c > 57) return false;
+/** Start of the run of digits that ends at `end`, not before `start`. */
+function digitsBefore(start: i32, end: i32): i32 {
+  let p = end;
+  while (p > start) {
+    const c = byte(p - 1);
+    if (c < 48 || c > 57) break;
+    p--;
   }
-  return true;
+  return p;
 }
 
 /**
@@ -106,11 +107,10 @@ function readTag(start: i32, end: i32): bool {
       tagEnd = end - 1;
       return true;
     }
-    let p = end - 2;
-    while (p > start && byte(p) !== 91) p--;
-    if (p === start || !isNumber(p + 1, end - 1)) return false;
-    tagEnd = p;
-    pidStart = p + 1;
+    const digits = digitsBefore(start, end - 1);
+    if (digits === end - 1 || digits - 1 <= start || byte(digits - 1) !== 91) return false;
+    tagEnd = digits - 1;
+    pidStart = digits;
     pidEnd = end - 1;
   }
   return true;
@@ -138,8 +138,7 @@ export function readIdentifier(start: i32, end: i32): bool {
   hostEnd = start;
   let p = start;
   for (let words = 0; words < WORDS_MAX && p < end; words++) {
-    let stop = p;
-    while (stop < end && byte(stop) !== 32) stop++;
+    const stop = findByte(p, end, 32);
     if (stop === p) {
       p++;
       words--;
@@ -157,7 +156,13 @@ export function readIdentifier(start: i32, end: i32): bool {
     } else if (stop + 1 < end && byte(stop + 1) === 91) {
       // "identifier [pid]: message"
       const close = findByte(stop + 2, stop + 14 < end ? stop + 14 : end, 93);
-      if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 58 && isNumber(stop + 2, close)) {
+      if (
+        close + 1 < end &&
+        byte(close) === 93 &&
+        byte(close + 1) === 58 &&
+        close > stop + 2 &&
+        digitsBefore(stop + 2, close) === stop + 2
+      ) {
         tagStart = p;
         tagEnd = stop;
         pidStart = stop + 2;

@@ -149,5 +149,6 @@ export function layOut(
   entryBytes = entrySize(key, step, steps);
   tableAt = align(inputAt + input);
   tableSets = sets;
-  return align(tableAt + sets * TABLE_WAYS * entryBytes);
+  // Vector loads may look a little past a line.
+  return align(tableAt + sets * TABLE_WAYS * entryBytes) + 64;
 }

@@ -141,3 +141,45 @@ export function skipDecimal(p: i32, end: i32): i32 {
   }
   return p;
 }
+
+/*
+ * Runs of a byte class. The wasm build looks at sixteen bytes a step and may read (never write) up to fifteen bytes past
+ * `end`; the layout keeps that much memory behind every region that lines stand in.
+ */
+
+/** End of the run of 0-9 in [p, end). */
+export function digitRun(p: i32, end: i32): i32 {
+  while (p < end && byte(p) >= 48 && byte(p) <= 57) p++;
+  return p;
+}
+
+/** End of the run of 0-9 and '.' in [p, end). */
+export function decimalRun(p: i32, end: i32): i32 {
+  while (p < end && byte(p) <= 57 && (byte(p) >= 48 || byte(p) === 46)) p++;
+  return p;
+}
+
+/** End of the run of bytes other than blanks (tab, LF, VT, FF, CR, space) in [p, end). */
+export function nonspaceRun(p: i32, end: i32): i32 {
+  while (p < end && byte(p) !== 32 && (byte(p) < 9 || byte(p) > 13)) p++;
+  return p;
+}
+
+/** Which of the sixteen bytes at `p` are '.', one bit each, lowest first. */
+export function dotBits(p: i32): i32 {
+  let bits = 0;
+  for (let i = 0; i < 16; i++) if (byte(p + i) === 46) bits |= 1 << i;
+  return bits;
+}
+
+/** Which of the sixteen bytes at `p` are 0-9, one bit each, lowest first. */
+export function digitBits(p: i32): i32 {
+  let bits = 0;
+  for (let i = 0; i < 16; i++) if (byte(p + i) >= 48 && byte(p + i) <= 57) bits |= 1 << i;
+  return bits;
+}
+
+/** Position of the lowest set bit; 32 for 0. */
+export function lowestBit(value: i32): i32 {
+  return value === 0 ? 32 : 31 - Math.clz32(value & -value);
+}

@@ -65,44 +65,29 @@ function rotate(x: i32, bits: i32): i32 {
   return (x << bits) | (x >>> (32 - bits));
 }
 
-let v0: i32 = 0;
-let v1: i32 = 0;
-let v2: i32 = 0;
-let v3: i32 = 0;
-
-function round(): void {
-  v0 = (v0 + v1) | 0;
-  v1 = rotate(v1, 5) ^ v0;
-  v0 = rotate(v0, 16);
-  v2 = (v2 + v3) | 0;
-  v3 = rotate(v3, 8) ^ v2;
-  v0 = (v0 + v3) | 0;
-  v3 = rotate(v3, 7) ^ v0;
-  v2 = (v2 + v1) | 0;
-  v1 = rotate(v1, 13) ^ v2;
-  v2 = rotate(v2, 16);
-}
-
-function absorb(m: i32): void {
-  v3 ^= m;
-  round();
-  v0 ^= m;
-}
-
 /** HalfSipHash-1-3 (Aumasson and Bernstein) of `words` 32-bit words at `p` and one more, under the seed of this start. */
-export function hashWords(p: i32, words: i32, last: i32): i32 {
-  const k0 = int(SEED);
-  const k1 = int(SEED + 4);
-  v0 = k0;
-  v1 = k1;
-  v2 = 0x6c796765 ^ k0;
-  v3 = 0x74656462 ^ k1;
-  for (let i = 0; i < words; i++) absorb(int(p + i * 4));
-  absorb(last);
-  v2 ^= 255;
-  round();
-  round();
-  round();
+function hashWords(p: i32, words: i32, last: i32): i32 {
+  // State in locals and the round written once: one pass per word, then three more to finish.
+  let v0 = int(SEED);
+  let v1 = int(SEED + 4);
+  let v2 = 0x6c796765 ^ v0;
+  let v3 = 0x74656462 ^ v1;
+  for (let i = 0; i <= words + 3; i++) {
+    const m = i < words ? int(p + i * 4) : i === words ? last : 0;
+    if (i === words + 1) v2 ^= 255;
+    v3 ^= m;
+    v0 = (v0 + v1) | 0;
+    v1 = rotate(v1, 5) ^ v0;
+    v0 = rotate(v0, 16);
+    v2 = (v2 + v3) | 0;
+    v3 = rotate(v3, 8) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = rotate(v3, 7) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = rotate(v1, 13) ^ v2;
+    v2 = rotate(v2, 16);
+    v0 ^= m;
+  }
   return v1 ^ v3;
 }
 

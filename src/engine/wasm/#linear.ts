@@ -117,3 +117,67 @@ export function skipDecimal(p: i32, end: i32): i32 {
   }
   return p;
 }
+
+export function digitRun(p: i32, end: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    while (p < end) {
+      const bits = ~i8x16.bitmask(i8x16.lt_u(i8x16.sub(v128.load(p), i8x16.splat(48)), i8x16.splat(10)));
+      const run = ctz(bits);
+      if (run < 16) return p + run < end ? p + run : end;
+      p += 16;
+    }
+    return end;
+  }
+  while (p < end && load<u8>(p) - 48 <= (9 as u8)) p++;
+  return p;
+}
+
+export function decimalRun(p: i32, end: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    while (p < end) {
+      const block = v128.load(p);
+      const digits = i8x16.lt_u(i8x16.sub(block, i8x16.splat(48)), i8x16.splat(10));
+      const run = ctz(~i8x16.bitmask(v128.or(digits, i8x16.eq(block, i8x16.splat(46)))));
+      if (run < 16) return p + run < end ? p + run : end;
+      p += 16;
+    }
+    return end;
+  }
+  while (p < end && (load<u8>(p) - 48 <= (9 as u8) || load<u8>(p) == 46)) p++;
+  return p;
+}
+
+export function nonspaceRun(p: i32, end: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    while (p < end) {
+      const block = v128.load(p);
+      const blanks = i8x16.lt_u(i8x16.sub(block, i8x16.splat(9)), i8x16.splat(5));
+      const run = ctz(i8x16.bitmask(v128.or(blanks, i8x16.eq(block, i8x16.splat(32)))) | 0x10000);
+      if (run < 16) return p + run < end ? p + run : end;
+      p += 16;
+    }
+    return end;
+  }
+  while (p < end && load<u8>(p) != 32 && load<u8>(p) - 9 > (4 as u8)) p++;
+  return p;
+}
+
+export function dotBits(p: i32): i32 {
+  if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load(p), i8x16.splat(46)));
+  let bits = 0;
+  for (let i = 0; i < 16; i++) bits |= ((load<u8>(p + i) == 46) as i32) << i;
+  return bits;
+}
+
+export function digitBits(p: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    return i8x16.bitmask(i8x16.lt_u(i8x16.sub(v128.load(p), i8x16.splat(48)), i8x16.splat(10)));
+  }
+  let bits = 0;
+  for (let i = 0; i < 16; i++) bits |= ((load<u8>(p + i) >= 48 && load<u8>(p + i) <= 57) as i32) << i;
+  return bits;
+}
+
+export function lowestBit(value: i32): i32 {
+  return ctz(value);
+}
