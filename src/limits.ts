@@ -192,6 +192,8 @@ export const xtablesLockMs = 10_000;
 export const ipsetElementsMax = 1 << 20;
 /** Longest timeout an ipset holds, seconds (IPSET_MAX_TIMEOUT, 24.8 days); reconcile renews a longer ban in time. */
 export const ipsetTimeoutSecondsMax = 2_147_483;
+/** Bans the iptables backend holds per family: each change there rewrites every rule, 1 ms of the kernel's time at this many. */
+export const iptablesBansMax = 2000;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
 

@@ -4,6 +4,8 @@
  * said. Nothing ever runs that pretends to ban.
  */
 import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
+import { IpsetBackend } from './ipset.ts';
+import { IptablesBackend } from './iptables.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
 import { NftablesBackend } from './nftables.ts';
 
@@ -19,6 +21,8 @@ export interface BackendRow {
 /** The backends there are, in the order of the threat model. */
 export const backendRows: readonly BackendRow[] = [
   { name: 'nftables', create: (firewall) => new NftablesBackend({ table: firewall.table }) },
+  { name: 'iptables', create: () => new IptablesBackend() },
+  { name: 'ipset', create: () => new IpsetBackend() },
   { name: 'log-only', create: (_, say) => new LogOnlyBackend(say) },
 ];
 

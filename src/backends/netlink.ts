@@ -42,6 +42,8 @@ const answerMilliseconds = 2000;
 const sendTriesMax = 6;
 /** A dump that changes under our eyes is started again this often. */
 const dumpTriesMax = 8;
+/** The kernel's own end at 4095; those of ipset's types follow. */
+const errnoMax = 8191;
 /** Datagrams left over from an exchange that failed: one per ACK of a scaffold at most; bounds a socket that never ends. */
 const staleDatagramsMax = 4096;
 /** Kernel texts are cut here. */
@@ -52,6 +54,23 @@ const otherNames = new Map([
   [85, 'ERESTART'],
   [512, 'ERESTARTSYS'],
   [524, 'ENOTSUPP'],
+  // ipset's own (linux/netfilter/ipset/ip_set.h); the last two are those of its hash types.
+  [4097, 'IPSET_ERR_PROTOCOL'],
+  [4098, 'IPSET_ERR_FIND_TYPE'],
+  [4099, 'IPSET_ERR_MAX_SETS'],
+  [4100, 'IPSET_ERR_BUSY'],
+  [4101, 'IPSET_ERR_EXIST_SETNAME2'],
+  [4102, 'IPSET_ERR_TYPE_MISMATCH'],
+  [4103, 'IPSET_ERR_EXIST'],
+  [4104, 'IPSET_ERR_INVALID_CIDR'],
+  [4105, 'IPSET_ERR_INVALID_NETMASK'],
+  [4106, 'IPSET_ERR_INVALID_FAMILY'],
+  [4107, 'IPSET_ERR_TIMEOUT'],
+  [4108, 'IPSET_ERR_REFERENCED'],
+  [4109, 'IPSET_ERR_IPADDR_IPV4'],
+  [4110, 'IPSET_ERR_IPADDR_IPV6'],
+  [4352, 'IPSET_ERR_HASH_FULL'],
+  [4353, 'IPSET_ERR_HASH_ELEM'],
 ]);
 const errorNames = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
 // Two names share one number on Linux; these are the ones that the netfilter sources use.
@@ -365,7 +384,7 @@ export interface Verdict {
 export function decodeVerdict(bytes: Buffer, message: Message): Verdict | null {
   if (message.end - message.start < 4 + headerBytes) return null;
   const errno = -bytes.readInt32LE(message.start);
-  if (errno < 0 || errno > 4095) return null;
+  if (errno < 0 || errno > errnoMax) return null;
   const verdict: Verdict = { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
   if ((message.flags & flagAckAttributes) === 0) return verdict;
   const request = message.start + 4;
@@ -608,6 +627,6 @@ export class NetlinkSocket {
     // NLMSG_DONE carries the dump's own result; old kernels send it empty.
     if (message.end - message.start < 4) return { errno: 0, kernelMessage: '', offset: -1 };
     const errno = -this.#buffer.readInt32LE(message.start);
-    return errno < 0 || errno > 4095 ? null : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
+    return errno < 0 || errno > errnoMax ? null : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
   }
 }

@@ -4,6 +4,7 @@
  * is one element: the rule masks the source first), one chain that looks them up, and one jump per hook and port range.
  */
 import type { PortRange } from '../types.ts';
+import { type Element, keyBytes, prefixMask, type SetShape } from './elements.ts';
 import {
   AttributeReader,
   type Expected,
@@ -44,7 +45,6 @@ export const command = {
 const setFlagTimeout = 0x10;
 /** nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set. */
 const keyType = { 4: 7, 6: 8 } as const;
-export const keyBytes = { 4: 4, 6: 16 } as const;
 /** nft keeps a set's comment in its user data as type 7 (libnftnl/udata.h). */
 const commentType = 7;
 
@@ -157,12 +157,8 @@ export function deleteSet(batch: Batch, table: string, set: string): void {
   });
 }
 
-/** A set of one jail and family. */
-export interface SetLayout {
-  name: string;
-  family: 4 | 6;
-  /** Prefix length of every element, in the family's own bits. */
-  prefix: number;
+/** A set as we make it. */
+export interface SetLayout extends SetShape {
   /** Shown by `nft list`; it also tells a later start how the set was made. */
   comment: string;
 }
@@ -251,11 +247,6 @@ function compareWith(writer: MessageWriter, operator: number, bytes: number[]): 
   });
 }
 
-/** The mask of a prefix length, as `length` bytes. */
-export function prefixMask(prefix: number, length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
-}
-
 function maskWith(writer: MessageWriter, mask: Uint8Array): void {
   expression(writer, 'bitwise', () => {
     writer.u32(1, register1);
@@ -333,12 +324,6 @@ export function addJumpRule(
     }
     decide(writer, jump, target);
   });
-}
-
-/** An element of a set: network-order bytes of the set's key length; milliseconds, 0 = without end. */
-export interface Element {
-  key: Uint8Array;
-  timeoutMs: number;
 }
 
 /** Elements per message: `nla_len` of their list is 16 bits; 40 bytes is the largest, an IPv6 element with a timeout. */

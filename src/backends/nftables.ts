@@ -7,8 +7,24 @@
  * be absent, since an aborted transaction costs the kernel milliseconds: an unban adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
-import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
+import { changesPerTransactionMax } from '../limits.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import {
+  type Element,
+  groupChanges,
+  type Holdings,
+  inParts,
+  isLongEnough,
+  keyBytes,
+  keyOfText,
+  keyText,
+  longer,
+  prefixMask,
+  repairs,
+  type SetChanges,
+  setFor,
+  toAddress,
+} from './elements.ts';
 import { kernelName } from './names.ts';
 import { NetlinkError, NetlinkSocket, openTransport, type Transport } from './netlink.ts';
 import {
@@ -28,25 +44,17 @@ import {
   deleteChain,
   deleteSet,
   deleteTable,
-  type Element,
   encodeDump,
   flushChain,
   type Hook,
   hookNumber,
   isSameSet,
   type JailLayout,
-  keyBytes,
   netlinkNetfilter,
-  prefixMask,
   type SetLayout,
 } from './nftables-messages.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
-
-/** A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do. Nothing was sent. */
-export class UnsupportedChange extends Error {
-  override readonly name = 'UnsupportedChange';
-}
 
 export interface NftablesOptions {
   /** Name of our table in family inet. */
@@ -68,34 +76,7 @@ interface Survey {
   sets: Map<string, { reusable: boolean }>;
 }
 
-/** The changes of one set in a transaction. */
-interface SetChanges {
-  set: SetLayout;
-  bans: Element[];
-  unbans: Element[];
-}
-
-/** Remaining milliseconds by key (see keyText); 0 = without end. */
-type Holdings = Map<string, number>;
-
-/** A key as a text to look things up by: two bytes to a code unit, since short strings are the cheapest map keys. */
-function keyText(bytes: Uint8Array, at = 0, length = bytes.length): string {
-  let text = '';
-  for (let index = at; index < at + length; index += 2) {
-    text += String.fromCharCode((bytes[index]! << 8) | bytes[index + 1]!);
-  }
-  return text;
-}
-
-/** The bytes of a keyText. */
-function keyOfText(text: string): Uint8Array {
-  const key = new Uint8Array(text.length * 2);
-  for (let index = 0; index < text.length; index++) {
-    key[index * 2] = text.charCodeAt(index) >> 8;
-    key[index * 2 + 1] = text.charCodeAt(index) & 0xff;
-  }
-  return key;
-}
+type Changes = SetChanges<SetLayout>;
 
 export class NftablesBackend implements Backend {
   readonly name = 'nftables';
@@ -158,7 +139,8 @@ export class NftablesBackend implements Backend {
    */
   async apply(changes: Change[]): Promise<void> {
     for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
-      await this.#applyGroups(this.#group(changes, from, Math.min(changes.length, from + changesPerTransactionMax)));
+      const to = Math.min(changes.length, from + changesPerTransactionMax);
+      await this.#applyGroups(groupChanges(changes, from, to, this.#setOf));
     }
   }
 
@@ -188,39 +170,20 @@ export class NftablesBackend implements Backend {
    * @returns repairs made: elements added, renewed or removed, and one more if table, chains or rules had to be rebuilt
    */
   async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
-    let repairs = 0;
+    let count = 0;
     if (this.#fingerprint === null || (await this.#readFingerprint()) !== this.#fingerprint) {
       await this.install(jails);
-      repairs++;
+      count++;
     }
-    const missing = new Map<string, SetChanges>();
-    const holdings = new Map<string, Holdings>();
+    const holdings = new Map<SetLayout, Holdings>();
     for (const { sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) {
-        missing.set(set.name, { set, bans: [], unbans: [] });
-        holdings.set(set.name, await this.#readHoldings(set));
-      }
+      for (const set of [sets[4], sets[6]]) holdings.set(set, await this.#readHoldings(set));
     }
-    for (const ban of wanted) {
-      const set = this.#setOf(ban.jail, ban.address);
-      if (ban.timeoutMs < 0) continue;
-      const key = toKey(set, ban.address);
-      const text = keyText(key);
-      const held = holdings.get(set.name)!;
-      const remaining = held.get(text);
-      held.delete(text);
-      if (remaining === undefined || !isLongEnough(remaining, ban.timeoutMs)) {
-        missing.get(set.name)!.bans.push({ key, timeoutMs: ban.timeoutMs });
-      }
+    for (const changes of repairs(wanted, holdings, this.#setOf)) {
+      count += changes.bans.length + changes.unbans.length;
+      for (const part of inParts(changes, changesPerTransactionMax)) await this.#applyGroups([part]);
     }
-    for (const { set, unbans } of missing.values()) {
-      for (const text of holdings.get(set.name)!.keys()) unbans.push({ key: keyOfText(text), timeoutMs: 0 });
-    }
-    for (const changes of missing.values()) {
-      repairs += changes.bans.length + changes.unbans.length;
-      await this.#applyInParts(changes);
-    }
-    return repairs;
+    return count;
   }
 
   /** Removes the table; an absent one is success. */
@@ -245,15 +208,7 @@ export class NftablesBackend implements Backend {
     };
   }
 
-  #setOf(jail: string, address: Address): SetLayout {
-    const layout = this.#layouts.get(jail);
-    if (layout === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
-    const set = layout.sets[address.family];
-    if (address.prefix < set.prefix) {
-      throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
-    }
-    return set;
-  }
+  readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
 
   /**
    * One transaction. Where answers were lost it may hold or not: it is sent again asking for a single one, which does no
@@ -432,43 +387,8 @@ export class NftablesBackend implements Backend {
 
   // --- Elements ---------------------------------------------------------------------------------------------------
 
-  /** The changes [from, to) by set, the last one of each address. */
-  #group(changes: Change[], from: number, to: number): SetChanges[] {
-    const latest = new Map<SetLayout, Map<string, { ban: boolean; element: Element }>>();
-    for (let index = from; index < to; index++) {
-      const change = changes[index]!;
-      const ban = change.verb === 'ban';
-      const jail = ban ? change.ban.jail : change.jail;
-      const address = ban ? change.ban.address : change.address;
-      const timeoutMs = ban ? change.ban.timeoutMs : 0;
-      const set = this.#setOf(jail, address);
-      const key = toKey(set, address);
-      let ofSet = latest.get(set);
-      if (ofSet === undefined) {
-        ofSet = new Map();
-        latest.set(set, ofSet);
-      }
-      // A ban that is over already is an unban: 0 would mean that it never ends.
-      ofSet.set(keyText(key), { ban: ban && timeoutMs >= 0, element: { key, timeoutMs: Math.ceil(timeoutMs) } });
-    }
-    return [...latest].map(([set, ofSet]) => {
-      const group: SetChanges = { set, bans: [], unbans: [] };
-      for (const { ban, element } of ofSet.values()) (ban ? group.bans : group.unbans).push(element);
-      return group;
-    });
-  }
-
-  async #applyInParts({ set, bans, unbans }: SetChanges): Promise<void> {
-    for (let from = 0; from < bans.length; from += changesPerTransactionMax) {
-      await this.#applyGroups([{ set, bans: bans.slice(from, from + changesPerTransactionMax), unbans: [] }]);
-    }
-    for (let from = 0; from < unbans.length; from += changesPerTransactionMax) {
-      await this.#applyGroups([{ set, bans: [], unbans: unbans.slice(from, from + changesPerTransactionMax) }]);
-    }
-  }
-
   /** One transaction; halved where the socket is too small for it, read back where its answer was lost. */
-  async #applyGroups(groups: SetChanges[]): Promise<void> {
+  async #applyGroups(groups: Changes[]): Promise<void> {
     const batch = new Batch(() => this.#socket.nextSequence());
     for (const group of groups) this.#encodeChanges(batch, group);
     if (batch.expected.length === 0) return;
@@ -481,7 +401,7 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  async #applyHalves(groups: SetChanges[], error: NetlinkError): Promise<void> {
+  async #applyHalves(groups: Changes[], error: NetlinkError): Promise<void> {
     const count = groups.reduce((sum, { bans, unbans }) => sum + bans.length + unbans.length, 0);
     if (count <= 1) throw error;
     const half = (first: boolean) =>
@@ -504,7 +424,7 @@ export class NftablesBackend implements Backend {
     await this.#applyGroups(second);
   }
 
-  #encodeChanges(batch: Batch, { set, bans, unbans }: SetChanges): void {
+  #encodeChanges(batch: Batch, { set, bans, unbans }: Changes): void {
     const change = (number: typeof command.newElement | typeof command.delElement, elements: Element[]) =>
       changeElements(batch, number, this.#table, set.name, elements);
     // Deleting what is absent would abort the transaction, so it is added first.
@@ -518,7 +438,7 @@ export class NftablesBackend implements Backend {
   }
 
   /** Whether the kernel holds what `groups` ask for. */
-  async #holds(groups: SetChanges[]): Promise<boolean> {
+  async #holds(groups: Changes[]): Promise<boolean> {
     for (const { set, bans, unbans } of groups) {
       const holdings = await this.#readHoldings(set);
       const held = (element: Element) => holdings.get(keyText(element.key));
@@ -587,32 +507,4 @@ export class NftablesBackend implements Backend {
     }
     return [...byKey].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));
   }
-}
-
-const longer = (left: number, right: number) => (left === 0 || right === 0 ? 0 : Math.max(left, right));
-
-/** Whether what remains in the kernel is as good as what is wanted (0 = without end). */
-function isLongEnough(remaining: number, wanted: number): boolean {
-  if (wanted === 0 || remaining === 0) return wanted === remaining;
-  return remaining >= wanted - timeoutToleranceMs;
-}
-
-/** The set's key of an address: its own bytes, masked to the set's prefix. */
-function toKey(set: SetLayout, address: Address): Uint8Array {
-  const length = keyBytes[set.family];
-  const key = new Uint8Array(length);
-  for (let index = 0; index < length; index++) key[index] = address.bytes[16 - length + index]!;
-  const whole = set.prefix >> 3;
-  if (whole < length) {
-    key[whole]! &= 0xff00 >> (set.prefix & 7);
-    key.fill(0, whole + 1);
-  }
-  return key;
-}
-
-function toAddress(set: SetLayout, key: Uint8Array): Address {
-  const bytes = new Uint8Array(16);
-  if (set.family === 4) bytes.fill(0xff, 10, 12);
-  bytes.set(key, 16 - key.length);
-  return { family: set.family, bytes, prefix: set.prefix };
 }

@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { xtablesLockMs } from '../limits.ts';
 import { native } from '../native.ts';
-import type { PortRange } from '../types.ts';
+import type { JailScaffold, PortRange } from '../types.ts';
 import { NetlinkError } from './netlink.ts';
 
 const { EAGAIN, EBADMSG } = constants.errno;
@@ -80,6 +80,14 @@ export interface Rule {
 export interface Ours {
   chains: { name: string; rules: Rule[] }[];
   jumps: { hook: Hook; rule: Rule }[];
+}
+
+/** The jumps of a jail to its chain: one per hook, protocol and port range; without ports one for every packet. */
+export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: string): Ours['jumps'] {
+  const rules: Rule[] = ports.length === 0 ? [{ target: { chain } }] : [];
+  for (const range of ports)
+    for (const protocol of protocols) rules.push({ protocol, ports: range, target: { chain } });
+  return hooks.flatMap((hook) => rules.map((rule) => ({ hook, rule })));
 }
 
 interface Entry {

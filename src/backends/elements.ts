@@ -1,0 +1,173 @@
+/**
+ * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set, and what the kernel holds
+ * compared with what is wanted. A set holds one family and one prefix length; keys are masked to it. No kernel here.
+ */
+import { timeoutToleranceMs } from '../limits.ts';
+import type { Address, Ban, Change } from '../types.ts';
+
+/** Length of a key, bytes. */
+export const keyBytes = { 4: 4, 6: 16 } as const;
+
+/** A set of one jail and family. */
+export interface SetShape {
+  name: string;
+  family: 4 | 6;
+  /** Prefix length of every element, in the family's own bits. */
+  prefix: number;
+}
+
+/** An element of a set: network-order bytes of the set's key length; milliseconds, 0 = without end. */
+export interface Element {
+  key: Uint8Array;
+  timeoutMs: number;
+}
+
+/** The changes of one set in a transaction. */
+export interface SetChanges<Set extends SetShape> {
+  set: Set;
+  bans: Element[];
+  unbans: Element[];
+}
+
+/** Remaining milliseconds by key (see keyText); 0 = without end. */
+export type Holdings = Map<string, number>;
+
+/** A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do. Nothing was sent. */
+export class UnsupportedChange extends Error {
+  override readonly name = 'UnsupportedChange';
+}
+
+/** The mask of a prefix length, as `length` bytes. */
+export function prefixMask(prefix: number, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
+}
+
+/** A key as a text to look things up by: two bytes to a code unit, since short strings are the cheapest map keys. */
+export function keyText(bytes: Uint8Array, at = 0, length = bytes.length): string {
+  let text = '';
+  for (let index = at; index < at + length; index += 2) {
+    text += String.fromCharCode((bytes[index]! << 8) | bytes[index + 1]!);
+  }
+  return text;
+}
+
+/** The bytes of a keyText. */
+export function keyOfText(text: string): Uint8Array {
+  const key = new Uint8Array(text.length * 2);
+  for (let index = 0; index < text.length; index++) {
+    key[index * 2] = text.charCodeAt(index) >> 8;
+    key[index * 2 + 1] = text.charCodeAt(index) & 0xff;
+  }
+  return key;
+}
+
+/** The set's key of an address: its own bytes, masked to the set's prefix. */
+export function toKey(set: SetShape, address: Address): Uint8Array {
+  const length = keyBytes[set.family];
+  const key = new Uint8Array(length);
+  for (let index = 0; index < length; index++) key[index] = address.bytes[16 - length + index]!;
+  const whole = set.prefix >> 3;
+  if (whole < length) {
+    key[whole]! &= 0xff00 >> (set.prefix & 7);
+    key.fill(0, whole + 1);
+  }
+  return key;
+}
+
+/** The address of a key. */
+export function toAddress(set: SetShape, key: Uint8Array): Address {
+  const bytes = new Uint8Array(16);
+  if (set.family === 4) bytes.fill(0xff, 10, 12);
+  bytes.set(key, 16 - key.length);
+  return { family: set.family, bytes, prefix: set.prefix };
+}
+
+/** The longer of two timeouts. */
+export const longer = (left: number, right: number) => (left === 0 || right === 0 ? 0 : Math.max(left, right));
+
+/** Whether what remains in the kernel is as good as what is wanted (0 = without end). */
+export function isLongEnough(remaining: number, wanted: number): boolean {
+  if (wanted === 0 || remaining === 0) return wanted === remaining;
+  return remaining >= wanted - timeoutToleranceMs;
+}
+
+/** The set of an address among those of its jail. @throws UnsupportedChange when the sets cannot hold its prefix */
+export function setFor<Set extends SetShape>(
+  sets: { 4: Set; 6: Set } | undefined,
+  jail: string,
+  address: Address,
+): Set {
+  if (sets === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
+  const set = sets[address.family];
+  if (address.prefix < set.prefix) {
+    throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
+  }
+  return set;
+}
+
+/** The changes [from, to) by set, the last one of each address. */
+export function groupChanges<Set extends SetShape>(
+  changes: Change[],
+  from: number,
+  to: number,
+  setOf: (jail: string, address: Address) => Set,
+): SetChanges<Set>[] {
+  const latest = new Map<Set, Map<string, { ban: boolean; element: Element }>>();
+  for (let index = from; index < to; index++) {
+    const change = changes[index]!;
+    const ban = change.verb === 'ban';
+    const { jail, address } = ban ? change.ban : change;
+    const timeoutMs = ban ? change.ban.timeoutMs : 0;
+    const set = setOf(jail, address);
+    const key = toKey(set, address);
+    let ofSet = latest.get(set);
+    if (ofSet === undefined) {
+      ofSet = new Map();
+      latest.set(set, ofSet);
+    }
+    // A ban that is over already is an unban: 0 would mean that it never ends.
+    ofSet.set(keyText(key), { ban: ban && timeoutMs >= 0, element: { key, timeoutMs: Math.ceil(timeoutMs) } });
+  }
+  return [...latest].map(([set, ofSet]) => {
+    const group: SetChanges<Set> = { set, bans: [], unbans: [] };
+    for (const { ban, element } of ofSet.values()) (ban ? group.bans : group.unbans).push(element);
+    return group;
+  });
+}
+
+/**
+ * What has to change for the kernel to hold exactly `wanted`.
+ * @param holdings what it holds now, by set; emptied on the way
+ */
+export function repairs<Set extends SetShape>(
+  wanted: Iterable<Ban>,
+  holdings: Map<Set, Holdings>,
+  setOf: (jail: string, address: Address) => Set,
+  isEnough = isLongEnough,
+): SetChanges<Set>[] {
+  const changes = new Map<Set, SetChanges<Set>>();
+  for (const set of holdings.keys()) changes.set(set, { set, bans: [], unbans: [] });
+  for (const { jail, address, timeoutMs } of wanted) {
+    const set = setOf(jail, address);
+    if (timeoutMs < 0) continue;
+    const key = toKey(set, address);
+    const text = keyText(key);
+    const held = holdings.get(set)!;
+    const remaining = held.get(text);
+    held.delete(text);
+    if (remaining === undefined || !isEnough(remaining, timeoutMs)) changes.get(set)!.bans.push({ key, timeoutMs });
+  }
+  for (const [set, held] of holdings) {
+    for (const text of held.keys()) changes.get(set)!.unbans.push({ key: keyOfText(text), timeoutMs: 0 });
+  }
+  return [...changes.values()];
+}
+
+/** The changes in parts of at most `count` elements. */
+export function* inParts<Set extends SetShape>(group: SetChanges<Set>, count: number): Generator<SetChanges<Set>> {
+  const { set, bans, unbans } = group;
+  for (let from = 0; from < bans.length; from += count) yield { set, bans: bans.slice(from, from + count), unbans: [] };
+  for (let from = 0; from < unbans.length; from += count) {
+    yield { set, bans: [], unbans: unbans.slice(from, from + count) };
+  }
+}

@@ -1,0 +1,426 @@
+/**
+ * The ipset backend: two hash:ip sets per jail over netlink, whose elements carry their own end, and one rule per set in a
+ * chain of legacy iptables that matches them. ipset has no transactions: of a request that was refused, what stood before
+ * the refused element holds; applying it again does no harm. Sets are kept over a new start, the rules replaced in one
+ * step per family. A set is full at `ipsetElementsMax`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
+ */
+import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { chainNameMax, changesPerTransactionMax, ipsetElementsMax, ipsetTimeoutSecondsMax } from '../limits.ts';
+import { native } from '../native.ts';
+import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import {
+  type Element,
+  groupChanges,
+  type Holdings,
+  inParts,
+  isLongEnough,
+  keyBytes,
+  keyOfText,
+  keyText,
+  longer,
+  prefixMask,
+  repairs,
+  type SetChanges,
+  type SetShape,
+  setFor,
+  toAddress,
+} from './elements.ts';
+import { kernelName } from './names.ts';
+import {
+  AttributeReader,
+  type Expected,
+  flagAck,
+  flagDump,
+  flagRequest,
+  MessageWriter,
+  NetlinkError,
+  NetlinkSocket,
+  openTransport,
+  type Transport,
+} from './netlink.ts';
+import { jumpRules, type Ours, Xtables } from './xtables.ts';
+
+const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
+
+const netlinkNetfilter = 12;
+const subsystem = 6 << 8;
+const protocolVersion = 7;
+const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as const;
+const setType = 'hash:ip';
+/** The oldest revision with all we use (Linux 3.19); newer kernels still take it. */
+const setRevision = 4;
+/** IPSET_FLAG_LIST_SETNAME: only names. */
+const listNames = 2;
+const networkOrder = 0x4000;
+const families = { 4: 2, 6: 10 } as const;
+/** Elements of one message: the list's length is 16 bits, an IPv6 element with its timeout takes 36 bytes. */
+const elementsPerMessage = 1600;
+/** getsockopt SO_IP_SET with IP_SET_OP_GET_BYNAME. */
+const optionSet = 83;
+const opGetByName = 6;
+const noIndex = 0xffff;
+
+/** What bears this prefix, set or chain, is ours. */
+export const ipsetPrefix = 'f2z';
+const chainPrefix = `${ipsetPrefix}-`;
+const temporarySet = `${ipsetPrefix}-new`;
+
+interface JailSets {
+  jail: string;
+  chain: string;
+  sets: { 4: SetShape; 6: SetShape };
+}
+
+export interface IpsetOptions {
+  open?: () => Transport;
+  /** `maxelem` of every set. */
+  setElementsMax?: number;
+}
+
+/** A request of one or more messages. */
+class Request {
+  readonly writer = new MessageWriter(1024);
+  readonly expected: Expected[] = [];
+  readonly #socket: NetlinkSocket;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  add(number: number, operation: string, body: (writer: MessageWriter) => void): void {
+    const sequence = this.#socket.nextSequence();
+    this.expected.push({ sequence, operation });
+    beginMessage(this.writer, number, flagAck, sequence);
+    body(this.writer);
+    this.writer.endMessage();
+  }
+
+  send(): Promise<void> {
+    return this.#socket.exchange(this.writer.bytes(), this.expected);
+  }
+}
+
+function beginMessage(writer: MessageWriter, number: number, flags: number, sequence: number): void {
+  writer.beginMessage(subsystem | number, flagRequest | flags, sequence, families[4]);
+  writer.u8(1, protocolVersion);
+}
+
+export class IpsetBackend implements Backend {
+  readonly name = 'ipset';
+  readonly #socket: NetlinkSocket;
+  readonly #tables: Xtables[] = [];
+  readonly #setElementsMax: number;
+  readonly #layouts = new Map<string, JailSets>();
+  #fingerprint: string | null = null;
+
+  constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = ipsetElementsMax }: IpsetOptions = {}) {
+    this.#socket = new NetlinkSocket(open());
+    this.#setElementsMax = setElementsMax;
+    for (const family of [4, 6] as const) this.#tables.push(new Xtables(family, chainPrefix));
+  }
+
+  get counters() {
+    return this.#socket.counters;
+  }
+
+  close(): void {
+    this.#socket.close();
+    for (const each of this.#tables) each.close();
+  }
+
+  /** Makes sets and rules what `jails` ask for. Sets that are there keep their elements. */
+  async install(jails: JailScaffold[]): Promise<void> {
+    const layouts = jails.map(layoutOf);
+    const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
+    for (const set of sets) await this.#makeSet(set);
+    for (const table of this.#tables) await table.put(this.#rules(jails, layouts, table.family));
+    // The rules of jails that are gone are gone: their sets can go now.
+    const wanted = new Set(sets.map((set) => set.name));
+    for (const name of await this.#names()) if (!wanted.has(name)) await this.#destroy(name);
+    this.#layouts.clear();
+    for (const layout of layouts) this.#layouts.set(layout.jail, layout);
+    this.#fingerprint = this.#readFingerprint();
+  }
+
+  /** Bans and unbans; of several changes of one address the last one counts. */
+  async apply(changes: Change[]): Promise<void> {
+    for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
+      const to = Math.min(changes.length, from + changesPerTransactionMax);
+      await this.#applyGroups(groupChanges(changes, from, to, this.#setOf));
+    }
+  }
+
+  async list(): Promise<Ban[]> {
+    const bans: Ban[] = [];
+    for (const { jail, sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        for (const [text, timeoutMs] of await this.#readHoldings(set.name, set.family)) {
+          bans.push({ jail, address: toAddress(set, keyOfText(text)), timeoutMs });
+        }
+      }
+    }
+    return bans;
+  }
+
+  /** @returns repairs made: elements added, renewed or removed, and one more if sets or rules had to be rebuilt */
+  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+    let count = 0;
+    if (this.#fingerprint === null || this.#readFingerprint() !== this.#fingerprint) {
+      await this.install(jails);
+      count++;
+    }
+    const holdings = new Map<SetShape, Holdings>();
+    for (const { sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) holdings.set(set, await this.#readHoldings(set.name, set.family));
+    }
+    const changes = repairs(wanted, holdings, this.#setOf, (remaining, timeoutMs) =>
+      isLongEnough(remaining, Math.min(timeoutMs, ipsetTimeoutSecondsMax * 1000)),
+    );
+    for (const group of changes) {
+      count += group.bans.length + group.unbans.length;
+      for (const part of inParts(group, changesPerTransactionMax)) await this.#applyGroups([part]);
+    }
+    return count;
+  }
+
+  /** Removes rules, chains and sets; absent ones are success. */
+  async remove(): Promise<void> {
+    for (const table of this.#tables) await table.put({ chains: [], jumps: [] });
+    for (const name of await this.#names()) await this.#destroy(name);
+    this.#layouts.clear();
+    this.#fingerprint = null;
+  }
+
+  readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
+
+  // --- Sets and rules ---------------------------------------------------------------------------------------------
+
+  #create(name: string, set: SetShape): Promise<void> {
+    const request = new Request(this.#socket);
+    request.add(command.create, `create set ${name}`, (writer) => {
+      writer.text(2, name);
+      writer.text(3, setType);
+      writer.u8(4, setRevision);
+      writer.u8(5, families[set.family]);
+      writer.begin(7);
+      // A default of 0: the set knows timeouts, and an element without one stays.
+      writer.u32(6 | networkOrder, 0);
+      writer.u32(19 | networkOrder, this.#setElementsMax);
+      // A set of prefixes masks what it is asked for by itself.
+      if (set.prefix < keyBytes[set.family] * 8) writer.u8(20, set.prefix);
+      writer.end();
+    });
+    return request.send();
+  }
+
+  #destroy(name: string): Promise<void> {
+    const request = new Request(this.#socket);
+    request.add(command.destroy, `destroy set ${name}`, (writer) => writer.text(2, name));
+    return request.send();
+  }
+
+  /** Creates a set; one of the same name made otherwise is replaced by swapping, with its elements, under the rules. */
+  async #makeSet(set: SetShape): Promise<void> {
+    try {
+      return await this.#create(set.name, set);
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.errno !== EEXIST) throw error;
+    }
+    const mask = prefixMask(set.prefix, keyBytes[set.family]);
+    const elements = new Map<string, number>();
+    for (const [text, timeoutMs] of await this.#readHoldings(set.name, set.family)) {
+      const key = keyText(keyOfText(text).map((byte, index) => byte & mask[index]!));
+      const known = elements.get(key);
+      elements.set(key, known === undefined ? timeoutMs : longer(known, timeoutMs));
+    }
+    if ((await this.#names()).includes(temporarySet)) await this.#destroy(temporarySet);
+    await this.#create(temporarySet, set);
+    const bans = [...elements].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));
+    const target = { ...set, name: temporarySet };
+    for (const part of inParts({ set: target, bans, unbans: [] }, changesPerTransactionMax))
+      await this.#applyGroups([part]);
+    const request = new Request(this.#socket);
+    request.add(command.swap, `swap set ${set.name}`, (writer) => {
+      writer.text(2, temporarySet);
+      writer.text(3, set.name);
+    });
+    await request.send();
+    await this.#destroy(temporarySet);
+  }
+
+  #rules(jails: JailScaffold[], layouts: JailSets[], family: 4 | 6): Ours {
+    const ours: Ours = { chains: [], jumps: [] };
+    layouts.forEach(({ chain, sets }, index) => {
+      ours.chains.push({ name: chain, rules: [{ setIndex: this.#index(sets[family].name), target: 'drop' }] });
+      ours.jumps.push(...jumpRules(jails[index]!, chain));
+    });
+    return ours;
+  }
+
+  /** The number by which a rule refers to a set. */
+  #index(name: string): number {
+    const operation = `look up set ${name}`;
+    const fd = native.xtablesOpen(4);
+    if (fd < 0) throw new NetlinkError(-fd, operation);
+    const question = Buffer.alloc(40);
+    question.writeUInt32LE(opGetByName, 0);
+    question.writeUInt32LE(protocolVersion, 4);
+    question.write(name, 8);
+    const result = native.socketOption(fd, 0, optionSet, question);
+    closeSync(fd);
+    if (result < 0) throw new NetlinkError(-result, operation);
+    const index = question.readUInt16LE(8);
+    if (index === noIndex) throw new NetlinkError(ENOENT, operation);
+    return index;
+  }
+
+  /** Rules and the sets they refer to; '' where a set is gone. */
+  #readFingerprint(): string {
+    const indices: number[] = [];
+    try {
+      for (const { sets } of this.#layouts.values()) indices.push(this.#index(sets[4].name), this.#index(sets[6].name));
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === ENOENT) return '';
+      throw error;
+    }
+    return [indices.join(' '), ...this.#tables.map((table) => table.shape())].join('\n');
+  }
+
+  async #names(): Promise<string[]> {
+    let names: string[] = [];
+    await this.#socket.dump(
+      (writer, sequence) => {
+        beginMessage(writer, command.list, flagDump, sequence);
+        writer.u32(6 | networkOrder, listNames);
+        writer.endMessage();
+      },
+      'list sets',
+      (bytes, start, end) => {
+        const reader = new AttributeReader(bytes, start, end);
+        while (reader.next()) if (reader.type === 2) names.push(reader.text());
+      },
+      () => {
+        names = [];
+      },
+    );
+    return names.filter((name) => /^f2z[46-]/.test(name));
+  }
+
+  // --- Elements ---------------------------------------------------------------------------------------------------
+
+  async #applyGroups(groups: SetChanges<SetShape>[]): Promise<void> {
+    const request = new Request(this.#socket);
+    for (const { set, bans, unbans } of groups) {
+      encodeElements(request, command.del, set, unbans);
+      encodeElements(request, command.add, set, bans);
+    }
+    if (request.expected.length === 0) return;
+    try {
+      await request.send();
+    } catch (error) {
+      const splits = error instanceof NetlinkError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
+      const count = Math.max(...groups.map(({ bans, unbans }) => Math.max(bans.length, unbans.length)));
+      // Too large, or too many answers: smaller requests, one set at a time. Repeating does no harm.
+      if (!splits || (groups.length === 1 && count <= 1)) throw error;
+      for (const group of groups) {
+        for (const part of inParts(group, Math.max(1, Math.ceil(count / 2)))) await this.#applyGroups([part]);
+      }
+    }
+  }
+
+  async #readHoldings(name: string, family: 4 | 6): Promise<Holdings> {
+    const holdings: Holdings = new Map();
+    const operation = `list set ${name}`;
+    await this.#socket.dump(
+      (writer, sequence) => {
+        beginMessage(writer, command.list, flagDump, sequence);
+        writer.text(2, name);
+        writer.endMessage();
+      },
+      operation,
+      (bytes, start, end) => {
+        const note = (at: number, timeoutMs: number) => holdings.set(keyText(bytes, at, keyBytes[family]), timeoutMs);
+        if (!decodeMembers(bytes, start, end, keyBytes[family], note)) {
+          throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
+        }
+      },
+      () => holdings.clear(),
+    );
+    return holdings;
+  }
+}
+
+function layoutOf(jail: JailScaffold): JailSets {
+  return {
+    jail: jail.name,
+    chain: kernelName(chainPrefix, jail.name, chainNameMax),
+    sets: {
+      4: { name: kernelName(`${ipsetPrefix}4-`, jail.name), family: 4, prefix: 32 },
+      6: { name: kernelName(`${ipsetPrefix}6-`, jail.name), family: 6, prefix: jail.ipv6Prefix },
+    },
+  };
+}
+
+/** Without NLM_F_EXCL adding again renews the timeout, and deleting what is absent succeeds. */
+function encodeElements(
+  request: Request,
+  number: typeof command.add | typeof command.del,
+  set: SetShape,
+  elements: Element[],
+): void {
+  const adds = number === command.add;
+  // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its source.
+  const possible = elements.filter(({ key }) => key.some((byte) => byte !== 0));
+  for (let from = 0; from < possible.length; from += elementsPerMessage) {
+    const part = possible.slice(from, from + elementsPerMessage);
+    request.add(number, `${adds ? 'add' : 'delete'} ${part.length} elements of set ${set.name}`, (writer) => {
+      writer.text(2, set.name);
+      // A line number makes the kernel work through the whole list.
+      writer.u32(9 | networkOrder, 0);
+      writer.begin(8);
+      for (const { key, timeoutMs } of part) {
+        writer.begin(7);
+        writer.begin(1);
+        writer.raw((set.family === 4 ? 1 : 2) | networkOrder, key);
+        writer.end();
+        if (adds) writer.u32(6 | networkOrder, Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000)));
+        writer.end();
+      }
+      writer.end();
+    });
+  }
+}
+
+/**
+ * Hands the members in one dumped message to `visit`: their key is at bytes [at, at + length), the time in milliseconds.
+ * @returns false when the message is malformed
+ */
+export function decodeMembers(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  length: number,
+  visit: (at: number, timeoutMs: number) => void,
+): boolean {
+  const reader = new AttributeReader(bytes, start, end);
+  while (reader.next()) {
+    if (reader.type !== 8) continue;
+    const list = reader.nested();
+    while (list.next()) {
+      let at = -1;
+      let seconds = 0;
+      const member = list.nested();
+      while (member.next()) {
+        if (member.type === 1) {
+          const address = member.nested();
+          while (address.next()) if (address.end - address.start === length) at = address.start;
+        } else if (member.type === 6) seconds = member.u32();
+      }
+      if (at < 0 || seconds < 0 || member.malformed) return false;
+      visit(at, seconds * 1000);
+    }
+    if (list.malformed) return false;
+  }
+  return !reader.malformed;
+}

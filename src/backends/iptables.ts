@@ -1,0 +1,257 @@
+/**
+ * The iptables backend, for kernels with neither nf_tables nor ipset: a chain per jail in the legacy filter table, a rule
+ * per ban, one replace per family for a whole batch. The kernel knows no timeouts there, so we end the bans ourselves:
+ * a ban that outlives us stays until the next start reconciles it. Each replace costs O(rules), hence `iptablesBansMax`
+ * per family; beyond it the batch is refused as a whole with ENOSPC and nothing changes. The two families are two replaces.
+ */
+import { constants } from 'node:os';
+import { chainNameMax, iptablesBansMax } from '../limits.ts';
+import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import {
+  groupChanges,
+  type Holdings,
+  isLongEnough,
+  keyBytes,
+  keyOfText,
+  keyText,
+  prefixMask,
+  repairs,
+  type SetChanges,
+  type SetShape,
+  setFor,
+  toAddress,
+} from './elements.ts';
+import { kernelName } from './names.ts';
+import { NetlinkError } from './netlink.ts';
+import { jumpRules, type Ours, Xtables } from './xtables.ts';
+
+const chainPrefix = 'f2z-';
+/** Ending bans is one replace per this time at most, and tried again after it where it failed, ms. */
+const endingsApartMs = 250;
+/** Longest wait of a timer of Node's, ms. */
+const timerMillisecondsMax = 2 ** 31 - 1;
+
+/** The bans of one jail and family: its name is that of their chain. */
+interface Bans extends SetShape {
+  /** End of each ban by key, on the monotonic clock in milliseconds; Infinity = never. */
+  ends: Map<string, number>;
+}
+
+interface JailBans {
+  scaffold: JailScaffold;
+  sets: { 4: Bans; 6: Bans };
+}
+
+export interface IptablesOptions {
+  bansMax?: number;
+  /** A clock in milliseconds that does not jump. */
+  now?: () => number;
+  /** Told when ending bans failed; it is tried again. */
+  onError?: (error: unknown) => void;
+}
+
+export class IptablesBackend implements Backend {
+  readonly name = 'iptables';
+  readonly #tables: { 4: Xtables; 6: Xtables };
+  readonly #bansMax: number;
+  readonly #now: () => number;
+  readonly #onError: (error: unknown) => void;
+  #jails = new Map<string, JailBans>();
+  #shapes: { 4: string; 6: string } | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor({
+    bansMax = iptablesBansMax,
+    now = () => performance.now(),
+    onError = () => undefined,
+  }: IptablesOptions = {}) {
+    this.#tables = { 4: new Xtables(4, chainPrefix), 6: new Xtables(6, chainPrefix) };
+    this.#bansMax = bansMax;
+    this.#now = now;
+    this.#onError = onError;
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#tables[4].close();
+    this.#tables[6].close();
+  }
+
+  /** Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end until reconcile tells. */
+  install(jails: JailScaffold[]): Promise<void> {
+    return this.#inOrder(() => this.#install(jails));
+  }
+
+  /** Bans and unbans, a replace per family that is touched; of several changes of one address the last one counts. */
+  apply(changes: Change[]): Promise<void> {
+    return this.#inOrder(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
+  }
+
+  list(): Promise<Ban[]> {
+    return this.#inOrder(async () => {
+      const now = this.#now();
+      const bans: Ban[] = [];
+      for (const [jail, { sets }] of this.#jails) {
+        for (const set of [sets[4], sets[6]]) {
+          for (const key of this.#tables[set.family].sources(set.name)) {
+            const end = set.ends.get(keyText(key)) ?? Infinity;
+            const timeoutMs = end === Infinity ? 0 : Math.max(1, end - now);
+            bans.push({ jail, address: toAddress(set, key), timeoutMs });
+          }
+        }
+      }
+      return bans;
+    });
+  }
+
+  /** @returns repairs made: rules added, renewed or removed, and one more if others had changed ours */
+  reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+    return this.#inOrder(async () => {
+      let count = 0;
+      const holdings = new Map<Bans, Holdings>();
+      if (!this.#isAsPut()) {
+        await this.#install(jails);
+        count++;
+      }
+      const now = this.#now();
+      for (const { sets } of this.#jails.values()) {
+        for (const set of [sets[4], sets[6]]) {
+          const held = [...set.ends].map(([key, end]): [string, number] => [
+            key,
+            end === Infinity ? 0 : Math.max(1, end - now),
+          ]);
+          holdings.set(set, new Map(held));
+        }
+      }
+      const changes = repairs(wanted, holdings, this.#setOf, isLongEnough);
+      for (const { bans, unbans } of changes) count += bans.length + unbans.length;
+      await this.#applyGroups(changes);
+      return count;
+    });
+  }
+
+  remove(): Promise<void> {
+    return this.#inOrder(async () => {
+      clearTimeout(this.#timer);
+      for (const family of [4, 6] as const) await this.#tables[family].put({ chains: [], jumps: [] });
+      this.#jails.clear();
+      this.#shapes = null;
+    });
+  }
+
+  readonly #setOf = (jail: string, address: Address) => setFor(this.#jails.get(jail)?.sets, jail, address);
+
+  #inOrder<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+
+  async #install(jails: JailScaffold[]): Promise<void> {
+    const next = new Map<string, JailBans>();
+    for (const scaffold of jails) {
+      const chain = kernelName(chainPrefix, scaffold.name, chainNameMax);
+      const make = (family: 4 | 6, prefix: number): Bans => {
+        const set: Bans = { name: chain, family, prefix, ends: new Map() };
+        const known = this.#jails.get(scaffold.name)?.sets[family].ends;
+        const mask = prefixMask(prefix, keyBytes[family]);
+        for (const key of this.#tables[family].sources(chain)) {
+          const text = keyText(key.map((byte, index) => byte & mask[index]!));
+          const end = known?.get(keyText(key)) ?? Infinity;
+          set.ends.set(text, Math.max(set.ends.get(text) ?? end, end));
+        }
+        return set;
+      };
+      next.set(scaffold.name, { scaffold, sets: { 4: make(4, 32), 6: make(6, scaffold.ipv6Prefix) } });
+    }
+    for (const family of [4, 6] as const) await this.#tables[family].put(this.#rules(next, family));
+    this.#jails = next;
+    this.#notePut();
+    this.#schedule();
+  }
+
+  #rules(jails: Map<string, JailBans>, family: 4 | 6, replaced?: Map<Bans, Bans['ends']>): Ours {
+    const ours: Ours = { chains: [], jumps: [] };
+    let count = 0;
+    for (const { scaffold, sets } of jails.values()) {
+      const set = sets[family];
+      const mask = prefixMask(set.prefix, keyBytes[family]);
+      const ends = replaced?.get(set) ?? set.ends;
+      count += ends.size;
+      const rules = [...ends.keys()].map((text) => ({
+        source: { key: keyOfText(text), mask },
+        target: 'drop' as const,
+      }));
+      ours.chains.push({ name: set.name, rules });
+      ours.jumps.push(...jumpRules(scaffold, set.name));
+    }
+    if (count > this.#bansMax) {
+      throw new NetlinkError(constants.errno.ENOSPC, `put ${count} rules into the IPv${family} filter table`, {
+        explanation: `this backend holds ${this.#bansMax}`,
+      });
+    }
+    return ours;
+  }
+
+  async #applyGroups(groups: SetChanges<Bans>[]): Promise<void> {
+    const now = this.#now();
+    const replaced = new Map<Bans, Bans['ends']>();
+    for (const { set, bans, unbans } of groups) {
+      if (bans.length + unbans.length === 0) continue;
+      const ends = new Map(set.ends);
+      for (const { key } of unbans) ends.delete(keyText(key));
+      for (const { key, timeoutMs } of bans) ends.set(keyText(key), timeoutMs === 0 ? Infinity : now + timeoutMs);
+      replaced.set(set, ends);
+    }
+    const touched = ([4, 6] as const).filter((family) => [...replaced.keys()].some((set) => set.family === family));
+    // Both are worked out before the first is put, so that a full table changes nothing.
+    const rules = touched.map((family) => this.#rules(this.#jails, family, replaced));
+    for (const [index, family] of touched.entries()) {
+      await this.#tables[family].put(rules[index]!);
+      for (const [set, ends] of replaced) if (set.family === family) set.ends = ends;
+    }
+    if (touched.length > 0) this.#notePut();
+    this.#schedule();
+  }
+
+  #notePut(): void {
+    this.#shapes = { 4: this.#tables[4].shape(), 6: this.#tables[6].shape() };
+  }
+
+  #isAsPut(): boolean {
+    const shapes = this.#shapes;
+    return shapes !== null && ([4, 6] as const).every((family) => this.#tables[family].shape() === shapes[family]);
+  }
+
+  /** Wakes when the next ban ends. */
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    let next = Infinity;
+    for (const { sets } of this.#jails.values()) {
+      for (const set of [sets[4], sets[6]]) for (const end of set.ends.values()) next = Math.min(next, end);
+    }
+    if (next === Infinity) return;
+    const wait = Math.min(timerMillisecondsMax, Math.max(endingsApartMs, next - this.#now()));
+    this.#timer = setTimeout(() => this.#inOrder(() => this.#endBans()).catch(this.#onError), wait);
+    this.#timer.unref();
+  }
+
+  async #endBans(): Promise<void> {
+    const now = this.#now();
+    const groups: SetChanges<Bans>[] = [];
+    for (const { sets } of this.#jails.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        const over = [...set.ends].filter(([, end]) => end <= now);
+        groups.push({ set, bans: [], unbans: over.map(([text]) => ({ key: keyOfText(text), timeoutMs: 0 })) });
+      }
+    }
+    try {
+      await this.#applyGroups(groups);
+    } catch (error) {
+      this.#timer = setTimeout(() => this.#inOrder(() => this.#endBans()).catch(this.#onError), endingsApartMs);
+      this.#timer.unref();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * What the ipset and the iptables backend must do to real packets and to the real kernel, the same for both; judged with
+ * the eyes of `ipset list` and `iptables-legacy-save`. Run by iptables-ipset.test.ts, see topology.ts.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { UnsupportedChange } from '../../src/backends/elements.ts';
+import { IpsetBackend } from '../../src/backends/ipset.ts';
+import { IptablesBackend } from '../../src/backends/iptables.ts';
+import { NetlinkError } from '../../src/backends/netlink.ts';
+import { formatAddress, parseCidr } from '../../src/config/address.ts';
+import { native } from '../../src/native.ts';
+import type { Address, Backend, Ban, Change, JailScaffold } from '../../src/types.ts';
+import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { until } from '../support/until.ts';
+import {
+  attackerV4,
+  attackerV6,
+  buildTopology,
+  hostV4,
+  hostV6,
+  insideV4,
+  listen,
+  listenInside,
+  Prober,
+} from './topology.ts';
+
+const hour = 3_600_000;
+const everything: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
+
+function address(text: string): Address {
+  const parsed = parseCidr(text, 'clear');
+  if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
+  return parsed;
+}
+
+const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({ jail, address: address(text), timeoutMs });
+const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
+  verb: 'ban',
+  ban: wanted(text, timeoutMs, jail),
+});
+const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
+const texts = (bans: Ban[]) => bans.map((each) => formatAddress(each.address)).sort();
+
+const run = (program: string, ...words: string[]) => execFileSync(program, words, { encoding: 'utf8' });
+
+async function network(): Promise<Prober> {
+  buildTopology();
+  await Promise.all([listen(2222), listen(8080)]);
+  const prober = new Prober();
+  for (const from of attackerV4) await prober.answered(from, hostV4, 2222);
+  for (const from of attackerV6) await prober.answered(from, hostV6, 2222);
+  return prober;
+}
+
+/** A backend, and what other programs say it holds in jail `sshd`. */
+interface Subject {
+  create: () => Backend;
+  seen: () => string[];
+}
+
+const ipsetMembers = (set: string) =>
+  run('ipset', 'list', set)
+    .split('Members:\n')[1]!
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.split(' ')[0]!);
+
+const savedSources = (program: string) =>
+  [...run(program).matchAll(/^-A f2z-sshd -s (\S+) -j DROP$/gm)].map((found) => found[1]!);
+
+const subjects: Record<string, Subject> = {
+  ipset: {
+    create: () => new IpsetBackend(),
+    seen: () => [...ipsetMembers('f2z4-sshd'), ...ipsetMembers('f2z6-sshd').map((each) => `${each}/64`)].sort(),
+  },
+  iptables: {
+    create: () => new IptablesBackend(),
+    seen: () =>
+      [
+        ...savedSources('iptables-legacy-save').map((each) => each.replace('/32', '')),
+        ...savedSources('ip6tables-legacy-save'),
+      ].sort(),
+  },
+};
+
+function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
+  const installed = async (...jails: JailScaffold[]) => {
+    const backend = create();
+    await backend.install(jails.length > 0 ? jails : [everything]);
+    return backend;
+  };
+  return {
+    'drops banned sources and answers their neighbours': async () => {
+      const prober = await network();
+      const backend = await installed();
+      await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      await prober.answered(attackerV4[1], hostV4, 2222);
+      await prober.dropped(attackerV6[0], hostV6, 2222);
+      await prober.dropped(attackerV6[1], hostV6, 2222);
+      await prober.answered(attackerV6[2], hostV6, 2222);
+      await backend.apply([unban(attackerV4[0]), unban(attackerV6[0]), unban('203.0.113.77')]);
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      await prober.answered(attackerV6[0], hostV6, 2222);
+    },
+
+    'drops only the ports, protocols and hooks of the jail': async () => {
+      const prober = await network();
+      await listenInside(8080);
+      const tcp: JailScaffold = { ...everything, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] };
+      const udp: JailScaffold = { ...tcp, name: 'udp', protocols: ['udp'] };
+      const forward: JailScaffold = { ...everything, name: 'forward', hooks: ['forward'] };
+      const backend = await installed(tcp, udp, forward);
+      await backend.apply([
+        ban(attackerV4[0]),
+        ban(attackerV6[0]),
+        ban(attackerV4[1], hour, 'udp'),
+        ban(attackerV4[2], hour, 'forward'),
+      ]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      await prober.dropped(attackerV6[0], hostV6, 2222);
+      await prober.answered(attackerV4[0], hostV4, 8080);
+      await prober.answered(attackerV6[0], hostV6, 8080);
+      await prober.answered(attackerV4[1], hostV4, 2222);
+      await prober.answered(attackerV4[2], hostV4, 2222);
+      await prober.dropped(attackerV4[2], insideV4, 8080);
+      await prober.answered(attackerV4[0], insideV4, 8080);
+    },
+
+    'lets a source pass again when its ban has run out, and renews one': async () => {
+      const prober = await network();
+      const backend = await installed();
+      await backend.apply([ban(attackerV4[0], 2000), ban(attackerV4[1], 2000)]);
+      await backend.apply([ban(attackerV4[1])]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      await until(() => !seen().includes(attackerV4[0]), { what: 'the end of the ban' });
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      await prober.dropped(attackerV4[1], hostV4, 2222);
+    },
+
+    'holds and lists what the other programs see': async () => {
+      const backend = await installed();
+      const changes: Change[] = [];
+      for (let index = 0; index < 200; index++) {
+        changes.push(ban(`198.51.100.${index}`, index % 2 === 0 ? 0 : hour));
+        changes.push(ban(`2001:db8:0:${(index + 1).toString(16)}::1`));
+      }
+      await backend.apply(changes);
+      assert.equal(seen().length, 400);
+      assert.deepEqual(texts(await backend.list()), seen());
+      const permanent = (await backend.list()).filter((each) => each.timeoutMs === 0);
+      assert.equal(permanent.length, 100);
+      await assert.rejects(backend.apply([ban('198.51.100.0/24')]), UnsupportedChange);
+    },
+
+    'adopts the bans of an earlier run and drops jails that are gone': async () => {
+      const before = await installed(everything, { ...everything, name: 'gone' });
+      await before.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1'), ban('203.0.113.9', hour, 'gone')]);
+      before.close();
+      const after = await installed();
+      assert.deepEqual(texts(await after.list()), ['2001:db8:0:1::/64', '203.0.113.1']);
+      assert.doesNotMatch(run('iptables-legacy-save') + run('ipset', 'list', '-n'), /gone/);
+      const wider = await installed({ ...everything, ipv6Prefix: 48 });
+      assert.deepEqual(texts(await wider.list()), ['2001:db8::/48', '203.0.113.1']);
+    },
+
+    'leaves the rules of others and their counters alone, and removes all of its own': async () => {
+      await network();
+      run('iptables-legacy', '-N', 'mine');
+      run('iptables-legacy', '-A', 'INPUT', '-s', '192.0.2.200');
+      run('iptables-legacy', '-A', 'INPUT', '-p', 'tcp', '--dport', '80', '-j', 'mine');
+      run('iptables-legacy', '-A', 'mine', '-m', 'conntrack', '--ctstate', 'NEW', '-j', 'ACCEPT');
+      run('iptables-legacy', '-A', 'INPUT', '-c', '7', '700', '-s', '192.0.2.201', '-j', 'DROP');
+      run('ipset', 'create', 'theirs', 'hash:ip');
+      const rules = () =>
+        run('iptables-legacy-save', '-c')
+          .split('\n')
+          .filter((line) => !line.startsWith('#') && !/^:[A-Z]+ /.test(line));
+      const before = rules();
+      const backend = await installed({ ...everything, hooks: ['input', 'forward'] });
+      await backend.apply([ban('203.0.113.1')]);
+      await backend.apply([ban('203.0.113.2')]);
+      assert.deepEqual(
+        rules().filter((line) => !line.includes('f2z')),
+        before,
+      );
+      assert.notDeepEqual(rules(), before);
+      await backend.remove();
+      await backend.remove();
+      assert.deepEqual(rules(), before);
+      assert.equal(run('ipset', 'list', '-n'), 'theirs\n');
+    },
+
+    'repairs what others did': async () => {
+      const prober = await network();
+      const backend = await installed();
+      const bans = [wanted(attackerV4[0]), wanted(attackerV6[0], 0)];
+      await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));
+      assert.equal(await backend.reconcile([everything], bans), 0, 'nothing to repair');
+      run('iptables-legacy', '-F');
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      assert.ok((await backend.reconcile([everything], bans)) > 0);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      run('ip6tables-legacy', '-F', 'INPUT');
+      assert.ok((await backend.reconcile([everything], bans)) > 0);
+      await prober.dropped(attackerV6[0], hostV6, 2222);
+      assert.equal(await backend.reconcile([everything], [bans[1]!]), 1, 'one that nobody wants any more');
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      assert.equal(await backend.reconcile([everything], bans), 1, 'one that is missing');
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+    },
+
+    'waits for the lock of the iptables programs': async () => {
+      const lock = openSync('/run/xtables.lock', 'a');
+      assert.equal(native.tryLock(lock), 0);
+      let done = false;
+      const work = installed().then(() => {
+        done = true;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(done, false);
+      const { closeSync } = await import('node:fs');
+      closeSync(lock);
+      await work;
+    },
+  };
+}
+
+export const scenarios: Record<string, Scenario> = {
+  ...Object.fromEntries(
+    Object.entries(subjects).flatMap(([name, subject]) =>
+      Object.entries(scenariosOf(subject)).map(([title, scenario]) => [`${name} ${title}`, scenario]),
+    ),
+  ),
+
+  'iptables refuses more bans than it can hold, and changes nothing': async () => {
+    const backend = new IptablesBackend({ bansMax: 2 });
+    await backend.install([everything]);
+    await backend.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1')]);
+    const refused = backend.apply([ban('2001:db8:0:2::1'), ban('203.0.113.2'), ban('203.0.113.3')]);
+    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOSPC');
+    assert.deepEqual(subjects.iptables!.seen(), ['2001:db8:0:1::/64', '203.0.113.1']);
+    await backend.apply([unban('203.0.113.1'), ban('203.0.113.2'), ban('203.0.113.3')]);
+    assert.deepEqual(texts(await backend.list()), ['2001:db8:0:1::/64', '203.0.113.2', '203.0.113.3']);
+  },
+
+  'ipset says IPSET_ERR_HASH_FULL when a set is full, and takes the ban once there is room': async () => {
+    const backend = new IpsetBackend({ setElementsMax: 64 });
+    await backend.install([everything]);
+    const many = Array.from({ length: 2000 }, (_, index) => ban(`10.0.${index >> 8}.${index & 255}`));
+    const refused = backend.apply(many);
+    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'IPSET_ERR_HASH_FULL');
+    await backend.apply(
+      (await backend.list()).map(({ jail, address: held }) => ({ verb: 'unban', jail, address: held })),
+    );
+    await backend.apply([ban('203.0.113.1')]);
+    assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
+  },
+
+  'ipset says ENOENT when its sets are gone, and the ban lands after reconcile': async () => {
+    const backend = new IpsetBackend();
+    await backend.install([everything]);
+    run('iptables-legacy', '-F');
+    run('ip6tables-legacy', '-F');
+    run('ipset', 'destroy');
+    const refused = backend.apply([ban('203.0.113.1')]);
+    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOENT');
+    await backend.reconcile([everything], [wanted('203.0.113.1')]);
+    assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
+  },
+};
+
+await answerScenario(import.meta.filename, scenarios);
