@@ -3,7 +3,7 @@
  * Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without leading zeros), plus brackets
  * and an IPv6 zone id (RFC 4007 section 11), which is dropped. IPv4-mapped addresses become IPv4.
  */
-import { byte, copyBytes, decimalRun, digitBits, dotBits, fillZero, lowestBit, setByte, setInt, word } from '#linear';
+import { byte, copyBytes, digitBits, dotBits, fillZero, lowestBit, setByte, setInt, skipDecimal, word } from '#linear';
 import { ADDRESS } from './layout.ts';
 
 /** Longest legal text: 45 bytes of address, '%' and a zone id, brackets. */
@@ -126,7 +126,7 @@ export function parseAddress(start: i32, end: i32): i32 {
     end--;
   }
   if (end <= start) return ADDRESS_BAD;
-  if (end - start <= 15 && decimalRun(start, end) === end) {
+  if (end - start <= 15 && skipDecimal(start, end) === end) {
     family = 4;
     setInt(ADDRESS, 0);
     setInt(ADDRESS + 4, 0);

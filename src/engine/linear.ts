@@ -90,8 +90,8 @@ export function findByte(p: i32, end: i32, wanted: i32): i32 {
   if (p >= end) return end;
   if (p < 0 || end > bytes.length) outside(end);
   if (end - p > 32) {
-    const found = bytes.indexOf(wanted, p);
-    return found < 0 || found > end ? end : found;
+    const found = bytes.subarray(p, end).indexOf(wanted);
+    return found < 0 ? end : p + found;
   }
   while (p < end && bytes[p] !== wanted) p++;
   return p;
@@ -131,36 +131,25 @@ export function spread(hash: i32, count: i32): i32 {
   return Math.floor(((hash >>> 0) * count) / 4294967296);
 }
 
-/** End of the run of digits and dots at `p`, `end` at most. */
-export function skipDecimal(p: i32, end: i32): i32 {
-  if (p < 0 || end > bytes.length) outside(end);
-  while (p < end) {
-    const value = bytes[p]!;
-    if (value !== 46 && (value < 48 || value > 57)) break;
-    p++;
-  }
-  return p;
-}
-
 /*
  * Runs of a byte class. The wasm build looks at sixteen bytes a step and may read (never write) up to fifteen bytes past
  * `end`; the layout keeps that much memory behind every region that lines stand in.
  */
 
 /** End of the run of 0-9 in [p, end). */
-export function digitRun(p: i32, end: i32): i32 {
+export function skipDigits(p: i32, end: i32): i32 {
   while (p < end && byte(p) >= 48 && byte(p) <= 57) p++;
   return p;
 }
 
 /** End of the run of 0-9 and '.' in [p, end). */
-export function decimalRun(p: i32, end: i32): i32 {
+export function skipDecimal(p: i32, end: i32): i32 {
   while (p < end && byte(p) <= 57 && (byte(p) >= 48 || byte(p) === 46)) p++;
   return p;
 }
 
 /** End of the run of bytes other than blanks (tab, LF, VT, FF, CR, space) in [p, end). */
-export function nonspaceRun(p: i32, end: i32): i32 {
+export function skipNonspace(p: i32, end: i32): i32 {
   while (p < end && byte(p) !== 32 && (byte(p) < 9 || byte(p) > 13)) p++;
   return p;
 }

@@ -4,6 +4,9 @@
  */
 
 import { byte, findByte, int, skipDecimal } from '#linear';
+
+export { skipDigits, skipNonspace } from '#linear';
+
 import { captureAddress } from './capture.ts';
 
 /** Longer runs of address bytes are neither an address nor a host name. */
@@ -20,12 +23,6 @@ function isDigit(value: i32): bool {
 function isLetter(value: i32): bool {
   const lower = value | 32;
   return lower >= 97 && lower <= 122;
-}
-
-/** End of the run of 0-9 at `at`. */
-export function skipDigits(at: i32, end: i32): i32 {
-  while (at < end && isDigit(byte(at))) at++;
-  return at;
 }
 
 /** End of the run of 0-9, A-F, a-f at `at`. */
@@ -60,16 +57,6 @@ export function skipSpace(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value !== 32 && (value < 9 || value > 13)) break;
-    at++;
-  }
-  return at;
-}
-
-/** End of the run of bytes other than blanks at `at`. */
-export function skipNonspace(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 32 || (value >= 9 && value <= 13)) break;
     at++;
   }
   return at;

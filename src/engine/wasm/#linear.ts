@@ -100,25 +100,7 @@ export function spread(hash: i32, count: i32): i32 {
   return (((hash as u32 as u64) * (count as u32 as u64)) >> 32) as i32;
 }
 
-export function skipDecimal(p: i32, end: i32): i32 {
-  if (ASC_FEATURE_SIMD) {
-    while (p + 16 <= end) {
-      const chunk = v128.load(p);
-      const digits = i8x16.lt_u(i8x16.sub(chunk, i8x16.splat(48)), i8x16.splat(10));
-      const others = i8x16.bitmask(v128.or(digits, i8x16.eq(chunk, i8x16.splat(46)))) ^ 0xffff;
-      if (others != 0) return p + ctz(others);
-      p += 16;
-    }
-  }
-  while (p < end) {
-    const value = load<u8>(p) as i32;
-    if (value != 46 && (value < 48 || value > 57)) break;
-    p++;
-  }
-  return p;
-}
-
-export function digitRun(p: i32, end: i32): i32 {
+export function skipDigits(p: i32, end: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     while (p < end) {
       const bits = ~i8x16.bitmask(i8x16.lt_u(i8x16.sub(v128.load(p), i8x16.splat(48)), i8x16.splat(10)));
@@ -132,7 +114,7 @@ export function digitRun(p: i32, end: i32): i32 {
   return p;
 }
 
-export function decimalRun(p: i32, end: i32): i32 {
+export function skipDecimal(p: i32, end: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     while (p < end) {
       const block = v128.load(p);
@@ -147,7 +129,7 @@ export function decimalRun(p: i32, end: i32): i32 {
   return p;
 }
 
-export function nonspaceRun(p: i32, end: i32): i32 {
+export function skipNonspace(p: i32, end: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     while (p < end) {
       const block = v128.load(p);
