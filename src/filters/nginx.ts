@@ -4,9 +4,10 @@
  * `subrequest`, `upstream`, `host` and `referrer` where there are any. Nothing in it is escaped: user name, file name,
  * request, host and referrer are the client's own bytes. The access log escapes `"` and control bytes.
  *
- * Invariant: an address is believed only where one reading of the line is left. A request line cannot hold ` HTTP/1.1"`
- * before its end (ngx_http_parse.c), a host name no blank; a referrer may hold anything, so a line whose referrer could
- * also be the end of a forged user name is ignored, and so is a line that nginx cut at 2048 bytes.
+ * Invariant: an address is believed only where no second reading of the line is left. The request ends at its first
+ * ` HTTP/1.1"` (ngx_http_parse.c) and a host name holds no blank, so what follows a forged client inside a user or file
+ * name cannot be the rest of a line; only a referrer can hold anything, and a line with a second client in it is ignored,
+ * as is a line that nginx cut at 2048 bytes, where the rest is missing.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { probedPathTokens } from './probes.ts';
@@ -49,78 +50,52 @@ const errorHead = (...level: string[]): Token[] => [
 const version: Token[] = [literal(' HTTP/'), some('digit', 2), literal('.'), some('digit', 2), literal('"')];
 
 /** A request line without blanks in its path, or else without quotes. */
-const request: Token[] = [
-  literal(', request: "'),
-  either([some('nonspace'), literal(' '), some('nonspace'), ...version], [until('"'), literal('"')]),
-];
+const requestWithoutBlanks: Token[] = [some('alpha', 32), run(' '), some('nonspace'), ...version];
+const request: Token[] = [literal(', request: "'), either(requestWithoutBlanks, [until('"'), literal('"')])];
 
 const upstream: Token[] = [
   optional(literal(', subrequest: "'), until('"'), literal('"')),
   optional(literal(', upstream: "'), until('"'), literal('"')),
 ];
 
-const host: Token[] = [literal(', host: "'), until('" '), literal('"')];
+/** The host, up to a referrer, which is left unread, or up to the end. */
+const hostAndReferrer: Token = either(
+  [literal(', host: "'), some('nonspace'), either([literal(' referrer: "')], lineEnd)],
+  [literal(', referrer: "')],
+  lineEnd,
+);
 
-/** What follows the address when the line is read from its start; a referrer is left unread. */
-const restReadFromStart: Token[] = [
-  literal(', server: '),
-  until(', ', 0),
-  ...request,
-  ...upstream,
-  either([...host, literal(', referrer: "')], [...host, ...lineEnd], [literal(', referrer: "')], lineEnd),
-];
+const server: Token[] = [literal(', server: '), until(', ', 0)];
 
-/** What follows the address when the line is read from its end: no field holds a blank but the request its two. */
-const restReadFromEnd: Token[] = [
-  literal(', server: '),
-  until(', ', 0),
+/** What follows the address. */
+const rest: Token[] = [...server, ...request, ...upstream, hostAndReferrer];
+
+/** The same where no field holds a blank but the request its two, which leaves no room for a second address. */
+const restWithoutBlanks: Token[] = [
+  ...server,
   literal(', request: "'),
   some('nonspace'),
   literal(' '),
   some('nonspace'),
   ...version,
-  ...host,
-  optional(literal(', referrer: "'), some('nonspace')),
+  literal(', host: "'),
+  some('nonspace'),
+  optional(literal(' referrer: "'), some('nonspace')),
   ...lineEnd,
 ];
 
 /** Two readings: `opening` up to the client is followed by a second client further on, in what may be a referrer. */
-const ambiguousReferrer = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
+const ambiguous = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
   name,
   tokens: [
     ...errorHead(),
     ...opening,
     literal(', client: '),
     until(','),
-    literal(', server: '),
-    until(', ', 0),
+    ...server,
     ...request,
     ...upstream,
-    optional(...host),
-    literal(', referrer: "'),
-    textToFirst(),
-    literal(', client: '),
-  ],
-  sample,
-  counter,
-});
-
-/** Two readings: blanks in the request's path, which nginx took until 1.21.1, and a second client further on. */
-const ambiguousRequest = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
-  name,
-  tokens: [
-    ...errorHead(),
-    ...opening,
-    literal(', client: '),
-    until(','),
-    literal(', server: '),
-    until(', ', 0),
-    literal(', request: "'),
-    some('nonspace'),
-    literal(' '),
-    some('nonspace'),
-    literal(' '),
-    either([until('H,')], [literal(',')]),
+    either([literal(', host: "'), some('nonspace'), literal(' referrer: "')], [literal(', referrer: "')]),
     textToFirst(),
     literal(', client: '),
   ],
@@ -153,32 +128,46 @@ const httpAuth: Filter = {
   modes: ['normal', 'auth', 'fallback', 'aggressive'],
   ignore: [
     cut,
-    ambiguousReferrer(
-      'basic-ambiguous-referrer',
+    ambiguous(
+      'basic-ambiguous',
       [literal('user "'), until('"', 0), ...basicRefusal],
       '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "x": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
       '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "https://example.org/a b"',
     ),
-    ambiguousRequest(
-      'basic-ambiguous-request',
-      [literal('user "'), until('"', 0), ...basicRefusal],
-      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET /a b": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
-      '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET /a b HTTP/1.1", host: "example.org"',
-    ),
-    ambiguousReferrer(
-      'pam-ambiguous-referrer',
+    ambiguous(
+      'pam-ambiguous',
       [literal("PAM: user '"), until("'", 0), ...pamRefusal],
       '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "\' - not authenticated: x, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
       '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org", referrer: "https://example.org/"',
     ),
-    ambiguousRequest(
-      'pam-ambiguous-request',
-      [literal("PAM: user '"), until("'", 0), ...pamRefusal],
-      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET /a \' - not authenticated: x, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "example.org"',
-      '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
-    ),
   ],
   patterns: [
+    {
+      name: 'basic-refused-forged-user',
+      modes: authModes,
+      tokens: [
+        ...errorHead('error'),
+        literal('user "'),
+        until('"', 0),
+        ...basicRefusal,
+        literal(', client: '),
+        until(','),
+        ...server,
+        literal(', request: "'),
+        ...requestWithoutBlanks,
+        literal(', host: "'),
+        until('" '),
+        literal('"'),
+        ...basicRefusal,
+        literal(', client: '),
+        ip,
+        ...restWithoutBlanks,
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "h"": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [error] 811#811: *42 user "alice": password mismatch, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
+    },
     {
       name: 'basic-refused',
       modes: authModes,
@@ -189,7 +178,7 @@ const httpAuth: Filter = {
         ...basicRefusal,
         literal(', client: '),
         ip,
-        ...restReadFromStart,
+        ...rest,
       ],
       sample:
         '2025/03/04 05:06:07 [error] 811#811: *42 user "alice" was not found in "/etc/nginx/users", client: 192.0.2.7, server: example.org, request: "GET /private HTTP/2.0", host: "example.org"',
@@ -202,11 +191,11 @@ const httpAuth: Filter = {
       tokens: [
         ...errorHead('error'),
         literal('user "'),
-        userToLast(),
+        userToLast(','),
         ...basicRefusal,
         literal(', client: '),
         ip,
-        ...restReadFromEnd,
+        ...restWithoutBlanks,
       ],
       sample:
         '2025/03/04 05:06:07 [error] 811#811: *42 user "a"b": password mismatch, client: 192.0.2.7, server: example.org, request: "GET / HTTP/1.1", host: "example.org"',
@@ -223,7 +212,7 @@ const httpAuth: Filter = {
         ...pamRefusal,
         literal(', client: '),
         ip,
-        ...restReadFromStart,
+        ...rest,
       ],
       sample:
         '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'alice\' - not authenticated: Authentication failure, client: 192.0.2.7, server: example.org, request: "PROPFIND /dav HTTP/1.1", host: "example.org"',
@@ -236,11 +225,11 @@ const httpAuth: Filter = {
       tokens: [
         ...errorHead('error'),
         literal("PAM: user '"),
-        userToLast(),
+        userToLast(','),
         ...pamRefusal,
         literal(', client: '),
         ip,
-        ...restReadFromEnd,
+        ...restWithoutBlanks,
       ],
       sample:
         '2025/03/04 05:06:07 [error] 811#811: *42 PAM: user \'a\'b\' - not authenticated: Authentication failure, client: 192.0.2.7, server: , request: "GET / HTTP/1.1", host: "example.org"',
@@ -356,8 +345,8 @@ const botsearch: Filter = {
   tags: ['nginx'],
   ignore: [
     cut,
-    ambiguousReferrer(
-      'file-ambiguous-referrer',
+    ambiguous(
+      'file-ambiguous',
       fileMissing,
       '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/pma" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /pma HTTP/1.1", host: "example.org", referrer: "" failed (2: No such file or directory), client: 198.51.100.9, server: "',
       '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/pma" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /pma HTTP/1.1", host: "example.org", referrer: "https://example.org/"',
@@ -385,15 +374,14 @@ const botsearch: Filter = {
         ...fileMissing,
         literal(', client: '),
         ip,
-        literal(', server: '),
-        until(', ', 0),
+        ...server,
         literal(', request: "'),
         choice('GET /', 'POST /', 'HEAD /'),
         ...probedPathTokens,
         any('nonspace'),
         ...version,
         ...upstream,
-        either([...host, literal(', referrer: "')], [...host, ...lineEnd], [literal(', referrer: "')], lineEnd),
+        hostAndReferrer,
       ],
       sample:
         '2025/03/04 05:06:07 [error] 811#811: *42 open() "/srv/www/wp-login.php" failed (2: No such file or directory), client: 192.0.2.7, server: example.org, request: "GET /wp-login.php HTTP/1.1", host: "example.org"',

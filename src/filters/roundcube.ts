@@ -47,6 +47,15 @@ const noticed: Token[] = [
 
 const imapFailed = choice('IMAP Error: Login failed for ', 'IMAP Error: FAILED login for ');
 
+/** What mail servers answer where Roundcube does not say to which command. */
+const answers = [
+  'Authentication failed',
+  'Login failed',
+  'LOGIN failed',
+  'Invalid credentials',
+  'Login disabled by IMAP server',
+];
+
 const at = 'Mar  4 05:06:07 mail roundcube:';
 
 const patterns: Pattern[] = [
@@ -77,13 +86,7 @@ const patterns: Pattern[] = [
       literal(' from '),
       ip,
       literal('. '),
-      choice(
-        'Authentication failed',
-        'Login failed',
-        'LOGIN failed',
-        'Invalid credentials',
-        'Login disabled by IMAP server',
-      ),
+      choice(...answers),
       optional(literal('.')),
       ...noticed,
     ],
@@ -124,7 +127,7 @@ const patterns: Pattern[] = [
 ];
 
 /** How E begins. */
-const serverWords = choice('. AUTHENTICATE ', '. LOGIN:');
+const serverWords = choice('. AUTHENTICATE ', '. LOGIN:', ...answers.map((answer) => `. ${answer}`));
 
 const twoAnswers: Pattern = {
   name: 'answered-twice',
