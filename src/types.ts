@@ -74,7 +74,7 @@ export interface Decision {
 export interface Ban {
   jail: string;
   address: Address;
-  /** Remaining milliseconds; 0 = permanent. */
+  /** Remaining milliseconds; 0 = permanent, below 0 = over already (then it is not banned). */
   timeoutMs: number;
 }
 
@@ -94,12 +94,18 @@ export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
   /** Adopts or replaces what is there in one transaction; existing bans of jails that remain are kept. */
   install(jails: JailScaffold[]): Promise<void>;
-  /** All or nothing; resolves when the kernel holds it. */
+  /**
+   * Resolves when the kernel holds all of it. After an error a part may hold where the batch was larger than one transaction
+   * (or the backend has none): applying the same changes again does no harm.
+   */
   apply(changes: Change[]): Promise<void>;
   /** What the kernel holds now. */
   list(): Promise<Ban[]>;
-  /** Makes the kernel hold exactly `wanted` (repairing an outside flush); returns how many elements it had to repair. */
-  reconcile(jails: JailScaffold[], wanted: Ban[]): Promise<number>;
+  /**
+   * Makes the kernel hold exactly `wanted` (repairing an outside flush). Returns the repairs made: elements added, renewed or
+   * removed, and one more if the scaffold itself had to be rebuilt.
+   */
+  reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number>;
   /** Removes everything of ours. */
   remove(): Promise<void>;
   close(): void;

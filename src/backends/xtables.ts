@@ -299,7 +299,12 @@ export function parseTable(blob: Buffer, info: Buffer, family: 4 | 6): Table | n
     [0, 1, 2, 3, 4].map((hook) =>
       (validHooks & (1 << hook)) === 0 ? null : (byOffset.get(info.readUInt32LE(from + hook * 4)) ?? null),
     );
-  return { validHooks, entries, hookEntries: places(36), underflows: places(56), count: entries.length };
+  const found = { validHooks, entries, hookEntries: places(36), underflows: places(56), count: entries.length };
+  const last = entries.at(-1);
+  if (last === undefined || errorName(last.bytes, layout.target) !== errorTarget) return null;
+  // A hook we would put a jump into must lead somewhere: a jump left out would be a ban pretended.
+  for (const hook of Object.values(hookNumbers)) if (!found.hookEntries[hook] || !found.underflows[hook]) return null;
+  return found;
 }
 
 interface Chain {

@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { decodeMembers } from '../../src/backends/ipset.ts';
 import {
   AttributeReader,
   decodeMessages,
@@ -176,7 +177,9 @@ describe('netlink codec', () => {
           const count = walk(new AttributeReader(bytes, each.start, each.end), 3);
           expect(count).toBeLessThanOrEqual(bytes.length * 4);
           for (const decode of [decodeChain, decodeSet, decodeRule, decodeTable]) decode(bytes, each.start, each.end);
-          decodeElements(bytes, each.start, each.end, 4, (at) => expect(at + 4).toBeLessThanOrEqual(each.end));
+          for (const decode of [decodeElements, decodeMembers]) {
+            decode(bytes, each.start, each.end, 4, (at) => expect(at + 4).toBeLessThanOrEqual(each.end));
+          }
         }
       }),
       { numRuns: 2000 },
