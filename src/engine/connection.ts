@@ -11,7 +11,7 @@
  * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up its oldest connection,
  * counted; what is lost then is at most one pending failure (claims D-*, MM-04).
  */
-import { byte, copyBytes, float, int, product, setFloat, setInt, spread, word } from '#linear';
+import { byte, copyBytes, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
 import { loadAddress } from './address.ts';
 import { add, CONNECTIONS_EVICTED } from './counters.ts';
 import { ADDRESS, CONNECTION_BYTES, CONNECTION_WAYS, connectionSets, connectionsAt, SEED } from './layout.ts';
@@ -21,14 +21,25 @@ const LIFETIME: f64 = 300;
 /** A user name is told apart by its first bytes. */
 const USER_BYTES_MAX: i32 = 256;
 
-const CREATED: i32 = 0;
-const PID: i32 = 8;
-const HOST: i32 = 12;
+/*
+ * A set is CONNECTION_WAYS keys of 16 bytes, one cache line, followed by as many bodies of 48 bytes: a line that belongs to
+ * none of them costs a look at the keys only.
+ */
+const KEY_BYTES: i32 = 16;
+const BODY_BYTES: i32 = CONNECTION_BYTES - KEY_BYTES;
+
+/* Key. */
+const PID: i32 = 0;
+const HOST: i32 = 4;
 /** Group + 1; 0 is a free record. */
-const OWNER: i32 = 16;
-const STATE: i32 = 20;
-const USER: i32 = 24;
-const HOME: i32 = 32;
+const OWNER: i32 = 8;
+/** Epoch second of the first line. */
+const CREATED: i32 = 12;
+
+/* Body. */
+const STATE: i32 = 0;
+const USER: i32 = 4;
+const HOME: i32 = 16;
 
 const HAS_ADDRESS: i32 = 1;
 const HAS_USER: i32 = 2;
@@ -44,8 +55,9 @@ export const SAME_ATTEMPT: i32 = 2;
 /** A failure whose address is not known yet. */
 export const UNADDRESSED: i32 = 3;
 
-/** A record for lines without a pid: nothing is remembered of them. */
-let record: i32 = 0;
+/** Key and body of the connection at hand. */
+let key: i32 = 0;
+let body: i32 = 0;
 
 /** A seeded hash of [start, end), four bytes a step: tells names apart, nothing more. */
 function hashText(start: i32, end: i32): i32 {
@@ -69,23 +81,32 @@ function readPid(start: i32, end: i32): i32 {
   return pid;
 }
 
-/** Finds the live record of (owner, host, pid), or takes one over for it. Returns whether it was known. */
+/** Finds the live record of (owner, host, pid), or takes one over for it; sets `key` and `body`. Returns whether it was known. */
 function open(owner: i32, host: i32, pid: i32, time: f64): bool {
-  const set = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
-  let p = connectionsAt + set * CONNECTION_WAYS * CONNECTION_BYTES;
-  let oldest = p;
+  const index = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
+  const set = connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
+  const bodies = set + CONNECTION_WAYS * KEY_BYTES;
+  let oldest = 0;
+  let oldestTime: f64 = 0;
   for (let way = 0; way < CONNECTION_WAYS; way++) {
-    const fresh = int(p + OWNER) !== 0 && time - float(p + CREATED) <= LIFETIME;
-    if (fresh && int(p + PID) === pid && int(p + HOST) === host && int(p + OWNER) === owner) {
-      record = p;
+    const p = set + way * KEY_BYTES;
+    const created = seconds(p + CREATED);
+    const live = int(p + OWNER) !== 0 && time - created <= LIFETIME;
+    if (live && int(p + PID) === pid && int(p + HOST) === host && int(p + OWNER) === owner) {
+      key = p;
+      body = bodies + way * BODY_BYTES;
       return true;
     }
-    if (!fresh) setInt(p + OWNER, 0);
-    if (int(oldest + OWNER) !== 0 && (!fresh || float(p + CREATED) < float(oldest + CREATED))) oldest = p;
-    p += CONNECTION_BYTES;
+    // A free or outlived record counts as the oldest there can be.
+    const age = live ? created : -1;
+    if (way === 0 || age < oldestTime) {
+      oldest = way;
+      oldestTime = age;
+    }
   }
-  if (int(oldest + OWNER) !== 0) add(CONNECTIONS_EVICTED, 1);
-  record = oldest;
+  if (oldestTime >= 0) add(CONNECTIONS_EVICTED, 1);
+  key = set + oldest * KEY_BYTES;
+  body = bodies + oldest * BODY_BYTES;
   return false;
 }
 
@@ -121,16 +142,16 @@ export function follow(
   const pid = readPid(pidStart, pidEnd);
   const host = hashText(hostStart, hostEnd);
   let known = open(group + 1, host, pid, time);
-  const p = record;
+  const p = body;
   // The same pid with another sender is another connection: charging the first sender would punish an innocent.
   if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
   if (!known) {
-    setFloat(p + CREATED, time);
-    setInt(p + PID, pid);
-    setInt(p + HOST, host);
+    setInt(key + PID, pid);
+    setInt(key + HOST, host);
+    setSeconds(key + CREATED, time);
     setInt(p + STATE, 0);
   }
-  setInt(p + OWNER, ends ? 0 : group + 1);
+  setInt(key + OWNER, ends ? 0 : group + 1);
 
   let state = int(p + STATE);
   if (userStart >= 0 && userEnd > userStart) {
