@@ -526,42 +526,6 @@ function partBasicRefusedForgedUser13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partBasicRefusedForgedUser18(at: i32, end: i32): i32 {
-  const stop19 = skipAlpha(at, smaller(end, at + 33));
-  if (stop19 - at < 1 || stop19 - at > 32) return -1;
-  at = stop19;
-  const stop20 = skipRun2(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
-  at = stop20;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop22 = skipDigits(at, smaller(end, at + 3));
-  if (stop22 - at < 1 || stop22 - at > 2) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop23 = skipDigits(at, smaller(end, at + 3));
-  if (stop23 - at < 1 || stop23 - at > 2) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function partBasicRefusedForgedUser24(at: i32, end: i32): i32 {
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** End of the run of bytes other than 32, '"' at `at`. */
 function skipRun4(at: i32, end: i32): i32 {
   while (at < end) {
@@ -573,37 +537,37 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** 'password mismatch' */
-function partBasicRefusedForgedUser28(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser24(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
   at += 17;
   return at;
 }
 
 /** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicRefusedForgedUser29(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser25(at: i32, end: i32): i32 {
   if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
   at += 18;
-  const stop30 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
+  const stop26 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ' referrer: "' nonspace{1,4096} */
-function partBasicRefusedForgedUser38(at: i32, end: i32): i32 {
+function partBasicRefusedForgedUser34(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
-  const stop39 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
+  const stop35 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
+  at = stop35;
   return at;
 }
 
-/** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') ', host: "' not-'" '{1,4096} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
-  if (end - at < 162) return false;
+  if (end - at < 173) return false;
   const next1 = partBasicRefusedForgedUser2(at, end);
   if (next1 >= 0) at = next1;
   const next4 = partBasicRefusedForgedUser5(at, end);
@@ -650,63 +614,78 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop16;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  let next17 = partBasicRefusedForgedUser18(at, end);
-  if (next17 < 0) next17 = partBasicRefusedForgedUser24(at, end);
-  if (next17 < 0) return false;
-  at = next17;
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return false; // ', host: "'
-  at += 9;
-  const stop26 = skipRun4(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return false;
-  at = stop26;
+  const stop17 = skipAlpha(at, smaller(end, at + 33));
+  if (stop17 - at < 1 || stop17 - at > 32) return false;
+  at = stop17;
+  const stop18 = skipRun2(at, smaller(end, at + 4097));
+  if (stop18 - at < 1 || stop18 - at > 4096) return false;
+  at = stop18;
+  const stop19 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop19 - at < 1 || stop19 - at > 4096) return false;
+  at = stop19;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
+  at += 6;
+  const stop20 = skipDigits(at, smaller(end, at + 3));
+  if (stop20 - at < 1 || stop20 - at > 2) return false;
+  at = stop20;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop21 = skipDigits(at, smaller(end, at + 3));
+  if (stop21 - at < 1 || stop21 - at > 2) return false;
+  at = stop21;
+  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
+  at += 10;
+  const stop22 = skipRun4(at, smaller(end, at + 4097));
+  if (stop22 - at < 1 || stop22 - at > 4096) return false;
+  at = stop22;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return false;
-  let next27 = partBasicRefusedForgedUser28(at, end);
-  if (next27 < 0) next27 = partBasicRefusedForgedUser29(at, end);
-  if (next27 < 0) return false;
-  at = next27;
+  let next23 = partBasicRefusedForgedUser24(at, end);
+  if (next23 < 0) next23 = partBasicRefusedForgedUser25(at, end);
+  if (next23 < 0) return false;
+  at = next23;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop31 = skipRun1(at, smaller(end, at + 4097));
-  if (stop31 - at > 4096) return false;
-  at = stop31;
+  const stop27 = skipRun1(at, smaller(end, at + 4097));
+  if (stop27 - at > 4096) return false;
+  at = stop27;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
+  const stop28 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop28 - at < 1 || stop28 - at > 4096) return false;
+  at = stop28;
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop29 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop29 - at < 1 || stop29 - at > 4096) return false;
+  at = stop29;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
+  at += 6;
+  const stop30 = skipDigits(at, smaller(end, at + 3));
+  if (stop30 - at < 1 || stop30 - at > 2) return false;
+  at = stop30;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop31 = skipDigits(at, smaller(end, at + 3));
+  if (stop31 - at < 1 || stop31 - at > 2) return false;
+  at = stop31;
+  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
+  at += 10;
   const stop32 = skipNonspace(at, smaller(end, at + 4097));
   if (stop32 - at < 1 || stop32 - at > 4096) return false;
   at = stop32;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop33 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return false;
-  at = stop33;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
-  at += 6;
-  const stop34 = skipDigits(at, smaller(end, at + 3));
-  if (stop34 - at < 1 || stop34 - at > 2) return false;
-  at = stop34;
-  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
-  at += 1;
-  const stop35 = skipDigits(at, smaller(end, at + 3));
-  if (stop35 - at < 1 || stop35 - at > 2) return false;
-  at = stop35;
-  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
-  at += 10;
-  const stop36 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return false;
+  const next33 = partBasicRefusedForgedUser34(at, end);
+  if (next33 >= 0) at = next33;
+  const stop36 = skipSpace(at, smaller(end, at + 4097));
+  if (stop36 - at > 4096) return false;
   at = stop36;
-  const next37 = partBasicRefusedForgedUser38(at, end);
-  if (next37 >= 0) at = next37;
-  const stop40 = skipSpace(at, smaller(end, at + 4097));
-  if (stop40 - at > 4096) return false;
-  at = stop40;
   if (at !== end) return false;
   return true;
 }

@@ -41,23 +41,33 @@ function partAnsweredTwice8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('. AUTHENTICATE ' | '. LOGIN:') */
+/** ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
 function partAnsweredTwice11(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
   else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
+  else if (end - at >= 23 && word(at) === 0x7541202e && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 19) === 0x64656c69) at += 23; // '. Authentication failed'
+  else if (end - at >= 14 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. Login failed'
+  else if (end - at >= 14 && word(at) === 0x4f4c202e && word(at + 4) === 0x204e4947 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. LOGIN failed'
+  else if (end - at >= 21 && word(at) === 0x6e49202e && word(at + 4) === 0x696c6176 && word(at + 8) === 0x72632064 && word(at + 12) === 0x6e656465 && word(at + 16) === 0x6c616974 && word(at + 17) === 0x736c6169) at += 21; // '. Invalid credentials'
+  else if (end - at >= 31 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62 && word(at + 16) === 0x20796220 && word(at + 20) === 0x50414d49 && word(at + 24) === 0x72657320 && word(at + 27) === 0x72657672) at += 31; // '. Login disabled by IMAP server'
   else return -1;
   return at;
 }
 
-/** ('. AUTHENTICATE ' | '. LOGIN:') */
+/** ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
 function partAnsweredTwice13(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
   else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
+  else if (end - at >= 23 && word(at) === 0x7541202e && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 19) === 0x64656c69) at += 23; // '. Authentication failed'
+  else if (end - at >= 14 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. Login failed'
+  else if (end - at >= 14 && word(at) === 0x4f4c202e && word(at + 4) === 0x204e4947 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. LOGIN failed'
+  else if (end - at >= 21 && word(at) === 0x6e49202e && word(at + 4) === 0x696c6176 && word(at + 8) === 0x72632064 && word(at + 12) === 0x6e656465 && word(at + 16) === 0x6c616974 && word(at + 17) === 0x736c6169) at += 21; // '. Invalid credentials'
+  else if (end - at >= 31 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62 && word(at + 16) === 0x20796220 && word(at + 20) === 0x50414d49 && word(at + 24) === 0x72657320 && word(at + 27) === 0x72657672) at += 31; // '. Login disabled by IMAP server'
   else return -1;
   return at;
 }
 
-/** answered-twice: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:') text… ('. AUTHENTICATE ' | '. LOGIN:') */
+/** answered-twice: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
 function takeAnsweredTwice(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = partAnsweredTwice2(at, end);
@@ -70,7 +80,7 @@ function takeAnsweredTwice(at: i32, end: i32): bool {
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
-  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:')
+  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server')
   const beyondplace10 = end - 7;
   let next10 = -1;
   let place10 = at;
@@ -82,7 +92,7 @@ function takeAnsweredTwice(at: i32, end: i32): bool {
     place10++;
   }
   at = next10;
-  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:')
+  // text up to the first ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server')
   const beyondplace12 = end - 7;
   let next12 = -1;
   let place12 = at;
