@@ -34,6 +34,9 @@ const errorHead: Token[] = [
   literal('] '),
 ];
 
+/** What httpd is called in syslog; a site may have a name of its own behind it. */
+const tags = ['apache*', 'httpd*'];
+
 /** The number of the message, which 2.2 does not write. */
 const messageNumber: Token = optional(literal('AH'), some('digit', 6), literal(': '));
 
@@ -58,6 +61,7 @@ const auth: Filter = {
   name: 'apache-auth',
   about: 'Apache: refused users and clients (normal leaves out what mod_evasive refuses)',
   prefixes: ['time', 'syslog'],
+  tags,
   modes: ['normal', 'aggressive'],
   ignore: [
     {
@@ -173,6 +177,7 @@ const noscript: Filter = {
   name: 'apache-noscript',
   about: 'Apache: requests for scripts on a site that has none',
   prefixes: ['time', 'syslog'],
+  tags,
   patterns: [
     errorPattern(
       'script-missing',
@@ -209,6 +214,7 @@ const overflows: Filter = {
   name: 'apache-overflows',
   about: 'Apache: requests that no browser would send: malformed, too long or not HTTP at all',
   prefixes: ['time', 'syslog'],
+  tags,
   patterns: [
     errorPattern(
       'request-invalid',
@@ -242,6 +248,7 @@ const botsearch: Filter = {
   name: 'apache-botsearch',
   about: 'Apache: searches for web applications that are not here',
   prefixes: ['time', 'syslog'],
+  tags,
   patterns: [
     errorPattern(
       'application-missing',
@@ -261,6 +268,7 @@ const modsecurity: Filter = {
   name: 'apache-modsecurity',
   about: 'Apache: requests that a rule of ModSecurity 2 denied',
   prefixes: ['time', 'syslog'],
+  tags,
   patterns: [
     errorPattern(
       'access-denied',
@@ -289,6 +297,7 @@ const nohome: Filter = {
   name: 'apache-nohome',
   about: 'Apache: requests for home folders that are not here',
   prefixes: ['time', 'syslog'],
+  tags,
   patterns: [
     errorPattern(
       'home-missing',
