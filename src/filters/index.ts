@@ -1,31 +1,53 @@
 /** Every built-in filter. The position is the filter's number in the engine; add yours in one line, anywhere. */
 import type { Filter } from '../compiler/pattern.ts';
 import { apache } from './apache.ts';
+import { asterisk } from './asterisk.ts';
+import { dropbear } from './dropbear.ts';
 import { gitlab } from './gitlab.ts';
 import { grafana } from './grafana.ts';
 import { haproxy } from './haproxy.ts';
+import { mysqldAuth } from './mysqld-auth.ts';
+import { named } from './named.ts';
 import { nginx } from './nginx.ts';
+import { openvpn } from './openvpn.ts';
+import { pamGeneric } from './pam-generic.ts';
 import { phpmyadmin } from './phpmyadmin.ts';
 import { postfix } from './postfix.ts';
+import { proftpd } from './proftpd.ts';
+import { proxmox } from './proxmox.ts';
+import { pureFtpd } from './pure-ftpd.ts';
+import { recidive } from './recidive.ts';
 import { roundcube } from './roundcube.ts';
 import { squid } from './squid.ts';
 import { sshd } from './sshd.ts';
 import { traefik } from './traefik.ts';
 import { vaultwarden } from './vaultwarden.ts';
+import { vsftpd } from './vsftpd.ts';
 import { webmin } from './webmin.ts';
 
 export const filters: Filter[] = [
   sshd,
   ...apache,
-  ...nginx,
+  asterisk,
+  dropbear,
   gitlab,
   grafana,
   haproxy,
+  mysqldAuth,
+  named,
+  ...nginx,
+  openvpn,
+  pamGeneric,
   phpmyadmin,
   ...postfix,
+  proftpd,
+  proxmox,
+  pureFtpd,
+  recidive,
   roundcube,
   squid,
   traefik,
   vaultwarden,
+  vsftpd,
   webmin,
 ];

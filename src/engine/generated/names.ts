@@ -154,6 +154,89 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "asterisk",
+    "about": "Asterisk: refused registrations, calls and logins over SIP, IAX2 and the manager interface",
+    "modes": [],
+    "patterns": [
+      "registration-failed",
+      "extension-not-found",
+      "login-failed",
+      "peer-not-registered",
+      "attack-detected",
+      "connection-rejected",
+      "request-failed",
+      "refused",
+      "refused-quoted"
+    ],
+    "ignore": [
+      "request-ambiguous",
+      "event-ambiguous"
+    ]
+  },
+  {
+    "name": "dropbear",
+    "about": "Dropbear SSH: wrong passwords, users that do not exist, too many attempts",
+    "modes": [],
+    "patterns": [
+      "nonexistent-user",
+      "nonexistent-user-named",
+      "bad-password",
+      "too-many-attempts-address-first",
+      "too-many-attempts"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "gitlab",
+    "about": "GitLab: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "grafana",
+    "about": "Grafana: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-failed-context-first",
+      "login-request-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "haproxy-http-auth",
+    "about": "HAProxy: wrong user or password for its own basic authentication",
+    "modes": [],
+    "patterns": [
+      "refused-by-proxy"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "mysqld-auth",
+    "about": "MySQL and MariaDB: wrong user or password",
+    "modes": [],
+    "patterns": [
+      "access-denied",
+      "access-denied-quoted-user"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "named-refused",
+    "about": "BIND: queries and zone transfers that an access list refuses",
+    "modes": [],
+    "patterns": [
+      "query-denied",
+      "transfer-denied",
+      "transfer-not-authoritative"
+    ],
+    "ignore": []
+  },
+  {
     "name": "nginx-http-auth",
     "about": "nginx: wrong user or password for basic authentication; fallback: TLS handshakes that break off",
     "modes": [
@@ -219,33 +302,25 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
-    "name": "gitlab",
-    "about": "GitLab: failed logins",
+    "name": "openvpn",
+    "about": "OpenVPN: clients that fail to authenticate, or break off before they do",
     "modes": [],
     "patterns": [
-      "login-failed"
+      "handshake-failed",
+      "packet-refused"
     ],
     "ignore": []
   },
   {
-    "name": "grafana",
-    "about": "Grafana: failed logins",
+    "name": "pam-generic",
+    "about": "Linux-PAM: failed logins of any service, as pam_unix reports them",
     "modes": [],
     "patterns": [
-      "login-failed",
-      "login-failed-context-first",
-      "login-request-refused"
+      "pam-failed"
     ],
-    "ignore": []
-  },
-  {
-    "name": "haproxy-http-auth",
-    "about": "HAProxy: wrong user or password for its own basic authentication",
-    "modes": [],
-    "patterns": [
-      "refused-by-proxy"
-    ],
-    "ignore": []
+    "ignore": [
+      "pam-ambiguous"
+    ]
   },
   {
     "name": "phpmyadmin-syslog",
@@ -286,6 +361,51 @@ export const filterNames: FilterNames[] = [
       "name-forged"
     ],
     "ignore": []
+  },
+  {
+    "name": "proftpd",
+    "about": "ProFTPD: failed logins over FTP and SFTP, refused root logins, too many attempts",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "violation",
+      "too-many-attempts"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "proxmox",
+    "about": "Proxmox: failed logins to the web interface and the API",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "pure-ftpd",
+    "about": "Pure-FTPd: wrong user or password, in every language it speaks",
+    "modes": [],
+    "patterns": [
+      "authentication-failed",
+      "authentication-failed-accented",
+      "authentication-failed-name-first",
+      "authentication-failed-foreign"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "recidive",
+    "about": "addresses that other jails have banned, from our own records and from the log of fail2ban",
+    "modes": [],
+    "patterns": [
+      "banned",
+      "fail2ban-banned"
+    ],
+    "ignore": [
+      "banned-by-recidive",
+      "fail2ban-banned-by-recidive"
+    ]
   },
   {
     "name": "roundcube-auth",
@@ -334,6 +454,18 @@ export const filterNames: FilterNames[] = [
       "login-failed"
     ],
     "ignore": []
+  },
+  {
+    "name": "vsftpd",
+    "about": "vsftpd: failed logins, from its own log or from PAM",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "pam-failed"
+    ],
+    "ignore": [
+      "pam-ambiguous"
+    ]
   },
   {
     "name": "webmin-auth",

@@ -1,0 +1,261 @@
+/**
+ * Asterisk 1.4 to 22 (main/logger.c, chan_sip, chan_iax2, res_pjsip, main/manager.c, res_security_log): a level with thread
+ * and call, the file with line and function, the message; in its own log, in syslog or in the journal.
+ *
+ * URIs, dialled numbers, account names and Call-IDs are the caller's. Where such text can stand on one side of the address
+ * only, the address is read from the other. Where it stands on both, a line whose separator occurs twice has two readings
+ * and is left out.
+ */
+import type { Filter, Token } from '../compiler/pattern.ts';
+import {
+  any,
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  some,
+  textToFirst,
+  textToLast,
+  until,
+  userToLast,
+  userUntil,
+} from './tokens.ts';
+
+const digits = some('digit', 10);
+const port = optional(literal(':'), some('digit', 5));
+
+/** `NOTICE[811][C-0000002a]: chan_sip.c:28926 in handle_request_register: `; a time where the journal has its own. */
+const head: Token[] = [
+  optional(literal('['), until(']'), literal('] ')),
+  choice('NOTICE', 'SECURITY', 'WARNING'),
+  any('space', 4),
+  literal('['),
+  digits,
+  literal(']'),
+  optional(literal(':')),
+  optional(literal('[C-'), some('hex', 16), literal(']')),
+  optional(literal(':')),
+  literal(' '),
+  until(":'"),
+  literal(':'),
+  any('digit', 10),
+  optional(choice(' in ', ' '), some('word', 255), literal(':')),
+  literal(' '),
+];
+
+const refusals = choice('FailedACL', 'InvalidAccountID', 'ChallengeResponseFailed', 'InvalidPassword');
+const field = (name: string): Token[] => [literal(`,${name}="`), until('"', 0), literal('"')];
+const remote: Token[] = [
+  literal(',RemoteAddress="IPV'),
+  choice('4/', '6/'),
+  until('/"'),
+  literal('/'),
+  ip,
+  literal('/'),
+  some('digit', 5),
+  literal('"'),
+];
+/** What may follow the address of a refusal: the server's own words, or what the caller answered to a challenge. */
+const answered: Token[] = [
+  repeat(
+    8,
+    choice(
+      ',Module="',
+      ',ACLName="',
+      ',SessionTV="',
+      ',Challenge="',
+      ',Response="',
+      ',ExpectedResponse="',
+      ',ReceivedChallenge="',
+      ',ReceivedHash="',
+    ),
+    until('"', 0),
+    literal('"'),
+  ),
+  ...lineEnd,
+];
+
+const time = '[2025-03-04 05:06:07]';
+
+export const asterisk: Filter = {
+  name: 'asterisk',
+  about: 'Asterisk: refused registrations, calls and logins over SIP, IAX2 and the manager interface',
+  prefixes: ['time', 'syslog'],
+  tags: ['asterisk'],
+  ignore: [
+    {
+      name: 'request-ambiguous',
+      tokens: [
+        ...head,
+        literal('Request '),
+        textToFirst(),
+        literal("' failed for '"),
+        textToFirst(),
+        literal("' failed for '"),
+      ],
+      sample: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'INVITE' from '<sip:a@example.org>' failed for '192.0.2.7:5060' (callid: x) - Failed to authenticate' failed for '198.51.100.9:5060' (callid: y) - Failed to authenticate`,
+      counter: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'INVITE' from '<sip:a@example.org>' failed for '192.0.2.7:5060' (callid: x) - Failed to authenticate`,
+    },
+    {
+      name: 'event-ambiguous',
+      tokens: [
+        ...head,
+        literal('SecurityEvent="'),
+        textToFirst(),
+        literal('",RemoteAddress="'),
+        textToFirst(),
+        literal('",RemoteAddress="'),
+      ],
+      sample: `${time} SECURITY[811] res_security_log.c: SecurityEvent="InvalidPassword",EventTV="1",Severity="Error",Service="PJSIP",EventVersion="2",AccountID="a",SessionID="b",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",Challenge="c",ReceivedChallenge="d",RemoteAddress="IPV4/UDP/198.51.100.9/5060"`,
+      counter: `${time} SECURITY[811] res_security_log.c: SecurityEvent="SuccessfulAuth",EventTV="1",RemoteAddress="IPV4/UDP/192.0.2.7/5060",UsingPassword="1"`,
+    },
+  ],
+  patterns: [
+    {
+      name: 'registration-failed',
+      tokens: [
+        ...head,
+        literal("Registration from '"),
+        userToLast(),
+        literal("' failed for '"),
+        ip,
+        port,
+        literal("' - "),
+        choice(
+          'Wrong password',
+          'Username/auth name mismatch',
+          'No matching peer found',
+          'Not a local domain',
+          'Device does not match ACL',
+          'Peer is not supposed to register',
+          'ACL error (permit/deny)',
+        ),
+        ...lineEnd,
+      ],
+      sample: `${time} NOTICE[811] chan_sip.c: Registration from '"x" <sip:x@example.org>' failed for '192.0.2.7:5060' - Wrong password`,
+      counter: `${time} NOTICE[811] chan_sip.c: Registration from '<sip:x@example.org>' failed for '192.0.2.7:5060' - Device not configured to use this transport type`,
+    },
+    {
+      name: 'extension-not-found',
+      tokens: [
+        ...head,
+        any('space', 4),
+        either(
+          [literal("Call from '"), userUntil("'", 0), literal("' (")],
+          [literal('Call (')],
+          [userUntil(':('), literal(': Call (')],
+        ),
+        optional(some('alpha', 8), literal(':')),
+        ip,
+        port,
+        literal(") to extension '"),
+        textToLast(),
+        literal("' rejected because extension not found in context"),
+      ],
+      sample: `${time} NOTICE[811][C-0000002a] res_pjsip_session.c: Call from 'anonymous' (UDP:192.0.2.7:5060) to extension '00441632960001' rejected because extension not found in context 'public'.`,
+      counter: `${time} NOTICE[811][C-0000002a] chan_sip.c: Call from peer 'alice' rejected due to usage limit of 2`,
+    },
+    {
+      name: 'login-failed',
+      tokens: [
+        ...head,
+        optional(literal('Host ')),
+        ip,
+        port,
+        choice(' failed to authenticate', ' failed MD5 authentication', ' tried to authenticate with nonexistent user'),
+      ],
+      sample: `${time} NOTICE[811] manager.c: 192.0.2.7 tried to authenticate with nonexistent user 'admin'`,
+      counter: `${time} NOTICE[811] chan_iax2.c: Host 192.0.2.7 failed RSA authentication with inkeys 'alice'`,
+    },
+    {
+      name: 'peer-not-registered',
+      tokens: [
+        ...head,
+        literal("No registration for peer '"),
+        userToLast(),
+        literal("' (from "),
+        ip,
+        literal(')'),
+        ...lineEnd,
+      ],
+      sample: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7)`,
+      counter: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7) today`,
+    },
+    {
+      name: 'attack-detected',
+      tokens: [...head, literal("hacking attempt detected '"), ip, literal("'"), ...lineEnd],
+      sample: `${time} NOTICE[811] chan_sip.c: hacking attempt detected '192.0.2.7'`,
+      counter: `${time} NOTICE[811] chan_sip.c: hacking attempt detected 'x' from 192.0.2.7'`,
+    },
+    {
+      name: 'connection-rejected',
+      tokens: [...head, literal('"Rejecting unknown SIP connection from '), ip, port, literal('"'), ...lineEnd],
+      sample: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 192.0.2.7:5060"`,
+      counter: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 198.51.100.9": "x"`,
+    },
+    {
+      name: 'request-failed',
+      tokens: [
+        ...head,
+        literal('Request '),
+        optional(literal("'"), until("'"), literal("' ")),
+        literal("from '"),
+        userToLast(),
+        literal("' failed for '"),
+        ip,
+        port,
+        literal("' (callid: "),
+        until("')", 0),
+        literal(') - '),
+        choice(
+          'No matching endpoint found',
+          'Not match Endpoint ACL',
+          'Not match Endpoint Contact ACL',
+          'Failed to authenticate',
+          'Error to authenticate',
+        ),
+        until("'", 0),
+        { kind: 'end' },
+      ],
+      sample: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:x@example.org>' failed for '192.0.2.7:5060' (callid: 2f1) - No matching endpoint found after 5 tries in 2.013 ms`,
+      counter: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:x@example.org>' failed for '192.0.2.7:5060' (callid: 2f1) - Endpoint is busy`,
+    },
+    {
+      name: 'refused',
+      tokens: [
+        ...head,
+        literal('SecurityEvent="'),
+        refusals,
+        literal('"'),
+        ...['EventTV', 'Severity', 'Service', 'EventVersion'].flatMap(field),
+        literal(',AccountID="'),
+        userUntil('"', 0),
+        literal('"'),
+        ...['SessionID', 'LocalAddress'].flatMap(field),
+        ...remote,
+        ...answered,
+      ],
+      sample: `${time} SECURITY[811] res_security_log.c: SecurityEvent="InvalidPassword",EventTV="2025-03-04T05:06:07.008+0100",Severity="Error",Service="PJSIP",EventVersion="2",AccountID="alice",SessionID="2f1",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",Challenge="c1",ReceivedChallenge="c2",ReceivedHash="c3"`,
+      counter: `${time} SECURITY[811] res_security_log.c: SecurityEvent="SuccessfulAuth",EventTV="2025-03-04T05:06:07.008+0100",Severity="Informational",Service="PJSIP",EventVersion="1",AccountID="alice",SessionID="2f1",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",UsingPassword="1"`,
+    },
+    {
+      // Quotes in the account or the Call-ID, or another order: only one RemoteAddress is there, see event-ambiguous.
+      name: 'refused-quoted',
+      tokens: [
+        ...head,
+        literal('SecurityEvent="'),
+        refusals,
+        literal('",'),
+        textToLast(),
+        literal('"'),
+        ...remote,
+        ...answered,
+      ],
+      sample: `${time} SECURITY[811] res_security_log.c: SecurityEvent="InvalidAccountID",EventTV="2025-03-04T05:06:07.008+0100",Severity="Error",Service="PJSIP",EventVersion="1",AccountID="a"b",SessionID="c"d",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060"`,
+      counter: `${time} SECURITY[811] res_security_log.c: SecurityEvent="ChallengeSent",EventTV="2025-03-04T05:06:07.008+0100",Severity="Informational",Service="PJSIP",EventVersion="1",AccountID="a"b",SessionID="c"d",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",Challenge="c1"`,
+    },
+  ],
+};

@@ -1,0 +1,88 @@
+/**
+ * Dropbear (svr-auth.c, svr-authpasswd.c, svr-authpam.c, svr-session.c), 0.4x to 2025, in syslog or on stderr (`[pid] time
+ * message`). The name that was tried stands left of the address, which ends the line; since 2022 the goodbye has the address
+ * first.
+ */
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { choice, ip, lineEnd, literal, optional, some, textToLast, time, userToLast } from './tokens.ts';
+
+const head: Token[] = [optional(literal('['), some('digit', 10), literal('] '), time, literal(' '))];
+
+const address: Token[] = [ip, optional(literal(':'), some('digit', 5)), ...lineEnd];
+
+const host = 'Mar  4 05:06:07 router dropbear[811]:';
+
+export const dropbear: Filter = {
+  name: 'dropbear',
+  about: 'Dropbear SSH: wrong passwords, users that do not exist, too many attempts',
+  prefixes: ['syslog', 'bare'],
+  tags: ['dropbear'],
+  patterns: [
+    {
+      name: 'nonexistent-user',
+      tokens: [...head, choice('Login', 'login'), literal(' attempt for nonexistent user from '), ...address],
+      sample: `${host} Login attempt for nonexistent user from 192.0.2.7:40022`,
+      counter: `${host} Login attempt for nonexistent user from nowhere at all`,
+    },
+    {
+      name: 'nonexistent-user-named',
+      tokens: [
+        ...head,
+        choice('Login', 'login'),
+        literal(" attempt for nonexistent user '"),
+        userToLast(),
+        literal("' from "),
+        ...address,
+      ],
+      sample: `${host} Login attempt for nonexistent user 'x' from 198.51.100.9:1' from 192.0.2.7:40022`,
+      counter: `${host} Login attempt with wrong user alice from 192.0.2.7:40022`,
+    },
+    {
+      name: 'bad-password',
+      tokens: [
+        ...head,
+        choice('Bad', 'bad', 'Too-long'),
+        choice(' PAM password attempt for ', ' password attempt for '),
+        userToLast(),
+        literal(' from '),
+        ...address,
+      ],
+      sample: `${host} Bad PAM password attempt for 'root' from [2001:db8::7]:40022`,
+      counter: `${host} Password auth succeeded for 'root' from [2001:db8::7]:40022`,
+    },
+    {
+      name: 'too-many-attempts-address-first',
+      tokens: [
+        ...head,
+        choice('Exit', 'exit'),
+        literal(' before auth from '),
+        optional(literal('<')),
+        ip,
+        literal(':'),
+        some('digit', 5),
+        choice('>: ', ': '),
+        textToLast(),
+        literal("Max auth tries reached - user '"),
+        userToLast(),
+        literal("'"),
+      ],
+      sample: `${host} Exit before auth from <192.0.2.7:40022>: (user 'root', 10 fails): Max auth tries reached - user 'root'`,
+      counter: `${host} Exit before auth from <192.0.2.7:40022>: Exited normally`,
+    },
+    {
+      name: 'too-many-attempts',
+      tokens: [
+        ...head,
+        choice('Exit', 'exit'),
+        literal(" before auth (user '"),
+        textToLast(),
+        literal(': Max auth tries reached - user '),
+        userToLast(),
+        literal(' from '),
+        ...address,
+      ],
+      sample: `${host} Exit before auth (user 'root', 10 fails): Max auth tries reached - user 'root' from 192.0.2.7:40022`,
+      counter: `${host} Exit before auth (user 'root', 1 fails): Disconnect received`,
+    },
+  ],
+};

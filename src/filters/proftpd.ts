@@ -1,0 +1,77 @@
+/**
+ * ProFTPD (src/log.c, modules/mod_auth.c, contrib/mod_sftp): `[vhost ](client name[address])`, a colon in its own log and
+ * ` - ` in syslog, then the message. User names follow the address, so nothing they hold can stand in for it; the client's
+ * name, which its owner chooses in the DNS, is kept to the bytes of a name.
+ */
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { choice, ip, literal, optional, run, some, until, userToLast } from './tokens.ts';
+
+/** Up to the message. */
+const head: Token[] = [
+  optional(until(' ()[]'), literal(' ')),
+  literal('('),
+  until(' ()[]'),
+  literal('['),
+  ip,
+  literal('])'),
+  run(': -'),
+];
+
+const host = 'Mar  4 05:06:07 files';
+
+export const proftpd: Filter = {
+  name: 'proftpd',
+  about: 'ProFTPD: failed logins over FTP and SFTP, refused root logins, too many attempts',
+  prefixes: ['syslog'],
+  tags: ['proftpd', 'session'],
+  patterns: [
+    {
+      name: 'login-failed',
+      tokens: [
+        ...head,
+        literal('USER '),
+        userToLast(),
+        choice(' (Login failed): ', ': '),
+        choice(
+          'User not authorized for login',
+          'user not authorized for login',
+          'No such user found',
+          'no such user found',
+          'Incorrect password',
+          'incorrect password',
+          'Password expired',
+          'password expired',
+          'Account disabled',
+          'account disabled',
+          "Invalid shell: '",
+          "invalid shell: '",
+          'User in ',
+          'user in ',
+          'Limit access denies login',
+          'limit access denies login',
+          'Limit configuration denies login',
+          'limit configuration denies login',
+          'Not a UserAlias',
+          'not a UserAlias',
+          'Maximum login length exceeded',
+          'maximum login length exceeded',
+          'maximum USER length exceeded',
+        ),
+      ],
+      sample: `${host} proftpd[811]: ftp.example.org (198-51-100-9.example.net[198.51.100.9]) - USER alice (Login failed): Incorrect password`,
+      counter: `${host} proftpd[811]: ftp.example.org (198-51-100-9.example.net[198.51.100.9]) - USER alice: Login successful.`,
+    },
+    {
+      name: 'violation',
+      tokens: [...head, literal('SECURITY VIOLATION: '), userToLast(), literal(' login attempted')],
+      sample: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Root login attempted`,
+      counter: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Passive connection from 192.0.2.7 rejected.`,
+    },
+    {
+      name: 'too-many-attempts',
+      tokens: [...head, literal('Maximum login attempts ('), some('digit', 10), literal(') exceeded')],
+      sample: `${host} proftpd[811]: ftp.example.org (2001:db8::9[2001:db8::9]) - Maximum login attempts (3) exceeded, connection refused`,
+      counter: `${host} proftpd[811]: ftp.example.org (2001:db8::9[2001:db8::9]) - FTP no transfer timeout, disconnected`,
+    },
+  ],
+};

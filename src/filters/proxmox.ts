@@ -1,0 +1,28 @@
+/**
+ * Proxmox VE, Mail Gateway and Backup Server: `authentication failure; rhost=A user=U msg=…`. What the client chose stands
+ * after the address.
+ */
+import type { Filter } from '../compiler/pattern.ts';
+import { ip, literal, optional, some, userUntil } from './tokens.ts';
+
+export const proxmox: Filter = {
+  name: 'proxmox',
+  about: 'Proxmox: failed logins to the web interface and the API',
+  prefixes: ['syslog'],
+  tags: ['pvedaemon', 'pveproxy', 'pmgdaemon', 'pmgproxy', 'proxmox-backup-proxy', 'proxmox-backup-api'],
+  patterns: [
+    {
+      name: 'login-failed',
+      tokens: [
+        literal('authentication failure; rhost='),
+        ip,
+        optional(literal(':'), some('digit', 5)),
+        literal(' user='),
+        userUntil(' '),
+      ],
+      sample:
+        'Mar  4 05:06:07 pve pvedaemon[811]: authentication failure; rhost=::ffff:192.0.2.7 user=root@pam msg=Authentication failure',
+      counter: "Mar  4 05:06:07 pve pvedaemon[811]: <root@pam> successful auth for user 'root@pam'",
+    },
+  ],
+};

@@ -1,0 +1,71 @@
+/**
+ * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned jail=… address=…`) and fail2ban
+ * 0.8 to 1.1, whose log a host that moves over still has, in its own file, in syslog or in the journal.
+ *
+ * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive` itself is no new offence, and
+ * a restored ban (`Restore Ban`) is an old one.
+ */
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { any, choice, ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+
+const gap = some('space', 32);
+
+/** `fail2ban.actions        [811]: NOTICE  [`; what the identifier says already may be missing. */
+const fail2banHead: Token[] = [
+  optional(
+    literal('fail2ban'),
+    optional(choice('.server.actions', '.actions')),
+    any('space', 32),
+    optional(literal('['), some('digit', 10), literal(']')),
+    literal(':'),
+    gap,
+  ),
+  optional(choice('NOTICE', 'WARNING'), gap),
+  literal('['),
+];
+
+const level = optional(choice('info ', 'INFO '));
+
+export const recidive: Filter = {
+  name: 'recidive',
+  about: 'addresses that other jails have banned, from our own records and from the log of fail2ban',
+  prefixes: ['time', 'syslog'],
+  tags: ['fail2zig', 'fail2ban', 'fail2ban.actions', 'fail2ban.server.actions', 'fail2ban-server'],
+  ignore: [
+    {
+      name: 'banned-by-recidive',
+      tokens: [level, literal('banned jail=recidive ')],
+      sample: '2025-03-04T05:06:07.008Z info banned jail=recidive address=192.0.2.7 until=2025-03-11T05:06:07.000Z',
+      counter:
+        '2025-03-04T05:06:07.008Z info banned jail=recidive-ftp address=192.0.2.7 until=2025-03-11T05:06:07.000Z',
+    },
+    {
+      name: 'fail2ban-banned-by-recidive',
+      tokens: [...fail2banHead, literal('recidive] ')],
+      sample: '2025-03-04 05:06:07,008 fail2ban.actions        [811]: NOTICE  [recidive] Ban 192.0.2.7',
+      counter: '2025-03-04 05:06:07,008 fail2ban.actions        [811]: NOTICE  [recidive-ftp] Ban 192.0.2.7',
+    },
+  ],
+  patterns: [
+    {
+      name: 'banned',
+      tokens: [
+        level,
+        literal('banned jail='),
+        until(' '),
+        literal(' address='),
+        ip,
+        optional(literal('/'), some('digit', 3)),
+        literal(' until='),
+      ],
+      sample: '2025-03-04T05:06:07.008Z info banned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
+      counter: '2025-03-04T05:06:07.008Z info unbanned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
+    },
+    {
+      name: 'fail2ban-banned',
+      tokens: [...fail2banHead, until(']'), literal(']'), gap, literal('Ban'), gap, ip, ...lineEnd],
+      sample: '2025-03-04 05:06:07,008 fail2ban.actions        [811]: NOTICE  [sshd] Ban 192.0.2.7',
+      counter: '2025-03-04 05:06:07,008 fail2ban.actions        [811]: NOTICE  [sshd] Unban 192.0.2.7',
+    },
+  ],
+};

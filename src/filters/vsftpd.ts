@@ -1,0 +1,44 @@
+/**
+ * vsftpd (logging.c, prelogin.c): `[pid N] [user] FAIL LOGIN: Client "A"`, perhaps with `, anon password "…"` or `, "reason"`
+ * behind, in its own log or in syslog, and what PAM says of the same login.
+ *
+ * User names, passwords of anonymous users and names of files are the client's, and vsftpd puts them between brackets and
+ * quotes as they come. Read from the left, a name without `]` and exactly one quoted text behind the address leave only one
+ * reading; a line that does not look like that is not counted: no account has such a name.
+ */
+import type { Filter } from '../compiler/pattern.ts';
+import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';
+import { either, ip, lineEnd, literal, optional, some, until, userUntil } from './tokens.ts';
+
+/** Some systems write the message of PAM without the module. */
+const module = [optional(...pamUnix)];
+
+export const vsftpd: Filter = {
+  name: 'vsftpd',
+  about: 'vsftpd: failed logins, from its own log or from PAM',
+  prefixes: ['time', 'syslog'],
+  tags: ['vsftpd', 'vsftpd(pam_unix)'],
+  ignore: [pamAmbiguous(module, 'vsftpd')],
+  patterns: [
+    {
+      name: 'login-failed',
+      tokens: [
+        optional(literal('[pid '), some('digit', 10), literal('] ')),
+        literal('['),
+        userUntil(']'),
+        literal('] FAIL LOGIN: Client "'),
+        ip,
+        literal('"'),
+        either(
+          [literal(', anon password "'), until('"', 0), literal('"'), ...lineEnd],
+          [literal(', "'), until('"', 0), literal('"'), ...lineEnd],
+          lineEnd,
+        ),
+      ],
+      sample: 'Tue Mar  4 05:06:07 2025 [pid 811] [alice] FAIL LOGIN: Client "192.0.2.7"',
+      counter:
+        'Tue Mar  4 05:06:07 2025 [pid 811] [a] FAIL LOGIN: Client "198.51.100.9", "b] FAIL LOGIN: Client "192.0.2.7"',
+    },
+    pamFailed(module, 'vsftpd'),
+  ],
+};
