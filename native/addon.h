@@ -23,6 +23,7 @@ inline Napi::Value BadArgument(Napi::Env env, const char* message) {
 void RegisterNetlink(Napi::Env env, Napi::Object exports);
 void RegisterPeer(Napi::Env env, Napi::Object exports);
 void RegisterMemfd(Napi::Env env, Napi::Object exports);
+void RegisterMadvise(Napi::Env env, Napi::Object exports);
 void RegisterXtables(Napi::Env env, Napi::Object exports);
 
 }  // namespace fail2zig

@@ -15,7 +15,8 @@ import { readCoreConfig } from './config/record.ts';
 import { createControlServer } from './control/server.ts';
 import { Enforcer } from './enforcer.ts';
 import { Engine } from './engine/host.ts';
-import { growthReserveBytes, housekeepingMs, tableBytesMin } from './limits.ts';
+import { housekeepingMs } from './limits.ts';
+import { ProcessMemory } from './memory.ts';
 import { native } from './native.ts';
 import { createLogger, type Logger } from './observe/log.ts';
 import { createMetricsServer } from './observe/metrics-server.ts';
@@ -54,22 +55,9 @@ function ignoredNetworks(jail: JailConfig): Address[] {
     .filter((network): network is Address => typeof network === 'object');
 }
 
-/** Everything the ceiling leaves beside what is resident now and what may still come. */
-function tableBytes(config: CoreConfig): number {
-  const left = config.memory.ceilingBytes - residentBytes() - growthReserveBytes;
-  if (left < tableBytesMin) {
-    const needed = config.memory.ceilingBytes - left + tableBytesMin;
-    const mebibytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
-    throw new StartError(
-      exitSoftware,
-      `memory.ceiling is ${mebibytes(config.memory.ceilingBytes)}MB, but at least ${mebibytes(needed)}MB are needed here`,
-    );
-  }
-  return left;
-}
-
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const { jails } = config;
+  const memory = new ProcessMemory(config.memory.ceilingBytes);
   const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
   }).catch((error) => {
@@ -80,7 +68,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 
   const engine = await Engine.create({
     jails: jails.map((jail) => ({ ...jail, ignore: ignoredNetworks(jail) })),
-    tableBytes: tableBytes(config),
+    tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
   });
   const enforcer = new Enforcer({ engine, backend, jails, log, banned: (ban) => sayBan(log, jails, ban) });
@@ -98,7 +86,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     event: (event) => sayFile(log, event),
   });
 
-  const operator = createOperator({ config, engine, enforcer, backend, files, routes });
+  const operator = createOperator({ config, memory, engine, enforcer, backend, files, routes });
   const closers: (() => Promise<unknown>)[] = [];
   let control: ReturnType<typeof createControlServer> | undefined;
   if (config.control.enabled) {
@@ -115,6 +103,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     closers.push(metrics.close);
   }
   files.start();
+  memory.govern();
   const housekeeping = setInterval(() => {
     engine.setClock(Math.floor(Date.now() / 1000));
     log.flush();
@@ -127,9 +116,11 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     adopted,
     residentBytes: residentBytes(),
   });
+  for (const part of memory.parts()) log.debug('memory', { ...part });
 
   return async () => {
     clearInterval(housekeeping);
+    memory.stop();
     files.drain();
     files.stop();
     await enforcer.stop();

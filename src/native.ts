@@ -32,6 +32,8 @@ export interface Native {
   peerCredentials(fd: number): PeerCredentials | number;
   /** memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or -errno. */
   memfd(name: string): number;
+  /** madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file (src/memory.ts). */
+  dropPages(address: number, bytes: number): number;
   /** A datagram socket on which the options of iptables (level SOL_IP or SOL_IPV6) are asked: descriptor or -errno. */
   xtablesOpen(family: 4 | 6): number;
   /** getsockopt(2) with `bytes` as both question and answer: the answer's length or -errno. */
@@ -67,6 +69,7 @@ export const native: Native = {
   netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
   peerCredentials: (fd) => addon().peerCredentials(fd),
   memfd: (name) => addon().memfd(name),
+  dropPages: (address, bytes) => addon().dropPages(address, bytes),
   xtablesOpen: (family) => addon().xtablesOpen(family),
   socketOption: (fd, level, option, bytes) => addon().socketOption(fd, level, option, bytes),
   setSocketOption: (fd, level, option, bytes) => addon().setSocketOption(fd, level, option, bytes),

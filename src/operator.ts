@@ -8,6 +8,7 @@ import type { Enforcer } from './enforcer.ts';
 import * as counters from './engine/counters.ts';
 import { type Engine, resolveFilter } from './engine/host.ts';
 import { sweepEntries } from './limits.ts';
+import type { ProcessMemory } from './memory.ts';
 import { residentBytes } from './observe/resident.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
@@ -16,6 +17,7 @@ import { version } from './version.ts';
 
 export interface Running {
   config: CoreConfig;
+  memory: ProcessMemory;
   engine: Engine;
   enforcer: Enforcer;
   backend: Backend;
@@ -23,7 +25,7 @@ export interface Running {
   routes: SourceRoutes;
 }
 
-export function createOperator({ config, engine, enforcer, backend, files, routes }: Running): Operator {
+export function createOperator({ config, memory, engine, enforcer, backend, files, routes }: Running): Operator {
   const { jails } = config;
   const evictions = new PerMinute(() => engine.counter(counters.EVICTIONS));
 
@@ -134,6 +136,14 @@ export function createOperator({ config, engine, enforcer, backend, files, route
         'evictions.per_minute': evictions.read(),
         'memory.resident_bytes': residentBytes(),
         'memory.ceiling_bytes': config.memory.ceilingBytes,
+        ...Object.fromEntries(
+          memory.parts().flatMap(({ part, bytes, bytesMax }) => [
+            [`memory.${part}_bytes`, bytes],
+            [`memory.${part}_bytes_max`, bytesMax],
+          ]),
+        ),
+        'memory.releases': memory.governor.releases,
+        'memory.release_longest_us': Math.round(memory.governor.longestMilliseconds * 1000),
       };
     },
 

@@ -35,8 +35,11 @@ export interface EngineJail {
 export interface EngineOptions {
   build?: Build;
   jails: EngineJail[];
-  /** Memory of the table, bytes; rounded down to whole sets. */
-  tableBytes: number;
+  /**
+   * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that compiling takes is taken,
+   * and told the bytes of everything else in the engine's memory.
+   */
+  tableBytes: number | ((otherBytes: number) => number);
   evictionPolicy?: EvictionPolicy;
   /** False: a line's own time is the clock (replay). */
   live?: boolean;
@@ -170,32 +173,35 @@ export class Engine implements LineSink {
     const { jails } = options;
     const build = options.build ?? 'wasm';
     const shape = tableShape(jails);
-    const sets = Math.max(1, Math.floor(options.tableBytes / (shape.entry * layout.TABLE_WAYS)));
     const ignores = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
     if (ignores > limits.ignoredNetworksMax) {
       throw new Error(`${ignores} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
     }
-    const sizes = [
-      limits.filtersMax,
-      jails.length,
-      ignores,
-      limits.followedFilesMax,
-      limits.routesMax,
-      limits.routeJailsMax,
-      limits.routeJailsMax,
-      limits.connectionsMax,
-      limits.decisionsMax,
-      limits.programBytesMax,
-      limits.inputBytes,
-      shape.key,
-      shape.step,
-      shape.steps,
-      sets,
-    ] as const;
-    const pages = Math.ceil(layout.layOut(...sizes) / pageBytes);
-    const { core, memory } = await instantiate(build, pages);
+    const sizes = (sets: number) =>
+      [
+        limits.filtersMax,
+        jails.length,
+        ignores,
+        limits.followedFilesMax,
+        limits.routesMax,
+        limits.routeJailsMax,
+        limits.routeJailsMax,
+        limits.connectionsMax,
+        limits.decisionsMax,
+        limits.programBytesMax,
+        limits.inputBytes,
+        shape.key,
+        shape.step,
+        shape.steps,
+        sets,
+      ] as const;
+    const module = build === 'plain' ? undefined : new WebAssembly.Module(wasmFile(build));
+    const { tableBytes } = options;
+    const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...sizes(0)));
+    const sets = Math.max(1, Math.floor(room / (shape.entry * layout.TABLE_WAYS)));
+    const { core, memory } = await instantiate(module, Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
-    core.init(seed[0], seed[1], ...sizes);
+    core.init(seed[0], seed[1], ...sizes(sets));
     const engine = new Engine(
       core,
       memory,
@@ -394,15 +400,18 @@ function maskAddress(address: Address): void {
   }
 }
 
-async function instantiate(build: Build, pages: number): Promise<{ core: Exports; memory: ArrayBuffer }> {
-  if (build === 'plain') {
+/** An engine out of its compiled module; the plain build where there is none. */
+async function instantiate(
+  module: WebAssembly.Module | undefined,
+  pages: number,
+): Promise<{ core: Exports; memory: ArrayBuffer }> {
+  if (module === undefined) {
     const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
     const memory = new ArrayBuffer(pages * pageBytes);
     linear.bindMemory(memory);
     return { core, memory };
   }
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const module = new WebAssembly.Module(wasmFile(build));
   const instance = new WebAssembly.Instance(module, { env: { memory, abort: abortEngine } });
   return { core: instance.exports as unknown as Exports, memory: memory.buffer as ArrayBuffer };
 }

@@ -26,11 +26,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   observe: ['host', 'limits', 'native', 'version'],
   control: ['host', 'limits', 'native', 'observe'],
   config: ['limits', 'filters', 'compiler', 'host', 'native', 'observe', 'engine'],
+  memory: ['limits', 'native', 'observe'],
   enforcer: ['host', 'limits', 'backends', 'observe', 'state'],
   commands: ['host', 'engine', 'limits', 'config', 'filters', 'compiler', 'observe', 'native', 'sources'],
   /** The composition root, and the operator's view of it. Of config only what reads the handed record: no npm package (LP-02). */
-  daemon: [...core, 'enforcer', 'version', 'config', 'operator'],
-  operator: [...core, 'enforcer', 'version', 'config'],
+  daemon: [...core, 'enforcer', 'version', 'config', 'operator', 'memory'],
+  operator: [...core, 'enforcer', 'version', 'config', 'memory'],
   /** Reads durations as the configuration does. */
   client: ['control', 'limits', 'observe', 'config', 'version'],
   main: ['config', 'commands', 'limits', 'native', 'observe', 'control', 'version'],

@@ -1,0 +1,218 @@
+/**
+ * The ceiling over the whole process (claims MM-01, MM-02, MM-11, MM-13, MM-26): what each part may take at most, what the
+ * table gets, and how the part that nothing else bounds is kept small.
+ *
+ * The table gets the ceiling minus the bound of everything else, so the sum of all bounds is the ceiling:
+ *   file      clean pages of the runtime's code and constants   `filePagesBytesMax`, kept by the governor below
+ *   heap      JavaScript                                        V8's own limit (flags in commands/start.ts)
+ *   runtime   V8 and libuv outside that heap, stacks, buffers   what they take at start and `runtimeGrowthBytes`
+ *   engine    all regions of its memory but the table           fixed
+ *   table     the rest                                          fixed
+ *
+ * Releasing file pages: the runtime's code is mapped from its file, 45 MiB of it resident after a start that needs each part
+ * once. madvise(MADV_DONTNEED) takes such pages from this process; they stay in the kernel's page cache and come back, 16 at
+ * a time, when they are used. That is no saving for a machine that has nothing else to do with its memory, and it is stated
+ * openly in the README: it makes VmRSS say what the daemon works with rather than what it has ever looked at.
+ */
+import { readFileSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
+import {
+  filePagesBytesMax,
+  governorGainBytesMin,
+  governorMarginBytes,
+  governorMs,
+  governorPauses,
+  runtimeGrowthBytes,
+  tableBytesMin,
+} from './limits.ts';
+import { native } from './native.ts';
+import { residentParts, residentPeakBytes } from './observe/resident.ts';
+
+/** A range of addresses. */
+export interface Mapping {
+  address: number;
+  bytes: number;
+}
+
+const headPattern = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)\s*(.*)$/;
+
+/**
+ * The mappings whose pages may be dropped, out of the text of /proc/self/smaps: private mappings of a file without write
+ * permission and without a page of our own in them. A page that was ever written (relocated constants, `.data`) would be
+ * lost by MADV_DONTNEED, and makes its whole mapping stay out. What is read-only stays so: libraries are never unloaded,
+ * and only the loader changes protections, before this is asked.
+ */
+export function releasableMappings(smaps: string): Mapping[] {
+  const found: Mapping[] = [];
+  let current: Mapping | undefined;
+  for (const line of smaps.split('\n')) {
+    const head = headPattern.exec(line);
+    if (head) {
+      const [, from, to, mode, inode, path] = head as unknown as [string, string, string, string, string, string];
+      const isFile = inode !== '0' && path.startsWith('/');
+      const isReadOnly = mode === 'r-xp' || mode === 'r--p';
+      const address = Number.parseInt(from, 16);
+      current = isFile && isReadOnly ? { address, bytes: Number.parseInt(to, 16) - address } : undefined;
+    } else if (current && line.startsWith('Anonymous:')) {
+      if (Number.parseInt(line.slice('Anonymous:'.length), 10) === 0) found.push(current);
+      current = undefined;
+    }
+  }
+  return found;
+}
+
+/** What the kernel counts, bytes: all, without a file behind it (or shared), with one. */
+export interface Resident {
+  all: number;
+  anonymous: number;
+  file: number;
+}
+
+/** One part of the process: what it takes now and what it can take at most, bytes. */
+export interface Part {
+  part: 'file' | 'heap' | 'runtime' | 'engine' | 'table';
+  bytes: number;
+  bytesMax: number;
+}
+
+/** What is fixed once the core has started. */
+export interface Sizes {
+  engine: number;
+  table: number;
+  /** What V8 and libuv took outside the heap when the table was sized. */
+  runtime: number;
+}
+
+/** The heap as V8 counts it, bytes: committed, and what it ends the process at rather than exceed. */
+function heap(): { committed: number; limit: number } {
+  const { total_physical_size: committed, heap_size_limit: limit } = getHeapStatistics();
+  return { committed, limit };
+}
+
+/** The ceiling is too small for this machine's runtime. */
+export class CeilingError extends Error {
+  readonly neededBytes: number;
+
+  constructor(ceilingBytes: number, neededBytes: number) {
+    const mebibytes = (bytes: number): number => Math.ceil(bytes / 1024 / 1024);
+    super(`memory.ceiling is ${mebibytes(ceilingBytes)}MB; at least ${mebibytes(neededBytes)}MB are needed here`);
+    this.name = 'CeilingError';
+    this.neededBytes = neededBytes;
+  }
+}
+
+/**
+ * Sizes the table: what the ceiling leaves when every other part takes all it may. To be called when the rest has started.
+ * Throws CeilingError when that is less than `tableBytesMin`, or when the start itself went over the ceiling.
+ */
+export function sizeTable(ceilingBytes: number, engineBytes: number, resident: Resident, peakBytes: number): Sizes {
+  const { committed, limit } = heap();
+  const runtime = Math.max(0, resident.anonymous - committed);
+  const others = filePagesBytesMax + limit + runtime + runtimeGrowthBytes + engineBytes;
+  const table = ceilingBytes - others;
+  if (table < tableBytesMin || peakBytes > ceilingBytes) {
+    throw new CeilingError(ceilingBytes, Math.max(others + tableBytesMin, peakBytes));
+  }
+  return { engine: engineBytes, table, runtime };
+}
+
+/** Every part of the process, its size now and its bound; the sizes add up to what the kernel counts. */
+export function breakdown(sizes: Sizes, resident: Resident): Part[] {
+  const { committed, limit } = heap();
+  const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table);
+  return [
+    { part: 'file', bytes: resident.file, bytesMax: filePagesBytesMax },
+    { part: 'heap', bytes: committed, bytesMax: limit },
+    { part: 'runtime', bytes: runtime, bytesMax: sizes.runtime + runtimeGrowthBytes },
+    { part: 'engine', bytes: sizes.engine, bytesMax: sizes.engine },
+    { part: 'table', bytes: sizes.table, bytesMax: sizes.table },
+  ];
+}
+
+export interface GovernorOptions {
+  ceilingBytes: number;
+  mappings: Mapping[];
+  /** Bytes resident now. */
+  residentBytes: () => number;
+  dropPages: (address: number, bytes: number) => number;
+}
+
+/**
+ * Keeps the process under its ceiling by releasing file pages when it comes near. `look` is called about once a second; it
+ * costs one small read where there is nothing to do. After a release that gained next to nothing it waits a while: then
+ * the pages are in use, and taking them again would only cost time.
+ */
+export class Governor {
+  releases = 0;
+  /** The longest release, ms: so long stood the pipeline still. */
+  longestMilliseconds = 0;
+  readonly #options: GovernorOptions;
+  #pauses = 0;
+
+  constructor(options: GovernorOptions) {
+    this.#options = options;
+  }
+
+  /** Releases every page that may go; returns the bytes gained. */
+  release(): number {
+    const { mappings, residentBytes, dropPages } = this.#options;
+    const before = residentBytes();
+    const started = performance.now();
+    for (const { address, bytes } of mappings) dropPages(address, bytes);
+    this.releases++;
+    this.longestMilliseconds = Math.max(this.longestMilliseconds, performance.now() - started);
+    return before - residentBytes();
+  }
+
+  /** Releases when less than the margin is left under the ceiling. */
+  look(): void {
+    if (this.#pauses > 0) {
+      this.#pauses--;
+      return;
+    }
+    const { ceilingBytes, residentBytes } = this.#options;
+    if (residentBytes() < ceilingBytes - governorMarginBytes) return;
+    if (this.release() < governorGainBytesMin) this.#pauses = governorPauses;
+  }
+}
+
+/** The memory of the process this runs in, from its start on. */
+export class ProcessMemory {
+  readonly governor: Governor;
+  readonly #ceilingBytes: number;
+  #sizes: Sizes = { engine: 0, table: 0, runtime: 0 };
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Lists what may be released and releases it: the runtime's own start is over. */
+  constructor(ceilingBytes: number) {
+    this.#ceilingBytes = ceilingBytes;
+    this.governor = new Governor({
+      ceilingBytes,
+      mappings: releasableMappings(readFileSync('/proc/self/smaps', 'latin1')),
+      residentBytes: () => process.memoryUsage.rss(),
+      dropPages: native.dropPages,
+    });
+    this.governor.release();
+  }
+
+  /** Bytes of the table beside `engineBytes` of other engine memory; throws CeilingError. */
+  sizeTable(engineBytes: number): number {
+    this.governor.release();
+    this.#sizes = sizeTable(this.#ceilingBytes, engineBytes, residentParts(), residentPeakBytes());
+    return this.#sizes.table;
+  }
+
+  parts(): Part[] {
+    return breakdown(this.#sizes, residentParts());
+  }
+
+  /** Releases what the start needed and watches from now on. */
+  govern(): void {
+    this.governor.release();
+    this.#timer = setInterval(() => this.governor.look(), governorMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
