@@ -1,0 +1,75 @@
+/**
+ * Sees bans land in the kernel, whoever put them there: listens to the notifications nf_tables sends after each commit
+ * (multicast group NFNLGRP_NFTABLES). Only the namespace this runs in is heard.
+ */
+import { constants } from 'node:os';
+import { toAddress } from '../../src/backends/elements.ts';
+import { AttributeReader, decodeMessages, openTransport, type Transport } from '../../src/backends/netlink.ts';
+import { command, decodeElements, netlinkNetfilter } from '../../src/backends/nftables-messages.ts';
+import { formatAddress } from '../../src/config/address.ts';
+
+/** Bit of NFNLGRP_NFTABLES (7) in the old-style group mask of bind(2). */
+const nftablesGroup = 1 << 6;
+const newElement = (10 << 8) | command.newElement;
+/** A transaction of thousands of bans is announced at once. */
+const receiveBytes = 32 * 1024 * 1024;
+const pollMs = 100;
+
+/** An address or prefix that entered a ban set. */
+export type Landed = (address: string, atMs: number) => void;
+
+export class BanWatch {
+  readonly #transport: Transport = openTransport(netlinkNetfilter, { groups: nftablesGroup, receiveBytes });
+  readonly #bytes = Buffer.alloc(1024 * 1024);
+  readonly #table: string;
+  readonly #landed: Landed;
+  readonly #done: Promise<void>;
+  #stopped = false;
+  /** The socket's buffer was too small once: bans are missing from what was seen. */
+  lost = false;
+
+  /** `landed` is called with `performance.now()` of the moment its notification was read. */
+  constructor(table: string, ipv6Prefix: number, landed: Landed) {
+    this.#table = table;
+    this.#landed = landed;
+    this.#done = this.#run(ipv6Prefix);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#done;
+    this.#transport.close();
+  }
+
+  async #run(ipv6Prefix: number): Promise<void> {
+    while (!this.#stopped) {
+      if ((await this.#transport.wait(pollMs)) <= 0) continue;
+      for (;;) {
+        const length = this.#transport.receive(this.#bytes);
+        if (length === -constants.errno.ENOBUFS) this.lost = true;
+        if (length < 0) break;
+        this.#read(length, performance.now(), ipv6Prefix);
+      }
+    }
+  }
+
+  #read(length: number, at: number, ipv6Prefix: number): void {
+    for (const { type, start, end } of decodeMessages(this.#bytes, length).messages) {
+      if (type !== newElement) continue;
+      const reader = new AttributeReader(this.#bytes, start + 4, end);
+      let table = '';
+      let name = '';
+      while (reader.next()) {
+        if (reader.type === 1) table = reader.text();
+        if (reader.type === 2) name = reader.text();
+      }
+      if (table !== this.#table) continue;
+      const family = name.startsWith('ban4-') ? 4 : 6;
+      const set = { name, family, prefix: family === 4 ? 32 : ipv6Prefix } as const;
+      decodeElements(this.#bytes, start + 4, end, family === 4 ? 4 : 16, (key) => {
+        const bytes = this.#bytes.subarray(key, key + (family === 4 ? 4 : 16));
+        this.#landed(formatAddress(toAddress(set, bytes)), at);
+      });
+    }
+  }
+}

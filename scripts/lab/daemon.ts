@@ -1,0 +1,111 @@
+/** The real daemon as a child: started with a configuration of its own in a directory of its own, watched from outside. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { call } from '../../src/client/call.ts';
+import type { Stats, Status } from '../../src/control/verbs.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+/** Starting takes a tenth of this even on a busy machine, ms. */
+const startMs = 15_000;
+/** Clock ticks in a second, as /proc shows them (USER_HZ). */
+const ticksPerSecond = 100;
+
+export class Daemon {
+  readonly socket: string;
+  /** What it said on standard error so far. */
+  readonly said: string[];
+  /** From spawn to its line "started", ms. */
+  startMilliseconds = 0;
+  readonly #child: ChildProcess;
+  readonly #listeners: ((line: string) => void)[] = [];
+
+  private constructor(child: ChildProcess, socket: string) {
+    this.#child = child;
+    this.socket = socket;
+    this.said = [];
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      this.said.push(line);
+      for (const listener of this.#listeners) listener(line);
+    });
+  }
+
+  /**
+   * Starts bin/fail2zig with `settings` (TOML, beside where its socket goes) and resolves when it says that it has started.
+   * @throws Error with what it said, where it ended or was silent
+   */
+  static async start(directory: string, settings: string): Promise<Daemon> {
+    const socket = join(directory, 'control.sock');
+    const path = join(directory, 'fail2zig.toml');
+    writeFileSync(path, `[control]\nsocket = "${socket}"\ngroup = "root"\n${settings}`, { mode: 0o600 });
+    // Set, it makes Node load a certificate bundle: 2 MB that no daemon of a service manager has.
+    const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+    const started = performance.now();
+    // However this program ends, the daemon ends with it.
+    const command = ['--pdeathsig', 'KILL', join(root, 'bin', 'fail2zig'), '--config', path];
+    const child = spawn('setpriv', command, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const daemon = new Daemon(child, socket);
+    await new Promise<void>((resolve, reject) => {
+      const fail = (why: string): void => reject(new Error(`the daemon ${why}\n${daemon.said.join('\n')}`));
+      const timer = setTimeout(() => fail(`did not start within ${startMs} ms`), startMs);
+      child.once('error', (error) => fail(error.message));
+      child.once('close', (code) => fail(`ended with status ${code}`));
+      daemon.onLine((line) => {
+        if (!/ started /.test(line)) return;
+        clearTimeout(timer);
+        daemon.startMilliseconds = performance.now() - started;
+        resolve();
+      });
+    });
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  onLine(listener: (line: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async status(): Promise<Status> {
+    return this.#ask('status');
+  }
+
+  async stats(): Promise<Stats> {
+    return this.#ask('stats');
+  }
+
+  async #ask<Answer>(verb: string): Promise<Answer> {
+    const response = await call(this.socket, { verb, args: {} });
+    if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
+    return response.data as Answer;
+  }
+
+  /** VmRSS and VmHWM of the whole process, bytes. */
+  resident(): { now: number; peak: number } {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'latin1');
+    const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) * 1024;
+    return { now: field('VmRSS'), peak: field('VmHWM') };
+  }
+
+  /** CPU time of all its threads since the start, user and system, seconds. */
+  cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  }
+
+  /** Asks it to stop; resolves to its exit status, null where it had to be killed. */
+  async stop(): Promise<number | null> {
+    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), startMs);
+    const [code] = await ended;
+    clearTimeout(timer);
+    return code;
+  }
+}
