@@ -15,6 +15,7 @@ const kernelFiles = [
 export default defineConfig({
   test: {
     environment: 'node',
+    reporters: ['default', ['json', { outputFile: 'reports/tests.json' }]],
     setupFiles: ['test/support/take-coverage.ts'],
     experimental: { viteModuleRunner: false, nodeLoader: false },
     projects: [

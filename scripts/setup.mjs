@@ -6,7 +6,7 @@
  * Plain JavaScript without dependencies: whatever Node started npm can run it. Messages go to stderr.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -16,6 +16,15 @@ const node = join(root, 'node_modules', '.bin', 'node');
 
 /** Command on the PATH → Debian package. */
 const tools = { nft: 'nftables', ip: 'iproute2' };
+
+/**
+ * Debian packages that tests compare us with, as libraries: unpacked into build/tools, not installed, so that no service of
+ * theirs starts. The file says that a package is there.
+ */
+const unpacked = {
+  fail2ban: 'etc/fail2ban/filter.d/sshd.conf',
+  'python3-prometheus-client': 'usr/lib/python3/dist-packages/prometheus_client/parser.py',
+};
 
 function say(message) {
   if (!quiet) console.error(`setup: ${message}`);
@@ -68,7 +77,24 @@ function installTools() {
   if (second.status !== 0) console.error(`setup: could not ${byHand}. What needs them will say so.`);
 }
 
+function unpackTools() {
+  const folder = join(root, 'build', 'tools');
+  const missing = Object.keys(unpacked).filter((name) => !existsSync(join(folder, unpacked[name])));
+  if (missing.length === 0) return;
+  for (const name of missing) {
+    const fetch =
+      'cd "$1" && rm -f -- "$2"_*.deb && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
+    mkdirSync(folder, { recursive: true });
+    const done = isOnPath('apt-get') && spawnSync('sh', ['-c', fetch, 'sh', folder, name], { stdio: 'ignore' });
+    if (done && done.status === 0) say(`unpacked ${name} to compare with`);
+    else console.error(`setup: no package ${name} to compare with; the tests that do say so.`);
+  }
+}
+
 installDependencies();
 run('building the native addon', node, [join(root, 'scripts', 'native.mjs')]);
 run('building', node, [join(root, 'scripts', 'build.ts'), ...(quiet ? ['--quiet'] : [])]);
-if (process.argv.includes('--tools')) installTools();
+if (process.argv.includes('--tools')) {
+  installTools();
+  unpackTools();
+}

@@ -8,6 +8,7 @@ The clock is each line's own time, so that no line is too old or in the future. 
 import datetime
 import json
 import logging
+import os
 import sys
 
 try:
@@ -33,9 +34,10 @@ class CollectingJail(Jail):
 
 def stock_filter(jail, name, mode, maxretry, findtime):
     """The filter of that name as the installed configuration has it."""
-    reader = FilterReader(name, jail.name, {"mode": mode}, basedir="/etc/fail2ban")
+    folder = os.environ.get("FAIL2BAN_CONFIG", "/etc/fail2ban")
+    reader = FilterReader(name, jail.name, {"mode": mode}, basedir=folder)
     if not reader.read():
-        sys.exit(f"no filter {name} in /etc/fail2ban")
+        sys.exit(f"no filter {name} in {folder}")
     reader.getOptions({})
     subject = Filter(jail)
     subject.setUseDns("no")

@@ -112,7 +112,12 @@ test('the official reader agrees', () => {
     'print(json.dumps([[s.name, s.labels, s.value] for f in parse(sys.stdin.buffer.read().decode()) for s in f.samples]))',
   ].join('\n');
   const promtool = spawnSync('promtool', ['check', 'metrics'], { input: page, encoding: 'utf8' });
-  const python = spawnSync('python3', ['-c', script], { input: page, encoding: 'utf8' });
+  const python = spawnSync('python3', ['-c', script], {
+    input: page,
+    encoding: 'utf8',
+    // The set-up unpacks Debian's package there.
+    env: { ...process.env, PYTHONPATH: 'build/tools/usr/lib/python3/dist-packages' },
+  });
   if (!promtool.error) expect(promtool.stdout + promtool.stderr).toBe('');
   const pythonHasParser = !python.error && !python.stderr.includes('ModuleNotFoundError');
   if (pythonHasParser) {
