@@ -2,6 +2,7 @@
 import type { Filter } from '../compiler/pattern.ts';
 import { apache } from './apache.ts';
 import { asterisk } from './asterisk.ts';
+import { dovecot } from './dovecot.ts';
 import { dropbear } from './dropbear.ts';
 import { gitlab } from './gitlab.ts';
 import { grafana } from './grafana.ts';
@@ -29,6 +30,7 @@ export const filters: Filter[] = [
   sshd,
   ...apache,
   asterisk,
+  ...dovecot,
   dropbear,
   gitlab,
   grafana,

@@ -9,6 +9,7 @@ import { flagsApacheBotsearch, matchApacheBotsearch, tagApacheBotsearch } from '
 import { flagsApacheModsecurity, matchApacheModsecurity, tagApacheModsecurity } from './apache-modsecurity.ts';
 import { flagsApacheNohome, matchApacheNohome, tagApacheNohome } from './apache-nohome.ts';
 import { flagsAsterisk, matchAsterisk, tagAsterisk } from './asterisk.ts';
+import { flagsDovecot, matchDovecot, tagDovecot } from './dovecot.ts';
 import { flagsDropbear, matchDropbear, tagDropbear } from './dropbear.ts';
 import { flagsGitlab, matchGitlab, tagGitlab } from './gitlab.ts';
 import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
@@ -35,7 +36,7 @@ import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarde
 import { flagsVsftpd, matchVsftpd, tagVsftpd } from './vsftpd.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
-export const filterCount: i32 = 34;
+export const filterCount: i32 = 35;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
@@ -58,55 +59,57 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchApacheNohome(start, end, mode);
     case 8: // asterisk
       return matchAsterisk(start, end, mode);
-    case 9: // dropbear
+    case 9: // dovecot
+      return matchDovecot(start, end, mode);
+    case 10: // dropbear
       return matchDropbear(start, end, mode);
-    case 10: // gitlab
+    case 11: // gitlab
       return matchGitlab(start, end, mode);
-    case 11: // grafana
+    case 12: // grafana
       return matchGrafana(start, end, mode);
-    case 12: // haproxy-http-auth
+    case 13: // haproxy-http-auth
       return matchHaproxyHttpAuth(start, end, mode);
-    case 13: // mysqld-auth
+    case 14: // mysqld-auth
       return matchMysqldAuth(start, end, mode);
-    case 14: // named-refused
+    case 15: // named-refused
       return matchNamedRefused(start, end, mode);
-    case 15: // nginx-http-auth
+    case 16: // nginx-http-auth
       return matchNginxHttpAuth(start, end, mode);
-    case 16: // nginx-limit-req
+    case 17: // nginx-limit-req
       return matchNginxLimitReq(start, end, mode);
-    case 17: // nginx-botsearch
+    case 18: // nginx-botsearch
       return matchNginxBotsearch(start, end, mode);
-    case 18: // nginx-bad-request
+    case 19: // nginx-bad-request
       return matchNginxBadRequest(start, end, mode);
-    case 19: // nginx-forbidden
+    case 20: // nginx-forbidden
       return matchNginxForbidden(start, end, mode);
-    case 20: // openvpn
+    case 21: // openvpn
       return matchOpenvpn(start, end, mode);
-    case 21: // pam-generic
+    case 22: // pam-generic
       return matchPamGeneric(start, end, mode);
-    case 22: // phpmyadmin-syslog
+    case 23: // phpmyadmin-syslog
       return matchPhpmyadminSyslog(start, end, mode);
-    case 23: // postfix
+    case 24: // postfix
       return matchPostfix(start, end, mode);
-    case 24: // proftpd
+    case 25: // proftpd
       return matchProftpd(start, end, mode);
-    case 25: // proxmox
+    case 26: // proxmox
       return matchProxmox(start, end, mode);
-    case 26: // pure-ftpd
+    case 27: // pure-ftpd
       return matchPureFtpd(start, end, mode);
-    case 27: // recidive
+    case 28: // recidive
       return matchRecidive(start, end, mode);
-    case 28: // roundcube-auth
+    case 29: // roundcube-auth
       return matchRoundcubeAuth(start, end, mode);
-    case 29: // squid
+    case 30: // squid
       return matchSquid(start, end, mode);
-    case 30: // traefik-auth
+    case 31: // traefik-auth
       return matchTraefikAuth(start, end, mode);
-    case 31: // vaultwarden
+    case 32: // vaultwarden
       return matchVaultwarden(start, end, mode);
-    case 32: // vsftpd
+    case 33: // vsftpd
       return matchVsftpd(start, end, mode);
-    case 33: // webmin-auth
+    case 34: // webmin-auth
       return matchWebminAuth(start, end, mode);
   }
   return -1;
@@ -133,55 +136,57 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsApacheNohome(pattern);
     case 8: // asterisk
       return flagsAsterisk(pattern);
-    case 9: // dropbear
+    case 9: // dovecot
+      return flagsDovecot(pattern);
+    case 10: // dropbear
       return flagsDropbear(pattern);
-    case 10: // gitlab
+    case 11: // gitlab
       return flagsGitlab(pattern);
-    case 11: // grafana
+    case 12: // grafana
       return flagsGrafana(pattern);
-    case 12: // haproxy-http-auth
+    case 13: // haproxy-http-auth
       return flagsHaproxyHttpAuth(pattern);
-    case 13: // mysqld-auth
+    case 14: // mysqld-auth
       return flagsMysqldAuth(pattern);
-    case 14: // named-refused
+    case 15: // named-refused
       return flagsNamedRefused(pattern);
-    case 15: // nginx-http-auth
+    case 16: // nginx-http-auth
       return flagsNginxHttpAuth(pattern);
-    case 16: // nginx-limit-req
+    case 17: // nginx-limit-req
       return flagsNginxLimitReq(pattern);
-    case 17: // nginx-botsearch
+    case 18: // nginx-botsearch
       return flagsNginxBotsearch(pattern);
-    case 18: // nginx-bad-request
+    case 19: // nginx-bad-request
       return flagsNginxBadRequest(pattern);
-    case 19: // nginx-forbidden
+    case 20: // nginx-forbidden
       return flagsNginxForbidden(pattern);
-    case 20: // openvpn
+    case 21: // openvpn
       return flagsOpenvpn(pattern);
-    case 21: // pam-generic
+    case 22: // pam-generic
       return flagsPamGeneric(pattern);
-    case 22: // phpmyadmin-syslog
+    case 23: // phpmyadmin-syslog
       return flagsPhpmyadminSyslog(pattern);
-    case 23: // postfix
+    case 24: // postfix
       return flagsPostfix(pattern);
-    case 24: // proftpd
+    case 25: // proftpd
       return flagsProftpd(pattern);
-    case 25: // proxmox
+    case 26: // proxmox
       return flagsProxmox(pattern);
-    case 26: // pure-ftpd
+    case 27: // pure-ftpd
       return flagsPureFtpd(pattern);
-    case 27: // recidive
+    case 28: // recidive
       return flagsRecidive(pattern);
-    case 28: // roundcube-auth
+    case 29: // roundcube-auth
       return flagsRoundcubeAuth(pattern);
-    case 29: // squid
+    case 30: // squid
       return flagsSquid(pattern);
-    case 30: // traefik-auth
+    case 31: // traefik-auth
       return flagsTraefikAuth(pattern);
-    case 31: // vaultwarden
+    case 32: // vaultwarden
       return flagsVaultwarden(pattern);
-    case 32: // vsftpd
+    case 33: // vsftpd
       return flagsVsftpd(pattern);
-    case 33: // webmin-auth
+    case 34: // webmin-auth
       return flagsWebminAuth(pattern);
   }
   return 0;
@@ -208,55 +213,57 @@ export function filterPrefixes(filter: i32): i32 {
       return 6;
     case 8: // asterisk
       return 6;
-    case 9: // dropbear
-      return 13;
-    case 10: // gitlab
-      return 2;
-    case 11: // grafana
-      return 3;
-    case 12: // haproxy-http-auth
-      return 1;
-    case 13: // mysqld-auth
-      return 6;
-    case 14: // named-refused
-      return 54;
-    case 15: // nginx-http-auth
-      return 6;
-    case 16: // nginx-limit-req
-      return 6;
-    case 17: // nginx-botsearch
-      return 27;
-    case 18: // nginx-bad-request
-      return 7;
-    case 19: // nginx-forbidden
-      return 6;
-    case 20: // openvpn
+    case 9: // dovecot
       return 9;
-    case 21: // pam-generic
-      return 1;
-    case 22: // phpmyadmin-syslog
-      return 1;
-    case 23: // postfix
-      return 1;
-    case 24: // proftpd
-      return 1;
-    case 25: // proxmox
-      return 1;
-    case 26: // pure-ftpd
-      return 1;
-    case 27: // recidive
-      return 6;
-    case 28: // roundcube-auth
-      return 7;
-    case 29: // squid
+    case 10: // dropbear
+      return 13;
+    case 11: // gitlab
       return 2;
-    case 30: // traefik-auth
+    case 12: // grafana
       return 3;
-    case 31: // vaultwarden
-      return 14;
-    case 32: // vsftpd
+    case 13: // haproxy-http-auth
+      return 1;
+    case 14: // mysqld-auth
       return 6;
-    case 33: // webmin-auth
+    case 15: // named-refused
+      return 54;
+    case 16: // nginx-http-auth
+      return 6;
+    case 17: // nginx-limit-req
+      return 6;
+    case 18: // nginx-botsearch
+      return 27;
+    case 19: // nginx-bad-request
+      return 7;
+    case 20: // nginx-forbidden
+      return 6;
+    case 21: // openvpn
+      return 9;
+    case 22: // pam-generic
+      return 1;
+    case 23: // phpmyadmin-syslog
+      return 1;
+    case 24: // postfix
+      return 1;
+    case 25: // proftpd
+      return 1;
+    case 26: // proxmox
+      return 1;
+    case 27: // pure-ftpd
+      return 1;
+    case 28: // recidive
+      return 6;
+    case 29: // roundcube-auth
+      return 7;
+    case 30: // squid
+      return 2;
+    case 31: // traefik-auth
+      return 3;
+    case 32: // vaultwarden
+      return 14;
+    case 33: // vsftpd
+      return 6;
+    case 34: // webmin-auth
       return 1;
   }
   return 0;
@@ -283,55 +290,57 @@ export function filterConnection(filter: i32): bool {
       return false;
     case 8: // asterisk
       return false;
-    case 9: // dropbear
+    case 9: // dovecot
       return false;
-    case 10: // gitlab
+    case 10: // dropbear
       return false;
-    case 11: // grafana
+    case 11: // gitlab
       return false;
-    case 12: // haproxy-http-auth
+    case 12: // grafana
       return false;
-    case 13: // mysqld-auth
+    case 13: // haproxy-http-auth
       return false;
-    case 14: // named-refused
+    case 14: // mysqld-auth
       return false;
-    case 15: // nginx-http-auth
+    case 15: // named-refused
       return false;
-    case 16: // nginx-limit-req
+    case 16: // nginx-http-auth
       return false;
-    case 17: // nginx-botsearch
+    case 17: // nginx-limit-req
       return false;
-    case 18: // nginx-bad-request
+    case 18: // nginx-botsearch
       return false;
-    case 19: // nginx-forbidden
+    case 19: // nginx-bad-request
       return false;
-    case 20: // openvpn
+    case 20: // nginx-forbidden
       return false;
-    case 21: // pam-generic
+    case 21: // openvpn
       return false;
-    case 22: // phpmyadmin-syslog
+    case 22: // pam-generic
       return false;
-    case 23: // postfix
+    case 23: // phpmyadmin-syslog
       return false;
-    case 24: // proftpd
+    case 24: // postfix
       return false;
-    case 25: // proxmox
+    case 25: // proftpd
       return false;
-    case 26: // pure-ftpd
+    case 26: // proxmox
       return false;
-    case 27: // recidive
+    case 27: // pure-ftpd
       return false;
-    case 28: // roundcube-auth
+    case 28: // recidive
       return false;
-    case 29: // squid
+    case 29: // roundcube-auth
       return false;
-    case 30: // traefik-auth
+    case 30: // squid
       return false;
-    case 31: // vaultwarden
+    case 31: // traefik-auth
       return false;
-    case 32: // vsftpd
+    case 32: // vaultwarden
       return false;
-    case 33: // webmin-auth
+    case 33: // vsftpd
+      return false;
+    case 34: // webmin-auth
       return false;
   }
   return false;
@@ -358,55 +367,57 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagApacheNohome(start, end);
     case 8: // asterisk
       return tagAsterisk(start, end);
-    case 9: // dropbear
+    case 9: // dovecot
+      return tagDovecot(start, end);
+    case 10: // dropbear
       return tagDropbear(start, end);
-    case 10: // gitlab
+    case 11: // gitlab
       return tagGitlab(start, end);
-    case 11: // grafana
+    case 12: // grafana
       return tagGrafana(start, end);
-    case 12: // haproxy-http-auth
+    case 13: // haproxy-http-auth
       return tagHaproxyHttpAuth(start, end);
-    case 13: // mysqld-auth
+    case 14: // mysqld-auth
       return tagMysqldAuth(start, end);
-    case 14: // named-refused
+    case 15: // named-refused
       return tagNamedRefused(start, end);
-    case 15: // nginx-http-auth
+    case 16: // nginx-http-auth
       return tagNginxHttpAuth(start, end);
-    case 16: // nginx-limit-req
+    case 17: // nginx-limit-req
       return tagNginxLimitReq(start, end);
-    case 17: // nginx-botsearch
+    case 18: // nginx-botsearch
       return tagNginxBotsearch(start, end);
-    case 18: // nginx-bad-request
+    case 19: // nginx-bad-request
       return tagNginxBadRequest(start, end);
-    case 19: // nginx-forbidden
+    case 20: // nginx-forbidden
       return tagNginxForbidden(start, end);
-    case 20: // openvpn
+    case 21: // openvpn
       return tagOpenvpn(start, end);
-    case 21: // pam-generic
+    case 22: // pam-generic
       return tagPamGeneric(start, end);
-    case 22: // phpmyadmin-syslog
+    case 23: // phpmyadmin-syslog
       return tagPhpmyadminSyslog(start, end);
-    case 23: // postfix
+    case 24: // postfix
       return tagPostfix(start, end);
-    case 24: // proftpd
+    case 25: // proftpd
       return tagProftpd(start, end);
-    case 25: // proxmox
+    case 26: // proxmox
       return tagProxmox(start, end);
-    case 26: // pure-ftpd
+    case 27: // pure-ftpd
       return tagPureFtpd(start, end);
-    case 27: // recidive
+    case 28: // recidive
       return tagRecidive(start, end);
-    case 28: // roundcube-auth
+    case 29: // roundcube-auth
       return tagRoundcubeAuth(start, end);
-    case 29: // squid
+    case 30: // squid
       return tagSquid(start, end);
-    case 30: // traefik-auth
+    case 31: // traefik-auth
       return tagTraefikAuth(start, end);
-    case 31: // vaultwarden
+    case 32: // vaultwarden
       return tagVaultwarden(start, end);
-    case 32: // vsftpd
+    case 33: // vsftpd
       return tagVsftpd(start, end);
-    case 33: // webmin-auth
+    case 34: // webmin-auth
       return tagWebminAuth(start, end);
   }
   return false;

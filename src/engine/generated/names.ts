@@ -174,6 +174,25 @@ export const filterNames: FilterNames[] = [
     ]
   },
   {
+    "name": "dovecot",
+    "about": "Dovecot: failed IMAP, POP3, ManageSieve and submission logins",
+    "modes": [
+      "normal",
+      "aggressive"
+    ],
+    "patterns": [
+      "password-shown",
+      "user-refused",
+      "request-refused",
+      "pam-failure",
+      "login-failed",
+      "login-failed-nameless",
+      "no-login",
+      "no-login-nameless"
+    ],
+    "ignore": []
+  },
+  {
     "name": "dropbear",
     "about": "Dropbear SSH: wrong passwords, users that do not exist, too many attempts",
     "modes": [],

@@ -1,0 +1,237 @@
+/**
+ * Dovecot (1.x to 2.4), from its sources: src/login-common/client-common.c and client-common-auth.c (the login
+ * processes), src/auth/auth-request.c, passdb-*.c and mech-*.c (the auth process), and what pam_unix writes in its name.
+ * Through syslog (`dovecot: imap-login: …`) or Dovecot's own log (`time imap-login: Info: …`, TAI64N stamps included).
+ *
+ * A client chooses its user name: up to 64 or 80 bytes without control bytes, but with `>`, `)`, commas and blanks. So
+ * the address is looked for from the right end of the line, and nothing that could be a second address may follow it.
+ * With `auth_verbose_passwords = plain` a client's password stands right of the address: then a comma in it makes the line
+ * ambiguous, and it is left to the login process' own line.
+ *
+ * Modes are fail2ban's: `normal` failed logins; `aggressive` also connections that end before any login.
+ */
+import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import {
+  any,
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  run,
+  some,
+  textToFirst,
+  until,
+  userToLast,
+  userUntil,
+} from './tokens.ts';
+
+const digits = some('digit', 10);
+const host = 'Mar  7 18:53:22 mail';
+
+/** Past the name of the login process. */
+const loginHead: Token[] = [
+  optional(choice('imap', 'pop3', 'managesieve', 'submission'), literal('-login: ')),
+  optional(literal('Info: ')),
+  choice(
+    'Login aborted',
+    'Aborted login',
+    'Disconnected',
+    'Remote closed connection',
+    'Client has quit the connection',
+  ),
+];
+const failure = either(
+  [
+    literal('auth failed, '),
+    digits,
+    literal(' attempts'),
+    optional(literal(' in '), digits, literal(' secs')),
+    optional(literal(', last failure: '), until(')')),
+  ],
+  [choice('tried to use disabled ', 'tried to use disallowed '), some('nonspace', 32), literal(' auth')],
+  [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until(')', 0)],
+);
+const silence = either(
+  [literal('no auth attempts'), optional(literal(' in '), digits, literal(' secs'))],
+  [literal('disconnected before auth was ready,'), optional(literal(' waited '), digits, literal(' secs'))],
+  [
+    literal("client didn't finish "),
+    some('nonspace', 32),
+    literal(' auth,'),
+    optional(literal(' '), digits, literal(' attempts')),
+    optional(choice(' in ', ' waited '), digits, literal(' secs')),
+  ],
+  [literal('disconnected during TLS handshake')],
+);
+/** 2.4 repeats the reason as one word. */
+const reasonEnd: Token[] = [literal(')'), optional(literal(' ('), some('word', 64), literal(')')), literal(': ')];
+const method = optional(literal('method='), until(',> \t'), literal(', '));
+/** The address and all that follows: local address, TLS state, session. The only `>` closes the session. */
+const rip: Token[] = [method, literal('rip='), ip, until('>', 0), optional(literal('>')), ...lineEnd];
+
+/** Since 2.0 a user name is always there, if only an empty one. */
+const named = (reason: Token): Token[] => [
+  ...loginHead,
+  textToFirst(),
+  literal(' ('),
+  reason,
+  ...reasonEnd,
+  literal('user=<'),
+  userToLast(),
+  literal('>, '),
+  ...rip,
+];
+const nameless = (reason: Token): Token[] => [...loginHead, until('(', 0), literal('('), reason, ...reasonEnd, ...rip];
+
+const logins: Pattern[] = [
+  {
+    name: 'login-failed',
+    tokens: named(failure),
+    sample: `${host} dovecot: imap-login: Disconnected: Connection closed (auth failed, 2 attempts in 9 secs): user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, TLS, session=<Zm9vYmFyCwAK>`,
+    counter: `${host} dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, mpid=901, TLS, session=<Zm9vYmFyCwAK>`,
+  },
+  {
+    name: 'login-failed-nameless',
+    tokens: nameless(failure),
+    sample: `${host} dovecot: pop3-login: Aborted login (tried to use disabled plaintext auth): rip=192.0.2.7, lip=203.0.113.4`,
+    counter: `${host} dovecot: pop3-login: Aborted login: rip=192.0.2.7, lip=203.0.113.4`,
+  },
+  {
+    name: 'no-login',
+    modes: ['aggressive'],
+    tokens: named(silence),
+    sample: `${host} dovecot: imap-login: Login aborted: Connection closed: SSL_accept() failed: error:0A000076:SSL routines::no suitable signature algorithm (disconnected during TLS handshake) (tls_handshake_not_finished): user=<>, rip=192.0.2.7, lip=203.0.113.4, TLS handshaking: SSL_accept() failed: error:0A000076:SSL routines::no suitable signature algorithm, session=<Zm9vYmFyCwAK>`,
+    counter: `${host} dovecot: imap-login: Disconnected: Shutting down: user=<>, rip=192.0.2.7, lip=203.0.113.4, session=<Zm9vYmFyCwAK>`,
+  },
+  {
+    name: 'no-login-nameless',
+    modes: ['aggressive'],
+    tokens: nameless(silence),
+    sample: `${host} dovecot: imap-login: Disconnected: Inactivity (no auth attempts): rip=192.0.2.7, lip=203.0.113.4, TLS`,
+    counter: `${host} dovecot: imap-login: Disconnected: Inactivity: rip=192.0.2.7, lip=203.0.113.4, TLS`,
+  },
+];
+
+/** A process and what it says of itself, a pid or a name: `auth: `, `auth-worker(901): `, `auth(default): `. */
+const authHead: Token[] = [
+  optional(literal('dovecot: ')),
+  optional(choice('auth-worker', 'auth'), optional(literal('('), some('word', 32), literal(')')), literal(': ')),
+];
+const inRequest = optional(literal('request ['), digits, literal(']: '));
+const inConnection = optional(
+  literal('conn '),
+  some('word', 16),
+  choice(':auth-worker (', ':auth ('),
+  until(')'),
+  choice('): auth-worker<', '): auth<'),
+  digits,
+  literal('>: '),
+);
+const info = optional(literal('Info: '));
+/** A passdb, userdb or mechanism, or the name its administrator gave it. */
+const driver: Token = { kind: 'span', of: { name: 'word', bytes: '-.' }, min: 2, max: 64 };
+const session: Token[] = [literal('<'), until(',> \t'), literal('>')];
+/** What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma. */
+const refusal: Token[] = [
+  choice(
+    'unknown user',
+    'Unknown user',
+    'invalid credentials',
+    'Invalid credentials',
+    'password mismatch',
+    'Password mismatch',
+    'pam_authenticate() failed: User not known to the underlying authentication module',
+    'pam_authenticate() failed: Authentication failure',
+    'pam_authenticate() failed: Permission denied',
+  ),
+  until(',', 0),
+  { kind: 'end' },
+];
+
+const authProcess: Pattern[] = [
+  {
+    name: 'password-shown',
+    effect: { kind: 'context' },
+    tokens: [textToFirst(), literal('(given password: '), until(',', 0), literal(',')],
+    sample: `${host} dovecot: auth: sql(alice,192.0.2.7): Password mismatch (given password: x,198.51.100.9): unknown user)`,
+    counter: `${host} dovecot: auth: sql(alice,192.0.2.7): Password mismatch (given password: secret)`,
+  },
+  {
+    name: 'user-refused',
+    tokens: [
+      ...authHead,
+      inRequest,
+      info,
+      inConnection,
+      driver,
+      literal('('),
+      userToLast(),
+      literal(','),
+      ip,
+      optional(literal(','), optional(...session)),
+      literal('): '),
+      ...refusal,
+    ],
+    sample: `${host} dovecot: auth-worker(901): conn unix:auth-worker (pid=900,uid=97): auth-worker<12>: sql(alice@example.org,192.0.2.7,<Zm9vYmFyCwAK>): Password mismatch`,
+    counter: `${host} dovecot: auth: passwd-file(alice@example.org): unknown user`,
+  },
+  {
+    name: 'request-refused',
+    tokens: [
+      optional(literal('dovecot: ')),
+      choice('auth-worker(', 'auth('),
+      userToLast(),
+      literal(','),
+      ip,
+      literal(',sasl:'),
+      run('abcdefghijklmnopqrstuvwxyz0123456789-_'),
+      optional(literal(',master')),
+      literal(')'),
+      repeat(2, ...session),
+      literal(': '),
+      inRequest,
+      info,
+      driver,
+      literal(': '),
+      ...refusal,
+    ],
+    sample: `${host} dovecot: auth-worker(alice,192.0.2.7,sasl:plain)<901><Zm9vYmFyCwAK>: request [3]: pam: unknown user`,
+    counter: `${host} dovecot: auth(alice,192.0.2.7,sasl:plain)<Zm9vYmFyCwAK>: pam: lookup service=dovecot`,
+  },
+  {
+    name: 'pam-failure',
+    tokens: [
+      ...authHead,
+      optional(literal('pam_'), some('word', 32), optional(literal('(dovecot:auth)')), literal(': ')),
+      info,
+      literal('authentication failure; logname='),
+      any('nonspace'),
+      literal(' uid='),
+      any('nonspace'),
+      literal(' euid='),
+      any('nonspace'),
+      literal(' tty=dovecot ruser='),
+      userUntil(' \t', 0),
+      literal(' rhost='),
+      ip,
+      optional(some('space', 8), literal('user='), any('nonspace')),
+      ...lineEnd,
+    ],
+    sample: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=alice rhost=192.0.2.7  user=alice`,
+    counter: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=a rhost=198.51.100.9  user=b rhost=192.0.2.7`,
+  },
+];
+
+export const dovecot: Filter[] = [
+  {
+    name: 'dovecot',
+    about: 'Dovecot: failed IMAP, POP3, ManageSieve and submission logins',
+    prefixes: ['syslog', 'time'],
+    tags: ['dovecot', 'dovecot-auth', 'auth'],
+    modes: ['normal', 'aggressive'],
+    patterns: [...authProcess, ...logins],
+  },
+];
