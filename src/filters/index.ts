@@ -4,6 +4,7 @@ import { apache } from './apache.ts';
 import { asterisk } from './asterisk.ts';
 import { dovecot } from './dovecot.ts';
 import { dropbear } from './dropbear.ts';
+import { exim } from './exim.ts';
 import { gitlab } from './gitlab.ts';
 import { grafana } from './grafana.ts';
 import { haproxy } from './haproxy.ts';
@@ -32,6 +33,7 @@ export const filters: Filter[] = [
   asterisk,
   ...dovecot,
   dropbear,
+  ...exim,
   gitlab,
   grafana,
   haproxy,

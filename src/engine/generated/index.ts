@@ -11,6 +11,7 @@ import { flagsApacheNohome, matchApacheNohome, tagApacheNohome } from './apache-
 import { flagsAsterisk, matchAsterisk, tagAsterisk } from './asterisk.ts';
 import { flagsDovecot, matchDovecot, tagDovecot } from './dovecot.ts';
 import { flagsDropbear, matchDropbear, tagDropbear } from './dropbear.ts';
+import { flagsExim, matchExim, tagExim } from './exim.ts';
 import { flagsGitlab, matchGitlab, tagGitlab } from './gitlab.ts';
 import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
 import { flagsHaproxyHttpAuth, matchHaproxyHttpAuth, tagHaproxyHttpAuth } from './haproxy-http-auth.ts';
@@ -36,7 +37,7 @@ import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarde
 import { flagsVsftpd, matchVsftpd, tagVsftpd } from './vsftpd.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
-export const filterCount: i32 = 35;
+export const filterCount: i32 = 36;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
@@ -63,53 +64,55 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchDovecot(start, end, mode);
     case 10: // dropbear
       return matchDropbear(start, end, mode);
-    case 11: // gitlab
+    case 11: // exim
+      return matchExim(start, end, mode);
+    case 12: // gitlab
       return matchGitlab(start, end, mode);
-    case 12: // grafana
+    case 13: // grafana
       return matchGrafana(start, end, mode);
-    case 13: // haproxy-http-auth
+    case 14: // haproxy-http-auth
       return matchHaproxyHttpAuth(start, end, mode);
-    case 14: // mysqld-auth
+    case 15: // mysqld-auth
       return matchMysqldAuth(start, end, mode);
-    case 15: // named-refused
+    case 16: // named-refused
       return matchNamedRefused(start, end, mode);
-    case 16: // nginx-http-auth
+    case 17: // nginx-http-auth
       return matchNginxHttpAuth(start, end, mode);
-    case 17: // nginx-limit-req
+    case 18: // nginx-limit-req
       return matchNginxLimitReq(start, end, mode);
-    case 18: // nginx-botsearch
+    case 19: // nginx-botsearch
       return matchNginxBotsearch(start, end, mode);
-    case 19: // nginx-bad-request
+    case 20: // nginx-bad-request
       return matchNginxBadRequest(start, end, mode);
-    case 20: // nginx-forbidden
+    case 21: // nginx-forbidden
       return matchNginxForbidden(start, end, mode);
-    case 21: // openvpn
+    case 22: // openvpn
       return matchOpenvpn(start, end, mode);
-    case 22: // pam-generic
+    case 23: // pam-generic
       return matchPamGeneric(start, end, mode);
-    case 23: // phpmyadmin-syslog
+    case 24: // phpmyadmin-syslog
       return matchPhpmyadminSyslog(start, end, mode);
-    case 24: // postfix
+    case 25: // postfix
       return matchPostfix(start, end, mode);
-    case 25: // proftpd
+    case 26: // proftpd
       return matchProftpd(start, end, mode);
-    case 26: // proxmox
+    case 27: // proxmox
       return matchProxmox(start, end, mode);
-    case 27: // pure-ftpd
+    case 28: // pure-ftpd
       return matchPureFtpd(start, end, mode);
-    case 28: // recidive
+    case 29: // recidive
       return matchRecidive(start, end, mode);
-    case 29: // roundcube-auth
+    case 30: // roundcube-auth
       return matchRoundcubeAuth(start, end, mode);
-    case 30: // squid
+    case 31: // squid
       return matchSquid(start, end, mode);
-    case 31: // traefik-auth
+    case 32: // traefik-auth
       return matchTraefikAuth(start, end, mode);
-    case 32: // vaultwarden
+    case 33: // vaultwarden
       return matchVaultwarden(start, end, mode);
-    case 33: // vsftpd
+    case 34: // vsftpd
       return matchVsftpd(start, end, mode);
-    case 34: // webmin-auth
+    case 35: // webmin-auth
       return matchWebminAuth(start, end, mode);
   }
   return -1;
@@ -140,53 +143,55 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsDovecot(pattern);
     case 10: // dropbear
       return flagsDropbear(pattern);
-    case 11: // gitlab
+    case 11: // exim
+      return flagsExim(pattern);
+    case 12: // gitlab
       return flagsGitlab(pattern);
-    case 12: // grafana
+    case 13: // grafana
       return flagsGrafana(pattern);
-    case 13: // haproxy-http-auth
+    case 14: // haproxy-http-auth
       return flagsHaproxyHttpAuth(pattern);
-    case 14: // mysqld-auth
+    case 15: // mysqld-auth
       return flagsMysqldAuth(pattern);
-    case 15: // named-refused
+    case 16: // named-refused
       return flagsNamedRefused(pattern);
-    case 16: // nginx-http-auth
+    case 17: // nginx-http-auth
       return flagsNginxHttpAuth(pattern);
-    case 17: // nginx-limit-req
+    case 18: // nginx-limit-req
       return flagsNginxLimitReq(pattern);
-    case 18: // nginx-botsearch
+    case 19: // nginx-botsearch
       return flagsNginxBotsearch(pattern);
-    case 19: // nginx-bad-request
+    case 20: // nginx-bad-request
       return flagsNginxBadRequest(pattern);
-    case 20: // nginx-forbidden
+    case 21: // nginx-forbidden
       return flagsNginxForbidden(pattern);
-    case 21: // openvpn
+    case 22: // openvpn
       return flagsOpenvpn(pattern);
-    case 22: // pam-generic
+    case 23: // pam-generic
       return flagsPamGeneric(pattern);
-    case 23: // phpmyadmin-syslog
+    case 24: // phpmyadmin-syslog
       return flagsPhpmyadminSyslog(pattern);
-    case 24: // postfix
+    case 25: // postfix
       return flagsPostfix(pattern);
-    case 25: // proftpd
+    case 26: // proftpd
       return flagsProftpd(pattern);
-    case 26: // proxmox
+    case 27: // proxmox
       return flagsProxmox(pattern);
-    case 27: // pure-ftpd
+    case 28: // pure-ftpd
       return flagsPureFtpd(pattern);
-    case 28: // recidive
+    case 29: // recidive
       return flagsRecidive(pattern);
-    case 29: // roundcube-auth
+    case 30: // roundcube-auth
       return flagsRoundcubeAuth(pattern);
-    case 30: // squid
+    case 31: // squid
       return flagsSquid(pattern);
-    case 31: // traefik-auth
+    case 32: // traefik-auth
       return flagsTraefikAuth(pattern);
-    case 32: // vaultwarden
+    case 33: // vaultwarden
       return flagsVaultwarden(pattern);
-    case 33: // vsftpd
+    case 34: // vsftpd
       return flagsVsftpd(pattern);
-    case 34: // webmin-auth
+    case 35: // webmin-auth
       return flagsWebminAuth(pattern);
   }
   return 0;
@@ -217,53 +222,55 @@ export function filterPrefixes(filter: i32): i32 {
       return 9;
     case 10: // dropbear
       return 13;
-    case 11: // gitlab
-      return 2;
-    case 12: // grafana
-      return 3;
-    case 13: // haproxy-http-auth
-      return 1;
-    case 14: // mysqld-auth
+    case 11: // exim
       return 6;
-    case 15: // named-refused
+    case 12: // gitlab
+      return 2;
+    case 13: // grafana
+      return 3;
+    case 14: // haproxy-http-auth
+      return 1;
+    case 15: // mysqld-auth
+      return 6;
+    case 16: // named-refused
       return 54;
-    case 16: // nginx-http-auth
+    case 17: // nginx-http-auth
       return 6;
-    case 17: // nginx-limit-req
+    case 18: // nginx-limit-req
       return 6;
-    case 18: // nginx-botsearch
+    case 19: // nginx-botsearch
       return 27;
-    case 19: // nginx-bad-request
+    case 20: // nginx-bad-request
       return 7;
-    case 20: // nginx-forbidden
+    case 21: // nginx-forbidden
       return 6;
-    case 21: // openvpn
+    case 22: // openvpn
       return 9;
-    case 22: // pam-generic
+    case 23: // pam-generic
       return 1;
-    case 23: // phpmyadmin-syslog
+    case 24: // phpmyadmin-syslog
       return 1;
-    case 24: // postfix
+    case 25: // postfix
       return 1;
-    case 25: // proftpd
+    case 26: // proftpd
       return 1;
-    case 26: // proxmox
+    case 27: // proxmox
       return 1;
-    case 27: // pure-ftpd
+    case 28: // pure-ftpd
       return 1;
-    case 28: // recidive
+    case 29: // recidive
       return 6;
-    case 29: // roundcube-auth
+    case 30: // roundcube-auth
       return 7;
-    case 30: // squid
+    case 31: // squid
       return 2;
-    case 31: // traefik-auth
+    case 32: // traefik-auth
       return 3;
-    case 32: // vaultwarden
+    case 33: // vaultwarden
       return 14;
-    case 33: // vsftpd
+    case 34: // vsftpd
       return 6;
-    case 34: // webmin-auth
+    case 35: // webmin-auth
       return 1;
   }
   return 0;
@@ -294,53 +301,55 @@ export function filterConnection(filter: i32): bool {
       return false;
     case 10: // dropbear
       return false;
-    case 11: // gitlab
+    case 11: // exim
       return false;
-    case 12: // grafana
+    case 12: // gitlab
       return false;
-    case 13: // haproxy-http-auth
+    case 13: // grafana
       return false;
-    case 14: // mysqld-auth
+    case 14: // haproxy-http-auth
       return false;
-    case 15: // named-refused
+    case 15: // mysqld-auth
       return false;
-    case 16: // nginx-http-auth
+    case 16: // named-refused
       return false;
-    case 17: // nginx-limit-req
+    case 17: // nginx-http-auth
       return false;
-    case 18: // nginx-botsearch
+    case 18: // nginx-limit-req
       return false;
-    case 19: // nginx-bad-request
+    case 19: // nginx-botsearch
       return false;
-    case 20: // nginx-forbidden
+    case 20: // nginx-bad-request
       return false;
-    case 21: // openvpn
+    case 21: // nginx-forbidden
       return false;
-    case 22: // pam-generic
+    case 22: // openvpn
       return false;
-    case 23: // phpmyadmin-syslog
+    case 23: // pam-generic
       return false;
-    case 24: // postfix
+    case 24: // phpmyadmin-syslog
       return false;
-    case 25: // proftpd
+    case 25: // postfix
       return false;
-    case 26: // proxmox
+    case 26: // proftpd
       return false;
-    case 27: // pure-ftpd
+    case 27: // proxmox
       return false;
-    case 28: // recidive
+    case 28: // pure-ftpd
       return false;
-    case 29: // roundcube-auth
+    case 29: // recidive
       return false;
-    case 30: // squid
+    case 30: // roundcube-auth
       return false;
-    case 31: // traefik-auth
+    case 31: // squid
       return false;
-    case 32: // vaultwarden
+    case 32: // traefik-auth
       return false;
-    case 33: // vsftpd
+    case 33: // vaultwarden
       return false;
-    case 34: // webmin-auth
+    case 34: // vsftpd
+      return false;
+    case 35: // webmin-auth
       return false;
   }
   return false;
@@ -371,53 +380,55 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagDovecot(start, end);
     case 10: // dropbear
       return tagDropbear(start, end);
-    case 11: // gitlab
+    case 11: // exim
+      return tagExim(start, end);
+    case 12: // gitlab
       return tagGitlab(start, end);
-    case 12: // grafana
+    case 13: // grafana
       return tagGrafana(start, end);
-    case 13: // haproxy-http-auth
+    case 14: // haproxy-http-auth
       return tagHaproxyHttpAuth(start, end);
-    case 14: // mysqld-auth
+    case 15: // mysqld-auth
       return tagMysqldAuth(start, end);
-    case 15: // named-refused
+    case 16: // named-refused
       return tagNamedRefused(start, end);
-    case 16: // nginx-http-auth
+    case 17: // nginx-http-auth
       return tagNginxHttpAuth(start, end);
-    case 17: // nginx-limit-req
+    case 18: // nginx-limit-req
       return tagNginxLimitReq(start, end);
-    case 18: // nginx-botsearch
+    case 19: // nginx-botsearch
       return tagNginxBotsearch(start, end);
-    case 19: // nginx-bad-request
+    case 20: // nginx-bad-request
       return tagNginxBadRequest(start, end);
-    case 20: // nginx-forbidden
+    case 21: // nginx-forbidden
       return tagNginxForbidden(start, end);
-    case 21: // openvpn
+    case 22: // openvpn
       return tagOpenvpn(start, end);
-    case 22: // pam-generic
+    case 23: // pam-generic
       return tagPamGeneric(start, end);
-    case 23: // phpmyadmin-syslog
+    case 24: // phpmyadmin-syslog
       return tagPhpmyadminSyslog(start, end);
-    case 24: // postfix
+    case 25: // postfix
       return tagPostfix(start, end);
-    case 25: // proftpd
+    case 26: // proftpd
       return tagProftpd(start, end);
-    case 26: // proxmox
+    case 27: // proxmox
       return tagProxmox(start, end);
-    case 27: // pure-ftpd
+    case 28: // pure-ftpd
       return tagPureFtpd(start, end);
-    case 28: // recidive
+    case 29: // recidive
       return tagRecidive(start, end);
-    case 29: // roundcube-auth
+    case 30: // roundcube-auth
       return tagRoundcubeAuth(start, end);
-    case 30: // squid
+    case 31: // squid
       return tagSquid(start, end);
-    case 31: // traefik-auth
+    case 32: // traefik-auth
       return tagTraefikAuth(start, end);
-    case 32: // vaultwarden
+    case 33: // vaultwarden
       return tagVaultwarden(start, end);
-    case 33: // vsftpd
+    case 34: // vsftpd
       return tagVsftpd(start, end);
-    case 34: // webmin-auth
+    case 35: // webmin-auth
       return tagWebminAuth(start, end);
   }
   return false;

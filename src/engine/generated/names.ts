@@ -206,6 +206,31 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "exim",
+    "about": "Exim: failed logins, and, in other modes, refused mail, broken protocol and dropped connections",
+    "modes": [
+      "normal",
+      "more",
+      "aggressive"
+    ],
+    "patterns": [
+      "command-refused",
+      "two-hosts",
+      "two-inputs",
+      "login-failed",
+      "sender-refused",
+      "recipient-refused",
+      "out-of-step",
+      "too-many",
+      "no-mail",
+      "dropped-by-acl",
+      "connection-dropped",
+      "name-not-found",
+      "host-not-found"
+    ],
+    "ignore": []
+  },
+  {
     "name": "gitlab",
     "about": "GitLab: failed logins",
     "modes": [],

@@ -1,0 +1,245 @@
+/**
+ * Exim (4.x): its main and reject logs, from smtp_in.c, host.c, receive.c and acl.c. After the time and perhaps `[pid]`,
+ * or behind a syslog head (with Exim's own time or without).
+ *
+ * A host is written by host_and_ident(): `H=name (helo) [address]:port`, then fields such as `I=[address]:port`,
+ * `U=ident`, `X=cipher`, `F=<sender>`. The HELO name is the client's; Exim takes only letters, digits and an address in
+ * brackets, unless helo_accept_junk_hosts lets any text through. So a HELO name is believed up to its first `)` and
+ * without blanks, and a line in which a second `) [` stands (a forged host, or one in a sender, recipient or user name
+ * that nobody has) is left alone. What follows the address is the client's too, and decides nothing.
+ *
+ * Modes are fail2ban's: `normal` failed logins; `more` also refused senders and recipients, broken protocol and dropped
+ * connections; `aggressive` also hosts whose name cannot be found.
+ */
+import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import {
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  run,
+  some,
+  textToFirst,
+  textToLast,
+  time,
+  until,
+  userUntil,
+} from './tokens.ts';
+
+const digits = some('digit', 10);
+const port = optional(literal(':'), digits);
+/** Exim's own time behind a syslog head, its pid, and a flag of DNSSEC. */
+const head: Token[] = [
+  optional(time, literal(' ')),
+  optional(literal('['), digits, literal('] ')),
+  optional(literal('DS ')),
+];
+/** A field of host_and_ident(): `I=[address]:port`, `U=ident`, `Ci=id`, and `D=seconds` where a connection ends. */
+const hostField: Token[] = [
+  literal(' '),
+  some('alpha', 4),
+  literal('='),
+  either([literal('['), until('] \t'), literal(']'), port], [until(' \t:()"')]),
+];
+/** What else may stand before a verdict: TLS, sender, protocol. */
+const field = either(
+  [literal(' '), some('alpha', 4), literal('='), either([literal('"'), until('"', 0), literal('"')], [until(' \t"')])],
+  [choice(' DS', ' TFO*', ' TFO')],
+);
+/** `name (helo) [address]:port`. */
+const client: Token[] = [
+  optional(until(' ([\t'), literal(' ')),
+  optional(literal('('), until(' )\t', 0), literal(') ')),
+  literal('['),
+  ip,
+  literal(']'),
+  port,
+];
+const connected: Token[] = [optional(literal('H=')), ...client, repeat(8, ...hostField)];
+const refusedHost: Token[] = [literal('H='), ...client, repeat(16, field)];
+
+const more = ['more', 'aggressive'];
+const at = '2025-03-07 18:53:22';
+
+const logins: Pattern[] = [
+  {
+    name: 'login-failed',
+    tokens: [
+      ...head,
+      { kind: 'span', of: { name: 'word', bytes: '-' }, min: 1, max: 64 },
+      literal(' authenticator failed for '),
+      ...connected,
+      literal(': 535 Incorrect authentication data'),
+      optional(literal(' (set_id='), userUntil(')')),
+    ],
+    sample: `${at} [901] login authenticator failed for host.example.org (User) [192.0.2.7]:50022 I=[203.0.113.4]:465 Ci=901: 535 Incorrect authentication data (set_id=alice)`,
+    counter: `${at} login authenticator failed for host.example.org (User) [192.0.2.7]: 435 Unable to authenticate at present (set_id=alice): timeout`,
+  },
+];
+
+const ambiguous: Pattern[] = [
+  {
+    name: 'two-hosts',
+    effect: { kind: 'context' },
+    tokens: [textToFirst(), literal(') ['), textToFirst(), literal(') [')],
+    sample: `${at} login authenticator failed for (x) [198.51.100.9]: 535 Incorrect authentication data (set_id=y) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+    counter: `${at} login authenticator failed for (x) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+  },
+  {
+    name: 'two-inputs',
+    effect: { kind: 'context' },
+    tokens: [
+      ...head,
+      literal('SMTP protocol synchronization error ('),
+      textToFirst(),
+      literal(' input='),
+      textToFirst(),
+      literal(' input='),
+    ],
+    sample: `${at} SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected "X" H=[198.51.100.9] next input="y" H=[192.0.2.7] next input="QUIT\\r\\n"`,
+    counter: `${at} SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected "X" H=[192.0.2.7] next input="QUIT\\r\\n"`,
+  },
+];
+
+const refusals: Pattern[] = [
+  {
+    name: 'sender-refused',
+    modes: more,
+    tokens: [
+      ...head,
+      ...refusedHost,
+      literal(' sender verify fail for <'),
+      until('> \t', 0),
+      literal('>: '),
+      choice('Unknown user', 'Unrouteable address', 'all relevant MX records point to non-existent hosts'),
+      ...lineEnd,
+    ],
+    sample: `${at} H=(helo.example.org) [192.0.2.7] sender verify fail for <a@example.org>: Unrouteable address`,
+    counter: `${at} H=(helo.example.org) [192.0.2.7] sender verify defer for <a@example.org>: host lookup did not complete`,
+  },
+  {
+    name: 'recipient-refused',
+    modes: more,
+    tokens: [...head, ...refusedHost, literal(' rejected RCPT ')],
+    sample: `${at} H=mx.example.org (helo.example.org) [192.0.2.7]:50022 X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no F=<a@example.org> rejected RCPT <b@example.net>: relay not permitted`,
+    counter: `${at} H=mx.example.org [192.0.2.7] F=<a@example.org> temporarily rejected RCPT <b@example.net>: greylisted`,
+  },
+  {
+    name: 'out-of-step',
+    modes: more,
+    tokens: [
+      ...head,
+      literal('SMTP protocol synchronization error ('),
+      until(')', 0),
+      literal('): rejected '),
+      either([literal('connection from')], [literal('"'), until('" \t'), literal('"')]),
+      literal(' '),
+      ...connected,
+      choice(' next input=', ' input='),
+    ],
+    sample: `${at} SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=[192.0.2.7] input="GET / HTTP/1.1\\r\\n"`,
+    counter: `${at} SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected "X Y" H=[192.0.2.7] next input="QUIT\\r\\n"`,
+  },
+  {
+    name: 'too-many',
+    modes: more,
+    tokens: [
+      ...head,
+      literal('SMTP call from '),
+      ...connected,
+      literal(' dropped: too many '),
+      choice('nonmail commands', 'unrecognized commands', 'syntax or protocol errors'),
+    ],
+    sample: `${at} SMTP call from host.example.org (User) [192.0.2.7] dropped: too many syntax or protocol errors (last command was "FOO")`,
+    counter: `${at} SMTP call from host.example.org (User) [192.0.2.7] dropped: too many messages`,
+  },
+  {
+    name: 'no-mail',
+    modes: more,
+    tokens: [
+      ...head,
+      literal('no MAIL in '),
+      optional(choice('TFO* ', 'TFO ')),
+      literal('SMTP connection from '),
+      ...connected,
+    ],
+    sample: `${at} no MAIL in SMTP connection from (User) [192.0.2.7]:50022 I=[203.0.113.4]:25 D=2s C=EHLO,AUTH,QUIT`,
+    counter: `${at} SMTP connection from (User) [192.0.2.7]:50022 I=[203.0.113.4]:25 closed by QUIT`,
+  },
+  {
+    name: 'dropped-by-acl',
+    modes: more,
+    tokens: [
+      ...head,
+      optional({ kind: 'span', of: { name: 'word', bytes: '-' }, min: 16, max: 23 }, literal(' ')),
+      literal('SMTP connection from '),
+      ...connected,
+      literal(' closed by DROP in ACL'),
+      ...lineEnd,
+    ],
+    sample: `${at} SMTP connection from host.example.org (User) [192.0.2.7]:50022 D=1s closed by DROP in ACL`,
+    counter: `${at} SMTP connection from host.example.org (User) [192.0.2.7]:50022 D=1s closed by QUIT`,
+  },
+  {
+    name: 'connection-dropped',
+    modes: ['aggressive'],
+    tokens: [...head, ...refusedHost, literal(" dropped by '"), until("'"), literal("' ACL:")],
+    sample: `${at} H=[192.0.2.7]:50022 X=TLS1.3:TLS_AES_256_GCM_SHA384:256 dropped by 'connect' ACL: listed`,
+    counter: `${at} H=[192.0.2.7]:50022 dropped by 'connect' ACL`,
+  },
+  {
+    name: 'name-not-found',
+    modes: ['aggressive'],
+    tokens: [...head, literal('no host name found for IP address '), ip, { kind: 'end' }],
+    sample: `${at} no host name found for IP address 192.0.2.7`,
+    counter: `${at} no host name found for IP address 192.0.2.7 (host)`,
+  },
+  {
+    name: 'host-not-found',
+    modes: ['aggressive'],
+    tokens: [
+      ...head,
+      literal('no IP address found for host '),
+      some('nonspace', 255),
+      literal(' (during SMTP connection from '),
+      ...connected,
+      literal(')'),
+      ...lineEnd,
+    ],
+    sample: `${at} no IP address found for host host.example.org (during SMTP connection from (User) [192.0.2.7]:50022 I=[203.0.113.4]:25)`,
+    counter: `${at} no IP address found for host host.example.org`,
+  },
+];
+
+const commandRefused: Pattern = {
+  name: 'command-refused',
+  modes: more,
+  tokens: [
+    ...head,
+    literal('SMTP protocol error in "'),
+    textToLast(),
+    literal('" H='),
+    ...client,
+    repeat(8, ...hostField),
+    literal(' '),
+    run('ABCDEFGHIJKLMNOPQRSTUVWXYZ'),
+    choice(' command used when not advertised', ' authentication mechanism not supported'),
+    ...lineEnd,
+  ],
+  sample: `${at} SMTP protocol error in "AUTH LOGIN" H=(User) [192.0.2.7]:50022 I=[203.0.113.4]:25 AUTH command used when not advertised`,
+  counter: `${at} SMTP protocol error in "EHLO" H=(User) [192.0.2.7]:50022 no argument given`,
+};
+
+export const exim: Filter[] = [
+  {
+    name: 'exim',
+    about: 'Exim: failed logins, and, in other modes, refused mail, broken protocol and dropped connections',
+    prefixes: ['time', 'syslog'],
+    tags: ['exim', 'exim4'],
+    modes: ['normal', 'more', 'aggressive'],
+    patterns: [commandRefused, ...ambiguous, ...logins, ...refusals],
+  },
+];
