@@ -68,6 +68,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 
   const engine = await Engine.create({
     jails: jails.map((jail) => ({ ...jail, ignore: ignoredNetworks(jail) })),
+    filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
   });

@@ -6,7 +6,7 @@ import { formatAddress, maskAddress, parseCidr } from './config/address.ts';
 import { type BanRow, type Operator, OperatorError } from './control/verbs.ts';
 import type { Enforcer } from './enforcer.ts';
 import * as counters from './engine/counters.ts';
-import { type Engine, resolveFilter } from './engine/host.ts';
+import type { Engine } from './engine/host.ts';
 import { sweepEntries } from './limits.ts';
 import type { ProcessMemory } from './memory.ts';
 import { residentBytes } from './observe/resident.ts';
@@ -108,7 +108,7 @@ export function createOperator({ config, memory, engine, enforcer, backend, file
 
     stats() {
       const ofFilters = (counter: number): number => {
-        const filters = new Set(jails.map(({ filter, mode }) => resolveFilter(filter, mode).filter));
+        const filters = new Set(jails.map(({ filter, mode }) => engine.resolveFilter(filter, mode).filter));
         return [...filters].reduce((sum, filter) => sum + engine.filterCounter(filter, counter), 0);
       };
       const ofJails = (counter: number): number =>

@@ -44,6 +44,16 @@ export interface JailConfig {
 export type EvictionPolicy = 'evict_oldest' | 'ban_all' | 'drop_unbanned' | 'deny_new' | 'log_and_drop';
 export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | 'log-only';
 
+/** An operator's filter as the core runs it. */
+export interface FilterProgram {
+  name: string;
+  /** By pattern number; those of `ignore` follow. */
+  patterns: string[];
+  ignore: string[];
+  /** Token stream of src/compiler/encode.ts, base64. */
+  program: string;
+}
+
 /** The plain record the launch stage hands to the core (JSON). */
 export interface CoreConfig {
   /** Where it was read from, for messages. */
@@ -53,6 +63,8 @@ export interface CoreConfig {
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
   log: { level: 'error' | 'warn' | 'info' | 'debug' };
+  /** The operator's own. */
+  filters: FilterProgram[];
   jails: JailConfig[];
 }
 

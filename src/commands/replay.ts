@@ -20,7 +20,7 @@ import {
   LINES_MATCHED,
   LINES_TOO_LONG,
 } from '../engine/counters.ts';
-import { Engine, resolveFilter } from '../engine/host.ts';
+import { Engine } from '../engine/host.ts';
 import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } from '../limits.ts';
 import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
@@ -196,7 +196,7 @@ async function replay({ jails, tableBytes, policy }: Plan, files: string[], now:
 }
 
 function dropped(engine: Engine, jails: JailConfig[]): Record<string, number> {
-  const filters = [...new Set(jails.map((jail) => resolveFilter(jail.filter, jail.mode).filter))];
+  const filters = [...new Set(jails.map((jail) => engine.resolveFilter(jail.filter, jail.mode).filter))];
   const ofFilters = (counter: number): number =>
     filters.reduce((sum, filter) => sum + engine.filterCounter(filter, counter), 0);
   const ofJails = (counter: number): number =>

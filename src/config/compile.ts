@@ -243,6 +243,7 @@ class Reader {
         port: metrics?.port ?? defaultSettings.metricsPort,
       },
       log: { level: log?.level ?? defaultSettings.logLevel },
+      filters: [],
       jails: this.resolveJails(document),
     };
     if (config.jails.length === 0) this.warnings.push('no jail is enabled: nothing will be guarded');

@@ -20,6 +20,7 @@ export function decodeCoreConfig(text: string): CoreConfig {
   for (const section of sections) {
     if (!isTable(value[section])) throw new Error(`the configuration record has no ${section}`);
   }
+  if (!Array.isArray(value.filters)) throw new Error('the configuration record has no filters');
   if (!Array.isArray(value.jails) || !value.jails.every((jail) => isTable(jail) && typeof jail.name === 'string')) {
     throw new Error('the configuration record has no jails');
   }

@@ -41,7 +41,7 @@ import {
   LINES_MATCHED,
   LINES_TOO_LONG,
 } from './counters.ts';
-import { filterConnection, filterPrefixes, matchFilter, matchTag, patternFlags } from './generated/index.ts';
+import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
 import {
   afterTime,
   hostEnd,
@@ -292,7 +292,7 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
   if (kind === PREFIX_SYSLOG) {
     if (!journal) readLineTime(start, end);
     if (!readIdentifier(journal ? start : afterTime, end)) return -1;
-    return matchTag(filter, tagStart, tagEnd) ? messageStart : -1;
+    return readsTag(filter, tagStart, tagEnd) ? messageStart : -1;
   }
   if (journal) return readIdentifier(start, end) ? messageStart : start;
   if (kind === PREFIX_TIME) return readLineTime(start, end) ? afterTime : -1;
@@ -304,7 +304,7 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
  * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`.
  */
 export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool): i32 {
-  let prefixes = filterPrefixes(filter);
+  let prefixes = prefixesOf(filter);
   let found = -1;
   let headed = false;
   let headTimeStart = start;
@@ -320,7 +320,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     headTimeStart = !journal && kind <= PREFIX_TIME ? timeStart : start;
     headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : start;
     clearCaptures();
-    found = matchFilter(filter, message, end, modeBit);
+    found = match(filter, message, end, modeBit);
     if (found >= 0 && kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
   }
   if (found < 0) {
@@ -329,7 +329,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     return NO_PREFIX;
   }
   pattern = found;
-  const flags = patternFlags(filter, found);
+  const flags = flagsOf(filter, found);
   if ((flags & FLAG_IGNORE) !== 0) {
     countFilter(filter, FILTER_IGNORED, 1);
     return IGNORED;
@@ -343,7 +343,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   const written = (flags & FLAG_ADDRESS) !== 0 && addressStart >= 0;
   if (written) address = parseAddress(addressStart, addressEnd);
   const failure = (flags & FLAG_FAILURE) !== 0;
-  if (filterConnection(filter)) {
+  if (isConnected(filter)) {
     const verdict = follow(
       group,
       hostStart,

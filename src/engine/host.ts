@@ -7,10 +7,10 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as limits from '../limits.ts';
-import type { Address, Decision, EvictionPolicy } from '../types.ts';
+import type { Address, Decision, EvictionPolicy, FilterProgram } from '../types.ts';
 import * as counters from './counters.ts';
 import type * as engineSource from './engine.ts';
-import { filterNames } from './generated/names.ts';
+import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
 import { zoneChanges } from './zones.ts';
 
@@ -35,6 +35,8 @@ export interface EngineJail {
 export interface EngineOptions {
   build?: Build;
   jails: EngineJail[];
+  /** The operator's filters, numbered after the built-in ones. */
+  filters?: readonly FilterProgram[];
   /**
    * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that compiling takes is taken,
    * and told the bytes of everything else in the engine's memory.
@@ -107,6 +109,8 @@ const outcomes: Verdict['outcome'][] = [
 const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
 const pageBytes = 65_536;
 const secondsMax = 4_294_967_295;
+/** An address for each filter of the operator. */
+const programTableBytes = 4 * limits.filtersMax;
 
 /** The built engine's file; `npm run setup` makes it. */
 function wasmFile(build: Build): Buffer {
@@ -115,16 +119,6 @@ function wasmFile(build: Build): Buffer {
   const path = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
   if (!path) throw new Error(`${name} not found in ${folders.join(' or ')}: run \`npm run build\``);
   return readFileSync(path);
-}
-
-/** Number and modes of a filter by name. Throws for an unknown one: names are checked where they are read. */
-export function resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
-  const filter = filterNames.findIndex((candidate) => candidate.name === name);
-  if (filter < 0) throw new Error(`unknown filter ${name}`);
-  const { modes } = filterNames[filter]!;
-  const index = mode === '' ? 0 : modes.indexOf(mode);
-  if (index < 0) throw new Error(`filter ${name} has no mode ${mode}`);
-  return { filter, modeBit: 1 << index };
 }
 
 /** The sizes that follow from the jails, and the bytes an entry takes with them. */
@@ -147,9 +141,18 @@ export class Engine implements LineSink {
   readonly #floats: Float64Array<ArrayBuffer>;
   readonly #at: { input: number; ring: number; filters: number; jails: number; table: number; key: number };
   readonly #prefixes: number[];
+  /** By filter number. */
+  readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
 
-  private constructor(core: Exports, memory: ArrayBuffer, shape: { sets: number; entry: number }, prefixes: number[]) {
+  private constructor(
+    core: Exports,
+    memory: ArrayBuffer,
+    shape: { sets: number; entry: number },
+    prefixes: number[],
+    filters: readonly FilterProgram[],
+  ) {
     this.#core = core;
+    this.#filters = [...filterNames, ...filters.map((filter) => ({ ...filter, modes: [] }))];
     this.#bytes = new Uint8Array(memory);
     this.#ints = new Int32Array(memory);
     this.#floats = new Float64Array(memory);
@@ -166,12 +169,35 @@ export class Engine implements LineSink {
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
     this.memoryBytes = memory.byteLength;
+    this.#loadPrograms(filters);
   }
 
   /** Builds the engine with its whole memory, resident from the start; nothing is allocated for state afterwards. */
   static async create(options: EngineOptions): Promise<Engine> {
+    if (options.build !== 'plain') return Engine.createNow(options);
+    const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
+    return Engine.#assemble(options, (pages) => {
+      const memory = new ArrayBuffer(pages * pageBytes);
+      linear.bindMemory(memory);
+      return { core, memory };
+    });
+  }
+
+  /** The same at once, which the builds that are one file allow. */
+  static createNow(options: EngineOptions): Engine {
+    const module = new WebAssembly.Module(wasmFile(options.build ?? 'wasm'));
+    return Engine.#assemble(options, (pages) => {
+      const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      const instance = new WebAssembly.Instance(module, { env: { memory, abort: abortEngine } });
+      return { core: instance.exports as unknown as Exports, memory: memory.buffer as ArrayBuffer };
+    });
+  }
+
+  static #assemble(
+    options: EngineOptions,
+    instantiate: (pages: number) => { core: Exports; memory: ArrayBuffer },
+  ): Engine {
     const { jails } = options;
-    const build = options.build ?? 'wasm';
     const shape = tableShape(jails);
     const ignores = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
     if (ignores > limits.ignoredNetworksMax) {
@@ -188,18 +214,17 @@ export class Engine implements LineSink {
         limits.routeJailsMax,
         limits.connectionsMax,
         limits.decisionsMax,
-        limits.programBytesMax,
+        programTableBytes + limits.programBytesMax,
         limits.inputBytes,
         shape.key,
         shape.step,
         shape.steps,
         sets,
       ] as const;
-    const module = build === 'plain' ? undefined : new WebAssembly.Module(wasmFile(build));
     const { tableBytes } = options;
     const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...sizes(0)));
     const sets = Math.max(1, Math.floor(room / (shape.entry * layout.TABLE_WAYS)));
-    const { core, memory } = await instantiate(module, Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
+    const { core, memory } = instantiate(Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
     core.init(seed[0], seed[1], ...sizes(sets));
     const engine = new Engine(
@@ -207,6 +232,7 @@ export class Engine implements LineSink {
       memory,
       { sets, entry: shape.entry },
       jails.map((jail) => jail.ipv6Prefix),
+      options.filters ?? [],
     );
     core.setLive(options.live ?? true);
     core.setEviction(policies.indexOf(options.evictionPolicy ?? 'evict_oldest'));
@@ -230,11 +256,41 @@ export class Engine implements LineSink {
     }
   }
 
+  /**
+   * Puts the operator's programs into memory, behind a table of where each begins. Throws where they do not fit, which
+   * the configuration's check rules out.
+   */
+  #loadPrograms(filters: readonly FilterProgram[]): void {
+    if (this.#filters.length > limits.filtersMax) throw new Error(`more than ${limits.filtersMax} filters`);
+    let at = layout.programsAt + programTableBytes;
+    for (const [index, { program }] of filters.entries()) {
+      const bytes = Buffer.from(program, 'base64');
+      if (at + bytes.length > layout.inputAt) throw new Error(`more than ${limits.programBytesMax} bytes of filters`);
+      this.#bytes.set(bytes, at);
+      this.#ints[(layout.programsAt >> 2) + index] = at;
+      at += bytes.length;
+    }
+  }
+
+  /** Number and mode of a filter by name. Throws for an unknown one: names are checked where they are read. */
+  resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
+    const filter = this.#filters.findIndex((candidate) => candidate.name === name);
+    if (filter < 0) throw new Error(`unknown filter ${name}`);
+    const { modes } = this.#filters[filter]!;
+    const index = mode === '' ? 0 : modes.indexOf(mode);
+    if (index < 0) throw new Error(`filter ${name} has no mode ${mode}`);
+    return { filter, modeBit: 1 << index };
+  }
+
+  filterName(filter: number): string {
+    return this.#filters[filter]!.name;
+  }
+
   /** A route to the given jails: pairs of a jail's index and its filter. Sources with the same jails share one. */
   addRoute(jails: { index: number; filter: string; mode: string }[]): number {
     const route = this.#core.addRoute();
     for (const jail of jails) {
-      const { filter, modeBit } = resolveFilter(jail.filter, jail.mode);
+      const { filter, modeBit } = this.resolveFilter(jail.filter, jail.mode);
       this.#core.addToRoute(route, jail.index, filter, modeBit);
     }
     return route;
@@ -285,7 +341,7 @@ export class Engine implements LineSink {
 
   /** Examines one line (without its line end) for one filter, connections followed, nothing counted against anyone. */
   examine(line: Uint8Array, name: string, mode: string, now: number, journal: boolean): Verdict {
-    const { filter, modeBit } = resolveFilter(name, mode);
+    const { filter, modeBit } = this.resolveFilter(name, mode);
     const length = Math.min(line.length, limits.lineBytesMax);
     this.buffer.set(line.subarray(0, length));
     const start = this.#at.input;
@@ -293,7 +349,7 @@ export class Engine implements LineSink {
     const outcome = outcomes[core.examine(start, start + length, filter, modeBit, 0, Math.floor(now), journal)]!;
     const found = core.lastPattern();
     const verdict: Verdict = { outcome, time: core.lastTime() };
-    const { patterns, ignore } = filterNames[filter]!;
+    const { patterns, ignore } = this.#filters[filter]!;
     if (found >= 0) verdict.pattern = patterns[found] ?? ignore[found - patterns.length]!;
     if (outcome === 'failure' || outcome === 'counted-before') {
       const bytes = this.#bytes.slice(layout.ADDRESS, layout.ADDRESS + 16);
@@ -372,7 +428,7 @@ export class Engine implements LineSink {
     return this.#floats[(layout.COUNTERS >> 3) + index]!;
   }
 
-  /** A counter of a built-in filter (its number in generated/names.ts). */
+  /** A counter of a filter by its number (`resolveFilter`). */
   filterCounter(filter: number, index: number): number {
     return this.#floats[((this.#at.filters + filter * layout.FILTER_BYTES) >> 3) + index]!;
   }
@@ -401,21 +457,6 @@ function maskAddress(address: Address): void {
 }
 
 /** An engine out of its compiled module; the plain build where there is none. */
-async function instantiate(
-  module: WebAssembly.Module | undefined,
-  pages: number,
-): Promise<{ core: Exports; memory: ArrayBuffer }> {
-  if (module === undefined) {
-    const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
-    const memory = new ArrayBuffer(pages * pageBytes);
-    linear.bindMemory(memory);
-    return { core, memory };
-  }
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const instance = new WebAssembly.Instance(module, { env: { memory, abort: abortEngine } });
-  return { core: instance.exports as unknown as Exports, memory: memory.buffer as ArrayBuffer };
-}
-
 /** AssemblyScript calls this when one of its own assertions fails; the build has none. */
 function abortEngine(): never {
   throw new Error('the engine stopped itself: a bug of ours');

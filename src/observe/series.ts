@@ -2,8 +2,7 @@
 import type { ControlServer } from '../control/server.ts';
 import type { Enforcer } from '../enforcer.ts';
 import * as counters from '../engine/counters.ts';
-import { filterNames } from '../engine/generated/names.ts';
-import { type Engine, resolveFilter } from '../engine/host.ts';
+import type { Engine } from '../engine/host.ts';
 import type { FileSource } from '../sources/file.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
@@ -21,7 +20,7 @@ export interface Observed {
 
 export function series({ config, engine, enforcer, backend, files, control }: Observed): Series[] {
   const { jails } = config;
-  const filters = [...new Set(jails.map((jail) => resolveFilter(jail.filter, jail.mode).filter))];
+  const filters = [...new Set(jails.map((jail) => engine.resolveFilter(jail.filter, jail.mode).filter))];
   const single = (name: string, help: string, read: () => number): Series => ({
     name: `fail2zig_${name}`,
     help,
@@ -41,7 +40,7 @@ export function series({ config, engine, enforcer, backend, files, control }: Ob
     help,
     type: 'counter',
     labels: ['filter'],
-    read: () => filters.map((filter): Row => [[filterNames[filter]!.name], engine.filterCounter(filter, counter)]),
+    read: () => filters.map((filter): Row => [[engine.filterName(filter)], engine.filterCounter(filter, counter)]),
   });
   const global = (counter: number) => () => engine.counter(counter);
   return [

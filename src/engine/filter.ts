@@ -1,0 +1,51 @@
+/**
+ * A filter by its number: below `filterCount` a built-in one, from there on one of the operator's, whose program
+ * (src/compiler/encode.ts) the host put into memory. Numbers come from the host, programs passed the compiler's checks;
+ * what the functions say means the same for both kinds.
+ */
+import { int } from '#linear';
+import {
+  filterConnection,
+  filterCount,
+  filterPrefixes,
+  matchFilter,
+  matchTag,
+  patternFlags,
+} from './generated/index.ts';
+import { interpret, programConnection, programFlags, programPrefixes, programTag } from './interpreter.ts';
+import { programsAt } from './layout.ts';
+
+/** Where the program of `filter` begins: the region opens with an address for each. */
+function programOf(filter: i32): i32 {
+  return int(programsAt + ((filter - filterCount) << 2));
+}
+
+/** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
+export function match(filter: i32, start: i32, end: i32, mode: i32): i32 {
+  if (filter < filterCount) return matchFilter(filter, start, end, mode);
+  return interpret(programOf(filter), start, end, mode);
+}
+
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+export function flagsOf(filter: i32, pattern: i32): i32 {
+  if (filter < filterCount) return patternFlags(filter, pattern);
+  return programFlags(programOf(filter), pattern);
+}
+
+/** What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3 bare, 0 no more. */
+export function prefixesOf(filter: i32): i32 {
+  if (filter < filterCount) return filterPrefixes(filter);
+  return programPrefixes(programOf(filter));
+}
+
+/** Are lines with the same host and pid one connection? */
+export function isConnected(filter: i32): bool {
+  if (filter < filterCount) return filterConnection(filter);
+  return programConnection(programOf(filter));
+}
+
+/** Does `filter` read messages of the syslog identifier [start, end)? */
+export function readsTag(filter: i32, start: i32, end: i32): bool {
+  if (filter < filterCount) return matchTag(filter, start, end);
+  return programTag(programOf(filter), start, end);
+}
