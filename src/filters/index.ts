@@ -2,6 +2,8 @@
 import type { Filter } from '../compiler/pattern.ts';
 import { apache } from './apache.ts';
 import { asterisk } from './asterisk.ts';
+import { courierAuth } from './courier-auth.ts';
+import { cyrusImap } from './cyrus-imap.ts';
 import { dovecot } from './dovecot.ts';
 import { dropbear } from './dropbear.ts';
 import { exim } from './exim.ts';
@@ -20,6 +22,8 @@ import { proxmox } from './proxmox.ts';
 import { pureFtpd } from './pure-ftpd.ts';
 import { recidive } from './recidive.ts';
 import { roundcube } from './roundcube.ts';
+import { sendmailAuth } from './sendmail-auth.ts';
+import { sieve } from './sieve.ts';
 import { squid } from './squid.ts';
 import { sshd } from './sshd.ts';
 import { traefik } from './traefik.ts';
@@ -31,6 +35,8 @@ export const filters: Filter[] = [
   sshd,
   ...apache,
   asterisk,
+  ...courierAuth,
+  ...cyrusImap,
   ...dovecot,
   dropbear,
   ...exim,
@@ -49,6 +55,8 @@ export const filters: Filter[] = [
   pureFtpd,
   recidive,
   roundcube,
+  ...sendmailAuth,
+  ...sieve,
   squid,
   traefik,
   vaultwarden,

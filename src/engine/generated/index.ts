@@ -9,6 +9,8 @@ import { flagsApacheBotsearch, matchApacheBotsearch, tagApacheBotsearch } from '
 import { flagsApacheModsecurity, matchApacheModsecurity, tagApacheModsecurity } from './apache-modsecurity.ts';
 import { flagsApacheNohome, matchApacheNohome, tagApacheNohome } from './apache-nohome.ts';
 import { flagsAsterisk, matchAsterisk, tagAsterisk } from './asterisk.ts';
+import { flagsCourierAuth, matchCourierAuth, tagCourierAuth } from './courier-auth.ts';
+import { flagsCyrusImap, matchCyrusImap, tagCyrusImap } from './cyrus-imap.ts';
 import { flagsDovecot, matchDovecot, tagDovecot } from './dovecot.ts';
 import { flagsDropbear, matchDropbear, tagDropbear } from './dropbear.ts';
 import { flagsExim, matchExim, tagExim } from './exim.ts';
@@ -31,13 +33,15 @@ import { flagsProxmox, matchProxmox, tagProxmox } from './proxmox.ts';
 import { flagsPureFtpd, matchPureFtpd, tagPureFtpd } from './pure-ftpd.ts';
 import { flagsRecidive, matchRecidive, tagRecidive } from './recidive.ts';
 import { flagsRoundcubeAuth, matchRoundcubeAuth, tagRoundcubeAuth } from './roundcube-auth.ts';
+import { flagsSendmailAuth, matchSendmailAuth, tagSendmailAuth } from './sendmail-auth.ts';
+import { flagsSieve, matchSieve, tagSieve } from './sieve.ts';
 import { flagsSquid, matchSquid, tagSquid } from './squid.ts';
 import { flagsTraefikAuth, matchTraefikAuth, tagTraefikAuth } from './traefik-auth.ts';
 import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarden.ts';
 import { flagsVsftpd, matchVsftpd, tagVsftpd } from './vsftpd.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
-export const filterCount: i32 = 36;
+export const filterCount: i32 = 40;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
@@ -60,59 +64,67 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchApacheNohome(start, end, mode);
     case 8: // asterisk
       return matchAsterisk(start, end, mode);
-    case 9: // dovecot
+    case 9: // courier-auth
+      return matchCourierAuth(start, end, mode);
+    case 10: // cyrus-imap
+      return matchCyrusImap(start, end, mode);
+    case 11: // dovecot
       return matchDovecot(start, end, mode);
-    case 10: // dropbear
+    case 12: // dropbear
       return matchDropbear(start, end, mode);
-    case 11: // exim
+    case 13: // exim
       return matchExim(start, end, mode);
-    case 12: // gitlab
+    case 14: // gitlab
       return matchGitlab(start, end, mode);
-    case 13: // grafana
+    case 15: // grafana
       return matchGrafana(start, end, mode);
-    case 14: // haproxy-http-auth
+    case 16: // haproxy-http-auth
       return matchHaproxyHttpAuth(start, end, mode);
-    case 15: // mysqld-auth
+    case 17: // mysqld-auth
       return matchMysqldAuth(start, end, mode);
-    case 16: // named-refused
+    case 18: // named-refused
       return matchNamedRefused(start, end, mode);
-    case 17: // nginx-http-auth
+    case 19: // nginx-http-auth
       return matchNginxHttpAuth(start, end, mode);
-    case 18: // nginx-limit-req
+    case 20: // nginx-limit-req
       return matchNginxLimitReq(start, end, mode);
-    case 19: // nginx-botsearch
+    case 21: // nginx-botsearch
       return matchNginxBotsearch(start, end, mode);
-    case 20: // nginx-bad-request
+    case 22: // nginx-bad-request
       return matchNginxBadRequest(start, end, mode);
-    case 21: // nginx-forbidden
+    case 23: // nginx-forbidden
       return matchNginxForbidden(start, end, mode);
-    case 22: // openvpn
+    case 24: // openvpn
       return matchOpenvpn(start, end, mode);
-    case 23: // pam-generic
+    case 25: // pam-generic
       return matchPamGeneric(start, end, mode);
-    case 24: // phpmyadmin-syslog
+    case 26: // phpmyadmin-syslog
       return matchPhpmyadminSyslog(start, end, mode);
-    case 25: // postfix
+    case 27: // postfix
       return matchPostfix(start, end, mode);
-    case 26: // proftpd
+    case 28: // proftpd
       return matchProftpd(start, end, mode);
-    case 27: // proxmox
+    case 29: // proxmox
       return matchProxmox(start, end, mode);
-    case 28: // pure-ftpd
+    case 30: // pure-ftpd
       return matchPureFtpd(start, end, mode);
-    case 29: // recidive
+    case 31: // recidive
       return matchRecidive(start, end, mode);
-    case 30: // roundcube-auth
+    case 32: // roundcube-auth
       return matchRoundcubeAuth(start, end, mode);
-    case 31: // squid
+    case 33: // sendmail-auth
+      return matchSendmailAuth(start, end, mode);
+    case 34: // sieve
+      return matchSieve(start, end, mode);
+    case 35: // squid
       return matchSquid(start, end, mode);
-    case 32: // traefik-auth
+    case 36: // traefik-auth
       return matchTraefikAuth(start, end, mode);
-    case 33: // vaultwarden
+    case 37: // vaultwarden
       return matchVaultwarden(start, end, mode);
-    case 34: // vsftpd
+    case 38: // vsftpd
       return matchVsftpd(start, end, mode);
-    case 35: // webmin-auth
+    case 39: // webmin-auth
       return matchWebminAuth(start, end, mode);
   }
   return -1;
@@ -139,59 +151,67 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsApacheNohome(pattern);
     case 8: // asterisk
       return flagsAsterisk(pattern);
-    case 9: // dovecot
+    case 9: // courier-auth
+      return flagsCourierAuth(pattern);
+    case 10: // cyrus-imap
+      return flagsCyrusImap(pattern);
+    case 11: // dovecot
       return flagsDovecot(pattern);
-    case 10: // dropbear
+    case 12: // dropbear
       return flagsDropbear(pattern);
-    case 11: // exim
+    case 13: // exim
       return flagsExim(pattern);
-    case 12: // gitlab
+    case 14: // gitlab
       return flagsGitlab(pattern);
-    case 13: // grafana
+    case 15: // grafana
       return flagsGrafana(pattern);
-    case 14: // haproxy-http-auth
+    case 16: // haproxy-http-auth
       return flagsHaproxyHttpAuth(pattern);
-    case 15: // mysqld-auth
+    case 17: // mysqld-auth
       return flagsMysqldAuth(pattern);
-    case 16: // named-refused
+    case 18: // named-refused
       return flagsNamedRefused(pattern);
-    case 17: // nginx-http-auth
+    case 19: // nginx-http-auth
       return flagsNginxHttpAuth(pattern);
-    case 18: // nginx-limit-req
+    case 20: // nginx-limit-req
       return flagsNginxLimitReq(pattern);
-    case 19: // nginx-botsearch
+    case 21: // nginx-botsearch
       return flagsNginxBotsearch(pattern);
-    case 20: // nginx-bad-request
+    case 22: // nginx-bad-request
       return flagsNginxBadRequest(pattern);
-    case 21: // nginx-forbidden
+    case 23: // nginx-forbidden
       return flagsNginxForbidden(pattern);
-    case 22: // openvpn
+    case 24: // openvpn
       return flagsOpenvpn(pattern);
-    case 23: // pam-generic
+    case 25: // pam-generic
       return flagsPamGeneric(pattern);
-    case 24: // phpmyadmin-syslog
+    case 26: // phpmyadmin-syslog
       return flagsPhpmyadminSyslog(pattern);
-    case 25: // postfix
+    case 27: // postfix
       return flagsPostfix(pattern);
-    case 26: // proftpd
+    case 28: // proftpd
       return flagsProftpd(pattern);
-    case 27: // proxmox
+    case 29: // proxmox
       return flagsProxmox(pattern);
-    case 28: // pure-ftpd
+    case 30: // pure-ftpd
       return flagsPureFtpd(pattern);
-    case 29: // recidive
+    case 31: // recidive
       return flagsRecidive(pattern);
-    case 30: // roundcube-auth
+    case 32: // roundcube-auth
       return flagsRoundcubeAuth(pattern);
-    case 31: // squid
+    case 33: // sendmail-auth
+      return flagsSendmailAuth(pattern);
+    case 34: // sieve
+      return flagsSieve(pattern);
+    case 35: // squid
       return flagsSquid(pattern);
-    case 32: // traefik-auth
+    case 36: // traefik-auth
       return flagsTraefikAuth(pattern);
-    case 33: // vaultwarden
+    case 37: // vaultwarden
       return flagsVaultwarden(pattern);
-    case 34: // vsftpd
+    case 38: // vsftpd
       return flagsVsftpd(pattern);
-    case 35: // webmin-auth
+    case 39: // webmin-auth
       return flagsWebminAuth(pattern);
   }
   return 0;
@@ -218,59 +238,67 @@ export function filterPrefixes(filter: i32): i32 {
       return 6;
     case 8: // asterisk
       return 6;
-    case 9: // dovecot
+    case 9: // courier-auth
+      return 1;
+    case 10: // cyrus-imap
+      return 1;
+    case 11: // dovecot
       return 9;
-    case 10: // dropbear
+    case 12: // dropbear
       return 13;
-    case 11: // exim
+    case 13: // exim
       return 6;
-    case 12: // gitlab
+    case 14: // gitlab
       return 2;
-    case 13: // grafana
+    case 15: // grafana
       return 3;
-    case 14: // haproxy-http-auth
+    case 16: // haproxy-http-auth
       return 1;
-    case 15: // mysqld-auth
+    case 17: // mysqld-auth
       return 6;
-    case 16: // named-refused
+    case 18: // named-refused
       return 54;
-    case 17: // nginx-http-auth
+    case 19: // nginx-http-auth
       return 6;
-    case 18: // nginx-limit-req
+    case 20: // nginx-limit-req
       return 6;
-    case 19: // nginx-botsearch
+    case 21: // nginx-botsearch
       return 27;
-    case 20: // nginx-bad-request
+    case 22: // nginx-bad-request
       return 7;
-    case 21: // nginx-forbidden
+    case 23: // nginx-forbidden
       return 6;
-    case 22: // openvpn
+    case 24: // openvpn
       return 9;
-    case 23: // pam-generic
+    case 25: // pam-generic
       return 1;
-    case 24: // phpmyadmin-syslog
+    case 26: // phpmyadmin-syslog
       return 1;
-    case 25: // postfix
+    case 27: // postfix
       return 1;
-    case 26: // proftpd
+    case 28: // proftpd
       return 1;
-    case 27: // proxmox
+    case 29: // proxmox
       return 1;
-    case 28: // pure-ftpd
+    case 30: // pure-ftpd
       return 1;
-    case 29: // recidive
+    case 31: // recidive
       return 6;
-    case 30: // roundcube-auth
+    case 32: // roundcube-auth
       return 7;
-    case 31: // squid
+    case 33: // sendmail-auth
+      return 1;
+    case 34: // sieve
+      return 1;
+    case 35: // squid
       return 2;
-    case 32: // traefik-auth
+    case 36: // traefik-auth
       return 3;
-    case 33: // vaultwarden
+    case 37: // vaultwarden
       return 14;
-    case 34: // vsftpd
+    case 38: // vsftpd
       return 6;
-    case 35: // webmin-auth
+    case 39: // webmin-auth
       return 1;
   }
   return 0;
@@ -297,59 +325,67 @@ export function filterConnection(filter: i32): bool {
       return false;
     case 8: // asterisk
       return false;
-    case 9: // dovecot
+    case 9: // courier-auth
       return false;
-    case 10: // dropbear
+    case 10: // cyrus-imap
       return false;
-    case 11: // exim
+    case 11: // dovecot
       return false;
-    case 12: // gitlab
+    case 12: // dropbear
       return false;
-    case 13: // grafana
+    case 13: // exim
       return false;
-    case 14: // haproxy-http-auth
+    case 14: // gitlab
       return false;
-    case 15: // mysqld-auth
+    case 15: // grafana
       return false;
-    case 16: // named-refused
+    case 16: // haproxy-http-auth
       return false;
-    case 17: // nginx-http-auth
+    case 17: // mysqld-auth
       return false;
-    case 18: // nginx-limit-req
+    case 18: // named-refused
       return false;
-    case 19: // nginx-botsearch
+    case 19: // nginx-http-auth
       return false;
-    case 20: // nginx-bad-request
+    case 20: // nginx-limit-req
       return false;
-    case 21: // nginx-forbidden
+    case 21: // nginx-botsearch
       return false;
-    case 22: // openvpn
+    case 22: // nginx-bad-request
       return false;
-    case 23: // pam-generic
+    case 23: // nginx-forbidden
       return false;
-    case 24: // phpmyadmin-syslog
+    case 24: // openvpn
       return false;
-    case 25: // postfix
+    case 25: // pam-generic
       return false;
-    case 26: // proftpd
+    case 26: // phpmyadmin-syslog
       return false;
-    case 27: // proxmox
+    case 27: // postfix
       return false;
-    case 28: // pure-ftpd
+    case 28: // proftpd
       return false;
-    case 29: // recidive
+    case 29: // proxmox
       return false;
-    case 30: // roundcube-auth
+    case 30: // pure-ftpd
       return false;
-    case 31: // squid
+    case 31: // recidive
       return false;
-    case 32: // traefik-auth
+    case 32: // roundcube-auth
       return false;
-    case 33: // vaultwarden
+    case 33: // sendmail-auth
       return false;
-    case 34: // vsftpd
+    case 34: // sieve
       return false;
-    case 35: // webmin-auth
+    case 35: // squid
+      return false;
+    case 36: // traefik-auth
+      return false;
+    case 37: // vaultwarden
+      return false;
+    case 38: // vsftpd
+      return false;
+    case 39: // webmin-auth
       return false;
   }
   return false;
@@ -376,59 +412,67 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagApacheNohome(start, end);
     case 8: // asterisk
       return tagAsterisk(start, end);
-    case 9: // dovecot
+    case 9: // courier-auth
+      return tagCourierAuth(start, end);
+    case 10: // cyrus-imap
+      return tagCyrusImap(start, end);
+    case 11: // dovecot
       return tagDovecot(start, end);
-    case 10: // dropbear
+    case 12: // dropbear
       return tagDropbear(start, end);
-    case 11: // exim
+    case 13: // exim
       return tagExim(start, end);
-    case 12: // gitlab
+    case 14: // gitlab
       return tagGitlab(start, end);
-    case 13: // grafana
+    case 15: // grafana
       return tagGrafana(start, end);
-    case 14: // haproxy-http-auth
+    case 16: // haproxy-http-auth
       return tagHaproxyHttpAuth(start, end);
-    case 15: // mysqld-auth
+    case 17: // mysqld-auth
       return tagMysqldAuth(start, end);
-    case 16: // named-refused
+    case 18: // named-refused
       return tagNamedRefused(start, end);
-    case 17: // nginx-http-auth
+    case 19: // nginx-http-auth
       return tagNginxHttpAuth(start, end);
-    case 18: // nginx-limit-req
+    case 20: // nginx-limit-req
       return tagNginxLimitReq(start, end);
-    case 19: // nginx-botsearch
+    case 21: // nginx-botsearch
       return tagNginxBotsearch(start, end);
-    case 20: // nginx-bad-request
+    case 22: // nginx-bad-request
       return tagNginxBadRequest(start, end);
-    case 21: // nginx-forbidden
+    case 23: // nginx-forbidden
       return tagNginxForbidden(start, end);
-    case 22: // openvpn
+    case 24: // openvpn
       return tagOpenvpn(start, end);
-    case 23: // pam-generic
+    case 25: // pam-generic
       return tagPamGeneric(start, end);
-    case 24: // phpmyadmin-syslog
+    case 26: // phpmyadmin-syslog
       return tagPhpmyadminSyslog(start, end);
-    case 25: // postfix
+    case 27: // postfix
       return tagPostfix(start, end);
-    case 26: // proftpd
+    case 28: // proftpd
       return tagProftpd(start, end);
-    case 27: // proxmox
+    case 29: // proxmox
       return tagProxmox(start, end);
-    case 28: // pure-ftpd
+    case 30: // pure-ftpd
       return tagPureFtpd(start, end);
-    case 29: // recidive
+    case 31: // recidive
       return tagRecidive(start, end);
-    case 30: // roundcube-auth
+    case 32: // roundcube-auth
       return tagRoundcubeAuth(start, end);
-    case 31: // squid
+    case 33: // sendmail-auth
+      return tagSendmailAuth(start, end);
+    case 34: // sieve
+      return tagSieve(start, end);
+    case 35: // squid
       return tagSquid(start, end);
-    case 32: // traefik-auth
+    case 36: // traefik-auth
       return tagTraefikAuth(start, end);
-    case 33: // vaultwarden
+    case 37: // vaultwarden
       return tagVaultwarden(start, end);
-    case 34: // vsftpd
+    case 38: // vsftpd
       return tagVsftpd(start, end);
-    case 35: // webmin-auth
+    case 39: // webmin-auth
       return tagWebminAuth(start, end);
   }
   return false;

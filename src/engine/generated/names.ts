@@ -174,6 +174,25 @@ export const filterNames: FilterNames[] = [
     ]
   },
   {
+    "name": "courier-auth",
+    "about": "Courier: failed IMAP and POP3 logins",
+    "modes": [],
+    "patterns": [
+      "user-refused",
+      "login-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "cyrus-imap",
+    "about": "Cyrus: failed IMAP and POP3 logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
     "name": "dovecot",
     "about": "Dovecot: failed IMAP, POP3, ManageSieve and submission logins",
     "modes": [
@@ -464,6 +483,26 @@ export const filterNames: FilterNames[] = [
     "ignore": [
       "answered-twice"
     ]
+  },
+  {
+    "name": "sendmail-auth",
+    "about": "sendmail: failed SASL logins",
+    "modes": [],
+    "patterns": [
+      "user-refused",
+      "login-refused",
+      "attack"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "sieve",
+    "about": "Cyrus timsieved: failed ManageSieve logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
   },
   {
     "name": "squid",
