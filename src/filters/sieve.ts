@@ -1,0 +1,43 @@
+/**
+ * Cyrus timsieved (timsieved/parser.c): a ManageSieve login with a wrong password. `badlogin: name [address] mechanism
+ * error`, older releases without the blank. The client chooses nothing left of its address but its reverse DNS.
+ */
+import type { Filter } from '../compiler/pattern.ts';
+import { ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+
+export const sieve: Filter[] = [
+  {
+    name: 'sieve',
+    about: 'Cyrus timsieved: failed ManageSieve logins',
+    prefixes: ['syslog'],
+    tags: [
+      'sieve',
+      'sieved',
+      'timsieve',
+      'timsieved',
+      'cyrus/sieve',
+      'cyrus/sieved',
+      'cyrus/timsieve',
+      'cyrus/timsieved',
+    ],
+    patterns: [
+      {
+        name: 'login-failed',
+        tokens: [
+          literal('badlogin: '),
+          optional(until(' \t['), optional(literal(' '))),
+          literal('['),
+          ip,
+          literal('] '),
+          some('nonspace', 64),
+          literal(' authentication failure'),
+          ...lineEnd,
+        ],
+        sample:
+          'Mar  7 18:53:22 mail cyrus/sieve[901]: badlogin: host.example.org [192.0.2.7] PLAIN authentication failure',
+        counter:
+          'Mar  7 18:53:22 mail cyrus/sieve[901]: badlogin: host.example.org [192.0.2.7] PLAIN no mechanism available',
+      },
+    ],
+  },
+];
