@@ -1,0 +1,42 @@
+/**
+ * Courier's IMAP and POP3 servers (imap/imaplogin.c, imap/pop3login.c): `LOGIN FAILED, user=…, ip=[address]`, or with
+ * `method=`; newer releases add `port=[…]`.
+ *
+ * The user name is the client's and may hold `, ip=[`: so the address is looked for from the right, and no bracket but
+ * the port's may follow it.
+ */
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
+
+const address: Token[] = [
+  literal('ip=['),
+  ip,
+  literal(']'),
+  optional(literal(', port=['), some('digit', 5), literal(']')),
+  until('[', 0),
+  { kind: 'end' },
+];
+
+export const courierAuth: Filter[] = [
+  {
+    name: 'courier-auth',
+    about: 'Courier: failed IMAP and POP3 logins',
+    prefixes: ['syslog'],
+    tags: ['imap*', 'pop3*', 'courierimap*', 'courierpop3*'],
+    patterns: [
+      {
+        name: 'user-refused',
+        tokens: [literal('LOGIN FAILED, user='), userToLast(), literal(', '), ...address],
+        sample: 'Mar  7 18:53:22 mail imapd-ssl: LOGIN FAILED, user=alice, ip=[::ffff:192.0.2.7], port=[50022]',
+        counter:
+          'Mar  7 18:53:22 mail imapd-ssl: LOGIN, user=alice, ip=[::ffff:192.0.2.7], port=[50022], protocol=IMAP',
+      },
+      {
+        name: 'login-refused',
+        tokens: [literal('LOGIN FAILED, '), textToLast(), ...address],
+        sample: 'Mar  7 18:53:22 mail pop3d: LOGIN FAILED, method=CRAM-MD5, ip=[2001:db8::7]',
+        counter: 'Mar  7 18:53:22 mail pop3d: LOGOUT, user=alice, ip=[192.0.2.7], top=0, retr=0',
+      },
+    ],
+  },
+];
