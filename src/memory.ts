@@ -138,7 +138,7 @@ export interface GovernorOptions {
 }
 
 /**
- * Keeps the process under its ceiling by releasing file pages when it comes near. `look` is called about once a second; it
+ * Keeps the process under its ceiling by releasing file pages when it comes near. `look` is called every `governorMs`; it
  * costs one small read where there is nothing to do. After a release that gained next to nothing it waits a while: then
  * the pages are in use, and taking them again would only cost time.
  */

@@ -1,0 +1,67 @@
+/**
+ * The attack of the soak: distinct sources, IPv4 and IPv6 in turn, without any state per source, so that ten million of
+ * them cost the generator nothing. In step k source k fails for the first time; one source in ten is an attacker that
+ * fails twice more, each time `gap` steps (= new sources) later. What `gap` is depends on the source alone: some come
+ * back soon, some so late that the table has long given them up.
+ */
+
+/** Failures that make a ban in the soak's configuration. */
+export const maxretry = 3;
+/** One source in so many is an attacker; the others fail once. */
+const attackerEach = 10;
+/** Steps between an attacker's failures, by attacker in turn. */
+export const gaps = [1_000, 10_000, 50_000, 200_000, 2_000_000] as const;
+
+/** The gap of source k, or 0 when it fails once only. */
+export function gapOf(k: number): number {
+  return k % attackerEach === 0 ? gaps[(k / attackerEach) % gaps.length]! : 0;
+}
+
+/** Sources 0 … count-1 with this gap. */
+export function attackersWith(gap: number, count: number): number {
+  const first = gaps.indexOf(gap as (typeof gaps)[number]) * attackerEach;
+  return count <= first ? 0 : Math.floor((count - 1 - first) / (attackerEach * gaps.length)) + 1;
+}
+
+/**
+ * Address of source k, as the kernel prints it: 10.0.0.0/8 and /64s of 2001:db8::/32, one half each. The documentation
+ * networks for IPv4 hold too few addresses for this, and a private one names nobody either.
+ */
+export function addressOf(k: number): string {
+  const n = Math.floor(k / 2) + 1;
+  if (k % 2 === 0) return `10.${n >>> 16}.${(n >>> 8) & 255}.${n & 255}`;
+  return `2001:db8:${(n >>> 16).toString(16)}:${(n & 0xffff).toString(16)}::7`;
+}
+
+/** What the kernel's set holds for source k: an IPv6 source is banned with its /64. */
+export function elementOf(k: number): string {
+  const n = Math.floor(k / 2) + 1;
+  if (k % 2 === 0) return addressOf(k);
+  const low = n & 0xffff;
+  return `2001:db8:${(n >>> 16).toString(16)}:${low === 0 ? '' : low.toString(16)}::`.replace(':::', '::');
+}
+
+/** Sources there are addresses for. */
+export const sourcesMax = 2 * (2 ** 24 - 2);
+
+/** Which sources fail in step k: the new one, and the attackers whose second or third failure is due. */
+export function failing(k: number, count: number, take: (source: number) => void): void {
+  if (k < count) take(k);
+  for (const gap of gaps) {
+    for (let failure = 1; failure < maxretry; failure++) {
+      const source = k - failure * gap;
+      if (source >= 0 && source < count && gapOf(source) === gap) take(source);
+    }
+  }
+}
+
+/** Steps after which every source with a gap up to `gap` has failed as often as it will. */
+export function stepsUntil(count: number, gap: number): number {
+  return count + (maxretry - 1) * gap;
+}
+
+/** The log line of one failed login. `line` numbers them: each is a connection of its own. */
+export function failureLine(time: string, source: number, line: number): string {
+  const process = 1_000 + (line % 4_000_000);
+  return `${time} soak sshd[${process}]: Failed password for root from ${addressOf(source)} port ${1_024 + (line % 60_000)} ssh2\n`;
+}

@@ -1,0 +1,133 @@
+/** What a soak is judged by; pure functions of what was sampled. */
+import { attackersWith, gaps } from './attack.ts';
+import type { Sample } from './sample.ts';
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  /** What was found, with its bound. */
+  found: string;
+}
+
+/** Entries of one set of the table. */
+const ways = 8;
+/** A slope is judged from this many seconds on; before, start-up would be taken for growth. */
+export const warmUpSeconds = 60;
+/** Runs shorter than this have no slope worth a judgement. */
+export const flatSecondsMin = 180;
+/** Growth over a whole run that the kernel's own counting (pages batched per CPU) cannot tell from none, bytes. */
+const noiseBytes = 512 * 1024;
+
+const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+
+/** Chance that `ways` or more of `arrivals` new sources fall into one of `sets`: that a tracked one is given up. */
+export function lossChance(arrivals: number, sets: number): number {
+  const mean = arrivals / sets;
+  let term = Math.exp(-mean);
+  let below = 0;
+  for (let n = 0; n < ways; n++) {
+    below += term;
+    term *= mean / (n + 1);
+  }
+  return Math.max(0, 1 - below);
+}
+
+/** New sources that may come between two failures of one for it to be remembered with a chance of all but 1 in `odds`. */
+export function survival(slots: number, odds: number): number {
+  let low = 0;
+  let high = slots * 4;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (lossChance(middle, slots / ways) < 1 / odds) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Slope (per second) of the medians of `blocks` stretches, with the half width of its 95 % interval. */
+export function slope(points: readonly (readonly [seconds: number, value: number])[], blocks = 10) {
+  const medians: [number, number][] = [];
+  for (let block = 0; block < blocks; block++) {
+    const part = points.slice(
+      Math.floor((block * points.length) / blocks),
+      Math.floor(((block + 1) * points.length) / blocks),
+    );
+    const middle = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+    medians.push([middle(part.map(([x]) => x)), middle(part.map(([, y]) => y))]);
+  }
+  const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanX, meanY] = [mean(medians.map(([x]) => x)), mean(medians.map(([, y]) => y))];
+  const spread = medians.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  const perSecond = medians.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread;
+  const residual = medians.reduce((sum, [x, y]) => sum + (y - meanY - perSecond * (x - meanX)) ** 2, 0);
+  // Student's t for 8 degrees of freedom, two-sided 5 %.
+  return { perSecond, halfWidth: 2.306 * Math.sqrt(residual / (blocks - 2) / spread) };
+}
+
+/** Flat: no growth that can be told from none, of the resident size and of the part without a file behind it. */
+export function checkFlat(samples: readonly Sample[]): Check[] {
+  const judged = samples.filter(({ seconds }) => seconds >= warmUpSeconds);
+  const length = (judged.at(-1)?.seconds ?? 0) - warmUpSeconds;
+  if (length < flatSecondsMin - warmUpSeconds) {
+    return [{ name: 'flat', ok: true, found: `not judged: the run is shorter than ${flatSecondsMin} s` }];
+  }
+  return (['rssBytes', 'anonymousBytes'] as const).map((field) => {
+    const { perSecond, halfWidth } = slope(judged.map((sample) => [sample.seconds, sample[field]] as const));
+    const ok = perSecond - halfWidth <= noiseBytes / length;
+    const perHour = (value: number): string => mebibytes(value * 3600);
+    return { name: `flat ${field}`, ok, found: `${perHour(perSecond)} ± ${perHour(halfWidth)} an hour` };
+  });
+}
+
+export interface Outcome {
+  samples: readonly Sample[];
+  sources: number;
+  ceilingBytes: number;
+  slotsMin: number;
+  /** Attackers of each gap that the kernel holds. */
+  held: ReadonlyMap<number, number>;
+  exitCode: number | null;
+  /** Warnings and errors the daemon wrote. */
+  complaints: string[];
+}
+
+/** Chance of one lost attacker in a run that the check of bans allows. */
+const lossAllowed = 1e-3;
+
+export function check(outcome: Outcome): Check[] {
+  const { samples, sources, ceilingBytes, slotsMin, held, exitCode, complaints } = outcome;
+  const last = samples.at(-1)!;
+  const bound = ceilingBytes * 1.1;
+  const worst = Math.max(...samples.map(({ rssBytes }) => rssBytes));
+  const checks: Check[] = [
+    {
+      name: 'peak',
+      ok: last.peakBytes <= bound,
+      found: `VmHWM ${mebibytes(last.peakBytes)}, bound ${mebibytes(bound)}; highest sample ${mebibytes(worst)}`,
+    },
+    { name: 'slots', ok: last.slots >= slotsMin, found: `${last.slots}, at least ${slotsMin}` },
+    ...checkFlat(samples),
+  ];
+  for (const gap of gaps) {
+    const expected = attackersWith(gap, sources);
+    const found = held.get(gap) ?? 0;
+    const chance = lossChance(gap, last.slots / ways) * (expected * 2);
+    const binding = gap < sources && chance < lossAllowed;
+    checks.push({
+      name: `bans at a gap of ${gap} sources`,
+      ok: !binding || found === expected,
+      found: `${found} of ${expected} in the kernel${binding ? '' : ' (beyond what the table promises to remember)'}`,
+    });
+  }
+  const given = Math.max(0, sources - last.slots);
+  checks.push(
+    {
+      name: 'evictions',
+      ok: last.evictions >= given && last.slotsUsed <= last.slots,
+      found: `${last.evictions}, at least ${given}; ${last.slotsUsed} slots used`,
+    },
+    { name: 'stopped when asked', ok: exitCode === 0, found: `exit status ${exitCode}` },
+    { name: 'no complaints', ok: complaints.length === 0, found: complaints.slice(0, 3).join(' | ') || 'none' },
+  );
+  return checks;
+}

@@ -1,0 +1,149 @@
+/**
+ * `npm run soak -- [--sources N] [--seconds S] [--real-time] [--rate LINES] [--ceiling TEXT]`
+ * Attacks the real daemon from N distinct sources (200,000) for at least S seconds (60), in namespaces of its own; judges
+ * it (checks.ts), and writes reports/soak-N.json and .svg. `--real-time` spreads the sources evenly over S seconds; without it
+ * lines come at RATE a second (100,000), and the attack goes on after every source has come. Exit status 1 when a check fails.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { parseSize } from '../../src/config/size.ts';
+import { ceilingBytesMax, ceilingBytesMin } from '../../src/limits.ts';
+import { sourcesMax } from './attack.ts';
+import { check, survival } from './checks.ts';
+import { type Panel, plot } from './plot.ts';
+import type { Sample } from './sample.ts';
+import { machine, soak } from './soak.ts';
+
+/** Lines a source writes on average: one in ten fails three times. */
+const linesPerSource = 1.2;
+/** At the default ceiling (claim MM-13). */
+const slotsMinDefault = 700_000;
+const reports = join(import.meta.dirname, '..', '..', 'reports');
+
+const { values } = parseArgs({
+  options: {
+    sources: { type: 'string', default: '200000' },
+    seconds: { type: 'string', default: '60' },
+    rate: { type: 'string', default: '100000' },
+    ceiling: { type: 'string', default: '64MB' },
+    'real-time': { type: 'boolean', default: false },
+    inside: { type: 'boolean', default: false },
+  },
+});
+
+function whole(name: 'sources' | 'seconds' | 'rate', max: number): number {
+  const value = Number(values[name].replaceAll('_', ''));
+  if (Number.isInteger(value) && value > 0 && value <= max) return value;
+  console.error(`soak: --${name} must be a whole number from 1 to ${max}`);
+  process.exit(2);
+}
+
+/** The same command in namespaces that end with it. */
+function runInside(): never {
+  const setUp = 'mount -t tmpfs none /run && ip link set lo up && exec "$0" "$@"';
+  const { status } = spawnSync(
+    'unshare',
+    [
+      '--net',
+      '--mount',
+      'sh',
+      '-c',
+      setUp,
+      process.execPath,
+      import.meta.filename,
+      ...process.argv.slice(2),
+      '--inside',
+    ],
+    { stdio: 'inherit' },
+  );
+  if (status === null) console.error('soak: cannot make a network namespace (unshare): root is needed');
+  process.exit(status ?? 1);
+}
+
+function panels(samples: readonly Sample[], ceilingBytes: number): Panel[] {
+  const curve = (label: string, colour: string, of: (sample: Sample) => number) => ({
+    label,
+    colour,
+    points: samples.map((sample) => [sample.seconds, of(sample)] as const),
+  });
+  const mebibytes = 1024 * 1024;
+  return [
+    {
+      title: 'Resident size of the whole process, MiB',
+      bound: { label: 'memory.ceiling', y: ceilingBytes / mebibytes },
+      curves: [
+        curve('VmHWM', '#888', ({ peakBytes }) => peakBytes / mebibytes),
+        curve('VmRSS', '#06c', ({ rssBytes }) => rssBytes / mebibytes),
+        curve('without file pages', '#690', ({ anonymousBytes }) => anonymousBytes / mebibytes),
+      ],
+    },
+    {
+      title: 'Table slots used',
+      bound: { label: 'slots', y: samples.at(-1)?.slots ?? 0 },
+      curves: [curve('used', '#06c', ({ slotsUsed }) => slotsUsed)],
+    },
+    { title: 'Evictions', curves: [curve('evictions', '#c60', ({ evictions }) => evictions)] },
+    { title: 'Bans the kernel confirmed', curves: [curve('bans', '#93c', ({ bans }) => bans)] },
+    { title: 'Lines read', curves: [curve('lines', '#333', ({ lines }) => lines)] },
+  ];
+}
+
+async function run(): Promise<number> {
+  const sources = whole('sources', sourcesMax);
+  const seconds = whole('seconds', 7 * 86_400);
+  const rate = whole('rate', 10_000_000);
+  const linesPerSecond = values['real-time'] ? Math.max(1, (sources * linesPerSource) / seconds) : rate;
+  const ceiling = parseSize(values.ceiling, ceilingBytesMin, ceilingBytesMax);
+  if (!ceiling.ok) throw new Error(`--ceiling ${ceiling.reason}`);
+  const ceilingBytes = ceiling.value;
+  const outcome = await soak({
+    sources,
+    seconds,
+    linesPerSecond,
+    ceiling: values.ceiling,
+    ceilingBytes,
+    slotsMin: values.ceiling === '64MB' ? slotsMinDefault : 1,
+    progress: (sample, written) => {
+      const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+      console.error(
+        `soak: ${sample.seconds.toFixed(0)} s  rss ${mebibytes(sample.rssBytes)} (without files ${mebibytes(sample.anonymousBytes)}, ` +
+          `peak ${mebibytes(sample.peakBytes)}) MiB  step ${written.step}  lines ${sample.lines}/${written.lines}  ` +
+          `used ${sample.slotsUsed}/${sample.slots}  evicted ${sample.evictions}  bans ${sample.bans}`,
+      );
+    },
+  });
+  const { samples } = outcome;
+  const checks = check(outcome);
+  const last = samples.at(-1)!;
+  const sourcesPerSecond = linesPerSecond / linesPerSource;
+  const remembered = survival(last.slots, 1_000_000);
+  const report = {
+    date: new Date().toISOString(),
+    machine: machine(),
+    options: { sources, seconds, linesPerSecond, ceiling: values.ceiling },
+    survival: {
+      sources: remembered,
+      seconds: Number((remembered / sourcesPerSecond).toFixed(1)),
+      meaning:
+        'new sources (and seconds at this rate) between two failures after which a source is still remembered, but for one in a million',
+    },
+    checks,
+    samples,
+  };
+  mkdirSync(reports, { recursive: true });
+  const name = join(reports, `soak-${sources}`);
+  writeFileSync(`${name}.json`, `${JSON.stringify(report)}\n`);
+  const title = `${sources} sources, ${linesPerSecond.toFixed(0)} lines/s, memory.ceiling ${values.ceiling}`;
+  writeFileSync(`${name}.svg`, plot(title, panels(samples, ceilingBytes)));
+  for (const { name, ok, found } of checks) console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}: ${found}`);
+  console.log(
+    `     a source is remembered over ${remembered} new ones: ${report.survival.seconds} s at ${sourcesPerSecond.toFixed(0)} new sources a second`,
+  );
+  console.log(`     ${name}.json, ${name}.svg`);
+  return checks.every(({ ok }) => ok) ? 0 : 1;
+}
+
+if (!values.inside) runInside();
+process.exit(await run());

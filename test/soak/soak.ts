@@ -1,0 +1,183 @@
+/**
+ * One soak: the real daemon with real log files and the nftables backend, in the network namespace this process is in.
+ * What it holds in the end is asked of the kernel by nft(8), what it takes of /proc.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../support/until.ts';
+import { elementOf, gapOf, gaps, maxretry, stepsUntil } from './attack.ts';
+import type { Outcome } from './checks.ts';
+import { type Sample, takeSample } from './sample.ts';
+import { type Progress, writeAttack } from './writer.ts';
+
+export interface SoakOptions {
+  sources: number;
+  /** The run lasts at least this long, and until every source has come. */
+  seconds: number;
+  linesPerSecond: number;
+  /** As the configuration writes it. */
+  ceiling: string;
+  ceilingBytes: number;
+  slotsMin: number;
+  /** Told of each sample. */
+  progress?: (sample: Sample, written: Progress) => void;
+}
+
+const root = join(import.meta.dirname, '..', '..');
+const port = 9_100;
+const sampleMs = 1_000;
+/** Time to take in what was written last, ms: generous, only a hang reaches it. */
+const drainMs = 60_000;
+
+function configuration(options: SoakOptions, path: string): string {
+  // findtime and bantime outlast the longest soak: what is forgotten is forgotten because the table was full.
+  return `[memory]
+ceiling = "${options.ceiling}"
+[firewall]
+backend = "nftables"
+[metrics]
+port = ${port}
+[log]
+level = "info"
+[jails.sshd]
+filter = "sshd"
+logpath = ["${path}"]
+maxretry = ${maxretry}
+findtime = "12h"
+bantime = "24h"
+`;
+}
+
+/** The daemon's process, from its first line on; the launch stage keeps its id. */
+class Daemon {
+  readonly lines: string[] = [];
+  readonly complaints: string[] = [];
+  readonly ended: Promise<number | null>;
+  readonly #child: ChildProcess;
+
+  constructor(config: string) {
+    const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+    this.#child = spawn(join(root, 'bin', 'fail2zig'), ['--config', config], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.ended = once(this.#child, 'close').then(([code]) => code);
+    createInterface({ input: this.#child.stderr! }).on('line', (line) => {
+      if (this.lines.length < 1_000) this.lines.push(line);
+      if (/^\S+ (warn|error) /.test(line) && this.complaints.length < 100) this.complaints.push(line);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  async started(): Promise<void> {
+    const ready = (): boolean => this.lines.some((line) => line.includes(' started '));
+    await until(() => ready() || !this.running, { withinMs: 30_000, what: 'the daemon' });
+    if (!ready()) throw new Error(`the daemon did not start:\n${this.lines.join('\n')}`);
+  }
+
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return this.ended;
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+/** Attackers of each gap that the kernel holds a ban of, as nft(8) lists them. */
+async function heldByKernel(sources: number): Promise<Map<number, number>> {
+  const nft = spawn('nft', ['list', 'table', 'inet', 'fail2zig'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const elements = new Set<string>();
+  for await (const line of createInterface({ input: nft.stdout })) {
+    for (const [, element] of line.matchAll(/([0-9a-f.:]+) timeout /g)) elements.add(element!);
+  }
+  const held = new Map<number, number>(gaps.map((gap) => [gap, 0]));
+  for (let k = 0; k < sources; k++) {
+    const gap = gapOf(k);
+    if (gap !== 0 && elements.has(elementOf(k))) held.set(gap, held.get(gap)! + 1);
+  }
+  return held;
+}
+
+export async function soak(options: SoakOptions): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'fail2zig-soak-'));
+  const path = join(folder, 'auth.log');
+  const config = join(folder, 'fail2zig.toml');
+  writeFileSync(config, configuration(options, path), { mode: 0o644 });
+  writeFileSync(path, '');
+  mkdirSync('/run/fail2zig', { recursive: true });
+  const daemon = new Daemon(config);
+  try {
+    await daemon.started();
+    const samples: Sample[] = [];
+    const written: Progress = { step: 0, lines: 0, bytes: 0 };
+    const started = performance.now();
+    const elapsed = (): number => (performance.now() - started) / 1000;
+    // Attackers whose failures the table must remember have all come; those with longer gaps only where time allows.
+    const enough = stepsUntil(options.sources, gaps[2]);
+    const attack = writeAttack(
+      {
+        path,
+        sources: options.sources,
+        linesPerSecond: options.linesPerSecond,
+        readBytes: () => samples.at(-1)?.readBytes ?? 0,
+        done: ({ step }) => !daemon.running || (step >= enough && elapsed() >= options.seconds),
+      },
+      written,
+    );
+    let writing = true;
+    void attack.finally(() => {
+      writing = false;
+    });
+    const sample = async (): Promise<Sample> => {
+      const taken = await takeSample(daemon.pid, port, elapsed());
+      samples.push(taken);
+      options.progress?.(taken, written);
+      return taken;
+    };
+    while (writing && daemon.running) {
+      await sample();
+      await pause(sampleMs - ((performance.now() - started) % sampleMs));
+    }
+    await attack;
+    let bans = -1;
+    const settled = async (): Promise<boolean> => {
+      const { lines, bans: now } = await sample();
+      const same = now === bans;
+      bans = now;
+      if (!(lines === written.lines && same)) await pause(sampleMs / 4);
+      return lines === written.lines && same;
+    };
+    await until(settled, { withinMs: drainMs, what: `the last of ${written.lines} lines` });
+    const held = await heldByKernel(options.sources);
+    const exitCode = await daemon.stop();
+    const { sources, ceilingBytes, slotsMin } = options;
+    return { samples, sources, ceilingBytes, slotsMin, held, exitCode, complaints: daemon.complaints };
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\nthe daemon's last words:\n${daemon.lines.slice(-20).join('\n')}`, {
+      cause: error,
+    });
+  } finally {
+    daemon.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The machine this ran on, for the report. */
+export function machine(): { kernel: string; processor: string; node: string } {
+  const processor = /model name\s*: (.*)/.exec(readFileSync('/proc/cpuinfo', 'latin1'))?.[1] ?? 'unknown';
+  return { kernel: readFileSync('/proc/sys/kernel/osrelease', 'latin1').trim(), processor, node: process.version };
+}
