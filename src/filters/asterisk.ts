@@ -27,8 +27,8 @@ import {
 const digits = some('digit', 10);
 const port = optional(literal(':'), some('digit', 5));
 
-/** `NOTICE[811][C-0000002a]: chan_sip.c:28926 in handle_request_register: `; a time where the journal has its own. */
-const head: Token[] = [
+/** `NOTICE[811][C-0000002a]: `, after a time where the journal has its own. */
+const level: Token[] = [
   optional(literal('['), until(']'), literal('] ')),
   choice('NOTICE', 'SECURITY', 'WARNING'),
   any('space', 4),
@@ -39,7 +39,12 @@ const head: Token[] = [
   optional(literal('[C-'), some('hex', 16), literal(']')),
   optional(literal(':')),
   literal(' '),
-  until(":'"),
+];
+
+/** `NOTICE[811]: chan_sip.c:28926 in handle_request_register: `. A file has no blanks, a dialled extension might. */
+const head: Token[] = [
+  ...level,
+  { kind: 'span', of: { name: 'word', bytes: './-' }, min: 1, max: 255 },
   literal(':'),
   any('digit', 10),
   optional(choice(' in ', ' '), some('word', 255), literal(':')),
@@ -192,7 +197,20 @@ export const asterisk: Filter = {
     },
     {
       name: 'connection-rejected',
-      tokens: [...head, literal('"Rejecting unknown SIP connection from '), ip, port, literal('"'), ...lineEnd],
+      // Written by the dial plan: the extension and its context stand where a file and its function do.
+      tokens: [
+        ...level,
+        literal('Ext. '),
+        until(':'),
+        literal(':'),
+        any('digit', 10),
+        optional(choice(' in ', ' @'), until(':"'), literal(':')),
+        literal(' "Rejecting unknown SIP connection from '),
+        ip,
+        port,
+        literal('"'),
+        ...lineEnd,
+      ],
       sample: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 192.0.2.7:5060"`,
       counter: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 198.51.100.9": "x"`,
     },

@@ -4,7 +4,7 @@
  * name, which its owner chooses in the DNS, is kept to the bytes of a name.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, ip, literal, optional, run, some, until, userToLast } from './tokens.ts';
+import { choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
 
 /** Up to the message. */
 const head: Token[] = [
@@ -30,7 +30,7 @@ export const proftpd: Filter = {
       tokens: [
         ...head,
         literal('USER '),
-        userToLast(),
+        userToFirst(),
         choice(' (Login failed): ', ': '),
         choice(
           'User not authorized for login',
@@ -63,7 +63,7 @@ export const proftpd: Filter = {
     },
     {
       name: 'violation',
-      tokens: [...head, literal('SECURITY VIOLATION: '), userToLast(), literal(' login attempted')],
+      tokens: [...head, literal('SECURITY VIOLATION: '), userToFirst(), literal(' login attempted')],
       sample: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Root login attempted`,
       counter: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Passive connection from 192.0.2.7 rejected.`,
     },

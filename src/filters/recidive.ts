@@ -6,12 +6,13 @@
  * a restored ban (`Restore Ban`) is an old one.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { any, choice, ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+import { any, choice, ip, lineEnd, literal, optional, some, time, until } from './tokens.ts';
 
 const gap = some('space', 32);
 
-/** `fail2ban.actions        [811]: NOTICE  [`; what the identifier says already may be missing. */
+/** `fail2ban.actions        [811]: NOTICE  [`; what syslog or the journal say already may be missing or stand twice. */
 const fail2banHead: Token[] = [
+  optional(time, gap),
   optional(
     literal('fail2ban'),
     optional(choice('.server.actions', '.actions')),

@@ -43,9 +43,11 @@ for (const { title, of, modes, lines } of cases) {
   }
 }
 
+const services =
+  /^(recidive|proftpd|vsftpd|pure-ftpd|mysqld-auth|asterisk|named-refused|pam-generic|dropbear|openvpn|proxmox)$/;
 const web = /^(nginx|apache|roundcube|webmin|phpmyadmin|traefik|haproxy|squid|vaultwarden|grafana|gitlab)/;
 
-test.each([...stateless.values()].filter(({ name }) => web.test(name)))(
+test.each([...stateless.values()].filter(({ name }) => web.test(name) || services.test(name)))(
   '$name: every pattern takes a line of the corpus, and the filter leaves one',
   (filter) => {
     const lines = cases.flatMap((one) => (one.of === filter ? one.lines : []));

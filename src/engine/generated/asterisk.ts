@@ -27,11 +27,11 @@ function partRequestAmbiguous7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** End of the run of bytes other than ''', ':' at `at`. */
+/** End of the run of '-' to '9', 'A' to 'Z', '_', 'a' to 'z' at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
-    if (value === 39 || value === 58) break;
+    if (!((value >= 45 && value <= 57) || (value >= 65 && value <= 90) || value === 95 || (value >= 97 && value <= 122))) break;
     at++;
   }
   return at;
@@ -64,7 +64,7 @@ function partRequestAmbiguous17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' text… '' failed for '' text… '' failed for '' */
+/** request-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' text… '' failed for '' text… '' failed for '' */
 function takeRequestAmbiguous(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   const next1 = partRequestAmbiguous2(at, end);
@@ -89,8 +89,8 @@ function takeRequestAmbiguous(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -178,7 +178,7 @@ function partEventAmbiguous17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** event-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
+/** event-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
 function takeEventAmbiguous(at: i32, end: i32): bool {
   if (end - at < 62) return false;
   const next1 = partEventAmbiguous2(at, end);
@@ -203,8 +203,8 @@ function takeEventAmbiguous(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -313,7 +313,7 @@ function partRegistrationFailed15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** registration-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Registration from '' user… '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
+/** registration-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Registration from '' user… '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
 function takeRegistrationFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = partRegistrationFailed2(at, end);
@@ -338,8 +338,8 @@ function takeRegistrationFailed(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -470,7 +470,7 @@ function partExtensionNotFound28(at: i32, end: i32): i32 {
   return at;
 }
 
-/** extension-not-found: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' space{0,4} ('Call from '' user{0,4096} '' (' | 'Call (' | user{1,4096} ': Call (') [alpha{1,8} ':'] ip [':' digit{1,5}] ') to extension '' text… '' rejected because extension not found in context' */
+/** extension-not-found: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' space{0,4} ('Call from '' user{0,4096} '' (' | 'Call (' | user{1,4096} ': Call (') [alpha{1,8} ':'] ip [':' digit{1,5}] ') to extension '' text… '' rejected because extension not found in context' */
 function takeExtensionNotFound(at: i32, end: i32): bool {
   if (end - at < 85) return false;
   const next1 = partExtensionNotFound2(at, end);
@@ -495,8 +495,8 @@ function takeExtensionNotFound(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -586,7 +586,7 @@ function partLoginFailed15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' tried to authenticate with nonexistent user') */
+/** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' tried to authenticate with nonexistent user') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = partLoginFailed2(at, end);
@@ -611,8 +611,8 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -687,7 +687,7 @@ function partPeerNotRegistered15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** peer-not-registered: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' No registration for peer '' user… '' (from ' ip ')' space{0,4096} end */
+/** peer-not-registered: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' No registration for peer '' user… '' (from ' ip ')' space{0,4096} end */
 function takePeerNotRegistered(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   const next1 = partPeerNotRegistered2(at, end);
@@ -712,8 +712,8 @@ function takePeerNotRegistered(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -776,7 +776,7 @@ function partAttackDetected12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** attack-detected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' hacking attempt detected '' ip ''' space{0,4096} end */
+/** attack-detected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' hacking attempt detected '' ip ''' space{0,4096} end */
 function takeAttackDetected(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = partAttackDetected2(at, end);
@@ -801,8 +801,8 @@ function takeAttackDetected(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -848,13 +848,23 @@ function partConnectionRejected7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' in ' | ' ') word{1,255} ':' */
+/** End of the run of bytes other than '"', ':' at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 34 || value === 58) break;
+    at++;
+  }
+  return at;
+}
+
+/** (' in ' | ' @') not-':"'{1,4096} ':' */
 function partConnectionRejected12(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 64) at += 2; // ' @'
   else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
+  const stop13 = skipRun3(at, smaller(end, at + 4097));
+  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
   at = stop13;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -871,9 +881,9 @@ function partConnectionRejected15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** connection-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' "Rejecting unknown SIP connection from ' ip [':' digit{1,5}] '"' space{0,4096} end */
+/** connection-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' Ext. ' not-':'{1,4096} ':' digit{0,10} [(' in ' | ' @') not-':"'{1,4096} ':'] ' "Rejecting unknown SIP connection from ' ip [':' digit{1,5}] '"' space{0,4096} end */
 function takeConnectionRejected(at: i32, end: i32): bool {
-  if (end - at < 54) return false;
+  if (end - at < 59) return false;
   const next1 = partConnectionRejected2(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
@@ -894,9 +904,9 @@ function takeConnectionRejected(at: i32, end: i32): bool {
   const next6 = partConnectionRejected7(at, end);
   if (next6 >= 0) at = next6;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
+  if (!(end - at >= 6 && word(at) === 0x74784520 && word(at + 2) === 0x202e7478)) return false; // ' Ext. '
+  at += 6;
+  const stop9 = findByte(at, smaller(end, at + 4097), 58);
   if (stop9 - at < 1 || stop9 - at > 4096) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
@@ -981,7 +991,7 @@ function partRequestFailed20(at: i32, end: i32): i32 {
 }
 
 /** End of the run of bytes other than ''', ')' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
+function skipRun4(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 39 || value === 41) break;
@@ -1000,7 +1010,7 @@ function partRequestFailed18(at: i32, end: i32): i32 {
   if (next19 >= 0) at = next19;
   if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return -1; // '' (callid: '
   at += 11;
-  const stop22 = skipRun3(at, smaller(end, at + 4097));
+  const stop22 = skipRun4(at, smaller(end, at + 4097));
   if (stop22 - at > 4096) return -1;
   at = stop22;
   if (!(end - at >= 4 && word(at) === 0x202d2029)) return -1; // ') - '
@@ -1018,7 +1028,7 @@ function partRequestFailed18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
+/** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
 function takeRequestFailed(at: i32, end: i32): bool {
   if (end - at < 78) return false;
   const next1 = partRequestFailed2(at, end);
@@ -1043,8 +1053,8 @@ function takeRequestFailed(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -1112,7 +1122,7 @@ function partRefused12(at: i32, end: i32): i32 {
 }
 
 /** End of the run of bytes other than '"', '/' at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
+function skipRun5(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 34 || value === 47) break;
@@ -1140,7 +1150,7 @@ function partRefused24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** refused: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,4096} '",Severity="' not-'"'{0,4096} '",Service="' not-'"'{0,4096} '",EventVersion="' not-'"'{0,4096} '",AccountID="' user{0,4096} '",SessionID="' not-'"'{0,4096} '",LocalAddress="' not-'"'{0,4096} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
+/** refused: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,4096} '",Severity="' not-'"'{0,4096} '",Service="' not-'"'{0,4096} '",EventVersion="' not-'"'{0,4096} '",AccountID="' user{0,4096} '",SessionID="' not-'"'{0,4096} '",LocalAddress="' not-'"'{0,4096} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 157) return false;
   const next1 = partRefused2(at, end);
@@ -1165,8 +1175,8 @@ function takeRefused(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -1223,7 +1233,7 @@ function takeRefused(at: i32, end: i32): bool {
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return false;
-  const stop21 = skipRun4(at, smaller(end, at + 4097));
+  const stop21 = skipRun5(at, smaller(end, at + 4097));
   if (stop21 - at < 1 || stop21 - at > 4096) return false;
   at = stop21;
   if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
@@ -1312,7 +1322,7 @@ function partRefusedQuoted15(at: i32, end: i32): i32 {
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return -1;
-  const stop16 = skipRun4(at, smaller(end, at + 4097));
+  const stop16 = skipRun5(at, smaller(end, at + 4097));
   if (stop16 - at < 1 || stop16 - at > 4096) return -1;
   at = stop16;
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
@@ -1338,7 +1348,7 @@ function partRefusedQuoted15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** refused-quoted: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' not-':''{1,4096} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
+/** refused-quoted: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
 function takeRefusedQuoted(at: i32, end: i32): bool {
   if (end - at < 67) return false;
   const next1 = partRefusedQuoted2(at, end);
@@ -1363,8 +1373,8 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 256));
+  if (stop9 - at < 1 || stop9 - at > 255) return false;
   at = stop9;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;

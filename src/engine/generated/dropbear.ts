@@ -155,10 +155,10 @@ function partBadPassword8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [':' digit{1,5}] space{0,4096} end */
+/** '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function partBadPassword6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
-  at += 6;
+  if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
+  at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   const next7 = partBadPassword8(at, end);
@@ -170,9 +170,9 @@ function partBadPassword6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for ' | ' password attempt for ') user… ' from ' ip [':' digit{1,5}] space{0,4096} end */
+/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeBadPassword(at: i32, end: i32): bool {
-  if (end - at < 32) return false;
+  if (end - at < 34) return false;
   const next1 = partBadPassword2(at, end);
   if (next1 >= 0) at = next1;
   else {
@@ -182,15 +182,15 @@ function takeBadPassword(at: i32, end: i32): bool {
   else if (end - at >= 3 && byte(at) === 98 && byte(at + 1) === 97 && byte(at + 2) === 100) at += 3; // 'bad'
   else if (end - at >= 8 && word(at) === 0x2d6f6f54 && word(at + 4) === 0x676e6f6c) at += 8; // 'Too-long'
   else return false;
-  if (end - at >= 26 && word(at) === 0x4d415020 && word(at + 4) === 0x73617020 && word(at + 8) === 0x726f7773 && word(at + 12) === 0x74612064 && word(at + 16) === 0x706d6574 && word(at + 20) === 0x6f662074 && word(at + 22) === 0x20726f66) at += 26; // ' PAM password attempt for '
-  else if (end - at >= 22 && word(at) === 0x73617020 && word(at + 4) === 0x726f7773 && word(at + 8) === 0x74612064 && word(at + 12) === 0x706d6574 && word(at + 16) === 0x6f662074 && word(at + 18) === 0x20726f66) at += 22; // ' password attempt for '
+  if (end - at >= 27 && word(at) === 0x4d415020 && word(at + 4) === 0x73617020 && word(at + 8) === 0x726f7773 && word(at + 12) === 0x74612064 && word(at + 16) === 0x706d6574 && word(at + 20) === 0x6f662074 && word(at + 23) === 0x2720726f) at += 27; // ' PAM password attempt for ''
+  else if (end - at >= 23 && word(at) === 0x73617020 && word(at + 4) === 0x726f7773 && word(at + 8) === 0x74612064 && word(at + 12) === 0x706d6574 && word(at + 16) === 0x6f662074 && word(at + 19) === 0x2720726f) at += 23; // ' password attempt for ''
   else return false;
-  // user up to the last ' from ' ip [':' digit{1,5}] space{0,4096} end
-  const beyondplace5 = end - 6;
+  // user up to the last '' from ' ip [':' digit{1,5}] space{0,4096} end
+  const beyondplace5 = end - 7;
   let next5 = -1;
   let place5 = beyondplace5;
   while (true) {
-    place5 = findByteLast(at + 1, place5 + 1, 102) - 1; // 'f'
+    place5 = findByteLast(at, place5, 39); // '''
     if (place5 < at) return false;
     next5 = partBadPassword6(place5, end);
     if (next5 >= 0) break;
@@ -299,10 +299,10 @@ function partTooManyAttempts2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ': Max auth tries reached - user ' */
+/** ': Max auth tries reached - user '' */
 function partTooManyAttempts6(at: i32, end: i32): i32 {
-  if (!(end - at >= 32 && word(at) === 0x614d203a && word(at + 4) === 0x75612078 && word(at + 8) === 0x74206874 && word(at + 12) === 0x73656972 && word(at + 16) === 0x61657220 && word(at + 20) === 0x64656863 && word(at + 24) === 0x75202d20 && word(at + 28) === 0x20726573)) return -1; // ': Max auth tries reached - user '
-  at += 32;
+  if (!(end - at >= 33 && word(at) === 0x614d203a && word(at + 4) === 0x75612078 && word(at + 8) === 0x74206874 && word(at + 12) === 0x73656972 && word(at + 16) === 0x61657220 && word(at + 20) === 0x64656863 && word(at + 24) === 0x75202d20 && word(at + 28) === 0x20726573 && word(at + 29) === 0x27207265)) return -1; // ': Max auth tries reached - user ''
+  at += 33;
   return at;
 }
 
@@ -316,10 +316,10 @@ function partTooManyAttempts10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [':' digit{1,5}] space{0,4096} end */
+/** '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function partTooManyAttempts8(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
-  at += 6;
+  if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
+  at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   const next9 = partTooManyAttempts10(at, end);
@@ -331,9 +331,9 @@ function partTooManyAttempts8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user ' user… ' from ' ip [':' digit{1,5}] space{0,4096} end */
+/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
-  if (end - at < 63) return false;
+  if (end - at < 65) return false;
   const next1 = partTooManyAttempts2(at, end);
   if (next1 >= 0) at = next1;
   else {
@@ -344,8 +344,8 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 20 && word(at) === 0x66656220 && word(at + 4) === 0x2065726f && word(at + 8) === 0x68747561 && word(at + 12) === 0x73752820 && word(at + 16) === 0x27207265)) return false; // ' before auth (user ''
   at += 20;
-  // text up to the last ': Max auth tries reached - user '
-  const beyondplace5 = end - 31;
+  // text up to the last ': Max auth tries reached - user ''
+  const beyondplace5 = end - 32;
   let next5 = -1;
   let place5 = beyondplace5;
   while (true) {
@@ -355,12 +355,12 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
     if (next5 >= 0) break;
   }
   at = next5;
-  // user up to the last ' from ' ip [':' digit{1,5}] space{0,4096} end
-  const beyondplace7 = end - 6;
+  // user up to the last '' from ' ip [':' digit{1,5}] space{0,4096} end
+  const beyondplace7 = end - 7;
   let next7 = -1;
   let place7 = beyondplace7;
   while (true) {
-    place7 = findByteLast(at + 1, place7 + 1, 102) - 1; // 'f'
+    place7 = findByteLast(at, place7, 39); // '''
     if (place7 < at) return false;
     next7 = partTooManyAttempts8(place7, end);
     if (next7 >= 0) break;
