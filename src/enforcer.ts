@@ -204,6 +204,7 @@ export class Enforcer {
   }
 }
 
-function banOf({ jail, address, time, seconds }: Decision): TableBan {
-  return { index: -1, jail, address, end: seconds < 0 ? Number.POSITIVE_INFINITY : time + seconds, confirmed: false };
+function banOf({ jail, address, time, seconds, bans }: Decision): TableBan {
+  const end = seconds < 0 ? Number.POSITIVE_INFINITY : time + seconds;
+  return { index: -1, jail, address, end, confirmed: false, bans };
 }

@@ -16,6 +16,18 @@ export interface PortRange {
   last: number;
 }
 
+/** How the bans of a source that comes back grow. */
+export interface Escalation {
+  /** Seconds of the second, third … ban; the last one repeats. -1 = permanent. */
+  bantimes: number[];
+  /** Up to so many seconds are added to these at random, so that nobody knows when one ends. */
+  randomSeconds: number;
+  /** A source's bans are remembered for so long after the last one ended or its last failure since. */
+  memorySeconds: number;
+  /** Whether its bans in other jails count. */
+  allJails: boolean;
+}
+
 /** A jail as the core runs it: every setting resolved, nothing optional. */
 export interface JailConfig {
   name: string;
@@ -28,8 +40,10 @@ export interface JailConfig {
   maxretry: number;
   /** Seconds. */
   findtime: number;
-  /** Seconds; -1 = permanent. */
+  /** Seconds of a source's first ban; -1 = permanent. */
   bantime: number;
+  /** null = every ban lasts `bantime`. */
+  escalation: Escalation | null;
   /** Bits of an IPv6 source that are tracked and banned together, 32–128. */
   ipv6Prefix: number;
   /** CIDR texts, checked. */
@@ -72,11 +86,13 @@ export interface CoreConfig {
 export interface Decision {
   jail: number;
   address: Address;
-  /** Epoch seconds of the failure that crossed the threshold (log time). */
+  /** Epoch seconds from which the ban runs: the source's newest failure (log time). */
   time: number;
   failures: number;
   /** Seconds; -1 = permanent. */
   seconds: number;
+  /** Bans of the source so far, this one included, as far as they are remembered; 255 = that or more. */
+  bans: number;
   source: number;
   /** Byte offset of the triggering line in its source. */
   offset: number;

@@ -136,6 +136,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
     maxretry,
     findtime: findtime.value,
     bantime: bantime.value,
+    escalation: null,
     ipv6Prefix,
     ignoreip: [],
     ignoreself: false,

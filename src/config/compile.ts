@@ -309,6 +309,7 @@ class Reader {
       maxretry: table.maxretry ?? defaults.maxretry ?? defaultSettings.maxretry,
       findtime: table.findtime ?? defaults.findtime ?? defaultSettings.findtime,
       bantime: table.bantime ?? defaults.bantime ?? defaultSettings.bantime,
+      escalation: null,
       ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
       ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
       ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,

@@ -13,8 +13,9 @@ export const BYTES: i32 = 3;
 export const DECISIONS: i32 = 4;
 /** Entries in use now. */
 export const TRACKED: i32 = 5;
+/** Entries given up before they were spent: the sum of the four below. */
 export const EVICTIONS: i32 = 6;
-/** Evicted entries that held a running ban. */
+/** … whose ban the kernel held. */
 export const EVICTIONS_BANNED: i32 = 7;
 /** Failures that found no place, under a policy that protects what is there. */
 export const DENIED: i32 = 8;
@@ -22,6 +23,14 @@ export const DENIED: i32 = 8;
 export const CONNECTIONS_EVICTED: i32 = 9;
 /** Decisions that found the ring full: in the table, to be picked up by a sweep. */
 export const DECISIONS_DEFERRED: i32 = 10;
+/** Evictions of sources whose failures were within findtime. */
+export const EVICTIONS_OPEN: i32 = 11;
+/** Evictions of decided bans that the kernel did not hold yet: such a ban is lost. */
+export const EVICTIONS_UNDELIVERED: i32 = 12;
+/** Evictions of sources of which only the number of their bans was still of use. */
+export const EVICTIONS_REMEMBERED: i32 = 13;
+/** Runs of the policy ban_all. */
+export const BAN_ALL_RUNS: i32 = 14;
 
 export const FILTER_LINES: i32 = 0;
 export const FILTER_MATCHED: i32 = 1;
@@ -41,6 +50,8 @@ export const JAIL_ALREADY: i32 = 3;
 export const JAIL_TOO_OLD: i32 = 4;
 export const JAIL_FUTURE: i32 = 5;
 export const JAIL_EVICTED: i32 = 6;
+/** Failures that found no place in the table. */
+export const JAIL_DENIED: i32 = 7;
 
 export function add(counter: i32, amount: f64): void {
   const p = COUNTERS + counter * 8;

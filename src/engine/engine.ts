@@ -59,7 +59,9 @@ import {
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import {
   ADDRESS,
+  BANTIMES_MAX,
   DECISION_ADDRESS,
+  DECISION_BANS,
   DECISION_BYTES,
   DECISION_FAILURES,
   DECISION_FAMILY,
@@ -77,7 +79,7 @@ import {
   GROUP_NEXT,
   groupsAt,
   JAIL_ACTIVE,
-  JAIL_BANTIME,
+  JAIL_BANTIMES,
   JAIL_BYTES,
   JAIL_FINDTIME,
   JAIL_MAXRETRY,
@@ -95,7 +97,25 @@ import {
   SOURCE_BYTES,
   sourcesAt,
 } from './layout.ts';
-import { confirm, forget, isBanned, makeKey, observe, recordBan, setPolicy } from './table.ts';
+import {
+  banTracked,
+  beginBanAll,
+  confirm,
+  decidedBans,
+  decidedSeconds,
+  decidedTime,
+  endOfBan,
+  escalate,
+  forget,
+  isBanned,
+  makeKey,
+  observe,
+  recordBan,
+  resetEntries,
+  resetTable,
+  restore,
+  setPolicy,
+} from './table.ts';
 import { addZone, decodeTime, resetTime } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
@@ -189,6 +209,7 @@ export function init(
   live = true;
   resetIgnores();
   resetTime();
+  resetTable();
   return end;
 }
 
@@ -213,9 +234,20 @@ export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, p
   const p = jailsAt + jail * JAIL_BYTES;
   setInt(p + JAIL_MAXRETRY, maxretry);
   setInt(p + JAIL_FINDTIME, findtime);
-  setInt(p + JAIL_BANTIME, bantime);
+  escalate(jail, -1, 0, false);
+  for (let i = 0; i < BANTIMES_MAX; i++) setInt(p + JAIL_BANTIMES + i * 4, bantime);
   setInt(p + JAIL_PREFIX, prefix);
   setInt(p + JAIL_ACTIVE, 1);
+}
+
+/** How bans of returning sources grow in `jail` (table.ts `escalate`); `setBantime` gives their lengths. */
+export function setEscalation(jail: i32, memory: i32, random: i32, overall: bool): void {
+  escalate(jail, memory, random, overall);
+}
+
+/** Seconds of a source's ban after `earlier` others (0 … BANTIMES_MAX - 1); -1 = permanent. */
+export function setBantime(jail: i32, earlier: i32, bantime: i32): void {
+  setInt(jailsAt + jail * JAIL_BYTES + JAIL_BANTIMES + earlier * 4, bantime);
 }
 
 /** Appends a network, whose bytes stand at ADDRESS, to the jail's ignore list. */
@@ -412,9 +444,10 @@ function charge(jail: i32, now: f64, source: i32, offset: f64): void {
   setInt(p + DECISION_JAIL, jail);
   setInt(p + DECISION_FAMILY, family);
   copyBytes(p + DECISION_ADDRESS, ADDRESS, 16);
-  setFloat(p + DECISION_TIME, lineTime);
+  setFloat(p + DECISION_TIME, decidedTime);
   setInt(p + DECISION_FAILURES, failures);
-  setInt(p + DECISION_SECONDS, int(settings + JAIL_BANTIME));
+  setInt(p + DECISION_SECONDS, decidedSeconds);
+  setInt(p + DECISION_BANS, decidedBans);
   setInt(p + DECISION_SOURCE, source);
   setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(settings + JAIL_PREFIX));
   setFloat(p + DECISION_OFFSET, offset);
@@ -519,11 +552,40 @@ export function confirmBan(jail: i32): bool {
   return confirm(jail);
 }
 
-/** Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window. */
-export function setBan(jail: i32, time: f64, end: f64): void {
+/** Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window; it is at least its `bans`-th. */
+export function setBan(jail: i32, time: f64, end: f64, bans: i32): void {
   loadAddress(ADDRESS);
   makeKey(jail);
-  recordBan(jail, time, end);
+  recordBan(jail, time, end, bans);
+}
+
+/** Starts a run of ban_all: slice after slice, `banAll`, then `resetAll` once the kernel holds the slice's bans. */
+export function startBanAll(): void {
+  beginBanAll();
+}
+
+/** Decides a ban, from `time` on, of each source with an open window among `count` entries from `first` on; returns how many. */
+export function banAll(first: i32, count: i32, time: f64): i32 {
+  return banTracked(first, count, time);
+}
+
+/** Empties `count` entries from `first` on, but for bans that are not in the kernel yet; returns how many of these. */
+export function resetAll(first: i32, count: i32, time: f64): i32 {
+  return resetEntries(first, count, time);
+}
+
+/** Puts a saved entry of ADDRESS in `jail` back (table.ts `restore`). */
+export function restoreEntry(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return restore(jail, history, seen, end, now);
+}
+
+/** Epoch second at which the ban of ADDRESS in `jail` ends, 4294967295 = never, -1 = there is none. */
+export function banEnds(jail: i32): f64 {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return endOfBan(jail);
 }
 
 /** An unban: ADDRESS starts afresh in `jail`. */

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as limits from '../limits.ts';
-import type { Address, Decision, EvictionPolicy, FilterProgram } from '../types.ts';
+import type { Address, Decision, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
 import * as counters from './counters.ts';
 import type * as engineSource from './engine.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
@@ -28,6 +28,7 @@ export interface EngineJail {
   findtime: number;
   /** Seconds, -1 = permanent. */
   bantime: number;
+  escalation?: Escalation | null;
   ipv6Prefix: number;
   ignore: Address[];
 }
@@ -82,6 +83,16 @@ export interface TableBan {
   end: number;
   /** Whether the kernel is known to hold it. */
   confirmed: boolean;
+  /** Bans of the source so far, this one included, as far as they are remembered; 255 = that or more. */
+  bans: number;
+}
+
+/** A failure that found no place in the table. */
+export interface Denial {
+  jail: number;
+  address: Address;
+  /** Epoch seconds. */
+  time: number;
 }
 
 /** Where a source puts log bytes. */
@@ -239,6 +250,7 @@ export class Engine implements LineSink {
     engine.setClock(options.now ?? Math.floor(Date.now() / 1000));
     jails.forEach((jail, index) => {
       core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
+      if (jail.escalation) engine.#escalate(index, jail.escalation);
       for (const network of jail.ignore) {
         engine.#writeAddress(network);
         core.ignore(index, network.family === 4 ? network.prefix + 96 : network.prefix);
@@ -332,6 +344,7 @@ export class Engine implements LineSink {
         time: this.#floats[(p + layout.DECISION_TIME) >> 3]!,
         failures: int(layout.DECISION_FAILURES),
         seconds: int(layout.DECISION_SECONDS),
+        bans: int(layout.DECISION_BANS),
         source: int(layout.DECISION_SOURCE),
         offset: this.#floats[(p + layout.DECISION_OFFSET) >> 3]!,
       });
@@ -378,10 +391,13 @@ export class Engine implements LineSink {
     this.#core.confirmBan(jail);
   }
 
-  /** A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. */
-  setBan(jail: number, address: Address, now: number, end: number): void {
+  /**
+   * A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. `bans` of the source are known
+   * of, this one included; what the table knows itself stays.
+   */
+  setBan(jail: number, address: Address, now: number, end: number, bans = 0): void {
     this.#writeAddress(address);
-    this.#core.setBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax));
+    this.#core.setBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255));
   }
 
   /** Starts the source afresh after an unban. */
@@ -418,9 +434,47 @@ export class Engine implements LineSink {
         address: { family: four ? 4 : 6, bytes, prefix },
         end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
         confirmed: state === 3,
+        bans: (meta >> 8) & 255,
       });
     }
     return last < this.slots ? last : -1;
+  }
+
+  /** Whether a full set asks for a run of the policy ban_all. */
+  get banAllDue(): boolean {
+    return this.#ints[layout.BAN_ALL_DUE >> 2] !== 0;
+  }
+
+  /** Starts such a run: slice after slice from entry 0 on, `banAll`, and `resetAll` when the kernel holds its bans. */
+  startBanAll(): void {
+    this.#core.startBanAll();
+  }
+
+  /** Decides a ban, from second `now` on, of each tracked source among `count` entries from `first` on; returns how many. */
+  banAll(first: number, count: number, now: number): number {
+    return this.#core.banAll(first, Math.min(count, this.slots - first), Math.floor(now));
+  }
+
+  /** Forgets these entries, but for bans that the kernel does not hold yet. Returns where the next slice starts, -1 at the end. */
+  resetAll(first: number, count: number, now: number): number {
+    const last = Math.min(this.slots, first + count);
+    this.#core.resetAll(first, last - first, Math.floor(now));
+    return last < this.slots ? last : -1;
+  }
+
+  /** Failures that found no place since the last call, under log_and_drop; those that are too many are only counted. */
+  takeDenials(take: (denial: Denial) => void): number {
+    const written = this.#ints[layout.DENIALS_WRITTEN >> 2]!;
+    const count = (written - this.#ints[layout.DENIALS_TAKEN >> 2]!) | 0;
+    for (let i = written - count; i < written; i++) {
+      const p = layout.DENIALS + (i & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
+      const family = this.#ints[(p + layout.DENIAL_FAMILY) >> 2] === 4 ? 4 : 6;
+      const bytes = this.#bytes.slice(p + layout.DENIAL_ADDRESS, p + layout.DENIAL_ADDRESS + 16);
+      const time = this.#floats[(p + layout.DENIAL_TIME) >> 3]!;
+      take({ jail: this.#ints[p >> 2]!, address: { family, bytes, prefix: family === 4 ? 32 : 128 }, time });
+    }
+    this.#ints[layout.DENIALS_TAKEN >> 2] = written;
+    return count;
   }
 
   /** A global counter by its number in counters.ts. */
@@ -440,6 +494,14 @@ export class Engine implements LineSink {
   /** Table entries in use. */
   get tracked(): number {
     return this.counter(counters.TRACKED);
+  }
+
+  #escalate(jail: number, { bantimes, randomSeconds, memorySeconds, allJails }: Escalation): void {
+    this.#core.setEscalation(jail, memorySeconds, randomSeconds, allJails);
+    for (let earlier = 1; earlier < layout.BANTIMES_MAX; earlier++) {
+      const seconds = bantimes[Math.min(earlier, bantimes.length) - 1];
+      if (seconds !== undefined) this.#core.setBantime(jail, earlier, seconds);
+    }
   }
 
   #writeAddress(address: Address): void {

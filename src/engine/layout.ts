@@ -15,6 +15,13 @@ export const RING_WRITTEN: i32 = 96;
 export const RING_TAKEN: i32 = 100;
 /** Hash seed: two words, random per start. */
 export const SEED: i32 = 104;
+/** Denial ring (policy log_and_drop): records written and records taken, as for the decision ring. */
+export const DENIALS_WRITTEN: i32 = 112;
+export const DENIALS_TAKEN: i32 = 116;
+/** How often the random part of a ban was drawn. */
+export const DRAWS: i32 = 120;
+/** Policy ban_all: 1 when a full set asks for a run. */
+export const BAN_ALL_DUE: i32 = 124;
 /** Global counters, one float each (see counters.ts). */
 export const COUNTERS: i32 = 128;
 export const COUNTERS_MAX: i32 = 48;
@@ -22,24 +29,41 @@ export const COUNTERS_MAX: i32 = 48;
 export const ZONES: i32 = 512;
 export const ZONE_BYTES: i32 = 16;
 export const ZONES_MAX: i32 = 16;
+/** Policy ban_all: bytes of the table that the run under way has reset; all of them when none is. */
+export const BAN_ALL_DONE: i32 = 768;
+/** Failures that found no place, for the log: jail, family, 16 address bytes, float time. */
+export const DENIALS: i32 = 784;
+export const DENIAL_BYTES: i32 = 32;
+export const DENIALS_MAX: i32 = 32;
+export const DENIAL_FAMILY: i32 = 4;
+export const DENIAL_ADDRESS: i32 = 8;
+export const DENIAL_TIME: i32 = 24;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 768;
+export const FIXED_BYTES: i32 = 1856;
 
 /** Counters of one filter (floats; see counters.ts). */
 export const FILTER_COUNTERS_MAX: i32 = 8;
 export const FILTER_BYTES: i32 = 64;
 
 /** Jail record. */
-export const JAIL_BYTES: i32 = 128;
+export const JAIL_BYTES: i32 = 256;
 export const JAIL_MAXRETRY: i32 = 0;
 export const JAIL_FINDTIME: i32 = 4;
-export const JAIL_BANTIME: i32 = 8;
 export const JAIL_PREFIX: i32 = 12;
 export const JAIL_IGNORE_FIRST: i32 = 16;
 export const JAIL_IGNORE_COUNT: i32 = 20;
 export const JAIL_ACTIVE: i32 = 24;
-/** Floats: failures, decisions, ignored, already banned, too old, future, tracked evicted. */
+/** Seconds for which a source's bans are remembered; -1 = not at all. */
+export const JAIL_MEMORY: i32 = 28;
+/** Seconds that are added at random to all but a source's first ban, at most. */
+export const JAIL_RANDOM: i32 = 32;
+/** Whether a source's bans in other jails count. */
+export const JAIL_OVERALL: i32 = 36;
+/** Eight floats (counters.ts). */
 export const JAIL_COUNTERS: i32 = 64;
+/** Seconds of a source's first, second … ban (-1 = permanent); the last one repeats. */
+export const JAIL_BANTIMES: i32 = 128;
+export const BANTIMES_MAX: i32 = 32;
 
 /** Ignored network: 16 address bytes, prefix length in bits of the mapped (IPv6) form. */
 export const IGNORE_BYTES: i32 = 20;
@@ -66,6 +90,7 @@ export const DECISION_SECONDS: i32 = 36;
 export const DECISION_SOURCE: i32 = 40;
 export const DECISION_PREFIX: i32 = 44;
 export const DECISION_OFFSET: i32 = 48;
+export const DECISION_BANS: i32 = 56;
 
 /** One remembered connection (connection.ts). */
 export const CONNECTION_BYTES: i32 = 64;
@@ -76,6 +101,7 @@ export const TABLE_WAYS: i32 = 8;
 
 export let filtersAt: i32 = 0;
 export let jailsAt: i32 = 0;
+export let jailCount: i32 = 0;
 export let ignoresAt: i32 = 0;
 export let sourcesAt: i32 = 0;
 export let routesAt: i32 = 0;
@@ -132,6 +158,7 @@ export function layOut(
 ): i32 {
   filtersAt = align(FIXED_BYTES);
   jailsAt = align(filtersAt + filters * FILTER_BYTES);
+  jailCount = jails;
   ignoresAt = align(jailsAt + jails * JAIL_BYTES);
   sourcesAt = align(ignoresAt + ignores * IGNORE_BYTES);
   routesAt = align(sourcesAt + sources * SOURCE_BYTES);

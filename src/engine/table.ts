@@ -5,29 +5,53 @@
  *
  * Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) | window.
  * The window holds the distances of the earlier failures from the newest one, ascending; a banned entry keeps the end of
- * its ban there instead (u32 seconds, FOREVER for a permanent one).
+ * its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with the
+ * number of bans so far: the memory of repeat offenders is as bounded as the table.
  */
-import { half, int, seconds, setHalf, setInt, setSeconds, spread, toInt } from '#linear';
+import { copyBytes, half, int, seconds, setFloat, setHalf, setInt, setSeconds, spread, toInt } from '#linear';
 import { family } from './address.ts';
 import {
   add,
+  BAN_ALL_RUNS,
   countJail,
+  DECISIONS,
   DENIED,
   EVICTIONS,
   EVICTIONS_BANNED,
+  EVICTIONS_OPEN,
+  EVICTIONS_REMEMBERED,
+  EVICTIONS_UNDELIVERED,
   JAIL_ALREADY,
+  JAIL_DECISIONS,
+  JAIL_DENIED,
   JAIL_EVICTED,
   JAIL_TOO_OLD,
   TRACKED,
 } from './counters.ts';
 import {
   ADDRESS,
+  BAN_ALL_DONE,
+  BAN_ALL_DUE,
+  BANTIMES_MAX,
+  DENIAL_ADDRESS,
+  DENIAL_BYTES,
+  DENIAL_FAMILY,
+  DENIAL_TIME,
+  DENIALS,
+  DENIALS_MAX,
+  DENIALS_TAKEN,
+  DENIALS_WRITTEN,
+  DRAWS,
   entryBytes,
-  JAIL_BANTIME,
+  JAIL_BANTIMES,
   JAIL_BYTES,
   JAIL_FINDTIME,
   JAIL_MAXRETRY,
+  JAIL_MEMORY,
+  JAIL_OVERALL,
   JAIL_PREFIX,
+  JAIL_RANDOM,
+  jailCount,
   jailsAt,
   KEY,
   keyBytes,
@@ -46,11 +70,19 @@ export const BANNED: i32 = 3;
 
 export const FOREVER: f64 = 4294967295;
 
-/** What a full set does (types.ts EvictionPolicy, same order). */
+/*
+ * What a full set does (types.ts EvictionPolicy, same order). Free and spent entries are always taken first, then those of
+ * which only the number of bans is of use.
+ */
+/** Gives up the source seen longest ago; one whose ban is not in the kernel yet only when there is nothing else. */
 export const EVICT_OLDEST: i32 = 0;
+/** Denies the newcomer and asks for a run: every tracked source is banned, then the table is emptied (`banTracked`). */
 export const BAN_ALL: i32 = 1;
+/** Gives up the source seen longest ago among those that are not banned; denies the newcomer when all are. */
 export const DROP_UNBANNED: i32 = 2;
+/** Denies the newcomer: what is tracked stays. */
 export const DENY_NEW: i32 = 3;
+/** As DENY_NEW, and who was denied is handed to the log. */
 export const LOG_AND_DROP: i32 = 4;
 
 let policy: i32 = 0;
@@ -59,7 +91,57 @@ export function setPolicy(value: i32): void {
   policy = value;
 }
 
-/* meta: bits 0–1 state, 2 family 6, 3–7 failures, 16–31 jail + 1 (so that a free entry's meta is 0). */
+/** After the memory was laid out: no run of ban_all is under way. */
+export function resetTable(): void {
+  policy = EVICT_OLDEST;
+  setInt(BAN_ALL_DONE, tableBytes());
+}
+
+function tableBytes(): i32 {
+  return tableSets * TABLE_WAYS * entryBytes;
+}
+
+/**
+ * Makes the bans of returning sources grow in `jail`: they are remembered for `memory` seconds (-1 = not at all), up to
+ * `random` seconds are added to each but the first, and with `overall` the bans in other jails count too.
+ */
+export function escalate(jail: i32, memory: i32, random: i32, overall: bool): void {
+  const settings = jailsAt + jail * JAIL_BYTES;
+  setInt(settings + JAIL_MEMORY, memory);
+  setInt(settings + JAIL_RANDOM, random);
+  setInt(settings + JAIL_OVERALL, overall ? 1 : 0);
+}
+
+/* The last ban that `observe` decided. */
+/** Epoch second from which it runs. */
+export let decidedTime: f64 = 0;
+/** Its length in seconds, -1 = permanent. */
+export let decidedSeconds: i32 = 0;
+/** The source's bans so far, this one included. */
+export let decidedBans: i32 = 0;
+
+/*
+ * meta: bits 0–1 state, 2 family 6, 3–7 failures, 8–15 bans so far (255 = that or more), 16–31 jail + 1 (so that a free
+ * entry's meta is 0).
+ */
+/** The part of meta that belongs to the key: family and jail. */
+const TAG: i32 = -65532;
+const FAMILY_6: i32 = 4;
+const BANS_SHIFT: i32 = 8;
+const BANS_MAX: i32 = 255;
+
+/* What an entry is worth; a full set gives up the least. */
+const SPENT: i32 = 0;
+/** Only the number of its bans is of use. */
+const REMEMBERED: i32 = 1;
+/** Failures within findtime. */
+const OPEN: i32 = 2;
+/** A ban that the kernel holds. */
+const HELD: i32 = 3;
+/** A ban that the kernel does not hold yet. */
+const UNDELIVERED: i32 = 4;
+/** 2^32, more than any second: worth first, then time. */
+const WORTH: f64 = 4294967296;
 
 function rotate(x: i32, bits: i32): i32 {
   return (x << bits) | (x >>> (32 - bits));
@@ -117,8 +199,13 @@ export function makeKey(jail: i32): void {
   }
 }
 
-function metaOf(jail: i32, state: i32, failures: i32): i32 {
-  return ((jail + 1) << 16) | (failures << 3) | (family === 6 ? 4 : 0) | state;
+/** The tag of the address under examination in `jail`. */
+function tagOf(jail: i32): i32 {
+  return ((jail + 1) << 16) | (family === 6 ? FAMILY_6 : 0);
+}
+
+function bansOf(entry: i32): i32 {
+  return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
 function setOf(jail: i32): i32 {
@@ -127,14 +214,14 @@ function setOf(jail: i32): i32 {
 }
 
 function isEntryOf(entry: i32, tag: i32): bool {
-  if ((int(entry + keyBytes) & -65532) !== tag) return false;
+  if ((int(entry + keyBytes) & TAG) !== tag) return false;
   if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4)) return false;
   return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
 }
 
 /** The entry of (jail, KEY), or 0. */
 function find(jail: i32): i32 {
-  return findIn(setOf(jail), metaOf(jail, 0, 0));
+  return findIn(setOf(jail), tagOf(jail));
 }
 
 /** The entry of KEY with the jail and family of `tag` in the set that starts at `entry`, or 0. */
@@ -166,57 +253,79 @@ function setStep(entry: i32, i: i32, value: i32): void {
   else setInt(p, value);
 }
 
-/** Whether nothing would be lost with this entry at log time `time`. */
-function isSpent(entry: i32, time: f64): bool {
+/** What the entry (a used one) is worth at log time `time`. */
+function worthOf(entry: i32, time: f64): i32 {
   const meta = int(entry + keyBytes);
+  const settings = jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES;
   if ((meta & 3) >= DECIDED) {
     const end = banEnd(entry);
-    return end !== FOREVER && time >= end;
+    if (end === FOREVER || time < end) return (meta & 3) === DECIDED ? UNDELIVERED : HELD;
+    return time - end <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
   }
-  const jail = (meta >>> 16) - 1;
-  return time - seconds(entry + keyBytes + 4) > int(jailsAt + jail * JAIL_BYTES + JAIL_FINDTIME);
+  const age = time - seconds(entry + keyBytes + 4);
+  if (age <= int(settings + JAIL_FINDTIME)) return OPEN;
+  return bansOf(entry) > 0 && age <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
 }
 
-/** Makes room in the set at `first`: a free entry, a spent one, or what the policy gives up; 0 when it gives up none. */
-function makeRoom(first: i32, time: f64): i32 {
-  // The least recently seen entry; what is decided but not yet in the kernel goes only when there is nothing else.
-  let oldest = 0;
-  let oldestTime: f64 = 0;
-  let oldestWeight = 0;
+/** Counts an entry of the given worth that is given up. */
+function countEviction(entry: i32, worth: i32): void {
+  if (worth === SPENT) return;
+  add(EVICTIONS, 1);
+  if (worth === OPEN) add(EVICTIONS_OPEN, 1);
+  else if (worth === HELD) add(EVICTIONS_BANNED, 1);
+  else if (worth === UNDELIVERED) add(EVICTIONS_UNDELIVERED, 1);
+  else add(EVICTIONS_REMEMBERED, 1);
+  countJail((int(entry + keyBytes) >>> 16) - 1, JAIL_EVICTED);
+}
+
+/** Makes room in the set at `first`: a free entry, or the one of least worth that the policy gives up; 0 when it gives up none. */
+function makeRoom(first: i32, jail: i32, time: f64): i32 {
+  // Of equal worth, the one seen longest ago; what reaches the limit stays.
+  let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
+  let victim = 0;
+  let victimWorth = SPENT;
   let entry = first;
   for (let way = 0; way < TABLE_WAYS; way++) {
-    const meta = int(entry + keyBytes);
-    if (meta === 0) {
+    if (int(entry + keyBytes) === 0) {
       add(TRACKED, 1);
       return entry;
     }
-    if (isSpent(entry, time)) return entry;
-    const state = meta & 3;
-    const seen = seconds(entry + keyBytes + 4);
-    const weight = state === DECIDED ? 1 : 0;
-    if (policy !== DROP_UNBANNED || state === TRACKING) {
-      if (oldest === 0 || weight < oldestWeight || (weight === oldestWeight && seen < oldestTime)) {
-        oldest = entry;
-        oldestTime = seen;
-        oldestWeight = weight;
-      }
+    const worth = worthOf(entry, time);
+    // A ban that the kernel holds is worth no more than an open window where the oldest of both goes.
+    const rank = worth === HELD && policy === EVICT_OLDEST ? OPEN : worth;
+    const value = WORTH * rank + seconds(entry + keyBytes + 4);
+    if (value < least) {
+      least = value;
+      victim = entry;
+      victimWorth = worth;
     }
     entry += entryBytes;
   }
-  if (oldest === 0 || policy === DENY_NEW || policy === LOG_AND_DROP) {
-    add(DENIED, 1);
-    return 0;
-  }
-  add(EVICTIONS, 1);
-  const meta = int(oldest + keyBytes);
-  if ((meta & 3) >= DECIDED) add(EVICTIONS_BANNED, 1);
-  countJail((meta >>> 16) - 1, JAIL_EVICTED);
-  return oldest;
+  if (victim === 0) deny(first, jail, time);
+  else countEviction(victim, victimWorth);
+  return victim;
+}
+
+/** A failure of ADDRESS in `jail` finds no place in the set at `first`. */
+function deny(first: i32, jail: i32, time: f64): void {
+  add(DENIED, 1);
+  countJail(jail, JAIL_DENIED);
+  // A run under way has yet to come to the sets behind BAN_ALL_DONE.
+  if (policy === BAN_ALL && first - tableAt < int(BAN_ALL_DONE)) setInt(BAN_ALL_DUE, 1);
+  if (policy !== LOG_AND_DROP) return;
+  const written = int(DENIALS_WRITTEN);
+  if (written - int(DENIALS_TAKEN) >= DENIALS_MAX) return;
+  const p = DENIALS + (written & (DENIALS_MAX - 1)) * DENIAL_BYTES;
+  setInt(p, jail);
+  setInt(p + DENIAL_FAMILY, family);
+  copyBytes(p + DENIAL_ADDRESS, ADDRESS, 16);
+  setFloat(p + DENIAL_TIME, time);
+  setInt(DENIALS_WRITTEN, written + 1);
 }
 
 /** A new entry for KEY in the set at `first`, last seen at `time`; 0 when there is no room. The caller writes its meta. */
-function claimEntry(first: i32, time: f64): i32 {
-  const entry = makeRoom(first, time);
+function claimEntry(first: i32, jail: i32, time: f64): i32 {
+  const entry = makeRoom(first, jail, time);
   if (entry === 0) return 0;
   setInt(entry, int(KEY));
   setInt(entry + 4, int(KEY + 4));
@@ -264,18 +373,21 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 
 /**
  * Observes one failure of KEY in `jail` at log time `time`. Returns the failures within findtime when a ban is due, else 0.
- * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in.
+ * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in; until its end
+ * nothing counts, and then the source starts afresh, but for the number of its bans.
  */
 export function observe(jail: i32, time: f64): i32 {
   const settings = jailsAt + jail * JAIL_BYTES;
   const maxretry = int(settings + JAIL_MAXRETRY);
   const first = setOf(jail);
-  const tag = metaOf(jail, 0, 0);
+  const tag = tagOf(jail);
   let entry = findIn(first, tag);
   let failures = 0;
+  let bans = 0;
   if (entry !== 0) {
     const meta = int(entry + keyBytes);
     const newest = seconds(entry + keyBytes + 4);
+    bans = bansOf(entry);
     if ((meta & 3) >= DECIDED) {
       const end = banEnd(entry);
       if (end === FOREVER || time < end) {
@@ -283,6 +395,7 @@ export function observe(jail: i32, time: f64): i32 {
         countJail(jail, JAIL_ALREADY);
         return 0;
       }
+      if (time - end > int(settings + JAIL_MEMORY)) bans = 0;
       failures = 1;
       setSeconds(entry + keyBytes + 4, time);
     } else {
@@ -291,28 +404,56 @@ export function observe(jail: i32, time: f64): i32 {
         countJail(jail, JAIL_TOO_OLD);
         return 0;
       }
+      if (bans > 0 && time - newest > int(settings + JAIL_MEMORY)) bans = 0;
       if (failures < maxretry) writeWindow(entry, time, newest, failures);
     }
   } else {
-    entry = claimEntry(first, time);
+    entry = claimEntry(first, jail, time);
     if (entry === 0) return 0;
     failures = 1;
   }
   if (failures < maxretry) {
-    setInt(entry + keyBytes, tag | (failures << 3) | TRACKING);
+    setInt(entry + keyBytes, tag | (bans << BANS_SHIFT) | (failures << 3) | TRACKING);
     return 0;
   }
-  decide(entry, jail, seconds(entry + keyBytes + 4));
+  const others = int(settings + JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
+  decide(entry, tag, bans, others, seconds(entry + keyBytes + 4));
   return failures;
 }
 
-/** Marks the entry as decided, its ban running from `time`. */
-function decide(entry: i32, jail: i32, time: f64): void {
-  const bantime = int(jailsAt + jail * JAIL_BYTES + JAIL_BANTIME);
-  setInt(entry + keyBytes, (int(entry + keyBytes) & 4) | metaOf(jail, DECIDED, 0));
+/** Bans of ADDRESS that the other jails remember at `time`. */
+function bansElsewhere(jail: i32, time: f64): i32 {
+  let bans = 0;
+  for (let other = 0; other < jailCount; other++) {
+    if (other === jail || int(jailsAt + other * JAIL_BYTES + JAIL_MAXRETRY) === 0) continue;
+    makeKey(other);
+    const entry = find(other);
+    if (entry !== 0 && worthOf(entry, time) !== SPENT) bans += bansOf(entry);
+  }
+  makeKey(jail);
+  return bans;
+}
+
+/** Marks the entry of `tag` as decided, its ban running from `time`, after `bans` here and `others` in other jails. */
+function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
+  const settings = jailsAt + ((tag >>> 16) - 1) * JAIL_BYTES;
+  const earlier = bans + others;
+  const length = earlier < BANTIMES_MAX ? earlier : BANTIMES_MAX - 1;
+  decidedSeconds = int(settings + JAIL_BANTIMES + length * 4);
+  if (earlier > 0 && decidedSeconds >= 0) decidedSeconds += draw(int(settings + JAIL_RANDOM));
+  decidedTime = time;
+  decidedBans = earlier < BANS_MAX ? earlier + 1 : BANS_MAX;
+  setInt(entry + keyBytes, tag | ((bans < BANS_MAX ? bans + 1 : BANS_MAX) << BANS_SHIFT) | DECIDED);
   let end: f64 = FOREVER;
-  if (bantime >= 0 && time + bantime < FOREVER) end = time + bantime;
+  if (decidedSeconds >= 0 && time + decidedSeconds < FOREVER) end = time + decidedSeconds;
   setSeconds(entry + keyBytes + 8, end);
+}
+
+/** A number from 0 to `most` that nobody can foretell without the seed, nor tell the seed from. */
+function draw(most: i32): i32 {
+  if (most === 0) return 0;
+  setInt(DRAWS, int(DRAWS) + 1);
+  return spread(hashWords(DRAWS, 1, most), most + 1);
 }
 
 /** Whether (jail, KEY) is banned, in the kernel or about to be. */
@@ -329,15 +470,19 @@ export function confirm(jail: i32): bool {
   return true;
 }
 
-/** Records a ban that did not come from the window (an operator's, or one found in the kernel) until `end`. */
-export function recordBan(jail: i32, time: f64, end: f64): void {
+/**
+ * Records a ban that did not come from the window (an operator's, one found in the kernel or in the saved state) until
+ * `end`; it is at least the `bans`-th of its source.
+ */
+export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
   const first = setOf(jail);
-  let entry = findIn(first, metaOf(jail, 0, 0));
+  const tag = tagOf(jail);
+  let entry = findIn(first, tag);
   if (entry === 0) {
-    entry = claimEntry(first, time);
+    entry = claimEntry(first, jail, time);
     if (entry === 0) return;
-  }
-  setInt(entry + keyBytes, metaOf(jail, BANNED, 0));
+  } else if (bansOf(entry) > bans) bans = bansOf(entry);
+  setInt(entry + keyBytes, tag | (bans << BANS_SHIFT) | BANNED);
   setSeconds(entry + keyBytes + 8, end);
 }
 
@@ -345,7 +490,84 @@ export function recordBan(jail: i32, time: f64, end: f64): void {
 export function forget(jail: i32): bool {
   const entry = find(jail);
   if (entry === 0) return false;
+  free(entry);
+  return true;
+}
+
+/**
+ * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first word of its window (the end
+ * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now`, -1 when its set is full.
+ * Nothing is evicted for it.
+ */
+export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
+  let entry = setOf(jail);
+  let way = 0;
+  while (way < TABLE_WAYS && int(entry + keyBytes) !== 0) {
+    entry += entryBytes;
+    way++;
+  }
+  if (way === TABLE_WAYS) return -1;
+  copyBytes(entry, KEY, keyBytes);
+  setInt(entry + keyBytes, tagOf(jail) | history);
+  setSeconds(entry + keyBytes + 4, seen);
+  setSeconds(entry + keyBytes + 8, end);
+  add(TRACKED, 1);
+  if (worthOf(entry, now) !== SPENT) return entry;
+  free(entry);
+  return 0;
+}
+
+/** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */
+export function endOfBan(jail: i32): f64 {
+  const entry = find(jail);
+  return entry !== 0 && stateOf(entry) >= DECIDED ? banEnd(entry) : -1;
+}
+
+function free(entry: i32): void {
   setInt(entry + keyBytes, 0);
   add(TRACKED, -1);
-  return true;
+}
+
+/* The policy ban_all, in slices between lines: a run bans every tracked source of a slice, then empties the slice. */
+
+export function beginBanAll(): void {
+  setInt(BAN_ALL_DUE, 0);
+  setInt(BAN_ALL_DONE, 0);
+  add(BAN_ALL_RUNS, 1);
+}
+
+/** Decides a ban from `time` on for each source with an open window among `count` entries from `first` on; returns how many. */
+export function banTracked(first: i32, count: i32, time: f64): i32 {
+  let decided = 0;
+  let entry = tableAt + first * entryBytes;
+  for (let i = 0; i < count; i++) {
+    const meta = int(entry + keyBytes);
+    if (meta !== 0 && worthOf(entry, time) === OPEN) {
+      decide(entry, meta & TAG, bansOf(entry), 0, time);
+      countJail((meta >>> 16) - 1, JAIL_DECISIONS);
+      decided++;
+    }
+    entry += entryBytes;
+  }
+  add(DECISIONS, decided);
+  return decided;
+}
+
+/** Empties `count` entries from `first` on, but for bans that the kernel does not hold yet; returns how many of these. */
+export function resetEntries(first: i32, count: i32, time: f64): i32 {
+  let kept = 0;
+  let entry = tableAt + first * entryBytes;
+  for (let i = 0; i < count; i++) {
+    if (int(entry + keyBytes) !== 0) {
+      const worth = worthOf(entry, time);
+      if (worth === UNDELIVERED) kept++;
+      else {
+        countEviction(entry, worth);
+        free(entry);
+      }
+    }
+    entry += entryBytes;
+  }
+  setInt(BAN_ALL_DONE, (first + count) * entryBytes);
+  return kept;
 }

@@ -1,0 +1,84 @@
+/** A table in an engine, driven by log lines: one failure of one source in one jail a line, each on a connection of its own. */
+import { type Build, Engine, type EngineJail } from '../../src/engine/host.ts';
+import type { Address, Decision, EvictionPolicy } from '../../src/types.ts';
+
+/** A source as a log names it and as a jail sees it. */
+export interface Source {
+  family: 4 | 6;
+  value: bigint;
+}
+
+export function v4(text: string): Source {
+  return { family: 4, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
+}
+
+export function sourceText({ family, value }: Source): string {
+  const width = family === 4 ? 8n : 16n;
+  const parts = Array.from({ length: family === 4 ? 4 : 8 }, (_, i) => {
+    const part = (value >> (width * BigInt((family === 4 ? 3 : 7) - i))) & ((1n << width) - 1n);
+    return family === 4 ? part.toString() : part.toString(16);
+  });
+  return parts.join(family === 4 ? '.' : ':');
+}
+
+/** What a jail with `prefix` takes for one source. */
+export function sourceKey({ family, value }: Source, prefix: number): string {
+  return family === 4 ? `4 ${value}` : `6 ${value >> BigInt(128 - prefix)}`;
+}
+
+export function addressOf({ family, value }: Source): Address {
+  const bytes = new Uint8Array(16);
+  const whole = family === 4 ? value | 0xffff_0000_0000n : value;
+  for (let i = 0; i < 16; i++) bytes[i] = Number((whole >> BigInt((15 - i) * 8)) & 255n);
+  return { family, bytes, prefix: family === 4 ? 32 : 128 };
+}
+
+export type DrivenJail = Pick<EngineJail, 'maxretry' | 'findtime' | 'bantime' | 'ipv6Prefix'> & Partial<EngineJail>;
+
+export interface DriverOptions {
+  build: Build;
+  jails: DrivenJail[];
+  /** Entries; a multiple of 8. */
+  slots: number;
+  policy?: EvictionPolicy;
+  seed?: [number, number];
+}
+
+const encoder = new TextEncoder();
+
+export class TableDriver {
+  readonly engine: Engine;
+  #lines = 0;
+
+  private constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  static async create({ build, jails, slots, policy, seed = [1, 2] }: DriverOptions): Promise<TableDriver> {
+    const filled = jails.map((jail) => ({ filter: 'sshd', mode: '', ignore: [], ...jail }));
+    const options = { build, jails: filled, live: false, seed, evictionPolicy: policy };
+    const { entryBytes } = await Engine.create({ ...options, tableBytes: 0 });
+    const engine = await Engine.create({ ...options, tableBytes: slots * entryBytes });
+    filled.forEach(({ filter, mode }, index) => {
+      engine.openSource(index, engine.addRoute([{ index, filter, mode }]));
+    });
+    return new TableDriver(engine);
+  }
+
+  /** One failure; the ban that it brings. */
+  fail(jail: number, source: Source, time: number): Decision | undefined {
+    const { engine } = this;
+    const pid = 1 + (this.#lines++ % 30_000);
+    const stamp = new Date(time * 1000).toISOString();
+    const line = `${stamp} host sshd[${pid}]: Failed password for root from ${sourceText(source)} port 40022 ssh2\n`;
+    const { written } = encoder.encodeInto(line, engine.buffer);
+    const consumed = engine.feed(jail, written, 0, time, true);
+    if (consumed !== written) throw new Error(`the engine consumed ${consumed} of ${written} bytes`);
+    let found: Decision | undefined;
+    const count = engine.takeDecisions((decision) => {
+      found = decision;
+    });
+    if (count > 1) throw new Error(`one failure brought ${count} decisions`);
+    return found;
+  }
+}
