@@ -6,6 +6,7 @@
 import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
+import type { Rule } from './rules.ts';
 import { capturesOf, minimumLength, normalise, type TextToken } from './shape.ts';
 
 /** Texts in one pattern: each may scan the line once. */
@@ -18,6 +19,8 @@ export const tokensMax = 192;
 export const literalBytesMax = 2048;
 /** Longest run a span may ask for: the longest line. */
 export const spanMax = 4096;
+/** Longest run that may be walked again for each place a text could end: a constant factor of the work per line. */
+export const rescannedBytesMax = 32;
 /** Most rounds of a repeat. */
 export const repeatMax = 64;
 /** Patterns of one filter, `ignore` included: what a pattern number holds. */
@@ -25,22 +28,47 @@ export const patternsMax = 255;
 /** Modes of one filter: bits of the mode mask. */
 export const modesMax = 8;
 
-/** What is wrong with one pattern. */
-class Refusal extends Error {}
+/** One reason why a filter is refused. */
+export interface Finding {
+  /** '' where the filter as a whole is meant. */
+  pattern: string;
+  rule: Rule;
+  reason: string;
+  /** Index of the token concerned, where the pattern is a plain row of tokens in normal form; -1 unknown. */
+  token: number;
+}
 
-function refuse(reason: string): never {
-  throw new Refusal(reason);
+class Refusal extends Error {
+  readonly rule: Rule;
+  readonly token: number;
+
+  constructor(rule: Rule, reason: string, token: number) {
+    super(reason);
+    this.rule = rule;
+    this.token = token;
+  }
+}
+
+function refuse(rule: Rule, reason: string, token = -1): never {
+  throw new Refusal(rule, reason, token);
 }
 
 /** Every reason why the filter is refused, as `filter: pattern: reason`; empty when it may be compiled. */
 export function checkFilter(filter: Filter): string[] {
-  const findings: string[] = [];
-  const report = (subject: string, check: () => void): void => {
+  return findingsOf(filter).map(({ pattern, reason }) =>
+    [filter.name, pattern, reason].filter((part) => part !== '').join(': '),
+  );
+}
+
+/** The same for programs. */
+export function findingsOf(filter: Filter): Finding[] {
+  const findings: Finding[] = [];
+  const report = (pattern: string, check: () => void): void => {
     try {
       check();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      findings.push([filter.name, subject, error.message].filter((part) => part !== '').join(': '));
+      findings.push({ pattern, rule: error.rule, reason: error.message, token: error.token });
     }
   };
   const ignored = filter.ignore ?? [];
@@ -63,34 +91,38 @@ export function assertFilter(filter: Filter): void {
 }
 
 function checkHeader(filter: Filter, all: Pattern[]): void {
-  if (filter.patterns.length === 0) refuse('it has no pattern');
-  if (all.length > patternsMax) refuse(`${all.length} patterns, ${patternsMax} are allowed`);
-  if ((filter.modes?.length ?? 0) > modesMax) refuse(`more than ${modesMax} modes`);
-  if (filter.prefixes.length === 0) refuse('it states no prefix');
-  if (new Set(filter.prefixes).size !== filter.prefixes.length) refuse('a prefix is stated twice');
+  if (filter.patterns.length === 0) refuse('no-pattern', 'it has no pattern');
+  if (all.length > patternsMax) refuse('budget', `${all.length} patterns, ${patternsMax} are allowed`);
+  if ((filter.modes?.length ?? 0) > modesMax) refuse('budget', `more than ${modesMax} modes`);
+  if (filter.prefixes.length === 0) refuse('header', 'it states no prefix');
+  if (new Set(filter.prefixes).size !== filter.prefixes.length) refuse('header', 'a prefix is stated twice');
   const starred = filter.tags?.find((tag) => tag === '*' || tag.slice(0, -1).includes('*'));
-  if (starred !== undefined) refuse(`the tag '${starred}' may end in a '*' after other bytes and hold no other`);
+  if (starred !== undefined)
+    refuse('header', `the tag '${starred}' may end in a '*' after other bytes and hold no other`);
   const twice = all.find((pattern, index) => all.findIndex((other) => other.name === pattern.name) !== index);
-  if (twice !== undefined) refuse(`two patterns are called ${twice.name}`);
+  if (twice !== undefined) refuse('name', `two patterns are called ${twice.name}`);
 }
 
 function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void {
-  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(pattern.name)) refuse('a name is lower-case words joined by hyphens');
-  for (const mode of pattern.modes ?? []) if (!filter.modes?.includes(mode)) refuse(`the filter has no mode ${mode}`);
-  if (pattern.modes?.length === 0) refuse('it applies in no mode; leave modes out to apply in all');
+  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(pattern.name))
+    refuse('name', 'a name is lower-case words joined by hyphens');
+  for (const mode of pattern.modes ?? [])
+    if (!filter.modes?.includes(mode)) refuse('mode', `the filter has no mode ${mode}`);
+  if (pattern.modes?.length === 0) refuse('mode', 'it applies in no mode; leave modes out to apply in all');
   checkTokens(pattern.tokens, true);
   const weight = weigh(pattern.tokens);
-  if (weight.tokens > tokensMax) refuse(`${weight.tokens} tokens, ${tokensMax} are allowed`);
+  if (weight.tokens > tokensMax) refuse('budget', `${weight.tokens} tokens, ${tokensMax} are allowed`);
   if (weight.literalBytes > literalBytesMax)
-    refuse(`${weight.literalBytes} literal bytes, ${literalBytesMax} are allowed`);
-  if (minimumLength(pattern.tokens) === 0) refuse('it matches an empty line');
+    refuse('budget', `${weight.literalBytes} literal bytes, ${literalBytesMax} are allowed`);
+  if (minimumLength(pattern.tokens) === 0) refuse('matches-anything', 'it matches an empty line');
   const paths = pathsOf(normalise(pattern.tokens)).map(normalise);
   const addressed = ignored || filter.connection !== undefined || pattern.effect?.kind === 'context';
   if (!addressed && !paths.every((path) => path.some((token) => token.kind === 'ip'))) {
-    refuse('a failure without an address: every way through it needs an ip');
+    refuse('no-address', 'a failure without an address: every way through it needs an ip');
   }
   for (const path of paths) checkPath(path);
   checkOneReading(normalise(pattern.tokens));
+  for (const path of paths) checkScannedOnce(path);
 }
 
 /** Each token by itself and where it stands. */
@@ -98,7 +130,7 @@ function checkTokens(tokens: readonly Token[], outermost: boolean): void {
   for (const [index, token] of tokens.entries()) {
     switch (token.kind) {
       case 'literal':
-        checkLiteral(token.text);
+        checkLiteral(token.text, outermost ? index : -1);
         break;
       case 'choice':
         checkChoice(token.of);
@@ -111,69 +143,76 @@ function checkTokens(tokens: readonly Token[], outermost: boolean): void {
         break;
       case 'repeat':
         if (!(Number.isInteger(token.max) && token.max >= 1 && token.max <= repeatMax)) {
-          refuse(`a repeat needs a bound of 1 to ${repeatMax}`);
+          refuse('unbounded', `a repeat needs a bound of 1 to ${repeatMax}`);
         }
-        if (holdsRepeat(token.tokens)) refuse('a repeat inside a repeat');
-        if (capturesOf(token.tokens).size > 0) refuse('a capture inside a repeat');
+        if (holdsRepeat(token.tokens)) refuse('loop', 'a repeat inside a repeat');
+        if (capturesOf(token.tokens).size > 0) refuse('loop', 'a capture inside a repeat');
         checkInner(token.tokens, 'a repeat');
         break;
       case 'span':
         checkClass(token.of);
-        if (!(Number.isInteger(token.min) && token.min >= 0)) refuse('a span needs a minimum of 0 or more');
+        if (!(Number.isInteger(token.min) && token.min >= 0))
+          refuse('unbounded', 'a span needs a minimum of 0 or more');
         if (!(Number.isInteger(token.max) && token.max >= 1 && token.max <= spanMax)) {
-          refuse(`a scan without bound: a span needs a maximum of 1 to ${spanMax}`);
+          refuse('unbounded', `a scan without bound: a span needs a maximum of 1 to ${spanMax}`);
         }
-        if (token.min > token.max) refuse('a span whose minimum is above its maximum');
+        if (token.min > token.max) refuse('never-matches', 'a span whose minimum is above its maximum');
         break;
       case 'text':
-        if (!outermost) refuse('a text inside an optional, either or repeat');
-        if (token.max !== undefined && !(Number.isInteger(token.max) && token.max >= 1)) refuse('a text of no bytes');
+        if (!outermost) refuse('text-place', 'a text inside an optional, either or repeat');
+        if (token.max !== undefined && !(Number.isInteger(token.max) && token.max >= 1))
+          refuse('no-bytes', 'a text of no bytes');
         if (token.without !== undefined) checkClass(token.without);
-        if (tokens[index + 1]?.kind === 'text') refuse('two texts side by side: nothing says where the first ends');
+        if (tokens[index + 1]?.kind === 'text')
+          refuse('text-place', 'two texts side by side: nothing says where the first ends', outermost ? index : -1);
         break;
       case 'end':
-        if (index < tokens.length - 1) refuse('something stands after the end');
+        if (index < tokens.length - 1)
+          refuse('never-matches', 'something stands after the end', outermost ? index : -1);
         break;
     }
   }
 }
 
-function checkLiteral(text: string): void {
-  if (text === '') refuse('an empty literal');
-  if (text.includes('\n')) refuse('a literal holds a line feed, which no line does');
+function checkLiteral(text: string, index = -1): void {
+  if (text === '') refuse('no-bytes', 'an empty literal', index);
+  if (text.includes('\n')) refuse('no-bytes', 'a literal holds a line feed, which no line does', index);
 }
 
 function checkChoice(of: readonly string[]): void {
-  if (of.length === 0) refuse('a choice of nothing');
+  if (of.length === 0) refuse('no-bytes', 'a choice of nothing');
   for (const [index, text] of of.entries()) {
     checkLiteral(text);
     const earlier = of.slice(0, index).find((other) => text.startsWith(other));
     if (earlier !== undefined)
-      refuse(`the choice '${earlier}' stands before '${text}' and always wins: put the longer first`);
+      refuse('shadowed', `the choice '${earlier}' stands before '${text}' and always wins: put the longer first`);
   }
 }
 
 function checkEither(of: readonly Token[][]): void {
-  if (of.length === 0) refuse('an either of nothing');
+  if (of.length === 0) refuse('no-bytes', 'an either of nothing');
   for (const [index, tokens] of of.entries()) {
     checkTokens(tokens, false);
     const earlier = of.slice(0, index).findIndex((other) => covers(normalise(other), normalise(tokens)));
     if (earlier >= 0)
-      refuse(`alternative ${index + 1} of an either is never reached: alternative ${earlier + 1} takes its lines`);
+      refuse(
+        'shadowed',
+        `alternative ${index + 1} of an either is never reached: alternative ${earlier + 1} takes its lines`,
+      );
   }
 }
 
 function checkInner(tokens: readonly Token[], what: string): void {
   checkTokens(tokens, false);
   if (minimumLength(tokens) === 0 && !tokens.some((token) => token.kind === 'end'))
-    refuse(`${what} that may take nothing`);
+    refuse('loop', `${what} that may take nothing`);
 }
 
 function checkClass(of: ByteClass): void {
   for (const character of of.bytes ?? '') {
-    if (character > '\x7f') refuse(`'${character}' is more than one byte and cannot stand in a byte class`);
+    if (character > '\x7f') refuse('no-bytes', `'${character}' is more than one byte and cannot stand in a byte class`);
   }
-  if (byteSet(of).every((within) => !within)) refuse('a byte class that holds no byte');
+  if (byteSet(of).every((within) => !within)) refuse('no-bytes', 'a byte class that holds no byte');
 }
 
 function holdsRepeat(tokens: readonly Token[]): boolean {
@@ -208,32 +247,61 @@ function pathsOf(tokens: readonly Token[]): Token[][] {
     let ways: Token[][] = [[token]];
     if (token.kind === 'optional') ways = [[], ...pathsOf(token.tokens)];
     else if (token.kind === 'either') ways = token.of.flatMap(pathsOf);
-    if (paths.length * ways.length > pathsMax) refuse(`state budget passed: more than ${pathsMax} ways through it`);
+    if (paths.length * ways.length > pathsMax)
+      refuse('budget', `state budget passed: more than ${pathsMax} ways through it`);
     paths = paths.flatMap((path) => (path.at(-1)?.kind === 'end' ? [path] : ways.map((way) => [...path, ...way])));
   }
   return paths;
 }
 
 function checkPath(path: readonly Token[]): void {
-  const count = (wanted: (token: Token) => boolean): number => path.filter(wanted).length;
-  if (count((token) => token.kind === 'ip') > 1) refuse('two addresses on one way through it');
-  if (count((token) => token.kind === 'time') > 1) refuse('two timestamps on one way through it');
-  if (count((token) => 'capture' in token && token.capture === 'user') > 1) refuse('two users on one way through it');
-  if (count((token) => token.kind === 'text') > textsMax) refuse(`a scan without bound: more than ${textsMax} texts`);
+  /** Position of the token that is one too many, or -1. */
+  const beyond = (most: number, wanted: (token: Token) => boolean): number =>
+    path.flatMap((token, index) => (wanted(token) ? [index] : []))[most] ?? -1;
+  const limits: [most: number, wanted: (token: Token) => boolean, rule: Rule, reason: string][] = [
+    [1, (token) => token.kind === 'ip', 'captured-twice', 'two addresses on one way through it'],
+    [1, (token) => token.kind === 'time', 'captured-twice', 'two timestamps on one way through it'],
+    [1, (token) => 'capture' in token && token.capture === 'user', 'captured-twice', 'two users on one way through it'],
+    [textsMax, (token) => token.kind === 'text', 'unbounded', `a scan without bound: more than ${textsMax} texts`],
+  ];
+  for (const [most, wanted, rule, reason] of limits) {
+    const token = beyond(most, wanted);
+    if (token >= 0) refuse(rule, reason, token);
+  }
   for (const [index, token] of path.entries()) {
-    checkNeighbours(token, path[index + 1]);
+    checkNeighbours(token, path[index + 1], index);
     if (token.kind === 'ip') {
-      checkAnchored(path[index - 1]);
+      checkAnchored(path[index - 1], index);
       checkOutOfReach(path, index);
     }
   }
 }
 
+/**
+ * What follows a text is tried at every place where its first literal stands. A long run in it may not cover such places
+ * whole, or each try would walk the same bytes again and a line cost its length squared: of the literals before the run,
+ * one must hold a byte that the run cannot.
+ */
+function checkScannedOnce(path: readonly Token[]): void {
+  let text = -1;
+  for (const [index, token] of path.entries()) {
+    if (token.kind === 'text') text = index;
+    if (text < 0 || !(token.kind === 'ip' || (token.kind === 'span' && token.max > rescannedBytesMax))) continue;
+    const set = token.kind === 'ip' ? addressBytes : byteSet(token.of);
+    if (keptOut(literalsBetween(path, text + 1, index), (byte) => !set[byte])) continue;
+    refuse(
+      'scanned-again',
+      `a scan without bound: the ${token.kind} can hold all that stands between it and the text, and is tried again inside it`,
+      index,
+    );
+  }
+}
+
 /** A run takes all it can, so what follows it cannot begin with a byte of the run; a text needs a firm end. */
-function checkNeighbours(token: Token, next: Token | undefined): void {
+function checkNeighbours(token: Token, next: Token | undefined, index: number): void {
   if (next === undefined) return;
   if (token.kind === 'text' && !['literal', 'choice', 'end'].includes(next.kind)) {
-    refuse(`attacker text directly beside ${next.kind}: it needs a literal or the end after it`);
+    refuse('text-place', `attacker text directly beside ${next.kind}: it needs a literal or the end after it`, index);
   }
   const first = next.kind === 'literal' ? [next.text] : next.kind === 'choice' ? next.of : [];
   if (first.length === 0) return;
@@ -243,11 +311,15 @@ function checkNeighbours(token: Token, next: Token | undefined): void {
     return token.kind === 'ip' && /^[0-9A-Za-z_%-]/.test(text);
   };
   if (first.every(eaten))
-    refuse(`'${first[0]}' can never match after the ${token.kind} before it, which takes its first byte`);
+    refuse(
+      'never-matches',
+      `'${first[0]}' can never match after the ${token.kind} before it, which takes its first byte`,
+      index + 1,
+    );
 }
 
 /** What stands before an address must say where it begins. */
-function checkAnchored(before: Token | undefined): void {
+function checkAnchored(before: Token | undefined, index: number): void {
   if (before === undefined || before.kind === 'literal' || before.kind === 'choice' || before.kind === 'time') return;
   if (
     before.kind === 'span' &&
@@ -256,7 +328,11 @@ function checkAnchored(before: Token | undefined): void {
   ) {
     return;
   }
-  refuse(`an unanchored address: a ${before.kind} stands directly before it; put a literal between them`);
+  refuse(
+    'unanchored',
+    `an unanchored address: a ${before.kind} stands directly before it; put a literal between them`,
+    index,
+  );
 }
 
 /**
@@ -269,7 +345,9 @@ function checkOutOfReach(path: readonly Token[], address: number): void {
   if (nearest === undefined || texts.every((text) => holdsNotItsEnd(path, text))) return;
   if ((path[nearest] as TextToken).from === 'left') {
     refuse(
+      'in-reach',
       "attacker text could reach the address: say from: 'right', or name bytes of the literal after the text in without",
+      nearest,
     );
   }
 }
@@ -286,8 +364,10 @@ function checkOneReading(tokens: readonly Token[]): void {
     if (reading === null) continue;
     const [before, again] = reading.map((part) => JSON.stringify(part));
     refuse(
+      'in-reach',
       `attacker text could reach the address: after the text, ${before} may be followed by ${again}, which fits there too; ` +
         'let end close the pattern and leave no room for it after the address',
+      index,
     );
   }
 }
@@ -328,7 +408,8 @@ function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Patt
       modes(pattern).every((mode) => modes(other).includes(mode)) &&
       covers(normalise(other.tokens), normalise(pattern.tokens)),
   );
-  if (shadow !== undefined) refuse(`never reached: ${shadow.name}, which stands before it, takes all its lines`);
+  if (shadow !== undefined)
+    refuse('shadowed', `never reached: ${shadow.name}, which stands before it, takes all its lines`);
 }
 
 /** Does `wide` certainly match wherever `narrow` does? Knows equal beginnings, shorter literals and wider choices. */

@@ -49,10 +49,10 @@ const failure = either(
     digits,
     literal(' attempts'),
     optional(literal(' in '), digits, literal(' secs')),
-    optional(literal(', last failure: '), until(')')),
+    optional(literal(', last failure: '), until('()')),
   ],
   [choice('tried to use disabled ', 'tried to use disallowed '), some('nonspace', 32), literal(' auth')],
-  [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until(')', 0)],
+  [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until('()', 0)],
 );
 const silence = either(
   [literal('no auth attempts'), optional(literal(' in '), digits, literal(' secs'))],
@@ -155,7 +155,7 @@ const authProcess: Pattern[] = [
   {
     name: 'password-shown',
     effect: { kind: 'context' },
-    tokens: [textToFirst(), literal('(given password: '), until(',', 0), literal(',')],
+    tokens: [textToFirst(), literal('(given password: '), textToFirst(), literal(',')],
     sample: `${host} dovecot: auth: sql(alice,192.0.2.7): Password mismatch (given password: x,198.51.100.9): unknown user)`,
     counter: `${host} dovecot: auth: sql(alice,192.0.2.7): Password mismatch (given password: secret)`,
   },

@@ -3,23 +3,25 @@ import { byte, findByte, findByteLast, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, skipSpace, skipWord, smaller } from '../scan.ts';
 
-/** '(given password: ' not-','{0,4096} ',' */
+/** '(given password: ' */
 function partPasswordShown2(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
   at += 17;
-  const stop3 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop3 - at > 4096) return -1;
-  at = stop3;
+  return at;
+}
+
+/** ',' */
+function partPasswordShown4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   return at;
 }
 
-/** password-shown: text… '(given password: ' not-','{0,4096} ',' */
+/** password-shown: text… '(given password: ' text… ',' */
 function takePasswordShown(at: i32, end: i32): bool {
   if (end - at < 18) return false;
-  // text up to the first '(given password: ' not-','{0,4096} ','
-  const beyondplace1 = end - 17;
+  // text up to the first '(given password: '
+  const beyondplace1 = end - 16;
   let next1 = -1;
   let place1 = at;
   while (true) {
@@ -28,6 +30,18 @@ function takePasswordShown(at: i32, end: i32): bool {
     next1 = partPasswordShown2(place1, end);
     if (next1 >= 0) break;
     place1++;
+  }
+  at = next1;
+  // text up to the first ','
+  const beyondplace3 = end - 0;
+  let next3 = -1;
+  let place3 = at;
+  while (true) {
+    place3 = findByte(place3, beyondplace3, 44); // ','
+    if (place3 >= beyondplace3) return false;
+    next3 = partPasswordShown4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
   return true;
 }
@@ -434,17 +448,27 @@ function partLoginFailed9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', last failure: ' not-')'{1,4096} */
+/** End of the run of bytes other than '(' to ')' at `at`. */
+function skipRun5(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if ((value >= 40 && value <= 41)) break;
+    at++;
+  }
+  return at;
+}
+
+/** ', last failure: ' not-'()'{1,4096} */
 function partLoginFailed12(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop13 = findByte(at, smaller(end, at + 4097), 41);
+  const stop13 = skipRun5(at, smaller(end, at + 4097));
   if (stop13 - at < 1 || stop13 - at > 4096) return -1;
   at = stop13;
   return at;
 }
 
-/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] */
+/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
 function partLoginFailed6(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
   at += 13;
@@ -473,14 +497,14 @@ function partLoginFailed14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096} */
+/** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
 function partLoginFailed16(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop17 = findByte(at, smaller(end, at + 4097), 41);
+  const stop17 = skipRun5(at, smaller(end, at + 4097));
   if (stop17 - at > 4096) return -1;
   at = stop17;
   return at;
@@ -498,7 +522,7 @@ function partLoginFailed19(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
+/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
 function partLoginFailed4(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
@@ -549,7 +573,7 @@ function partLoginFailed22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = partLoginFailed2(at, end);
@@ -561,7 +585,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
+  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
   const beyondplace3 = end - 32;
   let next3 = -1;
   let place3 = at;
@@ -612,17 +636,17 @@ function partLoginFailedNameless8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', last failure: ' not-')'{1,4096} */
+/** ', last failure: ' not-'()'{1,4096} */
 function partLoginFailedNameless11(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop12 = findByte(at, smaller(end, at + 4097), 41);
+  const stop12 = skipRun5(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   return at;
 }
 
-/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] */
+/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
 function partLoginFailedNameless5(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
   at += 13;
@@ -651,14 +675,14 @@ function partLoginFailedNameless13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096} */
+/** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
 function partLoginFailedNameless15(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop16 = findByte(at, smaller(end, at + 4097), 41);
+  const stop16 = skipRun5(at, smaller(end, at + 4097));
   if (stop16 - at > 4096) return -1;
   at = stop16;
   return at;
@@ -688,7 +712,7 @@ function partLoginFailedNameless21(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed-nameless: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-')'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-')'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed-nameless: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = partLoginFailedNameless2(at, end);
