@@ -14,7 +14,7 @@ export const openvpn: Filter = {
   name: 'openvpn',
   about: 'OpenVPN: clients that fail to authenticate, or break off before they do',
   prefixes: ['syslog', 'time'],
-  tags: ['ovpn-*', 'openvpn', 'openvpn*'],
+  tags: ['ovpn-*', 'openvpn*'],
   patterns: [
     {
       name: 'handshake-failed',

@@ -6,21 +6,24 @@
  * a restored ban (`Restore Ban`) is an old one.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { any, choice, ip, lineEnd, literal, optional, some, time, until } from './tokens.ts';
+import { any, choice, either, ip, lineEnd, literal, optional, some, time, until } from './tokens.ts';
 
 const gap = some('space', 32);
 
-/** `fail2ban.actions        [811]: NOTICE  [`; what syslog or the journal say already may be missing or stand twice. */
+/** `fail2ban.actions        [811]: ` */
+const source: Token[] = [
+  literal('fail2ban'),
+  optional(choice('.server.actions', '.actions')),
+  any('space', 32),
+  optional(literal('['), some('digit', 10), literal(']')),
+  literal(':'),
+  gap,
+];
+
+/** Up to the jail. What syslog or the journal say already may be missing or stand twice; a padded name is no identifier. */
 const fail2banHead: Token[] = [
   optional(time, gap),
-  optional(
-    literal('fail2ban'),
-    optional(choice('.server.actions', '.actions')),
-    any('space', 32),
-    optional(literal('['), some('digit', 10), literal(']')),
-    literal(':'),
-    gap,
-  ),
+  optional(either(source, [until(' '), literal(' '), ...source])),
   optional(choice('NOTICE', 'WARNING'), gap),
   literal('['),
 ];

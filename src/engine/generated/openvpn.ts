@@ -68,7 +68,6 @@ export function flagsOpenvpn(pattern: i32): i32 {
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagOpenvpn(start: i32, end: i32): bool {
   if (end - start >= 5 && word(start) === 0x6e70766f && word(start + 1) === 0x2d6e7076) return true; // ovpn-*
-  if (end - start === 7 && word(start) === 0x6e65706f && word(start + 3) === 0x6e70766e) return true; // openvpn
   if (end - start >= 7 && word(start) === 0x6e65706f && word(start + 3) === 0x6e70766e) return true; // openvpn*
   return false;
 }

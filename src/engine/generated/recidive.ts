@@ -34,7 +34,7 @@ function partFail2banBannedByRecidive2(at: i32, end: i32): i32 {
 }
 
 /** ('.server.actions' | '.actions') */
-function partFail2banBannedByRecidive8(at: i32, end: i32): i32 {
+function partFail2banBannedByRecidive10(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
   else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
   else return -1;
@@ -42,48 +42,99 @@ function partFail2banBannedByRecidive8(at: i32, end: i32): i32 {
 }
 
 /** '[' digit{1,10} ']' */
-function partFail2banBannedByRecidive11(at: i32, end: i32): i32 {
+function partFail2banBannedByRecidive13(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop12 = skipDigits(at, smaller(end, at + 11));
-  if (stop12 - at < 1 || stop12 - at > 10) return -1;
-  at = stop12;
+  const stop14 = skipDigits(at, smaller(end, at + 11));
+  if (stop14 - at < 1 || stop14 - at > 10) return -1;
+  at = stop14;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
 /** 'fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBannedByRecidive6(at: i32, end: i32): i32 {
+function partFail2banBannedByRecidive8(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6c696166 && word(at + 4) === 0x6e616232)) return -1; // 'fail2ban'
   at += 8;
-  const next7 = partFail2banBannedByRecidive8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop9 = skipSpace(at, smaller(end, at + 33));
-  if (stop9 - at > 32) return -1;
-  at = stop9;
-  const next10 = partFail2banBannedByRecidive11(at, end);
-  if (next10 >= 0) at = next10;
+  const next9 = partFail2banBannedByRecidive10(at, end);
+  if (next9 >= 0) at = next9;
+  const stop11 = skipSpace(at, smaller(end, at + 33));
+  if (stop11 - at > 32) return -1;
+  at = stop11;
+  const next12 = partFail2banBannedByRecidive13(at, end);
+  if (next12 >= 0) at = next12;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop13 = skipSpace(at, smaller(end, at + 33));
-  if (stop13 - at < 1 || stop13 - at > 32) return -1;
-  at = stop13;
+  const stop15 = skipSpace(at, smaller(end, at + 33));
+  if (stop15 - at < 1 || stop15 - at > 32) return -1;
+  at = stop15;
+  return at;
+}
+
+/** ('.server.actions' | '.actions') */
+function partFail2banBannedByRecidive19(at: i32, end: i32): i32 {
+  if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
+  else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
+  else return -1;
+  return at;
+}
+
+/** '[' digit{1,10} ']' */
+function partFail2banBannedByRecidive22(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop23 = skipDigits(at, smaller(end, at + 11));
+  if (stop23 - at < 1 || stop23 - at > 10) return -1;
+  at = stop23;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  return at;
+}
+
+/** not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
+function partFail2banBannedByRecidive16(at: i32, end: i32): i32 {
+  const stop17 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
+  at = stop17;
+  if (!(end - at >= 9 && word(at) === 0x69616620 && word(at + 4) === 0x6162326c && word(at + 5) === 0x6e616232)) return -1; // ' fail2ban'
+  at += 9;
+  const next18 = partFail2banBannedByRecidive19(at, end);
+  if (next18 >= 0) at = next18;
+  const stop20 = skipSpace(at, smaller(end, at + 33));
+  if (stop20 - at > 32) return -1;
+  at = stop20;
+  const next21 = partFail2banBannedByRecidive22(at, end);
+  if (next21 >= 0) at = next21;
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop24 = skipSpace(at, smaller(end, at + 33));
+  if (stop24 - at < 1 || stop24 - at > 32) return -1;
+  at = stop24;
+  return at;
+}
+
+/** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
+function partFail2banBannedByRecidive6(at: i32, end: i32): i32 {
+  let next7 = partFail2banBannedByRecidive8(at, end);
+  if (next7 < 0) next7 = partFail2banBannedByRecidive16(at, end);
+  if (next7 < 0) return -1;
+  at = next7;
   return at;
 }
 
 /** ('NOTICE' | 'WARNING') space{1,32} */
-function partFail2banBannedByRecidive15(at: i32, end: i32): i32 {
+function partFail2banBannedByRecidive26(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return -1;
-  const stop16 = skipSpace(at, smaller(end, at + 33));
-  if (stop16 - at < 1 || stop16 - at > 32) return -1;
-  at = stop16;
+  const stop27 = skipSpace(at, smaller(end, at + 33));
+  if (stop27 - at < 1 || stop27 - at > 32) return -1;
+  at = stop27;
   return at;
 }
 
-/** fail2ban-banned-by-recidive: [time space{1,32}] ['fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}] [('NOTICE' | 'WARNING') space{1,32}] '[recidive] ' */
+/** fail2ban-banned-by-recidive: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[recidive] ' */
 function takeFail2banBannedByRecidive(at: i32, end: i32): bool {
   if (end - at < 11) return false;
   const next1 = partFail2banBannedByRecidive2(at, end);
@@ -93,8 +144,8 @@ function takeFail2banBannedByRecidive(at: i32, end: i32): bool {
   }
   const next5 = partFail2banBannedByRecidive6(at, end);
   if (next5 >= 0) at = next5;
-  const next14 = partFail2banBannedByRecidive15(at, end);
-  if (next14 >= 0) at = next14;
+  const next25 = partFail2banBannedByRecidive26(at, end);
+  if (next25 >= 0) at = next25;
   if (!(end - at >= 11 && word(at) === 0x6365725b && word(at + 4) === 0x76696469 && word(at + 7) === 0x205d6576)) return false; // '[recidive] '
   return true;
 }
@@ -150,7 +201,7 @@ function partFail2banBanned2(at: i32, end: i32): i32 {
 }
 
 /** ('.server.actions' | '.actions') */
-function partFail2banBanned8(at: i32, end: i32): i32 {
+function partFail2banBanned10(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
   else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
   else return -1;
@@ -158,48 +209,99 @@ function partFail2banBanned8(at: i32, end: i32): i32 {
 }
 
 /** '[' digit{1,10} ']' */
-function partFail2banBanned11(at: i32, end: i32): i32 {
+function partFail2banBanned13(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop12 = skipDigits(at, smaller(end, at + 11));
-  if (stop12 - at < 1 || stop12 - at > 10) return -1;
-  at = stop12;
+  const stop14 = skipDigits(at, smaller(end, at + 11));
+  if (stop14 - at < 1 || stop14 - at > 10) return -1;
+  at = stop14;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
 /** 'fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBanned6(at: i32, end: i32): i32 {
+function partFail2banBanned8(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6c696166 && word(at + 4) === 0x6e616232)) return -1; // 'fail2ban'
   at += 8;
-  const next7 = partFail2banBanned8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop9 = skipSpace(at, smaller(end, at + 33));
-  if (stop9 - at > 32) return -1;
-  at = stop9;
-  const next10 = partFail2banBanned11(at, end);
-  if (next10 >= 0) at = next10;
+  const next9 = partFail2banBanned10(at, end);
+  if (next9 >= 0) at = next9;
+  const stop11 = skipSpace(at, smaller(end, at + 33));
+  if (stop11 - at > 32) return -1;
+  at = stop11;
+  const next12 = partFail2banBanned13(at, end);
+  if (next12 >= 0) at = next12;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop13 = skipSpace(at, smaller(end, at + 33));
-  if (stop13 - at < 1 || stop13 - at > 32) return -1;
-  at = stop13;
+  const stop15 = skipSpace(at, smaller(end, at + 33));
+  if (stop15 - at < 1 || stop15 - at > 32) return -1;
+  at = stop15;
+  return at;
+}
+
+/** ('.server.actions' | '.actions') */
+function partFail2banBanned19(at: i32, end: i32): i32 {
+  if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
+  else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
+  else return -1;
+  return at;
+}
+
+/** '[' digit{1,10} ']' */
+function partFail2banBanned22(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop23 = skipDigits(at, smaller(end, at + 11));
+  if (stop23 - at < 1 || stop23 - at > 10) return -1;
+  at = stop23;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  return at;
+}
+
+/** not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
+function partFail2banBanned16(at: i32, end: i32): i32 {
+  const stop17 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
+  at = stop17;
+  if (!(end - at >= 9 && word(at) === 0x69616620 && word(at + 4) === 0x6162326c && word(at + 5) === 0x6e616232)) return -1; // ' fail2ban'
+  at += 9;
+  const next18 = partFail2banBanned19(at, end);
+  if (next18 >= 0) at = next18;
+  const stop20 = skipSpace(at, smaller(end, at + 33));
+  if (stop20 - at > 32) return -1;
+  at = stop20;
+  const next21 = partFail2banBanned22(at, end);
+  if (next21 >= 0) at = next21;
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop24 = skipSpace(at, smaller(end, at + 33));
+  if (stop24 - at < 1 || stop24 - at > 32) return -1;
+  at = stop24;
+  return at;
+}
+
+/** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
+function partFail2banBanned6(at: i32, end: i32): i32 {
+  let next7 = partFail2banBanned8(at, end);
+  if (next7 < 0) next7 = partFail2banBanned16(at, end);
+  if (next7 < 0) return -1;
+  at = next7;
   return at;
 }
 
 /** ('NOTICE' | 'WARNING') space{1,32} */
-function partFail2banBanned15(at: i32, end: i32): i32 {
+function partFail2banBanned26(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return -1;
-  const stop16 = skipSpace(at, smaller(end, at + 33));
-  if (stop16 - at < 1 || stop16 - at > 32) return -1;
-  at = stop16;
+  const stop27 = skipSpace(at, smaller(end, at + 33));
+  if (stop27 - at < 1 || stop27 - at > 32) return -1;
+  at = stop27;
   return at;
 }
 
-/** fail2ban-banned: [time space{1,32}] ['fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,4096} ']' space{1,32} 'Ban' space{1,32} ip space{0,4096} end */
+/** fail2ban-banned: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,4096} ']' space{1,32} 'Ban' space{1,32} ip space{0,4096} end */
 function takeFail2banBanned(at: i32, end: i32): bool {
   if (end - at < 9) return false;
   const next1 = partFail2banBanned2(at, end);
@@ -209,28 +311,28 @@ function takeFail2banBanned(at: i32, end: i32): bool {
   }
   const next5 = partFail2banBanned6(at, end);
   if (next5 >= 0) at = next5;
-  const next14 = partFail2banBanned15(at, end);
-  if (next14 >= 0) at = next14;
+  const next25 = partFail2banBanned26(at, end);
+  if (next25 >= 0) at = next25;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop17 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop17 - at < 1 || stop17 - at > 4096) return false;
-  at = stop17;
+  const stop28 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop28 - at < 1 || stop28 - at > 4096) return false;
+  at = stop28;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const stop18 = skipSpace(at, smaller(end, at + 33));
-  if (stop18 - at < 1 || stop18 - at > 32) return false;
-  at = stop18;
+  const stop29 = skipSpace(at, smaller(end, at + 33));
+  if (stop29 - at < 1 || stop29 - at > 32) return false;
+  at = stop29;
   if (!(end - at >= 3 && byte(at) === 66 && byte(at + 1) === 97 && byte(at + 2) === 110)) return false; // 'Ban'
   at += 3;
-  const stop19 = skipSpace(at, smaller(end, at + 33));
-  if (stop19 - at < 1 || stop19 - at > 32) return false;
-  at = stop19;
+  const stop30 = skipSpace(at, smaller(end, at + 33));
+  if (stop30 - at < 1 || stop30 - at > 32) return false;
+  at = stop30;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop20 = skipSpace(at, smaller(end, at + 4097));
-  if (stop20 - at > 4096) return false;
-  at = stop20;
+  const stop31 = skipSpace(at, smaller(end, at + 4097));
+  if (stop31 - at > 4096) return false;
+  at = stop31;
   if (at !== end) return false;
   return true;
 }
