@@ -117,9 +117,11 @@ const logins: Pattern[] = [
 
 /** A process and what it says of itself, a pid or a name: `auth: `, `auth-worker(901): `, `auth(default): `. */
 const authHead: Token[] = [
-  optional(literal('dovecot: ')),
-  optional(choice('auth-worker', 'auth'), optional(literal('('), some('word', 32), literal(')')), literal(': ')),
+  choice('auth-worker', 'auth'),
+  optional(literal('('), some('word', 32), literal(')')),
+  literal(': '),
 ];
+const maybeTwice = optional(literal('dovecot: '));
 const inRequest = optional(literal('request ['), digits, literal(']: '));
 const inConnection = optional(
   literal('conn '),
@@ -131,8 +133,8 @@ const inConnection = optional(
   literal('>: '),
 );
 const info = optional(literal('Info: '));
-/** A passdb, userdb or mechanism, or the name its administrator gave it. */
-const driver: Token = { kind: 'span', of: { name: 'word', bytes: '-.' }, min: 2, max: 64 };
+/** A passdb, userdb or mechanism. No underscore: `pam_unix(dovecot:auth): ` is not written by Dovecot. */
+const driver: Token = { kind: 'span', of: { name: 'alpha', bytes: '0123456789-.' }, min: 2, max: 64 };
 const session: Token[] = [literal('<'), until(',> \t'), literal('>')];
 /** What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma. */
 const refusal: Token[] = [
@@ -162,6 +164,7 @@ const authProcess: Pattern[] = [
   {
     name: 'user-refused',
     tokens: [
+      maybeTwice,
       ...authHead,
       inRequest,
       info,
@@ -179,9 +182,26 @@ const authProcess: Pattern[] = [
     counter: `${host} dovecot: auth: passwd-file(alice@example.org): unknown user`,
   },
   {
+    // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a beginning, so no odd names.
+    name: 'plain-user-refused',
+    tokens: [
+      info,
+      driver,
+      literal('('),
+      userUntil(', \t()'),
+      literal(','),
+      ip,
+      optional(literal(','), optional(...session)),
+      literal('): '),
+      ...refusal,
+    ],
+    sample: `${host} dovecot-auth: pam(alice,192.0.2.7): unknown user`,
+    counter: `${host} dovecot: imap(alice): Error: open(x,192.0.2.7): unknown user`,
+  },
+  {
     name: 'request-refused',
     tokens: [
-      optional(literal('dovecot: ')),
+      maybeTwice,
       choice('auth-worker(', 'auth('),
       userToLast(),
       literal(','),
@@ -204,7 +224,8 @@ const authProcess: Pattern[] = [
   {
     name: 'pam-failure',
     tokens: [
-      ...authHead,
+      maybeTwice,
+      optional(...authHead),
       optional(literal('pam_'), some('word', 32), optional(literal('(dovecot:auth)')), literal(': ')),
       info,
       literal('authentication failure; logname='),
@@ -232,6 +253,6 @@ export const dovecot: Filter[] = [
     prefixes: ['syslog', 'time'],
     tags: ['dovecot', 'dovecot-auth', 'auth'],
     modes: ['normal', 'aggressive'],
-    patterns: [...authProcess, ...logins],
+    patterns: [...logins, ...authProcess],
   },
 ];

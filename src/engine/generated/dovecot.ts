@@ -3,427 +3,6 @@ import { byte, findByte, findByteLast, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, skipSpace, skipWord, smaller } from '../scan.ts';
 
-/** '(given password: ' */
-function partPasswordShown2(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
-  at += 17;
-  return at;
-}
-
-/** ',' */
-function partPasswordShown4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  return at;
-}
-
-/** password-shown: text… '(given password: ' text… ',' */
-function takePasswordShown(at: i32, end: i32): bool {
-  if (end - at < 18) return false;
-  // text up to the first '(given password: '
-  const beyondplace1 = end - 16;
-  let next1 = -1;
-  let place1 = at;
-  while (true) {
-    place1 = findByte(place1, beyondplace1, 40); // '('
-    if (place1 >= beyondplace1) return false;
-    next1 = partPasswordShown2(place1, end);
-    if (next1 >= 0) break;
-    place1++;
-  }
-  at = next1;
-  // text up to the first ','
-  const beyondplace3 = end - 0;
-  let next3 = -1;
-  let place3 = at;
-  while (true) {
-    place3 = findByte(place3, beyondplace3, 44); // ','
-    if (place3 >= beyondplace3) return false;
-    next3 = partPasswordShown4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
-  }
-  return true;
-}
-
-/** '(' word{1,32} ')' */
-function partUserRefused4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 33));
-  if (stop5 - at < 1 || stop5 - at > 32) return -1;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
-/** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function partUserRefused2(at: i32, end: i32): i32 {
-  if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
-  else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
-  else return -1;
-  const next3 = partUserRefused4(at, end);
-  if (next3 >= 0) at = next3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** 'request [' digit{1,10} ']: ' */
-function partUserRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
-  at += 9;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
-function partUserRefused10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
-  at += 5;
-  const stop11 = skipWord(at, smaller(end, at + 17));
-  if (stop11 - at < 1 || stop11 - at > 16) return -1;
-  at = stop11;
-  if (end - at >= 14 && word(at) === 0x7475613a && word(at + 4) === 0x6f772d68 && word(at + 8) === 0x72656b72 && word(at + 10) === 0x28207265) at += 14; // ':auth-worker ('
-  else if (end - at >= 7 && word(at) === 0x7475613a && word(at + 3) === 0x28206874) at += 7; // ':auth ('
-  else return -1;
-  const stop12 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  if (end - at >= 15 && word(at) === 0x61203a29 && word(at + 4) === 0x2d687475 && word(at + 8) === 0x6b726f77 && word(at + 11) === 0x3c72656b) at += 15; // '): auth-worker<'
-  else if (end - at >= 8 && word(at) === 0x61203a29 && word(at + 4) === 0x3c687475) at += 8; // '): auth<'
-  else return -1;
-  const stop13 = skipDigits(at, smaller(end, at + 11));
-  if (stop13 - at < 1 || stop13 - at > 10) return -1;
-  at = stop13;
-  if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
-  at += 3;
-  return at;
-}
-
-/** End of the run of '-' to '.', '0' to '9', 'A' to 'Z', '_', 'a' to 'z' at `at`. */
-function skipRun1(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (!((value >= 45 && value <= 46) || (value >= 48 && value <= 57) || (value >= 65 && value <= 90) || value === 95 || (value >= 97 && value <= 122))) break;
-    at++;
-  }
-  return at;
-}
-
-/** End of the run of bytes other than 9, 32, ',', '>' at `at`. */
-function skipRun2(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 9 || value === 32 || value === 44 || value === 62) break;
-    at++;
-  }
-  return at;
-}
-
-/** '<' not-',> \t'{1,4096} '>' */
-function partUserRefused20(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop21 = skipRun2(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
-/** ',' ['<' not-',> \t'{1,4096} '>'] */
-function partUserRefused18(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  const next19 = partUserRefused20(at, end);
-  if (next19 >= 0) at = next19;
-  return at;
-}
-
-/** ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function partUserRefused16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next17 = partUserRefused18(at, end);
-  if (next17 >= 0) at = next17;
-  if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
-  at += 3;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else return -1;
-  const stop22 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop22 - at > 4096) return -1;
-  at = stop22;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** user-refused: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] word+'-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function takeUserRefused(at: i32, end: i32): bool {
-  if (end - at < 20) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = partUserRefused2(at, end);
-  if (next1 >= 0) at = next1;
-  const next6 = partUserRefused7(at, end);
-  if (next6 >= 0) at = next6;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next9 = partUserRefused10(at, end);
-  if (next9 >= 0) at = next9;
-  const stop14 = skipRun1(at, smaller(end, at + 65));
-  if (stop14 - at < 2 || stop14 - at > 64) return false;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
-  at += 1;
-  // user up to the last ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace15 = end - 16;
-  let next15 = -1;
-  let place15 = findByte(at, beyondplace15, 44); // ','
-  if (place15 < beyondplace15) {
-    next15 = partUserRefused16(place15, end);
-    if (next15 < 0) {
-      forgetAddress();
-    }
-  }
-  if (next15 < 0) place15 = beyondplace15;
-  while (next15 < 0) {
-    place15 = findByteLast(at, place15, 44); // ','
-    if (place15 < at) return false;
-    next15 = partUserRefused16(place15, end);
-    if (next15 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place15);
-  return true;
-}
-
-/** End of the run of '-', '0' to '9', '_', 'a' to 'z' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (!(value === 45 || (value >= 48 && value <= 57) || value === 95 || (value >= 97 && value <= 122))) break;
-    at++;
-  }
-  return at;
-}
-
-/** '<' not-',> \t'{1,4096} '>' */
-function partRequestRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop6 = skipRun2(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
-/** 'request [' digit{1,10} ']: ' */
-function partRequestRefused8(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
-  at += 9;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] word+'-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function partRequestRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
-  at += 6;
-  const stop3 = skipRun3(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  for (let times4 = 0; times4 < 2; times4++) {
-    const next4 = partRequestRefused5(at, end);
-    if (next4 <= at) break;
-    at = next4;
-  }
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  const next7 = partRequestRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const stop10 = skipRun1(at, smaller(end, at + 65));
-  if (stop10 - at < 2 || stop10 - at > 64) return -1;
-  at = stop10;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else return -1;
-  const stop11 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** request-refused: ['dovecot: '] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] word+'-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function takeRequestRefused(at: i32, end: i32): bool {
-  if (end - at < 33) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
-  else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
-  else return false;
-  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] word+'-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace1 = end - 27;
-  let next1 = -1;
-  let place1 = findByte(at, beyondplace1, 44); // ','
-  if (place1 < beyondplace1) {
-    next1 = partRequestRefused2(place1, end);
-    if (next1 < 0) {
-      forgetAddress();
-    }
-  }
-  if (next1 < 0) place1 = beyondplace1;
-  while (next1 < 0) {
-    place1 = findByteLast(at, place1, 44); // ','
-    if (place1 < at) return false;
-    next1 = partRequestRefused2(place1, end);
-    if (next1 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place1);
-  return true;
-}
-
-/** '(' word{1,32} ')' */
-function partPamFailure4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 33));
-  if (stop5 - at < 1 || stop5 - at > 32) return -1;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
-/** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function partPamFailure2(at: i32, end: i32): i32 {
-  if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
-  else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
-  else return -1;
-  const next3 = partPamFailure4(at, end);
-  if (next3 >= 0) at = next3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function partPamFailure7(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
-  at += 4;
-  const stop8 = skipWord(at, smaller(end, at + 33));
-  if (stop8 - at < 1 || stop8 - at > 32) return -1;
-  at = stop8;
-  if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** End of the run of bytes other than 9, 32 at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 9 || value === 32) break;
-    at++;
-  }
-  return at;
-}
-
-/** space{1,8} 'user=' nonspace{0,4096} */
-function partPamFailure14(at: i32, end: i32): i32 {
-  const stop15 = skipSpace(at, smaller(end, at + 9));
-  if (stop15 - at < 1 || stop15 - at > 8) return -1;
-  at = stop15;
-  if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
-  at += 5;
-  const stop16 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
-  return at;
-}
-
-/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,4096} ' uid=' nonspace{0,4096} ' euid=' nonspace{0,4096} ' tty=dovecot ruser=' user{0,4096} ' rhost=' ip [space{1,8} 'user=' nonspace{0,4096}] space{0,4096} end */
-function takePamFailure(at: i32, end: i32): bool {
-  if (end - at < 70) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = partPamFailure2(at, end);
-  if (next1 >= 0) at = next1;
-  const next6 = partPamFailure7(at, end);
-  if (next6 >= 0) at = next6;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
-  at += 32;
-  const stop9 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
-  at = stop9;
-  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
-  at += 5;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
-  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
-  at += 6;
-  const stop11 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return false;
-  at = stop11;
-  if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
-  at += 19;
-  const stop12 = skipRun4(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return false;
-  captureUser(at, stop12);
-  at = stop12;
-  if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
-  at += 7;
-  at = scanAddress(at, end);
-  if (at < 0) return false;
-  const next13 = partPamFailure14(at, end);
-  if (next13 >= 0) at = next13;
-  const stop17 = skipSpace(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
-  if (at !== end) return false;
-  return true;
-}
-
 /** ('imap' | 'pop3' | 'managesieve' | 'submission') '-login: ' */
 function partLoginFailed2(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x70616d69) at += 4; // 'imap'
@@ -449,7 +28,7 @@ function partLoginFailed9(at: i32, end: i32): i32 {
 }
 
 /** End of the run of bytes other than '(' to ')' at `at`. */
-function skipRun5(at: i32, end: i32): i32 {
+function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if ((value >= 40 && value <= 41)) break;
@@ -462,7 +41,7 @@ function skipRun5(at: i32, end: i32): i32 {
 function partLoginFailed12(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop13 = skipRun5(at, smaller(end, at + 4097));
+  const stop13 = skipRun1(at, smaller(end, at + 4097));
   if (stop13 - at < 1 || stop13 - at > 4096) return -1;
   at = stop13;
   return at;
@@ -504,7 +83,7 @@ function partLoginFailed16(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop17 = skipRun5(at, smaller(end, at + 4097));
+  const stop17 = skipRun1(at, smaller(end, at + 4097));
   if (stop17 - at > 4096) return -1;
   at = stop17;
   return at;
@@ -537,6 +116,16 @@ function partLoginFailed4(at: i32, end: i32): i32 {
   if (next18 >= 0) at = next18;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32, ',', '>' at `at`. */
+function skipRun2(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || value === 44 || value === 62) break;
+    at++;
+  }
   return at;
 }
 
@@ -640,7 +229,7 @@ function partLoginFailedNameless8(at: i32, end: i32): i32 {
 function partLoginFailedNameless11(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop12 = skipRun5(at, smaller(end, at + 4097));
+  const stop12 = skipRun1(at, smaller(end, at + 4097));
   if (stop12 - at < 1 || stop12 - at > 4096) return -1;
   at = stop12;
   return at;
@@ -682,7 +271,7 @@ function partLoginFailedNameless15(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop16 = skipRun5(at, smaller(end, at + 4097));
+  const stop16 = skipRun1(at, smaller(end, at + 4097));
   if (stop16 - at > 4096) return -1;
   at = stop16;
   return at;
@@ -1134,395 +723,964 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   return true;
 }
 
+/** '(given password: ' */
+function partPasswordShown2(at: i32, end: i32): i32 {
+  if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
+  at += 17;
+  return at;
+}
+
+/** ',' */
+function partPasswordShown4(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  return at;
+}
+
+/** password-shown: text… '(given password: ' text… ',' */
+function takePasswordShown(at: i32, end: i32): bool {
+  if (end - at < 18) return false;
+  // text up to the first '(given password: '
+  const beyondplace1 = end - 16;
+  let next1 = -1;
+  let place1 = at;
+  while (true) {
+    place1 = findByte(place1, beyondplace1, 40); // '('
+    if (place1 >= beyondplace1) return false;
+    next1 = partPasswordShown2(place1, end);
+    if (next1 >= 0) break;
+    place1++;
+  }
+  at = next1;
+  // text up to the first ','
+  const beyondplace3 = end - 0;
+  let next3 = -1;
+  let place3 = at;
+  while (true) {
+    place3 = findByte(place3, beyondplace3, 44); // ','
+    if (place3 >= beyondplace3) return false;
+    next3 = partPasswordShown4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
+  }
+  return true;
+}
+
+/** '(' word{1,32} ')' */
+function partUserRefused2(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
+  at += 1;
+  const stop3 = skipWord(at, smaller(end, at + 33));
+  if (stop3 - at < 1 || stop3 - at > 32) return -1;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
+  at += 1;
+  return at;
+}
+
+/** 'request [' digit{1,10} ']: ' */
+function partUserRefused5(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
+  at += 9;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at < 1 || stop6 - at > 10) return -1;
+  at = stop6;
+  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
+  at += 3;
+  return at;
+}
+
+/** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
+function partUserRefused8(at: i32, end: i32): i32 {
+  if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
+  at += 5;
+  const stop9 = skipWord(at, smaller(end, at + 17));
+  if (stop9 - at < 1 || stop9 - at > 16) return -1;
+  at = stop9;
+  if (end - at >= 14 && word(at) === 0x7475613a && word(at + 4) === 0x6f772d68 && word(at + 8) === 0x72656b72 && word(at + 10) === 0x28207265) at += 14; // ':auth-worker ('
+  else if (end - at >= 7 && word(at) === 0x7475613a && word(at + 3) === 0x28206874) at += 7; // ':auth ('
+  else return -1;
+  const stop10 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
+  at = stop10;
+  if (end - at >= 15 && word(at) === 0x61203a29 && word(at + 4) === 0x2d687475 && word(at + 8) === 0x6b726f77 && word(at + 11) === 0x3c72656b) at += 15; // '): auth-worker<'
+  else if (end - at >= 8 && word(at) === 0x61203a29 && word(at + 4) === 0x3c687475) at += 8; // '): auth<'
+  else return -1;
+  const stop11 = skipDigits(at, smaller(end, at + 11));
+  if (stop11 - at < 1 || stop11 - at > 10) return -1;
+  at = stop11;
+  if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
+  at += 3;
+  return at;
+}
+
+/** End of the run of '-' to '.', '0' to '9', 'A' to 'Z', 'a' to 'z' at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!((value >= 45 && value <= 46) || (value >= 48 && value <= 57) || (value >= 65 && value <= 90) || (value >= 97 && value <= 122))) break;
+    at++;
+  }
+  return at;
+}
+
+/** '<' not-',> \t'{1,4096} '>' */
+function partUserRefused18(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop19 = skipRun2(at, smaller(end, at + 4097));
+  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
+  at = stop19;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** ',' ['<' not-',> \t'{1,4096} '>'] */
+function partUserRefused16(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  const next17 = partUserRefused18(at, end);
+  if (next17 >= 0) at = next17;
+  return at;
+}
+
+/** ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function partUserRefused14(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  const next15 = partUserRefused16(at, end);
+  if (next15 >= 0) at = next15;
+  if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
+  at += 3;
+  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  else return -1;
+  const stop20 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop20 - at > 4096) return -1;
+  at = stop20;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** user-refused: ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function takeUserRefused(at: i32, end: i32): bool {
+  if (end - at < 26) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
+  else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
+  else return false;
+  const next1 = partUserRefused2(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
+  at += 2;
+  const next4 = partUserRefused5(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const next7 = partUserRefused8(at, end);
+  if (next7 >= 0) at = next7;
+  const stop12 = skipRun3(at, smaller(end, at + 65));
+  if (stop12 - at < 2 || stop12 - at > 64) return false;
+  at = stop12;
+  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
+  at += 1;
+  // user up to the last ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
+  const beyondplace13 = end - 16;
+  let next13 = -1;
+  let place13 = findByte(at, beyondplace13, 44); // ','
+  if (place13 < beyondplace13) {
+    next13 = partUserRefused14(place13, end);
+    if (next13 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next13 < 0) place13 = beyondplace13;
+  while (next13 < 0) {
+    place13 = findByteLast(at, place13, 44); // ','
+    if (place13 < at) return false;
+    next13 = partUserRefused14(place13, end);
+    if (next13 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place13);
+  return true;
+}
+
+/** End of the run of bytes other than 9, 32, '(' to ')', ',' at `at`. */
+function skipRun4(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || (value >= 40 && value <= 41) || value === 44) break;
+    at++;
+  }
+  return at;
+}
+
+/** '<' not-',> \t'{1,4096} '>' */
+function partPlainUserRefused6(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop7 = skipRun2(at, smaller(end, at + 4097));
+  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
+  at = stop7;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** ',' ['<' not-',> \t'{1,4096} '>'] */
+function partPlainUserRefused4(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  const next5 = partPlainUserRefused6(at, end);
+  if (next5 >= 0) at = next5;
+  return at;
+}
+
+/** plain-user-refused: ['Info: '] alpha+'0123456789-.'{2,64} '(' user{1,4096} ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function takePlainUserRefused(at: i32, end: i32): bool {
+  if (end - at < 21) return false;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const stop1 = skipRun3(at, smaller(end, at + 65));
+  if (stop1 - at < 2 || stop1 - at > 64) return false;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
+  at += 1;
+  const stop2 = skipRun4(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next3 = partPlainUserRefused4(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
+  at += 3;
+  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  else return false;
+  const stop8 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop8 - at > 4096) return false;
+  at = stop8;
+  if (at !== end) return false;
+  return true;
+}
+
+/** End of the run of '-', '0' to '9', '_', 'a' to 'z' at `at`. */
+function skipRun5(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 45 || (value >= 48 && value <= 57) || value === 95 || (value >= 97 && value <= 122))) break;
+    at++;
+  }
+  return at;
+}
+
+/** '<' not-',> \t'{1,4096} '>' */
+function partRequestRefused5(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop6 = skipRun2(at, smaller(end, at + 4097));
+  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
+  at = stop6;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** 'request [' digit{1,10} ']: ' */
+function partRequestRefused8(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
+  at += 9;
+  const stop9 = skipDigits(at, smaller(end, at + 11));
+  if (stop9 - at < 1 || stop9 - at > 10) return -1;
+  at = stop9;
+  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
+  at += 3;
+  return at;
+}
+
+/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function partRequestRefused2(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
+  at += 6;
+  const stop3 = skipRun5(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
+  if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
+  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
+  at += 1;
+  for (let times4 = 0; times4 < 2; times4++) {
+    const next4 = partRequestRefused5(at, end);
+    if (next4 <= at) break;
+    at = next4;
+  }
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  const next7 = partRequestRefused8(at, end);
+  if (next7 >= 0) at = next7;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const stop10 = skipRun3(at, smaller(end, at + 65));
+  if (stop10 - at < 2 || stop10 - at > 64) return -1;
+  at = stop10;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  else return -1;
+  const stop11 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop11 - at > 4096) return -1;
+  at = stop11;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** request-refused: ['dovecot: '] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function takeRequestRefused(at: i32, end: i32): bool {
+  if (end - at < 33) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
+  else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
+  else return false;
+  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
+  const beyondplace1 = end - 27;
+  let next1 = -1;
+  let place1 = findByte(at, beyondplace1, 44); // ','
+  if (place1 < beyondplace1) {
+    next1 = partRequestRefused2(place1, end);
+    if (next1 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next1 < 0) place1 = beyondplace1;
+  while (next1 < 0) {
+    place1 = findByteLast(at, place1, 44); // ','
+    if (place1 < at) return false;
+    next1 = partRequestRefused2(place1, end);
+    if (next1 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place1);
+  return true;
+}
+
+/** '(' word{1,32} ')' */
+function partPamFailure4(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
+  at += 1;
+  const stop5 = skipWord(at, smaller(end, at + 33));
+  if (stop5 - at < 1 || stop5 - at > 32) return -1;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
+  at += 1;
+  return at;
+}
+
+/** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
+function partPamFailure2(at: i32, end: i32): i32 {
+  if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
+  else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
+  else return -1;
+  const next3 = partPamFailure4(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  return at;
+}
+
+/** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
+function partPamFailure7(at: i32, end: i32): i32 {
+  if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
+  at += 4;
+  const stop8 = skipWord(at, smaller(end, at + 33));
+  if (stop8 - at < 1 || stop8 - at > 32) return -1;
+  at = stop8;
+  if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32 at `at`. */
+function skipRun6(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32) break;
+    at++;
+  }
+  return at;
+}
+
+/** space{1,8} 'user=' nonspace{0,4096} */
+function partPamFailure14(at: i32, end: i32): i32 {
+  const stop15 = skipSpace(at, smaller(end, at + 9));
+  if (stop15 - at < 1 || stop15 - at > 8) return -1;
+  at = stop15;
+  if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
+  at += 5;
+  const stop16 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop16 - at > 4096) return -1;
+  at = stop16;
+  return at;
+}
+
+/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,4096} ' uid=' nonspace{0,4096} ' euid=' nonspace{0,4096} ' tty=dovecot ruser=' user{0,4096} ' rhost=' ip [space{1,8} 'user=' nonspace{0,4096}] space{0,4096} end */
+function takePamFailure(at: i32, end: i32): bool {
+  if (end - at < 70) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = partPamFailure2(at, end);
+  if (next1 >= 0) at = next1;
+  const next6 = partPamFailure7(at, end);
+  if (next6 >= 0) at = next6;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
+  at += 32;
+  const stop9 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return false;
+  at = stop9;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
+  const stop10 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop10 - at > 4096) return false;
+  at = stop10;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop11 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop11 - at > 4096) return false;
+  at = stop11;
+  if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
+  at += 19;
+  const stop12 = skipRun6(at, smaller(end, at + 4097));
+  if (stop12 - at > 4096) return false;
+  captureUser(at, stop12);
+  at = stop12;
+  if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
+  at += 7;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next13 = partPamFailure14(at, end);
+  if (next13 >= 0) at = next13;
+  const stop17 = skipSpace(at, smaller(end, at + 4097));
+  if (stop17 - at > 4096) return false;
+  at = stop17;
+  if (at !== end) return false;
+  return true;
+}
+
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x69676f4c) {
-    if (word0 < 0x63736944) {
-      if (word0 === 0x33706f70) { // "pop3"
-        const word12 = word(start + 12);
-        if (word12 === 0x63736944 || word12 === 0x65696c43 || word12 === 0x69676f4c || word12 === 0x6f6d6552 || word12 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
+  if (word0 < 0x68747561) {
+    if (word0 === 0x33706f70) { // "pop3"
+      const word12 = word(start + 12);
+      if (word12 === 0x63736944 || word12 === 0x65696c43 || word12 === 0x69676f4c || word12 === 0x6f6d6552 || word12 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
+        return -1;
+      }
+      if (word12 === 0x6f666e49) { // "Info"
+        const word18 = word(start + 18);
+        if (word18 === 0x63736944 || word18 === 0x65696c43 || word18 === 0x69676f4c || word18 === 0x6f6d6552 || word18 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
+          if (takeLoginFailed(start, end)) return 0;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailed(start, end)) return 4;
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailedNameless(start, end)) return 5;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
           return -1;
         }
-        if (word12 === 0x6f666e49) { // "Info"
-          const word18 = word(start + 18);
-          if (word18 === 0x63736944 || word18 === 0x65696c43 || word18 === 0x69676f4c || word18 === 0x6f6d6552 || word18 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
+        return -1;
+      }
+      if (takePasswordShown(start, end)) return 4;
+      if (takePlainUserRefused(start, end)) return 6;
+      return -1;
+    }
+    if (word0 === 0x5f6d6170) { // "pam_"
+      if (takePasswordShown(start, end)) return 4;
+      if (takePlainUserRefused(start, end)) return 6;
+      forgetUser();
+      forgetAddress();
+      if (takePamFailure(start, end)) return 8;
+      return -1;
+    }
+    if (word0 === 0x616e616d) { // "mana"
+      const word19 = word(start + 19);
+      if (word19 === 0x63736944 || word19 === 0x65696c43 || word19 === 0x69676f4c || word19 === 0x6f666e49 || word19 === 0x6f6d6552 || word19 === 0x726f6241) { // "Disc" "Clie" "Logi" "Info" "Remo" "Abor"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
+        return -1;
+      }
+      if (takePasswordShown(start, end)) return 4;
+      if (takePlainUserRefused(start, end)) return 6;
+      return -1;
+    }
+    if (word0 === 0x63736944 || word0 === 0x65696c43) { // "Disc" "Clie"
+      if (takeLoginFailed(start, end)) return 0;
+      forgetUser();
+      forgetAddress();
+      if (takeLoginFailedNameless(start, end)) return 1;
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 4;
+      if (takePlainUserRefused(start, end)) return 6;
+      return -1;
+    }
+    if (word0 === 0x65766f64) { // "dove"
+      const word9 = word(start + 9);
+      if (word9 === 0x5f6d6170 || word9 === 0x6f666e49) { // "pam_" "Info"
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 8;
+        return -1;
+      }
+      if (word9 === 0x68747561) { // "auth"
+        const word13 = word(start + 13);
+        if (word13 < 0x6e49203a) {
+          if (word13 === 0x6170203a) { // ": pa"
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takeLoginFailed(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
             forgetUser();
             forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 5;
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+            if (takePamFailure(start, end)) return 8;
             return -1;
           }
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
-          return -1;
+          if (word13 === 0x6572203a) { // ": re"
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 6;
+            return -1;
+          }
+          if (word13 === 0x69746e65) { // "enti"
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 8;
+            return -1;
+          }
+        } else {
+          if (word13 === 0x6e49203a || word13 === 0x7561203a) { // ": In" ": au"
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 8;
+            return -1;
+          }
+          if (word13 === 0x6f63203a) { // ": co"
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 6;
+            return -1;
+          }
+          if (word13 === 0x726f772d) { // "-wor"
+            const word17 = word(start + 17);
+            if (word17 === 0x2872656b) { // "ker("
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 6;
+              forgetUser();
+              forgetAddress();
+              if (takeRequestRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 8;
+              return -1;
+            }
+            if (word17 === 0x3a72656b) { // "ker:"
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 6;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 8;
+              return -1;
+            }
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
+            return -1;
+          }
         }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takePasswordShown(start, end)) return 4;
+        if (takeUserRefused(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if (takePlainUserRefused(start, end)) return 6;
+        forgetUser();
+        forgetAddress();
+        if (takeRequestRefused(start, end)) return 7;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 8;
         return -1;
       }
-      if (word0 === 0x5f6d6170) { // "pam_"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        forgetUser();
-        forgetAddress();
-        if (takePamFailure(start, end)) return 3;
-        return -1;
-      }
-      if (word0 === 0x616e616d) { // "mana"
-        const word19 = word(start + 19);
-        if (word19 === 0x63736944 || word19 === 0x65696c43 || word19 === 0x69676f4c || word19 === 0x6f666e49 || word19 === 0x6f6d6552 || word19 === 0x726f6241) { // "Disc" "Clie" "Logi" "Info" "Remo" "Abor"
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
-          forgetUser();
-          forgetAddress();
-          if (takeLoginFailed(start, end)) return 4;
-          forgetUser();
-          forgetAddress();
-          if (takeLoginFailedNameless(start, end)) return 5;
-          forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
-          return -1;
-        }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        return -1;
-      }
-    } else {
-      if (word0 === 0x63736944 || word0 === 0x65696c43) { // "Disc" "Clie"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        forgetUser();
-        forgetAddress();
-        if (takeLoginFailed(start, end)) return 4;
-        forgetUser();
-        forgetAddress();
-        if (takeLoginFailedNameless(start, end)) return 5;
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-        forgetUser();
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
-        return -1;
-      }
-      if (word0 === 0x65766f64) { // "dove"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        forgetUser();
-        forgetAddress();
-        if (takeRequestRefused(start, end)) return 2;
-        forgetUser();
-        forgetAddress();
-        if (takePamFailure(start, end)) return 3;
-        return -1;
-      }
+      if (takePasswordShown(start, end)) return 4;
+      if (takePlainUserRefused(start, end)) return 6;
+      return -1;
+    }
+  } else {
+    if (word0 < 0x6f666e49) {
       if (word0 === 0x68747561) { // "auth"
         const word4 = word(start + 4);
         if (word4 < 0x6e49203a) {
-          if (word4 === 0x6170203a || word4 === 0x69746e65) { // ": pa" "enti"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+          if (word4 === 0x6170203a) { // ": pa"
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 3;
+            if (takePlainUserRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 8;
             return -1;
           }
           if (word4 === 0x6572203a) { // ": re"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 6;
+            return -1;
+          }
+          if (word4 === 0x69746e65) { // "enti"
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 8;
             return -1;
           }
         } else {
           if (word4 === 0x6e49203a || word4 === 0x7561203a) { // ": In" ": au"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 3;
+            if (takePlainUserRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 8;
             return -1;
           }
           if (word4 === 0x6f63203a) { // ": co"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+            if (takePasswordShown(start, end)) return 4;
+            if (takeUserRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 6;
             return -1;
           }
           if (word4 === 0x726f772d) { // "-wor"
             const word8 = word(start + 8);
             if (word8 === 0x2872656b) { // "ker("
-              if (takePasswordShown(start, end)) return 0;
-              if (takeUserRefused(start, end)) return 1;
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 2;
+              if (takePlainUserRefused(start, end)) return 6;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 3;
+              if (takeRequestRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 8;
               return -1;
             }
             if (word8 === 0x3a72656b) { // "ker:"
               const word13 = word(start + 13);
               if (word13 === 0x5f6d6170 || word13 === 0x68747561) { // "pam_" "auth"
-                if (takePasswordShown(start, end)) return 0;
-                if (takeUserRefused(start, end)) return 1;
+                if (takePasswordShown(start, end)) return 4;
+                if (takeUserRefused(start, end)) return 5;
                 forgetUser();
                 forgetAddress();
-                if (takePamFailure(start, end)) return 3;
+                if (takePlainUserRefused(start, end)) return 6;
+                forgetUser();
+                forgetAddress();
+                if (takePamFailure(start, end)) return 8;
                 return -1;
               }
               if (word13 === 0x6e6e6f63 || word13 === 0x75716572) { // "conn" "requ"
-                if (takePasswordShown(start, end)) return 0;
-                if (takeUserRefused(start, end)) return 1;
+                if (takePasswordShown(start, end)) return 4;
+                if (takeUserRefused(start, end)) return 5;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 6;
                 return -1;
               }
               if (word13 === 0x6f666e49) { // "Info"
                 const word19 = word(start + 19);
                 if (word19 === 0x68747561) { // "auth"
-                  if (takePasswordShown(start, end)) return 0;
-                  if (takeUserRefused(start, end)) return 1;
+                  if (takePasswordShown(start, end)) return 4;
+                  if (takeUserRefused(start, end)) return 5;
                   forgetUser();
                   forgetAddress();
-                  if (takePamFailure(start, end)) return 3;
+                  if (takePlainUserRefused(start, end)) return 6;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePamFailure(start, end)) return 8;
                   return -1;
                 }
                 if (word19 === 0x6e6e6f63) { // "conn"
-                  if (takePasswordShown(start, end)) return 0;
-                  if (takeUserRefused(start, end)) return 1;
+                  if (takePasswordShown(start, end)) return 4;
+                  if (takeUserRefused(start, end)) return 5;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePlainUserRefused(start, end)) return 6;
                   return -1;
                 }
-                if (takePasswordShown(start, end)) return 0;
-                if (takeUserRefused(start, end)) return 1;
+                if (takePasswordShown(start, end)) return 4;
+                if (takeUserRefused(start, end)) return 5;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 6;
                 return -1;
               }
-              if (takePasswordShown(start, end)) return 0;
-              if (takeUserRefused(start, end)) return 1;
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 6;
               return -1;
             }
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
             return -1;
           }
         }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takePasswordShown(start, end)) return 4;
+        if (takeUserRefused(start, end)) return 5;
         forgetUser();
         forgetAddress();
-        if (takeRequestRefused(start, end)) return 2;
+        if (takePlainUserRefused(start, end)) return 6;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 3;
+        if (takeRequestRefused(start, end)) return 7;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 8;
         return -1;
       }
-    }
-  } else {
-    if (word0 < 0x6f6d6552) {
       if (word0 === 0x69676f4c) { // "Logi"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takeLoginFailed(start, end)) return 0;
         forgetUser();
         forgetAddress();
-        if (takeLoginFailed(start, end)) return 4;
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if (takeLoginFailedNameless(start, end)) return 5;
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-        forgetUser();
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
         return -1;
       }
       if (word0 === 0x6d627573) { // "subm"
         const word18 = word(start + 18);
         if (word18 === 0x63736944 || word18 === 0x65696c43 || word18 === 0x69676f4c || word18 === 0x6f666e49 || word18 === 0x6f6d6552 || word18 === 0x726f6241) { // "Disc" "Clie" "Logi" "Info" "Remo" "Abor"
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
+          if (takeLoginFailed(start, end)) return 0;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailed(start, end)) return 4;
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailedNameless(start, end)) return 5;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
           return -1;
         }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        return -1;
-      }
-      if (word0 === 0x6e6e6f63) { // "conn"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        return -1;
-      }
-      if (word0 === 0x6f666e49) { // "Info"
-        const word6 = word(start + 6);
-        if (word6 < 0x69676f4c) {
-          if (word6 === 0x63736944 || word6 === 0x65696c43) { // "Disc" "Clie"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailed(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 5;
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
-            return -1;
-          }
-          if (word6 === 0x68747561) { // "auth"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
-            forgetUser();
-            forgetAddress();
-            if (takePamFailure(start, end)) return 3;
-            return -1;
-          }
-        } else {
-          if (word6 === 0x69676f4c || word6 === 0x6f6d6552 || word6 === 0x726f6241) { // "Logi" "Remo" "Abor"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailed(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 5;
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
-            return -1;
-          }
-          if (word6 === 0x6e6e6f63) { // "conn"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
-            return -1;
-          }
-        }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
         return -1;
       }
     } else {
+      if (word0 === 0x6f666e49) { // "Info"
+        const word6 = word(start + 6);
+        if (word6 === 0x63736944 || word6 === 0x65696c43 || word6 === 0x69676f4c || word6 === 0x6f6d6552 || word6 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
+          return -1;
+        }
+        if (word6 === 0x68747561) { // "auth"
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 8;
+          return -1;
+        }
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
+        return -1;
+      }
       if (word0 === 0x6f6d6552 || word0 === 0x726f6241) { // "Remo" "Abor"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takeLoginFailed(start, end)) return 0;
         forgetUser();
         forgetAddress();
-        if (takeLoginFailed(start, end)) return 4;
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if (takeLoginFailedNameless(start, end)) return 5;
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-        forgetUser();
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
         return -1;
       }
       if (word0 === 0x70616d69) { // "imap"
         const word12 = word(start + 12);
         if (word12 === 0x63736944 || word12 === 0x65696c43 || word12 === 0x69676f4c || word12 === 0x6f6d6552 || word12 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
+          if (takeLoginFailed(start, end)) return 0;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailed(start, end)) return 4;
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if (takeLoginFailedNameless(start, end)) return 5;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
           return -1;
         }
         if (word12 === 0x6f666e49) { // "Info"
           const word18 = word(start + 18);
           if (word18 === 0x63736944 || word18 === 0x65696c43 || word18 === 0x69676f4c || word18 === 0x6f6d6552 || word18 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
-            if (takePasswordShown(start, end)) return 0;
-            if (takeUserRefused(start, end)) return 1;
+            if (takeLoginFailed(start, end)) return 0;
             forgetUser();
             forgetAddress();
-            if (takeLoginFailed(start, end)) return 4;
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 5;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 6;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 7;
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainUserRefused(start, end)) return 6;
             return -1;
           }
-          if (takePasswordShown(start, end)) return 0;
-          if (takeUserRefused(start, end)) return 1;
+          if (takePasswordShown(start, end)) return 4;
+          if (takePlainUserRefused(start, end)) return 6;
           return -1;
         }
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
-        return -1;
-      }
-      if (word0 === 0x75716572) { // "requ"
-        if (takePasswordShown(start, end)) return 0;
-        if (takeUserRefused(start, end)) return 1;
+        if (takePasswordShown(start, end)) return 4;
+        if (takePlainUserRefused(start, end)) return 6;
         return -1;
       }
     }
   }
-  if (takePasswordShown(start, end)) return 0;
-  if (takeUserRefused(start, end)) return 1;
+  if (takePasswordShown(start, end)) return 4;
+  if (takePlainUserRefused(start, end)) return 6;
   return -1;
 }
 
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
 export function flagsDovecot(pattern: i32): i32 {
   switch (pattern) {
-    case 0: // password-shown
-      return 0;
-    case 1: // user-refused
-    case 2: // request-refused
-    case 3: // pam-failure
-    case 4: // login-failed
-    case 5: // login-failed-nameless
-    case 6: // no-login
-    case 7: // no-login-nameless
+    case 0: // login-failed
+    case 1: // login-failed-nameless
+    case 2: // no-login
+    case 3: // no-login-nameless
+    case 5: // user-refused
+    case 6: // plain-user-refused
+    case 7: // request-refused
+    case 8: // pam-failure
       return 17;
+    case 4: // password-shown
+      return 0;
   }
   return 0;
 }

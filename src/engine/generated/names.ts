@@ -200,14 +200,15 @@ export const filterNames: FilterNames[] = [
       "aggressive"
     ],
     "patterns": [
-      "password-shown",
-      "user-refused",
-      "request-refused",
-      "pam-failure",
       "login-failed",
       "login-failed-nameless",
       "no-login",
-      "no-login-nameless"
+      "no-login-nameless",
+      "password-shown",
+      "user-refused",
+      "plain-user-refused",
+      "request-refused",
+      "pam-failure"
     ],
     "ignore": []
   },
