@@ -100,6 +100,33 @@ export class TableModel {
     if (entry?.end !== undefined) entry.confirmed = true;
   }
 
+  /** A ban that did not come from failures, held by the kernel until `end`. */
+  ban(jail: number, source: string, time: number, end: number, bans: number): void {
+    const entry = this.find(jail, source) ?? this.#place(jail, source, time);
+    if (entry === undefined) return;
+    Object.assign(entry, { times: [], end, confirmed: true, bans: Math.max(entry.bans, bans) });
+  }
+
+  /** Bans every source with an open window from `time` on; returns them. */
+  banAll(time: number): ModelEntry[] {
+    const open = this.entries.filter((entry) => entry?.end === undefined && entry && this.worth(entry, time) === 2);
+    return open.map((entry) => {
+      const { bantimes } = this.#jails[entry!.jail]!;
+      const seconds = bantimes[Math.min(entry!.bans, bantimes.length - 1)]!;
+      const end = seconds < 0 ? Number.POSITIVE_INFINITY : time + seconds;
+      return Object.assign(entry!, { times: [], end, confirmed: false, bans: Math.min(255, entry!.bans + 1) });
+    });
+  }
+
+  /** Forgets all but bans that the kernel does not hold yet. */
+  reset(time: number): void {
+    for (const [at, entry] of this.entries.entries()) {
+      if (entry === undefined || this.worth(entry, time) === 3) continue;
+      this.#countLoss(entry, time);
+      this.entries[at] = undefined;
+    }
+  }
+
   forget(jail: number, source: string): void {
     const at = this.entries.findIndex((entry) => entry?.jail === jail && entry.source === source);
     if (at >= 0) this.entries[at] = undefined;
@@ -146,9 +173,14 @@ export class TableModel {
       .sort((a, b) => a.worth - b.worth || a.entry.seen - b.entry.seen || a.at - b.at);
     const [victim] = victims;
     if (victim === undefined) return -1;
-    if (victim.worth === 1) this.counts.remembered++;
-    else if (victim.worth === 3) this.counts.undelivered++;
-    else if (victim.worth === 2) this.counts[victim.entry.end === undefined ? 'window' : 'banned']++;
+    this.#countLoss(victim.entry, time);
     return victim.at;
+  }
+
+  #countLoss(entry: ModelEntry, time: number): void {
+    const worth = this.worth(entry, time);
+    if (worth === 1) this.counts.remembered++;
+    else if (worth === 3) this.counts.undelivered++;
+    else if (worth === 2) this.counts[entry.end === undefined ? 'window' : 'banned']++;
   }
 }
