@@ -72,6 +72,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
   });
+  memory.govern();
   const enforcer = new Enforcer({ engine, backend, jails, log, banned: (ban) => sayBan(log, jails, ban) });
   const adopted = await enforcer.adopt();
 
@@ -103,8 +104,9 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     });
     closers.push(metrics.close);
   }
+  memory.governor.look();
   files.start();
-  memory.govern();
+  memory.governor.release();
   const housekeeping = setInterval(() => {
     engine.setClock(Math.floor(Date.now() / 1000));
     log.flush();

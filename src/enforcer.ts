@@ -10,7 +10,7 @@ import { DECISIONS_DEFERRED } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
 import { banBatchMax, banRetryMs, banRetryMsMax, sweepEntries } from './limits.ts';
 import type { Logger } from './observe/log.ts';
-import type { Address, Backend, Change, Decision, JailConfig } from './types.ts';
+import type { Address, Backend, Ban, Change, Decision, JailConfig } from './types.ts';
 
 export interface EnforcerOptions {
   engine: Engine;
@@ -80,12 +80,15 @@ export class Enforcer {
   async adopt(): Promise<number> {
     const { backend, engine, jails } = this.#options;
     const now = this.#options.now() / 1000;
-    const held = await backend.list();
-    for (const { jail, address, timeoutMs } of held) {
+    const adopt = ({ jail, address, timeoutMs }: Ban): void => {
       const index = jails.findIndex(({ name }) => name === jail);
-      if (index < 0) continue;
+      if (index < 0) return;
       engine.setBan(index, address, now, timeoutMs === 0 ? Number.POSITIVE_INFINITY : now + timeoutMs / 1000);
-    }
+    };
+    // One by one: the list of all of them could outgrow the heap, and the daemon would end before it protects anybody.
+    if (backend.each) return backend.each(adopt);
+    const held = await backend.list();
+    for (const ban of held) adopt(ban);
     return held.length;
   }
 

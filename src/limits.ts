@@ -115,6 +115,18 @@ export const configProblemsMax = 100;
 export const printedCharactersMax = 200;
 /** Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte. */
 export const jailsMax = 255;
+/** Longest name of a filter, characters: the longest that a misspelt one is compared with. */
+export const filterNameMax = 48;
+/** Longest pattern of an operator, characters: a quarter of the longest line. */
+export const patternCharactersMax = 1024;
+/** Longest number a pattern passes over, digits: what 64 bits hold. */
+export const numberDigitsMax = 20;
+/** syslog identifiers of one filter. */
+export const logTagsMax = 32;
+/** Longest syslog identifier, characters: RFC 5424 allows 48, some programs write more. */
+export const logTagCharactersMax = 64;
+/** Lines that show what a filter or pattern is meant to match, or not: each is tried at load. */
+export const sampleLinesMax = 64;
 /** Log paths (globs) of one jail. */
 export const logPathsMax = 64;
 /** Longest path of a log or socket, bytes (PATH_MAX of limits.h without its zero). */
@@ -125,6 +137,12 @@ export const ignoreEntriesMax = 1024;
 export const portRangesMax = 64;
 /** Largest maxretry: the sliding window is exact because each of its times is kept, and a table entry has room for 16. */
 export const maxretryMax = 16;
+/** Second and later bans of one source whose lengths differ; the last length repeats (engine/layout.ts BANTIMES_MAX - 1). */
+export const repeatBantimesMax = 31;
+/** Largest factor or multiplier of a ban's length: from a second to more than a week. */
+export const multiplierMax = 1_000_000;
+/** A source's bans are remembered for this after the last one ended, seconds: one day, as fail2ban's dbpurgeage. */
+export const banMemorySecondsDefault = 86_400;
 /** Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says itself. */
 export const ceilingBytesMin = 1024 * 1024;
 /** Largest ceiling, bytes: WebAssembly's memory is addressed with 32 bits. */
@@ -180,6 +198,11 @@ limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given u
 
 /** Changes of one kernel transaction: some 40 ms of the kernel's time, 320 KiB of messages (3 times that before Linux 6.12). */
 export const changesPerTransactionMax = 8192;
+/**
+ * A send is waited for awake this long before the event loop goes on without it, µs: a single ban takes a third of it, and
+ * going to sleep costs as much again. What other transactions hold up longer is waited for asleep.
+ */
+export const sendAwakeMicroseconds = 60;
 /** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */
 export const kernelNameMax = 31;
 limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
@@ -196,6 +219,24 @@ export const ipsetTimeoutSecondsMax = 2_147_483;
 export const iptablesBansMax = 2000;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
+/** After this long without a transaction of ours the next one looks for nobody: one alone makes an `nft -f` start again once, ms. */
+export const quietMs = 1_000;
+/** /proc/net/netlink is read this often at most, ms: 15 µs each. */
+export const lookMs = 5;
+/** While we give way we look this often whether the other is done, ms. */
+export const holdPollMs = 5;
+/** How long one foreign socket holds our transactions the first time, ms, enough for some 50,000 elements; doubled each time … */
+export const holdMs = 1_000;
+/** … and so many times, then it counts as one that stays. */
+export const holdTimesMax = 3;
+/** All sockets together hold us for this long, ms … */
+export const holdBudgetMs = 10_000;
+/** … refilled by this share of the time, so that nobody delays bans for more than a tenth of it. */
+export const holdBudgetRefill = 0.1;
+/** Foreign sockets that are told apart; the rest is not given way. */
+export const foreignSocketsMax = 256;
+
+limitHolds(holdMs * (2 ** holdTimesMax - 1) <= holdBudgetMs, 'the budget lets one socket have all its times');
 
 // --- Engine (src/engine) -----------------------------------------------------------------------------------------------
 
@@ -248,6 +289,8 @@ export const filePagesBytesMax = 16 * 1024 * 1024;
 export const runtimeGrowthBytes = 5 * 1024 * 1024;
 /** The resident size is looked at this often, ms: right after a release 10 MiB of file pages a second come back (measured), then less. */
 export const governorMs = 250;
+/** File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring back what is in use. */
+export const governorLooksMax = 40;
 /** File pages are released when less than this is left under the ceiling, bytes: more than comes back between two looks. */
 export const governorMarginBytes = 4 * 1024 * 1024;
 /** A release that gains less than this was in vain, bytes … */
@@ -259,12 +302,24 @@ export const housekeepingMs = 60_000;
 
 // --- State on disk (src/state) -------------------------------------------------------------------------------------
 
-/** Longest section of the state file, bytes: what is encoded, written or checked between two turns of the event loop. */
+/** Longest section of the state file, bytes. */
 export const stateSectionBytesMax = 64 * 1024;
-/** What the engine may say about its saved entries, bytes (seed, shape). */
-export const stateWindowNoteBytesMax = 4 * 1024;
-/** Bans in one state file; a file with more is not ours. */
-export const stateBansMax = 4_000_000;
+/** What is encoded between two turns of the event loop and written at once, bytes: some 10,000 entries, a third of a millisecond. */
+export const statePortionBytes = 272 * 1024;
+/** What the engine may say about its saved entries, bytes. */
+export const stateTableNoteBytesMax = 4 * 1024;
+/** A ban is on disk about so soon, ms, where the table is small … */
+export const stateSoonMs = 1_000;
+/** … and where it is large not before so many bytes a second were written on average: a flood must not wear out the disk. */
+export const stateBytesPerSecond = 1024 * 1024;
+/** Reading of logs waits no longer than this for a disk, ms; then the save is given up. Only tables beyond one portion wait at all. */
+export const statePauseMsMax = 500;
+/** A failed save is tried again after this, ms, and twice as long each time, up to the interval. */
+export const stateRetryMs = 1_000;
+/** The last save of a stop may take this long, ms: service managers kill after 90 s. */
+export const stateStopMs = 10_000;
+/** The longest interval between two saves that may be set, seconds: what a crash makes us read again. */
+export const stateIntervalSecondsMax = 3_600;
 /** Read positions in one state file: every followed file with its rotated ones. */
 export const statePositionsMax = 9 * 1024;
 /** Longest state file, bytes: the largest table there can be, and as much again would not be ours. */
@@ -272,5 +327,6 @@ export const stateBytesMax = 4 * 1024 ** 3;
 
 limitHolds(pathBytesMax + 32 <= stateSectionBytesMax, 'a read position fits a section');
 limitHolds(jailsMax * (jailNameMax + 1) <= stateSectionBytesMax, 'all jail names fit a section');
-limitHolds(stateWindowNoteBytesMax + 16 <= stateSectionBytesMax, "the engine's note fits a section");
+limitHolds(stateTableNoteBytesMax + 8 <= stateSectionBytesMax, "the engine's note fits a section");
+limitHolds(4 * stateSectionBytesMax <= statePortionBytes, 'a portion holds several sections');
 limitHolds(statePositionsMax >= followedFilesMax * (1 + lingeringTailsMax), 'every followed file can be saved');

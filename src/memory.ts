@@ -19,6 +19,7 @@ import { getHeapStatistics } from 'node:v8';
 import {
   filePagesBytesMax,
   governorGainBytesMin,
+  governorLooksMax,
   governorMarginBytes,
   governorMs,
   governorPauses,
@@ -83,8 +84,14 @@ export interface Sizes {
   runtime: number;
 }
 
-/** The heap as V8 counts it, bytes: committed, and what it ends the process at rather than exceed. */
-function heap(): { committed: number; limit: number } {
+/** The heap as V8 counts it, bytes. */
+export interface Heap {
+  committed: number;
+  /** V8 ends the process rather than exceed it. */
+  limit: number;
+}
+
+function heapNow(): Heap {
   const { total_physical_size: committed, heap_size_limit: limit } = getHeapStatistics();
   return { committed, limit };
 }
@@ -105,8 +112,13 @@ export class CeilingError extends Error {
  * Sizes the table: what the ceiling leaves when every other part takes all it may. To be called when the rest has started.
  * Throws CeilingError when that is less than `tableBytesMin`, or when the start itself went over the ceiling.
  */
-export function sizeTable(ceilingBytes: number, engineBytes: number, resident: Resident, peakBytes: number): Sizes {
-  const { committed, limit } = heap();
+export function sizeTable(
+  ceilingBytes: number,
+  engineBytes: number,
+  resident: Resident,
+  peakBytes: number,
+  { committed, limit }: Heap,
+): Sizes {
   const runtime = Math.max(0, resident.anonymous - committed);
   const others = filePagesBytesMax + limit + runtime + runtimeGrowthBytes + engineBytes;
   const table = ceilingBytes - others;
@@ -117,8 +129,7 @@ export function sizeTable(ceilingBytes: number, engineBytes: number, resident: R
 }
 
 /** Every part of the process, its size now and its bound; the sizes add up to what the kernel counts. */
-export function breakdown(sizes: Sizes, resident: Resident): Part[] {
-  const { committed, limit } = heap();
+export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }: Heap): Part[] {
   const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table);
   return [
     { part: 'file', bytes: resident.file, bytesMax: filePagesBytesMax },
@@ -139,11 +150,13 @@ export interface GovernorOptions {
 
 /**
  * Keeps the process under its ceiling by releasing file pages when it comes near. `look` is called every `governorMs`; it
- * costs one small read where there is nothing to do. After a release that gained next to nothing it waits a while: then
+ * costs one small read where there is nothing to do. Every `governorLooksMax` looks it releases in any case, so that the
+ * resident size shows what was used lately instead of creeping up to the ceiling. After a release that gained next to nothing it waits a while: then
  * the pages are in use, and taking them again would only cost time.
  */
 export class Governor {
   releases = 0;
+  #looks = 0;
   /** The longest release, ms: so long stood the pipeline still. */
   longestMilliseconds = 0;
   readonly #options: GovernorOptions;
@@ -160,12 +173,17 @@ export class Governor {
     const started = performance.now();
     for (const { address, bytes } of mappings) dropPages(address, bytes);
     this.releases++;
+    this.#looks = 0;
     this.longestMilliseconds = Math.max(this.longestMilliseconds, performance.now() - started);
     return before - residentBytes();
   }
 
-  /** Releases when less than the margin is left under the ceiling. */
+  /** Releases when less than the margin is left under the ceiling, and now and then in any case. */
   look(): void {
+    if (++this.#looks >= governorLooksMax) {
+      this.release();
+      return;
+    }
     if (this.#pauses > 0) {
       this.#pauses--;
       return;
@@ -198,17 +216,16 @@ export class ProcessMemory {
   /** Bytes of the table beside `engineBytes` of other engine memory; throws CeilingError. */
   sizeTable(engineBytes: number): number {
     this.governor.release();
-    this.#sizes = sizeTable(this.#ceilingBytes, engineBytes, residentParts(), residentPeakBytes());
+    this.#sizes = sizeTable(this.#ceilingBytes, engineBytes, residentParts(), residentPeakBytes(), heapNow());
     return this.#sizes.table;
   }
 
   parts(): Part[] {
-    return breakdown(this.#sizes, residentParts());
+    return breakdown(this.#sizes, residentParts(), heapNow());
   }
 
-  /** Releases what the start needed and watches from now on. */
+  /** Watches from now on. */
   govern(): void {
-    this.governor.release();
     this.#timer = setInterval(() => this.governor.look(), governorMs);
   }
 

@@ -44,13 +44,13 @@ export function elementOf(k: number): string {
 /** Sources there are addresses for. */
 export const sourcesMax = 2 * (2 ** 24 - 2);
 
-/** Which sources fail in step k: the new one, and the attackers whose second or third failure is due. */
+/** Which sources fail in step k: the next one, and the attackers whose second or third failure is due. After the last source the first comes again. */
 export function failing(k: number, count: number, take: (source: number) => void): void {
-  if (k < count) take(k);
+  take(k % count);
   for (const gap of gaps) {
     for (let failure = 1; failure < maxretry; failure++) {
-      const source = k - failure * gap;
-      if (source >= 0 && source < count && gapOf(source) === gap) take(source);
+      const due = k - failure * gap;
+      if (due >= 0 && gapOf(due % count) === gap) take(due % count);
     }
   }
 }

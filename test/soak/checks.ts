@@ -92,7 +92,7 @@ export interface Outcome {
 }
 
 /** Chance of one lost attacker in a run that the check of bans allows. */
-const lossAllowed = 1e-3;
+const lossAllowed = 1e-2;
 
 export function check(outcome: Outcome): Check[] {
   const { samples, sources, ceilingBytes, slotsMin, held, exitCode, complaints } = outcome;

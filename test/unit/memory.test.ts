@@ -1,0 +1,166 @@
+/** Parts and bounds of the process, what may be released, and the governor's judgement; all on made-up figures. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import {
+  filePagesBytesMax,
+  governorLooksMax,
+  governorMarginBytes,
+  governorPauses,
+  runtimeGrowthBytes,
+} from '../../src/limits.ts';
+import { breakdown, CeilingError, Governor, releasableMappings, sizeTable } from '../../src/memory.ts';
+import { native } from '../../src/native.ts';
+
+const mebibyte = 1024 * 1024;
+
+function mapping(head: string, anonymous: number): string {
+  return `${head}\nSize: 64 kB\nKernelPageSize: 4 kB\nRss: 64 kB\nAnonymous: ${anonymous} kB\nVmFlags: rd mr\n`;
+}
+
+describe('releasableMappings', () => {
+  test('takes read-only private file mappings without a page of our own, and nothing else', () => {
+    const smaps = [
+      mapping('00400000-00410000 r--p 00000000 08:01 77                                 /usr/bin/node', 0),
+      mapping('00410000-00420000 r-xp 00010000 08:01 77                                 /usr/bin/node', 0),
+      mapping('00420000-00430000 r--p 00020000 08:01 77                                 /usr/bin/node', 8), // relro
+      mapping('00430000-00440000 rw-p 00030000 08:01 77                                 /usr/bin/node', 0), // .data
+      mapping('00440000-00450000 rw-p 00000000 00:00 0                                  [heap]', 0),
+      mapping('00450000-00460000 r--p 00000000 00:00 0 ', 0), // anonymous, later read-only
+      mapping('00460000-00470000 r--s 00000000 08:01 78                                 /etc/shared', 0),
+      mapping('7ffd0000-7ffe0000 r-xp 00000000 00:00 0                                  [vdso]', 0),
+      mapping('7f0000000000-7f0000010000 r-xp 00000000 08:01 79                         /a b (deleted)', 0),
+    ].join('');
+    expect(releasableMappings(smaps)).toEqual([
+      { address: 0x400000, bytes: 0x10000 },
+      { address: 0x410000, bytes: 0x10000 },
+      { address: 0x7f0000000000, bytes: 0x10000 },
+    ]);
+  });
+
+  test('finds the code of the running process, which survives being released', () => {
+    const mappings = releasableMappings(readFileSync('/proc/self/smaps', 'latin1'));
+    expect(mappings.reduce((sum, { bytes }) => sum + bytes, 0)).toBeGreaterThan(20 * mebibyte);
+    for (const { address, bytes } of mappings) expect(native.dropPages(address, bytes)).toBe(0);
+    expect(JSON.parse('{"still":["alive"]}')).toEqual({ still: ['alive'] });
+  });
+});
+
+describe('dropPages', () => {
+  test.each([
+    [-4096, 4096],
+    [0, 4096],
+    [4096.5, 4096],
+    [2 ** 48, 4096],
+    [4096, 0],
+    [4096, Number.NaN],
+  ])('refuses %d, %d', (address, bytes) => {
+    expect(() => native.dropPages(address, bytes)).toThrow(TypeError);
+  });
+
+  test('hands on what the kernel says: nothing is mapped at the lowest page, and addresses are whole pages', () => {
+    expect(native.dropPages(4096, 4096)).toBe(-12);
+    expect(native.dropPages(4097, 4096)).toBe(-22);
+  });
+});
+
+describe('sizeTable', () => {
+  const resident = { all: 60 * mebibyte, anonymous: 12 * mebibyte, file: 48 * mebibyte };
+  const ceiling = 64 * mebibyte;
+  const heap = { committed: 6 * mebibyte, limit: 19 * mebibyte };
+
+  test('the bounds of all parts add up to the ceiling', () => {
+    const sizes = sizeTable(ceiling, mebibyte, resident, resident.all, heap);
+    const parts = breakdown(sizes, { ...resident, anonymous: resident.anonymous + sizes.table + sizes.engine }, heap);
+    expect(parts.map(({ part }) => part)).toEqual(['file', 'heap', 'runtime', 'engine', 'table']);
+    expect(parts.reduce((total, { bytesMax }) => total + bytesMax, 0)).toBe(ceiling);
+    expect(parts.every(({ bytes, bytesMax }) => bytes <= bytesMax || bytes === resident.file)).toBe(true);
+  });
+
+  test('the sizes of all parts add up to what is resident', () => {
+    const sizes = { engine: mebibyte, table: 17 * mebibyte, runtime: 5 * mebibyte };
+    const parts = breakdown(sizes, { all: 600 * mebibyte, anonymous: 588 * mebibyte, file: 12 * mebibyte }, heap);
+    expect(parts.reduce((total, { bytes }) => total + bytes, 0)).toBe(600 * mebibyte);
+  });
+
+  test('a byte more of the ceiling is a byte more of the table', () => {
+    const small = sizeTable(ceiling, mebibyte, resident, 0, heap).table;
+    const large = sizeTable(ceiling + 16 * mebibyte, mebibyte, resident, 0, heap).table;
+    expect(large - small).toBe(16 * mebibyte);
+  });
+
+  test('a ceiling that is too small is refused with what is needed', () => {
+    expect(() => sizeTable(filePagesBytesMax + runtimeGrowthBytes, mebibyte, resident, 0, heap)).toThrow(CeilingError);
+    expect(() => sizeTable(16 * mebibyte, mebibyte, resident, 0, heap)).toThrow(
+      /^memory\.ceiling is 16MB; at least 48MB/,
+    );
+  });
+
+  test('a start that went over the ceiling is refused', () => {
+    expect(() => sizeTable(ceiling, mebibyte, resident, ceiling + 1, heap)).toThrow(/at least 65MB/);
+  });
+});
+
+describe('Governor', () => {
+  const ceilingBytes = 64 * mebibyte;
+
+  /** A process of `fixed` bytes and file pages that go at each release. */
+  function process(fixed: number, file: number) {
+    const dropped: [number, number][] = [];
+    const state = { file };
+    const governor = new Governor({
+      ceilingBytes,
+      mappings: [
+        { address: 4096, bytes: 8192 },
+        { address: 65_536, bytes: 4096 },
+      ],
+      residentBytes: () => fixed + state.file,
+      dropPages: (address, bytes) => {
+        dropped.push([address, bytes]);
+        state.file = 0;
+        return 0;
+      },
+    });
+    return { governor, dropped, state };
+  }
+
+  test('leaves everything alone while there is room', () => {
+    const { governor, dropped } = process(40 * mebibyte, 24 * mebibyte - governorMarginBytes - 1);
+    governor.look();
+    expect(dropped).toEqual([]);
+    expect(governor.releases).toBe(0);
+  });
+
+  test('releases every mapping when the ceiling is near', () => {
+    const { governor, dropped } = process(40 * mebibyte, 24 * mebibyte - governorMarginBytes);
+    governor.look();
+    expect(dropped).toEqual([
+      [4096, 8192],
+      [65_536, 4096],
+    ]);
+    expect(governor.releases).toBe(1);
+  });
+
+  test('releases now and then in any case', () => {
+    const { governor } = process(20 * mebibyte, 10 * mebibyte);
+    for (let look = 1; look < governorLooksMax; look++) governor.look();
+    expect(governor.releases).toBe(0);
+    governor.look();
+    expect(governor.releases).toBe(1);
+    for (let look = 1; look < governorLooksMax; look++) governor.look();
+    expect(governor.releases).toBe(1);
+  });
+
+  test('after a release in vain it waits, then tries again', () => {
+    const { governor, state } = process(63 * mebibyte, 0);
+    governor.look();
+    expect(governor.releases).toBe(1);
+    state.file = 10 * mebibyte;
+    for (let look = 0; look < governorPauses; look++) governor.look();
+    expect(governor.releases).toBe(1);
+    governor.look();
+    expect(governor.releases).toBe(2);
+    // That one gained something, so the next look counts.
+    governor.look();
+    expect(governor.releases).toBe(3);
+  });
+});
