@@ -1,0 +1,89 @@
+/**
+ * From the line in the log to the ban in the kernel: the real daemon in a private network namespace, the line written and
+ * the ban seen (nf_tables' own notification) by this process, on one clock. Once quiet, once while the daemon parses a
+ * second, busy log and hostile scrapers hold the metrics page.
+ */
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { BanWatch } from '../scripts/lab/ban-watch.ts';
+import { Daemon } from '../scripts/lab/daemon.ts';
+import { quantile } from '../scripts/lab/figures.ts';
+import type { Benchmark, Context } from './benchmark.ts';
+import { type Attempt, Storm, stormSettings } from './storm.ts';
+import { maxretry, sourceAddress, sourceBan } from './workload.ts';
+
+/** Written, checked and not timed: the first bans also make V8 compile the daemon's code. */
+const warmUpBans = 50;
+
+/** Every source makes its attempts close together, and each line decides about another: bans come at an even rate. */
+function* interleaved(first: number, sources: number): Generator<Attempt> {
+  for (let turn = 0; turn < sources + maxretry - 1; turn++) {
+    for (let back = 0; back < maxretry; back++) {
+      const source = turn - back;
+      if (source >= 0 && source < sources) {
+        yield { address: sourceAddress(first + source), ban: sourceBan(first + source) };
+      }
+    }
+  }
+}
+
+async function measure(context: Context, busy: boolean): Promise<void> {
+  const directory = context.directory;
+  const [bans, perSecond] = [context.number('bans'), context.number('rate')];
+  const path = join(directory, busy ? 'busy.log' : 'quiet.log');
+  const noise = join(directory, 'noise.log');
+  const storm = new Storm(path);
+  const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at));
+  const settings = stormSettings(path).replace(`"${path}"`, `["${path}", "${noise}"]`);
+  const daemon = await Daemon.start(directory, settings);
+  const disturbance = busy
+    ? new Worker(join(import.meta.dirname, 'disturbance.ts'), {
+        workerData: { path: noise, linesPerSecond: context.number('noise') },
+      })
+    : undefined;
+  try {
+    if (disturbance) await once(disturbance, 'message');
+    // The bans of the first run stay in the kernel, and the second daemon adopts them: other sources.
+    const attempts = [...interleaved(busy ? 2 * bans : 0, bans + warmUpBans)];
+    await storm.write(attempts.splice(0, warmUpBans * maxretry), perSecond);
+    await pause(200);
+    storm.latencies.length = 0;
+    const cpu = daemon.cpuSeconds();
+    await storm.write(attempts, perSecond);
+    await storm.settle();
+    const cpuSeconds = daemon.cpuSeconds() - cpu;
+    const { latencies } = storm;
+    context.report({
+      workload: busy ? `busy noise=${context.number('noise')}/s scraped` : 'quiet',
+      counts: { bans: latencies.length, linesPerSecond: perSecond },
+      figures: [
+        { name: 'line-to-kernel', unit: 'ms', values: latencies },
+        { name: 'p99', unit: 'ms', values: [quantile(latencies, 0.99)] },
+        { name: 'worst', unit: 'ms', values: [quantile(latencies, 1)] },
+        { name: 'daemon-cpu', unit: 's', values: [cpuSeconds] },
+      ],
+      problems: [...storm.problems(), ...(watch.lost ? ['notifications were lost'] : [])],
+    });
+  } finally {
+    await disturbance?.terminate();
+    await daemon.stop();
+    await watch.stop();
+  }
+}
+
+export const latency: Benchmark = {
+  name: 'latency',
+  says: 'line written to ban in the kernel, with the real daemon in a private namespace: quiet, then busy',
+  needsNetwork: true,
+  options: {
+    bans: { says: 'bans', value: 2000 },
+    rate: { says: `log lines a second, ${maxretry} to a ban`, value: 1000 },
+    noise: { says: 'lines a second in the second log of the busy run', value: 100_000 },
+  },
+  async run(context) {
+    await measure(context, false);
+    await measure(context, true);
+  },
+};

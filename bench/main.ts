@@ -1,0 +1,133 @@
+/**
+ * `npm run bench -- NAME… [options]`: measures, and checks what it measured. Exit status: 0 every count was right; 1 one was
+ * wrong, or a benchmark could not run; 2 misused.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { enterPrivateNetwork, ownArguments } from '../scripts/lab/namespace.ts';
+import { attack } from './attack.ts';
+import { ban } from './ban.ts';
+import type { Benchmark, Result } from './benchmark.ts';
+import { latency } from './latency.ts';
+import { parse } from './parse.ts';
+import { pathological } from './pathological.ts';
+import { load, machine, record, resultText } from './report.ts';
+import { startUp } from './start-up.ts';
+
+const benchmarks: Benchmark[] = [parse, pathological, latency, ban, attack, startUp];
+const exitUsage = 2;
+
+function usage(): string {
+  const rows = benchmarks.flatMap(({ name, says, options }) => [
+    `  ${name.padEnd(14)}${says}\n`,
+    ...Object.entries(options).map(
+      ([option, { says: what, value }]) => `  ${''.padEnd(14)}--${option} N: ${what} (${value})\n`,
+    ),
+  ]);
+  return `npm run bench -- NAME… [--record] [options]\n\n${rows.join('')}
+  --only NAME   only workloads with this in their name
+  --record      keep the results below bench/runs/
+  Each line: benchmark, workload, counts, ok or what is wrong, then figures: median ± half the distance of the quartiles.
+`;
+}
+
+function misuse(message: string): never {
+  process.stderr.write(`bench: ${message}\n\n${usage()}`);
+  process.exit(exitUsage);
+}
+
+function commandLine(): { chosen: Benchmark[]; numbers: Map<string, number>; only: string; keep: boolean } {
+  const known = new Set(benchmarks.flatMap(({ options }) => Object.keys(options)));
+  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
+  try {
+    parsed = parseArgs({
+      args: ownArguments(process.argv.slice(2)),
+      allowPositionals: true,
+      options: {
+        help: { type: 'boolean' },
+        record: { type: 'boolean' },
+        only: { type: 'string' },
+        ...Object.fromEntries([...known].map((name) => [name, { type: 'string' as const }])),
+      },
+    });
+  } catch (error) {
+    return misuse((error as Error).message);
+  }
+  if (parsed.values.help) {
+    process.stdout.write(usage());
+    process.exit(0);
+  }
+  if (parsed.positionals.length === 0) misuse('which one?');
+  const chosen = parsed.positionals.map(
+    (name) => benchmarks.find((each) => each.name === name) ?? misuse(`no benchmark ${name}`),
+  );
+  const numbers = new Map<string, number>();
+  for (const name of known) {
+    const text = parsed.values[name];
+    if (text === undefined) continue;
+    if (!chosen.some(({ options }) => name in options)) misuse(`--${name} is not for ${parsed.positionals.join(' ')}`);
+    const value = Number(text);
+    if (typeof text !== 'string' || text === '' || !Number.isFinite(value) || value < 0)
+      misuse(`--${name} takes a number`);
+    numbers.set(name, value);
+  }
+  const { only = '', record: keep = false } = parsed.values;
+  return { chosen, numbers, only: String(only), keep: keep === true };
+}
+
+/** Runs one; returns whether everything was right. */
+async function run(benchmark: Benchmark): Promise<boolean> {
+  const { name, options } = benchmark;
+  const settings = Object.fromEntries(
+    Object.entries(options).map(([option, { value }]) => [option, numbers.get(option) ?? value]),
+  );
+  const results: Result[] = [];
+  const directory = mkdtempSync(join(tmpdir(), `fail2zig-bench-`));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', remove);
+  const loadBefore = load();
+  try {
+    await benchmark.run({
+      number: (option) => settings[option]!,
+      wanted: (workload) => workload.includes(only),
+      report: (result) => {
+        results.push(result);
+        process.stdout.write(`${resultText(name, result)}\n`);
+      },
+      directory,
+    });
+  } finally {
+    remove();
+  }
+  const loadAfter = load();
+  process.stdout.write(`${name}: load average ${loadBefore.toFixed(2)} before, ${loadAfter.toFixed(2)} after\n`);
+  if (keep) {
+    const path = record({ benchmark: name, options: settings, loadBefore, loadAfter, results });
+    process.stdout.write(`${name}: kept in ${path}\n`);
+  }
+  return results.length > 0 && results.every(({ problems }) => problems.length === 0);
+}
+
+const { chosen, numbers, only, keep } = commandLine();
+if (chosen.some(({ needsNetwork }) => needsNetwork)) {
+  const why = enterPrivateNetwork();
+  if (why !== '') {
+    process.stderr.write(`bench: no private network namespace can be made here: ${why}\n`);
+    process.exit(1);
+  }
+}
+const facts = Object.entries(machine()).map(([name, value]) => `${name}=${value}`);
+process.stdout.write(`${facts.join(' ')}\n`);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+let right = true;
+for (const benchmark of chosen) {
+  try {
+    right = (await run(benchmark)) && right;
+  } catch (error) {
+    process.stderr.write(`bench: ${benchmark.name}: ${(error as Error).message}\n`);
+    right = false;
+  }
+}
+process.exit(right ? 0 : 1);

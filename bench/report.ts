@@ -1,0 +1,77 @@
+/** How results are printed, and how they are kept: one JSON file a benchmark below bench/runs/<date>-<host>/. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, hostname, loadavg, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { median, quantile, spread } from '../scripts/lab/figures.ts';
+import type { Figure, Result } from './benchmark.ts';
+
+/** Three digits that count. */
+function short(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString('en-US') : value.toPrecision(3);
+}
+
+function figureText({ name, unit, values }: Figure): string {
+  const distance = values.length > 1 ? ` ±${(spread(values) * 100).toFixed(1)}%` : '';
+  return `${name}=${short(median(values))} ${unit}${distance}`;
+}
+
+/** What was too short to be measured is left out. */
+const isKnown = ({ values }: Figure): boolean => Number.isFinite(median(values));
+
+/** `parse sshd/wasm lines=… matched=… ok lines=11.2 M/s ±1.0%`. */
+export function resultText(benchmark: string, { workload, counts, figures, problems }: Result): string {
+  const facts = Object.entries(counts).map(([name, value]) => `${name}=${value}`);
+  const verdict = problems.length === 0 ? 'ok' : `WRONG (${problems.join('; ')})`;
+  return [benchmark, workload, ...facts, verdict, ...figures.filter(isKnown).map(figureText)].join(' ');
+}
+
+/** Load average over the last minute: figures of a busy machine are worth less. */
+export function load(): number {
+  return loadavg()[0]!;
+}
+
+/** The machine and the build that figures belong to. */
+export function machine(): Record<string, string | number> {
+  const commit = execFileSync('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty'], {
+    encoding: 'utf8',
+  });
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cpus: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    commit: commit.trim(),
+  };
+}
+
+export interface Run {
+  benchmark: string;
+  options: Record<string, number>;
+  loadBefore: number;
+  loadAfter: number;
+  results: Result[];
+}
+
+/** Writes a run where the documents can link to it; returns the path. */
+export function record(run: Run, now = new Date()): string {
+  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${hostname()}`);
+  mkdirSync(directory, { recursive: true });
+  const path = join(directory, `${run.benchmark}.json`);
+  const results = run.results.map(({ figures, ...rest }) => ({
+    ...rest,
+    figures: figures.filter(isKnown).map(({ name, unit, values }) => ({
+      name,
+      unit,
+      median: median(values),
+      p99: quantile(values, 0.99),
+      spread: spread(values),
+      // Every round; of thousands of single values the quantiles say it all.
+      values: values.length <= 100 ? values : undefined,
+      n: values.length,
+    })),
+  }));
+  writeFileSync(path, `${JSON.stringify({ ...run, at: now.toISOString(), machine: machine(), results }, null, 2)}\n`);
+  return path;
+}

@@ -1,0 +1,82 @@
+/** How long it takes until something works: the daemon until it says that it has started, and `fail2zig match` on one line. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Daemon } from '../scripts/lab/daemon.ts';
+import { type Benchmark, type Context, differences, type Figure } from './benchmark.ts';
+import { stormSettings } from './storm.ts';
+
+const command = join(import.meta.dirname, '..', 'bin', 'fail2zig');
+const line =
+  '2026-03-10T12:00:00.000000+00:00 web1 sshd[811]: Failed password for root from 192.0.2.7 port 40001 ssh2\n';
+// See Daemon.start.
+const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+
+function times(rounds: number, work: () => void): number[] {
+  return Array.from({ length: rounds }, () => {
+    const started = performance.now();
+    work();
+    return performance.now() - started;
+  });
+}
+
+function measureMatch(context: Context, rounds: number): void {
+  let matched = 0;
+  const bare: Figure = {
+    name: 'node',
+    unit: 'ms',
+    values: times(rounds, () => spawnSync(process.execPath, ['-e', '0'], { env })),
+  };
+  const values = times(rounds, () => {
+    const { stdout } = spawnSync(command, ['match', '--filter', 'sshd', '--json', '-'], {
+      env,
+      input: line,
+      encoding: 'utf8',
+    });
+    if (JSON.parse(stdout).ip === '192.0.2.7') matched++;
+  });
+  context.report({
+    workload: 'match',
+    counts: { rounds, matched },
+    figures: [{ name: 'until-done', unit: 'ms', values }, bare],
+    problems: differences({ matched }, { matched: rounds }),
+  });
+}
+
+async function measureDaemon(context: Context, rounds: number): Promise<void> {
+  const values: number[] = [];
+  const resident: number[] = [];
+  let slots = 0;
+  let stopped = 0;
+  for (let round = 0; round < rounds; round++) {
+    const directory = join(context.directory, String(round));
+    mkdirSync(directory);
+    const log = join(directory, 'auth.log');
+    writeFileSync(log, line);
+    const daemon = await Daemon.start(directory, stormSettings(log));
+    values.push(daemon.startMilliseconds);
+    resident.push(daemon.resident().peak / 2 ** 20);
+    slots = (await daemon.status()).memory.slots;
+    if ((await daemon.stop()) === 0) stopped++;
+  }
+  context.report({
+    workload: 'daemon',
+    counts: { rounds, stopped, slots },
+    figures: [
+      { name: 'until-started', unit: 'ms', values },
+      { name: 'VmHWM', unit: 'MiB', values: resident },
+    ],
+    problems: differences({ stopped }, { stopped: rounds }),
+  });
+}
+
+export const startUp: Benchmark = {
+  name: 'start-up',
+  says: 'the daemon until "started" (nftables), and `fail2zig match` on one line, beside a Node that does nothing',
+  needsNetwork: true,
+  options: { starts: { says: 'starts of each', value: 20 } },
+  async run(context) {
+    measureMatch(context, context.number('starts'));
+    await measureDaemon(context, context.number('starts'));
+  },
+};

@@ -1,0 +1,102 @@
+/**
+ * An attack on a running daemon, written to its log at a stated rate and watched in the kernel: what `latency` and `attack`
+ * share. One write(2) a line, as syslog does it.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { maxretry } from './workload.ts';
+
+export interface Attempt {
+  /** What the log says of it. */
+  address: string;
+  /** What a ban for it holds. */
+  ban: string;
+}
+
+/** How long the last ban may take, ms; it then counts as missing. */
+const lastBanMs = 10_000;
+
+export class Storm {
+  /** Line that decided a ban → ban in the kernel, ms. */
+  readonly latencies: number[] = [];
+  readonly landed = new Set<string>();
+  lines = 0;
+  /** performance.now() of the last line, and of the last ban that landed. */
+  lastLineAt = 0;
+  lastBanAt = 0;
+  readonly #counts = new Map<string, number>();
+  readonly #decidedAt = new Map<string, number>();
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+    closeSync(openSync(path, 'a', 0o640));
+  }
+
+  /** For BanWatch. */
+  land(ban: string, at: number): void {
+    this.landed.add(ban);
+    this.lastBanAt = at;
+    const since = this.#decidedAt.get(ban);
+    if (since !== undefined) this.latencies.push(at - since);
+  }
+
+  #line({ address }: Attempt): string {
+    const [pid, port] = [1000 + (this.lines % 4_000_000), 1024 + (this.lines % 60_000)];
+    const time = new Date().toISOString().replace('Z', '+00:00');
+    return `${time} web1 sshd[${pid}]: Failed password for root from ${address} port ${port} ssh2\n`;
+  }
+
+  /** Writes the attempts, `perSecond` of them; after a pause of the machine it does not catch up faster than twice that. */
+  async write(attempts: Iterable<Attempt>, perSecond: number): Promise<void> {
+    const descriptor = openSync(this.#path, 'a');
+    const gap = 1000 / perSecond;
+    let due = performance.now();
+    for (const attempt of attempts) {
+      // Timers count whole milliseconds; waiting in turns of the event loop lets the watch run in between.
+      while (performance.now() < due) await (due - performance.now() > 2 ? pause(1) : new Promise(setImmediate));
+      due = Math.max(due + gap, performance.now() - 1000);
+      const count = (this.#counts.get(attempt.ban) ?? 0) + 1;
+      this.#counts.set(attempt.ban, count);
+      const text = this.#line(attempt);
+      if (count === maxretry) this.#decidedAt.set(attempt.ban, performance.now());
+      writeSync(descriptor, text);
+      this.lines++;
+    }
+    this.lastLineAt = performance.now();
+    closeSync(descriptor);
+  }
+
+  /** Resolves when every decided ban has landed, or time is up. */
+  async settle(): Promise<void> {
+    const deadline = performance.now() + lastBanMs;
+    while (this.landed.size < this.decided && performance.now() < deadline) await pause(5);
+  }
+
+  /** Bans that must come. */
+  get decided(): number {
+    return this.#decidedAt.size;
+  }
+
+  /** What is in the kernel without a reason, or is not though it must be. */
+  problems(): string[] {
+    const missing = this.decided - [...this.#decidedAt.keys()].filter((ban) => this.landed.has(ban)).length;
+    const surplus = this.landed.size - (this.decided - missing);
+    return [
+      ...(missing === 0 ? [] : [`${missing} bans missing`]),
+      ...(surplus === 0 ? [] : [`${surplus} bans for nothing`]),
+    ];
+  }
+}
+
+/** TOML of the daemon that is measured: what an operator would run, with the log's path. */
+export function stormSettings(logpath: string): string {
+  return `[firewall]
+backend = "nftables"
+[jails.sshd]
+logpath = "${logpath}"
+port = "ssh"
+maxretry = ${maxretry}
+bantime = "1h"
+`;
+}
