@@ -12,6 +12,7 @@ import * as counters from './counters.ts';
 import type * as engineSource from './engine.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
+import { type RestoredEntries, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
 import { zoneChanges } from './zones.ts';
 
 export type Build = 'wasm' | 'scalar' | 'plain';
@@ -152,13 +153,14 @@ export class Engine implements LineSink {
   readonly #floats: Float64Array<ArrayBuffer>;
   readonly #at: { input: number; ring: number; filters: number; jails: number; table: number; key: number };
   readonly #prefixes: number[];
+  readonly #steps: { step: number; steps: number };
   /** By filter number. */
   readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
 
   private constructor(
     core: Exports,
     memory: ArrayBuffer,
-    shape: { sets: number; entry: number },
+    shape: { sets: number; entry: number; step: number; steps: number },
     prefixes: number[],
     filters: readonly FilterProgram[],
   ) {
@@ -176,6 +178,7 @@ export class Engine implements LineSink {
       key: layout.keyBytes,
     };
     this.#prefixes = prefixes;
+    this.#steps = { step: shape.step, steps: shape.steps };
     this.buffer = new Uint8Array(memory, layout.inputAt, limits.inputBytes);
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
@@ -241,7 +244,7 @@ export class Engine implements LineSink {
     const engine = new Engine(
       core,
       memory,
-      { sets, entry: shape.entry },
+      { ...shape, sets },
       jails.map((jail) => jail.ipv6Prefix),
       options.filters ?? [],
     );
@@ -385,6 +388,14 @@ export class Engine implements LineSink {
     return Boolean(this.#core.isBannedSource(jail));
   }
 
+  /** Epoch second at which the ban of the address in `jail` ends; Infinity = never, undefined = it is not banned. */
+  banEnd(jail: number, address: Address): number | undefined {
+    this.#writeAddress(address);
+    const end = this.#core.banEnds(jail);
+    if (end < 0) return undefined;
+    return end === secondsMax ? Number.POSITIVE_INFINITY : end;
+  }
+
   /** The kernel confirmed the ban. */
   confirmBan(jail: number, address: Address): void {
     this.#writeAddress(address);
@@ -438,6 +449,38 @@ export class Engine implements LineSink {
       });
     }
     return last < this.slots ? last : -1;
+  }
+
+  /** Begins a walk over the table for the state on disk; `now` in epoch seconds. */
+  saveTable(now: number): SavedTable {
+    return saveTable(this.#tableMemory(), now);
+  }
+
+  /**
+   * Takes entries of an earlier run, portion by portion; null where they are of an unknown form. `jailOf` has this run's
+   * number of each of its jails, or -1. Bans come back as decided: a sweep (`eachBan`) brings them into the kernel.
+   */
+  restoreTable(
+    saved: { layout: number; entryBytes: number; note: Uint8Array },
+    jailOf: readonly number[],
+    now: number,
+  ): { take(entries: Uint8Array): void; result: RestoredEntries } | null {
+    return restoreTable(this.#tableMemory(), saved, jailOf, Math.floor(now));
+  }
+
+  #tableMemory(): TableMemory {
+    return {
+      bytes: this.#bytes,
+      ints: this.#ints,
+      table: this.#at.table,
+      jails: this.#at.jails,
+      slots: this.slots,
+      entry: this.entryBytes,
+      key: this.#at.key,
+      ...this.#steps,
+      prefixes: this.#prefixes,
+      restoreEntry: this.#core.restoreEntry,
+    };
   }
 
   /** Whether a full set asks for a run of the policy ban_all. */

@@ -496,11 +496,12 @@ export function forget(jail: i32): bool {
 
 /**
  * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first word of its window (the end
- * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now`, -1 when its set is full.
- * Nothing is evicted for it.
+ * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now` or is there already, -1 when its
+ * set is full: nothing is evicted for it.
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
   let entry = setOf(jail);
+  if (findIn(entry, tagOf(jail)) !== 0) return 0;
   let way = 0;
   while (way < TABLE_WAYS && int(entry + keyBytes) !== 0) {
     entry += entryBytes;

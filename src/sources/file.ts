@@ -136,6 +136,7 @@ export class FileSource {
   private queue: Followed[] = [];
   private timer: NodeJS.Timeout | null = null;
   private running = false;
+  private paused = false;
   private initial = true;
   private turnPlanned = false;
   private rescanTimer: NodeJS.Timeout | null = null;
@@ -214,6 +215,18 @@ export class FileSource {
       if (tail !== null) positions.push(positionOf(path, tail));
     }
     return positions;
+  }
+
+  /** Feeds nothing from now on: what is written waits in its file. For a moment in which nothing may change. */
+  pause(): void {
+    this.paused = true;
+  }
+
+  /** Goes on where `pause` stopped. */
+  unpause(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    if (this.running) this.wake();
   }
 
   status(): FileStatus[] {
@@ -478,11 +491,13 @@ export class FileSource {
     file.tail = null;
     tail.atEnd = false;
     file.lingering.push({ tail, until: this.options.monotonic() + lingerMs });
-    if (file.lingering.length > lingeringTailsMax) this.giveUp(file, 0);
+    if (file.lingering.length > lingeringTailsMax && !this.paused) this.giveUp(file, 0);
     this.enqueue(file);
   }
 
   private giveUpLingering(file: Followed, now: number): void {
+    if (this.paused) return;
+    while (file.lingering.length > lingeringTailsMax) this.giveUp(file, 0);
     while (file.lingering.length > 0 && file.lingering[0]!.tail.atEnd && now >= file.lingering[0]!.until) {
       this.giveUp(file, 0);
     }
@@ -524,7 +539,7 @@ export class FileSource {
     if (renamed) this.check(file);
     else if (file.failure !== '') file.retryAt = 0;
     // Where events come faster than we return to the loop, libuv would keep us in its own: leave the work to the turn.
-    if (this.queue.length > 0 || ++this.wakesThisTurn > wakesPerTurnMax) {
+    if (this.paused || this.queue.length > 0 || ++this.wakesThisTurn > wakesPerTurnMax) {
       this.enqueue(file);
       return;
     }
@@ -543,7 +558,7 @@ export class FileSource {
   private takeTurn(): void {
     this.turnPlanned = false;
     this.wakesThisTurn = 0;
-    if (!this.running) return;
+    if (!this.running || this.paused) return;
     const until = this.counters.bytes + turnBytesMax;
     let next = 0;
     while (next < this.queue.length && this.counters.bytes < until) {
@@ -557,7 +572,7 @@ export class FileSource {
   }
 
   private planTurn(): void {
-    if (this.turnPlanned || !this.running) return;
+    if (this.turnPlanned || !this.running || this.paused) return;
     this.turnPlanned = true;
     setImmediate(this.turn);
   }

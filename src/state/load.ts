@@ -8,42 +8,38 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { stateBansMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
+import { stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import {
-  banBytes,
   DamagedState,
   damaged,
-  decodeBan,
   decodeJails,
   decodePosition,
   headerBytes,
-  type SavedBan,
   sectionHeadBytes,
   sectionTag,
   stateMagic,
   stateVersion,
-  windowHeadBytes,
+  tableHeadBytes,
 } from './format.ts';
 import { temporaryPath } from './save.ts';
 
 /** What is known about the saved table before its entries come. */
-export interface LoadedWindows {
+export interface LoadedTable {
+  /** Version of the entries' form. */
   layout: number;
   entryBytes: number;
-  /** All entries together, bytes. */
-  length: number;
   /** Names of the jails in the order the entries count them. */
   jails: readonly string[];
+  /** What else the engine said about its entries. */
   note: Buffer;
 }
 
-/** Who takes the content of a valid file. Expired bans are handed over too: the count matters for repeat offenders. */
+/** Who takes the content of a valid file. */
 export interface StateVisitor {
-  ban(ban: SavedBan): void;
   position(position: ReadPosition): void;
   /** Answers whether the entries are wanted; a build with another layout does not want them. */
-  windows(windows: LoadedWindows): boolean;
+  table(table: LoadedTable): boolean;
   /** Entries in order, whole ones; the bytes are only lent. */
   entries(bytes: Buffer): void;
 }
@@ -51,10 +47,9 @@ export interface StateVisitor {
 export interface LoadedState {
   /** Epoch seconds at which it was written. */
   time: number;
-  bans: number;
   positions: number;
   /** Bytes of saved entries. */
-  windowBytes: number;
+  tableBytes: number;
 }
 
 export type LoadResult =
@@ -143,11 +138,11 @@ class Reader {
 /** One walk over the file; the first (visitor null) checks, the second hands over. */
 function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState {
   const reader = new Reader(descriptor);
-  const state: LoadedState = { time: readHeader(reader), bans: 0, positions: 0, windowBytes: 0 };
+  const state: LoadedState = { time: readHeader(reader), positions: 0, tableBytes: 0 };
   const head = Buffer.alloc(sectionHeadBytes);
   const buffer = Buffer.alloc(stateSectionBytesMax);
   let jails: string[] | null = null;
-  let windows: LoadedWindows | null = null;
+  let table: LoadedTable | null = null;
   let wanted = false;
   for (let last = 0; ; ) {
     reader.take(head);
@@ -157,7 +152,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
     if (length > stateSectionBytesMax) damaged('a section is too long');
     last = tag;
     if (tag === sectionTag.end) {
-      finish(reader, length, windows, state);
+      finish(reader, length);
       return state;
     }
     const bytes = reader.take(buffer.subarray(0, length));
@@ -166,19 +161,16 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       jails = decodeJails(bytes);
     } else if (jails === null) {
       damaged('it does not name its jails first');
-    } else if (tag === sectionTag.bans) {
-      state.bans += readBans(bytes, jails, visitor);
-      if (state.bans > stateBansMax) damaged('it holds too many bans');
     } else if (tag === sectionTag.positions) {
       state.positions += readPositions(bytes, visitor);
       if (state.positions > statePositionsMax) damaged('it holds too many read positions');
-    } else if (tag === sectionTag.windowHead) {
-      if (windows !== null) damaged('it describes its windows twice');
-      windows = readWindowHead(bytes, jails);
-      wanted = visitor?.windows(windows) ?? false;
-    } else if (tag === sectionTag.windowEntries) {
-      if (windows === null || length % windows.entryBytes !== 0) damaged('its windows are cut in the middle');
-      state.windowBytes += length;
+    } else if (tag === sectionTag.tableHead) {
+      if (table !== null) damaged('it describes its table twice');
+      table = readTableHead(bytes, jails);
+      wanted = visitor?.table(table) ?? false;
+    } else if (tag === sectionTag.tableEntries) {
+      if (table === null || length % table.entryBytes !== 0) damaged('its table is cut in the middle');
+      state.tableBytes += length;
       if (wanted) visitor!.entries(bytes);
     } else {
       damaged(`it has an unknown section ${tag}`);
@@ -196,15 +188,6 @@ function readHeader(reader: Reader): number {
   return time;
 }
 
-function readBans(bytes: Buffer, jails: readonly string[], visitor: StateVisitor | null): number {
-  if (bytes.length % banBytes !== 0) damaged('a ban is cut short');
-  for (let at = 0; at < bytes.length; at += banBytes) {
-    const ban = decodeBan(bytes, at, jails);
-    visitor?.ban(ban);
-  }
-  return bytes.length / banBytes;
-}
-
 function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
   let count = 0;
   for (let at = 0; at < bytes.length; count++) {
@@ -215,26 +198,16 @@ function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
   return count;
 }
 
-function readWindowHead(bytes: Buffer, jails: readonly string[]): LoadedWindows {
-  if (bytes.length < windowHeadBytes) damaged('the description of its windows is cut short');
+function readTableHead(bytes: Buffer, jails: readonly string[]): LoadedTable {
+  if (bytes.length < tableHeadBytes) damaged('the description of its table is cut short');
   const entryBytes = bytes.readUInt32LE(4);
-  const length = bytes.readDoubleLE(8);
-  if (entryBytes === 0 || entryBytes > stateSectionBytesMax) damaged('its windows have a wrong size');
-  if (!Number.isSafeInteger(length) || length < 0 || length % entryBytes !== 0)
-    damaged('its windows have a wrong length');
-  return {
-    layout: bytes.readUInt32LE(0),
-    entryBytes,
-    length,
-    jails,
-    note: Buffer.from(bytes.subarray(windowHeadBytes)),
-  };
+  if (entryBytes === 0 || entryBytes > stateSectionBytesMax) damaged('its entries have a wrong size');
+  return { layout: bytes.readUInt32LE(0), entryBytes, jails, note: Buffer.from(bytes.subarray(tableHeadBytes)) };
 }
 
-function finish(reader: Reader, length: number, windows: LoadedWindows | null, state: LoadedState): void {
+function finish(reader: Reader, length: number): void {
   if (length !== 4) damaged('its end is wrong');
   const expected = reader.checksum;
   if (reader.fill(Buffer.alloc(4)).readUInt32LE(0) !== expected) damaged('its checksum does not fit');
   if (!reader.atEnd()) damaged('something follows its end');
-  if ((windows?.length ?? 0) !== state.windowBytes) damaged('its windows are not complete');
 }

@@ -1,43 +1,39 @@
 /**
  * Writes the state file so that a crash at any instant leaves a whole one: the old or the new.
  *
- * Temporary file in the same directory, 0600, written in sections, fsync, rename over the old, fsync of the directory.
- * Every system call runs on the thread pool and every portion of encoding is small, so log lines are read meanwhile;
- * what is saved of the table is therefore consistent entry by entry, not as a whole. On any error the temporary file is
- * removed, the old state stays as it is, and the error says at which step it failed. Claim: T-02a.
+ * Temporary file in the same directory, 0600, written in portions, fsync, rename over the old, fsync of the directory. Every
+ * system call runs on the thread pool, one portion is encoded between two turns of the event loop, and memory is one portion
+ * whatever the table's size. The snapshot must stand still from the call on until its `taken` is called: that is before the
+ * first write where all fits one portion, else before the last. On any error the temporary file is removed, the old state
+ * stays as it is, and the error says at which step it failed. Claim: T-02a.
  */
 
 import { constants } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { stateSectionBytesMax, stateWindowNoteBytesMax } from '../limits.ts';
+import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import {
-  banBytes,
-  encodeBan,
   encodeJails,
   encodePosition,
   headerBytes,
-  type SavedBan,
   sectionHeadBytes,
   sectionTag,
   stateMagic,
   stateVersion,
-  windowHeadBytes,
+  tableHeadBytes,
 } from './format.ts';
 
 /** The engine's table as the state file sees it: fixed-size entries that only the engine understands. */
-export interface SavedWindows {
+export interface SavedEntries {
   /** Version of the entries' layout; a build with another one starts with an empty table. */
   layout: number;
   entryBytes: number;
-  /** All entries together, bytes. */
-  length: number;
-  /** What the engine needs to make sense of them (seed, shape); at most `stateWindowNoteBytesMax`. */
+  /** What the engine needs to make sense of them; at most `stateTableNoteBytesMax`. */
   note: Uint8Array;
-  /** Copies entries [offset, offset + into.length) of the table; called once per portion, between lines. */
-  read(offset: number, into: Uint8Array): void;
+  /** Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end. */
+  read(into: Uint8Array): number;
 }
 
 export interface Snapshot {
@@ -45,10 +41,10 @@ export interface Snapshot {
   time: number;
   /** Names in the engine's order. */
   jails: readonly string[];
-  /** Walked while log lines are read: an iterator of a Map may see changes, not copies. */
-  bans: Iterable<SavedBan>;
   positions: readonly ReadPosition[];
-  windows: SavedWindows | null;
+  table: SavedEntries | null;
+  /** Everything is copied: what the snapshot shows may change again. Not called where the save fails before. */
+  taken?(): void;
 }
 
 /** The part of a FileHandle that saving needs. */
@@ -77,17 +73,19 @@ export class StateWriteError extends Error {
 }
 
 const realDisk: StateDisk = { open, rename, unlink };
-const saving = new Set<string>();
+/** One portion of the file; there is one save at a time. */
+let portion: Buffer | undefined;
+let saving = false;
 
 /** Where a state file is prepared. One name, so that a crash leaves at most one of them behind. */
 export function temporaryPath(path: string): string {
   return `${path}.new`;
 }
 
-/** Writes the snapshot; resolves with the file's size once it is on disk. One save per path at a time. */
+/** Writes the snapshot; resolves with the file's size once it is on disk. One save at a time. */
 export async function saveState(path: string, snapshot: Snapshot, disk: StateDisk = realDisk): Promise<number> {
-  if (saving.has(path)) throw new Error(`a save of ${path} is under way`);
-  saving.add(path);
+  if (saving) throw new Error('a save is under way');
+  saving = true;
   const temporary = temporaryPath(path);
   let step = 'create';
   let handle: StateHandle | null = null;
@@ -96,7 +94,7 @@ export async function saveState(path: string, snapshot: Snapshot, disk: StateDis
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     handle = await disk.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     step = 'write';
-    const bytes = await writeSections(handle, snapshot);
+    const bytes = await writePortions(handle, snapshot);
     step = 'fsync';
     await handle.sync();
     step = 'close';
@@ -113,7 +111,7 @@ export async function saveState(path: string, snapshot: Snapshot, disk: StateDis
     await disk.unlink(temporary).catch(() => {});
     throw new StateWriteError(path, step, error as NodeJS.ErrnoException);
   } finally {
-    saving.delete(path);
+    saving = false;
   }
 
   async function closeOnce(): Promise<void> {
@@ -127,20 +125,28 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
 
-async function writeSections(handle: StateHandle, snapshot: Snapshot): Promise<number> {
+async function writePortions(handle: StateHandle, snapshot: Snapshot): Promise<number> {
+  portion ??= Buffer.alloc(statePortionBytes);
+  const sections = encode(snapshot, portion);
   let total = 0;
   let checksum = 0;
-  for (const section of sections(snapshot)) {
-    checksum = crc32(section, checksum);
-    await writeAll(handle, section);
-    total += section.length;
+  for (let next = sections.next(); ; next = sections.next()) {
+    let length = next.value;
+    // The checksum ends the file: it has to be known before the last portion is written. The others are summed up meanwhile.
+    if (next.done === true) {
+      snapshot.taken?.();
+      seal(portion, length, sectionTag.end, 4);
+      length += sectionHeadBytes;
+      checksum = crc32(portion.subarray(0, length), checksum);
+      portion.writeUInt32LE(checksum, length);
+      length += 4;
+    }
+    const writing = writeAll(handle, portion.subarray(0, length));
+    if (next.done !== true) checksum = crc32(portion.subarray(0, length), checksum);
+    await writing;
+    total += length;
+    if (next.done === true) return total;
   }
-  const end = Buffer.alloc(sectionHeadBytes + 4);
-  end.writeUInt32LE(sectionTag.end, 0);
-  end.writeUInt32LE(4, 4);
-  end.writeUInt32LE(crc32(end.subarray(0, sectionHeadBytes), checksum), sectionHeadBytes);
-  await writeAll(handle, end);
-  return total + end.length;
 }
 
 /** write(2) may take less than it is given; nothing at all is an error. */
@@ -152,56 +158,57 @@ async function writeAll(handle: StateHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** The file in portions, each encoded when it is asked for. Each is valid until the next. */
-function* sections(snapshot: Snapshot): Generator<Buffer> {
-  const header = Buffer.alloc(headerBytes);
-  stateMagic.copy(header);
-  header.writeUInt32LE(stateVersion, 8);
-  header.writeDoubleLE(snapshot.time, 16);
-  yield header;
-  const buffer = Buffer.alloc(sectionHeadBytes + stateSectionBytesMax);
-  const seal = (tag: number, length: number): Buffer => {
-    buffer.writeUInt32LE(tag, 0);
-    buffer.writeUInt32LE(length, 4);
-    return buffer.subarray(0, sectionHeadBytes + length);
+/** Writes a section's head at `at`. */
+function seal(into: Buffer, at: number, tag: number, length: number): void {
+  into.writeUInt32LE(tag, at);
+  into.writeUInt32LE(length, at + 4);
+}
+
+/** Encodes into `into` and yields whenever it is full, and returns at the end, its bytes that are to be written. */
+function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
+  stateMagic.copy(into);
+  into.writeUInt32LE(stateVersion, 8);
+  into.writeUInt32LE(0, 12);
+  into.writeDoubleLE(snapshot.time, 16);
+  let used = headerBytes;
+  /** Room for one more section of any size, and for the end. */
+  const isFull = (): boolean => into.length - used < 2 * sectionHeadBytes + stateSectionBytesMax + 4;
+  const add = (tag: number, bytes: Uint8Array): void => {
+    seal(into, used, tag, bytes.length);
+    into.set(bytes, used + sectionHeadBytes);
+    used += sectionHeadBytes + bytes.length;
   };
-  yield seal(sectionTag.jails, encodeJails(snapshot.jails).copy(buffer, sectionHeadBytes));
-  yield* banSections(snapshot, buffer, seal);
+  add(sectionTag.jails, encodeJails(snapshot.jails));
   for (const position of snapshot.positions) {
-    yield seal(sectionTag.positions, encodePosition(position).copy(buffer, sectionHeadBytes));
+    if (isFull()) {
+      yield used;
+      used = 0;
+    }
+    add(sectionTag.positions, encodePosition(position));
   }
-  if (snapshot.windows !== null) yield* windowSections(snapshot.windows, buffer, seal);
+  const { table } = snapshot;
+  if (table === null) return used;
+  if (isFull()) {
+    yield used;
+    used = 0;
+  }
+  add(sectionTag.tableHead, encodeTableHead(table));
+  for (;;) {
+    if (isFull()) {
+      yield used;
+      used = 0;
+    }
+    const length = table.read(into.subarray(used + sectionHeadBytes, used + sectionHeadBytes + stateSectionBytesMax));
+    if (length === 0) return used;
+    seal(into, used, sectionTag.tableEntries, length);
+    used += sectionHeadBytes + length;
+  }
 }
 
-type Seal = (tag: number, length: number) => Buffer;
-
-function* banSections(snapshot: Snapshot, buffer: Buffer, seal: Seal): Generator<Buffer> {
-  const numbers = new Map(snapshot.jails.map((name, index) => [name, index]));
-  let length = 0;
-  for (const ban of snapshot.bans) {
-    const jail = numbers.get(ban.jail);
-    // The ban of a jail that a reload has just removed: it is on its way out of the kernel too.
-    if (jail === undefined) continue;
-    encodeBan(buffer, sectionHeadBytes + length, jail, ban);
-    length += banBytes;
-    if (length + banBytes <= stateSectionBytesMax) continue;
-    yield seal(sectionTag.bans, length);
-    length = 0;
-  }
-  if (length > 0) yield seal(sectionTag.bans, length);
-}
-
-function* windowSections(windows: SavedWindows, buffer: Buffer, seal: Seal): Generator<Buffer> {
-  if (windows.note.length > stateWindowNoteBytesMax) throw new Error('the note about the windows is too long');
-  buffer.writeUInt32LE(windows.layout, sectionHeadBytes);
-  buffer.writeUInt32LE(windows.entryBytes, sectionHeadBytes + 4);
-  buffer.writeDoubleLE(windows.length, sectionHeadBytes + 8);
-  buffer.set(windows.note, sectionHeadBytes + windowHeadBytes);
-  yield seal(sectionTag.windowHead, windowHeadBytes + windows.note.length);
-  const portion = stateSectionBytesMax - (stateSectionBytesMax % windows.entryBytes);
-  for (let offset = 0; offset < windows.length; offset += portion) {
-    const length = Math.min(portion, windows.length - offset);
-    windows.read(offset, buffer.subarray(sectionHeadBytes, sectionHeadBytes + length));
-    yield seal(sectionTag.windowEntries, length);
-  }
+function encodeTableHead({ layout, entryBytes, note }: SavedEntries): Buffer {
+  if (note.length > stateTableNoteBytesMax) throw new Error('the note about the table is too long');
+  const head = Buffer.alloc(tableHeadBytes);
+  head.writeUInt32LE(layout, 0);
+  head.writeUInt32LE(entryBytes, 4);
+  return Buffer.concat([head, note]);
 }

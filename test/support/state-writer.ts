@@ -1,6 +1,6 @@
 /**
  * A process that saves its state again and again, for tests that kill it or take its disk away.
- * Arguments: path, bans in each state, saves (0 = for ever). Prints each save's number once it is on disk, or the error.
+ * Arguments: path, entries in each state, saves (0 = for ever). Prints each save's number once it is on disk, or the error.
  */
 
 import { writeSync } from 'node:fs';
@@ -8,13 +8,13 @@ import { loadState } from '../../src/state/load.ts';
 import { type StateWriteError, saveState } from '../../src/state/save.ts';
 import { CollectingVisitor, sampleSnapshot } from './state.ts';
 
-const [path, bans, saves] = [process.argv[2]!, Number(process.argv[3]), Number(process.argv[4])];
+const [path, entries, saves] = [process.argv[2]!, Number(process.argv[3]), Number(process.argv[4])];
 const loaded = loadState(path, new CollectingVisitor(), 1_700_000_000);
 let number = loaded.state === null ? 0 : loaded.state.time;
 for (let count = 0; saves === 0 || count < saves; count++) {
   number++;
   try {
-    await saveState(path, sampleSnapshot(bans, bans, number));
+    await saveState(path, sampleSnapshot(entries, number));
     writeSync(1, `${number}\n`);
   } catch (error) {
     const { code, step } = error as StateWriteError;

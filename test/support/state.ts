@@ -1,26 +1,20 @@
 /** Snapshots to save, and a visitor that keeps what it is given. */
 
 import type { ReadPosition } from '../../src/sources/file.ts';
-import type { SavedBan } from '../../src/state/format.ts';
-import type { LoadedWindows, StateVisitor } from '../../src/state/load.ts';
+import type { LoadedTable, StateVisitor } from '../../src/state/load.ts';
 import type { Snapshot } from '../../src/state/save.ts';
 
 export class CollectingVisitor implements StateVisitor {
-  readonly bans: SavedBan[] = [];
   readonly positions: ReadPosition[] = [];
-  head: LoadedWindows | null = null;
+  head: LoadedTable | null = null;
   readonly chunks: Buffer[] = [];
-
-  ban(ban: SavedBan): void {
-    this.bans.push(ban);
-  }
 
   position(position: ReadPosition): void {
     this.positions.push(position);
   }
 
-  windows(windows: LoadedWindows): boolean {
-    this.head = windows;
+  table(table: LoadedTable): boolean {
+    this.head = table;
     return true;
   }
 
@@ -29,20 +23,11 @@ export class CollectingVisitor implements StateVisitor {
   }
 
   get touched(): boolean {
-    return this.bans.length + this.positions.length + this.chunks.length > 0 || this.head !== null;
+    return this.positions.length + this.chunks.length > 0 || this.head !== null;
   }
 }
 
-/** 2001:db8::n/64 or 192.0.2.n, alternating, banned until `expires`. */
-export function sampleBan(number: number, expires = 2_000_000_000, count = 1): SavedBan {
-  if (number % 2 === 0) {
-    const bytes = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, number >> 8, number);
-    return { jail: 'sshd', address: { family: 4, bytes, prefix: 32 }, expires, count };
-  }
-  const bytes = new Uint8Array(16);
-  bytes.set([0x20, 0x01, 0x0d, 0xb8, 0, 0, number >> 8, number]);
-  return { jail: 'nginx-http-auth', address: { family: 6, bytes, prefix: 64 }, expires, count };
-}
+export const sampleEntryBytes = 24;
 
 export function samplePosition(number: number): ReadPosition {
   return {
@@ -54,24 +39,29 @@ export function samplePosition(number: number): ReadPosition {
   };
 }
 
-export function sampleSnapshot(bans: number, windowEntries = 0, time = 1_700_000_000): Snapshot {
-  const entryBytes = 24;
+/** A snapshot whose table holds `entries` entries; all their bytes together count modulo 251. */
+export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot {
+  let done = 0;
   return {
     time,
     jails: ['sshd', 'nginx-http-auth'],
-    bans: Array.from({ length: bans }, (_, index) => sampleBan(index)),
     positions: [samplePosition(1), samplePosition(2)],
-    windows:
-      windowEntries === 0
-        ? null
-        : {
-            layout: 7,
-            entryBytes,
-            length: windowEntries * entryBytes,
-            note: Buffer.from('seed'),
-            read: (offset, into) => {
-              for (let index = 0; index < into.length; index++) into[index] = (offset + index) % 251;
-            },
-          },
+    table: {
+      layout: 7,
+      entryBytes: sampleEntryBytes,
+      note: Buffer.from('note'),
+      read: (into) => {
+        const length = Math.min(into.length - (into.length % sampleEntryBytes), entries * sampleEntryBytes - done);
+        for (let index = 0; index < length; index++) into[index] = (done + index) % 251;
+        done += length;
+        return length;
+      },
+    },
   };
+}
+
+/** Whether the loaded entries are those of `sampleSnapshot`. */
+export function isSampleTable(chunks: readonly Buffer[], entries: number): boolean {
+  const bytes = Buffer.concat(chunks);
+  return bytes.length === entries * sampleEntryBytes && bytes.every((byte, index) => byte === index % 251);
 }

@@ -1,0 +1,182 @@
+/**
+ * The table as it survives a restart: its entries copied out in portions, and put back under another seed, into a table of
+ * another size, width or list of jails. Used by host.ts only, which lends its views of the engine's memory.
+ *
+ * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note` says how they lie: bytes of
+ * a key and of a step, the number of steps, then the IPv6 prefix of each jail. Times are epoch seconds, so that the time
+ * between two runs counts. An entry is left out where the new settings make nothing of it: its jail is gone, its ban or
+ * window is over, its IPv6 prefix is another one now, or its set is full of others (the table never evicts for it).
+ */
+import * as layout from './layout.ts';
+
+/** Number of this form of entries; a file with another one is not read. */
+export const savedTableLayout = 1;
+
+/** Memory of a running engine, and what it must be asked. */
+export interface TableMemory {
+  bytes: Uint8Array;
+  ints: Int32Array;
+  /** Byte positions of the first entry and the first jail record. */
+  table: number;
+  jails: number;
+  slots: number;
+  entry: number;
+  key: number;
+  step: number;
+  steps: number;
+  /** IPv6 prefix of each jail. */
+  prefixes: readonly number[];
+  /** engine.ts `restoreEntry`. */
+  restoreEntry(jail: number, meta: number, seen: number, end: number, now: number): number;
+}
+
+/** A walk over the table. */
+export interface SavedTable {
+  layout: number;
+  entryBytes: number;
+  note: Uint8Array;
+  /** Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end. */
+  read(into: Uint8Array): number;
+}
+
+/** What became of the entries handed to `restoreTable`. */
+export interface RestoredEntries {
+  bans: number;
+  windows: number;
+  /** Bans and windows that were over. */
+  over: number;
+  /** Entries of jails, or of prefixes, that are no more. */
+  foreign: number;
+  /** Entries whose set was full. */
+  crowded: number;
+}
+
+const stateTracking = 1;
+const stateDecided = 2;
+const familyBit = 4;
+const failuresShift = 3;
+const failuresMask = 31;
+/** Bits of meta that do not say whose the entry is: state, failures, number of bans. */
+const historyMask = 0xfffb;
+const bansMask = 0xff00;
+
+/** Begins a walk: bans, then windows that are open at epoch second `now`. Between two reads the table must not change, or an entry may be missed. */
+export function saveTable(memory: TableMemory, now: number): SavedTable {
+  const { bytes, ints, table, jails, slots, entry, key, step, steps, prefixes } = memory;
+  let wantsBans = true;
+  let next = 0;
+  return {
+    layout: savedTableLayout,
+    entryBytes: entry,
+    note: Uint8Array.of(key, step, steps, ...prefixes),
+    read(into) {
+      const last = into.length - entry;
+      let length = 0;
+      while (length <= last) {
+        if (next === slots) {
+          if (!wantsBans) break;
+          wantsBans = false;
+          next = 0;
+        }
+        const p = table + next * entry;
+        next++;
+        const meta = ints[(p + key) >> 2]!;
+        if (meta === 0 || (meta & 3) >= stateDecided !== wantsBans) continue;
+        if (!wantsBans && (meta & bansMask) === 0) {
+          const findtime = ints[(jails + ((meta >>> 16) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME) >> 2]!;
+          if (now - (ints[(p + key + 4) >> 2]! >>> 0) > findtime) continue;
+        }
+        for (let i = 0; i < entry; i++) into[length + i] = bytes[p + i]!;
+        length += entry;
+      }
+      return length;
+    },
+  };
+}
+
+/** Takes the saved entries of one file, portion by portion; null where `note` describes none that this build can read. */
+export function restoreTable(
+  memory: TableMemory,
+  saved: { layout: number; entryBytes: number; note: Uint8Array },
+  /** The jail's number now for its number then; -1 = it is gone. */
+  jailOf: readonly number[],
+  now: number,
+): { take(entries: Uint8Array): void; result: RestoredEntries } | null {
+  const [key = 0, step = 0, steps = 0, ...prefixes] = saved.note;
+  const size = saved.entryBytes;
+  const isKnown =
+    saved.layout === savedTableLayout &&
+    (key === 8 || key === 16) &&
+    (step === 2 || step === 4) &&
+    prefixes.length === jailOf.length &&
+    size === layout.entrySize(key, step, steps);
+  if (!isKnown) return null;
+  const result: RestoredEntries = { bans: 0, windows: 0, over: 0, foreign: 0, crowded: 0 };
+  const distances: number[] = [];
+
+  const takeEntry = (view: DataView, at: number): void => {
+    const meta = view.getInt32(at + key, true);
+    const then = (meta >>> 16) - 1;
+    const jail = jailOf[then] ?? -1;
+    const isSix = (meta & familyBit) !== 0;
+    if (jail < 0 || (meta & 3) === 0 || (isSix && prefixes[then] !== memory.prefixes[jail])) {
+      result.foreign++;
+      return;
+    }
+    writeAddress(memory, view, at, key, isSix);
+    const seen = view.getUint32(at + key + 4, true);
+    const isBan = (meta & 3) >= stateDecided;
+    let history = (meta & bansMask) | stateDecided;
+    if (!isBan) {
+      readDistances(view, at + key + 8, ((meta >> failuresShift) & failuresMask) - 1, step, steps);
+      const settings = memory.jails + jail * layout.JAIL_BYTES;
+      const findtime = memory.ints[(settings + layout.JAIL_FINDTIME) >> 2]!;
+      const most = memory.ints[(settings + layout.JAIL_MAXRETRY) >> 2]! - 2;
+      while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
+      distances.length = Math.min(distances.length, Math.max(0, most));
+      history = (meta & bansMask) | ((distances.length + 1) << failuresShift) | stateTracking;
+      // With maxretry 1 now, an earlier failure is no use.
+      if (most < 0) history &= bansMask | 3;
+    }
+    const place = memory.restoreEntry(jail, history & historyMask, seen, view.getUint32(at + key + 8, true), now);
+    if (place === 0) result.over++;
+    else if (place < 0) result.crowded++;
+    else if (isBan) result.bans++;
+    else {
+      result.windows++;
+      writeDistances(memory, place);
+    }
+  };
+
+  /** Distances of the earlier failures from the newest, ascending; a value out of order ends them. */
+  const readDistances = (view: DataView, at: number, count: number, width: number, room: number): void => {
+    distances.length = 0;
+    for (let i = 0; i < Math.min(count, room); i++) {
+      distances.push(width === 2 ? view.getUint16(at + i * 2, true) : view.getUint32(at + i * 4, true));
+    }
+  };
+
+  const writeDistances = ({ bytes, step: width, key: keyBytes }: TableMemory, place: number): void => {
+    distances.forEach((distance, i) => {
+      const p = place + keyBytes + 8 + i * width;
+      for (let shift = 0; shift < width * 8; shift += 8) bytes[p + (shift >> 3)] = distance >>> shift;
+    });
+  };
+
+  return {
+    result,
+    take(entries) {
+      const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+      for (let at = 0; at + size <= entries.length; at += size) takeEntry(view, at);
+    },
+  };
+}
+
+/** Puts a saved key where the engine looks for the address it is asked about. */
+function writeAddress({ bytes }: TableMemory, view: DataView, at: number, key: number, isSix: boolean): void {
+  const to = layout.ADDRESS;
+  bytes.fill(0, to, to + 16);
+  const from = isSix ? 0 : 12;
+  if (!isSix) bytes.fill(255, to + 10, to + 12);
+  for (let i = 0; i < (isSix ? key : 4); i++) bytes[to + from + i] = view.getUint8(at + i);
+}

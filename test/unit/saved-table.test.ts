@@ -1,0 +1,221 @@
+/**
+ * The table through a restart: what an engine saved, another one takes back, under another seed, and goes on as if it were
+ * the first. Judged by what comes next: the failure at which a source is banned.
+ */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Build } from '../../src/engine/host.ts';
+import type { RestoredEntries } from '../../src/engine/saved-table.ts';
+import { addressOf, type DrivenJail, type Source, TableDriver, v4 } from '../support/table-driver.ts';
+
+const start = 1_700_000_000;
+const jail: DrivenJail = { maxretry: 3, findtime: 600, bantime: 3_600, ipv6Prefix: 64 };
+const builds: Build[] = ['wasm', 'plain'];
+
+function v6(high: bigint, low = 1n): Source {
+  return { family: 6, value: (0x2001_0db8n << 96n) | (high << 64n) | low };
+}
+
+interface Saved {
+  layout: number;
+  entryBytes: number;
+  note: Uint8Array;
+  entries: Uint8Array;
+}
+
+/** Everything the engine saves at `now`, read in portions of `portion` bytes. */
+function save(driver: TableDriver, now: number, portion = 100): Saved {
+  const { layout, entryBytes, note, read } = driver.engine.saveTable(now);
+  const chunks: Uint8Array[] = [];
+  for (;;) {
+    const into = new Uint8Array(portion);
+    const length = read(into);
+    if (length === 0) break;
+    chunks.push(into.slice(0, length));
+  }
+  return { layout, entryBytes, note: note.slice(), entries: Buffer.concat(chunks) };
+}
+
+function restore(driver: TableDriver, saved: Saved, jailOf: number[], now: number): RestoredEntries {
+  const restoring = driver.engine.restoreTable(saved, jailOf, now)!;
+  restoring.take(saved.entries);
+  return restoring.result;
+}
+
+const nothing: RestoredEntries = { bans: 0, windows: 0, over: 0, foreign: 0, crowded: 0 };
+
+describe.each(builds)('a saved table (%s)', (build) => {
+  const driver = (jails: DrivenJail[] = [jail], seed: [number, number] = [1, 2], slots = 64) =>
+    TableDriver.create({ build, jails, slots, seed });
+
+  test('keeps open windows: the failure that was missing bans', async () => {
+    const before = await driver();
+    const source = v4('192.0.2.1');
+    before.fail(0, source, start);
+    before.fail(0, source, start + 10);
+    before.fail(0, v6(7n), start + 5);
+    const saved = save(before, start + 20);
+    const after = await driver([jail], [7, 8]);
+    expect(restore(after, saved, [0], start + 20)).toEqual({ ...nothing, windows: 2 });
+    expect(after.engine.tracked).toBe(2);
+    expect(after.fail(0, source, start + 600)).toMatchObject({ failures: 3 });
+    expect(after.fail(0, v6(7n, 99n), start + 600)).toBe(undefined);
+    expect(after.fail(0, v6(7n, 3n), start + 605)).toMatchObject({ failures: 3 });
+  });
+
+  test('keeps the times of a window: what has left findtime meanwhile does not count', async () => {
+    const before = await driver();
+    const source = v4('192.0.2.1');
+    before.fail(0, source, start);
+    before.fail(0, source, start + 10);
+    const saved = save(before, start + 20);
+    const after = await driver([jail], [7, 8]);
+    restore(after, saved, [0], start + 20);
+    expect(after.fail(0, source, start + 601)).toBe(undefined);
+    expect(after.fail(0, source, start + 602)).toMatchObject({ failures: 3 });
+  });
+
+  test('honours the time that passed', async () => {
+    const before = await driver([jail, { ...jail, bantime: -1 }]);
+    for (const number of [0, 1]) for (let i = 0; i < 3; i++) before.fail(number, v4('192.0.2.1'), start + i);
+    before.fail(0, v4('192.0.2.2'), start);
+    const saved = save(before, start + 10);
+    const at = async (now: number): Promise<RestoredEntries> => {
+      const after = await driver([jail, { ...jail, bantime: -1 }], [7, 8]);
+      return restore(after, saved, [0, 1], now);
+    };
+    expect(await at(start + 10)).toEqual({ ...nothing, bans: 2, windows: 1 });
+    expect(await at(start + 600)).toEqual({ ...nothing, bans: 2, windows: 1 });
+    expect(await at(start + 601)).toEqual({ ...nothing, bans: 2, over: 1 });
+    expect(await at(start + 3_601)).toEqual({ ...nothing, bans: 2, over: 1 });
+    expect(await at(start + 3_602)).toEqual({ ...nothing, bans: 1, over: 2 });
+  });
+
+  test('leaves windows out that are over, and nothing else', async () => {
+    const before = await driver();
+    before.fail(0, v4('192.0.2.1'), start);
+    before.fail(0, v4('192.0.2.2'), start + 300);
+    expect(save(before, start + 600).entries.length).toBe(2 * before.engine.entryBytes);
+    expect(save(before, start + 601).entries.length).toBe(before.engine.entryBytes);
+  });
+
+  test('brings bans back with their end, as decided, and has them come first', async () => {
+    const before = await driver();
+    for (let i = 0; i < 20; i++) before.fail(0, v4(`192.0.2.${i}`), start);
+    before.engine.setBan(0, addressOf(v4('192.0.2.100')), start, start + 500);
+    before.engine.setBan(0, addressOf(v6(5n)), start, Number.POSITIVE_INFINITY);
+    const saved = save(before, start + 1);
+    const after = await driver([jail], [7, 8]);
+    restore(after, { ...saved, entries: saved.entries.subarray(0, 2 * saved.entryBytes) }, [0], start + 1);
+    expect(after.engine.tracked).toBe(2);
+    expect(after.engine.banEnd(0, addressOf(v4('192.0.2.100')))).toBe(start + 500);
+    expect(after.engine.banEnd(0, addressOf(v6(5n)))).toBe(Number.POSITIVE_INFINITY);
+    expect(after.engine.banEnd(0, addressOf(v4('192.0.2.1')))).toBe(undefined);
+    const confirmed: boolean[] = [];
+    after.engine.eachBan(0, 64, (ban) => confirmed.push(ban.confirmed));
+    expect(confirmed).toEqual([false, false]);
+  });
+
+  test('follows its jails by name, whatever their number and width are now', async () => {
+    const wide: DrivenJail = { ...jail, ipv6Prefix: 128, findtime: 100_000, maxretry: 5 };
+    const before = await driver([jail, jail]);
+    before.fail(0, v4('192.0.2.1'), start);
+    before.fail(1, v4('192.0.2.1'), start);
+    before.fail(1, v4('192.0.2.1'), start + 1);
+    before.fail(1, v6(1n), start);
+    const saved = save(before, start + 2);
+    // The first is gone, the second now comes third behind one that makes keys and steps wider.
+    const after = await driver([wide, wide, jail], [7, 8]);
+    expect(restore(after, saved, [-1, 2], start + 2)).toEqual({ ...nothing, windows: 2, foreign: 1 });
+    expect(after.fail(2, v4('192.0.2.1'), start + 3)).toMatchObject({ jail: 2, failures: 3 });
+    after.fail(2, v6(1n), start + 3);
+    expect(after.fail(2, v6(1n, 9n), start + 4)).toMatchObject({ failures: 3 });
+    // And back to narrow ones.
+    const again = await driver([jail], [9, 9]);
+    expect(restore(again, save(after, start + 5), [-1, -1, 0], start + 5)).toMatchObject({ bans: 2, foreign: 0 });
+  });
+
+  test('an IPv6 source tracked under another prefix is not believed', async () => {
+    const before = await driver();
+    before.fail(0, v6(1n), start);
+    before.fail(0, v4('192.0.2.1'), start);
+    const after = await driver([{ ...jail, ipv6Prefix: 56 }], [7, 8]);
+    expect(restore(after, save(before, start), [0], start)).toEqual({ ...nothing, windows: 1, foreign: 1 });
+  });
+
+  test('fits a window to a lower maxretry and findtime', async () => {
+    const before = await driver([{ ...jail, maxretry: 6 }]);
+    for (const time of [0, 100, 200, 300]) before.fail(0, v4('192.0.2.1'), start + time);
+    before.fail(0, v4('192.0.2.2'), start);
+    before.fail(0, v4('192.0.2.2'), start + 300);
+    const saved = save(before, start + 300);
+    for (const maxretry of [1, 2, 3]) {
+      const after = await driver([{ ...jail, maxretry, findtime: 250 }], [7, 8]);
+      expect(restore(after, saved, [0], start + 300)).toMatchObject({ windows: 2 });
+      expect(after.fail(0, v4('192.0.2.1'), start + 301)).toMatchObject({ failures: maxretry });
+      expect(after.fail(0, v4('192.0.2.2'), start + 301) === undefined).toBe(maxretry === 3);
+    }
+  });
+
+  test('into a table that is too small: bans stay, nothing is evicted, what has no room is counted', async () => {
+    const before = await driver([jail], [1, 2], 512);
+    for (let i = 0; i < 4; i++) before.engine.setBan(0, addressOf(v4(`198.51.100.${i}`)), start, start + 9_999);
+    for (let i = 0; i < 200; i++) before.fail(0, v4(`192.0.2.${i}`), start);
+    const after = await driver([jail], [7, 8], 16);
+    const result = restore(after, save(before, start), [0], start);
+    expect(result.bans).toBe(4);
+    expect(result.bans + result.windows).toBe(16);
+    expect(result.windows + result.crowded).toBe(200);
+    for (let i = 0; i < 4; i++) expect(after.engine.isBanned(0, addressOf(v4(`198.51.100.${i}`)))).toBe(true);
+  });
+
+  test('remembers how often a source was banned', async () => {
+    const escalation = { bantimes: [100, 1_000], randomSeconds: 0, memorySeconds: 5_000, allJails: false };
+    const jails = [{ ...jail, maxretry: 1, bantime: 10, escalation }];
+    const before = await driver(jails);
+    expect(before.fail(0, v4('192.0.2.1'), start)).toMatchObject({ seconds: 10, bans: 1 });
+    const after = await driver(jails, [7, 8]);
+    expect(restore(after, save(before, start + 50), [0], start + 50)).toMatchObject({ bans: 1 });
+    expect(after.fail(0, v4('192.0.2.1'), start + 60)).toMatchObject({ seconds: 100, bans: 2 });
+  });
+
+  test('entries of an unknown form are refused', async () => {
+    const saved = save(await driver(), start);
+    const after = await driver();
+    expect(after.engine.restoreTable({ ...saved, layout: 2 }, [0], start)).toBe(null);
+    expect(after.engine.restoreTable({ ...saved, entryBytes: 32 }, [0], start)).toBe(null);
+    expect(after.engine.restoreTable(saved, [0, 1], start)).toBe(null);
+    expect(after.engine.restoreTable({ ...saved, note: Uint8Array.of(7, 2, 1, 64) }, [0], start)).toBe(null);
+  });
+});
+
+test('any history goes on after a restart as it would have without one', async () => {
+  const jails: DrivenJail[] = [
+    { maxretry: 4, findtime: 50, bantime: 30, ipv6Prefix: 64 },
+    { maxretry: 2, findtime: 20, bantime: -1, ipv6Prefix: 64 },
+  ];
+  const failure = fc.record({ jail: fc.nat(1), source: fc.nat(5), wait: fc.nat(25) });
+  const sources = [v4('192.0.2.1'), v4('192.0.2.2'), v4('0.0.0.0'), v6(0n), v6(1n), v6(0xffff_ffffn)];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(failure, { maxLength: 40 }),
+      fc.array(failure, { maxLength: 40 }),
+      async (first, second) => {
+        const options = { build: 'wasm' as const, jails, slots: 256 };
+        const whole = await TableDriver.create({ ...options, seed: [1, 2] });
+        const after = await TableDriver.create({ ...options, seed: [3, 4] });
+        let now = start;
+        for (const { jail: number, source, wait } of first) {
+          now += wait;
+          whole.fail(number, sources[source]!, now);
+        }
+        restore(after, save(whole, now, 64 + (first.length % 64)), [0, 1], now);
+        for (const { jail: number, source, wait } of second) {
+          now += wait;
+          expect(after.fail(number, sources[source]!, now)).toEqual(whole.fail(number, sources[source]!, now));
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
