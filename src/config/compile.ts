@@ -8,6 +8,7 @@ import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax } from '../l
 import { printable } from '../observe/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
+import { resolveEscalation } from './escalation.ts';
 import type { KnownFilter } from './known-filters.ts';
 import { dotted, type KeyMap, locateKeys, offsetAt, type Path, pathKey, positionAt, type Statement } from './locate.ts';
 import { nearest } from './nearest.ts';
@@ -301,6 +302,7 @@ class Reader {
       this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', 'write logpath = "/var/log/…"');
     }
     if (!enabled) return undefined;
+    const bantime = table.bantime ?? defaults.bantime ?? defaultSettings.bantime;
     return {
       name,
       filter: filter?.name ?? '',
@@ -308,8 +310,8 @@ class Reader {
       logpath: logpath ?? [],
       maxretry: table.maxretry ?? defaults.maxretry ?? defaultSettings.maxretry,
       findtime: table.findtime ?? defaults.findtime ?? defaultSettings.findtime,
-      bantime: table.bantime ?? defaults.bantime ?? defaultSettings.bantime,
-      escalation: null,
+      bantime,
+      escalation: resolveEscalation(bantime, { ...defaults, ...withoutAbsent(table) }),
       ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
       ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
       ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,
@@ -392,6 +394,11 @@ function withoutDates(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutDates);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutDates(item)]));
+}
+
+/** The keys of `table` that are written. */
+function withoutAbsent<Table extends object>(table: Table): Partial<Table> {
+  return Object.fromEntries(Object.entries(table).filter(([, value]) => value !== undefined)) as Partial<Table>;
 }
 
 /** What the document holds at `path`. */

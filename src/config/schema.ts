@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, maxretryMax } from '../limits.ts';
 import { parseDuration } from './duration.ts';
+import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';
@@ -87,6 +88,14 @@ const shared = {
   maxretry: setting((value) => parseInteger(value, 1, maxretryMax, whyRetryBound)),
   findtime: setting((value) => parseDuration(value, false)),
   bantime: setting((value) => parseDuration(value, true)),
+  bantime_increment: setting(parseBoolean),
+  bantime_factor: setting(parseFactor),
+  bantime_formula: setting((value) => parseWord(value, bantimeFormulas)),
+  bantime_multipliers: setting(parseMultipliers),
+  bantime_maxtime: setting((value) => parseDuration(value, false)),
+  bantime_rndtime: setting((value) => parseDuration(value, false)),
+  bantime_memory: setting((value) => parseDuration(value, false)),
+  bantime_overalljails: setting(parseBoolean),
   ipv6_prefix: setting((value) => parseInteger(value, 32, 128)),
   ignoreip: setting(parseIgnored),
   ignoreself: setting(parseBoolean),

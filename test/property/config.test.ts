@@ -57,6 +57,8 @@ const key = fc.constantFrom(
   'logpath',
   'maxretry',
   'bantime',
+  'bantime_multipliers',
+  'bantime_factor',
   'findtime',
   'ignoreip',
   'hooks',
