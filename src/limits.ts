@@ -318,6 +318,8 @@ export const statePauseMsMax = 500;
 export const stateRetryMs = 1_000;
 /** The last save of a stop may take this long, ms: service managers kill after 90 s. */
 export const stateStopMs = 10_000;
+/** Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it. */
+export const statePathBytesMax = 4_000;
 /** The longest interval between two saves that may be set, seconds: what a crash makes us read again. */
 export const stateIntervalSecondsMax = 3_600;
 /** Read positions in one state file: every followed file with its rotated ones. */

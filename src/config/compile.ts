@@ -9,13 +9,25 @@ import { printable } from '../observe/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
+import { compileFilters, filterWarnings, type OperatorFilter, type TryLines, trySamples } from './filter.ts';
 import type { KnownFilter } from './known-filters.ts';
-import { dotted, type KeyMap, locateKeys, offsetAt, type Path, pathKey, positionAt, type Statement } from './locate.ts';
+import {
+  dotted,
+  type KeyMap,
+  locateKeys,
+  offsetAt,
+  offsetWithin,
+  type Path,
+  pathKey,
+  positionAt,
+  type Statement,
+} from './locate.ts';
 import { nearest } from './nearest.ts';
 import { ConfigError, type Problem, type ProblemKind } from './problem.ts';
 import {
   type Document,
   defaultSettings,
+  type FilterTable,
   homesOf,
   type JailTable,
   knownKeys,
@@ -24,17 +36,30 @@ import {
 } from './schema.ts';
 import { isLoopback, parseJailName } from './values.ts';
 
+/** Keys of fail2ban's filter files, with ours. */
+const ofFail2ban: Record<string, string> = {
+  failregex: 'write patterns = ["… {ip} …"]: patterns are no regular expressions',
+  ignoreregex: 'write ignore = ["…"]: patterns are no regular expressions',
+  prefregex: 'write log_tag = "identifier"; what all patterns begin with stands in each',
+  datepattern: 'every known time format is found by itself; {timestamp} where it stands inside the message',
+  journalmatch: 'write log_tag = "identifier"',
+};
+
 /** What of the host a configuration refers to. */
 export interface Surroundings {
   filters: readonly KnownFilter[];
   /** The number of a group; undefined where there is none of that name. */
   groupId(name: string): number | undefined;
+  /** Examines lines with a filter of the operator; absent: his samples are not tried. */
+  tryLines?: TryLines;
 }
 
 export interface Compiled {
   config: CoreConfig;
   /** What works but is probably not meant, one sentence each, safe for a terminal. */
   warnings: string[];
+  /** The operator's filters, as he wrote them. */
+  filters: OperatorFilter[];
 }
 
 /** The record for `text`, which was read from `path`; throws ConfigError with every problem found. */
@@ -50,12 +75,16 @@ class Reader {
   private readonly keys: KeyMap;
   private readonly problems: Problem[] = [];
   private readonly warnings: string[] = [];
+  private filters: OperatorFilter[] = [];
+  /** Filters a jail may name: built in, and the operator's, whether or not they are usable. */
+  private known: readonly KnownFilter[];
 
   constructor(text: string, path: string, surroundings: Surroundings) {
     this.text = text;
     this.path = path;
     this.surroundings = surroundings;
     this.keys = locateKeys(text);
+    this.known = surroundings.filters;
   }
 
   read(): Compiled {
@@ -66,7 +95,7 @@ class Reader {
     if (this.problems.length > 0 || !checked.success) throw this.error();
     const config = this.resolve(checked.data);
     if (this.problems.length > 0) throw this.error();
-    return { config, warnings: this.warnings };
+    return { config, warnings: this.warnings, filters: this.filters };
   }
 
   private error(): ConfigError {
@@ -181,6 +210,9 @@ class Reader {
       const { hint } = issue.params as RefusedParams;
       const kind = issue.message.startsWith('expected') ? 'type' : 'value';
       this.add(kind, path, this.valueOffset(path), issue.message, hint);
+    } else if (issue.code === 'invalid_type' && issue.expected === 'array') {
+      const reason = `expected a list of tables, found ${describe(valueAt(table, path))}`;
+      this.add('type', path, this.valueOffset(path), reason, `write [[${dotted(path)}]]`);
     } else {
       this.add('type', path, this.valueOffset(path), `expected a table, found ${describe(valueAt(table, path))}`);
     }
@@ -192,6 +224,7 @@ class Reader {
   }
 
   private unknownKeyHint(path: Path, key: string): string | undefined {
+    if (path[0] === 'filter' && Object.hasOwn(ofFail2ban, key)) return ofFail2ban[key];
     const close = nearest(key, knownKeys(path));
     if (close !== undefined) return `did you mean "${close}"?`;
     if (path.length === 0 && this.surroundings.filters.some((filter) => filter.name === key)) {
@@ -221,7 +254,8 @@ class Reader {
   // --- Meaning ---
 
   private resolve(document: Document): CoreConfig {
-    const { memory, firewall, control, metrics, log } = document;
+    this.resolveFilters(document.filter ?? []);
+    const { memory, firewall, control, metrics, state, log } = document;
     const config: CoreConfig = {
       path: this.path,
       memory: {
@@ -243,8 +277,13 @@ class Reader {
         bind: this.resolveBind(metrics?.bind ?? defaultSettings.bind, metrics?.allow_remote ?? false),
         port: metrics?.port ?? defaultSettings.metricsPort,
       },
+      state: {
+        enabled: state?.enabled ?? defaultSettings.stateEnabled,
+        path: state?.path ?? defaultSettings.statePath,
+        intervalSeconds: state?.interval ?? defaultSettings.stateIntervalSeconds,
+      },
       log: { level: log?.level ?? defaultSettings.logLevel },
-      filters: [],
+      filters: this.filters.map(({ program }) => program),
       jails: this.resolveJails(document),
     };
     if (config.jails.length === 0) this.warnings.push('no jail is enabled: nothing will be guarded');
@@ -270,6 +309,33 @@ class Reader {
       this.add('value', path, this.valueOffset(path), reason, 'write allow_remote = true beside it if that is meant');
     }
     return bind;
+  }
+
+  private resolveFilters(tables: readonly FilterTable[]): void {
+    const { filters: builtIn, tryLines } = this.surroundings;
+    const complain = (path: Path, reason: string, hint?: string, within?: number): void => {
+      const missing = reason === 'is missing';
+      const located = missing ? path : this.locatedPath(path);
+      const start = missing ? this.parentOffset(path) : this.valueOffset(located);
+      const offset = within === undefined ? start : offsetWithin(this.text, start, within);
+      this.add(missing ? 'missing' : 'value', located, offset, reason, hint);
+    };
+    const names = builtIn.map(({ name }) => name);
+    this.filters = compileFilters(tables, names, complain);
+    this.known = [...builtIn, ...tables.map(({ name = '' }) => ({ name, modes: [] }))];
+    for (const filter of this.filters) {
+      const index = tables.findIndex(({ name }) => name === filter.definition.name);
+      if (tryLines) trySamples(filter, tables[index], ['filter', index], tryLines, complain);
+      this.warnings.push(...filterWarnings(filter));
+    }
+  }
+
+  /** The longest beginning of the path that stands in the text: one pattern may be written without its list. */
+  private locatedPath(path: Path): Path {
+    for (let length = path.length; length > 0; length--) {
+      if (this.keys.places.has(pathKey(path.slice(0, length)))) return path.slice(0, length);
+    }
+    return path;
   }
 
   private resolveJails(document: Document): JailConfig[] {
@@ -323,8 +389,7 @@ class Reader {
   /** The jail's filter, which is the one of its own name unless it says otherwise. */
   private resolveFilter(name: string, table: JailTable): KnownFilter | undefined {
     const wanted = table.filter ?? name;
-    const { filters } = this.surroundings;
-    const filter = filters.find((known) => known.name === wanted);
+    const filter = this.known.find((known) => known.name === wanted);
     if (filter) return filter;
     const path = table.filter === undefined ? ['jails', name] : ['jails', name, 'filter'];
     const offset = table.filter === undefined ? this.keyOffset(path) : this.valueOffset(path);
@@ -333,12 +398,11 @@ class Reader {
   }
 
   private filterHint(wanted: string): string {
-    const { filters } = this.surroundings;
     const withMode = /^([A-Za-z0-9_-]+)\[mode=["']?([a-z]+)["']?\]$/.exec(wanted);
     if (withMode) return `write filter = "${withMode[1]}" and mode = "${withMode[2]}"`;
     const close = nearest(
       wanted,
-      filters.map((known) => known.name),
+      this.known.map((known) => known.name),
     );
     return close === undefined ? '`fail2zig filters` lists what there is' : `did you mean "${close}"?`;
   }

@@ -63,6 +63,13 @@ export function parseDuration(value: unknown, permanent: boolean): Parsed<number
   return accept(seconds);
 }
 
+/** Seconds of `value`, from 1 to `secondsMax`. */
+export function parseInterval(value: unknown, secondsMax: number): Parsed<number> {
+  const parsed = parseDuration(value, false);
+  if (!parsed.ok || parsed.value <= secondsMax) return parsed;
+  return refuse(`longer than ${formatDuration(secondsMax)}, found ${describe(value)}`);
+}
+
 /** Adds up `1d 12h`; undefined when the text is anything else. Digits and units only: no sign but in "-1", no fraction. */
 function sumOfUnits(text: string): number | undefined {
   const trimmed = text.trim();

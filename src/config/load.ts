@@ -1,6 +1,8 @@
 /**
  * The configuration as the launch stage and the commands take it: read from a file, checked, compiled for the core.
  */
+import { Engine, type Verdict } from '../engine/host.ts';
+import type { FilterProgram } from '../types.ts';
 import type { Compiled } from './compile.ts';
 import { compileConfig } from './compile.ts';
 import { readConfigFile } from './file.ts';
@@ -13,6 +15,14 @@ export const defaultConfigPath = '/etc/fail2zig.toml';
 /** Reads, checks and compiles the file at `path`; throws ConfigError with every problem found. */
 export function loadConfig(path: string): Compiled {
   const { text, warnings } = readConfigFile(path);
-  const compiled = compileConfig(text, path, { filters: knownFilters, groupId: findGroup });
-  return { config: compiled.config, warnings: [...warnings, ...compiled.warnings] };
+  const compiled = compileConfig(text, path, { filters: knownFilters, groupId: findGroup, tryLines });
+  return { ...compiled, warnings: [...warnings, ...compiled.warnings] };
+}
+
+/** Examines lines in the engine that will run the filter. Lines are an operator's samples. */
+export function tryLines(filter: FilterProgram, lines: readonly string[]): Verdict[] {
+  if (lines.length === 0) return [];
+  const engine = Engine.createNow({ jails: [], filters: [filter], tableBytes: 0 });
+  const now = Math.floor(Date.now() / 1000);
+  return lines.map((line) => engine.examine(Buffer.from(line), filter.name, '', now, false));
 }

@@ -80,6 +80,41 @@ export function offsetAt(text: string, line: number, column: number): number {
   return Math.min(text.length, start + column - 1);
 }
 
+/**
+ * Offset of character `index` (in UTF-16 units of its value) of the TOML string of any kind that starts at `start`; `start`
+ * where none does.
+ */
+export function offsetWithin(text: string, start: number, index: number): number {
+  const quote = text[start];
+  if (quote !== '"' && quote !== "'") return start;
+  const multiLine = text.startsWith(quote.repeat(3), start);
+  let at = start + (multiLine ? 3 : 1);
+  if (multiLine) at += text.startsWith('\r\n', at) ? 2 : text[at] === '\n' ? 1 : 0;
+  for (let count = 0; at < text.length; ) {
+    const folded = multiLine && quote === '"' ? foldedLength(text, at) : 0;
+    if (folded === 0 && count >= index) break;
+    if (folded > 0) {
+      at += folded;
+    } else if (quote === '"' && text[at] === '\\') {
+      const digits = { x: 2, u: 4, U: 8 }[text[at + 1]] ?? 0;
+      const code = Number.parseInt(text.slice(at + 2, at + 2 + digits), 16);
+      count += code > 0xffff ? 2 : 1;
+      at += 2 + digits;
+    } else {
+      count++;
+      at++;
+    }
+  }
+  return Math.min(at, text.length);
+}
+
+/** Length of a backslash at the end of a line with the blank space and line ends after it; 0 where there is none. */
+function foldedLength(text: string, at: number): number {
+  const folded = /\\[ \t]*\r?\n[ \t\r\n]*/y;
+  folded.lastIndex = at;
+  return folded.exec(text)?.[0].length ?? 0;
+}
+
 /** `jails.sshd.ignoreip[2]`; parts that are not bare keys are quoted. */
 export function dotted(path: Path): string {
   let result = '';

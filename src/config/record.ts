@@ -6,7 +6,7 @@ import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 
-const sections = ['memory', 'firewall', 'control', 'metrics', 'log'] as const;
+const sections = ['memory', 'firewall', 'control', 'metrics', 'state', 'log'] as const;
 
 /** The record's text, as it travels. */
 export function encodeCoreConfig(config: CoreConfig): string {

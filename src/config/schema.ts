@@ -3,8 +3,14 @@
  * zod holds the shape; the parsers of values.ts hold what each value means and how its refusal reads.
  */
 import * as z from 'zod';
-import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, maxretryMax } from '../limits.ts';
-import { parseDuration } from './duration.ts';
+import {
+  ceilingBytesDefault,
+  ceilingBytesMax,
+  ceilingBytesMin,
+  maxretryMax,
+  stateIntervalSecondsMax,
+} from '../limits.ts';
+import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
@@ -12,11 +18,15 @@ import { parseSize } from './size.ts';
 import {
   parseBind,
   parseBoolean,
+  parseFilterName,
   parseIgnored,
   parseInteger,
   parseLogPaths,
+  parseLogTags,
   parseName,
+  parseSampleLines,
   parseSocketPath,
+  parseStatePath,
   parseTableName,
   parseText,
   parseWord,
@@ -74,6 +84,12 @@ const metrics = z.strictObject({
   allow_remote: setting(parseBoolean),
 });
 
+const state = z.strictObject({
+  enabled: setting(parseBoolean),
+  path: setting(parseStatePath),
+  interval: setting((value) => parseInterval(value, stateIntervalSecondsMax)),
+});
+
 const log = z.strictObject({
   level: setting((value) => parseWord(value, logLevels)),
 });
@@ -106,18 +122,53 @@ const shared = {
 
 const jail = z.strictObject({ ...shared, filter: setting(parseText) });
 
+/** A pattern of a filter: its text, or a table. */
+const pattern = z.strictObject({
+  name: setting(parseText),
+  pattern: setting(parseText),
+  sample: setting(parseSampleLines),
+  counter: setting(parseSampleLines),
+});
+
+/** One pattern or a list; what is no table is taken for the text of one. */
+const patterns = z
+  .preprocess(
+    (value) => (Array.isArray(value) ? value : [value]).map((item) => (isTable(item) ? item : { pattern: item })),
+    z.array(pattern),
+  )
+  .optional();
+
+const filter = z.strictObject({
+  name: setting(parseFilterName),
+  about: setting(parseText),
+  log_tag: setting(parseLogTags),
+  pattern: setting(parseText),
+  patterns,
+  ignore: patterns,
+  sample: setting(parseSampleLines),
+  counter: setting(parseSampleLines),
+});
+
+function isTable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 export const schema = z.strictObject({
   memory: memory.optional(),
   firewall: firewall.optional(),
   control: control.optional(),
   metrics: metrics.optional(),
+  state: state.optional(),
   log: log.optional(),
   defaults: z.strictObject(shared).optional(),
+  filter: z.array(filter).optional(),
   jails: z.record(z.string(), jail).optional(),
 });
 
 export type Document = z.infer<typeof schema>;
 export type JailTable = z.infer<typeof jail>;
+export type FilterTable = z.infer<typeof filter>;
+export type PatternTable = z.infer<typeof pattern>;
 
 /** `"all"` is the empty list: whatever the protocol. */
 function parseProtocols(value: unknown): Parsed<('tcp' | 'udp')[]> {
@@ -132,12 +183,15 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   const [section] = path;
   if (path.length === 0) return Object.keys(schema.shape);
   if (section === 'jails') return path.length === 2 ? Object.keys(jail.shape) : [];
+  if (section === 'filter') {
+    return path.length === 2 ? Object.keys(filter.shape) : path.length === 4 ? Object.keys(pattern.shape) : [];
+  }
   if (section === 'defaults') return path.length === 1 ? Object.keys(shared) : [];
   const table = path.length === 1 ? sections[String(section)] : undefined;
   return table ? Object.keys(table.shape) : [];
 }
 
-const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, log };
+const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, state, log };
 
 /** The tables in which `key` may stand, as headers, for a key that stands in another one. */
 export function homesOf(key: string): string[] {
@@ -146,6 +200,7 @@ export function homesOf(key: string): string[] {
     .map((section) => `[${section}]`);
   if (Object.hasOwn(shared, key)) homes.push('[defaults]');
   if (Object.hasOwn(jail.shape, key)) homes.push('[jails.NAME]');
+  if (Object.hasOwn(filter.shape, key)) homes.push('[[filter]]');
   return homes;
 }
 
@@ -162,6 +217,9 @@ export const defaultSettings = {
   metricsEnabled: true,
   bind: '127.0.0.1',
   metricsPort: 9100,
+  stateEnabled: true,
+  statePath: '/var/lib/fail2zig/state',
+  stateIntervalSeconds: 60,
   logLevel: 'info',
   // As fail2ban's: five failures within ten minutes ban for ten minutes.
   maxretry: 5,

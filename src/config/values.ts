@@ -1,7 +1,18 @@
 /**
  * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns the value or why not.
  */
-import { ignoreEntriesMax, jailNameMax, logPathsMax, pathBytesMax, socketPathBytesMax } from '../limits.ts';
+import {
+  filterNameMax,
+  ignoreEntriesMax,
+  jailNameMax,
+  logPathsMax,
+  logTagCharactersMax,
+  logTagsMax,
+  pathBytesMax,
+  sampleLinesMax,
+  socketPathBytesMax,
+  statePathBytesMax,
+} from '../limits.ts';
 import { printable } from '../observe/printable.ts';
 import { type AddressProblem, formatAddress, parseAddress, parseCidr } from './address.ts';
 import { describe } from './describe.ts';
@@ -63,6 +74,36 @@ export function parseJailName(name: string): Parsed<string> {
   return parseName(name, jailNameMax);
 }
 
+export function parseFilterName(value: unknown): Parsed<string> {
+  return parseName(value, filterNameMax);
+}
+
+/** syslog identifiers: one or a list. The last character may be `*`; alone it stands for all. */
+export function parseLogTags(value: unknown): Parsed<string[]> {
+  return parseList(value, logTagsMax, 'identifier', (item) => {
+    if (typeof item !== 'string') return refuse(`expected a syslog identifier, found ${describe(item)}`);
+    if (item === '') return refuse('a syslog identifier is empty', 'leave log_tag out for lines without one');
+    if (item.length > logTagCharactersMax) return refuse(`is longer than ${logTagCharactersMax} characters`);
+    const shown = `"${printable(item, 60)}"`;
+    if (!/^[!-~]+$/.test(item)) return refuse(`${shown} is no syslog identifier`, 'it has no blanks');
+    if (/:$|\[[0-9]*\]:?$/.test(item)) {
+      return refuse(`${shown} is more than the syslog identifier`, 'leave out the pid and the colon');
+    }
+    if (item.slice(0, -1).includes('*')) return refuse(`${shown} holds a "*" that is not at its end`);
+    return accept(item);
+  });
+}
+
+/** Lines of a log: one or a list. */
+export function parseSampleLines(value: unknown): Parsed<string[]> {
+  return parseList(value, sampleLinesMax, 'line', (item) => {
+    if (typeof item !== 'string') return refuse(`expected a log line, found ${describe(item)}`);
+    return /[\r\n]/.test(item)
+      ? refuse('expected one line, found a line end in it', 'write a list of lines')
+      : accept(item);
+  });
+}
+
 /** A table name as nft's grammar takes it unquoted. */
 export function parseTableName(value: unknown): Parsed<string> {
   if (typeof value === 'string' && /^[A-Za-z][A-Za-z0-9_-]{0,30}$/.test(value)) return accept(value);
@@ -91,6 +132,15 @@ function parsePath(value: unknown, bytesMax: number): Parsed<string> {
 export function parseSocketPath(value: unknown): Parsed<string> {
   const path = parsePath(value, socketPathBytesMax);
   if (path.ok && path.value.endsWith('/')) return refuse(`"${printable(path.value, 60)}" is a directory, not a socket`);
+  return path;
+}
+
+/** The file that state is kept in. */
+export function parseStatePath(value: unknown): Parsed<string> {
+  const path = parsePath(value, statePathBytesMax);
+  if (path.ok && path.value.endsWith('/')) {
+    return refuse(`"${printable(path.value, 60)}" is a directory`, `write "${printable(path.value, 60)}state"`);
+  }
   return path;
 }
 

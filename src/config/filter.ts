@@ -1,0 +1,223 @@
+/**
+ * The operator's `[[filter]]` tables to filters and to the programs that the engine walks. The compiler's checks decide what
+ * may be matched (src/compiler/check.ts); what they refuse is said in the words of the pattern language, at the place in the
+ * pattern. Claims PE-08, PE-09, PE-11.
+ *
+ * Where a message begins: with `log_tag`, after the time, host and one of these identifiers (`*` alone: any); without, after
+ * the time that begins the line, in brackets or not, or else at the line's first byte, so that a pattern may hold {timestamp}.
+ */
+import { type Finding, findingsOf } from '../compiler/check.ts';
+import { encodeFilter } from '../compiler/encode.ts';
+import type { Filter, Pattern } from '../compiler/pattern.ts';
+import type { Rule } from '../compiler/rules.ts';
+import type { Verdict } from '../engine/host.ts';
+import { filtersMax, programBytesMax } from '../limits.ts';
+import { printable } from '../observe/printable.ts';
+import type { FilterProgram } from '../types.ts';
+import type { Path } from './locate.ts';
+import { parsePattern } from './pattern-text.ts';
+import type { FilterTable, PatternTable } from './schema.ts';
+
+/** A filter of the operator, as it was written and as it runs. */
+export interface OperatorFilter {
+  definition: Filter;
+  program: FilterProgram;
+  /** What was written, by pattern name. */
+  texts: Map<string, string>;
+  /** Lines that must and must not count. */
+  samples: string[];
+  counters: string[];
+}
+
+/** Says what is wrong with the value at `path`; `within`: at this index of the string there. */
+export type Complain = (path: Path, reason: string, hint?: string, within?: number) => void;
+
+/** What examines lines with a filter: one verdict for each. */
+export type TryLines = (filter: FilterProgram, lines: readonly string[]) => Verdict[];
+
+/** What the compiler's rules ask of an operator. */
+const hints: Partial<Record<Rule, string>> = {
+  budget: 'split it',
+  unbounded: 'write {word} or {field} for what the service itself writes',
+  'scanned-again': 'begin what follows {skip} or {user} with a character that cannot stand in it, such as a blank',
+  'never-matches': 'end the capture before it with a character that cannot stand in it',
+  shadowed: 'put it before the other, or leave it out',
+  'matches-anything': 'write the text that tells such a line from others',
+  'text-place': 'put the text between them that ends the first, if only a blank; {word} ends at a blank by itself',
+  'no-address': 'write {ip} where the address of the source stands',
+  'captured-twice': 'capture the one that counts, and pass over the other with {word}',
+  unanchored: 'put the text between them that begins the address, if only a blank',
+  'in-reach': 'close the pattern with {end}; write {word} or {field}, not {skip}, for what the service itself writes',
+};
+
+/** One pattern with what findings about it need. */
+interface Written {
+  pattern: Pattern;
+  path: Path;
+  /** Index in the text of each token. */
+  places: number[];
+  table: PatternTable;
+}
+
+/** The usable ones among `tables`; complains of what is wrong with the others. `builtIn`: names that are taken. */
+export function compileFilters(
+  tables: readonly FilterTable[],
+  builtIn: readonly string[],
+  complain: Complain,
+): OperatorFilter[] {
+  const filters: OperatorFilter[] = [];
+  const names = new Map<string, number>();
+  let bytes = 0;
+  for (const [index, table] of tables.entries()) {
+    const path = ['filter', index];
+    if (table.name === undefined) {
+      complain([...path, 'name'], 'is missing', 'write name = "my-service"');
+      continue;
+    }
+    const namePath = [...path, 'name'];
+    if (builtIn.includes(table.name)) {
+      complain(namePath, `"${table.name}" is a built-in filter`, `choose another name, such as "my-${table.name}"`);
+    } else if (names.has(table.name)) {
+      complain(namePath, `"${table.name}" names an earlier filter too`, 'one filter may hold several `patterns`');
+    }
+    names.set(table.name, index);
+    const filter = compileFilter(table.name, table, path, complain);
+    if (!filter) continue;
+    bytes += Buffer.byteLength(filter.program.program, 'base64');
+    if (bytes > programBytesMax) {
+      complain(path, `the filters take ${bytes} bytes up to here, ${programBytesMax} are there`, 'leave some out');
+    }
+    filters.push(filter);
+  }
+  if (builtIn.length + tables.length > filtersMax) {
+    const most = Math.max(0, filtersMax - builtIn.length);
+    complain(['filter', most], `is filter ${most + 1}; there may be ${most} beside the built-in ones`);
+  }
+  return filters;
+}
+
+function compileFilter(name: string, table: FilterTable, path: Path, complain: Complain): OperatorFilter | undefined {
+  const { ignore = [], log_tag: tags } = table;
+  const patterns = table.patterns ?? (table.pattern === undefined ? [] : [{ pattern: table.pattern }]);
+  const key = table.patterns === undefined ? 'pattern' : 'patterns';
+  const written = patterns.flatMap((entry, index) => parseEntry(entry, [...path, key, index], 'pattern', complain));
+  const ignored = ignore.flatMap((entry, index) => parseEntry(entry, [...path, 'ignore', index], 'ignore', complain));
+  const all = [...ignored, ...written];
+  let usable = all.length === ignore.length + patterns.length;
+  if (table.pattern !== undefined && table.patterns !== undefined) {
+    complain([...path, 'patterns'], 'stands beside pattern', 'put them all into patterns');
+    usable = false;
+  } else if (table.pattern === undefined && table.patterns === undefined) {
+    complain([...path, 'pattern'], 'is missing', 'write pattern = "… {ip} …"');
+  }
+  // What is left when some do not even parse is checked all the same: one run shows every mistake.
+  if (written.length === 0) return undefined;
+  const definition: Filter = {
+    name,
+    about: table.about ?? 'of the configuration',
+    prefixes: tags === undefined ? ['time', 'bare'] : ['syslog'],
+    ...(tags === undefined || tags.includes('*') ? {} : { tags }),
+    ignore: ignored.map(({ pattern }) => pattern),
+    patterns: written.map(({ pattern }) => pattern),
+  };
+  const findings = findingsOf(definition);
+  for (const finding of findings) complainOf(finding, all, path, complain);
+  if (findings.length > 0 || !usable) return undefined;
+  return {
+    definition,
+    program: {
+      name,
+      patterns: written.map(({ pattern }) => pattern.name),
+      ignore: ignored.map(({ pattern }) => pattern.name),
+      program: Buffer.from(encodeFilter(definition)).toString('base64'),
+    },
+    texts: new Map(all.map(({ pattern, table: { pattern: text = '' } }) => [pattern.name, text])),
+    samples: [...(table.sample ?? []), ...all.flatMap(({ table: { sample = [] } }) => sample)],
+    counters: [...(table.counter ?? []), ...all.flatMap(({ table: { counter = [] } }) => counter)],
+  };
+}
+
+/** The pattern of one entry; none where it has been complained of. Without a name of its own it gets a number. */
+function parseEntry(table: PatternTable, path: Path, kind: 'pattern' | 'ignore', complain: Complain): Written[] {
+  if (table.pattern === undefined) {
+    complain([...path, 'pattern'], 'is missing', 'write pattern = "…"');
+    return [];
+  }
+  const parsed = parsePattern(table.pattern);
+  if ('reason' in parsed) {
+    complain([...path, 'pattern'], parsed.reason, parsed.hint, parsed.at);
+    return [];
+  }
+  const pattern: Pattern = {
+    name: table.name ?? `${kind}-${Number(path.at(-1)) + 1}`,
+    tokens: parsed.tokens,
+    sample: table.sample?.[0] ?? '',
+    counter: table.counter?.[0] ?? '',
+  };
+  return [{ pattern, path, places: parsed.places, table }];
+}
+
+function complainOf(
+  { pattern, rule, reason, token }: Finding,
+  written: Written[],
+  path: Path,
+  complain: Complain,
+): void {
+  const at = written.find((one) => one.pattern.name === pattern);
+  if (!at) complain(path, printable(reason), hints[rule]);
+  else if (rule === 'name') complain([...at.path, 'name'], reason);
+  else complain([...at.path, 'pattern'], printable(reason, 400), hints[rule], at.places[token] ?? 0);
+}
+
+const whyNoFailure: Partial<Record<Verdict['outcome'], [reason: string, hint?: string]>> = {
+  'no-pattern': ['no pattern takes this line'],
+  'no-prefix': [
+    'this line does not begin as the filter asks',
+    'log_tag asks for a time, the host and one of its identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …"',
+  ],
+  ignored: ['an ignore pattern takes this line'],
+  'bad-address': ['what stands where {ip} is, is no address'],
+  'host-name': ['what stands where {ip} is, is a host name, which is never resolved'],
+};
+
+/** Tries the sample lines of a filter, which `compileFilters` made of the table at `path`. */
+export function trySamples(
+  filter: OperatorFilter,
+  table: FilterTable,
+  path: Path,
+  tryLines: TryLines,
+  complain: Complain,
+): void {
+  const attempt = (of: { sample?: string[]; counter?: string[] }, at: Path, wanted?: string, ignored = false): void => {
+    const { sample = [], counter = [] } = of;
+    for (const [index, verdict] of tryLines(filter.program, sample).entries()) {
+      const right = verdict.outcome === (ignored ? 'ignored' : 'failure');
+      const place = [...at, 'sample', index];
+      if (right && (wanted === undefined || verdict.pattern === wanted)) continue;
+      if (right) complain(place, `the pattern ${verdict.pattern} takes this line first`);
+      else if (ignored) complain(place, 'this pattern does not take the line');
+      else complain(place, ...(whyNoFailure[verdict.outcome] ?? ['this line is no failure']));
+    }
+    for (const [index, { outcome, pattern }] of tryLines(filter.program, counter).entries()) {
+      if (wanted === undefined ? outcome !== 'failure' : pattern !== wanted) continue;
+      complain([...at, 'counter', index], `the pattern ${pattern} takes this line, which it must not`);
+    }
+  };
+  attempt(table, path);
+  for (const [index, entry] of (table.patterns ?? []).entries()) {
+    attempt(entry, [...path, 'patterns', index], filter.program.patterns[index]);
+  }
+  for (const [index, entry] of (table.ignore ?? []).entries()) {
+    attempt(entry, [...path, 'ignore', index], filter.program.ignore[index], true);
+  }
+}
+
+/** What works but lets a remote side hide, one sentence for each pattern concerned. */
+export function filterWarnings({ definition }: OperatorFilter): string[] {
+  return (definition.ignore ?? [])
+    .filter(({ tokens }) => tokens.some((token) => token.kind === 'text'))
+    .map(
+      ({ name }) =>
+        `filter ${definition.name}: ${name} passes over text that a remote side may choose, who can hide behind it`,
+    );
+}
