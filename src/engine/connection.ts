@@ -11,8 +11,8 @@
  * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up its oldest connection,
  * counted; what is lost then is at most one pending failure (claims D-*, MM-04).
  */
-import { byte, copyBytes, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
-import { loadAddress } from './address.ts';
+import { byte, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
+import { copyAddress, loadAddress } from './address.ts';
 import { add, CONNECTIONS_EVICTED } from './counters.ts';
 import { ADDRESS, CONNECTION_BYTES, CONNECTION_WAYS, connectionSets, connectionsAt, SEED } from './layout.ts';
 
@@ -163,7 +163,7 @@ export function follow(
   }
   if (gained) state &= ~PENDING;
   if (hasAddress) {
-    copyBytes(p + HOME, ADDRESS, 16);
+    copyAddress(p + HOME, ADDRESS);
     state |= HAS_ADDRESS;
   }
   const wasPending = (state & PENDING) !== 0;
@@ -178,7 +178,7 @@ export function follow(
   let verdict = same ? SAME_ATTEMPT : CONTEXT;
   if (counts) {
     if ((state & HAS_ADDRESS) !== 0) {
-      loadAddress(p + HOME);
+      if (!hasAddress) loadAddress(p + HOME);
       verdict = COUNTS;
     } else {
       state |= PENDING;

@@ -399,10 +399,11 @@ function fieldsToEpoch(now: f64): f64 {
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   const length = end - start;
   if (length === cachedBytes && now === cachedNow) {
+    // Word by word, the last one overlapping its neighbour: a timestamp is never shorter than a word.
+    const last = length - 4;
     let i = 0;
-    while (i + 4 <= length && word(start + i) === word(TIME_TEXT + i)) i += 4;
-    while (i < length && byte(start + i) === byte(TIME_TEXT + i)) i++;
-    if (i === length) return cachedSeconds;
+    while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
+    if (i >= last && word(start + last) === word(TIME_TEXT + last)) return cachedSeconds;
   }
   if (readTime(start, end) < 0) return -1;
   const instant = fieldsToEpoch(now);
