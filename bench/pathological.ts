@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { median } from '../scripts/lab/figures.ts';
+import { quantile } from '../scripts/lab/figures.ts';
 import type { Filter, Token } from '../src/compiler/pattern.ts';
 import { LINES, LINES_TOO_LONG } from '../src/engine/counters.ts';
 import type { Engine } from '../src/engine/host.ts';
@@ -30,6 +30,9 @@ function phrases(tokens: Token[]): string[] {
     return [];
   });
 }
+
+/** What passes cost undisturbed: others on the machine can only add to it. */
+const undisturbed = (values: number[]): number => quantile(values, 0.1);
 
 /** Fills `length` bytes with repetitions. */
 const filled = (text: string, length: number): string => text.repeat(Math.ceil(length / text.length)).slice(0, length);
@@ -112,8 +115,8 @@ async function measure(context: Context, filter: Filter): Promise<void> {
   const ranked = hostile.map((each) => ({ ...each, cost: dear(each) })).sort((a, b) => b.cost - a.cost);
   const usual = costs(engine, typical, rounds);
   const finalists = ranked.slice(0, 3).map((each) => ({ name: each.name, costs: costs(engine, each.block, rounds) }));
-  const worst = finalists.reduce((a, b) => (median(b.costs) > median(a.costs) ? b : a));
-  const ratio = median(worst.costs) / median(usual);
+  const worst = finalists.reduce((a, b) => (undisturbed(b.costs) > undisturbed(a.costs) ? b : a));
+  const ratio = undisturbed(worst.costs) / undisturbed(usual);
 
   const overlong = hostile.find(({ name }) => name === 'overlong')!.block.lines;
   const fedOverlong = overlong * (tries + (finalists.some(({ name }) => name === 'overlong') ? rounds : 0));
