@@ -107,6 +107,7 @@ import {
   endOfBan,
   escalate,
   forget,
+  indexOfBan,
   isBanned,
   makeKey,
   observe,
@@ -569,7 +570,7 @@ export function banAll(first: i32, count: i32, time: f64): i32 {
   return banTracked(first, count, time);
 }
 
-/** Empties `count` entries from `first` on, but for bans that are not in the kernel yet; returns how many of these. */
+/** Empties `count` entries from `first` on, but for bans that are not in the kernel yet and newcomers; returns how many stay. */
 export function resetAll(first: i32, count: i32, time: f64): i32 {
   return resetEntries(first, count, time);
 }
@@ -586,6 +587,13 @@ export function banEnds(jail: i32): f64 {
   loadAddress(ADDRESS);
   makeKey(jail);
   return endOfBan(jail);
+}
+
+/** Which entry of the table holds the ban of ADDRESS in `jail`, counted from 0; -1 = there is none. */
+export function banIndex(jail: i32): i32 {
+  loadAddress(ADDRESS);
+  makeKey(jail);
+  return indexOfBan(jail);
 }
 
 /** An unban: ADDRESS starts afresh in `jail`. */

@@ -396,6 +396,12 @@ export class Engine implements LineSink {
     return end === secondsMax ? Number.POSITIVE_INFINITY : end;
   }
 
+  /** Position in the table (`TableBan.index`) of the ban of the address in `jail`, -1 = it is not banned. */
+  banIndex(jail: number, address: Address): number {
+    this.#writeAddress(address);
+    return this.#core.banIndex(jail);
+  }
+
   /** The kernel confirmed the ban. */
   confirmBan(jail: number, address: Address): void {
     this.#writeAddress(address);
@@ -498,7 +504,7 @@ export class Engine implements LineSink {
     return this.#core.banAll(first, Math.min(count, this.slots - first), Math.floor(now));
   }
 
-  /** Forgets these entries, but for bans that the kernel does not hold yet. Returns where the next slice starts, -1 at the end. */
+  /** Forgets these entries, but for bans that the kernel does not hold yet and newcomers. Returns where the next slice starts, -1 at the end. */
   resetAll(first: number, count: number, now: number): number {
     const last = Math.min(this.slots, first + count);
     this.#core.resetAll(first, last - first, Math.floor(now));

@@ -8,7 +8,7 @@
  * its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with the
  * number of bans so far: the memory of repeat offenders is as bounded as the table.
  */
-import { copyBytes, half, int, seconds, setFloat, setHalf, setInt, setSeconds, spread, toInt } from '#linear';
+import { copyBytes, divide, half, int, seconds, setFloat, setHalf, setInt, setSeconds, spread, toInt } from '#linear';
 import { family } from './address.ts';
 import {
   add,
@@ -518,6 +518,12 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   return 0;
 }
 
+/** Which entry of the table holds the ban of (jail, KEY), counted from 0; -1 where there is none. */
+export function indexOfBan(jail: i32): i32 {
+  const entry = find(jail);
+  return entry !== 0 && stateOf(entry) >= DECIDED ? divide(entry - tableAt, entryBytes) : -1;
+}
+
 /** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */
 export function endOfBan(jail: i32): f64 {
   const entry = find(jail);
@@ -554,14 +560,17 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
   return decided;
 }
 
-/** Empties `count` entries from `first` on, but for bans that the kernel does not hold yet; returns how many of these. */
+/**
+ * Empties `count` entries from `first` on, but for bans that the kernel does not hold yet and sources that came after
+ * `banTracked`; returns how many stay.
+ */
 export function resetEntries(first: i32, count: i32, time: f64): i32 {
   let kept = 0;
   let entry = tableAt + first * entryBytes;
   for (let i = 0; i < count; i++) {
     if (int(entry + keyBytes) !== 0) {
       const worth = worthOf(entry, time);
-      if (worth === UNDELIVERED) kept++;
+      if (worth === UNDELIVERED || worth === OPEN) kept++;
       else {
         countEviction(entry, worth);
         free(entry);

@@ -221,6 +221,13 @@ describe('ban_all over a table of many sets, in slices, while lines go on', () =
     engine.startBanAll();
     const banned: string[] = [];
     let fresh = next;
+    const newcomers = (count: number): void => {
+      for (const last = fresh + count; fresh < last; fresh++) {
+        const denied = engine.counter(counters.DENIED);
+        table.fail(0, source(fresh), start + 1);
+        if (engine.counter(counters.DENIED) === denied) tracked.add(sourceText(source(fresh)));
+      }
+    };
     for (let at = 0; at >= 0; ) {
       engine.banAll(at, slice, start + 1);
       engine.eachBan(at, slice, (ban) => {
@@ -228,14 +235,11 @@ describe('ban_all over a table of many sets, in slices, while lines go on', () =
         banned.push(text(ban));
         engine.confirmBan(0, ban.address);
       });
+      // Newcomers while the kernel is written, and after it: where the run has been they are tracked, before it they are
+      // banned when it comes, or denied.
+      newcomers(4);
       at = engine.resetAll(at, slice, start + 1);
-      // Newcomers meanwhile: behind the run they are tracked, before it they are banned or denied.
-      for (let i = 0; i < 4; i++) {
-        const denied = engine.counter(counters.DENIED);
-        table.fail(0, source(fresh), start + 1);
-        if (engine.counter(counters.DENIED) === denied) tracked.add(sourceText(source(fresh)));
-        fresh++;
-      }
+      newcomers(4);
     }
     const left: string[] = [];
     for (const known of tracked) if (!banned.includes(known)) left.push(known);

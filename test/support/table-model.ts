@@ -118,10 +118,12 @@ export class TableModel {
     });
   }
 
-  /** Forgets all but bans that the kernel does not hold yet. */
+  /** Forgets all but bans that the kernel does not hold yet and sources that came after `banAll`. */
   reset(time: number): void {
     for (const [at, entry] of this.entries.entries()) {
-      if (entry === undefined || this.worth(entry, time) === 3) continue;
+      if (entry === undefined) continue;
+      const worth = this.worth(entry, time);
+      if (worth === 3 || (worth === 2 && entry.end === undefined)) continue;
       this.#countLoss(entry, time);
       this.entries[at] = undefined;
     }
