@@ -242,7 +242,7 @@ export const postfix: Filter[] = [
     about:
       'Postfix: mail refused, failed SASL logins, and, in other modes, connections that break off or talk too early',
     prefixes: ['syslog'],
-    tags: ['postfix', 'postfix/*', 'postfix-*'],
+    tags: ['postfix', 'postfix/*', 'postfix-*', 'postfix.*', 'postfix@*'],
     modes: ['more', 'normal', 'auth', 'rbl', 'ddos', 'extra', 'aggressive', 'errors'],
     patterns: [...logins, ...refusals, ...disruptions],
   },

@@ -205,9 +205,10 @@ export const filterNames: FilterNames[] = [
       "no-login",
       "no-login-nameless",
       "password-shown",
+      "plain-request-refused",
+      "request-refused",
       "user-refused",
       "plain-user-refused",
-      "request-refused",
       "pam-failure"
     ],
     "ignore": []

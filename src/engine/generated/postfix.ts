@@ -1141,5 +1141,7 @@ export function tagPostfix(start: i32, end: i32): bool {
   if (end - start === 7 && word(start) === 0x74736f70 && word(start + 3) === 0x78696674) return true; // postfix
   if (end - start >= 8 && word(start) === 0x74736f70 && word(start + 4) === 0x2f786966) return true; // postfix/*
   if (end - start >= 8 && word(start) === 0x74736f70 && word(start + 4) === 0x2d786966) return true; // postfix-*
+  if (end - start >= 8 && word(start) === 0x74736f70 && word(start + 4) === 0x2e786966) return true; // postfix.*
+  if (end - start >= 8 && word(start) === 0x74736f70 && word(start + 4) === 0x40786966) return true; // postfix@*
   return false;
 }
