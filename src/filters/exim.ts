@@ -37,18 +37,16 @@ const head: Token[] = [
   optional(literal('['), digits, literal('] ')),
   optional(literal('DS ')),
 ];
-/** A field of host_and_ident(): `I=[address]:port`, `U=ident`, `Ci=id`, and `D=seconds` where a connection ends. */
-const hostField: Token[] = [
-  literal(' '),
-  some('alpha', 4),
-  literal('='),
-  either([literal('['), until('] \t'), literal(']'), port], [until(' \t:()"')]),
+const value = until(' \t:()"');
+/** A field: `I=[address]:port`, `Ci=id`, `X=version:cipher:bits`, `DN="…"`, or a flag. No colon ends it. */
+const fieldName: Token[] = [literal(' '), some('alpha', 4), literal('=')];
+const bare: Token[][] = [
+  [literal('['), until('] \t'), literal(']'), port],
+  [value, optional(literal(':'), value, optional(literal(':'), value, optional(literal(':'), value)))],
 ];
-/** What else may stand before a verdict: TLS, sender, protocol. */
-const field = either(
-  [literal(' '), some('alpha', 4), literal('='), either([literal('"'), until('"', 0), literal('"')], [until(' \t"')])],
-  [choice(' DS', ' TFO*', ' TFO')],
-);
+const flag = choice(' DS', ' TFO*', ' TFO', ' K');
+const field = either([...fieldName, either([literal('"'), until('"', 0), literal('"')], ...bare)], [flag]);
+const unquotedField = either([...fieldName, either(...bare)], [flag]);
 /** `name (helo) [address]:port`. */
 const client: Token[] = [
   optional(until(' ([\t'), literal(' ')),
@@ -58,7 +56,7 @@ const client: Token[] = [
   literal(']'),
   port,
 ];
-const connected: Token[] = [optional(literal('H=')), ...client, repeat(8, ...hostField)];
+const connected: Token[] = [optional(literal('H=')), ...client, repeat(16, field)];
 const refusedHost: Token[] = [literal('H='), ...client, repeat(16, field)];
 
 const more = ['more', 'aggressive'];
@@ -223,7 +221,7 @@ const commandRefused: Pattern = {
     textToLast(),
     literal('" H='),
     ...client,
-    repeat(8, ...hostField),
+    repeat(16, unquotedField),
     literal(' '),
     run('ABCDEFGHIJKLMNOPQRSTUVWXYZ'),
     choice(' command used when not advertised', ' authentication mechanism not supported'),

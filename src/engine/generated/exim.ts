@@ -90,26 +90,26 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** ':' digit{1,10} */
-function partCommandRefused25(at: i32, end: i32): i32 {
+function partCommandRefused27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 11));
-  if (stop26 - at < 1 || stop26 - at > 10) return -1;
-  at = stop26;
+  const stop28 = skipDigits(at, smaller(end, at + 11));
+  if (stop28 - at < 1 || stop28 - at > 10) return -1;
+  at = stop28;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partCommandRefused22(at: i32, end: i32): i32 {
+function partCommandRefused24(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop23 = skipRun3(at, smaller(end, at + 4097));
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  const stop25 = skipRun3(at, smaller(end, at + 4097));
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next24 = partCommandRefused25(at, end);
-  if (next24 >= 0) at = next24;
+  const next26 = partCommandRefused27(at, end);
+  if (next26 >= 0) at = next26;
   return at;
 }
 
@@ -123,27 +123,82 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partCommandRefused27(at: i32, end: i32): i32 {
-  const stop28 = skipRun4(at, smaller(end, at + 4097));
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
+/** ':' not-' \t:()"'{1,4096} */
+function partCommandRefused38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partCommandRefused19(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partCommandRefused35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partCommandRefused38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partCommandRefused32(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partCommandRefused35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partCommandRefused29(at: i32, end: i32): i32 {
+  const stop30 = skipRun4(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
+  const next31 = partCommandRefused32(at, end);
+  if (next31 >= 0) at = next31;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partCommandRefused21(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
+  const stop22 = skipAlpha(at, smaller(end, at + 5));
+  if (stop22 - at < 1 || stop22 - at > 4) return -1;
+  at = stop22;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next21 = partCommandRefused22(at, end);
-  if (next21 < 0) next21 = partCommandRefused27(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
+  let next23 = partCommandRefused24(at, end);
+  if (next23 < 0) next23 = partCommandRefused29(at, end);
+  if (next23 < 0) return -1;
+  at = next23;
+  return at;
+}
+
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partCommandRefused40(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partCommandRefused19(at: i32, end: i32): i32 {
+  let next20 = partCommandRefused21(at, end);
+  if (next20 < 0) next20 = partCommandRefused40(at, end);
+  if (next20 < 0) return -1;
+  at = next20;
   return at;
 }
 
@@ -157,7 +212,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
+/** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
 function partCommandRefused8(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d482022)) return -1; // '" H='
   at += 4;
@@ -173,27 +228,27 @@ function partCommandRefused8(at: i32, end: i32): i32 {
   at += 1;
   const next15 = partCommandRefused16(at, end);
   if (next15 >= 0) at = next15;
-  for (let times18 = 0; times18 < 8; times18++) {
+  for (let times18 = 0; times18 < 16; times18++) {
     const next18 = partCommandRefused19(at, end);
     if (next18 <= at) break;
     at = next18;
   }
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop29 = skipRun5(at, smaller(end, at + 4097));
-  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
-  at = stop29;
+  const stop41 = skipRun5(at, smaller(end, at + 4097));
+  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
+  at = stop41;
   if (end - at >= 33 && word(at) === 0x6d6f6320 && word(at + 4) === 0x646e616d && word(at + 8) === 0x65737520 && word(at + 12) === 0x68772064 && word(at + 16) === 0x6e206e65 && word(at + 20) === 0x6120746f && word(at + 24) === 0x72657664 && word(at + 28) === 0x65736974 && word(at + 29) === 0x64657369) at += 33; // ' command used when not advertised'
   else if (end - at >= 39 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6863656d && word(at + 20) === 0x73696e61 && word(at + 24) === 0x6f6e206d && word(at + 28) === 0x75732074 && word(at + 32) === 0x726f7070 && word(at + 35) === 0x64657472) at += 39; // ' authentication mechanism not supported'
   else return -1;
-  const stop30 = skipSpace(at, smaller(end, at + 4097));
-  if (stop30 - at > 4096) return -1;
-  at = stop30;
+  const stop42 = skipSpace(at, smaller(end, at + 4097));
+  if (stop42 - at > 4096) return -1;
+  at = stop42;
   if (at !== end) return -1;
   return at;
 }
 
-/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
+/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
 function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at < 66) return false;
   const next1 = partCommandRefused2(at, end);
@@ -206,7 +261,7 @@ function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 24 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7265206c && word(at + 16) === 0x20726f72 && word(at + 20) === 0x22206e69)) return false; // 'SMTP protocol error in "'
   at += 24;
-  // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end
+  // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end
   const beyondplace7 = end - 41;
   let next7 = -1;
   let place7 = beyondplace7;
@@ -404,66 +459,134 @@ function partLoginFailed15(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partLoginFailed23(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop24 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop24 - at > 4096) return -1;
+  at = stop24;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partLoginFailed24(at: i32, end: i32): i32 {
+function partLoginFailed28(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop25 = skipDigits(at, smaller(end, at + 11));
-  if (stop25 - at < 1 || stop25 - at > 10) return -1;
-  at = stop25;
+  const stop29 = skipDigits(at, smaller(end, at + 11));
+  if (stop29 - at < 1 || stop29 - at > 10) return -1;
+  at = stop29;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partLoginFailed21(at: i32, end: i32): i32 {
+function partLoginFailed25(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop22 = skipRun3(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop26 = skipRun3(at, smaller(end, at + 4097));
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next23 = partLoginFailed24(at, end);
-  if (next23 >= 0) at = next23;
+  const next27 = partLoginFailed28(at, end);
+  if (next27 >= 0) at = next27;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partLoginFailed26(at: i32, end: i32): i32 {
-  const stop27 = skipRun4(at, smaller(end, at + 4097));
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
+/** ':' not-' \t:()"'{1,4096} */
+function partLoginFailed39(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop40 = skipRun4(at, smaller(end, at + 4097));
+  if (stop40 - at < 1 || stop40 - at > 4096) return -1;
+  at = stop40;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partLoginFailed18(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partLoginFailed36(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop37 = skipRun4(at, smaller(end, at + 4097));
+  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
+  at = stop37;
+  const next38 = partLoginFailed39(at, end);
+  if (next38 >= 0) at = next38;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partLoginFailed33(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop34 = skipRun4(at, smaller(end, at + 4097));
+  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
+  at = stop34;
+  const next35 = partLoginFailed36(at, end);
+  if (next35 >= 0) at = next35;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partLoginFailed30(at: i32, end: i32): i32 {
+  const stop31 = skipRun4(at, smaller(end, at + 4097));
+  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
+  at = stop31;
+  const next32 = partLoginFailed33(at, end);
+  if (next32 >= 0) at = next32;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partLoginFailed20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop19 = skipAlpha(at, smaller(end, at + 5));
-  if (stop19 - at < 1 || stop19 - at > 4) return -1;
-  at = stop19;
+  const stop21 = skipAlpha(at, smaller(end, at + 5));
+  if (stop21 - at < 1 || stop21 - at > 4) return -1;
+  at = stop21;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next20 = partLoginFailed21(at, end);
-  if (next20 < 0) next20 = partLoginFailed26(at, end);
-  if (next20 < 0) return -1;
-  at = next20;
+  let next22 = partLoginFailed23(at, end);
+  if (next22 < 0) next22 = partLoginFailed25(at, end);
+  if (next22 < 0) next22 = partLoginFailed30(at, end);
+  if (next22 < 0) return -1;
+  at = next22;
+  return at;
+}
+
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partLoginFailed41(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partLoginFailed18(at: i32, end: i32): i32 {
+  let next19 = partLoginFailed20(at, end);
+  if (next19 < 0) next19 = partLoginFailed41(at, end);
+  if (next19 < 0) return -1;
+  at = next19;
   return at;
 }
 
 /** ' (set_id=' user{1,4096} */
-function partLoginFailed29(at: i32, end: i32): i32 {
+function partLoginFailed43(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x64695f74 && word(at + 5) === 0x3d64695f)) return -1; // ' (set_id='
   at += 9;
-  const stop30 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  captureUser(at, stop30);
-  at = stop30;
+  const stop44 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop44 - at < 1 || stop44 - at > 4096) return -1;
+  captureUser(at, stop44);
+  at = stop44;
   return at;
 }
 
-/** login-failed: [time ' '] ['[' digit{1,10} '] '] ['DS '] word+'-'{1,64} ' authenticator failed for ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ': 535 Incorrect authentication data' [' (set_id=' user{1,4096}] */
+/** login-failed: [time ' '] ['[' digit{1,10} '] '] ['DS '] word+'-'{1,64} ' authenticator failed for ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ': 535 Incorrect authentication data' [' (set_id=' user{1,4096}] */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = partLoginFailed2(at, end);
@@ -492,15 +615,15 @@ function takeLoginFailed(at: i32, end: i32): bool {
   at += 1;
   const next14 = partLoginFailed15(at, end);
   if (next14 >= 0) at = next14;
-  for (let times17 = 0; times17 < 8; times17++) {
+  for (let times17 = 0; times17 < 16; times17++) {
     const next17 = partLoginFailed18(at, end);
     if (next17 <= at) break;
     at = next17;
   }
   if (!(end - at >= 35 && word(at) === 0x3335203a && word(at + 4) === 0x6e492035 && word(at + 8) === 0x72726f63 && word(at + 12) === 0x20746365 && word(at + 16) === 0x68747561 && word(at + 20) === 0x69746e65 && word(at + 24) === 0x69746163 && word(at + 28) === 0x64206e6f && word(at + 31) === 0x61746164)) return false; // ': 535 Incorrect authentication data'
   at += 35;
-  const next28 = partLoginFailed29(at, end);
-  if (next28 >= 0) at = next28;
+  const next42 = partLoginFailed43(at, end);
+  if (next42 >= 0) at = next42;
   else {
     forgetUser();
   }
@@ -574,25 +697,75 @@ function partSenderRefused22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** End of the run of bytes other than 9, 32, '"' at `at`. */
-function skipRun7(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 9 || value === 32 || value === 34) break;
-    at++;
-  }
+/** ':' digit{1,10} */
+function partSenderRefused27(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop28 = skipDigits(at, smaller(end, at + 11));
+  if (stop28 - at < 1 || stop28 - at > 10) return -1;
+  at = stop28;
   return at;
 }
 
-/** not-' \t"'{1,4096} */
+/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
 function partSenderRefused24(at: i32, end: i32): i32 {
-  const stop25 = skipRun7(at, smaller(end, at + 4097));
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop25 = skipRun3(at, smaller(end, at + 4097));
   if (stop25 - at < 1 || stop25 - at > 4096) return -1;
   at = stop25;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  const next26 = partSenderRefused27(at, end);
+  if (next26 >= 0) at = next26;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) */
+/** ':' not-' \t:()"'{1,4096} */
+function partSenderRefused38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partSenderRefused35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partSenderRefused38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partSenderRefused32(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partSenderRefused35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partSenderRefused29(at: i32, end: i32): i32 {
+  const stop30 = skipRun4(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
+  const next31 = partSenderRefused32(at, end);
+  if (next31 >= 0) at = next31;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
 function partSenderRefused19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -603,31 +776,33 @@ function partSenderRefused19(at: i32, end: i32): i32 {
   at += 1;
   let next21 = partSenderRefused22(at, end);
   if (next21 < 0) next21 = partSenderRefused24(at, end);
+  if (next21 < 0) next21 = partSenderRefused29(at, end);
   if (next21 < 0) return -1;
   at = next21;
   return at;
 }
 
-/** (' DS' | ' TFO*' | ' TFO') */
-function partSenderRefused26(at: i32, end: i32): i32 {
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partSenderRefused40(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
   else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
   else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
   else return -1;
   return at;
 }
 
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO')) */
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
 function partSenderRefused17(at: i32, end: i32): i32 {
   let next18 = partSenderRefused19(at, end);
-  if (next18 < 0) next18 = partSenderRefused26(at, end);
+  if (next18 < 0) next18 = partSenderRefused40(at, end);
   if (next18 < 0) return -1;
   at = next18;
   return at;
 }
 
 /** End of the run of bytes other than 9, 32, '>' at `at`. */
-function skipRun8(at: i32, end: i32): i32 {
+function skipRun7(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 9 || value === 32 || value === 62) break;
@@ -636,7 +811,7 @@ function skipRun8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,4096} end */
+/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,4096} end */
 function takeSenderRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = partSenderRefused2(at, end);
@@ -668,18 +843,18 @@ function takeSenderRefused(at: i32, end: i32): bool {
   }
   if (!(end - at >= 25 && word(at) === 0x6e657320 && word(at + 4) === 0x20726564 && word(at + 8) === 0x69726576 && word(at + 12) === 0x66207966 && word(at + 16) === 0x206c6961 && word(at + 20) === 0x20726f66 && word(at + 21) === 0x3c20726f)) return false; // ' sender verify fail for <'
   at += 25;
-  const stop27 = skipRun8(at, smaller(end, at + 4097));
-  if (stop27 - at > 4096) return false;
-  at = stop27;
+  const stop41 = skipRun7(at, smaller(end, at + 4097));
+  if (stop41 - at > 4096) return false;
+  at = stop41;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '>: '
   at += 3;
   if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
   else if (end - at >= 19 && word(at) === 0x6f726e55 && word(at + 4) === 0x61657475 && word(at + 8) === 0x20656c62 && word(at + 12) === 0x72646461 && word(at + 15) === 0x73736572) at += 19; // 'Unrouteable address'
   else if (end - at >= 51 && word(at) === 0x206c6c61 && word(at + 4) === 0x656c6572 && word(at + 8) === 0x746e6176 && word(at + 12) === 0x20584d20 && word(at + 16) === 0x6f636572 && word(at + 20) === 0x20736472 && word(at + 24) === 0x6e696f70 && word(at + 28) === 0x6f742074 && word(at + 32) === 0x6e6f6e20 && word(at + 36) === 0x6978652d && word(at + 40) === 0x6e657473 && word(at + 44) === 0x6f682074 && word(at + 47) === 0x7374736f) at += 51; // 'all relevant MX records point to non-existent hosts'
   else return false;
-  const stop28 = skipSpace(at, smaller(end, at + 4097));
-  if (stop28 - at > 4096) return false;
-  at = stop28;
+  const stop42 = skipSpace(at, smaller(end, at + 4097));
+  if (stop42 - at > 4096) return false;
+  at = stop42;
   if (at !== end) return false;
   return true;
 }
@@ -751,15 +926,75 @@ function partRecipientRefused22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' \t"'{1,4096} */
-function partRecipientRefused24(at: i32, end: i32): i32 {
-  const stop25 = skipRun7(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+/** ':' digit{1,10} */
+function partRecipientRefused27(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop28 = skipDigits(at, smaller(end, at + 11));
+  if (stop28 - at < 1 || stop28 - at > 10) return -1;
+  at = stop28;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) */
+/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
+function partRecipientRefused24(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop25 = skipRun3(at, smaller(end, at + 4097));
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  const next26 = partRecipientRefused27(at, end);
+  if (next26 >= 0) at = next26;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} */
+function partRecipientRefused38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partRecipientRefused35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partRecipientRefused38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partRecipientRefused32(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partRecipientRefused35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partRecipientRefused29(at: i32, end: i32): i32 {
+  const stop30 = skipRun4(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
+  const next31 = partRecipientRefused32(at, end);
+  if (next31 >= 0) at = next31;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
 function partRecipientRefused19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -770,30 +1005,32 @@ function partRecipientRefused19(at: i32, end: i32): i32 {
   at += 1;
   let next21 = partRecipientRefused22(at, end);
   if (next21 < 0) next21 = partRecipientRefused24(at, end);
+  if (next21 < 0) next21 = partRecipientRefused29(at, end);
   if (next21 < 0) return -1;
   at = next21;
   return at;
 }
 
-/** (' DS' | ' TFO*' | ' TFO') */
-function partRecipientRefused26(at: i32, end: i32): i32 {
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partRecipientRefused40(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
   else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
   else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
   else return -1;
   return at;
 }
 
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO')) */
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
 function partRecipientRefused17(at: i32, end: i32): i32 {
   let next18 = partRecipientRefused19(at, end);
-  if (next18 < 0) next18 = partRecipientRefused26(at, end);
+  if (next18 < 0) next18 = partRecipientRefused40(at, end);
   if (next18 < 0) return -1;
   at = next18;
   return at;
 }
 
-/** recipient-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO'))){0,16} ' rejected RCPT ' */
+/** recipient-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' rejected RCPT ' */
 function takeRecipientRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   const next1 = partRecipientRefused2(at, end);
@@ -857,11 +1094,21 @@ function partOutOfStep9(at: i32, end: i32): i32 {
   return at;
 }
 
+/** End of the run of bytes other than 9, 32, '"' at `at`. */
+function skipRun8(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || value === 34) break;
+    at++;
+  }
+  return at;
+}
+
 /** '"' not-'" \t'{1,4096} '"' */
 function partOutOfStep10(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop11 = skipRun7(at, smaller(end, at + 4097));
+  const stop11 = skipRun8(at, smaller(end, at + 4097));
   if (stop11 - at < 1 || stop11 - at > 4096) return -1;
   at = stop11;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
@@ -901,55 +1148,123 @@ function partOutOfStep19(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partOutOfStep27(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop28 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop28 - at > 4096) return -1;
+  at = stop28;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partOutOfStep28(at: i32, end: i32): i32 {
+function partOutOfStep32(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop29 = skipDigits(at, smaller(end, at + 11));
-  if (stop29 - at < 1 || stop29 - at > 10) return -1;
-  at = stop29;
+  const stop33 = skipDigits(at, smaller(end, at + 11));
+  if (stop33 - at < 1 || stop33 - at > 10) return -1;
+  at = stop33;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partOutOfStep25(at: i32, end: i32): i32 {
+function partOutOfStep29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop26 = skipRun3(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
+  const stop30 = skipRun3(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next27 = partOutOfStep28(at, end);
-  if (next27 >= 0) at = next27;
+  const next31 = partOutOfStep32(at, end);
+  if (next31 >= 0) at = next31;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partOutOfStep30(at: i32, end: i32): i32 {
-  const stop31 = skipRun4(at, smaller(end, at + 4097));
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
+/** ':' not-' \t:()"'{1,4096} */
+function partOutOfStep43(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop44 = skipRun4(at, smaller(end, at + 4097));
+  if (stop44 - at < 1 || stop44 - at > 4096) return -1;
+  at = stop44;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partOutOfStep22(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partOutOfStep40(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop41 = skipRun4(at, smaller(end, at + 4097));
+  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
+  at = stop41;
+  const next42 = partOutOfStep43(at, end);
+  if (next42 >= 0) at = next42;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partOutOfStep37(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop38 = skipRun4(at, smaller(end, at + 4097));
+  if (stop38 - at < 1 || stop38 - at > 4096) return -1;
+  at = stop38;
+  const next39 = partOutOfStep40(at, end);
+  if (next39 >= 0) at = next39;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partOutOfStep34(at: i32, end: i32): i32 {
+  const stop35 = skipRun4(at, smaller(end, at + 4097));
+  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
+  at = stop35;
+  const next36 = partOutOfStep37(at, end);
+  if (next36 >= 0) at = next36;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partOutOfStep24(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop23 = skipAlpha(at, smaller(end, at + 5));
-  if (stop23 - at < 1 || stop23 - at > 4) return -1;
-  at = stop23;
+  const stop25 = skipAlpha(at, smaller(end, at + 5));
+  if (stop25 - at < 1 || stop25 - at > 4) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next24 = partOutOfStep25(at, end);
-  if (next24 < 0) next24 = partOutOfStep30(at, end);
-  if (next24 < 0) return -1;
-  at = next24;
+  let next26 = partOutOfStep27(at, end);
+  if (next26 < 0) next26 = partOutOfStep29(at, end);
+  if (next26 < 0) next26 = partOutOfStep34(at, end);
+  if (next26 < 0) return -1;
+  at = next26;
   return at;
 }
 
-/** out-of-step: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' not-')'{0,4096} '): rejected ' ('connection from' | '"' not-'" \t'{1,4096} '"') ' ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} (' next input=' | ' input=') */
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partOutOfStep45(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partOutOfStep22(at: i32, end: i32): i32 {
+  let next23 = partOutOfStep24(at, end);
+  if (next23 < 0) next23 = partOutOfStep45(at, end);
+  if (next23 < 0) return -1;
+  at = next23;
+  return at;
+}
+
+/** out-of-step: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' not-')'{0,4096} '): rejected ' ('connection from' | '"' not-'" \t'{1,4096} '"') ' ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' next input=' | ' input=') */
 function takeOutOfStep(at: i32, end: i32): bool {
   if (end - at < 63) return false;
   const next1 = partOutOfStep2(at, end);
@@ -986,7 +1301,7 @@ function takeOutOfStep(at: i32, end: i32): bool {
   at += 1;
   const next18 = partOutOfStep19(at, end);
   if (next18 >= 0) at = next18;
-  for (let times21 = 0; times21 < 8; times21++) {
+  for (let times21 = 0; times21 < 16; times21++) {
     const next21 = partOutOfStep22(at, end);
     if (next21 <= at) break;
     at = next21;
@@ -1052,55 +1367,123 @@ function partTooMany14(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partTooMany22(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop23 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop23 - at > 4096) return -1;
+  at = stop23;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partTooMany23(at: i32, end: i32): i32 {
+function partTooMany27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop24 = skipDigits(at, smaller(end, at + 11));
-  if (stop24 - at < 1 || stop24 - at > 10) return -1;
-  at = stop24;
+  const stop28 = skipDigits(at, smaller(end, at + 11));
+  if (stop28 - at < 1 || stop28 - at > 10) return -1;
+  at = stop28;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partTooMany20(at: i32, end: i32): i32 {
+function partTooMany24(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop21 = skipRun3(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
+  const stop25 = skipRun3(at, smaller(end, at + 4097));
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next22 = partTooMany23(at, end);
-  if (next22 >= 0) at = next22;
+  const next26 = partTooMany27(at, end);
+  if (next26 >= 0) at = next26;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partTooMany25(at: i32, end: i32): i32 {
-  const stop26 = skipRun4(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
+/** ':' not-' \t:()"'{1,4096} */
+function partTooMany38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partTooMany17(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partTooMany35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partTooMany38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partTooMany32(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partTooMany35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partTooMany29(at: i32, end: i32): i32 {
+  const stop30 = skipRun4(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
+  const next31 = partTooMany32(at, end);
+  if (next31 >= 0) at = next31;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partTooMany19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop18 = skipAlpha(at, smaller(end, at + 5));
-  if (stop18 - at < 1 || stop18 - at > 4) return -1;
-  at = stop18;
+  const stop20 = skipAlpha(at, smaller(end, at + 5));
+  if (stop20 - at < 1 || stop20 - at > 4) return -1;
+  at = stop20;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next19 = partTooMany20(at, end);
-  if (next19 < 0) next19 = partTooMany25(at, end);
-  if (next19 < 0) return -1;
-  at = next19;
+  let next21 = partTooMany22(at, end);
+  if (next21 < 0) next21 = partTooMany24(at, end);
+  if (next21 < 0) next21 = partTooMany29(at, end);
+  if (next21 < 0) return -1;
+  at = next21;
   return at;
 }
 
-/** too-many: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP call from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ' dropped: too many ' ('nonmail commands' | 'unrecognized commands' | 'syntax or protocol errors') */
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partTooMany40(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partTooMany17(at: i32, end: i32): i32 {
+  let next18 = partTooMany19(at, end);
+  if (next18 < 0) next18 = partTooMany40(at, end);
+  if (next18 < 0) return -1;
+  at = next18;
+  return at;
+}
+
+/** too-many: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP call from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped: too many ' ('nonmail commands' | 'unrecognized commands' | 'syntax or protocol errors') */
 function takeTooMany(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = partTooMany2(at, end);
@@ -1126,7 +1509,7 @@ function takeTooMany(at: i32, end: i32): bool {
   at += 1;
   const next13 = partTooMany14(at, end);
   if (next13 >= 0) at = next13;
-  for (let times16 = 0; times16 < 8; times16++) {
+  for (let times16 = 0; times16 < 16; times16++) {
     const next16 = partTooMany17(at, end);
     if (next16 <= at) break;
     at = next16;
@@ -1203,55 +1586,123 @@ function partNoMail16(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partNoMail24(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop25 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop25 - at > 4096) return -1;
+  at = stop25;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partNoMail25(at: i32, end: i32): i32 {
+function partNoMail29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 11));
-  if (stop26 - at < 1 || stop26 - at > 10) return -1;
-  at = stop26;
+  const stop30 = skipDigits(at, smaller(end, at + 11));
+  if (stop30 - at < 1 || stop30 - at > 10) return -1;
+  at = stop30;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partNoMail22(at: i32, end: i32): i32 {
+function partNoMail26(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop23 = skipRun3(at, smaller(end, at + 4097));
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  const stop27 = skipRun3(at, smaller(end, at + 4097));
+  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
+  at = stop27;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next24 = partNoMail25(at, end);
-  if (next24 >= 0) at = next24;
+  const next28 = partNoMail29(at, end);
+  if (next28 >= 0) at = next28;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partNoMail27(at: i32, end: i32): i32 {
-  const stop28 = skipRun4(at, smaller(end, at + 4097));
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
+/** ':' not-' \t:()"'{1,4096} */
+function partNoMail40(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop41 = skipRun4(at, smaller(end, at + 4097));
+  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
+  at = stop41;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partNoMail19(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partNoMail37(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop38 = skipRun4(at, smaller(end, at + 4097));
+  if (stop38 - at < 1 || stop38 - at > 4096) return -1;
+  at = stop38;
+  const next39 = partNoMail40(at, end);
+  if (next39 >= 0) at = next39;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partNoMail34(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop35 = skipRun4(at, smaller(end, at + 4097));
+  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
+  at = stop35;
+  const next36 = partNoMail37(at, end);
+  if (next36 >= 0) at = next36;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partNoMail31(at: i32, end: i32): i32 {
+  const stop32 = skipRun4(at, smaller(end, at + 4097));
+  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
+  at = stop32;
+  const next33 = partNoMail34(at, end);
+  if (next33 >= 0) at = next33;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partNoMail21(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
+  const stop22 = skipAlpha(at, smaller(end, at + 5));
+  if (stop22 - at < 1 || stop22 - at > 4) return -1;
+  at = stop22;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next21 = partNoMail22(at, end);
-  if (next21 < 0) next21 = partNoMail27(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
+  let next23 = partNoMail24(at, end);
+  if (next23 < 0) next23 = partNoMail26(at, end);
+  if (next23 < 0) next23 = partNoMail31(at, end);
+  if (next23 < 0) return -1;
+  at = next23;
   return at;
 }
 
-/** no-mail: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no MAIL in ' [('TFO* ' | 'TFO ')] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} */
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partNoMail42(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partNoMail19(at: i32, end: i32): i32 {
+  let next20 = partNoMail21(at, end);
+  if (next20 < 0) next20 = partNoMail42(at, end);
+  if (next20 < 0) return -1;
+  at = next20;
+  return at;
+}
+
+/** no-mail: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no MAIL in ' [('TFO* ' | 'TFO ')] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} */
 function takeNoMail(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   const next1 = partNoMail2(at, end);
@@ -1281,7 +1732,7 @@ function takeNoMail(at: i32, end: i32): bool {
   at += 1;
   const next15 = partNoMail16(at, end);
   if (next15 >= 0) at = next15;
-  for (let times18 = 0; times18 < 8; times18++) {
+  for (let times18 = 0; times18 < 16; times18++) {
     const next18 = partNoMail19(at, end);
     if (next18 <= at) break;
     at = next18;
@@ -1354,55 +1805,123 @@ function partDroppedByAcl17(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partDroppedByAcl25(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop26 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop26 - at > 4096) return -1;
+  at = stop26;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partDroppedByAcl26(at: i32, end: i32): i32 {
+function partDroppedByAcl30(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop27 = skipDigits(at, smaller(end, at + 11));
-  if (stop27 - at < 1 || stop27 - at > 10) return -1;
-  at = stop27;
+  const stop31 = skipDigits(at, smaller(end, at + 11));
+  if (stop31 - at < 1 || stop31 - at > 10) return -1;
+  at = stop31;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partDroppedByAcl23(at: i32, end: i32): i32 {
+function partDroppedByAcl27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop24 = skipRun3(at, smaller(end, at + 4097));
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
+  const stop28 = skipRun3(at, smaller(end, at + 4097));
+  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
+  at = stop28;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next25 = partDroppedByAcl26(at, end);
-  if (next25 >= 0) at = next25;
+  const next29 = partDroppedByAcl30(at, end);
+  if (next29 >= 0) at = next29;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partDroppedByAcl28(at: i32, end: i32): i32 {
-  const stop29 = skipRun4(at, smaller(end, at + 4097));
-  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
-  at = stop29;
+/** ':' not-' \t:()"'{1,4096} */
+function partDroppedByAcl41(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop42 = skipRun4(at, smaller(end, at + 4097));
+  if (stop42 - at < 1 || stop42 - at > 4096) return -1;
+  at = stop42;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partDroppedByAcl20(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partDroppedByAcl38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
+  const next40 = partDroppedByAcl41(at, end);
+  if (next40 >= 0) at = next40;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partDroppedByAcl35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partDroppedByAcl38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partDroppedByAcl32(at: i32, end: i32): i32 {
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partDroppedByAcl35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partDroppedByAcl22(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop21 = skipAlpha(at, smaller(end, at + 5));
-  if (stop21 - at < 1 || stop21 - at > 4) return -1;
-  at = stop21;
+  const stop23 = skipAlpha(at, smaller(end, at + 5));
+  if (stop23 - at < 1 || stop23 - at > 4) return -1;
+  at = stop23;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next22 = partDroppedByAcl23(at, end);
-  if (next22 < 0) next22 = partDroppedByAcl28(at, end);
-  if (next22 < 0) return -1;
-  at = next22;
+  let next24 = partDroppedByAcl25(at, end);
+  if (next24 < 0) next24 = partDroppedByAcl27(at, end);
+  if (next24 < 0) next24 = partDroppedByAcl32(at, end);
+  if (next24 < 0) return -1;
+  at = next24;
   return at;
 }
 
-/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ' closed by DROP in ACL' space{0,4096} end */
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partDroppedByAcl43(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partDroppedByAcl20(at: i32, end: i32): i32 {
+  let next21 = partDroppedByAcl22(at, end);
+  if (next21 < 0) next21 = partDroppedByAcl43(at, end);
+  if (next21 < 0) return -1;
+  at = next21;
+  return at;
+}
+
+/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,4096} end */
 function takeDroppedByAcl(at: i32, end: i32): bool {
   if (end - at < 46) return false;
   const next1 = partDroppedByAcl2(at, end);
@@ -1430,16 +1949,16 @@ function takeDroppedByAcl(at: i32, end: i32): bool {
   at += 1;
   const next16 = partDroppedByAcl17(at, end);
   if (next16 >= 0) at = next16;
-  for (let times19 = 0; times19 < 8; times19++) {
+  for (let times19 = 0; times19 < 16; times19++) {
     const next19 = partDroppedByAcl20(at, end);
     if (next19 <= at) break;
     at = next19;
   }
   if (!(end - at >= 22 && word(at) === 0x6f6c6320 && word(at + 4) === 0x20646573 && word(at + 8) === 0x44207962 && word(at + 12) === 0x20504f52 && word(at + 16) === 0x41206e69 && word(at + 18) === 0x4c434120)) return false; // ' closed by DROP in ACL'
   at += 22;
-  const stop30 = skipSpace(at, smaller(end, at + 4097));
-  if (stop30 - at > 4096) return false;
-  at = stop30;
+  const stop44 = skipSpace(at, smaller(end, at + 4097));
+  if (stop44 - at > 4096) return false;
+  at = stop44;
   if (at !== end) return false;
   return true;
 }
@@ -1511,15 +2030,75 @@ function partConnectionDropped22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' \t"'{1,4096} */
-function partConnectionDropped24(at: i32, end: i32): i32 {
-  const stop25 = skipRun7(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+/** ':' digit{1,10} */
+function partConnectionDropped27(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop28 = skipDigits(at, smaller(end, at + 11));
+  if (stop28 - at < 1 || stop28 - at > 10) return -1;
+  at = stop28;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) */
+/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
+function partConnectionDropped24(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
+  at += 1;
+  const stop25 = skipRun3(at, smaller(end, at + 4097));
+  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
+  at = stop25;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  const next26 = partConnectionDropped27(at, end);
+  if (next26 >= 0) at = next26;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} */
+function partConnectionDropped38(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop39 = skipRun4(at, smaller(end, at + 4097));
+  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
+  at = stop39;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partConnectionDropped35(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop36 = skipRun4(at, smaller(end, at + 4097));
+  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
+  at = stop36;
+  const next37 = partConnectionDropped38(at, end);
+  if (next37 >= 0) at = next37;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partConnectionDropped32(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop33 = skipRun4(at, smaller(end, at + 4097));
+  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
+  at = stop33;
+  const next34 = partConnectionDropped35(at, end);
+  if (next34 >= 0) at = next34;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partConnectionDropped29(at: i32, end: i32): i32 {
+  const stop30 = skipRun4(at, smaller(end, at + 4097));
+  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
+  at = stop30;
+  const next31 = partConnectionDropped32(at, end);
+  if (next31 >= 0) at = next31;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
 function partConnectionDropped19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -1530,30 +2109,32 @@ function partConnectionDropped19(at: i32, end: i32): i32 {
   at += 1;
   let next21 = partConnectionDropped22(at, end);
   if (next21 < 0) next21 = partConnectionDropped24(at, end);
+  if (next21 < 0) next21 = partConnectionDropped29(at, end);
   if (next21 < 0) return -1;
   at = next21;
   return at;
 }
 
-/** (' DS' | ' TFO*' | ' TFO') */
-function partConnectionDropped26(at: i32, end: i32): i32 {
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partConnectionDropped40(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
   else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
   else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
   else return -1;
   return at;
 }
 
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO')) */
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
 function partConnectionDropped17(at: i32, end: i32): i32 {
   let next18 = partConnectionDropped19(at, end);
-  if (next18 < 0) next18 = partConnectionDropped26(at, end);
+  if (next18 < 0) next18 = partConnectionDropped40(at, end);
   if (next18 < 0) return -1;
   at = next18;
   return at;
 }
 
-/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | not-' \t"'{1,4096}) | (' DS' | ' TFO*' | ' TFO'))){0,16} ' dropped by '' not-'''{1,4096} '' ACL:' */
+/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped by '' not-'''{1,4096} '' ACL:' */
 function takeConnectionDropped(at: i32, end: i32): bool {
   if (end - at < 25) return false;
   const next1 = partConnectionDropped2(at, end);
@@ -1585,9 +2166,9 @@ function takeConnectionDropped(at: i32, end: i32): bool {
   }
   if (!(end - at >= 13 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x20796220 && word(at + 9) === 0x27207962)) return false; // ' dropped by ''
   at += 13;
-  const stop27 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop27 - at < 1 || stop27 - at > 4096) return false;
-  at = stop27;
+  const stop41 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop41 - at < 1 || stop41 - at > 4096) return false;
+  at = stop41;
   if (!(end - at >= 6 && word(at) === 0x43412027 && word(at + 2) === 0x3a4c4341)) return false; // '' ACL:'
   return true;
 }
@@ -1689,55 +2270,123 @@ function partHostNotFound15(at: i32, end: i32): i32 {
   return at;
 }
 
+/** '"' not-'"'{0,4096} '"' */
+function partHostNotFound23(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop24 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop24 - at > 4096) return -1;
+  at = stop24;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  return at;
+}
+
 /** ':' digit{1,10} */
-function partHostNotFound24(at: i32, end: i32): i32 {
+function partHostNotFound28(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop25 = skipDigits(at, smaller(end, at + 11));
-  if (stop25 - at < 1 || stop25 - at > 10) return -1;
-  at = stop25;
+  const stop29 = skipDigits(at, smaller(end, at + 11));
+  if (stop29 - at < 1 || stop29 - at > 10) return -1;
+  at = stop29;
   return at;
 }
 
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partHostNotFound21(at: i32, end: i32): i32 {
+function partHostNotFound25(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop22 = skipRun3(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop26 = skipRun3(at, smaller(end, at + 4097));
+  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
+  at = stop26;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next23 = partHostNotFound24(at, end);
-  if (next23 >= 0) at = next23;
+  const next27 = partHostNotFound28(at, end);
+  if (next27 >= 0) at = next27;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} */
-function partHostNotFound26(at: i32, end: i32): i32 {
-  const stop27 = skipRun4(at, smaller(end, at + 4097));
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
+/** ':' not-' \t:()"'{1,4096} */
+function partHostNotFound39(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop40 = skipRun4(at, smaller(end, at + 4097));
+  if (stop40 - at < 1 || stop40 - at > 4096) return -1;
+  at = stop40;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096}) */
-function partHostNotFound18(at: i32, end: i32): i32 {
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+function partHostNotFound36(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop37 = skipRun4(at, smaller(end, at + 4097));
+  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
+  at = stop37;
+  const next38 = partHostNotFound39(at, end);
+  if (next38 >= 0) at = next38;
+  return at;
+}
+
+/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+function partHostNotFound33(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
+  at += 1;
+  const stop34 = skipRun4(at, smaller(end, at + 4097));
+  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
+  at = stop34;
+  const next35 = partHostNotFound36(at, end);
+  if (next35 >= 0) at = next35;
+  return at;
+}
+
+/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+function partHostNotFound30(at: i32, end: i32): i32 {
+  const stop31 = skipRun4(at, smaller(end, at + 4097));
+  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
+  at = stop31;
+  const next32 = partHostNotFound33(at, end);
+  if (next32 >= 0) at = next32;
+  return at;
+}
+
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+function partHostNotFound20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop19 = skipAlpha(at, smaller(end, at + 5));
-  if (stop19 - at < 1 || stop19 - at > 4) return -1;
-  at = stop19;
+  const stop21 = skipAlpha(at, smaller(end, at + 5));
+  if (stop21 - at < 1 || stop21 - at > 4) return -1;
+  at = stop21;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next20 = partHostNotFound21(at, end);
-  if (next20 < 0) next20 = partHostNotFound26(at, end);
-  if (next20 < 0) return -1;
-  at = next20;
+  let next22 = partHostNotFound23(at, end);
+  if (next22 < 0) next22 = partHostNotFound25(at, end);
+  if (next22 < 0) next22 = partHostNotFound30(at, end);
+  if (next22 < 0) return -1;
+  at = next22;
   return at;
 }
 
-/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096})){0,8} ')' space{0,4096} end */
+/** (' DS' | ' TFO*' | ' TFO' | ' K') */
+function partHostNotFound41(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
+  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
+  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
+  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
+  else return -1;
+  return at;
+}
+
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+function partHostNotFound18(at: i32, end: i32): i32 {
+  let next19 = partHostNotFound20(at, end);
+  if (next19 < 0) next19 = partHostNotFound41(at, end);
+  if (next19 < 0) return -1;
+  at = next19;
+  return at;
+}
+
+/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,4096} end */
 function takeHostNotFound(at: i32, end: i32): bool {
   if (end - at < 64) return false;
   const next1 = partHostNotFound2(at, end);
@@ -1768,16 +2417,16 @@ function takeHostNotFound(at: i32, end: i32): bool {
   at += 1;
   const next14 = partHostNotFound15(at, end);
   if (next14 >= 0) at = next14;
-  for (let times17 = 0; times17 < 8; times17++) {
+  for (let times17 = 0; times17 < 16; times17++) {
     const next17 = partHostNotFound18(at, end);
     if (next17 <= at) break;
     at = next17;
   }
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const stop28 = skipSpace(at, smaller(end, at + 4097));
-  if (stop28 - at > 4096) return false;
-  at = stop28;
+  const stop42 = skipSpace(at, smaller(end, at + 4097));
+  if (stop42 - at > 4096) return false;
+  at = stop42;
   if (at !== end) return false;
   return true;
 }
