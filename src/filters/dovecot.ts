@@ -122,6 +122,13 @@ const authHead: Token[] = [
   literal(': '),
 ];
 const maybeTwice = optional(literal('dovecot: '));
+/** Since 2.4 the process names the user and his address itself. */
+const requestHead: Token[] = [
+  optional(literal('dovecot: ')),
+  optional(choice('auth-worker: ', 'auth: '), optional(literal('Info: '))),
+  choice('auth-worker(', 'auth('),
+];
+const mechanism = run('abcdefghijklmnopqrstuvwxyz0123456789-_');
 const inRequest = optional(literal('request ['), digits, literal(']: '));
 const inConnection = optional(
   literal('conn '),
@@ -162,6 +169,47 @@ const authProcess: Pattern[] = [
     counter: `${host} dovecot: auth: sql(alice,192.0.2.7): Password mismatch (given password: secret)`,
   },
   {
+    name: 'plain-request-refused',
+    tokens: [
+      ...requestHead,
+      userUntil(', \t()'),
+      literal(','),
+      ip,
+      optional(literal(',sasl:'), mechanism),
+      optional(literal(',master')),
+      literal(')'),
+      repeat(2, ...session),
+      literal(': '),
+      inRequest,
+      info,
+      optional(driver, literal(': ')),
+      ...refusal,
+    ],
+    sample: `${host} dovecot: auth(alice,192.0.2.7,sasl:login)<Zm9vYmFyCwAK>: sql: Password mismatch`,
+    counter: `${host} dovecot: auth(alice,192.0.2.7,sasl:login)<Zm9vYmFyCwAK>: sql: Temporary lookup failure`,
+  },
+  {
+    name: 'request-refused',
+    tokens: [
+      ...requestHead,
+      userToLast(),
+      literal(','),
+      ip,
+      literal(',sasl:'),
+      mechanism,
+      optional(literal(',master')),
+      literal(')'),
+      repeat(2, ...session),
+      literal(': '),
+      inRequest,
+      info,
+      optional(driver, literal(': ')),
+      ...refusal,
+    ],
+    sample: `${host} dovecot: auth-worker(al ice,192.0.2.7,sasl:plain)<901><Zm9vYmFyCwAK>: request [3]: pam: unknown user`,
+    counter: `${host} dovecot: auth(alice,192.0.2.7,sasl:plain)<Zm9vYmFyCwAK>: pam: lookup service=dovecot`,
+  },
+  {
     name: 'user-refused',
     tokens: [
       maybeTwice,
@@ -199,29 +247,6 @@ const authProcess: Pattern[] = [
     counter: `${host} dovecot: imap(alice): Error: open(x,192.0.2.7): unknown user`,
   },
   {
-    name: 'request-refused',
-    tokens: [
-      maybeTwice,
-      choice('auth-worker(', 'auth('),
-      userToLast(),
-      literal(','),
-      ip,
-      literal(',sasl:'),
-      run('abcdefghijklmnopqrstuvwxyz0123456789-_'),
-      optional(literal(',master')),
-      literal(')'),
-      repeat(2, ...session),
-      literal(': '),
-      inRequest,
-      info,
-      driver,
-      literal(': '),
-      ...refusal,
-    ],
-    sample: `${host} dovecot: auth-worker(alice,192.0.2.7,sasl:plain)<901><Zm9vYmFyCwAK>: request [3]: pam: unknown user`,
-    counter: `${host} dovecot: auth(alice,192.0.2.7,sasl:plain)<Zm9vYmFyCwAK>: pam: lookup service=dovecot`,
-  },
-  {
     name: 'pam-failure',
     tokens: [
       maybeTwice,
@@ -251,7 +276,7 @@ export const dovecot: Filter[] = [
     name: 'dovecot',
     about: 'Dovecot: failed IMAP, POP3, ManageSieve and submission logins',
     prefixes: ['syslog', 'time'],
-    tags: ['dovecot', 'dovecot-auth', 'auth'],
+    tags: ['dovecot', 'dovecot-auth', 'auth', 'auth-worker*'],
     modes: ['normal', 'aggressive'],
     patterns: [...logins, ...authProcess],
   },

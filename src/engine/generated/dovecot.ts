@@ -766,6 +766,257 @@ function takePasswordShown(at: i32, end: i32): bool {
   return true;
 }
 
+/** ('auth-worker: ' | 'auth: ') ['Info: '] */
+function partPlainRequestRefused2(at: i32, end: i32): i32 {
+  if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
+  else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
+  else return -1;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32, '(' to ')', ',' at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || (value >= 40 && value <= 41) || value === 44) break;
+    at++;
+  }
+  return at;
+}
+
+/** End of the run of '-', '0' to '9', '_', 'a' to 'z' at `at`. */
+function skipRun4(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!(value === 45 || (value >= 48 && value <= 57) || value === 95 || (value >= 97 && value <= 122))) break;
+    at++;
+  }
+  return at;
+}
+
+/** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} */
+function partPlainRequestRefused5(at: i32, end: i32): i32 {
+  if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
+  at += 6;
+  const stop6 = skipRun4(at, smaller(end, at + 4097));
+  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
+  at = stop6;
+  return at;
+}
+
+/** '<' not-',> \t'{1,4096} '>' */
+function partPlainRequestRefused8(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop9 = skipRun2(at, smaller(end, at + 4097));
+  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
+  at = stop9;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** 'request [' digit{1,10} ']: ' */
+function partPlainRequestRefused11(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
+  at += 9;
+  const stop12 = skipDigits(at, smaller(end, at + 11));
+  if (stop12 - at < 1 || stop12 - at > 10) return -1;
+  at = stop12;
+  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
+  at += 3;
+  return at;
+}
+
+/** End of the run of '-' to '.', '0' to '9', 'A' to 'Z', 'a' to 'z' at `at`. */
+function skipRun5(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!((value >= 45 && value <= 46) || (value >= 48 && value <= 57) || (value >= 65 && value <= 90) || (value >= 97 && value <= 122))) break;
+    at++;
+  }
+  return at;
+}
+
+/** alpha+'0123456789-.'{2,64} ': ' */
+function partPlainRequestRefused14(at: i32, end: i32): i32 {
+  const stop15 = skipRun5(at, smaller(end, at + 65));
+  if (stop15 - at < 2 || stop15 - at > 64) return -1;
+  at = stop15;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  return at;
+}
+
+/** plain-request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function takePlainRequestRefused(at: i32, end: i32): bool {
+  if (end - at < 23) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = partPlainRequestRefused2(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
+  else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
+  else return false;
+  const stop3 = skipRun3(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  captureUser(at, stop3);
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next4 = partPlainRequestRefused5(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
+  if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
+  at += 1;
+  for (let times7 = 0; times7 < 2; times7++) {
+    const next7 = partPlainRequestRefused8(at, end);
+    if (next7 <= at) break;
+    at = next7;
+  }
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
+  at += 2;
+  const next10 = partPlainRequestRefused11(at, end);
+  if (next10 >= 0) at = next10;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const next13 = partPlainRequestRefused14(at, end);
+  if (next13 >= 0) at = next13;
+  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  else return false;
+  const stop16 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop16 - at > 4096) return false;
+  at = stop16;
+  if (at !== end) return false;
+  return true;
+}
+
+/** ('auth-worker: ' | 'auth: ') ['Info: '] */
+function partRequestRefused2(at: i32, end: i32): i32 {
+  if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
+  else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
+  else return -1;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  return at;
+}
+
+/** '<' not-',> \t'{1,4096} '>' */
+function partRequestRefused7(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop8 = skipRun2(at, smaller(end, at + 4097));
+  if (stop8 - at < 1 || stop8 - at > 4096) return -1;
+  at = stop8;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** 'request [' digit{1,10} ']: ' */
+function partRequestRefused10(at: i32, end: i32): i32 {
+  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
+  at += 9;
+  const stop11 = skipDigits(at, smaller(end, at + 11));
+  if (stop11 - at < 1 || stop11 - at > 10) return -1;
+  at = stop11;
+  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
+  at += 3;
+  return at;
+}
+
+/** alpha+'0123456789-.'{2,64} ': ' */
+function partRequestRefused13(at: i32, end: i32): i32 {
+  const stop14 = skipRun5(at, smaller(end, at + 65));
+  if (stop14 - at < 2 || stop14 - at > 64) return -1;
+  at = stop14;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  return at;
+}
+
+/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function partRequestRefused4(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
+  at += 6;
+  const stop5 = skipRun4(at, smaller(end, at + 4097));
+  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
+  at = stop5;
+  if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
+  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
+  at += 1;
+  for (let times6 = 0; times6 < 2; times6++) {
+    const next6 = partRequestRefused7(at, end);
+    if (next6 <= at) break;
+    at = next6;
+  }
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  const next9 = partRequestRefused10(at, end);
+  if (next9 >= 0) at = next9;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const next12 = partRequestRefused13(at, end);
+  if (next12 >= 0) at = next12;
+  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  else return -1;
+  const stop15 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop15 - at > 4096) return -1;
+  at = stop15;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function takeRequestRefused(at: i32, end: i32): bool {
+  if (end - at < 29) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = partRequestRefused2(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
+  else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
+  else return false;
+  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
+  const beyondplace3 = end - 23;
+  let next3 = -1;
+  let place3 = findByte(at, beyondplace3, 44); // ','
+  if (place3 < beyondplace3) {
+    next3 = partRequestRefused4(place3, end);
+    if (next3 < 0) {
+      forgetAddress();
+    }
+  }
+  if (next3 < 0) place3 = beyondplace3;
+  while (next3 < 0) {
+    place3 = findByteLast(at, place3, 44); // ','
+    if (place3 < at) return false;
+    next3 = partRequestRefused4(place3, end);
+    if (next3 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place3);
+  return true;
+}
+
 /** '(' word{1,32} ')' */
 function partUserRefused2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
@@ -811,16 +1062,6 @@ function partUserRefused8(at: i32, end: i32): i32 {
   at = stop11;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
   at += 3;
-  return at;
-}
-
-/** End of the run of '-' to '.', '0' to '9', 'A' to 'Z', 'a' to 'z' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (!((value >= 45 && value <= 46) || (value >= 48 && value <= 57) || (value >= 65 && value <= 90) || (value >= 97 && value <= 122))) break;
-    at++;
-  }
   return at;
 }
 
@@ -888,7 +1129,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   const next7 = partUserRefused8(at, end);
   if (next7 >= 0) at = next7;
-  const stop12 = skipRun3(at, smaller(end, at + 65));
+  const stop12 = skipRun5(at, smaller(end, at + 65));
   if (stop12 - at < 2 || stop12 - at > 64) return false;
   at = stop12;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
@@ -913,16 +1154,6 @@ function takeUserRefused(at: i32, end: i32): bool {
   }
   captureUser(at, place13);
   return true;
-}
-
-/** End of the run of bytes other than 9, 32, '(' to ')', ',' at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 9 || value === 32 || (value >= 40 && value <= 41) || value === 44) break;
-    at++;
-  }
-  return at;
 }
 
 /** '<' not-',> \t'{1,4096} '>' */
@@ -950,12 +1181,12 @@ function partPlainUserRefused4(at: i32, end: i32): i32 {
 function takePlainUserRefused(at: i32, end: i32): bool {
   if (end - at < 21) return false;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const stop1 = skipRun3(at, smaller(end, at + 65));
+  const stop1 = skipRun5(at, smaller(end, at + 65));
   if (stop1 - at < 2 || stop1 - at > 64) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun4(at, smaller(end, at + 4097));
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
   if (stop2 - at < 1 || stop2 - at > 4096) return false;
   captureUser(at, stop2);
   at = stop2;
@@ -981,115 +1212,6 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
-  return true;
-}
-
-/** End of the run of '-', '0' to '9', '_', 'a' to 'z' at `at`. */
-function skipRun5(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (!(value === 45 || (value >= 48 && value <= 57) || value === 95 || (value >= 97 && value <= 122))) break;
-    at++;
-  }
-  return at;
-}
-
-/** '<' not-',> \t'{1,4096} '>' */
-function partRequestRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop6 = skipRun2(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
-/** 'request [' digit{1,10} ']: ' */
-function partRequestRefused8(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
-  at += 9;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function partRequestRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
-  at += 6;
-  const stop3 = skipRun5(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  for (let times4 = 0; times4 < 2; times4++) {
-    const next4 = partRequestRefused5(at, end);
-    if (next4 <= at) break;
-    at = next4;
-  }
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  const next7 = partRequestRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const stop10 = skipRun3(at, smaller(end, at + 65));
-  if (stop10 - at < 2 || stop10 - at > 64) return -1;
-  at = stop10;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else return -1;
-  const stop11 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** request-refused: ['dovecot: '] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function takeRequestRefused(at: i32, end: i32): bool {
-  if (end - at < 33) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
-  else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
-  else return false;
-  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] alpha+'0123456789-.'{2,64} ': ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace1 = end - 27;
-  let next1 = -1;
-  let place1 = findByte(at, beyondplace1, 44); // ','
-  if (place1 < beyondplace1) {
-    next1 = partRequestRefused2(place1, end);
-    if (next1 < 0) {
-      forgetAddress();
-    }
-  }
-  if (next1 < 0) place1 = beyondplace1;
-  while (next1 < 0) {
-    place1 = findByteLast(at, place1, 44); // ','
-    if (place1 < at) return false;
-    next1 = partRequestRefused2(place1, end);
-    if (next1 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place1);
   return true;
 }
 
@@ -1214,7 +1336,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (word12 === 0x6f666e49) { // "Info"
@@ -1231,23 +1353,23 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           return -1;
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 6;
+      if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }
     if (word0 === 0x5f6d6170) { // "pam_"
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 6;
+      if (takePlainUserRefused(start, end)) return 8;
       forgetUser();
       forgetAddress();
-      if (takePamFailure(start, end)) return 8;
+      if (takePamFailure(start, end)) return 9;
       return -1;
     }
     if (word0 === 0x616e616d) { // "mana"
@@ -1264,11 +1386,11 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 6;
+      if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }
     if (word0 === 0x63736944 || word0 === 0x65696c43) { // "Disc" "Clie"
@@ -1283,17 +1405,17 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
       forgetAddress();
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 6;
+      if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }
     if (word0 === 0x65766f64) { // "dove"
       const word9 = word(start + 9);
       if (word9 === 0x5f6d6170 || word9 === 0x6f666e49) { // "pam_" "Info"
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 8;
+        if (takePamFailure(start, end)) return 9;
         return -1;
       }
       if (word9 === 0x68747561) { // "auth"
@@ -1301,98 +1423,139 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if (word13 < 0x6e49203a) {
           if (word13 === 0x6170203a) { // ": pa"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
           if (word13 === 0x6572203a) { // ": re"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
           if (word13 === 0x69746e65) { // "enti"
             if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
         } else {
-          if (word13 === 0x6e49203a || word13 === 0x7561203a) { // ": In" ": au"
+          if (word13 === 0x6e49203a) { // ": In"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takePlainRequestRefused(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takeRequestRefused(start, end)) return 6;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takeUserRefused(start, end)) return 7;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 8;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
           if (word13 === 0x6f63203a) { // ": co"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
           if (word13 === 0x726f772d) { // "-wor"
             const word17 = word(start + 17);
-            if (word17 === 0x2872656b) { // "ker("
+            if (word17 === 0x2872656b || word17 === 0x3a72656b) { // "ker(" "ker:"
               if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 5;
+              if (takePlainRequestRefused(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 6;
+              if (takeRequestRefused(start, end)) return 6;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 7;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 8;
-              return -1;
-            }
-            if (word17 === 0x3a72656b) { // "ker:"
-              if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 5;
+              if (takePlainUserRefused(start, end)) return 8;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 6;
-              forgetUser();
-              forgetAddress();
-              if (takePamFailure(start, end)) return 8;
+              if (takePamFailure(start, end)) return 9;
               return -1;
             }
             if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
+            return -1;
+          }
+          if (word13 === 0x7561203a) { // ": au"
+            const word19 = word(start + 19);
+            if (word19 === 0x69746e65) { // "enti"
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 8;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 9;
+              return -1;
+            }
+            if (word19 === 0x726f772d) { // "-wor"
+              if (takePasswordShown(start, end)) return 4;
+              if (takePlainRequestRefused(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if (takeRequestRefused(start, end)) return 6;
+              forgetUser();
+              forgetAddress();
+              if (takeUserRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 8;
+              return -1;
+            }
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainRequestRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takeRequestRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takeUserRefused(start, end)) return 7;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takeUserRefused(start, end)) return 5;
+        if (takePlainRequestRefused(start, end)) return 5;
         forgetUser();
         forgetAddress();
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takeRequestRefused(start, end)) return 6;
         forgetUser();
         forgetAddress();
-        if (takeRequestRefused(start, end)) return 7;
+        if (takeUserRefused(start, end)) return 7;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 8;
+        if (takePlainUserRefused(start, end)) return 8;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 9;
         return -1;
       }
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 6;
+      if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }
   } else {
@@ -1402,139 +1565,237 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if (word4 < 0x6e49203a) {
           if (word4 === 0x6170203a) { // ": pa"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
           if (word4 === 0x6572203a) { // ": re"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
           if (word4 === 0x69746e65) { // "enti"
             if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
         } else {
-          if (word4 === 0x6e49203a || word4 === 0x7561203a) { // ": In" ": au"
+          if (word4 === 0x6e49203a) { // ": In"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takePlainRequestRefused(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takeRequestRefused(start, end)) return 6;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 8;
+            if (takeUserRefused(start, end)) return 7;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 8;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 9;
             return -1;
           }
           if (word4 === 0x6f63203a) { // ": co"
             if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 5;
+            if (takeUserRefused(start, end)) return 7;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
           if (word4 === 0x726f772d) { // "-wor"
             const word8 = word(start + 8);
             if (word8 === 0x2872656b) { // "ker("
               if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 5;
+              if (takePlainRequestRefused(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 6;
+              if (takeRequestRefused(start, end)) return 6;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 7;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 8;
+              if (takePlainUserRefused(start, end)) return 8;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 9;
               return -1;
             }
             if (word8 === 0x3a72656b) { // "ker:"
               const word13 = word(start + 13);
-              if (word13 === 0x5f6d6170 || word13 === 0x68747561) { // "pam_" "auth"
+              if (word13 === 0x5f6d6170) { // "pam_"
                 if (takePasswordShown(start, end)) return 4;
-                if (takeUserRefused(start, end)) return 5;
+                if (takeUserRefused(start, end)) return 7;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 6;
+                if (takePlainUserRefused(start, end)) return 8;
                 forgetUser();
                 forgetAddress();
-                if (takePamFailure(start, end)) return 8;
+                if (takePamFailure(start, end)) return 9;
+                return -1;
+              }
+              if (word13 === 0x68747561) { // "auth"
+                const word17 = word(start + 17);
+                if (word17 === 0x69746e65) { // "enti"
+                  if (takePasswordShown(start, end)) return 4;
+                  if (takeUserRefused(start, end)) return 7;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePlainUserRefused(start, end)) return 8;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePamFailure(start, end)) return 9;
+                  return -1;
+                }
+                if (word17 === 0x726f772d) { // "-wor"
+                  if (takePasswordShown(start, end)) return 4;
+                  if (takePlainRequestRefused(start, end)) return 5;
+                  forgetUser();
+                  forgetAddress();
+                  if (takeRequestRefused(start, end)) return 6;
+                  forgetUser();
+                  forgetAddress();
+                  if (takeUserRefused(start, end)) return 7;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePlainUserRefused(start, end)) return 8;
+                  return -1;
+                }
+                if (takePasswordShown(start, end)) return 4;
+                if (takePlainRequestRefused(start, end)) return 5;
+                forgetUser();
+                forgetAddress();
+                if (takeRequestRefused(start, end)) return 6;
+                forgetUser();
+                forgetAddress();
+                if (takeUserRefused(start, end)) return 7;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 8;
                 return -1;
               }
               if (word13 === 0x6e6e6f63 || word13 === 0x75716572) { // "conn" "requ"
                 if (takePasswordShown(start, end)) return 4;
-                if (takeUserRefused(start, end)) return 5;
+                if (takeUserRefused(start, end)) return 7;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 6;
+                if (takePlainUserRefused(start, end)) return 8;
                 return -1;
               }
               if (word13 === 0x6f666e49) { // "Info"
                 const word19 = word(start + 19);
                 if (word19 === 0x68747561) { // "auth"
                   if (takePasswordShown(start, end)) return 4;
-                  if (takeUserRefused(start, end)) return 5;
+                  if (takePlainRequestRefused(start, end)) return 5;
                   forgetUser();
                   forgetAddress();
-                  if (takePlainUserRefused(start, end)) return 6;
+                  if (takeRequestRefused(start, end)) return 6;
                   forgetUser();
                   forgetAddress();
-                  if (takePamFailure(start, end)) return 8;
+                  if (takeUserRefused(start, end)) return 7;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePlainUserRefused(start, end)) return 8;
+                  forgetUser();
+                  forgetAddress();
+                  if (takePamFailure(start, end)) return 9;
                   return -1;
                 }
                 if (word19 === 0x6e6e6f63) { // "conn"
                   if (takePasswordShown(start, end)) return 4;
-                  if (takeUserRefused(start, end)) return 5;
+                  if (takeUserRefused(start, end)) return 7;
                   forgetUser();
                   forgetAddress();
-                  if (takePlainUserRefused(start, end)) return 6;
+                  if (takePlainUserRefused(start, end)) return 8;
                   return -1;
                 }
                 if (takePasswordShown(start, end)) return 4;
-                if (takeUserRefused(start, end)) return 5;
+                if (takeUserRefused(start, end)) return 7;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 6;
+                if (takePlainUserRefused(start, end)) return 8;
                 return -1;
               }
               if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 5;
+              if (takeUserRefused(start, end)) return 7;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 6;
+              if (takePlainUserRefused(start, end)) return 8;
               return -1;
             }
             if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
+            return -1;
+          }
+          if (word4 === 0x7561203a) { // ": au"
+            const word10 = word(start + 10);
+            if (word10 === 0x69746e65) { // "enti"
+              if (takePasswordShown(start, end)) return 4;
+              if (takeUserRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 8;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 9;
+              return -1;
+            }
+            if (word10 === 0x726f772d) { // "-wor"
+              if (takePasswordShown(start, end)) return 4;
+              if (takePlainRequestRefused(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if (takeRequestRefused(start, end)) return 6;
+              forgetUser();
+              forgetAddress();
+              if (takeUserRefused(start, end)) return 7;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 8;
+              return -1;
+            }
+            if (takePasswordShown(start, end)) return 4;
+            if (takePlainRequestRefused(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if (takeRequestRefused(start, end)) return 6;
+            forgetUser();
+            forgetAddress();
+            if (takeUserRefused(start, end)) return 7;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takeUserRefused(start, end)) return 5;
+        if (takePlainRequestRefused(start, end)) return 5;
         forgetUser();
         forgetAddress();
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takeRequestRefused(start, end)) return 6;
         forgetUser();
         forgetAddress();
-        if (takeRequestRefused(start, end)) return 7;
+        if (takeUserRefused(start, end)) return 7;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 8;
+        if (takePlainUserRefused(start, end)) return 8;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 9;
         return -1;
       }
       if (word0 === 0x69676f4c) { // "Logi"
@@ -1549,7 +1810,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (word0 === 0x6d627573) { // "subm"
@@ -1566,11 +1827,11 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           return -1;
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
     } else {
@@ -1588,19 +1849,19 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           return -1;
         }
         if (word6 === 0x68747561) { // "auth"
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           forgetUser();
           forgetAddress();
-          if (takePamFailure(start, end)) return 8;
+          if (takePamFailure(start, end)) return 9;
           return -1;
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (word0 === 0x6f6d6552 || word0 === 0x726f6241) { // "Remo" "Abor"
@@ -1615,7 +1876,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
         forgetAddress();
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
       if (word0 === 0x70616d69) { // "imap"
@@ -1632,7 +1893,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
           forgetAddress();
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           return -1;
         }
         if (word12 === 0x6f666e49) { // "Info"
@@ -1649,21 +1910,21 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
             forgetAddress();
             if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 6;
+            if (takePlainUserRefused(start, end)) return 8;
             return -1;
           }
           if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 6;
+          if (takePlainUserRefused(start, end)) return 8;
           return -1;
         }
         if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 6;
+        if (takePlainUserRefused(start, end)) return 8;
         return -1;
       }
     }
   }
   if (takePasswordShown(start, end)) return 4;
-  if (takePlainUserRefused(start, end)) return 6;
+  if (takePlainUserRefused(start, end)) return 8;
   return -1;
 }
 
@@ -1674,10 +1935,11 @@ export function flagsDovecot(pattern: i32): i32 {
     case 1: // login-failed-nameless
     case 2: // no-login
     case 3: // no-login-nameless
-    case 5: // user-refused
-    case 6: // plain-user-refused
-    case 7: // request-refused
-    case 8: // pam-failure
+    case 5: // plain-request-refused
+    case 6: // request-refused
+    case 7: // user-refused
+    case 8: // plain-user-refused
+    case 9: // pam-failure
       return 17;
     case 4: // password-shown
       return 0;
@@ -1690,5 +1952,6 @@ export function tagDovecot(start: i32, end: i32): bool {
   if (end - start === 7 && word(start) === 0x65766f64 && word(start + 3) === 0x746f6365) return true; // dovecot
   if (end - start === 12 && word(start) === 0x65766f64 && word(start + 4) === 0x2d746f63 && word(start + 8) === 0x68747561) return true; // dovecot-auth
   if (end - start === 4 && word(start) === 0x68747561) return true; // auth
+  if (end - start >= 11 && word(start) === 0x68747561 && word(start + 4) === 0x726f772d && word(start + 7) === 0x72656b72) return true; // auth-worker*
   return false;
 }
