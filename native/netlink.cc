@@ -1,11 +1,18 @@
 // netlink(7) sockets: open, send, receive one datagram, wait. Messages are built and read in src/backends/netlink.ts.
-// send() may block for seconds while another nft transaction runs, so it goes to the thread pool; a receive never waits.
+// send() may block for seconds while another nft transaction runs, so it never runs on the calling thread; a receive
+// never waits.
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
 
 #include "addon.h"
 
@@ -69,26 +76,89 @@ class Call : public Napi::AsyncWorker {
   Napi::Promise::Deferred deferred_;
 };
 
-class SendCall : public Call {
- public:
-  SendCall(Napi::Env env, int descriptor, Napi::Uint8Array bytes)
-      : Call(env),
-        descriptor_(descriptor),
-        data_(bytes.Data()),
-        length_(bytes.ByteLength()),
-        held_(Napi::Persistent(bytes)) {}
+/// The bytes of one send() and, once `done`, what it returned.
+struct Job {
+  int descriptor;
+  const uint8_t* data;
+  size_t length;
+  ssize_t result = 0;
+  std::atomic<bool> done{false};
 
- protected:
-  void Execute() override {
-    const ssize_t sent = send(descriptor_, data_, length_, 0);
-    result_ = sent < 0 ? -errno : sent;
+  void Run() {
+    const ssize_t sent = send(descriptor, data, length, 0);
+    result = sent < 0 ? -errno : sent;
+  }
+};
+
+/// A thread that does one job at a time. It exists because a thread that waits is awake sooner than one of libuv's pool
+/// and its result need not come back through the event loop. Never destroyed: its thread ends with the process.
+class Sender {
+ public:
+  static Sender& Instance() {
+    static auto* instance = new Sender;
+    return *instance;
+  }
+
+  /// False when a job is under way: this one was not taken.
+  bool Post(const std::shared_ptr<Job>& job) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (job_ != nullptr) return false;
+      job_ = job;
+    }
+    posted_.notify_one();
+    return true;
+  }
+
+  /// Blocks until the job is done.
+  void Await(const Job& job) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    finished_.wait(lock, [&job] { return job.done.load(std::memory_order_acquire); });
   }
 
  private:
-  int descriptor_;
-  const uint8_t* data_;
-  size_t length_;
+  Sender() { std::thread([this] { Loop(); }).detach(); }
+
+  void Loop() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      posted_.wait(lock, [this] { return job_ != nullptr; });
+      const std::shared_ptr<Job> job = job_;
+      lock.unlock();
+      job->Run();
+      lock.lock();
+      job_ = nullptr;
+      job->done.store(true, std::memory_order_release);
+      finished_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable posted_;
+  std::condition_variable finished_;
+  std::shared_ptr<Job> job_;
+};
+
+/// A send that was not over at once: a pool thread waits for it or, where the sender had another job, does it.
+class SendCall : public Call {
+ public:
+  SendCall(Napi::Env env, std::shared_ptr<Job> job, Napi::Uint8Array bytes, bool posted)
+      : Call(env), job_(std::move(job)), held_(Napi::Persistent(bytes)), posted_(posted) {}
+
+ protected:
+  void Execute() override {
+    if (posted_) {
+      Sender::Instance().Await(*job_);
+    } else {
+      job_->Run();
+    }
+    result_ = job_->result;
+  }
+
+ private:
+  std::shared_ptr<Job> job_;
   Napi::Reference<Napi::Uint8Array> held_;  // keeps the bytes alive until the call is over
+  bool posted_;
 };
 
 class WaitCall : public Call {
@@ -108,14 +178,28 @@ class WaitCall : public Call {
   int milliseconds_;
 };
 
-/// netlinkSend(fd, bytes) -> promise of the bytes sent or -errno.
+/// netlinkSend(fd, bytes, microseconds) -> the bytes sent or -errno, where the call was over within that time; else a
+/// promise of it.
 Napi::Value Send(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
-      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array)");
+  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array || !info[2].IsNumber()) {
+    return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array, microseconds: number)");
   }
-  auto* call = new SendCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Uint8Array>());
+  const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+  auto job = std::make_shared<Job>();
+  job->descriptor = info[0].As<Napi::Number>().Int32Value();
+  job->data = bytes.Data();
+  job->length = bytes.ByteLength();
+  const auto patience = std::chrono::microseconds(info[2].As<Napi::Number>().Int32Value());
+  const bool posted = Sender::Instance().Post(job);
+  if (posted) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    do {
+      if (job->done.load(std::memory_order_acquire)) return Napi::Number::New(env, static_cast<double>(job->result));
+    } while (std::chrono::steady_clock::now() < deadline);
+  }
+  auto* call = new SendCall(env, std::move(job), bytes, posted);
   call->Queue();
   return call->Promise();
 }

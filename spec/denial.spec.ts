@@ -66,6 +66,7 @@ const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map(
     install: () => Promise.reject(new NetlinkError(1, `install ${name}`)),
     apply: () => Promise.resolve(),
     list: () => Promise.resolve([]),
+    each: () => Promise.resolve(0),
     reconcile: () => Promise.resolve(0),
     remove: () => Promise.resolve(),
     close: () => {},

@@ -1,16 +1,28 @@
 /**
- * From decisions to bans that the kernel holds. Everything that is not per line: batches, retries, what the operator asks.
+ * From decisions to bans that the kernel holds. Everything that is not per line: batches, retries, the comparison of kernel
+ * and table, what the operator asks.
  *
  * Invariants: the table says banned only after the backend said so; a decision is never forgotten, since the table keeps
- * it as decided until then, whatever happens to a batch (claims FM-*, D-*). One transaction at a time. Memory: one batch,
- * however many decisions wait; those that do not fit the ring, and those of failed batches, are found again by a sweep
- * over the table in bounded slices.
+ * it as decided until then, whatever happens to a batch (claims FM-*, D-*); a ban that the kernel refuses holds back no
+ * other. One transaction at a time. Memory: one batch, however many decisions wait; those that do not fit the ring, and
+ * those of failed batches, are found again by a sweep over the table in bounded slices.
  */
+import { setImmediate as turn } from 'node:timers/promises';
+import { Backoff } from './backends/backoff.ts';
+import { Comparison } from './backends/comparison.ts';
+import { UnsupportedChange } from './backends/elements.ts';
 import { DECISIONS_DEFERRED } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
-import { banBatchMax, banRetryMs, banRetryMsMax, sweepEntries } from './limits.ts';
+import {
+  banBatchMax,
+  reconcileApartMs,
+  reconcileMs,
+  reconcileTickMs,
+  refusalsPerBatchMax,
+  sweepEntries,
+} from './limits.ts';
 import type { Logger } from './observe/log.ts';
-import type { Address, Backend, Ban, Change, Decision, JailConfig } from './types.ts';
+import type { Address, Backend, Change, Decision, JailConfig } from './types.ts';
 
 export interface EnforcerOptions {
   engine: Engine;
@@ -21,6 +33,8 @@ export interface EnforcerOptions {
   now?: () => number;
   /** Told of each ban that the kernel confirmed. */
   banned?: (ban: TableBan) => void;
+  /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
+  changed?: () => void;
 }
 
 /** Since the start. */
@@ -31,13 +45,29 @@ export interface EnforcerCounters {
   transactions: number;
   /** Failed transactions by the error's code. */
   failures: Map<string, number>;
+  /** Bans given up because the backend cannot hold them. */
+  unsupported: number;
+  /** Comparisons of kernel and table. */
+  reconciles: number;
+  /** What they had to put right: bans that were missing or wrong in the kernel, and rebuilt tables. */
+  repairs: number;
   /** Decision to acknowledgement of the last batch, ms. */
   lastMilliseconds: number;
 }
 
+/**
+ * Errors that are not about one ban: nothing else would fare better. ENOENT means that others took our sets away. Any
+ * other refusal may be the fault of a single ban in the batch (a full set, above all).
+ */
+const affectsAll = new Set(
+  'EPERM EACCES ENOENT ETIMEDOUT EBADMSG ENOBUFS ENOMEM ENODEV EBADF ENOSYS ENOTSOCK EAGAIN EINTR EBUSY'.split(' '),
+);
+
+const codeOf = (error: Error): string => ('code' in error && typeof error.code === 'string' ? error.code : error.name);
+
 export class Enforcer {
   readonly counters: EnforcerCounters;
-  readonly #options: Required<Omit<EnforcerOptions, 'banned'>> & Pick<EnforcerOptions, 'banned'>;
+  readonly #options: EnforcerOptions & Required<Pick<EnforcerOptions, 'now'>>;
   /** The transaction under way and those queued behind it: never two at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #busy = false;
@@ -45,61 +75,89 @@ export class Enforcer {
   /** Where the sweep for decided bans goes on; -1 = none is due. */
   #sweepAt = -1;
   #deferredSeen = 0;
-  #retryMs = 0;
-  #retry: NodeJS.Timeout | undefined;
+  /** While the kernel takes nothing: when it is tried again. */
+  #down: NodeJS.Timeout | undefined;
+  readonly #downBackoff: Backoff;
+  /** Sets that refuse bans, and when they are tried again. */
+  readonly #refusing = new Map<string, string>();
+  #refusals: NodeJS.Timeout | undefined;
+  readonly #refusalBackoff: Backoff;
   #problem: string | undefined;
+  /** The comparison under way, and when the last one began (monotonic ms). */
+  #comparison: Comparison | undefined;
+  #comparing: Promise<unknown> = Promise.resolve();
+  #comparedAt = Number.NEGATIVE_INFINITY;
+  #ticking: NodeJS.Timeout | undefined;
 
   constructor(options: EnforcerOptions) {
     this.#options = { now: Date.now, ...options };
+    this.#downBackoff = new Backoff(this.#options.now);
+    this.#refusalBackoff = new Backoff(this.#options.now);
     this.counters = {
       bans: options.jails.map(() => 0),
       unbans: 0,
       transactions: 0,
       failures: new Map(),
+      unsupported: 0,
+      reconciles: 0,
+      repairs: 0,
       lastMilliseconds: 0,
     };
   }
 
   /** What keeps bans out of the kernel now; undefined when nothing does. */
   get problem(): string | undefined {
-    return this.#problem;
+    return this.#problem ?? this.#refusing.values().next().value;
   }
 
   /** Decisions may be waiting. Cheap; called after every read. */
   wake(): void {
-    if (this.#busy || this.#stopped || !this.#hasWork()) return;
-    if (this.#retry !== undefined) return;
+    if (this.#busy || this.#stopped || this.#down !== undefined || !this.#hasWork()) return;
     this.#busy = true;
-    void this.#inTurn(() => this.#work()).finally(() => {
+    void this.#work().finally(() => {
       this.#busy = false;
       this.wake();
     });
   }
 
-  /** Takes over what the kernel held before we came. */
+  /** Takes over what the kernel held before we came. Of a ban the table knows already (from the saved state) its end stays. */
   async adopt(): Promise<number> {
     const { backend, engine, jails } = this.#options;
     const now = this.#options.now() / 1000;
-    const adopt = ({ jail, address, timeoutMs }: Ban): void => {
+    // One by one: the list of all of them could outgrow the heap, and the daemon would end before it protects anybody.
+    return backend.each(({ jail, address, timeoutMs }) => {
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
-      engine.setBan(index, address, now, timeoutMs === 0 ? Number.POSITIVE_INFINITY : now + timeoutMs / 1000);
-    };
-    // One by one: the list of all of them could outgrow the heap, and the daemon would end before it protects anybody.
-    if (backend.each) return backend.each(adopt);
-    const held = await backend.list();
-    for (const ban of held) adopt(ban);
-    return held.length;
+      if (engine.banEnd(index, address) !== undefined) return engine.confirmBan(index, address);
+      const { bantime } = jails[index]!;
+      const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
+      engine.setBan(index, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+    });
+  }
+
+  /** Compares kernel and table at once and from now on, and brings in what the saved state left to be done. */
+  start(): void {
+    this.#sweepAt = 0;
+    this.wake();
+    // A dry run holds nothing that others could change.
+    if (this.#options.backend.name === 'log-only') return;
+    this.#compare();
+    this.#ticking = setInterval(() => void this.#tick(), reconcileTickMs);
+    this.#ticking.unref();
   }
 
   /** An operator's ban: in the kernel when it resolves, or rejects with the backend's error. `seconds` -1 = permanent. */
   async ban(jail: number, address: Address, seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#options;
     const timeoutMs = seconds < 0 ? 0 : seconds * 1000;
-    await this.#inTurn(() => backend.apply([{ verb: 'ban', ban: { jail: jails[jail]!.name, address, timeoutMs } }]));
-    const now = this.#options.now() / 1000;
-    engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+    await this.#inTurn(async () => {
+      await backend.apply([{ verb: 'ban', ban: { jail: jails[jail]!.name, address, timeoutMs } }]);
+      const now = this.#options.now() / 1000;
+      engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+      this.#comparison?.mark(jail, address);
+    });
     this.counters.bans[jail]!++;
+    this.#options.changed?.();
   }
 
   /** Ends the ban of an address in the given jails; an absent one is no error. */
@@ -110,23 +168,37 @@ export class Enforcer {
       jail: jails[jail]!.name,
       address: address(jail),
     }));
-    await this.#inTurn(() => backend.apply(changes));
-    for (const jail of chosen) engine.forget(jail, address(jail));
+    await this.#inTurn(async () => {
+      await backend.apply(changes);
+      for (const jail of chosen) engine.forget(jail, address(jail));
+    });
     this.counters.unbans += chosen.length;
+    this.#options.changed?.();
   }
 
   /** Sends what waits, then nothing more. */
   async stop(): Promise<void> {
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    await this.#inTurn(() => this.#work());
+    clearInterval(this.#ticking);
+    this.#endPauses();
+    this.#refusing.clear();
+    await this.#work();
     this.#stopped = true;
-    clearTimeout(this.#retry);
+    this.#endPauses();
+    await this.#comparing;
+    await this.#turn;
+  }
+
+  #endPauses(): void {
+    clearTimeout(this.#down);
+    this.#down = undefined;
+    clearTimeout(this.#refusals);
+    this.#refusals = undefined;
   }
 
   #hasWork(): boolean {
     const { engine } = this.#options;
-    return engine.waiting > 0 || this.#sweepAt >= 0 || engine.counter(DECISIONS_DEFERRED) !== this.#deferredSeen;
+    if (engine.waiting > 0 || this.#sweepAt >= 0 || engine.banAllDue) return true;
+    return engine.counter(DECISIONS_DEFERRED) !== this.#deferredSeen;
   }
 
   /** Runs `task` after every transaction that was asked for before. */
@@ -136,19 +208,41 @@ export class Enforcer {
     return mine;
   }
 
-  /** Batch after batch until nothing waits or the kernel refuses. */
+  /** Batch after batch until nothing waits or the kernel takes nothing. */
   async #work(): Promise<void> {
-    while (this.#hasWork()) {
-      const batch = this.#gather();
-      if (batch.length === 0) continue;
-      if (!(await this.#apply(batch))) return;
+    const { backend } = this.#options;
+    while (this.#hasWork() && this.#down === undefined) {
+      const pause = backend.pause?.();
+      if (pause !== undefined) await pause;
+      if (this.#options.engine.banAllDue) await this.#banAll();
+      else await this.#inTurn(() => this.#send(this.#gather(), this.#confirmed));
+    }
+  }
+
+  /** The policy ban_all: bans every tracked source and empties the table, slice by slice. Decisions go on in between. */
+  async #banAll(): Promise<void> {
+    const { engine, log } = this.#options;
+    const now = Math.floor(this.#options.now() / 1000);
+    log.warn('the table is full: every tracked source is banned');
+    engine.startBanAll();
+    for (let at = 0; at >= 0; ) {
+      engine.banAll(at, sweepEntries, now);
+      await this.#inTurn(async () => {
+        const batch: TableBan[] = [];
+        engine.eachBan(at, sweepEntries, (ban) => {
+          if (!ban.confirmed) batch.push(ban);
+        });
+        if (this.#down === undefined) await this.#send(this.#sendable(batch), this.#confirmed);
+      });
+      // What did not reach the kernel stays.
+      at = engine.resetAll(at, sweepEntries, now);
+      await turn();
     }
   }
 
   /** The next decisions: from the ring, else from the next slice of a sweep. */
   #gather(): TableBan[] {
     const { engine } = this.#options;
-    const now = this.#options.now() / 1000;
     const batch: TableBan[] = [];
     engine.takeDecisions((decision) => batch.push(banOf(decision)), banBatchMax);
     if (batch.length === 0) {
@@ -160,12 +254,64 @@ export class Enforcer {
         if (!ban.confirmed) batch.push(ban);
       });
     }
-    return batch.filter(({ end }) => end > now);
+    return this.#sendable(batch);
   }
 
-  /** One transaction; false when it failed and a retry is planned. */
-  async #apply(batch: TableBan[]): Promise<boolean> {
-    const { backend, engine, jails, log } = this.#options;
+  /** Those that have not ended and whose set is not left alone. */
+  #sendable(batch: TableBan[]): TableBan[] {
+    const now = this.#options.now() / 1000;
+    return batch.filter((ban) => ban.end > now && !this.#refusing.has(this.#setOf(ban)));
+  }
+
+  /** Names the kernel's set of a ban. */
+  #setOf({ jail, address }: TableBan): string {
+    return `${this.#options.jails[jail]!.name}, IPv${address.family}`;
+  }
+
+  /** The kernel holds these decisions now. */
+  readonly #confirmed = (batch: TableBan[]): void => {
+    const { engine } = this.#options;
+    for (const ban of batch) {
+      engine.confirmBan(ban.jail, ban.address);
+      this.#comparison?.mark(ban.jail, ban.address);
+      this.counters.bans[ban.jail]!++;
+      this.#options.banned?.(ban);
+    }
+    this.#options.changed?.();
+  };
+
+  /**
+   * Brings a batch into the kernel: in one transaction, else in parts, so that a ban which the kernel refuses holds back
+   * no other. What is refused stays decided in the table for a later sweep.
+   * @param landed told of each part that the kernel confirmed
+   */
+  async #send(batch: TableBan[], landed: (part: TableBan[]) => void): Promise<void> {
+    const parts = [batch];
+    let refusals = 0;
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const error = await this.#transact(part, landed);
+      if (error === undefined) continue;
+      if (error instanceof UnsupportedChange) {
+        // Nothing was sent, so that looking for the culprit costs nothing.
+        if (part.length === 1) this.#giveUp(part[0]!, error);
+        else parts.push(...halves(part));
+        continue;
+      }
+      const code = codeOf(error);
+      this.counters.failures.set(code, (this.counters.failures.get(code) ?? 0) + 1);
+      if (affectsAll.has(code)) return this.#goDown(error, code, part.length);
+      refusals++;
+      const sets = [...Map.groupBy(part, (ban) => this.#setOf(ban)).values()];
+      if (sets.length > 1) parts.push(...sets);
+      else if (part.length > 1 && refusals < refusalsPerBatchMax) parts.push(...halves(part));
+      else this.#refuse(part, error);
+    }
+  }
+
+  /** One transaction; its error, if it failed. */
+  async #transact(batch: TableBan[], landed: (batch: TableBan[]) => void): Promise<Error | undefined> {
+    if (batch.length === 0) return undefined;
+    const { backend, jails, log } = this.#options;
     const started = performance.now();
     const now = this.#options.now();
     const changes: Change[] = batch.map(({ jail, address, end }) => ({
@@ -176,35 +322,115 @@ export class Enforcer {
     try {
       await backend.apply(changes);
     } catch (error) {
-      this.#failed(error as Error, batch.length);
-      return false;
+      return error as Error;
     }
-    for (const ban of batch) {
-      engine.confirmBan(ban.jail, ban.address);
-      this.counters.bans[ban.jail]!++;
-      this.#options.banned?.(ban);
-    }
+    landed(batch);
     this.counters.lastMilliseconds = performance.now() - started;
     if (this.#problem !== undefined) log.info('the kernel takes bans again');
     this.#problem = undefined;
-    this.#retryMs = 0;
-    return true;
+    return undefined;
   }
 
-  /** The batch stays decided in the table; a sweep brings it back after a pause that doubles. */
-  #failed(error: Error, bans: number): void {
+  /** The kernel takes nothing: the bans stay decided; a sweep brings them back after a pause that doubles. */
+  #goDown(error: Error, code: string, bans: number): void {
     const { log } = this.#options;
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-    this.counters.failures.set(code, (this.counters.failures.get(code) ?? 0) + 1);
+    const retryMs = this.#downBackoff.next();
     this.#problem = `bans do not reach the kernel: ${error.message}`;
-    this.#retryMs = Math.min(banRetryMsMax, Math.max(banRetryMs, this.#retryMs * 2));
     this.#sweepAt = 0;
-    log.error('ban failed', { bans, error: error.message, retryMs: this.#retryMs });
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
+    log.error('ban failed', { bans, error: error.message, retryMs });
+    if (this.#stopped) return;
+    this.#down = setTimeout(() => {
+      this.#down = undefined;
+      // Sets that are gone have to be made anew first.
+      if (code === 'ENOENT') this.#compare();
       this.wake();
-    }, this.#retryMs);
+    }, retryMs);
   }
+
+  /** One set takes no more: its bans stay decided and are left alone until a pause is over. */
+  #refuse(part: TableBan[], error: Error): void {
+    const { log } = this.#options;
+    const set = this.#setOf(part[0]!);
+    this.#refusing.set(set, `bans of ${set} do not reach the kernel: ${error.message}`);
+    log.error('ban refused', { set, bans: part.length, error: error.message });
+    this.#refusals ??= setTimeout(() => {
+      this.#refusals = undefined;
+      this.#refusing.clear();
+      this.#sweepAt = 0;
+      this.wake();
+    }, this.#refusalBackoff.next());
+  }
+
+  /** The backend can never hold it: no retry would help. */
+  #giveUp(ban: TableBan, error: Error): void {
+    const { engine, log } = this.#options;
+    engine.forget(ban.jail, ban.address);
+    this.counters.unsupported++;
+    log.error('ban given up', { set: this.#setOf(ban), error: error.message });
+  }
+
+  // --- Comparison -------------------------------------------------------------------------------------------------
+
+  /** Compares when it is time, or when others wrote into the kernel. */
+  async #tick(): Promise<void> {
+    if (this.#comparison !== undefined || this.#down !== undefined) return;
+    const elapsed = performance.now() - this.#comparedAt;
+    if (elapsed < reconcileApartMs) return;
+    try {
+      if (elapsed >= reconcileMs || (await this.#options.backend.disturbed?.())) this.#compare();
+    } catch (error) {
+      this.#options.log.warn('cannot ask for changes', { error: (error as Error).message });
+    }
+  }
+
+  #compare(): void {
+    if (this.#comparison === undefined && !this.#stopped) this.#comparing = this.reconcile().catch(() => undefined);
+  }
+
+  /** Compares kernel and table and repairs the kernel. Decisions go on beside it. Returns the repairs; rejects when it cannot. */
+  async reconcile(): Promise<number> {
+    const { engine, backend, jails, log, now } = this.#options;
+    this.#comparedAt = performance.now();
+    const comparison = new Comparison(engine, jails, backend, now);
+    this.#comparison = comparison;
+    let repairs = 0;
+    try {
+      // What others did until now is what this looks at.
+      await backend.disturbed?.();
+      repairs = await backend.reconcile(jails, (held) => comparison.note(held));
+      for (let at = 0; at >= 0 && this.#down === undefined; ) {
+        const pause = backend.pause?.();
+        if (pause !== undefined) await pause;
+        // The table is looked at and the kernel written in one turn, so that an unban in between is not undone.
+        await this.#inTurn(async () => {
+          const { bans, next } = comparison.missing(at);
+          at = next;
+          await this.#send(this.#sendable(bans), (part) => {
+            repairs += part.length;
+          });
+        });
+        await turn();
+      }
+      this.counters.reconciles++;
+      return repairs;
+    } catch (error) {
+      const code = codeOf(error as Error);
+      this.counters.failures.set(code, (this.counters.failures.get(code) ?? 0) + 1);
+      log.error('cannot compare with the kernel', { error: (error as Error).message });
+      throw error;
+    } finally {
+      this.counters.repairs += repairs;
+      this.#comparison = undefined;
+      if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
+      // A set that was rebuilt may have room again.
+      if (repairs > 0) this.wake();
+    }
+  }
+}
+
+function halves(part: TableBan[]): TableBan[][] {
+  const middle = part.length >> 1;
+  return [part.slice(middle), part.slice(0, middle)];
 }
 
 function banOf({ jail, address, time, seconds, bans }: Decision): TableBan {

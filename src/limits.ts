@@ -217,6 +217,8 @@ export const ipsetElementsMax = 1 << 20;
 export const ipsetTimeoutSecondsMax = 2_147_483;
 /** Bans the iptables backend holds per family: each change there rewrites every rule, 1 ms of the kernel's time at this many. */
 export const iptablesBansMax = 2000;
+/** Bans that the dry run remembers, so that they can be listed: some 1 MB of objects. */
+export const logOnlyBansMax = 4096;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
 /** After this long without a transaction of ours the next one looks for nobody: one alone makes an `nft -f` start again once, ms. */
@@ -278,6 +280,15 @@ export const sweepEntries = 1024;
 export const banRetryMs = 100;
 /** … up to this, ms. */
 export const banRetryMsMax = 30_000;
+
+/** Refused transactions over which a batch is split to find the bans that fit; each costs the kernel some 10 ms. */
+export const refusalsPerBatchMax = 16;
+/** Kernel and table are compared this often, ms … */
+export const reconcileMs = 60_000;
+/** … and sooner when others wrote into the kernel, which is asked this often, ms (10 µs each) … */
+export const reconcileTickMs = 1_000;
+/** … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes a fifth of a second. */
+export const reconcileApartMs = 5_000;
 
 limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction');
 

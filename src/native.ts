@@ -22,8 +22,11 @@ export interface Native {
    * @returns descriptor or -errno
    */
   netlinkOpen(protocol: number, groups: number, sendBytes: number, receiveBytes: number): number;
-  /** send(2) on a pool thread, since the kernel may hold it for seconds. `bytes` must not change until it settles. */
-  netlinkSend(fd: number, bytes: Uint8Array): Promise<number>;
+  /**
+   * send(2) on another thread, since the kernel may hold it for seconds: bytes sent or -errno where it was over within
+   * `microseconds` (the caller's thread waits awake), else a promise of it. `bytes` must not change until then.
+   */
+  netlinkSend(fd: number, bytes: Uint8Array, microseconds: number): number | Promise<number>;
   /** One datagram, without waiting (-EAGAIN: none). The result is its real length, even where `into` is shorter. */
   netlinkReceive(fd: number, into: Uint8Array): number;
   /** poll(2) for input on a pool thread: 1 readable, 0 time is up, or -errno. */
@@ -64,7 +67,7 @@ function addon(): Native {
 export const native: Native = {
   netlinkOpen: (protocol, groups, sendBytes, receiveBytes) =>
     addon().netlinkOpen(protocol, groups, sendBytes, receiveBytes),
-  netlinkSend: (fd, bytes) => addon().netlinkSend(fd, bytes),
+  netlinkSend: (fd, bytes, microseconds) => addon().netlinkSend(fd, bytes, microseconds),
   netlinkReceive: (fd, into) => addon().netlinkReceive(fd, into),
   netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
   peerCredentials: (fd) => addon().peerCredentials(fd),

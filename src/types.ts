@@ -76,6 +76,8 @@ export interface CoreConfig {
   firewall: { backend: BackendName; table: string; allowLogOnly: boolean };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
+  /** Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes where no ban comes. */
+  state: { enabled: boolean; path: string; intervalSeconds: number };
   log: { level: 'error' | 'warn' | 'info' | 'debug' };
   /** The operator's own. */
   filters: FilterProgram[];
@@ -117,9 +119,13 @@ export interface JailScaffold {
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };
 
-/** The five verbs of a backend. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
+/** The five verbs of a backend, and what helps to use them. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
+  /** The longest ban it holds at once, ms, where there is one; a longer one has to be renewed. */
+  readonly timeoutMsMax?: number;
+  /** False: bans of an earlier run are listed without their end. */
+  readonly keepsEnds?: boolean;
   /** Adopts or replaces what is there in one transaction; existing bans of jails that remain are kept. */
   install(jails: JailScaffold[]): Promise<void>;
   /**
@@ -130,10 +136,20 @@ export interface Backend {
   /** What the kernel holds now. */
   list(): Promise<Ban[]>;
   /**
-   * Makes the kernel hold exactly `wanted` (repairing an outside flush). Returns the repairs made: elements added, renewed or
-   * removed, and one more if the scaffold itself had to be rebuilt.
+   * The same one by one, without holding them all: there may be a million. While others write, a ban may be visited twice
+   * or be missed. Returns how many there are.
    */
-  reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number>;
+  each(visit: (ban: Ban) => void): Promise<number>;
+  /**
+   * Rebuilds what others changed of our sets and rules, shows `isWanted` every ban that is held (as `each` does) and removes
+   * those it refuses. What it never saw is missing: that is for the caller to apply. Returns the repairs made: one if
+   * something was rebuilt, and one for each removal.
+   */
+  reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number>;
+  /** Whether others may have changed what we hold since it was last asked. Cheap; absent where there is no cheap way. */
+  disturbed?(): Promise<boolean>;
+  /** Resolves when a transaction of ours disturbs nobody else, within a bounded time; undefined = now. */
+  pause?(): Promise<void> | undefined;
   /** Removes everything of ours. */
   remove(): Promise<void>;
   close(): void;

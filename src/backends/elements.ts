@@ -2,8 +2,8 @@
  * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set, and what the kernel holds
  * compared with what is wanted. A set holds one family and one prefix length; keys are masked to it. No kernel here.
  */
-import { timeoutToleranceMs } from '../limits.ts';
-import type { Address, Ban, Change } from '../types.ts';
+import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
+import type { Address, Backend, Ban, Change } from '../types.ts';
 
 /** Length of a key, bytes. */
 export const keyBytes = { 4: 4, 6: 16 } as const;
@@ -136,31 +136,23 @@ export function groupChanges<Set extends SetShape>(
 }
 
 /**
- * What has to change for the kernel to hold exactly `wanted`.
- * @param holdings what it holds now, by set; emptied on the way
+ * Removes the bans that `isWanted` refuses, in rounds of bounded memory.
+ * @returns how many
  */
-export function repairs<Set extends SetShape>(
-  wanted: Iterable<Ban>,
-  holdings: Map<Set, Holdings>,
-  setOf: (jail: string, address: Address) => Set,
-  isEnough = isLongEnough,
-): SetChanges<Set>[] {
-  const changes = new Map<Set, SetChanges<Set>>();
-  for (const set of holdings.keys()) changes.set(set, { set, bans: [], unbans: [] });
-  for (const { jail, address, timeoutMs } of wanted) {
-    const set = setOf(jail, address);
-    if (timeoutMs < 0) continue;
-    const key = toKey(set, address);
-    const text = keyText(key);
-    const held = holdings.get(set)!;
-    const remaining = held.get(text);
-    held.delete(text);
-    if (remaining === undefined || !isEnough(remaining, timeoutMs)) changes.get(set)!.bans.push({ key, timeoutMs });
+export async function removeUnwanted(
+  backend: Pick<Backend, 'each' | 'apply'>,
+  isWanted: (held: Ban) => boolean,
+): Promise<number> {
+  for (let count = 0; ; ) {
+    const unbans: Change[] = [];
+    await backend.each((held) => {
+      if (isWanted(held) || unbans.length === changesPerTransactionMax) return;
+      unbans.push({ verb: 'unban', jail: held.jail, address: held.address });
+    });
+    if (unbans.length > 0) await backend.apply(unbans);
+    count += unbans.length;
+    if (unbans.length < changesPerTransactionMax) return count;
   }
-  for (const [set, held] of holdings) {
-    for (const text of held.keys()) changes.get(set)!.unbans.push({ key: keyOfText(text), timeoutMs: 0 });
-  }
-  return [...changes.values()];
 }
 
 /** The changes in parts of at most `count` elements. */

@@ -14,13 +14,12 @@ import {
   groupChanges,
   type Holdings,
   inParts,
-  isLongEnough,
   keyBytes,
   keyOfText,
   keyText,
   longer,
   prefixMask,
-  repairs,
+  removeUnwanted,
   type SetChanges,
   type SetShape,
   setFor,
@@ -108,6 +107,7 @@ function beginMessage(writer: MessageWriter, number: number, flags: number, sequ
 
 export class IpsetBackend implements Backend {
   readonly name = 'ipset';
+  readonly timeoutMsMax = ipsetTimeoutSecondsMax * 1000;
   readonly #socket: NetlinkSocket;
   readonly #tables: Xtables[] = [];
   readonly #setElementsMax: number;
@@ -163,25 +163,27 @@ export class IpsetBackend implements Backend {
     return bans;
   }
 
-  /** @returns repairs made: elements added, renewed or removed, and one more if sets or rules had to be rebuilt */
-  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+  async each(visit: (ban: Ban) => void): Promise<number> {
+    let count = 0;
+    for (const { jail, sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        const visitMember = (bytes: Buffer, at: number, timeoutMs: number) => {
+          count++;
+          visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
+        };
+        await this.#dumpMembers(set.name, set.family, visitMember, () => undefined);
+      }
+    }
+    return count;
+  }
+
+  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
     let count = 0;
     if (this.#fingerprint === null || this.#readFingerprint() !== this.#fingerprint) {
       await this.install(jails);
       count++;
     }
-    const holdings = new Map<SetShape, Holdings>();
-    for (const { sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) holdings.set(set, await this.#readHoldings(set.name, set.family));
-    }
-    const changes = repairs(wanted, holdings, this.#setOf, (remaining, timeoutMs) =>
-      isLongEnough(remaining, Math.min(timeoutMs, ipsetTimeoutSecondsMax * 1000)),
-    );
-    for (const group of changes) {
-      count += group.bans.length + group.unbans.length;
-      for (const part of inParts(group, changesPerTransactionMax)) await this.#applyGroups([part]);
-    }
-    return count;
+    return count + (await removeUnwanted(this, isWanted));
   }
 
   /** Removes rules, chains and sets; absent ones are success. */
@@ -331,8 +333,23 @@ export class IpsetBackend implements Backend {
 
   async #readHoldings(name: string, family: 4 | 6): Promise<Holdings> {
     const holdings: Holdings = new Map();
+    await this.#dumpMembers(
+      name,
+      family,
+      (bytes, at, timeoutMs) => holdings.set(keyText(bytes, at, keyBytes[family]), timeoutMs),
+      () => holdings.clear(),
+    );
+    return holdings;
+  }
+
+  #dumpMembers(
+    name: string,
+    family: 4 | 6,
+    visit: (bytes: Buffer, at: number, timeoutMs: number) => void,
+    restart: () => void,
+  ): Promise<void> {
     const operation = `list set ${name}`;
-    await this.#socket.dump(
+    return this.#socket.dump(
       (writer, sequence) => {
         beginMessage(writer, command.list, flagDump, sequence);
         writer.text(2, name);
@@ -340,14 +357,12 @@ export class IpsetBackend implements Backend {
       },
       operation,
       (bytes, start, end) => {
-        const note = (at: number, timeoutMs: number) => holdings.set(keyText(bytes, at, keyBytes[family]), timeoutMs);
-        if (!decodeMembers(bytes, start, end, keyBytes[family], note)) {
+        if (!decodeMembers(bytes, start, end, keyBytes[family], (at, timeoutMs) => visit(bytes, at, timeoutMs))) {
           throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
         }
       },
-      () => holdings.clear(),
+      restart,
     );
-    return holdings;
   }
 }
 

@@ -9,13 +9,11 @@ import { chainNameMax, iptablesBansMax } from '../limits.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
 import {
   groupChanges,
-  type Holdings,
-  isLongEnough,
   keyBytes,
   keyOfText,
   keyText,
   prefixMask,
-  repairs,
+  removeUnwanted,
   type SetChanges,
   type SetShape,
   setFor,
@@ -52,6 +50,7 @@ export interface IptablesOptions {
 
 export class IptablesBackend implements Backend {
   readonly name = 'iptables';
+  readonly keepsEnds = false;
   readonly #tables: { 4: Xtables; 6: Xtables };
   readonly #bansMax: number;
   readonly #now: () => number;
@@ -105,30 +104,19 @@ export class IptablesBackend implements Backend {
     });
   }
 
-  /** @returns repairs made: rules added, renewed or removed, and one more if others had changed ours */
-  reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
-    return this.#inOrder(async () => {
-      let count = 0;
-      const holdings = new Map<Bans, Holdings>();
-      if (!this.#isAsPut()) {
-        await this.#install(jails);
-        count++;
-      }
-      const now = this.#now();
-      for (const { sets } of this.#jails.values()) {
-        for (const set of [sets[4], sets[6]]) {
-          const held = [...set.ends].map(([key, end]): [string, number] => [
-            key,
-            end === Infinity ? 0 : Math.max(1, end - now),
-          ]);
-          holdings.set(set, new Map(held));
-        }
-      }
-      const changes = repairs(wanted, holdings, this.#setOf, isLongEnough);
-      for (const { bans, unbans } of changes) count += bans.length + unbans.length;
-      await this.#applyGroups(changes);
-      return count;
+  async each(visit: (ban: Ban) => void): Promise<number> {
+    const held = await this.list();
+    for (const ban of held) visit(ban);
+    return held.length;
+  }
+
+  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
+    const rebuilt = await this.#inOrder(async () => {
+      if (this.#isAsPut()) return 0;
+      await this.#install(jails);
+      return 1;
     });
+    return rebuilt + (await removeUnwanted(this, isWanted));
   }
 
   remove(): Promise<void> {

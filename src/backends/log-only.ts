@@ -1,8 +1,11 @@
 /**
  * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so that `list` answers as
- * a real backend would; an unknown jail is refused alike. Full: as many bans as the engine's table has slots, at most.
+ * a real backend would; an unknown jail is refused alike. Full: of more than `logOnlyBansMax` the oldest are forgotten.
  */
+
+import { logOnlyBansMax } from '../limits.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import { removeUnwanted } from './elements.ts';
 
 /** What would have been done. */
 export type LogOnlyAction =
@@ -50,6 +53,7 @@ export class LogOnlyBackend implements Backend {
       const key = keyOf(jail, address);
       this.#bans.delete(key);
       if (change.verb === 'ban' && change.ban.timeoutMs >= 0) {
+        if (this.#bans.size === logOnlyBansMax) this.#bans.delete(this.#bans.keys().next().value!);
         const { timeoutMs } = change.ban;
         this.#bans.set(key, { ban: change.ban, end: timeoutMs === 0 ? Infinity : this.#now() + timeoutMs });
       }
@@ -66,15 +70,16 @@ export class LogOnlyBackend implements Backend {
     return held;
   }
 
-  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+  async each(visit: (ban: Ban) => void): Promise<number> {
+    const held = await this.list();
+    for (const ban of held) visit(ban);
+    return held.length;
+  }
+
+  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
     if (jails.some((jail) => !this.#jails.has(jail.name)) || this.#jails.size !== jails.length)
       await this.install(jails);
-    const held = new Map((await this.list()).map((ban) => [keyOf(ban.jail, ban.address), ban]));
-    const changes: Change[] = [];
-    for (const ban of wanted) if (!held.delete(keyOf(ban.jail, ban.address))) changes.push({ verb: 'ban', ban });
-    for (const { jail, address } of held.values()) changes.push({ verb: 'unban', jail, address });
-    await this.apply(changes);
-    return changes.length;
+    return removeUnwanted(this, isWanted);
   }
 
   async remove(): Promise<void> {

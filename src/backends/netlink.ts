@@ -6,6 +6,7 @@
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
+import { sendAwakeMicroseconds } from '../limits.ts';
 import { native } from '../native.ts';
 
 /** nlmsg_type of the control messages. */
@@ -117,8 +118,8 @@ export class NetlinkError extends Error {
 
 /** Where datagrams go and come from: the kernel's socket, or a recorded one in tests. */
 export interface Transport {
-  /** Hands one datagram over; resolves to its length or -errno. The bytes do not change until then. */
-  send(request: Uint8Array): Promise<number>;
+  /** Hands one datagram over: its length or -errno, at once or later. The bytes do not change until then. */
+  send(request: Uint8Array): number | Promise<number>;
   /** One datagram into `into` without waiting: its real length (may exceed `into`) or -errno. */
   receive(into: Uint8Array): number;
   /** 1 = something to read, 0 = time is up, or -errno. */
@@ -137,7 +138,7 @@ export function openTransport(
   const fd = native.netlinkOpen(protocol, groups, sendBytes, receiveBytes);
   if (fd < 0) throw new NetlinkError(-fd, `open netlink socket (protocol ${protocol})`);
   return {
-    send: (request) => native.netlinkSend(fd, request),
+    send: (request) => native.netlinkSend(fd, request, sendAwakeMicroseconds),
     receive: (into) => native.netlinkReceive(fd, into),
     wait: (milliseconds) => native.netlinkWait(fd, milliseconds),
     close: () => closeSync(fd),
@@ -453,23 +454,37 @@ export class NetlinkSocket {
 
   /**
    * Asks for a dump and hands every message of it to `visit` (payload after nfgenmsg). Started again when it was
-   * interrupted or lost: `restart` then says to forget what was seen.
+   * interrupted or lost: `restart` then says to forget what was seen. A `tolerant` dump goes on when others write: it may
+   * then miss or repeat something.
    */
   dump(
     encode: (writer: MessageWriter, sequence: number) => void,
     operation: string,
     visit: (bytes: Buffer, start: number, end: number) => void,
     restart: () => void,
+    { tolerant = false } = {},
   ): Promise<void> {
     return this.#inOrder(async () => {
       for (let tries = 1; ; tries++) {
-        const complete = await this.#dumpOnce(encode, operation, visit);
+        const complete = await this.#dumpOnce(encode, operation, visit, tolerant ? 'tolerant' : 'strict');
         if (complete) return;
         restart();
         if (tries === dumpTriesMax) {
           throw new NetlinkError(constants.errno.EINTR, operation, { explanation: 'dump interrupted again and again' });
         }
       }
+    });
+  }
+
+  /** Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK. */
+  ask(
+    encode: (writer: MessageWriter, sequence: number) => void,
+    operation: string,
+    visit: (bytes: Buffer, start: number, end: number) => void,
+  ): Promise<void> {
+    return this.#inOrder(async () => {
+      if (await this.#dumpOnce(encode, operation, visit, 'single')) return;
+      throw new NetlinkError(constants.errno.ENOBUFS, operation, { explanation: 'the answer was lost' });
     });
   }
 
@@ -575,6 +590,7 @@ export class NetlinkSocket {
     encode: (writer: MessageWriter, sequence: number) => void,
     operation: string,
     visit: (bytes: Buffer, start: number, end: number) => void,
+    kind: 'strict' | 'tolerant' | 'single',
   ): Promise<boolean> {
     const sequence = this.nextSequence();
     const writer = new MessageWriter(256);
@@ -601,7 +617,7 @@ export class NetlinkSocket {
         }
         if ((message.flags & flagDumpInterrupted) !== 0) {
           if (intact) this.counters.interruptedDumps++;
-          intact = false;
+          if (kind !== 'tolerant') intact = false;
         }
         if (message.type === messageError || message.type === messageDone) {
           const verdict = this.#endOfDump(message);
@@ -611,7 +627,8 @@ export class NetlinkSocket {
           if (verdict.errno !== 0) throw new NetlinkError(verdict.errno, operation, { sequence, ...verdict });
           return intact;
         }
-        if ((message.flags & flagMulti) === 0 || message.end - message.start < 4) {
+        const isPart = kind === 'single' || (message.flags & flagMulti) !== 0;
+        if (!isPart || message.end - message.start < 4) {
           throw new NetlinkError(constants.errno.EBADMSG, operation, { explanation: 'not a part of a dump' });
         }
         if (intact) visit(this.#buffer, message.start + 4, message.end);

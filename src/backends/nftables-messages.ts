@@ -40,6 +40,7 @@ export const command = {
   newElement: 12,
   getElement: 13,
   delElement: 14,
+  getGeneration: 16,
 } as const;
 
 const setFlagTimeout = 0x10;
@@ -439,6 +440,19 @@ function expressionShape(reader: AttributeReader): string {
     else if (reader.type === 2) data = reader.copy().toString('hex');
   }
   return name === 'counter' ? name : `${name}:${data}`;
+}
+
+/** The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed. */
+export function decodeGeneration(bytes: Buffer, start: number, end: number): number {
+  const reader = new AttributeReader(bytes, start, end);
+  while (reader.next()) if (reader.type === 1) return reader.u32();
+  return -1;
+}
+
+/** A question that is answered by one message and an ACK. */
+export function encodeQuestion(writer: MessageWriter, sequence: number, number: number): void {
+  writer.beginMessage(subsystem | number, flagRequest | flagAck, sequence, familyUnspecified);
+  writer.endMessage();
 }
 
 /** The name and flags of one table. */

@@ -13,14 +13,13 @@ import {
   type Element,
   groupChanges,
   type Holdings,
-  inParts,
   isLongEnough,
   keyBytes,
   keyOfText,
   keyText,
   longer,
   prefixMask,
-  repairs,
+  removeUnwanted,
   type SetChanges,
   setFor,
   toAddress,
@@ -38,6 +37,7 @@ import {
   command,
   decodeChain,
   decodeElements,
+  decodeGeneration,
   decodeRule,
   decodeSet,
   decodeTable,
@@ -45,6 +45,7 @@ import {
   deleteSet,
   deleteTable,
   encodeDump,
+  encodeQuestion,
   flushChain,
   type Hook,
   hookNumber,
@@ -53,6 +54,7 @@ import {
   netlinkNetfilter,
   type SetLayout,
 } from './nftables-messages.ts';
+import { Pacer } from './pacer.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
 
@@ -67,6 +69,8 @@ export interface NftablesOptions {
   open?: (sendBytes?: number) => Transport;
   /** How long an answer may take, ms. */
   answerMilliseconds?: number;
+  /** Gives way to the transactions of other programs. */
+  pacer?: Pacer;
 }
 
 /** What a survey of our table found. */
@@ -85,6 +89,12 @@ export class NftablesBackend implements Backend {
   readonly #open: (sendBytes?: number) => Transport;
   readonly #answerMilliseconds: number | undefined;
   readonly #socket: NetlinkSocket;
+  /** For long dumps, beside which transactions go on; opened when first needed. */
+  #reader: NetlinkSocket | undefined;
+  readonly #pacer: Pacer;
+  /** The ruleset's generation when last asked, and our transactions since. */
+  #generation = -1;
+  #commits = 0;
   readonly #layouts = new Map<string, JailLayout>();
   /** Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet tried. */
   #refreshes: boolean | null;
@@ -99,6 +109,7 @@ export class NftablesBackend implements Backend {
     this.#answerMilliseconds = options.answerMilliseconds;
     this.#refreshes = options.refreshes ?? null;
     this.#socket = new NetlinkSocket(this.#open(), this.#answerMilliseconds);
+    this.#pacer = options.pacer ?? new Pacer();
   }
 
   /** What the socket met so far, for metrics. */
@@ -108,6 +119,12 @@ export class NftablesBackend implements Backend {
 
   close(): void {
     this.#socket.close();
+    this.#reader?.close();
+    this.#pacer.close();
+  }
+
+  pause(): Promise<void> | undefined {
+    return this.#pacer.pause();
   }
 
   /**
@@ -148,42 +165,56 @@ export class NftablesBackend implements Backend {
     const bans: Ban[] = [];
     for (const { jail, sets } of this.#layouts.values()) {
       for (const set of [sets[4], sets[6]]) {
-        let seen: Ban[] = [];
-        await this.#dumpElements(
-          set,
-          (bytes, at, timeoutMs) => {
-            const key = bytes.subarray(at, at + keyBytes[set.family]);
-            seen.push({ jail, address: toAddress(set, key), timeoutMs });
-          },
-          () => {
-            seen = [];
-          },
-        );
-        for (const ban of seen) bans.push(ban);
+        for (const [text, timeoutMs] of await this.#readHoldings(set)) {
+          bans.push({ jail, address: toAddress(set, keyOfText(text)), timeoutMs });
+        }
       }
     }
     return bans;
   }
 
-  /**
-   * Makes the kernel hold exactly `wanted`.
-   * @returns repairs made: elements added, renewed or removed, and one more if table, chains or rules had to be rebuilt
-   */
-  async reconcile(jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+  /** Over a socket of its own, beside which transactions go on. */
+  async each(visit: (ban: Ban) => void): Promise<number> {
+    this.#reader ??= new NetlinkSocket(this.#open(), this.#answerMilliseconds);
+    let count = 0;
+    for (const { jail, sets } of this.#layouts.values()) {
+      for (const set of [sets[4], sets[6]]) {
+        const visitElement = (bytes: Buffer, at: number, timeoutMs: number) => {
+          count++;
+          visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
+        };
+        await this.#dumpElements(set, visitElement, () => undefined, { socket: this.#reader, tolerant: true });
+      }
+    }
+    return count;
+  }
+
+  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
     let count = 0;
     if (this.#fingerprint === null || (await this.#readFingerprint()) !== this.#fingerprint) {
       await this.install(jails);
       count++;
     }
-    const holdings = new Map<SetLayout, Holdings>();
-    for (const { sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) holdings.set(set, await this.#readHoldings(set));
-    }
-    for (const changes of repairs(wanted, holdings, this.#setOf)) {
-      count += changes.bans.length + changes.unbans.length;
-      for (const part of inParts(changes, changesPerTransactionMax)) await this.#applyGroups([part]);
-    }
-    return count;
+    return count + (await removeUnwanted(this, isWanted));
+  }
+
+  /** Asks for the ruleset's generation, which our own transactions move by one each. */
+  async disturbed(): Promise<boolean> {
+    let generation = -1;
+    let commits = 0;
+    await this.#socket.ask(
+      (writer, sequence) => encodeQuestion(writer, sequence, command.getGeneration),
+      'read the generation',
+      (bytes, start, end) => {
+        generation = decodeGeneration(bytes, start, end);
+        commits = this.#commits;
+      },
+    );
+    const isKnown = this.#generation >= 0;
+    const expected = (this.#generation + commits) >>> 0;
+    this.#generation = generation;
+    this.#commits -= commits;
+    return isKnown && generation !== expected;
   }
 
   /** Removes the table; an absent one is success. */
@@ -217,10 +248,12 @@ export class NftablesBackend implements Backend {
   async #commit(batch: Batch): Promise<void> {
     try {
       await this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
+      this.#commits++;
     } catch (error) {
       if (!(error instanceof NetlinkError) || error.errno !== ENOBUFS || batch.expected.length === 1) throw error;
       const { request, expected, strays } = batch.askOnce();
       await this.#socket.exchange(request, expected, strays);
+      this.#commits++;
     }
   }
 
@@ -285,6 +318,7 @@ export class NftablesBackend implements Backend {
       const large = new NetlinkSocket(this.#open(request.length + 4096), this.#answerMilliseconds);
       try {
         await large.exchange(request, expected, strays);
+        this.#commits++;
       } finally {
         large.close();
       }
@@ -378,7 +412,7 @@ export class NftablesBackend implements Backend {
       const note = (_: Buffer, __: number, timeoutMs: number) => {
         remaining = timeoutMs;
       };
-      await this.#dumpElements(set, note, () => undefined, table);
+      await this.#dumpElements(set, note, () => undefined, { table });
       return remaining > 3_600_000;
     } finally {
       await send((batch) => deleteTable(batch, table));
@@ -456,10 +490,10 @@ export class NftablesBackend implements Backend {
     set: SetLayout,
     visit: (bytes: Buffer, at: number, remainingMs: number) => void,
     restart: () => void,
-    table = this.#table,
+    { table = this.#table, socket = this.#socket, tolerant = false } = {},
   ): Promise<void> {
     const operation = `list set ${set.name}`;
-    return this.#socket.dump(
+    return socket.dump(
       (writer, sequence) =>
         encodeDump(writer, sequence, command.getElement, (w) => {
           w.text(1, table);
@@ -473,6 +507,7 @@ export class NftablesBackend implements Backend {
         if (!whole) throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
       },
       restart,
+      { tolerant },
     );
   }
 

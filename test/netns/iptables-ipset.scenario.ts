@@ -13,6 +13,7 @@ import { formatAddress, parseCidr } from '../../src/config/address.ts';
 import { native } from '../../src/native.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
 import {
   attackerV4,
@@ -198,17 +199,17 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       const backend = await installed();
       const bans = [wanted(attackerV4[0]), wanted(attackerV6[0], 0)];
       await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));
-      assert.equal(await backend.reconcile([everything], bans), 0, 'nothing to repair');
+      assert.equal(await reconcile(backend, [everything], bans), 0, 'nothing to repair');
       run('iptables-legacy', '-F');
       await prober.answered(attackerV4[0], hostV4, 2222);
-      assert.ok((await backend.reconcile([everything], bans)) > 0);
+      assert.ok((await reconcile(backend, [everything], bans)) > 0);
       await prober.dropped(attackerV4[0], hostV4, 2222);
       run('ip6tables-legacy', '-F', 'INPUT');
-      assert.ok((await backend.reconcile([everything], bans)) > 0);
+      assert.ok((await reconcile(backend, [everything], bans)) > 0);
       await prober.dropped(attackerV6[0], hostV6, 2222);
-      assert.equal(await backend.reconcile([everything], [bans[1]!]), 1, 'one that nobody wants any more');
+      assert.equal(await reconcile(backend, [everything], [bans[1]!]), 1, 'one that nobody wants any more');
       await prober.answered(attackerV4[0], hostV4, 2222);
-      assert.equal(await backend.reconcile([everything], bans), 1, 'one that is missing');
+      assert.equal(await reconcile(backend, [everything], bans), 1, 'one that is missing');
       await prober.dropped(attackerV4[0], hostV4, 2222);
     },
 
@@ -267,7 +268,7 @@ export const scenarios: Record<string, Scenario> = {
     run('ipset', 'destroy');
     const refused = backend.apply([ban('203.0.113.1')]);
     await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOENT');
-    await backend.reconcile([everything], [wanted('203.0.113.1')]);
+    await reconcile(backend, [everything], [wanted('203.0.113.1')]);
     assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
   },
 };

@@ -11,6 +11,7 @@ import { addChain, addSet, addTable, Batch, changeElements, command } from '../.
 import { parseCidr } from '../../src/config/address.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { reconcile } from '../support/reconcile.ts';
 import { nft, nftElements, nftJson } from './topology.ts';
 
 const table = 'fail2zig';
@@ -191,7 +192,7 @@ export const scenarios: Record<string, Scenario> = {
     const error = await refused(backend.apply([ban('203.0.113.1')]), 'ENOENT');
     assert.match(error.operation, /add 1 element of set ban4-sshd/);
     const wanted = (ban('203.0.113.1') as Extract<Change, { verb: 'ban' }>).ban;
-    assert.ok((await backend.reconcile([jail], [wanted])) > 0);
+    assert.ok((await reconcile(backend, [jail], [wanted])) > 0);
     await backend.apply([ban('203.0.113.2')]);
     assert.deepEqual([...nftElements(table, 'ban4-sshd').keys()].sort(), ['203.0.113.1', '203.0.113.2']);
   },

@@ -9,6 +9,7 @@ import { NftablesBackend } from '../../src/backends/nftables.ts';
 import { formatAddress, parseCidr } from '../../src/config/address.ts';
 import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
 import {
   attackerV4,
@@ -282,34 +283,34 @@ export const scenarios: Record<string, Scenario> = {
     const backend = await installed();
     const bans = [wanted(attackerV4[0]), wanted(attackerV6[0]), wanted('203.0.113.1', 0)];
     await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));
-    assert.equal(await backend.reconcile([everything], bans), 0, 'nothing to repair');
+    assert.equal(await reconcile(backend, [everything], bans), 0, 'nothing to repair');
 
     nft('flush', 'ruleset');
     await prober.answered(attackerV4[0], hostV4, 2222);
-    assert.equal(await backend.reconcile([everything], bans), 4, 'the scaffold and three elements');
+    assert.equal(await reconcile(backend, [everything], bans), 4, 'the scaffold and three elements');
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.dropped(attackerV6[0], hostV6, 2222);
 
     nft('insert', 'rule', 'inet', table, 'input', 'accept');
     await prober.answered(attackerV4[0], hostV4, 2222);
-    assert.equal(await backend.reconcile([everything], bans), 1, 'a rule too many');
+    assert.equal(await reconcile(backend, [everything], bans), 1, 'a rule too many');
     await prober.dropped(attackerV4[0], hostV4, 2222);
 
     nft('flush', 'chain', 'inet', table, 'jail-sshd');
-    assert.equal(await backend.reconcile([everything], bans), 1, 'rules too few');
+    assert.equal(await reconcile(backend, [everything], bans), 1, 'rules too few');
     nft('add', 'table', 'inet', table, '{ flags dormant; }');
-    assert.equal(await backend.reconcile([everything], bans), 1, 'a table put to sleep');
+    assert.equal(await reconcile(backend, [everything], bans), 1, 'a table put to sleep');
     await prober.dropped(attackerV4[0], hostV4, 2222);
 
     nft('delete', 'element', 'inet', table, 'ban4-sshd', `{ ${attackerV4[0]} }`);
     nft('add', 'element', 'inet', table, 'ban4-sshd', `{ ${attackerV4[1]} }`);
     nft('delete', 'element', 'inet', table, 'ban4-sshd', '{ 203.0.113.1 }');
     nft('add', 'element', 'inet', table, 'ban4-sshd', '{ 203.0.113.1 timeout 1m }');
-    assert.equal(await backend.reconcile([everything], bans), 3, 'one missing, one too many, one too short');
+    assert.equal(await reconcile(backend, [everything], bans), 3, 'one missing, one too many, one too short');
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.answered(attackerV4[1], hostV4, 2222);
     assert.equal(nftElements(table, 'ban4-sshd').get('203.0.113.1'), Infinity);
-    assert.equal(await backend.reconcile([everything], bans), 0);
+    assert.equal(await reconcile(backend, [everything], bans), 0);
   },
 
   'removes all it made, and what is not there': async () => {

@@ -8,7 +8,7 @@ import { kernelName } from '../../src/backends/names.ts';
 import { MessageWriter, NetlinkError } from '../../src/backends/netlink.ts';
 import { NftablesBackend } from '../../src/backends/nftables.ts';
 import { parseCidr } from '../../src/config/address.ts';
-import { kernelNameMax } from '../../src/limits.ts';
+import { kernelNameMax, logOnlyBansMax } from '../../src/limits.ts';
 import type { Address, Backend, Change, JailScaffold } from '../../src/types.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
 
@@ -24,6 +24,8 @@ const ban = (text: string, timeoutMs = 60_000): Change => ({
   verb: 'ban',
   ban: { jail: 'sshd', address: address(text), timeoutMs },
 });
+
+import { reconcile } from '../support/reconcile.ts';
 
 describe('choosing a backend', () => {
   const firewall = { backend: 'auto' as const, table: 'fail2zig', allowLogOnly: false };
@@ -92,10 +94,22 @@ describe('log-only backend', () => {
     expect((await backend.list()).map((each) => each.timeoutMs)).toEqual([1000, 0]);
     now = 1000;
     expect((await backend.list()).map((each) => each.address.bytes[15])).toEqual([2]);
-    expect(await backend.reconcile([jail], [])).toBe(1);
+    expect(await reconcile(backend, [jail], [])).toBe(1);
     expect(await backend.list()).toEqual([]);
     await backend.remove();
     expect(said.map((action) => action.verb)).toEqual(['install', 'ban', 'ban', 'ban', 'unban', 'unban', 'remove']);
+  });
+});
+
+describe('log-only backend under a flood', () => {
+  test('remembers the newest bans, at most so many', async () => {
+    const backend = new LogOnlyBackend(() => undefined);
+    await backend.install([jail]);
+    const changes = Array.from({ length: logOnlyBansMax + 3 }, (_, n) => ban(`10.0.${n >> 8}.${n & 255}`));
+    await backend.apply(changes);
+    const held = await backend.list();
+    expect(held.length).toBe(logOnlyBansMax);
+    expect([...held[0]!.address.bytes.subarray(12)]).toEqual([10, 0, 0, 3]);
   });
 });
 

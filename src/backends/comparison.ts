@@ -1,0 +1,59 @@
+/**
+ * One comparison of the kernel with the table (reconcile): which of the table's bans the kernel was seen to hold, one bit for
+ * each entry, and nothing else in memory, however many there are. Whoever writes into the kernel beside us controls what is
+ * held. What the table does not know stays: a flood that pushed a ban out of the table must not lift it, it ends by itself.
+ */
+import type { Engine, TableBan } from '../engine/host.ts';
+import { sweepEntries, timeoutToleranceMs } from '../limits.ts';
+import type { Address, Backend, Ban, JailConfig } from '../types.ts';
+
+export class Comparison {
+  readonly #engine: Engine;
+  readonly #jails: Map<string, number>;
+  /** The longest time the backend can hold; longer bans are renewed when half of it is over. */
+  readonly #timeoutMsMax: number;
+  readonly #now: () => number;
+  readonly #held: Uint8Array;
+
+  /** @param now epoch milliseconds */
+  constructor(engine: Engine, jails: JailConfig[], backend: Pick<Backend, 'timeoutMsMax'>, now: () => number) {
+    this.#engine = engine;
+    this.#jails = new Map(jails.map(({ name }, index) => [name, index]));
+    this.#timeoutMsMax = backend.timeoutMsMax ?? Number.POSITIVE_INFINITY;
+    this.#now = now;
+    this.#held = new Uint8Array(Math.ceil(engine.slots / 8));
+  }
+
+  /** Notes a ban that the kernel holds, if it holds it as long as the table says. True: nothing is ever unwanted. */
+  note({ jail, address, timeoutMs }: Ban): boolean {
+    const index = this.#jails.get(jail);
+    if (index === undefined) return true;
+    const end = this.#engine.banEnd(index, address);
+    if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(index, address);
+    return true;
+  }
+
+  /** The kernel has just confirmed this ban. */
+  mark(jail: number, address: Address): void {
+    const entry = this.#engine.banIndex(jail, address);
+    if (entry >= 0) this.#held[entry >> 3]! |= 1 << (entry & 7);
+  }
+
+  /** The running bans among the next entries from `first` on that should be held and were not seen; and where to go on (-1 = end). */
+  missing(first: number): { bans: TableBan[]; next: number } {
+    const bans: TableBan[] = [];
+    const now = this.#now() / 1000;
+    const next = this.#engine.eachBan(first, sweepEntries, (ban) => {
+      const isHeld = (this.#held[ban.index >> 3]! & (1 << (ban.index & 7))) !== 0;
+      if (ban.confirmed && !isHeld && ban.end > now) bans.push(ban);
+    });
+    return { bans, next };
+  }
+
+  /** Milliseconds: held 0 = without end, wanted Infinity = without end. */
+  #isRight(held: number, wanted: number): boolean {
+    if (held === 0 || wanted === Number.POSITIVE_INFINITY) return held === 0 && wanted === Number.POSITIVE_INFINITY;
+    if (wanted > this.#timeoutMsMax) return held > this.#timeoutMsMax / 2;
+    return Math.abs(held - wanted) <= timeoutToleranceMs;
+  }
+}

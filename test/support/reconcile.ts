@@ -1,0 +1,22 @@
+/** Makes a backend hold exactly what a test wants: the caller's half of reconcile, with a plain map. */
+import { isLongEnough } from '../../src/backends/elements.ts';
+import { formatAddress, maskAddress } from '../../src/config/address.ts';
+import type { Backend, Ban, JailScaffold } from '../../src/types.ts';
+
+/** Returns the repairs made, as `Backend.reconcile` counts them, and one for each ban that was missing or too short. */
+export async function reconcile(backend: Backend, jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
+  const keyOf = ({ jail, address }: Ban) => {
+    const prefix = address.family === 4 ? 32 : jails.find(({ name }) => name === jail)!.ipv6Prefix;
+    return `${jail} ${formatAddress(maskAddress({ ...address, prefix }))}`;
+  };
+  const missing = new Map([...wanted].map((ban) => [keyOf(ban), ban]));
+  const all = new Map(missing);
+  const repairs = await backend.reconcile(jails, (held) => {
+    const ban = all.get(keyOf(held));
+    const longest = backend.timeoutMsMax ?? Number.POSITIVE_INFINITY;
+    if (ban && isLongEnough(held.timeoutMs, Math.min(longest, ban.timeoutMs))) missing.delete(keyOf(held));
+    return ban !== undefined;
+  });
+  await backend.apply([...missing.values()].map((ban) => ({ verb: 'ban', ban })));
+  return repairs + missing.size;
+}
