@@ -303,7 +303,7 @@ export const governorMs = 250;
 /** File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring back what is in use. */
 export const governorLooksMax = 40;
 /** File pages are released when less than this is left under the ceiling, bytes: more than comes back between two looks. */
-export const governorMarginBytes = 4 * 1024 * 1024;
+export const governorMarginBytes = 6 * 1024 * 1024;
 /** A release that gains less than this was in vain, bytes … */
 export const governorGainBytesMin = 2 * 1024 * 1024;
 /** … and is not repeated for so many looks. */

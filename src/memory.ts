@@ -27,7 +27,7 @@ import {
   tableBytesMin,
 } from './limits.ts';
 import { native } from './native.ts';
-import { residentParts, residentPeakBytes } from './observe/resident.ts';
+import { ResidentReader, residentParts, residentPeakBytes } from './observe/resident.ts';
 
 /** A range of addresses. */
 export interface Mapping {
@@ -143,13 +143,13 @@ export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }
 export interface GovernorOptions {
   ceilingBytes: number;
   mappings: Mapping[];
-  /** Bytes resident now. */
-  residentBytes: () => number;
+  /** What is resident, as of its last `read`. */
+  resident: { all: number; file: number; read(): void };
   dropPages: (address: number, bytes: number) => number;
 }
 
 /**
- * Keeps the process under its ceiling by releasing file pages when it comes near. `look` is called every `governorMs`; it
+ * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look` is called every `governorMs`; it
  * costs one small read where there is nothing to do. Every `governorLooksMax` looks it releases in any case, so that the
  * resident size shows what was used lately instead of creeping up to the ceiling. After a release that gained next to nothing it waits a while: then
  * the pages are in use, and taking them again would only cost time.
@@ -168,17 +168,19 @@ export class Governor {
 
   /** Releases every page that may go; returns the bytes gained. */
   release(): number {
-    const { mappings, residentBytes, dropPages } = this.#options;
-    const before = residentBytes();
+    const { mappings, resident, dropPages } = this.#options;
+    resident.read();
+    const before = resident.all;
     const started = performance.now();
     for (const { address, bytes } of mappings) dropPages(address, bytes);
     this.releases++;
     this.#looks = 0;
     this.longestMilliseconds = Math.max(this.longestMilliseconds, performance.now() - started);
-    return before - residentBytes();
+    resident.read();
+    return before - resident.all;
   }
 
-  /** Releases when less than the margin is left under the ceiling, and now and then in any case. */
+  /** Releases when file pages reach their bound or less than the margin is left under the ceiling, and now and then anyway. */
   look(): void {
     if (++this.#looks >= governorLooksMax) {
       this.release();
@@ -188,8 +190,9 @@ export class Governor {
       this.#pauses--;
       return;
     }
-    const { ceilingBytes, residentBytes } = this.#options;
-    if (residentBytes() < ceilingBytes - governorMarginBytes) return;
+    const { ceilingBytes, resident } = this.#options;
+    resident.read();
+    if (resident.all < ceilingBytes - governorMarginBytes && resident.file < filePagesBytesMax) return;
     if (this.release() < governorGainBytesMin) this.#pauses = governorPauses;
   }
 }
@@ -204,10 +207,12 @@ export class ProcessMemory {
   /** Lists what may be released and releases it: the runtime's own start is over. */
   constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
+    const smaps = readFileSync('/proc/self/smaps', 'latin1');
+    const pageBytes = Number(/^KernelPageSize:\s+(\d+) kB$/m.exec(smaps)?.[1] ?? 4) * 1024;
     this.governor = new Governor({
       ceilingBytes,
-      mappings: releasableMappings(readFileSync('/proc/self/smaps', 'latin1')),
-      residentBytes: () => process.memoryUsage.rss(),
+      mappings: releasableMappings(smaps),
+      resident: new ResidentReader(pageBytes),
       dropPages: native.dropPages,
     });
     this.governor.release();
@@ -224,8 +229,9 @@ export class ProcessMemory {
     return breakdown(this.#sizes, residentParts(), heapNow());
   }
 
-  /** Watches from now on. */
+  /** Releases what it took to make the table, and watches from now on. */
   govern(): void {
+    this.governor.release();
     this.#timer = setInterval(() => this.governor.look(), governorMs);
   }
 

@@ -10,6 +10,7 @@ import {
 } from '../../src/limits.ts';
 import { breakdown, CeilingError, Governor, releasableMappings, sizeTable } from '../../src/memory.ts';
 import { native } from '../../src/native.ts';
+import { ResidentReader, residentParts } from '../../src/observe/resident.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -43,6 +44,14 @@ describe('releasableMappings', () => {
     for (const { address, bytes } of mappings) expect(native.dropPages(address, bytes)).toBe(0);
     expect(JSON.parse('{"still":["alive"]}')).toEqual({ still: ['alive'] });
   });
+});
+
+test('ResidentReader reads what /proc/self/status says', () => {
+  const reader = new ResidentReader(4096);
+  reader.read();
+  const { all, file } = residentParts();
+  expect(Math.abs(reader.all - all)).toBeLessThan(8 * mebibyte);
+  expect(Math.abs(reader.file - file)).toBeLessThan(8 * mebibyte);
 });
 
 describe('dropPages', () => {
@@ -113,7 +122,14 @@ describe('Governor', () => {
         { address: 4096, bytes: 8192 },
         { address: 65_536, bytes: 4096 },
       ],
-      residentBytes: () => fixed + state.file,
+      resident: {
+        all: 0,
+        file: 0,
+        read() {
+          this.all = fixed + state.file;
+          this.file = state.file;
+        },
+      },
       dropPages: (address, bytes) => {
         dropped.push([address, bytes]);
         state.file = 0;
@@ -124,19 +140,28 @@ describe('Governor', () => {
   }
 
   test('leaves everything alone while there is room', () => {
-    const { governor, dropped } = process(40 * mebibyte, 24 * mebibyte - governorMarginBytes - 1);
+    const { governor, dropped } = process(50 * mebibyte, 14 * mebibyte - governorMarginBytes - 1);
     governor.look();
     expect(dropped).toEqual([]);
     expect(governor.releases).toBe(0);
   });
 
   test('releases every mapping when the ceiling is near', () => {
-    const { governor, dropped } = process(40 * mebibyte, 24 * mebibyte - governorMarginBytes);
+    const { governor, dropped } = process(50 * mebibyte, 14 * mebibyte - governorMarginBytes);
     governor.look();
     expect(dropped).toEqual([
       [4096, 8192],
       [65_536, 4096],
     ]);
+    expect(governor.releases).toBe(1);
+  });
+
+  test('releases when file pages reach their bound, far under the ceiling', () => {
+    const { governor, state } = process(10 * mebibyte, filePagesBytesMax - 1);
+    governor.look();
+    expect(governor.releases).toBe(0);
+    state.file = filePagesBytesMax;
+    governor.look();
     expect(governor.releases).toBe(1);
   });
 
