@@ -5,6 +5,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import type { Compiled } from '../config/compile.ts';
 import { formatDuration } from '../config/duration.ts';
+import type { OperatorFilter } from '../config/filter.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { formatPorts } from '../config/port.ts';
 import { ConfigError } from '../config/problem.ts';
@@ -13,6 +14,7 @@ import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import type { JailConfig } from '../types.ts';
 import { exitUsage, parseOptions } from './options.ts';
+import { readLines } from './show-filter.ts';
 
 const usage = `fail2zig check: say whether the configuration can be used, or why not
 
@@ -45,25 +47,40 @@ export async function run(argv: string[]): Promise<number> {
   }
 }
 
-function asJson({ config, warnings }: Compiled): object {
+function asJson({ config, warnings, filters }: Compiled): object {
   const jails = config.jails.map((jail) => ({
     name: jail.name,
     filter: jail.filter,
     mode: jail.mode,
     logpath: jail.logpath.map((path) => ({ path, files: countFiles(path) })),
   }));
-  return { ok: true, path: config.path, jails, warnings };
+  const own = filters.map(({ program: { name, patterns, ignore }, definition: { tags } }) => ({
+    name,
+    patterns,
+    ignore,
+    tags,
+  }));
+  return { ok: true, path: config.path, filters: own, jails, warnings };
 }
 
-function summary({ config, warnings }: Compiled): string {
+function summary({ config, warnings, filters }: Compiled): string {
   const { memory, firewall } = config;
   const lines = [
     `OK ${printable(config.path)}`,
     `memory ceiling ${formatSize(memory.ceilingBytes)}, ${memory.evictionPolicy}; firewall ${firewall.backend}`,
+    ...filters.map(filterLine),
     ...config.jails.flatMap(jailLines),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function filterLine({ program, definition, samples, counters }: OperatorFilter): string {
+  const parts = [count(program.patterns.length, 'pattern')];
+  if (program.ignore.length > 0) parts.push(`${program.ignore.length} to ignore`);
+  const lines = samples.length + counters.length;
+  if (lines > 0) parts.push(`${count(lines, 'line')} tried`);
+  return `filter ${program.name}: ${parts.join(', ')}; ${readLines(definition)}`;
 }
 
 function jailLines(jail: JailConfig): string[] {

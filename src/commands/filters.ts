@@ -1,52 +1,77 @@
 /**
- * `fail2zig filters [NAME] [--json]`: lists the built-in filters, or shows the modes and patterns of one.
- * Exit status: 0, 1 for a filter that there is not, 2 misused.
+ * `fail2zig filters [NAME] [--config FILE] [--json]`: lists the built-in filters and those of a configuration, or shows one:
+ * what it reads, its patterns with their sample lines, the matcher it was compiled to and its size.
+ * Exit status: 0, 1 for a filter that there is not or a configuration that cannot be used, 2 misused.
  */
+import type { OperatorFilter } from '../config/filter.ts';
+import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
-import { type FilterNames, filterNames } from '../engine/generated/names.ts';
+import { ConfigError } from '../config/problem.ts';
+import { filters as builtIn } from '../filters/index.ts';
 import { printable } from '../observe/printable.ts';
+import { jsonText } from './json.ts';
 import { exitUsage, parseOptions } from './options.ts';
+import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 
 const usage = `fail2zig filters: list the built-in filters, or show one
 
-  NAME     the filter to show
-  --json   JSON on one line
+  NAME            the filter to show, with its patterns, sample lines and matcher
+  --config FILE   those of this configuration too
+  --json          JSON on one line
 `;
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions('fail2zig filters', argv, { json: { type: 'boolean' }, help: { type: 'boolean' } }, true);
+  const options = { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } } as const;
+  const parsed = parseOptions('fail2zig filters', argv, options, true);
   if (!parsed) return exitUsage;
-  const { json = false, help } = parsed.values;
-  const [name] = parsed.positionals;
+  const { config, json = false, help } = parsed.values;
   if (help) {
     process.stdout.write(usage);
     return 0;
   }
-  if (name === undefined) {
-    process.stdout.write(json ? `${JSON.stringify(filterNames)}\n` : list());
-    return 0;
-  }
-  const filter = filterNames.find((known) => known.name === name);
-  if (!filter) {
-    const names = filterNames.map((known) => known.name);
-    const near = nearest(name, names);
-    const hint = near === undefined ? '' : `; did you mean "${near}"?`;
-    process.stderr.write(`fail2zig filters: there is no filter "${printable(name, 60)}"${hint}\n`);
+  let own: OperatorFilter[] = [];
+  try {
+    if (config !== undefined) own = loadConfig(config).filters;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`fail2zig filters: ${error.message}\n`);
     return 1;
   }
-  process.stdout.write(json ? `${JSON.stringify(filter)}\n` : show(filter));
+  const [name] = parsed.positionals;
+  return name === undefined ? list(own, json) : show(name, own, json);
+}
+
+function list(own: readonly OperatorFilter[], json: boolean): number {
+  const rows = [
+    ...builtIn.map((filter) => ({ filter, origin: 'built-in' })),
+    ...own.map(({ definition }) => ({ filter: definition, origin: 'configuration' })),
+  ].map(({ filter: { name, about, modes = [], patterns, ignore = [] }, origin }) => ({
+    name,
+    about,
+    origin,
+    modes,
+    patterns: patterns.map((pattern) => pattern.name),
+    ignore: ignore.map((pattern) => pattern.name),
+  }));
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const text = rows.map(({ name, about }) => `${name.padEnd(width)}  ${printable(about)}\n`).join('');
+  process.stdout.write(json ? `${jsonText(rows)}\n` : text);
   return 0;
 }
 
-function list(): string {
-  const width = Math.max(...filterNames.map(({ name }) => name.length));
-  return filterNames.map(({ name, about }) => `${name.padEnd(width)}  ${about}\n`).join('');
-}
-
-function show({ name, about, modes, patterns, ignore }: FilterNames): string {
-  const lines = [`${name}: ${about}`];
-  if (modes.length > 0) lines.push(`modes: ${modes.join(', ')} (${modes[0]} by default)`);
-  lines.push('patterns:', ...patterns.map((pattern) => `  ${pattern}`));
-  if (ignore.length > 0) lines.push('never a failure:', ...ignore.map((pattern) => `  ${pattern}`));
-  return `${lines.join('\n')}\n`;
+function show(name: string, own: readonly OperatorFilter[], json: boolean): number {
+  const known = builtIn.find((filter) => filter.name === name);
+  const operators = own.find(({ definition }) => definition.name === name);
+  if (known || operators) {
+    const shown = known ? shownBuiltIn(known) : shownOperator(operators as OperatorFilter);
+    process.stdout.write(json ? `${jsonText(shown)}\n` : showFilter(shown));
+    return 0;
+  }
+  const near = nearest(
+    name,
+    [...builtIn, ...own.map(({ definition }) => definition)].map((filter) => filter.name),
+  );
+  const hint = near === undefined ? '' : `; did you mean "${near}"?`;
+  process.stderr.write(`fail2zig filters: there is no filter "${printable(name, 60)}"${hint}\n`);
+  return 1;
 }

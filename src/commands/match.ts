@@ -4,19 +4,23 @@
  * as the daemon does. Exit status: 0 done, whatever matched; 1 the input cannot be read; 2 misused.
  */
 import { formatAddress } from '../config/address.ts';
-import { knownFilters } from '../config/known-filters.ts';
+import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
+import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
+import { ConfigError } from '../config/problem.ts';
 import { Engine, type Verdict } from '../engine/host.ts';
 import { printable } from '../observe/printable.ts';
+import type { FilterProgram } from '../types.ts';
 import { jsonText } from './json.ts';
 import { eachLine } from './lines.ts';
 import { exitUsage, parseOptions } from './options.ts';
 
 const usage = `fail2zig match: show which lines of a log a filter matches
 
-  fail2zig match --filter NAME[:MODE] [--json] [--now EPOCH] [--journal] [FILE|-]
+  fail2zig match --filter NAME[:MODE] [--config FILE] [--json] [--now EPOCH] [--journal] [FILE|-]
 
   --filter NAME[:MODE]  the filter (\`fail2zig filters\` lists them), in its default mode or MODE
+  --config FILE         the filter may also be one of this configuration's
   --json                one JSON object per line of input, in order
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
   --journal             lines are as the journal gives them: no time, [host ]identifier[pid]: message
@@ -46,6 +50,7 @@ export async function run(argv: string[]): Promise<number> {
     argv,
     {
       filter: { type: 'string' },
+      config: { type: 'string' },
       json: { type: 'boolean' },
       now: { type: 'string' },
       journal: { type: 'boolean' },
@@ -61,36 +66,52 @@ export async function run(argv: string[]): Promise<number> {
   }
   if (values.filter === undefined) return misuse('--filter NAME is needed');
   if (positionals.length > 1) return misuse('one file at a time, please');
-  const chosen = chooseFilter(values.filter);
+  let filters: FilterProgram[] = [];
+  try {
+    if (values.config !== undefined) filters = loadConfig(values.config).config.filters;
+  } catch (error) {
+    return failed(error as Error);
+  }
+  const chosen = chooseFilter(values.filter, filters);
   if (typeof chosen === 'string') return misuse(chosen);
   const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
   if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
 
   const { name, mode } = chosen;
   const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ jails: [jail], tableBytes: 0, now });
+  const engine = await Engine.create({ jails: [jail], filters, tableBytes: 0, now });
   const path = positionals[0] ?? '-';
   const examine = (line: Uint8Array): Verdict => engine.examine(line, name, mode, now, values.journal ?? false);
   try {
     if (values.json) printJson(path, name, examine);
     else printSummary(path, values.filter, examine);
   } catch (error) {
-    process.stderr.write(`fail2zig match: ${printable((error as Error).message)}\n`);
-    return 1;
+    return failed(error as Error);
   }
   return 0;
 }
 
-/** The filter and mode `text` names, or what is wrong with it. */
-export function chooseFilter(text: string): { name: string; mode: string } | string {
+/** A configuration's mistakes stand on lines of their own and are safe for a terminal already. */
+function failed(error: Error): number {
+  const message = error instanceof ConfigError ? error.message : printable(error.message);
+  process.stderr.write(`fail2zig match: ${message}\n`);
+  return 1;
+}
+
+/** The built-in filter, or one of `own`, and mode that `text` names, or what is wrong with it. */
+export function chooseFilter(
+  text: string,
+  own: readonly FilterProgram[] = [],
+): { name: string; mode: string } | string {
+  const filters: KnownFilter[] = [...knownFilters, ...own.map((filter) => ({ name: filter.name, modes: [] }))];
   const colon = text.indexOf(':');
   const name = colon < 0 ? text : text.slice(0, colon);
   const mode = colon < 0 ? '' : text.slice(colon + 1);
-  const known = knownFilters.find((filter) => filter.name === name);
+  const known = filters.find((filter) => filter.name === name);
   if (!known) {
     const near = nearest(
       name,
-      knownFilters.map((filter) => filter.name),
+      filters.map((filter) => filter.name),
     );
     return `unknown filter "${printable(name, 60)}"${near === undefined ? '' : `; did you mean "${near}"?`}`;
   }

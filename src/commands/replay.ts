@@ -25,18 +25,18 @@ import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } f
 import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
-import type { Address, Decision, EvictionPolicy, JailConfig } from '../types.ts';
+import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
 import { jsonText } from './json.ts';
 import { chooseFilter } from './match.ts';
 import { exitUsage, parseOptions } from './options.ts';
 
 const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
 
-  fail2zig replay [--config FILE | --filter NAME[:MODE]] [--json] FILE...
+  fail2zig replay [--config FILE] [--filter NAME[:MODE]] [--json] FILE...
 
   --config FILE         jails as configured (${defaultConfigPath}); a file goes to the jails whose logpath names it, or
                         to all of them where none does
-  --filter NAME[:MODE]  instead: one jail with this filter and the default settings
+  --filter NAME[:MODE]  instead: one jail with this filter, built in or of --config FILE, and the default settings
   --maxretry N, --findtime TIME, --bantime TIME, --ipv6-prefix BITS
                         settings of that jail
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
@@ -46,6 +46,7 @@ const usage = `fail2zig replay: run finished logs through the whole pipeline, wi
 
 interface Plan {
   jails: JailConfig[];
+  filters: FilterProgram[];
   tableBytes: number;
   policy: EvictionPolicy;
 }
@@ -86,7 +87,6 @@ export async function run(argv: string[]): Promise<number> {
     return 0;
   }
   if (files.length === 0) return misuse('which FILE?');
-  if (values.config !== undefined && values.filter !== undefined) return misuse('--config or --filter, not both');
   const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
   if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
   let plan: Plan | string;
@@ -111,12 +111,13 @@ function misuse(message: string): number {
 function configured(path: string): Plan {
   const { config } = loadConfig(path);
   const tableBytes = Math.max(tableBytesMin, config.memory.ceilingBytes - replayReserveBytes);
-  return { jails: config.jails, tableBytes, policy: config.memory.evictionPolicy };
+  return { jails: config.jails, filters: config.filters, tableBytes, policy: config.memory.evictionPolicy };
 }
 
 /** One jail with the defaults of the configuration, or what is wrong with the options. */
 function single(filter: string, values: Record<string, string | boolean | undefined>): Plan | string {
-  const chosen = chooseFilter(filter);
+  const filters = typeof values.config === 'string' ? loadConfig(values.config).config.filters : [];
+  const chosen = chooseFilter(filter, filters);
   if (typeof chosen === 'string') return chosen;
   const maxretry = Number(values.maxretry ?? 5);
   if (!Number.isInteger(maxretry) || maxretry < 1 || maxretry > maxretryMax) {
@@ -144,7 +145,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
     protocols: ['tcp'],
     hooks: ['input'],
   };
-  return { jails: [jail], tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
+  return { jails: [jail], filters, tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
 }
 
 /** Whether a configured path or glob names the file. */
@@ -154,7 +155,7 @@ function names(pattern: string, file: string): boolean {
   return wanted.length === given.length && wanted.every((part, index) => matchesComponent(given[index]!, part));
 }
 
-async function replay({ jails, tableBytes, policy }: Plan, files: string[], now: number): Promise<Report> {
+async function replay({ jails, filters, tableBytes, policy }: Plan, files: string[], now: number): Promise<Report> {
   for (const file of files) if (file !== '-') statSync(file);
   const engine = await Engine.create({
     jails: jails.map((jail) => ({
@@ -163,6 +164,7 @@ async function replay({ jails, tableBytes, policy }: Plan, files: string[], now:
         .map((text) => parseCidr(text, 'clear'))
         .filter((address): address is Address => typeof address !== 'string'),
     })),
+    filters,
     tableBytes,
     evictionPolicy: policy,
     live: false,

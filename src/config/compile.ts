@@ -330,8 +330,10 @@ class Reader {
     }
   }
 
-  /** The longest beginning of the path that stands in the text: one pattern may be written without its list. */
-  private locatedPath(path: Path): Path {
+  /** The longest beginning of a filter's path that stands in the text; one pattern may be written without its list. */
+  private locatedPath(full: Path): Path {
+    const listed = full[3] !== 0 || this.keys.places.has(pathKey(full.slice(0, 4)));
+    const path = listed ? full : full.toSpliced(3, 1);
     for (let length = path.length; length > 0; length--) {
       if (this.keys.places.has(pathKey(path.slice(0, length)))) return path.slice(0, length);
     }

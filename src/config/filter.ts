@@ -109,6 +109,8 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
     usable = false;
   } else if (table.pattern === undefined && table.patterns === undefined) {
     complain([...path, 'pattern'], 'is missing', 'write pattern = "… {ip} …"');
+  } else if (patterns.length === 0) {
+    complain([...path, 'patterns'], 'expected at least one pattern, found an empty list');
   }
   // What is left when some do not even parse is checked all the same: one run shows every mistake.
   if (written.length === 0) return undefined;

@@ -75,6 +75,7 @@ describe('check', () => {
     expect(JSON.parse(fine.out)).toEqual({
       ok: true,
       path: 'FOLDER/good.toml',
+      filters: [],
       jails: [
         {
           name: 'sshd',

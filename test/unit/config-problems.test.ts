@@ -181,6 +181,25 @@ describe('one mistake, one complaint', () => {
       '1:16: metrics.port: expected an integer, found the string "9100" (write 9100 without quotes)',
     ],
 
+    // [state]
+    [
+      'state path',
+      'state.path = "state"',
+      '1:14: state.path: expected an absolute path, found the string "state" (a path starts with "/")',
+    ],
+    [
+      'state directory',
+      'state.path = "/var/lib/x/"',
+      '1:14: state.path: "/var/lib/x/" is a directory (write "/var/lib/x/state")',
+    ],
+    ['state switch', 'state.enabled = 1', '1:17: state.enabled: expected true or false, found the integer 1'],
+    ['state interval', 'state.interval = "2h"', '1:18: state.interval: longer than 1h, found the string "2h"'],
+    [
+      'state for ever',
+      'state.interval = -1',
+      '1:18: state.interval: -1 (for ever) is only possible for bantime (write "10m", "1h", "1d", "1w" or whole seconds)',
+    ],
+
     // [log]
     [
       'level',
@@ -413,9 +432,12 @@ describe('a usable configuration', () => {
         firewall: { backend: 'auto', table: 'fail2zig', allowLogOnly: false },
         control: { enabled: true, path: '/run/fail2zig/fail2zig.sock', groupId: 990 },
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
+        state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
         log: { level: 'info' },
+        filters: [],
         jails: [],
       },
+      filters: [],
       warnings: ['no jail is enabled: nothing will be guarded'],
     });
   });
@@ -538,6 +560,7 @@ describe('a usable configuration', () => {
       firewall = { backend = "log-only", table = "mine", allow_log_only = true }
       control = { enabled = false, socket = "/run/x.sock", group = "adm" }
       metrics = { enabled = false, bind = "::", port = 9101, allow_remote = true }
+      state = { enabled = false, path = "/srv/state", interval = "10s" }
       log.level = "debug"
       ${jail}
     `);
@@ -546,6 +569,7 @@ describe('a usable configuration', () => {
       firewall: { backend: 'log-only', table: 'mine', allowLogOnly: true },
       control: { enabled: false, path: '/run/x.sock', groupId: 4 },
       metrics: { enabled: false, bind: '::', port: 9101 },
+      state: { enabled: false, path: '/srv/state', intervalSeconds: 10 },
       log: { level: 'debug' },
     });
     expect(warnings).toEqual([

@@ -1,0 +1,159 @@
+/** `[[filter]]` as an operator meets it: the commands as they are installed, over a configuration and a log. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { filters } from '../../src/filters/index.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'fail2zig-operator-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const command = join(import.meta.dirname, '../../bin/fail2zig');
+
+function fail2zig(...args: string[]): { status: number | null; out: string; error: string } {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return { status, out: stdout.replaceAll(folder, 'FOLDER'), error: stderr.replaceAll(folder, 'FOLDER') };
+}
+
+function write(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  chmodSync(path, 0o644);
+  return path;
+}
+
+const config = write(
+  'good.toml',
+  `control.group = "root"
+[[filter]]
+name = "shop"
+about = "our shop"
+patterns = [
+  "login failed for {user} from {ip}{end}",
+  { name = "locked", pattern = 'account "{field}" locked, client {ip}:{number}' },
+]
+ignore = "login failed for monitor from {ip}{end}"
+sample = "2026-11-21 03:15:28 login failed for root from 192.0.2.7"
+
+[[filter]]
+name = "my-custom-app"
+pattern = "reject from {ip} at {timestamp} invalid auth"
+log_tag = "myapp"
+
+[jails.shop]
+logpath = "${folder}/shop.log"
+maxretry = 2
+findtime = "1h"
+`,
+);
+const log = write(
+  'shop.log',
+  `2026-11-21 03:15:28 login failed for x from 203.0.113.5 from 192.0.2.7
+2026-11-21 03:15:29 login failed for monitor from 192.0.2.8
+2026-11-21 03:15:30 account "a b" locked, client [2001:db8::7]:44
+2026-11-21 03:15:31 login failed for root from shop.example.org
+2026-11-21 03:15:32 login succeeded for root from 192.0.2.9
+2026-11-21 03:15:33 login failed for root from 192.0.2.7
+`,
+);
+
+describe('match --config', () => {
+  test('finds what the patterns say, and says why not elsewhere', () => {
+    const { status, out } = fail2zig('match', '--filter', 'shop', '--config', config, '--json', log);
+    expect(status).toBe(0);
+    const answers = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(answers).toMatchObject([
+      { line: 1, match: true, filter: 'shop', pattern: 'pattern-1', ip: '192.0.2.7', user: 'x from 203.0.113.5' },
+      { line: 2, match: false, why: 'ignored', pattern: 'ignore-1' },
+      { line: 3, match: true, pattern: 'locked', ip: '2001:db8::7' },
+      { line: 4, match: false, why: 'host-name', pattern: 'pattern-1' },
+      { line: 5, match: false, why: 'no-pattern' },
+      { line: 6, match: true, ip: '192.0.2.7', user: 'root' },
+    ]);
+    expect(answers[5].time - answers[0].time).toBe(5);
+  });
+
+  test('a tag and a time inside the message, through syslog and the journal', () => {
+    const message = 'myapp[42]: reject from 192.0.2.7 at 2026-11-21T03:15:20Z invalid auth';
+    const lines = write('app.log', `Nov 21 03:15:28 host ${message}\nNov 21 03:15:28 host x${message}\n`);
+    const now = ['--now', '1795230000', '--json'];
+    const syslog = fail2zig('match', '--filter', 'my-custom-app', '--config', config, ...now, lines);
+    const [taken, other] = syslog.out
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+    expect(taken).toMatchObject({ match: true, ip: '192.0.2.7', time: Date.UTC(2026, 10, 21, 3, 15, 20) / 1000 });
+    expect(other).toMatchObject({ match: false, why: 'no-prefix' });
+    const journal = write('app.journal', `host ${message}\n`);
+    const answer = fail2zig('match', '--filter', 'my-custom-app', '--config', config, '--journal', ...now, journal);
+    expect(JSON.parse(answer.out)).toMatchObject({ match: true, ip: '192.0.2.7' });
+  });
+
+  test('without it the filter is unknown; built-in ones are there with it', () => {
+    expect(fail2zig('match', '--filter', 'shop', log)).toMatchObject({ status: 2 });
+    expect(fail2zig('match', '--filter', 'sshd', '--config', config, log)).toMatchObject({ status: 0 });
+  });
+
+  test('a refused configuration is answered with its mistakes', () => {
+    const bad = write('bad.toml', `[[filter]]\nname = "shop"\npattern = 'failed for .* from <HOST>$'\n`);
+    expect(fail2zig('match', '--filter', 'shop', '--config', bad, log)).toEqual({
+      status: 1,
+      out: '',
+      error:
+        "fail2zig match: FOLDER/bad.toml:3:23: filter[0].pattern: patterns are no regular expressions (write {skip} for text that a remote side chooses, {word} or {field} otherwise, or {'.*'} where the line really says so)\n",
+    });
+  });
+});
+
+describe('replay --config', () => {
+  test('bans by the operator’s filter', () => {
+    const { status, out } = fail2zig('replay', '--config', config, '--json', log);
+    expect(status).toBe(0);
+    const report = JSON.parse(out);
+    expect(report).toMatchObject({ lines: 6, matched: 3, decisions: [{ jail: 'shop', ip: '192.0.2.7', failures: 2 }] });
+    expect(report.dropped).toMatchObject({ hostName: 1, ignoredByFilter: 1 });
+  });
+
+  test('of which one can be chosen', () => {
+    const { out } = fail2zig('replay', '--config', config, '--filter', 'shop', '--maxretry', '1', '--json', log);
+    expect(JSON.parse(out).decisions).toHaveLength(2);
+  });
+});
+
+test('check names the filters', () => {
+  const { out } = fail2zig('check', '--config', config);
+  expect(out).toContain(
+    'filter shop: 2 patterns, 1 to ignore, 1 line tried; lines that begin with a time; any line from its first byte\n' +
+      'filter my-custom-app: 1 pattern; syslog messages of myapp\n',
+  );
+  const { filters: own } = JSON.parse(fail2zig('check', '--json', '--config', config).out);
+  expect(own).toEqual([
+    { name: 'shop', patterns: ['pattern-1', 'locked'], ignore: ['ignore-1'] },
+    { name: 'my-custom-app', patterns: ['pattern-1'], ignore: [], tags: ['myapp'] },
+  ]);
+});
+
+describe('filters', () => {
+  test('lists every filter with --config', () => {
+    const { out } = fail2zig('filters', '--config', config, '--json');
+    const rows = JSON.parse(out);
+    expect(rows).toHaveLength(filters.length + 2);
+    expect(rows.at(-2)).toMatchObject({ name: 'shop', about: 'our shop', origin: 'configuration' });
+    expect(fail2zig('filters', '--config', config).out).toMatch(/^shop +our shop$/m);
+  });
+
+  test('shows one of the configuration', () => {
+    const { out } = fail2zig('filters', 'shop', '--config', config);
+    expect(out).toContain('\n  locked\n      account "{field}" locked, client {ip}:{number}\n');
+    expect(out).toContain('\nmust count:\n  2026-11-21 03:15:28 login failed for root from 192.0.2.7\n');
+    expect(out).toMatch(/\nprogram: \d+ bytes, walked by the interpreter\n$/);
+    expect(JSON.parse(fail2zig('filters', 'shop', '--config', config, '--json').out)).toMatchObject({
+      origin: 'configuration',
+      matcher: { programBytes: expect.any(Number) },
+    });
+  });
+});

@@ -1,0 +1,399 @@
+/**
+ * `[[filter]]`: what each capture means, and every way in which a table is refused, with line, column, reason and hint.
+ */
+import { describe, expect, test } from 'vitest';
+import type { Token } from '../../src/compiler/pattern.ts';
+import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';
+import { tryLines } from '../../src/config/load.ts';
+import { parsePattern } from '../../src/config/pattern-text.ts';
+import { ConfigError, formatProblem } from '../../src/config/problem.ts';
+import { filtersMax, patternCharactersMax } from '../../src/limits.ts';
+
+const surroundings: Surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
+
+function compile(text: string, around = surroundings): Compiled {
+  return compileConfig(text, 'test.toml', around);
+}
+
+function complaints(text: string, around = surroundings): string[] {
+  try {
+    compile(text, around);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((problem) => formatProblem('', problem).slice(1));
+    throw error;
+  }
+  return [];
+}
+
+/** One filter whose pattern stands on line 3, its first character in column 12. */
+const withPattern = (pattern: string): string => `[[filter]]\nname = "own"\npattern = '''${pattern}'''`;
+const column = 14;
+
+describe('captures', () => {
+  const nonspace = { name: 'nonspace' };
+  const table: [text: string, tokens: unknown[]][] = [
+    ['a {ip}', [{ kind: 'literal', text: 'a ' }, { kind: 'ip' }]],
+    [
+      'at {timestamp} {ip}',
+      [{ kind: 'literal', text: 'at ' }, { kind: 'time' }, { kind: 'literal', text: ' ' }, { kind: 'ip' }],
+    ],
+    ['{ip}{end}', [{ kind: 'ip' }, { kind: 'end' }]],
+    ['{ip} {skip}', [{ kind: 'ip' }, { kind: 'literal', text: ' ' }]],
+    ['{ip} {user}', [{ kind: 'ip' }, { kind: 'literal', text: ' ' }, { kind: 'text', from: 'right', capture: 'user' }]],
+    [
+      '{user} {ip} {user} x',
+      [
+        { kind: 'text', from: 'right', capture: 'user' },
+        { kind: 'literal', text: ' ' },
+        { kind: 'ip' },
+        { kind: 'literal', text: ' ' },
+        { kind: 'text', from: 'left', capture: 'user' },
+        { kind: 'literal', text: ' x' },
+      ],
+    ],
+    [
+      '{skip} {ip} {skip}{end}',
+      [
+        { kind: 'text', from: 'right' },
+        { kind: 'literal', text: ' ' },
+        { kind: 'ip' },
+        { kind: 'literal', text: ' ' },
+        { kind: 'text', from: 'left' },
+        { kind: 'end' },
+      ],
+    ],
+    [
+      '{word} {ip}',
+      [{ kind: 'span', of: nonspace, min: 1, max: 4096 }, { kind: 'literal', text: ' ' }, { kind: 'ip' }],
+    ],
+    [
+      '{word},{ip}',
+      [
+        { kind: 'span', of: { name: 'space', bytes: ',', not: true }, min: 1, max: 4096 },
+        { kind: 'literal', text: ',' },
+        { kind: 'ip' },
+      ],
+    ],
+    [
+      '{ip} {word}',
+      [{ kind: 'ip' }, { kind: 'literal', text: ' ' }, { kind: 'span', of: nonspace, min: 1, max: 4096 }],
+    ],
+    [
+      '"{field}" {ip}',
+      [
+        { kind: 'literal', text: '"' },
+        { kind: 'span', of: { bytes: '"', not: true }, min: 0, max: 4096 },
+        { kind: 'literal', text: '" ' },
+        { kind: 'ip' },
+      ],
+    ],
+    [
+      '{ip}:{number}',
+      [{ kind: 'ip' }, { kind: 'literal', text: ':' }, { kind: 'span', of: { name: 'digit' }, min: 1, max: 20 }],
+    ],
+    ["a{{b}}{'.*'}{'{'} ü\t{ip}", [{ kind: 'literal', text: 'a{b}.*{ ü\t' }, { kind: 'ip' }]],
+  ];
+
+  test.each(table)('%s', (text, tokens) => {
+    expect(parsePattern(text)).toMatchObject({ tokens: tokens as Token[] });
+  });
+
+  test('each token knows its place', () => {
+    expect(parsePattern("{{ {word} {'x'}y{ip}{end}")).toMatchObject({ places: [0, 3, 9, 16, 20] });
+  });
+});
+
+/** What comes along from fail2ban, and what is none of our captures: text, column in it (from 0), reason, hint. */
+const foreign: [text: string, at: number, reason: string, hint: string][] = [
+  ['from <HOST>', 5, "fail2ban's tag for the address", '{ip}'],
+  ['from <ADDR>', 5, "fail2ban's tag for the address", '{ip}'],
+  ['for <F-USER>', 4, "fail2ban's tag for the user", '{user}'],
+  ['x</F-USER>', 1, "fail2ban's tag for the user", '{user}'],
+  ['<F-MLFID>', 0, "one of fail2ban's tags", '{skip}'],
+  ['a<SKIPLINES>b', 1, 'one line', 'names the address'],
+  ['%(__prefix_line)sx', 0, 'an interpolation', 'log_tag'],
+  ['^Failed {ip}', 0, 'no regular expressions', 'leave ^ out'],
+  ['Failed {ip}$', 11, 'no regular expressions', 'write {end}'],
+  ['a (?:b|c) {ip}', 2, 'no groups', 'a pattern for each case'],
+  ['a (b|c)? {ip}', 2, 'no alternation', 'a pattern for each case'],
+  ['(?P<user>x)', 0, 'a named group', 'one of the captures'],
+  ['(?!x)', 0, 'no look-around', '`ignore` patterns'],
+  ['(?<=x)', 0, 'no look-around', '`ignore` patterns'],
+  ['(?i)x', 0, 'no flags', 'capitals'],
+  ['a .* {ip}', 2, 'no regular expressions', '{skip}'],
+  ['a .+? {ip}', 2, 'no regular expressions', '{skip}'],
+  ['a \\d+ {ip}', 2, 'no regular expressions', "{number}, or {'\\d+'}"],
+  ['a \\S+ {ip}', 2, 'no regular expressions', '{word}'],
+  ['a\\s*{ip}', 1, 'no regular expressions', 'a blank'],
+  ['a\\b {ip}', 1, 'no regular expressions', 'nothing'],
+  ['a\\[1\\] {ip}', 1, 'no escapes', 'alone'],
+  ['a\\{ {ip}', 1, 'no escapes', '{{'],
+  ['[^ ]+ {ip}', 0, 'no classes', '{word}'],
+  ['[0-9]{3} {ip}', 0, 'no classes', '{number}'],
+  ['(x)? {ip}', 2, 'no quantifiers', 'a pattern for each case'],
+  ['a{1,3} {ip}', 1, 'no repetition', '{number}'],
+  ['a {adress}', 2, 'no capture {adress}', 'did you mean {ip}?'],
+  ['a {IP}', 2, 'no capture {IP}', 'did you mean {ip}?'],
+  ['a {time} {ip}', 2, 'no capture {time}', 'did you mean {timestamp}?'],
+  ['a {zzzzzzzzzz}', 2, 'no capture', 'there are {ip} {user}'],
+  ['a {ip', 2, 'not closed', '{{'],
+  ["a {'x", 2, 'not closed', "{'text'}"],
+  ["a {''} {ip}", 2, 'nothing', ''],
+  ['a } {ip}', 2, 'closes nothing', '}}'],
+  ['a {end} {ip}', 7, 'after {end}', 'put {end} last'],
+  ['{field}{ip}', 0, 'where {field} ends', '{word}'],
+  ['{field}abc {ip}', 0, 'where {field} ends', '{word}'],
+  ['', 0, 'empty', ''],
+  ['{skip}', 0, 'empty', ''],
+  [`{ip}${'x'.repeat(patternCharactersMax)}`, patternCharactersMax, 'longer than', ''],
+];
+
+test.each(foreign)('%s is refused', (text, at, reason, hint) => {
+  const misfit = parsePattern(text);
+  expect(misfit).toMatchObject({ at, reason: expect.stringContaining(reason) });
+  if (hint !== '') expect(misfit).toMatchObject({ hint: expect.stringContaining(hint) });
+  if (text === '') return;
+  expect(complaints(withPattern(text))).toEqual([
+    expect.stringMatching(new RegExp(`^3:${column + at}: filter\\[0\\]\\.pattern: `)),
+  ]);
+});
+
+/** What the compiler refuses, at the token concerned. */
+const unsafe: [text: string, at: number, reason: string, hint: string][] = [
+  ['user {user} from {ip}', 5, 'attacker text could reach the address', 'close the pattern with {end}'],
+  ['user {skip} from {ip} bye', 5, 'attacker text could reach the address', '{word} or {field}'],
+  ['user {user}{ip}', 5, 'attacker text directly beside ip', 'if only a blank'],
+  ['user {skip}{user} {ip}', 5, 'two texts side by side', 'if only a blank'],
+  ['port {number}{ip}', 13, 'unanchored', 'if only a blank'],
+  ['port {number}5 {ip}', 13, 'can never match', 'cannot stand in it'],
+  ['{ip}x', 4, 'can never match', 'cannot stand in it'],
+  ['{skip}x{ip}{end}', 7, 'tried again', 'such as a blank'],
+  ['{ip} and {ip}', 9, 'two addresses', '{word}'],
+  ['{timestamp} {timestamp} {ip}', 12, 'two timestamps', '{word}'],
+  ['{user} as {user} from {ip}{end}', 10, 'two users', '{word}'],
+  ['{ip} {skip} a {skip} b {skip} c {skip} d {skip}{end}', 41, 'more than 4 texts', '{word}'],
+  ['no address', 0, 'without an address', 'write {ip}'],
+];
+
+test.each(unsafe)('%s is unsafe', (text, at, reason, hint) => {
+  const found = complaints(withPattern(text));
+  expect(found).toEqual([expect.stringMatching(new RegExp(`^3:${column + at}: filter\\[0\\]\\.pattern: `))]);
+  expect(found[0]).toContain(reason);
+  expect(found[0]).toContain(hint);
+});
+
+test.each([
+  'user {user} from {ip}{end}',
+  'user {user} from {ip} port {number}{end}',
+  'user {word} from {ip} bye',
+  'user "{field}" from {ip}, agent "{skip}"',
+  '{skip} from {ip}{end}',
+  'reject from {ip} at {timestamp} invalid auth',
+])('%s is safe', (text) => {
+  expect(complaints(withPattern(text))).toEqual([]);
+});
+
+describe('tables', () => {
+  const good = '[[filter]]\nname = "own"\npattern = "a {ip}"\n';
+  test.each<[what: string, text: string, complaint: string]>([
+    [
+      'a built-in name',
+      '[[filter]]\nname = "sshd"\npattern = "a {ip}"',
+      '2:8: filter[0].name: "sshd" is a built-in filter (choose another name, such as "my-sshd")',
+    ],
+    [
+      'a name twice',
+      `${good}${good}`,
+      '5:8: filter[1].name: "own" names an earlier filter too (one filter may hold several `patterns`)',
+    ],
+    ['no name', '[[filter]]\npattern = "a {ip}"', '1:3: filter[0].name: is missing (write name = "my-service")'],
+    [
+      'a name with a colon',
+      '[[filter]]\nname = "a:b"',
+      '2:8: filter[0].name: "a:b" is not a usable name (use letters, digits, "_", "-" and ".", a letter or digit first)',
+    ],
+    ['no pattern', '[[filter]]\nname = "own"', '1:3: filter[0].pattern: is missing (write pattern = "… {ip} …")'],
+    [
+      'an empty list',
+      '[[filter]]\nname = "own"\npatterns = []',
+      '3:12: filter[0].patterns: expected at least one pattern, found an empty list',
+    ],
+    [
+      'both keys',
+      `${good}patterns = ["b {ip}"]`,
+      '4:12: filter[0].patterns: stands beside pattern (put them all into patterns)',
+    ],
+    [
+      'a number',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", 3]',
+      '3:23: filter[0].patterns[1].pattern: expected a string, found the integer 3',
+    ],
+    [
+      'a table without text',
+      '[[filter]]\nname = "own"\npatterns = [{ name = "x" }]',
+      '3:13: filter[0].patterns[0].pattern: is missing (write pattern = "…")',
+    ],
+    [
+      'an unknown key in it',
+      '[[filter]]\nname = "own"\npatterns = [{ patern = "a {ip}" }]',
+      '3:15: filter[0].patterns[0].patern: unknown key (did you mean "pattern"?)',
+    ],
+    [
+      'a bad pattern name',
+      '[[filter]]\nname = "own"\npatterns = [{ name = "A b", pattern = "a {ip}" }]',
+      '3:22: filter[0].patterns[0].name: a name is lower-case words joined by hyphens',
+    ],
+    [
+      'a pattern name twice',
+      '[[filter]]\nname = "own"\npatterns = [{ name = "pattern-2", pattern = "a {ip}" }, "b {ip}"]',
+      '1:3: filter[0]: two patterns are called pattern-2',
+    ],
+    [
+      'a shadowed pattern',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", "a {ip} b"]',
+      '3:24: filter[0].patterns[1]: never reached: pattern-1, which stands before it, takes all its lines (put it before the other, or leave it out)',
+    ],
+    [
+      'a regular expression to ignore',
+      `${good}ignore = ["x", 'b\\d']`,
+      "4:18: filter[0].ignore[1]: patterns are no regular expressions (write {number}, or {'\\d'} where the line really says so)",
+    ],
+    [
+      "fail2ban's key",
+      `${good}failregex = "x"`,
+      '4:1: filter[0].failregex: unknown key (write patterns = ["… {ip} …"]: patterns are no regular expressions)',
+    ],
+    ['a key without neighbour', `${good}constructor = "x"`, '4:1: filter[0].constructor: unknown key'],
+    ['one table', '[filter]\nname = "own"', '1:2: filter: expected a list of tables, found a table (write [[filter]])'],
+    ['a key elsewhere', 'log_tag = "x"', '1:1: log_tag: unknown key (it belongs in [[filter]])'],
+    [
+      'a tag with its pid',
+      `${good}log_tag = "app[1]:"`,
+      '4:11: filter[0].log_tag: "app[1]:" is more than the syslog identifier (leave out the pid and the colon)',
+    ],
+    [
+      'a tag with a blank',
+      `${good}log_tag = ["a", "a b"]`,
+      '4:17: filter[0].log_tag[1]: "a b" is no syslog identifier (it has no blanks)',
+    ],
+    ['a star inside', `${good}log_tag = "a*b"`, '4:11: filter[0].log_tag: "a*b" holds a "*" that is not at its end'],
+    [
+      'an empty tag',
+      `${good}log_tag = ""`,
+      '4:11: filter[0].log_tag: a syslog identifier is empty (leave log_tag out for lines without one)',
+    ],
+    [
+      'two lines as a sample',
+      `${good}sample = "a\\nb"`,
+      '4:10: filter[0].sample: expected one line, found a line end in it (write a list of lines)',
+    ],
+    [
+      'a sample that does not match',
+      `${good}sample = ["a 192.0.2.7", "b 192.0.2.7"]`,
+      '4:26: filter[0].sample[1]: no pattern takes this line',
+    ],
+    [
+      'a sample with a host name',
+      `${good}sample = "a example.org"`,
+      '4:10: filter[0].sample: what stands where {ip} is, is a host name, which is never resolved',
+    ],
+    [
+      'a sample without an address',
+      `${good}sample = "a 999.1.1.1"`,
+      '4:10: filter[0].sample: what stands where {ip} is, is no address',
+    ],
+    [
+      'a sample that is ignored',
+      `${good}ignore = "a 192"\nsample = "a 192.0.2.7"`,
+      '5:10: filter[0].sample: an ignore pattern takes this line',
+    ],
+    [
+      'a counter that matches',
+      `${good}counter = "a 192.0.2.7"`,
+      '4:11: filter[0].counter: the pattern pattern-1 takes this line, which it must not',
+    ],
+    [
+      'a sample of another pattern',
+      '[[filter]]\nname = "own"\npatterns = ["a {ip}", { pattern = "b {ip}", sample = "a 192.0.2.7" }]',
+      '3:54: filter[0].patterns[1].sample: the pattern pattern-1 takes this line first',
+    ],
+    [
+      'an ignore sample that counts',
+      `${good}ignore = { pattern = "a 1", sample = "a 203.0.113.4" }`,
+      '4:38: filter[0].ignore.sample: this pattern does not take the line',
+    ],
+    [
+      'a sample of the wrong program',
+      `${good}log_tag = "x"\nsample = "a 192.0.2.7"`,
+      '5:10: filter[0].sample: this line does not begin as the filter asks (log_tag asks for a time, the host and one of its identifiers with a colon: "Nov 21 03:15:28 host myapp[42]: …")',
+    ],
+    [
+      'a jail with a misspelt one',
+      `${good}[jails.x]\nfilter = "onw"\nlogpath = "/x"`,
+      '5:10: jails.x.filter: unknown filter "onw" (did you mean "own"?)',
+    ],
+  ])('%s', (_, text, complaint) => {
+    expect(complaints(text)).toEqual([complaint]);
+  });
+
+  test('too many filters', () => {
+    const text = Array.from(
+      { length: filtersMax },
+      (_, index) => `[[filter]]\nname = "f${index}"\npattern = "a {ip}"\n`,
+    ).join('');
+    expect(complaints(text)).toEqual([
+      `${(filtersMax - 1) * 3 + 1}:3: filter[127]: is filter ${filtersMax}; there may be ${filtersMax - 1} beside the built-in ones`,
+    ]);
+  });
+
+  test('more patterns than the engine has memory for', () => {
+    const patterns = Array.from({ length: 200 }, (_, index) => `"${index} ${'{word} '.repeat(8)}{ip}"`).join(', ');
+    const [first] = complaints(`[[filter]]\nname = "own"\npatterns = [${patterns}]`);
+    expect(first).toMatch(
+      /^1:3: filter\[0\]: the filters take \d+ bytes up to here, 65536 are there \(leave some out\)$/,
+    );
+  });
+
+  test('every mistake of a filter is shown at once', () => {
+    const text = `[[filter]]\nname = "own"\npatterns = ["<HOST>", "x", "{ip}x"]\nignore = "{nothing}"`;
+    expect(complaints(text)).toHaveLength(4);
+  });
+});
+
+describe('a usable filter', () => {
+  test('is a program and a name for the core', () => {
+    const text = `[[filter]]\nname = "own"\nlog_tag = ["app", "app-*"]\npatterns = ["a {ip}", { name = "b", pattern = "b {ip}" }]\nignore = "c"\n`;
+    const { config, filters } = compile(`${text}[jails.own]\nlogpath = "/x"`);
+    expect(config.filters).toEqual([
+      {
+        name: 'own',
+        patterns: ['pattern-1', 'b'],
+        ignore: ['ignore-1'],
+        program: expect.stringMatching(/^[A-Za-z0-9+/]+=*$/),
+      },
+    ]);
+    expect(config.jails[0]).toMatchObject({ name: 'own', filter: 'own', mode: '' });
+    expect(filters[0]?.definition).toMatchObject({ prefixes: ['syslog'], tags: ['app', 'app-*'] });
+  });
+
+  test('without log_tag reads lines with and without a time; "*" is any program', () => {
+    const [bare, any] = ['', 'log_tag = "*"'].map(
+      (line) => compile(`[[filter]]\nname = "own"\npattern = "a {ip}"\n${line}`).filters[0]?.definition,
+    );
+    expect(bare?.prefixes).toEqual(['time', 'bare']);
+    expect(any).toMatchObject({ prefixes: ['syslog'] });
+    expect(any?.tags).toBeUndefined();
+  });
+
+  test('warns where a remote side could hide behind an ignore pattern', () => {
+    const text = '[[filter]]\nname = "own"\npattern = "a {ip}"\nignore = ["a 192.0.2.1", "{skip}health"]';
+    expect(compile(text).warnings[0]).toBe(
+      'filter own: ignore-2 passes over text that a remote side may choose, who can hide behind it',
+    );
+  });
+
+  test('its samples are judged by the engine', () => {
+    const lines = `sample = ["Nov 21 03:15:28 host app[1]: a 192.0.2.7", "2026-11-21T03:15:28Z host app: a ::1"]\ncounter = ["Nov 21 03:15:28 host other: a 192.0.2.7"]`;
+    expect(complaints(`[[filter]]\nname = "own"\nlog_tag = "app"\npattern = "a {ip}"\n${lines}`)).toEqual([]);
+  });
+});
