@@ -1,11 +1,12 @@
 /**
  * `[[filter]]`: what each capture means, and every way in which a table is refused, with line, column, reason and hint.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Token } from '../../src/compiler/pattern.ts';
 import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';
 import { tryLines } from '../../src/config/load.ts';
-import { parsePattern } from '../../src/config/pattern-text.ts';
+import { captureNames, parsePattern } from '../../src/config/pattern-text.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
 import { filtersMax, patternCharactersMax } from '../../src/limits.ts';
 
@@ -396,4 +397,18 @@ describe('a usable filter', () => {
     const lines = `sample = ["Nov 21 03:15:28 host app[1]: a 192.0.2.7", "2026-11-21T03:15:28Z host app: a ::1"]\ncounter = ["Nov 21 03:15:28 host other: a 192.0.2.7"]`;
     expect(complaints(`[[filter]]\nname = "own"\nlog_tag = "app"\npattern = "a {ip}"\n${lines}`)).toEqual([]);
   });
+});
+
+test.each([
+  ['README.md', /```toml\n(\[\[filter\]\][\s\S]*?)```/],
+  ['config/fail2zig.toml', /^(# \[\[filter\]\]\n(?:# .*\n)*)/m],
+])('the example in %s works as it stands', (file, block) => {
+  const [, text = ''] = readFileSync(file, 'utf8').match(block) ?? [];
+  expect(complaints(text.replaceAll(/^# /gm, ''))).toEqual([]);
+  expect(compile(text.replaceAll(/^# /gm, '')).filters).toHaveLength(1);
+});
+
+test('the README explains every capture', () => {
+  const readme = readFileSync('README.md', 'utf8');
+  expect(captureNames.filter((name) => !readme.includes(`\`{${name}}\``))).toEqual([]);
 });
