@@ -341,9 +341,10 @@ export class Enforcer {
     if (this.#stopped) return;
     this.#down = setTimeout(() => {
       this.#down = undefined;
+      if (code !== 'ENOENT') return this.wake();
       // Sets that are gone have to be made anew first.
-      if (code === 'ENOENT') this.#compare();
-      this.wake();
+      this.#compare();
+      void this.#comparing.then(() => this.wake());
     }, retryMs);
   }
 
@@ -387,6 +388,16 @@ export class Enforcer {
     if (this.#comparison === undefined && !this.#stopped) this.#comparing = this.reconcile().catch(() => undefined);
   }
 
+  /** Whether a ban seems to be missing in the kernel. */
+  async #lacks(comparison: Comparison): Promise<boolean> {
+    for (let at = 0; at >= 0; await turn()) {
+      const { bans, next } = comparison.missing(at);
+      if (bans.length > 0) return true;
+      at = next;
+    }
+    return false;
+  }
+
   /** Compares kernel and table and repairs the kernel. Decisions go on beside it. Returns the repairs; rejects when it cannot. */
   async reconcile(): Promise<number> {
     const { engine, backend, jails, log, now } = this.#options;
@@ -398,6 +409,8 @@ export class Enforcer {
       // What others did until now is what this looks at.
       await backend.disturbed?.();
       repairs = await backend.reconcile(jails, (held) => comparison.note(held));
+      // A dump misses some while the kernel enlarges a hash table: what seems to be missing is looked for once more.
+      if (await this.#lacks(comparison)) await backend.each((held) => comparison.note(held));
       for (let at = 0; at >= 0 && this.#down === undefined; ) {
         const pause = backend.pause?.();
         if (pause !== undefined) await pause;
@@ -422,8 +435,6 @@ export class Enforcer {
       this.counters.repairs += repairs;
       this.#comparison = undefined;
       if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
-      // A set that was rebuilt may have room again.
-      if (repairs > 0) this.wake();
     }
   }
 }

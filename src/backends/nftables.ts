@@ -123,6 +123,11 @@ export class NftablesBackend implements Backend {
     this.#pacer.close();
   }
 
+  /** How often and how long we gave way to other programs. */
+  get pacing() {
+    return this.#pacer.counters;
+  }
+
   pause(): Promise<void> | undefined {
     return this.#pacer.pause();
   }

@@ -1,0 +1,181 @@
+/** The enforcer against a kernel of the test's making: what is refused, lost or changed by others, and what comes of it. */
+import { expect, test } from 'vitest';
+import { UnsupportedChange } from '../../src/backends/elements.ts';
+import { NetlinkError } from '../../src/backends/netlink.ts';
+import { formatAddress } from '../../src/config/address.ts';
+import { refusalsPerBatchMax } from '../../src/limits.ts';
+import type { Backend, Ban, Change } from '../../src/types.ts';
+import { enforce, enforcedJail } from '../support/enforcement.ts';
+import { until } from '../support/until.ts';
+
+/** All-or-nothing transactions over a map; `refuse` looks at each of them first. */
+class FakeKernel implements Backend {
+  readonly name = 'nftables';
+  readonly held = new Map<string, Ban>();
+  readonly transactions: string[][] = [];
+  refuse: (bans: string[]) => Error | undefined = () => undefined;
+
+  async install(): Promise<void> {}
+
+  async apply(changes: Change[]): Promise<void> {
+    const texts = changes.map((change) => formatAddress(change.verb === 'ban' ? change.ban.address : change.address));
+    this.transactions.push(texts);
+    await Promise.resolve();
+    const error = this.refuse(texts);
+    if (error) throw error;
+    for (const [index, change] of changes.entries()) {
+      if (change.verb === 'ban') this.held.set(texts[index]!, change.ban);
+      else this.held.delete(texts[index]!);
+    }
+  }
+
+  async list(): Promise<Ban[]> {
+    return [...this.held.values()];
+  }
+
+  async each(visit: (ban: Ban) => void): Promise<number> {
+    for (const ban of this.held.values()) visit(ban);
+    return this.held.size;
+  }
+
+  async reconcile(_: unknown, isWanted: (held: Ban) => boolean): Promise<number> {
+    const unwanted = [...this.held].filter(([, ban]) => !isWanted(ban));
+    for (const [text] of unwanted) this.held.delete(text);
+    return unwanted.length;
+  }
+
+  async remove(): Promise<void> {}
+  close(): void {}
+}
+
+const addresses = (count: number, first = 0) =>
+  Array.from({ length: count }, (_, n) => `10.0.${(first + n) >> 8}.${(first + n) & 255}`);
+
+const full = () => new NetlinkError(23, 'add elements');
+
+test('one ban that the kernel refuses holds back no other, and lands when it is taken', async () => {
+  const kernel = new FakeKernel();
+  const bad = '10.0.1.44';
+  let isRefusing = true;
+  kernel.refuse = (bans) => (isRefusing && bans.includes(bad) ? full() : undefined);
+  const { attack, enforcer, said } = await enforce(kernel);
+  attack(...addresses(600));
+  await until(() => kernel.held.size === 599, { what: 'all but the refused ban' });
+  expect(kernel.held.has(bad)).toBe(false);
+  expect(enforcer.problem).toContain('bans of sshd, IPv4 do not reach the kernel: add elements: ENFILE');
+  expect(enforcer.counters.failures.get('ENFILE')).toBeGreaterThan(0);
+  isRefusing = false;
+  await until(() => kernel.held.has(bad), { what: 'the ban that was refused' });
+  await until(() => enforcer.problem === undefined, { what: 'the end of the problem' });
+  expect(enforcer.counters.bans).toEqual([600]);
+  expect(said()).toContain('ban refused');
+  await enforcer.stop();
+});
+
+test('a full set costs a bounded number of refusals, and other sets go on', async () => {
+  const kernel = new FakeKernel();
+  const room = 100;
+  kernel.refuse = (bans) => {
+    const four = [...kernel.held.keys(), ...bans].filter((text) => text.includes('.'));
+    return four.length > room ? full() : undefined;
+  };
+  const { attack, enforcer, engine } = await enforce(kernel);
+  attack(...addresses(900), '2001:db8:1::1', '2001:db8:2::1');
+  await until(() => kernel.held.has('2001:db8:1::/64') && kernel.held.has('2001:db8:2::/64'), {
+    what: 'the IPv6 bans',
+  });
+  await until(() => enforcer.problem !== undefined, { what: 'the refusal' });
+  const refused = enforcer.counters.failures.get('ENFILE')!;
+  expect(refused).toBeLessThanOrEqual(2 * refusalsPerBatchMax);
+  attack('2001:db8:3::1');
+  await until(() => kernel.held.has('2001:db8:3::/64'), { what: 'an IPv6 ban while the IPv4 set is full' });
+  let decided = 0;
+  engine.eachBan(0, engine.slots, ({ confirmed }) => {
+    if (!confirmed) decided++;
+  });
+  expect(decided).toBe(903 - kernel.held.size);
+  await enforcer.stop();
+});
+
+test('a ban that the backend can never hold is given up, once, and nothing else is', async () => {
+  const kernel = new FakeKernel();
+  kernel.refuse = (bans) => (bans.includes('10.0.0.3') ? new UnsupportedChange('10.0.0.3 does not fit') : undefined);
+  const { attack, enforcer } = await enforce(kernel);
+  attack(...addresses(10));
+  await until(() => kernel.held.size === 9, { what: 'the other nine' });
+  await until(() => enforcer.counters.unsupported === 1, { what: 'giving up' });
+  const sent = kernel.transactions.length;
+  attack('10.0.0.77');
+  await until(() => kernel.held.has('10.0.0.77'), { what: 'a later ban' });
+  expect(kernel.transactions.length).toBe(sent + 1);
+  expect(enforcer.problem).toBeUndefined();
+  await enforcer.stop();
+});
+
+test('while the kernel takes nothing no transaction is split, and everything lands afterwards', async () => {
+  const kernel = new FakeKernel();
+  let isDown = true;
+  kernel.refuse = () => (isDown ? new NetlinkError(1, 'add elements') : undefined);
+  const { attack, enforcer } = await enforce(kernel);
+  attack(...addresses(50));
+  await until(() => enforcer.problem !== undefined, { what: 'the problem' });
+  expect(kernel.transactions.map((each) => each.length)).toEqual([50]);
+  isDown = false;
+  await until(() => kernel.held.size === 50, { what: 'the bans' });
+  expect(enforcer.problem).toBeUndefined();
+  await enforcer.stop();
+});
+
+test('a comparison brings back what the kernel lost, renews what ends too soon and keeps what the table does not know', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, said } = await enforce(kernel);
+  attack(...addresses(3000));
+  await until(() => kernel.held.size === 3000, { what: 'the bans' });
+  expect(await enforcer.reconcile()).toBe(0);
+  for (const text of addresses(2500)) kernel.held.delete(text);
+  kernel.held.get('10.0.11.1')!.timeoutMs = 1000;
+  const stranger = {
+    ...kernel.held.get('10.0.11.2')!,
+    address: { family: 4 as const, bytes: new Uint8Array(16), prefix: 32 },
+  };
+  kernel.held.set('stranger', stranger);
+  const confirmed = enforcer.counters.bans[0];
+  expect(await enforcer.reconcile()).toBe(2501);
+  expect(kernel.held.size).toBe(3001);
+  expect(kernel.held.get('10.0.11.1')!.timeoutMs).toBeGreaterThan(3_500_000);
+  expect(kernel.held.has('stranger')).toBe(true);
+  expect(enforcer.counters).toMatchObject({ reconciles: 2, repairs: 2501 });
+  expect(enforcer.counters.bans[0], 'a repair is no new ban').toBe(confirmed);
+  expect(said()).toContain('repaired');
+  await enforcer.stop();
+});
+
+test('an unban while a comparison runs is not undone by it', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer } = await enforce(kernel);
+  attack(...addresses(2000));
+  await until(() => kernel.held.size === 2000, { what: 'the bans' });
+  const gone = [...kernel.held.values()].map(({ address }) => address);
+  kernel.held.clear();
+  const [repairs] = await Promise.all([enforcer.reconcile(), enforcer.unban([0], () => gone[1999]!)]);
+  expect(repairs).toBeGreaterThanOrEqual(1999);
+  expect(kernel.held.size).toBe(1999);
+  expect(kernel.held.has(formatAddress(gone[1999]!))).toBe(false);
+  await enforcer.stop();
+});
+
+test('bans of an earlier run without their end get one, where the table does not know better', async () => {
+  const kernel = Object.assign(new FakeKernel(), { keepsEnds: false });
+  const first = await enforce(kernel);
+  first.attack('10.0.0.1', '10.0.0.2');
+  await until(() => kernel.held.size === 2, { what: 'the bans' });
+  await first.enforcer.stop();
+  for (const ban of kernel.held.values()) ban.timeoutMs = 0;
+  const { enforcer, engine } = await enforce(kernel, [enforcedJail], { adopt: true });
+  const address = kernel.held.get('10.0.0.1')!.address;
+  expect(engine.banEnd(0, address)).toBeGreaterThan(Date.now() / 1000 + enforcedJail.bantime - 60);
+  expect(engine.banEnd(0, address)).toBeLessThan(Number.POSITIVE_INFINITY);
+  enforcer.start();
+  await until(() => kernel.held.get('10.0.0.1')!.timeoutMs > 0, { what: 'the end in the kernel' });
+  await enforcer.stop();
+});
