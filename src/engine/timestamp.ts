@@ -10,10 +10,13 @@ import { TIME_TEXT, TIME_TEXT_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layo
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
 const YEAR_SLACK: f64 = 86400;
+/** 2106-01-01: the table keeps seconds in 32 bits. */
+const SECONDS_MAX: f64 = 4291747200;
 /** Seconds after `now` from which the second of two readings of an ambiguous local time is not believed. */
 const ZONE_SLACK: f64 = 60;
 
-let year: i32 = 0;
+/** -1 where none is written. */
+let year: i32 = -1;
 let month: i32 = 0;
 let day: i32 = 0;
 let hour: i32 = 0;
@@ -27,14 +30,15 @@ let epoch: f64 = 0;
 let absolute: bool = false;
 
 let zones: i32 = 0;
-let cachedBytes: i32 = 0;
+/** Length of the remembered text; -1 = there is none. */
+let cachedBytes: i32 = -1;
 let cachedSeconds: f64 = 0;
 let cachedNow: f64 = 0;
 
 /** Empties the zone table and the cache: local time is UTC until zones are added. */
 export function resetTime(): void {
   zones = 0;
-  cachedBytes = 0;
+  cachedBytes = -1;
 }
 
 /** From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the table is full. */
@@ -44,7 +48,7 @@ export function addZone(from: f64, offset: i32): bool {
   setFloat(p, from);
   setInt(p + 8, offset);
   zones++;
-  cachedBytes = 0;
+  cachedBytes = -1;
   return true;
 }
 
@@ -168,7 +172,7 @@ function readYearAfter(p: i32, end: i32): i32 {
 
 /** "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy" at `p`. */
 function readMonthFirst(p: i32, end: i32): i32 {
-  if (p + 14 > end) return -1;
+  if (p + 13 > end) return -1;
   month = monthName(p);
   if (month === 0 || byte(p + 3) !== 32) return -1;
   p += 4;
@@ -184,10 +188,10 @@ function readMonthFirst(p: i32, end: i32): i32 {
   if (p >= end || byte(p) !== 32) return -1;
   const dated = readYearAfter(p, end);
   if (dated > p && dated < end && byte(dated) === 32) p = dated;
-  else year = 0;
+  else year = -1;
   p = readClock(p + 1, end);
   if (p < 0) return -1;
-  if (year === 0) p = readYearAfter(p, end);
+  if (year < 0) p = readYearAfter(p, end);
   return p;
 }
 
@@ -288,10 +292,10 @@ function monthDays(y: i32, m: i32): i32 {
 
 /** Whether the fields form a date (February 29 without a year is one) and a time; a leap second is allowed. */
 function legal(): bool {
-  if (absolute) return true;
+  if (absolute) return epoch >= 0 && epoch < SECONDS_MAX;
   if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60) return false;
-  if (year !== 0 && (year < 1970 || year > 2105)) return false;
-  return day <= monthDays(year === 0 ? 2000 : year, month);
+  if (year >= 0 && (year < 1970 || year > 2105)) return false;
+  return day <= monthDays(year < 0 ? 2000 : year, month);
 }
 
 /** Reads a timestamp at `start`; returns its end, or -1. Sets the fields. */
@@ -299,7 +303,7 @@ function readTime(start: i32, end: i32): i32 {
   if (end - start < 10) return -1;
   zoned = false;
   absolute = false;
-  year = 0;
+  year = -1;
   const c = byte(start);
   let stop = -1;
   if (c >= 48 && c <= 57) {
@@ -382,7 +386,7 @@ function fieldsOfNewYear(y: i32): f64 {
 
 function fieldsToEpoch(now: f64): f64 {
   if (absolute) return epoch;
-  if (year !== 0) return fieldsToUtc(year, now);
+  if (year >= 0) return fieldsToUtc(year, now);
   // The latest year that does not put the line into the future; February 29 goes back to a leap year.
   let y = yearOf(now) + 1;
   for (let i = 0; i < 10; i++) {
@@ -405,8 +409,9 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
     if (i >= last && word(start + last) === word(TIME_TEXT + last)) return cachedSeconds;
   }
-  if (readTime(start, end) < 0) return -1;
+  if (readTime(start, end) !== end) return -1;
   const instant = fieldsToEpoch(now);
+  if (instant < 0) return -1;
   if (length <= TIME_TEXT_BYTES) {
     for (let i = 0; i < length; i++) setByte(TIME_TEXT + i, byte(start + i));
     cachedBytes = length;

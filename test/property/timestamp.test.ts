@@ -1,0 +1,324 @@
+/**
+ * Timestamps against JavaScript's Date (test/support/time-oracle.ts): every format the engine reads, in zones with all kinds
+ * of daylight saving, at the turn of the year, on February 29, in the hour that is left out and the one that comes twice.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { ZONES_MAX } from '../../src/engine/layout.ts';
+import { bindMemory } from '../../src/engine/linear.ts';
+import { addZone, decodeTime, resetTime, scanTime } from '../../src/engine/timestamp.ts';
+import { zoneChanges } from '../../src/engine/zones.ts';
+import { instantsOf, readTime } from '../support/time-oracle.ts';
+
+const memory = new ArrayBuffer(65_536);
+const bytes = Buffer.from(memory);
+const textAt = 4_096;
+
+/** What stands behind the text: a timestamp ends where it is told to, whatever follows. */
+const behinds = ['', ' ', '0', '.5', '+02:00', ' 2019', 'Z', '\0'];
+
+function decode(text: string, now: number, behind = ''): number {
+  bytes.fill(0xff, textAt, textAt + 256);
+  const length = bytes.write(text, textAt, 'latin1');
+  bytes.write(behind, textAt + length, 'latin1');
+  return decodeTime(textAt, textAt + length, now);
+}
+
+const zoneBefore = process.env.TZ;
+
+/** Makes `zone` the time zone of this process, of Date and of the engine, as seen around `now`. */
+function useZone(zone: string, now: number): void {
+  process.env.TZ = zone;
+  resetTime();
+  const year = 366 * 86_400;
+  for (const change of zoneChanges(now - 6 * year, now + year, ZONES_MAX)) {
+    expect(addZone(Number.isFinite(change.from) ? change.from : -1e15, change.offset)).toBe(true);
+  }
+}
+
+beforeEach(() => {
+  bindMemory(memory);
+  resetTime();
+});
+afterAll(() => {
+  if (zoneBefore === undefined) delete process.env.TZ;
+  else process.env.TZ = zoneBefore;
+});
+
+const zones = [
+  'UTC',
+  'Europe/Berlin',
+  'America/New_York',
+  'America/St_Johns',
+  'Australia/Lord_Howe',
+  'Asia/Kathmandu',
+  'Africa/Casablanca',
+  'Africa/Cairo',
+  'Pacific/Kiritimati',
+  'Pacific/Pago_Pago',
+];
+
+const months = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
+const pad = (value: number, width = 2): string => String(value).padStart(width, '0');
+
+interface Fields {
+  year: number;
+  month: number;
+  day: number;
+  hour: number;
+  minute: number;
+  second: number;
+}
+
+/** How services write a moment. Numbers that no calendar has are written all the same. */
+const formats: Record<string, (fields: Fields) => string> = {
+  'RFC 3164': (f) => `${month(f)} ${String(f.day).padStart(2)} ${clock(f)}`,
+  'RFC 3164 with a year': (f) => `${month(f)} ${pad(f.day)} ${pad(f.year, 4)} ${clock(f)}`,
+  'RFC 3164, Cisco': (f) => `${month(f)} ${f.day} ${pad(f.year, 4)} ${clock(f)}.123`,
+  ctime: (f) => `Sat ${month(f)} ${String(f.day).padStart(2)} ${clock(f)} ${pad(f.year, 4)}`,
+  'ctime with a fraction': (f) => `Mon ${month(f)} ${pad(f.day)} ${clock(f)}.123456 ${pad(f.year, 4)}`,
+  'month, day, comma': (f) => `${month(f)} ${f.day}, ${pad(f.year, 4)} ${clock(f)}`,
+  'RFC 3339 in UTC': (f) => `${iso(f)}T${clock(f)}Z`,
+  'RFC 3339 with fraction and zone': (f) => `${iso(f)}T${clock(f)}.123456+05:30`,
+  'ISO 8601, short zone': (f) => `${iso(f)}T${clock(f)},5-0800`,
+  'ISO 8601, hours only': (f) => `${iso(f)} ${clock(f)}+02`,
+  'ISO 8601, local': (f) => `${iso(f)} ${clock(f)}`,
+  'ISO 8601, local, T': (f) => `${iso(f)}T${clock(f)}.000`,
+  'ISO 8601, UTC in words': (f) => `${iso(f)} ${clock(f)} UTC`,
+  'MySQL 8, padded hour': (f) => `${iso(f)}  ${f.hour}:${pad(f.minute)}:${pad(f.second)}`,
+  nginx: (f) => `${pad(f.year, 4)}/${pad(f.month)}/${pad(f.day)} ${clock(f)}`,
+  'access log': (f) => `${pad(f.day)}/${month(f)}/${pad(f.year, 4)}:${clock(f)} -0130`,
+  named: (f) => `${pad(f.day)}-${month(f)}-${pad(f.year, 4)} ${clock(f)}.789`,
+  PHP: (f) => `${pad(f.day)}-${month(f)}-${pad(f.year, 4)} ${clock(f)} GMT`,
+  mail: (f) => `Tue, ${pad(f.day)} ${month(f)} ${pad(f.year, 4)} ${clock(f)} +0000`,
+  'MySQL 5': (f) =>
+    `${pad(f.year % 100)}${pad(f.month)}${pad(f.day)} ${String(f.hour).padStart(2)}:${pad(f.minute)}:${pad(f.second)}`,
+};
+
+function month(fields: Fields): string {
+  return months[(fields.month + 11) % 12]!;
+}
+function clock({ hour, minute, second }: Fields): string {
+  return `${pad(hour)}:${pad(minute)}:${pad(second)}`;
+}
+function iso({ year, month, day }: Fields): string {
+  return `${pad(year, 4)}-${pad(month)}-${pad(day)}`;
+}
+
+function fieldsAt(instant: number): Fields {
+  const date = new Date(instant * 1000);
+  return {
+    year: date.getFullYear(),
+    month: date.getMonth() + 1,
+    day: date.getDate(),
+    hour: date.getHours(),
+    minute: date.getMinutes(),
+    second: date.getSeconds(),
+  };
+}
+
+const now = Date.UTC(2026, 10, 21, 8, 0, 0) / 1000;
+const year = 365 * 86_400;
+
+describe.each(zones)('in %s', (zone) => {
+  test.each(Object.keys(formats))('%s', (name) => {
+    useZone(zone, now);
+    const moment = fc.integer({ min: now - 5 * year, max: now + Math.floor(year / 2) });
+    const clockOffset = fc.integer({ min: -year, max: year / 4 });
+    fc.assert(
+      fc.property(moment, clockOffset, fc.constantFrom(...behinds), (instant, away, behind) => {
+        const text = formats[name]!(fieldsAt(instant));
+        const expected = readTime(text, now + away);
+        expect(expected, text).toBeGreaterThanOrEqual(0);
+        expect(decode(text, now + away, behind), text).toBe(expected);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('around every change of the clocks', () => {
+    useZone(zone, now);
+    const changes = zoneChanges(now - 3 * year, now + year, ZONES_MAX).filter(({ from }) => Number.isFinite(from));
+    expect(changes.length > 0).toBe(
+      !['UTC', 'Asia/Kathmandu', 'Pacific/Kiritimati', 'Pacific/Pago_Pago'].includes(zone),
+    );
+    let twice = 0;
+    let never = 0;
+    for (const { from } of changes) {
+      for (let away = -7_200; away <= 7_200; away += 450) {
+        // Written as UTC shows it, so that the hour which is left out is written too.
+        for (const offset of [-14_400, -5_400, 0, 3_600, 10_800, 37_800, 39_600]) {
+          const date = new Date((from + away + offset) * 1000);
+          const fields = {
+            year: date.getUTCFullYear(),
+            month: date.getUTCMonth() + 1,
+            day: date.getUTCDate(),
+            hour: date.getUTCHours(),
+            minute: date.getUTCMinutes(),
+            second: 0,
+          };
+          const instants = instantsOf(fields).length;
+          if (instants === 2) twice++;
+          if (instants === 0) never++;
+          const text = formats['ISO 8601, local']!(fields);
+          // Seen at once, between its two instants, and long after.
+          for (const seen of [from + away - 60, from + away, from + away + 1_800, from + away + 3_600, now]) {
+            expect(decode(text, seen), `${text} seen at ${seen}`).toBe(readTime(text, seen));
+          }
+        }
+      }
+    }
+    if (changes.length > 0) expect(twice * never).toBeGreaterThan(0);
+  });
+});
+
+describe('without a year', () => {
+  test.each<[what: string, text: string, seen: string, expected: string]>([
+    ['a moment ago', 'Nov 21 07:59:59', '2026-11-21T08:00:00Z', '2026-11-21T07:59:59Z'],
+    ['New Year, clocks agree', 'Jan  1 00:00:01', '2027-01-01T00:00:02Z', '2027-01-01T00:00:01Z'],
+    ['last year’s last second', 'Dec 31 23:59:59', '2027-01-01T00:00:00Z', '2026-12-31T23:59:59Z'],
+    ['the writer’s clock is an hour ahead', 'Jan  1 00:30:00', '2026-12-31T23:30:00Z', '2027-01-01T00:30:00Z'],
+    ['a day ahead at most', 'Nov 22 08:00:00', '2026-11-21T08:00:00Z', '2026-11-22T08:00:00Z'],
+    ['else a year ago', 'Nov 22 08:00:01', '2026-11-21T08:00:00Z', '2025-11-22T08:00:01Z'],
+    ['a leap day this year', 'Feb 29 12:00:00', '2028-03-01T00:00:00Z', '2028-02-29T12:00:00Z'],
+    ['a leap day on the day', 'Feb 29 12:00:00', '2028-02-29T12:00:01Z', '2028-02-29T12:00:00Z'],
+    ['a leap day three years ago', 'Feb 29 12:00:00', '2027-06-01T00:00:00Z', '2024-02-29T12:00:00Z'],
+    ['a leap day before 2100, which has none', 'Feb 29 12:00:00', '2103-06-01T00:00:00Z', '2096-02-29T12:00:00Z'],
+    ['a leap second', 'Dec 31 23:59:60', '2027-01-01T00:00:00Z', '2027-01-01T00:00:00Z'],
+  ])('%s', (_, text, seen, expected) => {
+    process.env.TZ = 'UTC';
+    const clockSeconds = Date.parse(seen) / 1000;
+    expect(decode(text, clockSeconds)).toBe(Date.parse(expected) / 1000);
+    expect(readTime(text, clockSeconds)).toBe(Date.parse(expected) / 1000);
+  });
+});
+
+describe('whole seconds', () => {
+  test.each<[what: string, text: string, expected: number]>([
+    ['epoch', '1763694928', 1_763_694_928],
+    ['epoch with a fraction', '1763694928.123', 1_763_694_928],
+    ['epoch, squid', '1741061167.000', 1_741_061_167],
+    ['the last that is taken', '4291747199', 4_291_747_199],
+    ['beyond the table’s seconds', '4291747200', -1],
+    ['ten nines', '9999999999', -1],
+    ['nine digits', '176369492', -1],
+    ['eleven digits', '17636949280', -1],
+    ['letters behind', '1763694928x', -1],
+    ['TAI64N', `@${(2n ** 62n + 1_763_694_928n + 37n).toString(16)}00000000`, 1_763_694_928],
+    ['TAI64N before 1970', `@${(2n ** 62n).toString(16)}00000000`, -1],
+    ['TAI64N in the year 36 billion', '@4fffffffffffffff00000000', -1],
+    ['TAI64N of the past half', '@3fffffffffffffff00000000', -1],
+    ['TAI64N in capitals', '@40000000691F1A5000000000', -1],
+  ])('%s', (_, text, expected) => {
+    process.env.TZ = 'UTC';
+    expect(decode(text, now)).toBe(expected);
+    expect(readTime(text, now)).toBe(expected);
+  });
+});
+
+describe('impossible dates and garbage', () => {
+  const wild: fc.Arbitrary<Fields> = fc.record({
+    year: fc.oneof(fc.integer({ min: 1968, max: 2107 }), fc.constantFrom(0, 1900, 2000, 2024, 2100, 9999)),
+    month: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.nat(15)),
+    day: fc.oneof(fc.integer({ min: 28, max: 32 }), fc.nat(40)),
+    hour: fc.oneof(fc.nat(23), fc.nat(30)),
+    minute: fc.oneof(fc.nat(59), fc.nat(75)),
+    second: fc.oneof(fc.nat(61), fc.nat(99)),
+  });
+
+  test.each(Object.keys(formats))('%s: a moment is read exactly when the calendar has it', (name) => {
+    useZone('UTC', now);
+    let accepted = 0;
+    fc.assert(
+      fc.property(wild, (fields) => {
+        const text = formats[name]!(fields);
+        const expected = readTime(text, now);
+        if (expected >= 0) accepted++;
+        expect(decode(text, now), text).toBe(expected);
+      }),
+      { numRuns: 300 },
+    );
+    expect(accepted).toBeGreaterThan(10);
+    expect(accepted).toBeLessThan(300);
+  });
+
+  const anyText = fc
+    .tuple(fc.constantFrom(...Object.keys(formats)), fc.integer({ min: now - year, max: now }))
+    .map(([name, instant]) => formats[name]!(fieldsAt(instant)));
+  const spoiled = fc
+    .tuple(
+      anyText,
+      fc.array(
+        fc.record({
+          kind: fc.constantFrom('change', 'insert', 'delete', 'cut'),
+          at: fc.nat(40),
+          by: fc.oneof(
+            fc.constantFrom(...'0123456789 :-/.,+TZ@[]JanFebMon'.split('')),
+            fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+          ),
+        }),
+        { maxLength: 3 },
+      ),
+    )
+    .map(([text, edits]) => {
+      let result = text;
+      for (const { kind, at, by } of edits) {
+        const place = at % (result.length + 1);
+        if (kind === 'cut') result = result.slice(0, place);
+        else
+          result =
+            result.slice(0, place) +
+            (kind === 'delete' ? '' : by) +
+            result.slice(kind === 'insert' ? place : place + 1);
+      }
+      return Buffer.from(result, 'latin1').toString('latin1').slice(0, 120);
+    });
+
+  test('a spoiled timestamp is read as what it says, or not at all', () => {
+    useZone('UTC', now);
+    fc.assert(
+      fc.property(spoiled, fc.constantFrom(...behinds), (text, behind) => {
+        expect(decode(text, now, behind), JSON.stringify(text)).toBe(readTime(text, now));
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+
+  test('any bytes', () => {
+    useZone('UTC', now);
+    const digits = fc.string({ unit: fc.constantFrom(...'0123456789-/: TZ@.+'.split('')), maxLength: 40 });
+    fc.assert(
+      fc.property(fc.oneof(digits, fc.string({ unit: 'binary', maxLength: 60 })), (text) => {
+        const latin = Buffer.from(text, 'latin1').toString('latin1');
+        expect(decode(latin, now), JSON.stringify(latin)).toBe(readTime(latin, now));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test('scanning finds the whole timestamp in front of other text', () => {
+    useZone('UTC', now);
+    fc.assert(
+      fc.property(anyText, fc.constantFrom(' host sshd[1]: x', '] x', ' x'), (text, behind) => {
+        const length = bytes.write(text + behind, textAt, 'latin1');
+        expect(scanTime(textAt, textAt + length) - textAt, text + behind).toBe(text.length);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+test('a repeated timestamp is remembered, not one that differs in any byte, the clock or the zone', () => {
+  useZone('UTC', now);
+  const text = 'Nov 21 07:00:00';
+  expect(decode(text, now)).toBe(decode(text, now));
+  for (let at = 0; at < text.length; at++) {
+    decode(text, now);
+    const changed = `${text.slice(0, at)}${text[at] === '1' ? '2' : '1'}${text.slice(at + 1)}`;
+    expect(decode(changed, now), changed).toBe(readTime(changed, now));
+  }
+  expect(decode('Dec 20 07:00:00', now)).toBe(Date.UTC(2025, 11, 20, 7) / 1000);
+  expect(decode('Dec 20 07:00:00', now + 40 * 86_400)).toBe(Date.UTC(2026, 11, 20, 7) / 1000);
+  useZone('Asia/Kathmandu', now);
+  expect(decode(text, now)).toBe(Date.UTC(2026, 10, 21, 1, 15) / 1000);
+});
