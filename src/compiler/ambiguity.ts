@@ -59,8 +59,10 @@ class Automaton {
         return this.run(token.of, token.min, token.of, next);
       case 'ip': {
         const bytes: ByteClass = this.addressed ? { name: 'hex', bytes: ':.' } : { name: 'word', bytes: ':.%-' };
-        const bare = this.run(bytes, 1, { name: 'word', bytes: '%-' }, next);
-        const bracketed = this.literal('[', this.run(bytes, 1, bytes, this.literal(']', next)));
+        const digit: ByteClass = { name: 'digit' };
+        const after = token.port === true ? this.literal(':', this.run(digit, 1, digit, next)) : next;
+        const bare = this.run(bytes, 1, { name: 'word', bytes: '%-' }, after);
+        const bracketed = this.literal('[', this.run(bytes, 1, bytes, this.literal(']', after)));
         return this.add({ kind: 'split', next: [bare, bracketed] });
       }
       case 'time':

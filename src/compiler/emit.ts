@@ -186,7 +186,10 @@ function emitToken(scope: Scope, token: Token): string[] {
     case 'span':
       return emitSpan(scope, token);
     case 'ip':
-      return [`at = ${writer.use('scanAddress', scans)}(at, end);`, `if (at < 0) ${fail}`];
+      return [
+        `at = ${writer.use(token.port === true ? 'scanAddressPort' : 'scanAddress', scans)}(at, end);`,
+        `if (at < 0) ${fail}`,
+      ];
     case 'time': {
       const stop = `stop${scope.next()}`;
       return [
@@ -490,6 +493,8 @@ function describeToken(token: Token): string {
       return `${token.capture ?? describeClass(token.of)}{${token.min},${token.max}}`;
     case 'text':
       return `${token.capture ?? 'text'}${token.without === undefined ? '' : ` without ${describeClass(token.without)}`}…`;
+    case 'ip':
+      return token.port === true ? 'ip:port' : 'ip';
     default:
       return token.kind;
   }

@@ -69,7 +69,7 @@ function encodeToken(token: Token): number[] {
         ...encodeClass(token.of),
       ]);
     case 'ip':
-      return instruction(operation.ip, []);
+      return instruction(operation.ip, [token.port === true ? 1 : 0]);
     case 'time':
       return instruction(operation.time, []);
     case 'end':

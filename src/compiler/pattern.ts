@@ -36,8 +36,10 @@ export type Token =
    * are consumed, not captured); 255 bytes at most. Without brackets a `:` that follows a `.` ends the run
    * (`192.0.2.7:5060`, `192.0.2.7:`), then one trailing `:` (not of a `::`) and trailing dots are left to the next token.
    * Validity is decided after the whole pattern matched (bad-address / host-name): structure alone decides where it is.
+   * With `port`, `:` and a port of one to five digits follow and are consumed. A run that took them itself, as an IPv6
+   * address without brackets does (`2001:db8::7:40122`), gives them back, unless a single `:` would be left before them.
    */
-  | { kind: 'ip' }
+  | { kind: 'ip'; port?: true }
   /** A timestamp in any known format at this place (engine/timestamp.ts). */
   | { kind: 'time' }
   /**

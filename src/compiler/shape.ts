@@ -41,7 +41,8 @@ export function minimumLength(tokens: readonly Token[]): number {
     else if (token.kind === 'choice') length += Math.min(...token.of.map((text) => bytesOf(text).length));
     else if (token.kind === 'either') length += Math.min(...token.of.map(minimumLength));
     else if (token.kind === 'span') length += token.min;
-    else if (token.kind === 'ip' || token.kind === 'time') length += 1;
+    else if (token.kind === 'ip') length += token.port === true ? 3 : 1;
+    else if (token.kind === 'time') length += 1;
   }
   return length;
 }

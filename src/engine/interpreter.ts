@@ -16,7 +16,7 @@ import {
   userEnd,
   userStart,
 } from './capture.ts';
-import { scanAddress, skipBitmap, smaller } from './scan.ts';
+import { scanAddress, scanAddressPort, skipBitmap, smaller } from './scan.ts';
 import { scanTime } from './timestamp.ts';
 
 /* Operations: src/compiler/operations.ts. */
@@ -128,7 +128,7 @@ function walk(code: i32, stop: i32, at: i32, end: i32): i32 {
 function step(operation: i32, p: i32, stop: i32, at: i32, end: i32): i32 {
   if (operation === LITERAL) return literalAt(p, at, end) ? at + int(p) : -1;
   if (operation === SPAN) return span(p, at, end);
-  if (operation === IP) return scanAddress(at, end);
+  if (operation === IP) return int(p) !== 0 ? scanAddressPort(at, end) : scanAddress(at, end);
   if (operation === TEXT) return text(p, stop, at, end);
   if (operation === OPTIONAL) {
     const after = attempt(p, stop, at, end);

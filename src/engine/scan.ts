@@ -3,11 +3,14 @@
  * in [at, end) and ends after at most end - at steps.
  */
 
-import { byte, findByte, int, skipDecimal } from '#linear';
+import { byte, findByte, findByteLast, int, skipDecimal, skipDigits } from '#linear';
 
 export { skipDigits, skipNonspace } from '#linear';
 
 import { captureAddress } from './capture.ts';
+
+/** Longest port, digits. */
+const portDigitsMax: i32 = 5;
 
 /** Longer runs of address bytes are neither an address nor a host name. */
 const addressBytesMax: i32 = 255;
@@ -105,6 +108,27 @@ export function scanAddress(at: i32, end: i32): i32 {
   if (stop === at) return -1;
   captureAddress(at, stop);
   return stop;
+}
+
+/** The same for `ip` with `port`: returns the position after the port, or -1. */
+export function scanAddressPort(at: i32, end: i32): i32 {
+  const bracketed = at < end && byte(at) === 91;
+  const stop = scanAddress(at, end);
+  if (stop < 0) return -1;
+  const after = skipPort(stop, end);
+  if (after >= 0 || bracketed) return after;
+  const colon = findByteLast(at, stop, 58);
+  if (colon <= at || skipPort(colon, stop) !== stop || withoutColon(at, colon) !== colon) return -1;
+  captureAddress(at, colon);
+  return stop;
+}
+
+/** The position after the `:` and one to five digits at `at`, or -1. */
+function skipPort(at: i32, end: i32): i32 {
+  if (at >= end || byte(at) !== 58) return -1;
+  const stop = skipDigits(at + 1, smaller(end, at + portDigitsMax + 2));
+  const digits = stop - at - 1;
+  return digits >= 1 && digits <= portDigitsMax ? stop : -1;
 }
 
 /** The rest of a run that is not only digits and dots; a `:` after a dot ends it. */

@@ -10,6 +10,7 @@ import {
   choice,
   either,
   ip,
+  ipPort,
   lineEnd,
   literal,
   optional,
@@ -23,14 +24,26 @@ import {
   userUntil,
 } from './tokens.ts';
 
-/** Up to the message; `[error]` is what 2.2 writes, where 2.4 names the module. */
-const errorHead: Token[] = [
-  either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
-  optional(literal('[pid '), some('digit', 20), optional(literal(':tid '), some('digit', 20)), literal('] ')),
+/** The cause in the system's words, as far as there is one, then the client. */
+const upToClient: Token[] = [
   optional(literal('('), some('digit', 10), literal(')'), until('[')),
   choice('[client ', '[remote '),
-  ip,
-  optional(literal(':'), some('digit', 5)),
+];
+
+/** Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port behind the address. */
+const errorHead: Token[] = [
+  either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
+  either(
+    [
+      literal('[pid '),
+      some('digit', 20),
+      optional(literal(':tid '), some('digit', 20)),
+      literal('] '),
+      ...upToClient,
+      either([ipPort], [ip]),
+    ],
+    [...upToClient, ip, optional(literal(':'), some('digit', 5))],
+  ),
   literal('] '),
 ];
 

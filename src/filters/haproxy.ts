@@ -3,7 +3,7 @@
  * status is HAProxy's own. A 401 of no server (`<NOSRV>`) is one of HAProxy's `http-request auth`.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { ip, literal, optional, run, some, until } from './tokens.ts';
+import { either, ip, ipPort, literal, run, some, until } from './tokens.ts';
 
 export const haproxy: Filter = {
   name: 'haproxy-http-auth',
@@ -14,8 +14,7 @@ export const haproxy: Filter = {
     {
       name: 'refused-by-proxy',
       tokens: [
-        ip,
-        optional(literal(':'), some('digit', 5)),
+        either([ipPort], [ip]),
         literal(' ['),
         until(']'),
         literal('] '),

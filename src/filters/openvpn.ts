@@ -4,9 +4,7 @@
  * address at the end. Nothing before an address is the client's.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { choice, ip, literal, optional, some } from './tokens.ts';
-
-const port = some('digit', 5);
+import { choice, ipPort, literal, optional } from './tokens.ts';
 
 const host = 'Mar  4 05:06:07 vpn ovpn-server[811]:';
 
@@ -19,9 +17,7 @@ export const openvpn: Filter = {
     {
       name: 'handshake-failed',
       tokens: [
-        ip,
-        literal(':'),
-        port,
+        ipPort,
         choice(
           ' TLS Auth Error:',
           ' VERIFY ERROR:',
@@ -44,11 +40,9 @@ export const openvpn: Filter = {
           'could not determine wrapping',
         ),
         literal(' from '),
-        choice('[AF_INET]', '[AF_INET6]::ffff:'),
+        choice('[AF_INET]', '[AF_INET6]'),
         optional(literal(' ')),
-        ip,
-        literal(':'),
-        port,
+        ipPort,
       ],
       sample: `${host} TLS Error: cannot locate HMAC in incoming packet from [AF_INET]192.0.2.7:41194`,
       counter: `${host} TCP connection established with [AF_INET]192.0.2.7:41194`,

@@ -63,6 +63,9 @@ export const anyCase = (word: string): Token[] =>
 
 export const ip: Token = { kind: 'ip' };
 
+/** An address with a port behind it, `A:P`; IPv6 in brackets or not. */
+export const ipPort: Token = { kind: 'ip', port: true };
+
 export const time: Token = { kind: 'time' };
 
 /** Nothing but blanks may follow. */

@@ -32,6 +32,7 @@ const leaf: fc.Arbitrary<Token> = fc.oneof(
     }),
   ),
   fc.constant<Token>({ kind: 'ip' }),
+  fc.constant<Token>({ kind: 'ip', port: true }),
 );
 
 const { list } = fc.letrec<{ token: Token; list: Token[] }>((tie) => ({

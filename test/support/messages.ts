@@ -31,6 +31,8 @@ const addresses = [
   `${'1.'.repeat(130)}1`,
 ];
 
+const ports = [':40122', ':1', ':65535', ':123456', ':', ':7f', '', ':80:80', ':80.', ':80: ', ':::7', ':8x'];
+
 const times = [
   'Mar  7 18:53:22',
   '2025-03-04T05:06:07.123+01:00',
@@ -140,7 +142,9 @@ function tokenText(filter: Filter, token: Token): fc.Arbitrary<string> {
     case 'span':
       return spanText(token);
     case 'ip':
-      return fc.constantFrom(...addresses);
+      return token.port === true
+        ? fc.tuple(fc.constantFrom(...addresses), fc.constantFrom(...ports)).map((parts) => parts.join(''))
+        : fc.constantFrom(...addresses);
     case 'time':
       return fc.constantFrom(...times);
     case 'text':

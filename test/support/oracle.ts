@@ -87,6 +87,21 @@ function addressEnd(message: Buffer, at: number): number {
   return at + text.length;
 }
 
+/** `ip` with `port`: what stands before the port is the address. */
+function walkAddressPort(message: Buffer, { at, captures }: Place): Place | null {
+  const found = (address: Range, end: number): Place => ({ at: end, captures: { ...captures, address } });
+  const bracketed = message.toString('latin1', at).match(/^\[([0-9A-Za-z:._%-]{1,255})\](:[0-9]{1,5})(?![0-9])/);
+  if (message[at] === 0x5b)
+    return bracketed && found([at + 1, at + 1 + bracketed[1]!.length], at + bracketed[0].length);
+  const end = addressEnd(message, at);
+  if (end === at) return null;
+  const behind = message.toString('latin1', end).match(/^:[0-9]{1,5}(?![0-9])/);
+  if (behind !== null) return found([at, end], end + behind[0].length);
+  // The last colon, where the address before it would not end in a single one.
+  const within = message.toString('latin1', at, end).match(/^(.*[^:]|(?:.*[^:])?::):[0-9]{1,5}$/);
+  return within && found([at, at + within[1]!.length], end);
+}
+
 function walkToken(token: Token, message: Buffer, { at, captures }: Place): Place | null {
   switch (token.kind) {
     case 'literal': {
@@ -125,6 +140,7 @@ function walkToken(token: Token, message: Buffer, { at, captures }: Place): Plac
       return { at: end, captures: token.capture === 'user' ? { ...captures, user: [at, end] } : captures };
     }
     case 'ip': {
+      if (token.port === true) return walkAddressPort(message, { at, captures });
       if (message[at] === 0x5b) {
         let end = at + 1;
         while (end < message.length && isAddressByte(message[end])) end++;

@@ -1,0 +1,62 @@
+/** `ip` with `port`: where the address ends and the port begins, in all three readings. */
+import { beforeEach, expect, test } from 'vitest';
+import type { Filter } from '../../src/compiler/pattern.ts';
+import { bind, expectedOutcome, loadEmitted, loadInterpreted, outcome } from '../support/matchers.ts';
+
+beforeEach(bind);
+
+const filter: Filter = {
+  name: 'ports',
+  about: '',
+  prefixes: ['bare'],
+  patterns: [
+    {
+      name: 'ported',
+      tokens: [{ kind: 'ip', port: true }, { kind: 'literal', text: ' x' }, { kind: 'end' }],
+      sample: '',
+      counter: '',
+    },
+  ],
+};
+const emitted = loadEmitted(filter);
+const interpreted = loadInterpreted(filter);
+
+test.each([
+  ['192.0.2.7:40122', '192.0.2.7'],
+  ['192.0.2.7', null],
+  ['192.0.2.7:', null],
+  ['192.0.2.7:401220', null],
+  ['192.0.2.7:4f', null],
+  ['2001:db8::7:40122', '2001:db8::7'],
+  ['2001:db8::7', null],
+  ['2001:db8::7:ab', null],
+  ['2001:db8::7:401220', null],
+  ['2001:db8:1:2:3:4:5:6:80', '2001:db8:1:2:3:4:5:6'],
+  ['2001:db8:::80', '2001:db8::'],
+  ['2001:db8::80', null],
+  ['::1:80', '::1'],
+  [':::80', '::'],
+  ['::80', null],
+  [':80', null],
+  ['::ffff:192.0.2.7:80', '::ffff:192.0.2.7'],
+  ['::ffff:192.0.2.7', null],
+  ['fe80::1%eth0:80', 'fe80::1%eth0'],
+  ['[2001:db8::7]:80', '2001:db8::7'],
+  ['[2001:db8::7]', null],
+  ['[2001:db8::7]:', null],
+  ['[192.0.2.7]:65535', '192.0.2.7'],
+  ['localhost:80', 'localhost'],
+  ['host.example.org:80', 'host.example.org'],
+  [`${'a'.repeat(252)}:80`, 'a'.repeat(252)],
+  [`${'a'.repeat(253)}:80`, null],
+  ['', null],
+])('%s', (text, address) => {
+  const message = Buffer.from(`${text} x`);
+  const wanted =
+    address === null
+      ? { pattern: -1 }
+      : { pattern: 0, address: [text.indexOf(address), text.indexOf(address) + address.length] };
+  expect(expectedOutcome(filter, message)).toEqual(wanted);
+  expect(outcome(emitted.match, message, 1)).toEqual(wanted);
+  expect(outcome(interpreted, message, 1)).toEqual(wanted);
+});
