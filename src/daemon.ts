@@ -84,7 +84,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     sink: engine,
     now: () => Date.now() / 1000,
     monotonic: () => performance.now(),
-    drain: () => enforcer.wake(),
+    drain: () => {
+      enforcer.wake();
+      memory.governor.look();
+    },
     event: (event) => sayFile(log, event),
   });
 

@@ -146,10 +146,12 @@ export interface GovernorOptions {
   /** What is resident, as of its last `read`. */
   resident: { all: number; file: number; read(): void };
   dropPages: (address: number, bytes: number) => number;
+  /** Milliseconds of a clock that never goes back. */
+  now?: () => number;
 }
 
 /**
- * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look` is called every `governorMs`; it
+ * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look` looks every `governorMs`; it
  * costs one small read where there is nothing to do. Every `governorLooksMax` looks it releases in any case, so that the
  * resident size shows what was used lately instead of creeping up to the ceiling. After a release that gained next to nothing it waits a while: then
  * the pages are in use, and taking them again would only cost time.
@@ -157,6 +159,7 @@ export interface GovernorOptions {
 export class Governor {
   releases = 0;
   #looks = 0;
+  #nextLook = 0;
   /** The longest release, ms: so long stood the pipeline still. */
   longestMilliseconds = 0;
   readonly #options: GovernorOptions;
@@ -180,8 +183,14 @@ export class Governor {
     return before - resident.all;
   }
 
-  /** Releases when file pages reach their bound or less than the margin is left under the ceiling, and now and then anyway. */
+  /**
+   * Releases when file pages reach their bound or less than the margin is left under the ceiling, and now and then anyway.
+   * To be called at every turn of the pipeline: a busy loop keeps timers waiting. It looks every `governorMs` at most.
+   */
   look(): void {
+    const now = (this.#options.now ?? performance.now.bind(performance))();
+    if (now < this.#nextLook) return;
+    this.#nextLook = now + governorMs;
     if (++this.#looks >= governorLooksMax) {
       this.release();
       return;

@@ -30,6 +30,10 @@ export const coreFlags: readonly string[] = [
   '--v8-pool-size=1',
   // Smaller code and feedback rather than the last few per cent of speed outside the engine.
   '--optimize-for-size',
+  // JavaScript is not compiled for speed: what is per line is WebAssembly, which these do not touch. Under 20,000 bans a
+  // second that costs a tenth more processor time and saves 10 MiB of resident compiler code and 6 MiB of peak.
+  '--no-opt',
+  '--no-maglev',
   // No eval, no new Function, in a process that reads attackers' bytes as root.
   '--disallow-code-generation-from-strings',
   // SIGUSR1 would otherwise open a debugger port.

@@ -5,6 +5,7 @@ import {
   filePagesBytesMax,
   governorLooksMax,
   governorMarginBytes,
+  governorMs,
   governorPauses,
   runtimeGrowthBytes,
 } from '../../src/limits.ts';
@@ -116,8 +117,10 @@ describe('Governor', () => {
   function process(fixed: number, file: number) {
     const dropped: [number, number][] = [];
     const state = { file };
+    let clock = 0;
     const governor = new Governor({
       ceilingBytes,
+      now: () => (clock += governorMs),
       mappings: [
         { address: 4096, bytes: 8192 },
         { address: 65_536, bytes: 4096 },
@@ -163,6 +166,14 @@ describe('Governor', () => {
     state.file = filePagesBytesMax;
     governor.look();
     expect(governor.releases).toBe(1);
+  });
+
+  test('looks no more often than it should, however often it is called', () => {
+    let looks = 0;
+    const resident = { all: 0, file: 0, read: () => void looks++ };
+    const governor = new Governor({ ceilingBytes, mappings: [], resident, dropPages: () => 0, now: () => 1_000 });
+    for (let call = 0; call < 100; call++) governor.look();
+    expect(looks).toBe(1);
   });
 
   test('releases now and then in any case', () => {
