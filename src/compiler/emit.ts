@@ -25,6 +25,8 @@ class Writer {
   /** helper -> the engine file it is imported from */
   readonly imports = new Map<string, string>();
   readonly runs = new Map<string, string>();
+  /** body of a part -> its name: patterns of one filter share what they say alike */
+  readonly parts = new Map<string, string>();
 
   use(name: string, from: string): string {
     this.imports.set(name, from);
@@ -120,22 +122,20 @@ function emitTags(writer: Writer, filter: Filter, name: string): string {
 /** Code for tokens in a function whose variables are `at` and `end`; `fail` leaves it. */
 interface Scope {
   writer: Writer;
-  /** Base of the names of part functions. */
-  base: string;
-  /** Numbers what needs a number of its own in this pattern. */
+  /** Numbers what needs a number of its own in this function. */
   next: () => number;
   fail: string;
 }
 
+/** Counts from 1. */
+function counter(): () => number {
+  let count = 0;
+  return () => ++count;
+}
+
 function emitPattern(writer: Writer, pattern: Pattern): void {
   const tokens = normalise(pattern.tokens);
-  let count = 0;
-  const scope: Scope = {
-    writer,
-    base: `part${pascalCase(pattern.name)}`,
-    next: () => ++count,
-    fail: 'return false;',
-  };
+  const scope: Scope = { writer, next: counter(), fail: 'return false;' };
   const { head, searched } = segmentsOf(tokens);
   const lines = [
     ...emitTokens(scope, head),
@@ -154,12 +154,14 @@ function withoutLastStep(lines: string[]): string[] {
 }
 
 /** A function that matches tokens at `at` and returns the position after them, or -1. */
-function emitPart(scope: Scope, tokens: Token[]): string {
-  const name = `${scope.base}${scope.next()}`;
-  const lines = emitTokens({ ...scope, fail: 'return -1;' }, tokens);
-  scope.writer.functions.push(
-    `/** ${comment(describe(tokens))} */\nfunction ${name}(at: i32, end: i32): i32 {\n${indent([...lines, 'return at;'].join('\n'))}\n}`,
-  );
+function emitPart({ writer }: Scope, tokens: Token[]): string {
+  const lines = emitTokens({ writer, next: counter(), fail: 'return -1;' }, tokens);
+  const body = indent([...lines, 'return at;'].join('\n'));
+  const known = writer.parts.get(body);
+  if (known !== undefined) return known;
+  const name = `part${writer.parts.size + 1}`;
+  writer.parts.set(body, name);
+  writer.functions.push(`/** ${comment(describe(tokens))} */\nfunction ${name}(at: i32, end: i32): i32 {\n${body}\n}`);
   return name;
 }
 

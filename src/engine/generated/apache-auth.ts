@@ -11,7 +11,7 @@ function takeModEvasive(at: i32, end: i32): bool {
 }
 
 /** '[error] ' */
-function partClientDenied2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
   at += 8;
   return at;
@@ -28,133 +28,118 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partClientDenied3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
+  const stop2 = skipWord(at, smaller(end, at + 17));
+  if (stop2 - at < 1 || stop2 - at > 16) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** ':tid ' digit{1,20} */
-function partClientDenied10(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
   at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
   return at;
 }
 
 /** '(' digit{1,10} ')' not-'['{1,4096} */
-function partClientDenied13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ip:port */
-function partClientDenied17(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function partClientDenied18(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partClientDenied7(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partClientDenied10(at, end);
-  if (next9 >= 0) at = next9;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next12 = partClientDenied13(at, end);
-  if (next12 >= 0) at = next12;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next16 = partClientDenied17(at, end);
-  if (next16 < 0) {
+  let next4 = part5(at, end);
+  if (next4 < 0) {
     forgetAddress();
-    next16 = partClientDenied18(at, end);
+    next4 = part6(at, end);
   }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partClientDenied21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  if (next4 < 0) return -1;
+  at = next4;
   return at;
 }
 
 /** ':' digit{1,5} */
-function partClientDenied25(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partClientDenied19(at: i32, end: i32): i32 {
-  const next20 = partClientDenied21(at, end);
-  if (next20 >= 0) at = next20;
+function part9(at: i32, end: i32): i32 {
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next24 = partClientDenied25(at, end);
-  if (next24 >= 0) at = next24;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function partClientDenied28(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
+  const stop1 = skipDigits(at, smaller(end, at + 7));
+  if (stop1 - at < 1 || stop1 - at > 6) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
@@ -163,179 +148,39 @@ function partClientDenied28(at: i32, end: i32): i32 {
 /** client-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('client denied by server configuration: ' | 'client used wrong authentication scheme') */
 function takeClientDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
-  let next1 = partClientDenied2(at, end);
-  if (next1 < 0) next1 = partClientDenied3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partClientDenied7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partClientDenied19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partClientDenied28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x65696e65 && word(at + 12) === 0x79622064 && word(at + 16) === 0x72657320 && word(at + 20) === 0x20726576 && word(at + 24) === 0x666e6f63 && word(at + 28) === 0x72756769 && word(at + 32) === 0x6f697461 && word(at + 35) === 0x203a6e6f) at += 39; // 'client denied by server configuration: '
   else if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x7520746e && word(at + 8) === 0x20646573 && word(at + 12) === 0x6e6f7277 && word(at + 16) === 0x75612067 && word(at + 20) === 0x6e656874 && word(at + 24) === 0x61636974 && word(at + 28) === 0x6e6f6974 && word(at + 32) === 0x68637320 && word(at + 35) === 0x656d6568) at += 39; // 'client used wrong authentication scheme'
   else return false;
   return true;
 }
 
-/** '[error] ' */
-function partDigestUserRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partDigestUserRefused3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partDigestUserRefused10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestUserRefused13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partDigestUserRefused17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partDigestUserRefused18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partDigestUserRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partDigestUserRefused10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partDigestUserRefused13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partDigestUserRefused17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partDigestUserRefused18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestUserRefused21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partDigestUserRefused25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partDigestUserRefused19(at: i32, end: i32): i32 {
-  const next20 = partDigestUserRefused21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partDigestUserRefused25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partDigestUserRefused28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** alpha{1,16} ': ' */
-function partDigestUserRefused31(at: i32, end: i32): i32 {
-  const stop32 = skipAlpha(at, smaller(end, at + 17));
-  if (stop32 - at < 1 || stop32 - at > 16) return -1;
-  at = stop32;
+function part11(at: i32, end: i32): i32 {
+  const stop1 = skipAlpha(at, smaller(end, at + 17));
+  if (stop1 - at < 1 || stop1 - at > 16) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
-function partDigestUserRefused35(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x6f6e2027 && word(at + 4) === 0x6f662074 && word(at + 7) === 0x646e756f) at += 11; // '' not found'
   else if (end - at >= 20 && word(at) === 0x65642027 && word(at + 4) === 0x6465696e && word(at + 8) === 0x20796220 && word(at + 12) === 0x766f7270 && word(at + 16) === 0x72656469) at += 20; // '' denied by provider'
   else if (end - at >= 24 && word(at) === 0x75612027 && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 20) === 0x6572756c) at += 24; // '' authentication failure'
@@ -347,197 +192,47 @@ function partDigestUserRefused35(at: i32, end: i32): i32 {
 /** digest-user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user `' user{0,4096} '' in realm `' text… ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
 function takeDigestUserRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  let next1 = partDigestUserRefused2(at, end);
-  if (next1 < 0) next1 = partDigestUserRefused3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partDigestUserRefused7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partDigestUserRefused19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partDigestUserRefused28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partDigestUserRefused31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 6 && word(at) === 0x72657375 && word(at + 2) === 0x60207265)) return false; // 'user `'
   at += 6;
-  const stop33 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop33 - at > 4096) return false;
-  captureUser(at, stop33);
-  at = stop33;
+  const stop5 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop5 - at > 4096) return false;
+  captureUser(at, stop5);
+  at = stop5;
   if (!(end - at >= 12 && word(at) === 0x6e692027 && word(at + 4) === 0x61657220 && word(at + 8) === 0x60206d6c)) return false; // '' in realm `'
   at += 12;
   // text up to the first ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure')
-  const beyondplace34 = end - 10;
-  let next34 = -1;
-  let place34 = at;
+  const beyondplace6 = end - 10;
+  let next6 = -1;
+  let place6 = at;
   while (true) {
-    place34 = findByte(place34, beyondplace34, 39); // '''
-    if (place34 >= beyondplace34) return false;
-    next34 = partDigestUserRefused35(place34, end);
-    if (next34 >= 0) break;
-    place34++;
+    place6 = findByte(place6, beyondplace6, 39); // '''
+    if (place6 >= beyondplace6) return false;
+    next6 = part12(place6, end);
+    if (next6 >= 0) break;
+    place6++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partUserRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partUserRefused3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partUserRefused10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partUserRefused13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partUserRefused17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partUserRefused18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partUserRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partUserRefused10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partUserRefused13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partUserRefused17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partUserRefused18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partUserRefused21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partUserRefused25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partUserRefused19(at: i32, end: i32): i32 {
-  const next20 = partUserRefused21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partUserRefused25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partUserRefused28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** alpha{1,16} ': ' */
-function partUserRefused31(at: i32, end: i32): i32 {
-  const stop32 = skipAlpha(at, smaller(end, at + 17));
-  if (stop32 - at < 1 || stop32 - at > 16) return -1;
-  at = stop32;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
-function partUserRefused34(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (end - at >= 10 && word(at) === 0x746f6e20 && word(at + 4) === 0x756f6620 && word(at + 6) === 0x646e756f) at += 10; // ' not found'
   else if (end - at >= 24 && word(at) === 0x7561203a && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 20) === 0x6572756c) at += 24; // ': authentication failure'
   else if (end - at >= 23 && word(at) === 0x7561203a && word(at + 4) === 0x726f6874 && word(at + 8) === 0x74617a69 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x6572756c) at += 23; // ': authorization failure'
@@ -550,188 +245,48 @@ function partUserRefused34(at: i32, end: i32): i32 {
 /** user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user ' user… (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 31) return false;
-  let next1 = partUserRefused2(at, end);
-  if (next1 < 0) next1 = partUserRefused3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partUserRefused7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partUserRefused19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partUserRefused28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partUserRefused31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x20726573)) return false; // 'user '
   at += 5;
   // user up to the first (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider')
-  const beyondplace33 = end - 9;
-  let next33 = -1;
-  let place33 = at;
+  const beyondplace5 = end - 9;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    if (place33 >= beyondplace33) return false;
-    next33 = partUserRefused34(place33, end);
-    if (next33 >= 0) break;
-    place33++;
+    if (place5 >= beyondplace5) return false;
+    next5 = part13(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
-  captureUser(at, place33);
+  captureUser(at, place5);
   return true;
 }
 
-/** '[error] ' */
-function partAuthorizationFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partAuthorizationFailed3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partAuthorizationFailed10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partAuthorizationFailed13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partAuthorizationFailed17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partAuthorizationFailed18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partAuthorizationFailed7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partAuthorizationFailed10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partAuthorizationFailed13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partAuthorizationFailed17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partAuthorizationFailed18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partAuthorizationFailed21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partAuthorizationFailed25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partAuthorizationFailed19(at: i32, end: i32): i32 {
-  const next20 = partAuthorizationFailed21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partAuthorizationFailed25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partAuthorizationFailed28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** ' to access ' */
-function partAuthorizationFailed31(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x206f7420 && word(at + 4) === 0x65636361 && word(at + 7) === 0x20737365)) return -1; // ' to access '
   at += 11;
   return at;
 }
 
 /** ' failed' */
-function partAuthorizationFailed33(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69)) return -1; // ' failed'
   at += 7;
   return at;
@@ -740,202 +295,52 @@ function partAuthorizationFailed33(at: i32, end: i32): i32 {
 /** authorization-failed: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Authorization of user ' user… ' to access ' text… ' failed' */
 function takeAuthorizationFailed(at: i32, end: i32): bool {
   if (end - at < 56) return false;
-  let next1 = partAuthorizationFailed2(at, end);
-  if (next1 < 0) next1 = partAuthorizationFailed3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partAuthorizationFailed7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partAuthorizationFailed19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partAuthorizationFailed28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x7a69726f && word(at + 8) === 0x6f697461 && word(at + 12) === 0x666f206e && word(at + 16) === 0x65737520 && word(at + 18) === 0x20726573)) return false; // 'Authorization of user '
   at += 22;
   // user up to the first ' to access '
-  const beyondplace30 = end - 10;
-  let next30 = -1;
-  let place30 = at;
+  const beyondplace4 = end - 10;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place30 = findByte(place30 + 5, beyondplace30 + 5, 99) - 5; // 'c'
-    if (place30 >= beyondplace30) return false;
-    next30 = partAuthorizationFailed31(place30, end);
-    if (next30 >= 0) break;
-    place30++;
+    place4 = findByte(place4 + 5, beyondplace4 + 5, 99) - 5; // 'c'
+    if (place4 >= beyondplace4) return false;
+    next4 = part14(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place30);
-  at = next30;
+  captureUser(at, place4);
+  at = next4;
   // text up to the first ' failed'
-  const beyondplace32 = end - 6;
-  let next32 = -1;
-  let place32 = at;
+  const beyondplace5 = end - 6;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place32 = findByte(place32 + 1, beyondplace32 + 1, 102) - 1; // 'f'
-    if (place32 >= beyondplace32) return false;
-    next32 = partAuthorizationFailed33(place32, end);
-    if (next32 >= 0) break;
-    place32++;
+    place5 = findByte(place5 + 1, beyondplace5 + 1, 102) - 1; // 'f'
+    if (place5 >= beyondplace5) return false;
+    next5 = part15(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partDigestNonceInvalid2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partDigestNonceInvalid3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partDigestNonceInvalid10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestNonceInvalid13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partDigestNonceInvalid17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partDigestNonceInvalid18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partDigestNonceInvalid7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partDigestNonceInvalid10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partDigestNonceInvalid13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partDigestNonceInvalid17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partDigestNonceInvalid18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestNonceInvalid21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partDigestNonceInvalid25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partDigestNonceInvalid19(at: i32, end: i32): i32 {
-  const next20 = partDigestNonceInvalid21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partDigestNonceInvalid25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partDigestNonceInvalid28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** alpha{1,16} ': ' */
-function partDigestNonceInvalid31(at: i32, end: i32): i32 {
-  const stop32 = skipAlpha(at, smaller(end, at + 17));
-  if (stop32 - at < 1 || stop32 - at > 16) return -1;
-  at = stop32;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** (' received - length is not ' | ' received - user attempted time travel') */
-function partDigestNonceInvalid34(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (end - at >= 26 && word(at) === 0x63657220 && word(at + 4) === 0x65766965 && word(at + 8) === 0x202d2064 && word(at + 12) === 0x676e656c && word(at + 16) === 0x69206874 && word(at + 20) === 0x6f6e2073 && word(at + 22) === 0x20746f6e) at += 26; // ' received - length is not '
   else if (end - at >= 38 && word(at) === 0x63657220 && word(at + 4) === 0x65766965 && word(at + 8) === 0x202d2064 && word(at + 12) === 0x72657375 && word(at + 16) === 0x74746120 && word(at + 20) === 0x74706d65 && word(at + 24) === 0x74206465 && word(at + 28) === 0x20656d69 && word(at + 32) === 0x76617274 && word(at + 34) === 0x6c657661) at += 38; // ' received - user attempted time travel'
   else return -1;
@@ -945,191 +350,41 @@ function partDigestNonceInvalid34(at: i32, end: i32): i32 {
 /** digest-nonce-invalid: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'invalid nonce ' text… (' received - length is not ' | ' received - user attempted time travel') */
 function takeDigestNonceInvalid(at: i32, end: i32): bool {
   if (end - at < 56) return false;
-  let next1 = partDigestNonceInvalid2(at, end);
-  if (next1 < 0) next1 = partDigestNonceInvalid3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partDigestNonceInvalid7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partDigestNonceInvalid19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partDigestNonceInvalid28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partDigestNonceInvalid31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 14 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x636e6f6e && word(at + 10) === 0x2065636e)) return false; // 'invalid nonce '
   at += 14;
   // text up to the first (' received - length is not ' | ' received - user attempted time travel')
-  const beyondplace33 = end - 25;
-  let next33 = -1;
-  let place33 = at;
+  const beyondplace5 = end - 25;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place33 = findByte(place33 + 10, beyondplace33 + 10, 45) - 10; // '-'
-    if (place33 >= beyondplace33) return false;
-    next33 = partDigestNonceInvalid34(place33, end);
-    if (next33 >= 0) break;
-    place33++;
+    place5 = findByte(place5 + 10, beyondplace5 + 10, 45) - 10; // '-'
+    if (place5 >= beyondplace5) return false;
+    next5 = part16(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partDigestRealmMismatch2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partDigestRealmMismatch3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partDigestRealmMismatch10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestRealmMismatch13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partDigestRealmMismatch17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partDigestRealmMismatch18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partDigestRealmMismatch7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partDigestRealmMismatch10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partDigestRealmMismatch13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partDigestRealmMismatch17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partDigestRealmMismatch18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestRealmMismatch21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partDigestRealmMismatch25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partDigestRealmMismatch19(at: i32, end: i32): i32 {
-  const next20 = partDigestRealmMismatch21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partDigestRealmMismatch25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partDigestRealmMismatch28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** alpha{1,16} ': ' */
-function partDigestRealmMismatch31(at: i32, end: i32): i32 {
-  const stop32 = skipAlpha(at, smaller(end, at + 17));
-  if (stop32 - at < 1 || stop32 - at > 16) return -1;
-  at = stop32;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** '' but expected ' */
-function partDigestRealmMismatch34(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x75622027 && word(at + 4) === 0x78652074 && word(at + 8) === 0x74636570 && word(at + 11) === 0x20646574)) return -1; // '' but expected '
   at += 15;
   return at;
@@ -1138,191 +393,41 @@ function partDigestRealmMismatch34(at: i32, end: i32): i32 {
 /** digest-realm-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'realm mismatch - got `' text… '' but expected ' */
 function takeDigestRealmMismatch(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  let next1 = partDigestRealmMismatch2(at, end);
-  if (next1 < 0) next1 = partDigestRealmMismatch3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partDigestRealmMismatch7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partDigestRealmMismatch19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partDigestRealmMismatch28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partDigestRealmMismatch31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 22 && word(at) === 0x6c616572 && word(at + 4) === 0x696d206d && word(at + 8) === 0x74616d73 && word(at + 12) === 0x2d206863 && word(at + 16) === 0x746f6720 && word(at + 18) === 0x6020746f)) return false; // 'realm mismatch - got `'
   at += 22;
   // text up to the first '' but expected '
-  const beyondplace33 = end - 14;
-  let next33 = -1;
-  let place33 = at;
+  const beyondplace5 = end - 14;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place33 = findByte(place33, beyondplace33, 39); // '''
-    if (place33 >= beyondplace33) return false;
-    next33 = partDigestRealmMismatch34(place33, end);
-    if (next33 >= 0) break;
-    place33++;
+    place5 = findByte(place5, beyondplace5, 39); // '''
+    if (place5 >= beyondplace5) return false;
+    next5 = part17(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partDigestFieldUnknown2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partDigestFieldUnknown3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partDigestFieldUnknown10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestFieldUnknown13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partDigestFieldUnknown17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partDigestFieldUnknown18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partDigestFieldUnknown7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partDigestFieldUnknown10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partDigestFieldUnknown13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partDigestFieldUnknown17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partDigestFieldUnknown18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partDigestFieldUnknown21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partDigestFieldUnknown25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partDigestFieldUnknown19(at: i32, end: i32): i32 {
-  const next20 = partDigestFieldUnknown21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partDigestFieldUnknown25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partDigestFieldUnknown28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** alpha{1,16} ': ' */
-function partDigestFieldUnknown31(at: i32, end: i32): i32 {
-  const stop32 = skipAlpha(at, smaller(end, at + 17));
-  if (stop32 - at < 1 || stop32 - at > 16) return -1;
-  at = stop32;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** '' received' */
-function partDigestFieldUnknown34(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x65722027 && word(at + 4) === 0x76696563 && word(at + 6) === 0x64657669)) return -1; // '' received'
   at += 10;
   return at;
@@ -1331,201 +436,61 @@ function partDigestFieldUnknown34(at: i32, end: i32): i32 {
 /** digest-field-unknown: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('unknown algorithm `' | 'invalid qop `') text… '' received' */
 function takeDigestFieldUnknown(at: i32, end: i32): bool {
   if (end - at < 39) return false;
-  let next1 = partDigestFieldUnknown2(at, end);
-  if (next1 < 0) next1 = partDigestFieldUnknown3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partDigestFieldUnknown7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partDigestFieldUnknown19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partDigestFieldUnknown28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partDigestFieldUnknown31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 19 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x6f676c61 && word(at + 12) === 0x68746972 && word(at + 15) === 0x60206d68) at += 19; // 'unknown algorithm `'
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x20706f71 && word(at + 9) === 0x6020706f) at += 13; // 'invalid qop `'
   else return false;
   // text up to the first '' received'
-  const beyondplace33 = end - 9;
-  let next33 = -1;
-  let place33 = at;
+  const beyondplace5 = end - 9;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place33 = findByte(place33, beyondplace33, 39); // '''
-    if (place33 >= beyondplace33) return false;
-    next33 = partDigestFieldUnknown34(place33, end);
-    if (next33 >= 0) break;
-    place33++;
+    place5 = findByte(place5, beyondplace5, 39); // '''
+    if (place5 >= beyondplace5) return false;
+    next5 = part18(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partServerNameMismatch2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partServerNameMismatch3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partServerNameMismatch10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partServerNameMismatch13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partServerNameMismatch17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partServerNameMismatch18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partServerNameMismatch7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partServerNameMismatch10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partServerNameMismatch13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partServerNameMismatch17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partServerNameMismatch18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partServerNameMismatch21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partServerNameMismatch25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partServerNameMismatch19(at: i32, end: i32): i32 {
-  const next20 = partServerNameMismatch21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partServerNameMismatch25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partServerNameMismatch28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** ', but no hostname provided' */
-function partServerNameMismatch32(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 26 && word(at) === 0x7562202c && word(at + 4) === 0x6f6e2074 && word(at + 8) === 0x736f6820 && word(at + 12) === 0x6d616e74 && word(at + 16) === 0x72702065 && word(at + 20) === 0x6469766f && word(at + 22) === 0x64656469)) return -1; // ', but no hostname provided'
   at += 26;
   return at;
 }
 
 /** ' and hostname ' nonspace{1,4096} ' provided' */
-function partServerNameMismatch33(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x646e6120 && word(at + 4) === 0x736f6820 && word(at + 8) === 0x6d616e74 && word(at + 10) === 0x20656d61)) return -1; // ' and hostname '
   at += 14;
-  const stop34 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 9 && word(at) === 0x6f727020 && word(at + 4) === 0x65646976 && word(at + 5) === 0x64656469)) return -1; // ' provided'
   at += 9;
   return at;
 }
 
 /** ' for a name based virtual host' */
-function partServerNameMismatch35(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 30 && word(at) === 0x726f6620 && word(at + 4) === 0x6e206120 && word(at + 8) === 0x20656d61 && word(at + 12) === 0x65736162 && word(at + 16) === 0x69762064 && word(at + 20) === 0x61757472 && word(at + 24) === 0x6f68206c && word(at + 26) === 0x74736f68)) return -1; // ' for a name based virtual host'
   at += 30;
   return at;
@@ -1534,33 +499,33 @@ function partServerNameMismatch35(at: i32, end: i32): i32 {
 /** server-name-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Hostname ' | 'No hostname ') nonspace{1,4096} ' provided via SNI' (', but no hostname provided' | ' and hostname ' nonspace{1,4096} ' provided' | ' for a name based virtual host') */
 function takeServerNameMismatch(at: i32, end: i32): bool {
   if (end - at < 67) return false;
-  let next1 = partServerNameMismatch2(at, end);
-  if (next1 < 0) next1 = partServerNameMismatch3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partServerNameMismatch7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partServerNameMismatch19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partServerNameMismatch28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 9 && word(at) === 0x74736f48 && word(at + 4) === 0x656d616e && word(at + 5) === 0x20656d61) at += 9; // 'Hostname '
   else if (end - at >= 12 && word(at) === 0x68206f4e && word(at + 4) === 0x6e74736f && word(at + 8) === 0x20656d61) at += 12; // 'No hostname '
   else return false;
-  const stop30 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return false;
-  at = stop30;
+  const stop4 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 17 && word(at) === 0x6f727020 && word(at + 4) === 0x65646976 && word(at + 8) === 0x69762064 && word(at + 12) === 0x4e532061 && word(at + 13) === 0x494e5320)) return false; // ' provided via SNI'
   at += 17;
-  let next31 = partServerNameMismatch32(at, end);
-  if (next31 < 0) next31 = partServerNameMismatch33(at, end);
-  if (next31 < 0) next31 = partServerNameMismatch35(at, end);
-  if (next31 < 0) return false;
+  let next5 = part19(at, end);
+  if (next5 < 0) next5 = part20(at, end);
+  if (next5 < 0) next5 = part21(at, end);
+  if (next5 < 0) return false;
   return true;
 }
 

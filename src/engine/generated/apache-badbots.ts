@@ -5,7 +5,7 @@ import { scanAddress, skipDigits, skipNonspace, skipSpace, smaller } from '../sc
 import { scanTime } from '../timestamp.ts';
 
 /** ip ' - ' */
-function partAddressHarvester2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
@@ -14,10 +14,10 @@ function partAddressHarvester2(at: i32, end: i32): i32 {
 }
 
 /** nonspace{1,255} ' ' ip ' - ' */
-function partAddressHarvester3(at: i32, end: i32): i32 {
-  const stop4 = skipNonspace(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return -1;
-  at = stop4;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -28,13 +28,13 @@ function partAddressHarvester3(at: i32, end: i32): i32 {
 }
 
 /** ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') */
-function partAddressHarvester6(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
-  const stop7 = scanTime(at, end);
-  if (stop7 < 0) return -1;
-  captureTime(at, stop7);
-  at = stop7;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
   if (end - at >= 4 && word(at) === 0x20544547) at += 4; // 'GET '
@@ -45,14 +45,14 @@ function partAddressHarvester6(at: i32, end: i32): i32 {
 }
 
 /** ' HTTP/' */
-function partAddressHarvester9(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
   return at;
 }
 
 /** ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
-function partAddressHarvester11(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
   if (end - at >= 23 && word(at) === 0x6d6f7441 && word(at + 4) === 0x455f6369 && word(at + 8) === 0x6c69616d && word(at + 12) === 0x6e75485f && word(at + 16) === 0x2f726574 && word(at + 19) === 0x302e342f) at += 23; // 'Atomic_Email_Hunter/4.0'
@@ -77,9 +77,9 @@ function partAddressHarvester11(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -87,105 +87,58 @@ function partAddressHarvester11(at: i32, end: i32): i32 {
 /** address-harvester: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
 function takeAddressHarvester(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  let next1 = partAddressHarvester2(at, end);
+  let next1 = part1(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = partAddressHarvester3(at, end);
+    next1 = part2(at, end);
   }
   if (next1 < 0) return false;
   at = next1;
   // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
-  const limit5 = findByte(at, end, 34);
-  const beyondplace5 = smaller(limit5 + 1, end - 9);
-  let next5 = -1;
-  let place5 = at;
+  const limit2 = findByte(at, end, 34);
+  const beyondplace2 = smaller(limit2 + 1, end - 9);
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place5 = findByte(place5 + 1, beyondplace5 + 1, 91) - 1; // '['
-    if (place5 >= beyondplace5) return false;
-    next5 = partAddressHarvester6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 91) - 1; // '['
+    if (place2 >= beyondplace2) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetTime();
-    place5++;
+    place2++;
   }
-  at = next5;
+  at = next2;
   // text up to the first ' HTTP/'
-  const beyondplace8 = end - 5;
-  let next8 = -1;
-  let place8 = at;
+  const beyondplace3 = end - 5;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place8 = findByte(place8 + 1, beyondplace8 + 1, 72) - 1; // 'H'
-    if (place8 >= beyondplace8) return false;
-    next8 = partAddressHarvester9(place8, end);
-    if (next8 >= 0) break;
-    place8++;
+    place3 = findByte(place3 + 1, beyondplace3 + 1, 72) - 1; // 'H'
+    if (place3 >= beyondplace3) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next8;
+  at = next3;
   // text up to the last ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end
-  const beyondplace10 = end - 13;
-  let next10 = -1;
-  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
-  if (place10 < beyondplace10) {
-    next10 = partAddressHarvester11(place10, end);
+  const beyondplace4 = end - 13;
+  let next4 = -1;
+  let place4 = findByte(at + 1, beyondplace4 + 1, 34) - 1; // '"'
+  if (place4 < beyondplace4) {
+    next4 = part5(place4, end);
   }
-  if (next10 < 0) place10 = beyondplace10;
-  while (next10 < 0) {
-    place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
-    if (place10 < at) return false;
-    next10 = partAddressHarvester11(place10, end);
-    if (next10 >= 0) break;
+  if (next4 < 0) place4 = beyondplace4;
+  while (next4 < 0) {
+    place4 = findByteLast(at + 1, place4 + 1, 34) - 1; // '"'
+    if (place4 < at) return false;
+    next4 = part5(place4, end);
+    if (next4 >= 0) break;
   }
   return true;
 }
 
-/** ip ' - ' */
-function partForgedAgent2(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** nonspace{1,255} ' ' ip ' - ' */
-function partForgedAgent3(at: i32, end: i32): i32 {
-  const stop4 = skipNonspace(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') */
-function partForgedAgent6(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
-  at += 2;
-  const stop7 = scanTime(at, end);
-  if (stop7 < 0) return -1;
-  captureTime(at, stop7);
-  at = stop7;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
-  at += 3;
-  if (end - at >= 4 && word(at) === 0x20544547) at += 4; // 'GET '
-  else if (end - at >= 5 && word(at) === 0x54534f50 && word(at + 1) === 0x2054534f) at += 5; // 'POST '
-  else if (end - at >= 5 && word(at) === 0x44414548 && word(at + 1) === 0x20444145) at += 5; // 'HEAD '
-  else return -1;
-  return at;
-}
-
-/** ' HTTP/' */
-function partForgedAgent9(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  return at;
-}
-
 /** ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
-function partForgedAgent11(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
   if (end - at >= 22 && word(at) === 0x6e696843 && word(at + 4) === 0x6f4c2061 && word(at + 8) === 0x206c6163 && word(at + 12) === 0x776f7242 && word(at + 16) === 0x32206573 && word(at + 18) === 0x362e3220) at += 22; // 'China Local Browse 2.6'
@@ -250,9 +203,9 @@ function partForgedAgent11(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -260,105 +213,58 @@ function partForgedAgent11(at: i32, end: i32): i32 {
 /** forged-agent: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
 function takeForgedAgent(at: i32, end: i32): bool {
   if (end - at < 32) return false;
-  let next1 = partForgedAgent2(at, end);
+  let next1 = part1(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = partForgedAgent3(at, end);
+    next1 = part2(at, end);
   }
   if (next1 < 0) return false;
   at = next1;
   // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
-  const limit5 = findByte(at, end, 34);
-  const beyondplace5 = smaller(limit5 + 1, end - 9);
-  let next5 = -1;
-  let place5 = at;
+  const limit2 = findByte(at, end, 34);
+  const beyondplace2 = smaller(limit2 + 1, end - 9);
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place5 = findByte(place5 + 1, beyondplace5 + 1, 91) - 1; // '['
-    if (place5 >= beyondplace5) return false;
-    next5 = partForgedAgent6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 91) - 1; // '['
+    if (place2 >= beyondplace2) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetTime();
-    place5++;
+    place2++;
   }
-  at = next5;
+  at = next2;
   // text up to the first ' HTTP/'
-  const beyondplace8 = end - 5;
-  let next8 = -1;
-  let place8 = at;
+  const beyondplace3 = end - 5;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place8 = findByte(place8 + 1, beyondplace8 + 1, 72) - 1; // 'H'
-    if (place8 >= beyondplace8) return false;
-    next8 = partForgedAgent9(place8, end);
-    if (next8 >= 0) break;
-    place8++;
+    place3 = findByte(place3 + 1, beyondplace3 + 1, 72) - 1; // 'H'
+    if (place3 >= beyondplace3) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next8;
+  at = next3;
   // text up to the last ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end
-  const beyondplace10 = end - 11;
-  let next10 = -1;
-  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
-  if (place10 < beyondplace10) {
-    next10 = partForgedAgent11(place10, end);
+  const beyondplace4 = end - 11;
+  let next4 = -1;
+  let place4 = findByte(at + 1, beyondplace4 + 1, 34) - 1; // '"'
+  if (place4 < beyondplace4) {
+    next4 = part6(place4, end);
   }
-  if (next10 < 0) place10 = beyondplace10;
-  while (next10 < 0) {
-    place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
-    if (place10 < at) return false;
-    next10 = partForgedAgent11(place10, end);
-    if (next10 >= 0) break;
+  if (next4 < 0) place4 = beyondplace4;
+  while (next4 < 0) {
+    place4 = findByteLast(at + 1, place4 + 1, 34) - 1; // '"'
+    if (place4 < at) return false;
+    next4 = part6(place4, end);
+    if (next4 >= 0) break;
   }
   return true;
 }
 
-/** ip ' - ' */
-function partRudeCrawler2(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** nonspace{1,255} ' ' ip ' - ' */
-function partRudeCrawler3(at: i32, end: i32): i32 {
-  const stop4 = skipNonspace(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') */
-function partRudeCrawler6(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
-  at += 2;
-  const stop7 = scanTime(at, end);
-  if (stop7 < 0) return -1;
-  captureTime(at, stop7);
-  at = stop7;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
-  at += 3;
-  if (end - at >= 4 && word(at) === 0x20544547) at += 4; // 'GET '
-  else if (end - at >= 5 && word(at) === 0x54534f50 && word(at + 1) === 0x2054534f) at += 5; // 'POST '
-  else if (end - at >= 5 && word(at) === 0x44414548 && word(at + 1) === 0x20444145) at += 5; // 'HEAD '
-  else return -1;
-  return at;
-}
-
-/** ' HTTP/' */
-function partRudeCrawler9(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  return at;
-}
-
 /** ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
-function partRudeCrawler11(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
   if (end - at >= 12 && word(at) === 0x70537461 && word(at + 4) === 0x72656469 && word(at + 8) === 0x302e312f) at += 12; // 'atSpider/1.0'
@@ -381,9 +287,9 @@ function partRudeCrawler11(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -391,131 +297,84 @@ function partRudeCrawler11(at: i32, end: i32): i32 {
 /** rude-crawler: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
 function takeRudeCrawler(at: i32, end: i32): bool {
   if (end - at < 29) return false;
-  let next1 = partRudeCrawler2(at, end);
+  let next1 = part1(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = partRudeCrawler3(at, end);
+    next1 = part2(at, end);
   }
   if (next1 < 0) return false;
   at = next1;
   // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
-  const limit5 = findByte(at, end, 34);
-  const beyondplace5 = smaller(limit5 + 1, end - 9);
-  let next5 = -1;
-  let place5 = at;
+  const limit2 = findByte(at, end, 34);
+  const beyondplace2 = smaller(limit2 + 1, end - 9);
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place5 = findByte(place5 + 1, beyondplace5 + 1, 91) - 1; // '['
-    if (place5 >= beyondplace5) return false;
-    next5 = partRudeCrawler6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 91) - 1; // '['
+    if (place2 >= beyondplace2) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetTime();
-    place5++;
+    place2++;
   }
-  at = next5;
+  at = next2;
   // text up to the first ' HTTP/'
-  const beyondplace8 = end - 5;
-  let next8 = -1;
-  let place8 = at;
+  const beyondplace3 = end - 5;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place8 = findByte(place8 + 1, beyondplace8 + 1, 72) - 1; // 'H'
-    if (place8 >= beyondplace8) return false;
-    next8 = partRudeCrawler9(place8, end);
-    if (next8 >= 0) break;
-    place8++;
+    place3 = findByte(place3 + 1, beyondplace3 + 1, 72) - 1; // 'H'
+    if (place3 >= beyondplace3) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next8;
+  at = next3;
   // text up to the last ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end
-  const beyondplace10 = end - 8;
-  let next10 = -1;
-  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
-  if (place10 < beyondplace10) {
-    next10 = partRudeCrawler11(place10, end);
+  const beyondplace4 = end - 8;
+  let next4 = -1;
+  let place4 = findByte(at + 1, beyondplace4 + 1, 34) - 1; // '"'
+  if (place4 < beyondplace4) {
+    next4 = part7(place4, end);
   }
-  if (next10 < 0) place10 = beyondplace10;
-  while (next10 < 0) {
-    place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
-    if (place10 < at) return false;
-    next10 = partRudeCrawler11(place10, end);
-    if (next10 >= 0) break;
+  if (next4 < 0) place4 = beyondplace4;
+  while (next4 < 0) {
+    place4 = findByteLast(at + 1, place4 + 1, 34) - 1; // '"'
+    if (place4 < at) return false;
+    next4 = part7(place4, end);
+    if (next4 >= 0) break;
   }
   return true;
 }
 
-/** ip ' - ' */
-function partHoleScanner2(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** nonspace{1,255} ' ' ip ' - ' */
-function partHoleScanner3(at: i32, end: i32): i32 {
-  const stop4 = skipNonspace(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return -1; // ' - '
-  at += 3;
-  return at;
-}
-
-/** ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') */
-function partHoleScanner6(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
-  at += 2;
-  const stop7 = scanTime(at, end);
-  if (stop7 < 0) return -1;
-  captureTime(at, stop7);
-  at = stop7;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
-  at += 3;
-  if (end - at >= 4 && word(at) === 0x20544547) at += 4; // 'GET '
-  else if (end - at >= 5 && word(at) === 0x54534f50 && word(at + 1) === 0x2054534f) at += 5; // 'POST '
-  else if (end - at >= 5 && word(at) === 0x44414548 && word(at + 1) === 0x20444145) at += 5; // 'HEAD '
-  else return -1;
-  return at;
-}
-
-/** ' HTTP/' */
-function partHoleScanner9(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  return at;
-}
-
 /** 'Mozilla/' digit{1,3} '.' digit{1,3} ' ' */
-function partHoleScanner13(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c)) return -1; // 'Mozilla/'
   at += 8;
-  const stop14 = skipDigits(at, smaller(end, at + 4));
-  if (stop14 - at < 1 || stop14 - at > 3) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 4));
+  if (stop1 - at < 1 || stop1 - at > 3) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
   at += 1;
-  const stop15 = skipDigits(at, smaller(end, at + 4));
-  if (stop15 - at < 1 || stop15 - at > 3) return -1;
-  at = stop15;
+  const stop2 = skipDigits(at, smaller(end, at + 4));
+  if (stop2 - at < 1 || stop2 - at > 3) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
-function partHoleScanner11(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  const next12 = partHoleScanner13(at, end);
-  if (next12 >= 0) at = next12;
+  const next1 = part8(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 7 && word(at) === 0x67726f4a && word(at + 3) === 0x22656567)) return -1; // 'Jorgee"'
   at += 7;
-  const stop16 = skipSpace(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -523,52 +382,52 @@ function partHoleScanner11(at: i32, end: i32): i32 {
 /** hole-scanner: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
 function takeHoleScanner(at: i32, end: i32): bool {
   if (end - at < 29) return false;
-  let next1 = partHoleScanner2(at, end);
+  let next1 = part1(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = partHoleScanner3(at, end);
+    next1 = part2(at, end);
   }
   if (next1 < 0) return false;
   at = next1;
   // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
-  const limit5 = findByte(at, end, 34);
-  const beyondplace5 = smaller(limit5 + 1, end - 9);
-  let next5 = -1;
-  let place5 = at;
+  const limit2 = findByte(at, end, 34);
+  const beyondplace2 = smaller(limit2 + 1, end - 9);
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place5 = findByte(place5 + 1, beyondplace5 + 1, 91) - 1; // '['
-    if (place5 >= beyondplace5) return false;
-    next5 = partHoleScanner6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 91) - 1; // '['
+    if (place2 >= beyondplace2) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetTime();
-    place5++;
+    place2++;
   }
-  at = next5;
+  at = next2;
   // text up to the first ' HTTP/'
-  const beyondplace8 = end - 5;
-  let next8 = -1;
-  let place8 = at;
+  const beyondplace3 = end - 5;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place8 = findByte(place8 + 1, beyondplace8 + 1, 72) - 1; // 'H'
-    if (place8 >= beyondplace8) return false;
-    next8 = partHoleScanner9(place8, end);
-    if (next8 >= 0) break;
-    place8++;
+    place3 = findByte(place3 + 1, beyondplace3 + 1, 72) - 1; // 'H'
+    if (place3 >= beyondplace3) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next8;
+  at = next3;
   // text up to the last ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end
-  const beyondplace10 = end - 8;
-  let next10 = -1;
-  let place10 = findByte(at + 1, beyondplace10 + 1, 34) - 1; // '"'
-  if (place10 < beyondplace10) {
-    next10 = partHoleScanner11(place10, end);
+  const beyondplace4 = end - 8;
+  let next4 = -1;
+  let place4 = findByte(at + 1, beyondplace4 + 1, 34) - 1; // '"'
+  if (place4 < beyondplace4) {
+    next4 = part9(place4, end);
   }
-  if (next10 < 0) place10 = beyondplace10;
-  while (next10 < 0) {
-    place10 = findByteLast(at + 1, place10 + 1, 34) - 1; // '"'
-    if (place10 < at) return false;
-    next10 = partHoleScanner11(place10, end);
-    if (next10 >= 0) break;
+  if (next4 < 0) place4 = beyondplace4;
+  while (next4 < 0) {
+    place4 = findByteLast(at + 1, place4 + 1, 34) - 1; // '"'
+    if (place4 < at) return false;
+    next4 = part9(place4, end);
+    if (next4 >= 0) break;
   }
   return true;
 }

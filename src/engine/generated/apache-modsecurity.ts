@@ -4,7 +4,7 @@ import { forgetAddress } from '../capture.ts';
 import { scanAddress, scanAddressPort, skipDigits, skipSpace, skipWord, smaller } from '../scan.ts';
 
 /** '[error] ' */
-function partAccessDenied2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
   at += 8;
   return at;
@@ -21,226 +21,211 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partAccessDenied3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
+  const stop2 = skipWord(at, smaller(end, at + 17));
+  if (stop2 - at < 1 || stop2 - at > 16) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** ':tid ' digit{1,20} */
-function partAccessDenied10(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
   at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
   return at;
 }
 
 /** '(' digit{1,10} ')' not-'['{1,4096} */
-function partAccessDenied13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ip:port */
-function partAccessDenied17(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function partAccessDenied18(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partAccessDenied7(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partAccessDenied10(at, end);
-  if (next9 >= 0) at = next9;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next12 = partAccessDenied13(at, end);
-  if (next12 >= 0) at = next12;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next16 = partAccessDenied17(at, end);
-  if (next16 < 0) {
+  let next4 = part5(at, end);
+  if (next4 < 0) {
     forgetAddress();
-    next16 = partAccessDenied18(at, end);
+    next4 = part6(at, end);
   }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partAccessDenied21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  if (next4 < 0) return -1;
+  at = next4;
   return at;
 }
 
 /** ':' digit{1,5} */
-function partAccessDenied25(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partAccessDenied19(at: i32, end: i32): i32 {
-  const next20 = partAccessDenied21(at, end);
-  if (next20 >= 0) at = next20;
+function part9(at: i32, end: i32): i32 {
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next24 = partAccessDenied25(at, end);
-  if (next24 >= 0) at = next24;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function partAccessDenied28(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
+  const stop1 = skipDigits(at, smaller(end, at + 7));
+  if (stop1 - at < 1 || stop1 - at > 6) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** '[client ' not-']'{1,4096} '] ' */
-function partAccessDenied31(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65)) return -1; // '[client '
   at += 8;
-  const stop32 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
-  at = stop32;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** word{1,64} ' "' not-'"'{0,4096} '"]' */
-function partAccessDenied37(at: i32, end: i32): i32 {
-  const stop38 = skipWord(at, smaller(end, at + 65));
-  if (stop38 - at < 1 || stop38 - at > 64) return -1;
-  at = stop38;
+function part12(at: i32, end: i32): i32 {
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  const stop39 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop39 - at > 4096) return -1;
-  at = stop39;
+  const stop2 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 93)) return -1; // '"]'
   at += 2;
   return at;
 }
 
 /** not-']'{0,4096} ']' */
-function partAccessDenied40(at: i32, end: i32): i32 {
-  const stop41 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop41 - at > 4096) return -1;
-  at = stop41;
+function part13(at: i32, end: i32): i32 {
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
 /** '[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096} */
-function partAccessDenied35(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  let next36 = partAccessDenied37(at, end);
-  if (next36 < 0) next36 = partAccessDenied40(at, end);
-  if (next36 < 0) return -1;
-  at = next36;
-  const stop42 = skipSpace(at, smaller(end, at + 4097));
-  if (stop42 - at > 4096) return -1;
-  at = stop42;
+  let next1 = part12(at, end);
+  if (next1 < 0) next1 = part13(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** access-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} 'Access denied with code ' ('4' | '5') digit{1,2} */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
-  let next1 = partAccessDenied2(at, end);
-  if (next1 < 0) next1 = partAccessDenied3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partAccessDenied7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partAccessDenied19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partAccessDenied28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partAccessDenied31(at, end);
-  if (next30 >= 0) at = next30;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part11(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 12 && word(at) === 0x53646f4d && word(at + 4) === 0x72756365 && word(at + 8) === 0x3a797469)) return false; // 'ModSecurity:'
   at += 12;
-  const stop33 = skipSpace(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return false;
-  at = stop33;
-  for (let times34 = 0; times34 < 64; times34++) {
-    const next34 = partAccessDenied35(at, end);
-    if (next34 <= at) break;
-    at = next34;
+  const stop5 = skipSpace(at, smaller(end, at + 4097));
+  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  at = stop5;
+  for (let times6 = 0; times6 < 64; times6++) {
+    const next6 = part14(at, end);
+    if (next6 <= at) break;
+    at = next6;
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x69772064 && word(at + 16) === 0x63206874 && word(at + 20) === 0x2065646f)) return false; // 'Access denied with code '
   at += 24;
   if (end - at >= 1 && byte(at) === 52) at += 1; // '4'
   else if (end - at >= 1 && byte(at) === 53) at += 1; // '5'
   else return false;
-  const stop43 = skipDigits(at, smaller(end, at + 3));
-  if (stop43 - at < 1 || stop43 - at > 2) return false;
+  const stop7 = skipDigits(at, smaller(end, at + 3));
+  if (stop7 - at < 1 || stop7 - at > 2) return false;
   return true;
 }
 

@@ -4,7 +4,7 @@ import { forgetAddress } from '../capture.ts';
 import { scanAddress, scanAddressPort, skipDigits, skipWord, smaller } from '../scan.ts';
 
 /** '[error] ' */
-function partHomeMissing2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
   at += 8;
   return at;
@@ -21,140 +21,125 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partHomeMissing3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
+  const stop2 = skipWord(at, smaller(end, at + 17));
+  if (stop2 - at < 1 || stop2 - at > 16) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** ':tid ' digit{1,20} */
-function partHomeMissing10(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
   at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
   return at;
 }
 
 /** '(' digit{1,10} ')' not-'['{1,4096} */
-function partHomeMissing13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ip:port */
-function partHomeMissing17(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function partHomeMissing18(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partHomeMissing7(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partHomeMissing10(at, end);
-  if (next9 >= 0) at = next9;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next12 = partHomeMissing13(at, end);
-  if (next12 >= 0) at = next12;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next16 = partHomeMissing17(at, end);
-  if (next16 < 0) {
+  let next4 = part5(at, end);
+  if (next4 < 0) {
     forgetAddress();
-    next16 = partHomeMissing18(at, end);
+    next4 = part6(at, end);
   }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partHomeMissing21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  if (next4 < 0) return -1;
+  at = next4;
   return at;
 }
 
 /** ':' digit{1,5} */
-function partHomeMissing25(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partHomeMissing19(at: i32, end: i32): i32 {
-  const next20 = partHomeMissing21(at, end);
-  if (next20 >= 0) at = next20;
+function part9(at: i32, end: i32): i32 {
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next24 = partHomeMissing25(at, end);
-  if (next24 >= 0) at = next24;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function partHomeMissing28(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
+  const stop1 = skipDigits(at, smaller(end, at + 7));
+  if (stop1 - at < 1 || stop1 - at > 6) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** '/~' */
-function partHomeMissing31(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 47 && byte(at + 1) === 126)) return -1; // '/~'
   at += 2;
   return at;
@@ -163,34 +148,34 @@ function partHomeMissing31(at: i32, end: i32): i32 {
 /** home-missing: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'File does not exist: ' text without ' '… '/~' */
 function takeHomeMissing(at: i32, end: i32): bool {
   if (end - at < 39) return false;
-  let next1 = partHomeMissing2(at, end);
-  if (next1 < 0) next1 = partHomeMissing3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partHomeMissing7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partHomeMissing19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partHomeMissing28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 21 && word(at) === 0x656c6946 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 17) === 0x203a7473)) return false; // 'File does not exist: '
   at += 21;
   // text up to the first '/~'
-  const limit30 = findByte(at, end, 32);
-  const beyondplace30 = smaller(limit30 + 1, end - 1);
-  let next30 = -1;
-  let place30 = at;
+  const limit4 = findByte(at, end, 32);
+  const beyondplace4 = smaller(limit4 + 1, end - 1);
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place30 = findByte(place30 + 1, beyondplace30 + 1, 126) - 1; // '~'
-    if (place30 >= beyondplace30) return false;
-    next30 = partHomeMissing31(place30, end);
-    if (next30 >= 0) break;
-    place30++;
+    place4 = findByte(place4 + 1, beyondplace4 + 1, 126) - 1; // '~'
+    if (place4 >= beyondplace4) return false;
+    next4 = part11(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
 }

@@ -4,7 +4,7 @@ import { forgetAddress } from '../capture.ts';
 import { scanAddress, scanAddressPort, skipDigits, skipWord, smaller } from '../scan.ts';
 
 /** '[error] ' */
-function partScriptMissing2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
   at += 8;
   return at;
@@ -21,140 +21,125 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partScriptMissing3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
+  const stop2 = skipWord(at, smaller(end, at + 17));
+  if (stop2 - at < 1 || stop2 - at > 16) return -1;
+  at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** ':tid ' digit{1,20} */
-function partScriptMissing10(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
   at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
   return at;
 }
 
 /** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptMissing13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ip:port */
-function partScriptMissing17(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function partScriptMissing18(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partScriptMissing7(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partScriptMissing10(at, end);
-  if (next9 >= 0) at = next9;
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next12 = partScriptMissing13(at, end);
-  if (next12 >= 0) at = next12;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next16 = partScriptMissing17(at, end);
-  if (next16 < 0) {
+  let next4 = part5(at, end);
+  if (next4 < 0) {
     forgetAddress();
-    next16 = partScriptMissing18(at, end);
+    next4 = part6(at, end);
   }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptMissing21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
+  if (next4 < 0) return -1;
+  at = next4;
   return at;
 }
 
 /** ':' digit{1,5} */
-function partScriptMissing25(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partScriptMissing19(at: i32, end: i32): i32 {
-  const next20 = partScriptMissing21(at, end);
-  if (next20 >= 0) at = next20;
+function part9(at: i32, end: i32): i32 {
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next24 = partScriptMissing25(at, end);
-  if (next24 >= 0) at = next24;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function partScriptMissing28(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
+  const stop1 = skipDigits(at, smaller(end, at + 7));
+  if (stop1 - at < 1 || stop1 - at > 6) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** end */
-function partScriptMissing35(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -170,15 +155,15 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** not-word{1,4096} */
-function partScriptMissing36(at: i32, end: i32): i32 {
-  const stop37 = skipRun2(at, smaller(end, at + 4097));
-  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
-  at = stop37;
+function part12(at: i32, end: i32): i32 {
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) */
-function partScriptMissing33(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
   else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
   else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
@@ -186,440 +171,111 @@ function partScriptMissing33(at: i32, end: i32): i32 {
   else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
   else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
   else return -1;
-  let next34 = partScriptMissing35(at, end);
-  if (next34 < 0) next34 = partScriptMissing36(at, end);
-  if (next34 < 0) return -1;
-  at = next34;
+  let next1 = part11(at, end);
+  if (next1 < 0) next1 = part12(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** 'cgi-bin/' word{1,4096} */
-function partScriptMissing38(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
   at += 8;
-  const stop39 = skipWord(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
+  const stop1 = skipWord(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
-function partScriptMissing31(at: i32, end: i32): i32 {
-  let next32 = partScriptMissing33(at, end);
-  if (next32 < 0) next32 = partScriptMissing38(at, end);
-  if (next32 < 0) return -1;
-  at = next32;
+function part15(at: i32, end: i32): i32 {
+  let next1 = part13(at, end);
+  if (next1 < 0) next1 = part14(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** script-missing: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
 function takeScriptMissing(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  let next1 = partScriptMissing2(at, end);
-  if (next1 < 0) next1 = partScriptMissing3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partScriptMissing7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partScriptMissing19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partScriptMissing28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 22 && word(at) === 0x656c6946 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'File does not exist: /'
   else if (end - at >= 22 && word(at) === 0x656c6966 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'file does not exist: /'
   else if (end - at >= 37 && word(at) === 0x69726373 && word(at + 4) === 0x6e207470 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f && word(at + 16) === 0x20726f20 && word(at + 20) === 0x62616e75 && word(at + 24) === 0x7420656c && word(at + 28) === 0x7473206f && word(at + 32) === 0x203a7461 && word(at + 33) === 0x2f203a74) at += 37; // 'script not found or unable to stat: /'
   else return false;
   // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
-  const limit30 = findByte(at, end, 32);
-  const beyondplace30 = smaller(limit30 + 1, end - 2);
-  let next30 = -1;
-  let place30 = at;
+  const limit4 = findByte(at, end, 32);
+  const beyondplace4 = smaller(limit4 + 1, end - 2);
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    if (place30 >= beyondplace30) return false;
-    next30 = partScriptMissing31(place30, end);
-    if (next30 >= 0) break;
-    place30++;
+    if (place4 >= beyondplace4) return false;
+    next4 = part15(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
-}
-
-/** '[error] ' */
-function partScriptMissingForInterpreter2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partScriptMissingForInterpreter3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partScriptMissingForInterpreter10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptMissingForInterpreter13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partScriptMissingForInterpreter17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partScriptMissingForInterpreter18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partScriptMissingForInterpreter7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partScriptMissingForInterpreter10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partScriptMissingForInterpreter13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partScriptMissingForInterpreter17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partScriptMissingForInterpreter18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptMissingForInterpreter21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partScriptMissingForInterpreter25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partScriptMissingForInterpreter19(at: i32, end: i32): i32 {
-  const next20 = partScriptMissingForInterpreter21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partScriptMissingForInterpreter25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partScriptMissingForInterpreter28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** end */
-function partScriptMissingForInterpreter35(at: i32, end: i32): i32 {
-  if (at !== end) return -1;
-  return at;
-}
-
-/** not-word{1,4096} */
-function partScriptMissingForInterpreter36(at: i32, end: i32): i32 {
-  const stop37 = skipRun2(at, smaller(end, at + 4097));
-  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
-  at = stop37;
-  return at;
-}
-
-/** ('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) */
-function partScriptMissingForInterpreter33(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
-  else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
-  else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
-  else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
-  else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
-  else return -1;
-  let next34 = partScriptMissingForInterpreter35(at, end);
-  if (next34 < 0) next34 = partScriptMissingForInterpreter36(at, end);
-  if (next34 < 0) return -1;
-  at = next34;
-  return at;
-}
-
-/** 'cgi-bin/' word{1,4096} */
-function partScriptMissingForInterpreter38(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
-  at += 8;
-  const stop39 = skipWord(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  return at;
-}
-
-/** (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
-function partScriptMissingForInterpreter31(at: i32, end: i32): i32 {
-  let next32 = partScriptMissingForInterpreter33(at, end);
-  if (next32 < 0) next32 = partScriptMissingForInterpreter38(at, end);
-  if (next32 < 0) return -1;
-  at = next32;
-  return at;
 }
 
 /** script-missing-for-interpreter: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
 function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (end - at < 28) return false;
-  let next1 = partScriptMissingForInterpreter2(at, end);
-  if (next1 < 0) next1 = partScriptMissingForInterpreter3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partScriptMissingForInterpreter7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partScriptMissingForInterpreter19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partScriptMissingForInterpreter28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 9 && word(at) === 0x69726373 && word(at + 4) === 0x27207470 && word(at + 5) === 0x2f272074)) return false; // 'script '/'
   at += 9;
   // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
-  const limit30 = findByte(at, end, 32);
-  const beyondplace30 = smaller(limit30 + 1, end - 2);
-  let next30 = -1;
-  let place30 = at;
+  const limit4 = findByte(at, end, 32);
+  const beyondplace4 = smaller(limit4 + 1, end - 2);
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    if (place30 >= beyondplace30) return false;
-    next30 = partScriptMissingForInterpreter31(place30, end);
-    if (next30 >= 0) break;
-    place30++;
+    if (place4 >= beyondplace4) return false;
+    next4 = part15(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
 }
 
-/** '[error] ' */
-function partScriptUnknownToFpm2(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return -1; // '[error] '
-  at += 8;
-  return at;
-}
-
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
-function partScriptUnknownToFpm3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 17));
-  if (stop5 - at < 1 || stop5 - at > 16) return -1;
-  at = stop5;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** ':tid ' digit{1,20} */
-function partScriptUnknownToFpm10(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469743a && word(at + 1) === 0x20646974)) return -1; // ':tid '
-  at += 5;
-  const stop11 = skipDigits(at, smaller(end, at + 21));
-  if (stop11 - at < 1 || stop11 - at > 20) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptUnknownToFpm13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ip:port */
-function partScriptUnknownToFpm17(at: i32, end: i32): i32 {
-  at = scanAddressPort(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** ip */
-function partScriptUnknownToFpm18(at: i32, end: i32): i32 {
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  return at;
-}
-
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function partScriptUnknownToFpm7(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
-  at += 5;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return -1;
-  at = stop8;
-  const next9 = partScriptUnknownToFpm10(at, end);
-  if (next9 >= 0) at = next9;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const next12 = partScriptUnknownToFpm13(at, end);
-  if (next12 >= 0) at = next12;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  let next16 = partScriptUnknownToFpm17(at, end);
-  if (next16 < 0) {
-    forgetAddress();
-    next16 = partScriptUnknownToFpm18(at, end);
-  }
-  if (next16 < 0) return -1;
-  at = next16;
-  return at;
-}
-
-/** '(' digit{1,10} ')' not-'['{1,4096} */
-function partScriptUnknownToFpm21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 11));
-  if (stop22 - at < 1 || stop22 - at > 10) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partScriptUnknownToFpm25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
-  return at;
-}
-
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function partScriptUnknownToFpm19(at: i32, end: i32): i32 {
-  const next20 = partScriptUnknownToFpm21(at, end);
-  if (next20 >= 0) at = next20;
-  if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
-  else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next24 = partScriptUnknownToFpm25(at, end);
-  if (next24 >= 0) at = next24;
-  return at;
-}
-
-/** 'AH' digit{1,6} ': ' */
-function partScriptUnknownToFpm28(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
-  at += 2;
-  const stop29 = skipDigits(at, smaller(end, at + 7));
-  if (stop29 - at < 1 || stop29 - at > 6) return -1;
-  at = stop29;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** ''' */
-function partScriptUnknownToFpm31(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
 /** '\\n'' */
-function partScriptUnknownToFpm32(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 92 && byte(at + 1) === 110 && byte(at + 2) === 39)) return -1; // '\\n''
   at += 3;
   return at;
@@ -628,27 +284,27 @@ function partScriptUnknownToFpm32(at: i32, end: i32): i32 {
 /** script-unknown-to-fpm: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Got error 'Primary script unknown' | 'Got error 'primary script unknown') (''' | '\\n'') */
 function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  let next1 = partScriptUnknownToFpm2(at, end);
-  if (next1 < 0) next1 = partScriptUnknownToFpm3(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next6 = partScriptUnknownToFpm7(at, end);
-  if (next6 < 0) {
+  let next2 = part7(at, end);
+  if (next2 < 0) {
     forgetAddress();
-    next6 = partScriptUnknownToFpm19(at, end);
+    next2 = part9(at, end);
   }
-  if (next6 < 0) return false;
-  at = next6;
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next27 = partScriptUnknownToFpm28(at, end);
-  if (next27 >= 0) at = next27;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x50272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'Primary script unknown'
   else if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x70272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'primary script unknown'
   else return false;
-  let next30 = partScriptUnknownToFpm31(at, end);
-  if (next30 < 0) next30 = partScriptUnknownToFpm32(at, end);
-  if (next30 < 0) return false;
+  let next4 = part16(at, end);
+  if (next4 < 0) next4 = part17(at, end);
+  if (next4 < 0) return false;
   return true;
 }
 

@@ -4,24 +4,24 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipAlpha, skipDigits, skipHex, skipSpace, skipWord, smaller } from '../scan.ts';
 
 /** '[' not-']'{1,4096} '] ' */
-function partRequestAmbiguous2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** '[C-' hex{1,16} ']' */
-function partRequestAmbiguous7(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
   at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
+  const stop1 = skipHex(at, smaller(end, at + 17));
+  if (stop1 - at < 1 || stop1 - at > 16) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
@@ -38,27 +38,20 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** (' in ' | ' ') word{1,255} ':' */
-function partRequestAmbiguous12(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
   else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
+  const stop1 = skipWord(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
 }
 
 /** '' failed for '' */
-function partRequestAmbiguous15(at: i32, end: i32): i32 {
-  if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
-  at += 14;
-  return at;
-}
-
-/** '' failed for '' */
-function partRequestAmbiguous17(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
   return at;
@@ -67,112 +60,68 @@ function partRequestAmbiguous17(at: i32, end: i32): i32 {
 /** request-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' text… '' failed for '' text… '' failed for '' */
 function takeRequestAmbiguous(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = partRequestAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partRequestAmbiguous7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partRequestAmbiguous12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 9 && word(at) === 0x71655220 && word(at + 4) === 0x74736575 && word(at + 5) === 0x20747365)) return false; // ' Request '
   at += 9;
   // text up to the first '' failed for ''
-  const beyondplace14 = end - 13;
-  let next14 = -1;
-  let place14 = at;
+  const beyondplace8 = end - 13;
+  let next8 = -1;
+  let place8 = at;
   while (true) {
-    place14 = findByte(place14, beyondplace14, 39); // '''
-    if (place14 >= beyondplace14) return false;
-    next14 = partRequestAmbiguous15(place14, end);
-    if (next14 >= 0) break;
-    place14++;
+    place8 = findByte(place8, beyondplace8, 39); // '''
+    if (place8 >= beyondplace8) return false;
+    next8 = part4(place8, end);
+    if (next8 >= 0) break;
+    place8++;
   }
-  at = next14;
+  at = next8;
   // text up to the first '' failed for ''
-  const beyondplace16 = end - 13;
-  let next16 = -1;
-  let place16 = at;
+  const beyondplace9 = end - 13;
+  let next9 = -1;
+  let place9 = at;
   while (true) {
-    place16 = findByte(place16, beyondplace16, 39); // '''
-    if (place16 >= beyondplace16) return false;
-    next16 = partRequestAmbiguous17(place16, end);
-    if (next16 >= 0) break;
-    place16++;
+    place9 = findByte(place9, beyondplace9, 39); // '''
+    if (place9 >= beyondplace9) return false;
+    next9 = part4(place9, end);
+    if (next9 >= 0) break;
+    place9++;
   }
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partEventAmbiguous2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partEventAmbiguous7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partEventAmbiguous12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
 /** '",RemoteAddress="' */
-function partEventAmbiguous15(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 13) === 0x223d7373)) return -1; // '",RemoteAddress="'
-  at += 17;
-  return at;
-}
-
-/** '",RemoteAddress="' */
-function partEventAmbiguous17(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 13) === 0x223d7373)) return -1; // '",RemoteAddress="'
   at += 17;
   return at;
@@ -181,121 +130,84 @@ function partEventAmbiguous17(at: i32, end: i32): i32 {
 /** event-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
 function takeEventAmbiguous(at: i32, end: i32): bool {
   if (end - at < 62) return false;
-  const next1 = partEventAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partEventAmbiguous7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partEventAmbiguous12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 16 && word(at) === 0x63655320 && word(at + 4) === 0x74697275 && word(at + 8) === 0x65764579 && word(at + 12) === 0x223d746e)) return false; // ' SecurityEvent="'
   at += 16;
   // text up to the first '",RemoteAddress="'
-  const beyondplace14 = end - 16;
-  let next14 = -1;
-  let place14 = at;
+  const beyondplace8 = end - 16;
+  let next8 = -1;
+  let place8 = at;
   while (true) {
-    place14 = findByte(place14, beyondplace14, 34); // '"'
-    if (place14 >= beyondplace14) return false;
-    next14 = partEventAmbiguous15(place14, end);
-    if (next14 >= 0) break;
-    place14++;
+    place8 = findByte(place8, beyondplace8, 34); // '"'
+    if (place8 >= beyondplace8) return false;
+    next8 = part5(place8, end);
+    if (next8 >= 0) break;
+    place8++;
   }
-  at = next14;
+  at = next8;
   // text up to the first '",RemoteAddress="'
-  const beyondplace16 = end - 16;
-  let next16 = -1;
-  let place16 = at;
+  const beyondplace9 = end - 16;
+  let next9 = -1;
+  let place9 = at;
   while (true) {
-    place16 = findByte(place16, beyondplace16, 34); // '"'
-    if (place16 >= beyondplace16) return false;
-    next16 = partEventAmbiguous17(place16, end);
-    if (next16 >= 0) break;
-    place16++;
+    place9 = findByte(place9, beyondplace9, 34); // '"'
+    if (place9 >= beyondplace9) return false;
+    next9 = part5(place9, end);
+    if (next9 >= 0) break;
+    place9++;
   }
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partRegistrationFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partRegistrationFailed7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partRegistrationFailed12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
 /** ':' digit{1,5} */
-function partRegistrationFailed17(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop18 = skipDigits(at, smaller(end, at + 6));
-  if (stop18 - at < 1 || stop18 - at > 5) return -1;
-  at = stop18;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
-function partRegistrationFailed15(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next16 = partRegistrationFailed17(at, end);
-  if (next16 >= 0) at = next16;
+  const next1 = part6(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 14 && word(at) === 0x6e6f7257 && word(at + 4) === 0x61702067 && word(at + 8) === 0x6f777373 && word(at + 10) === 0x64726f77) at += 14; // 'Wrong password'
@@ -306,9 +218,9 @@ function partRegistrationFailed15(at: i32, end: i32): i32 {
   else if (end - at >= 32 && word(at) === 0x72656550 && word(at + 4) === 0x20736920 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x70707573 && word(at + 16) === 0x6465736f && word(at + 20) === 0x206f7420 && word(at + 24) === 0x69676572 && word(at + 28) === 0x72657473) at += 32; // 'Peer is not supposed to register'
   else if (end - at >= 23 && word(at) === 0x204c4341 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x70282072 && word(at + 12) === 0x696d7265 && word(at + 16) === 0x65642f74 && word(at + 19) === 0x29796e65) at += 23; // 'ACL error (permit/deny)'
   else return -1;
-  const stop19 = skipSpace(at, smaller(end, at + 4097));
-  if (stop19 - at > 4096) return -1;
-  at = stop19;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -316,107 +228,70 @@ function partRegistrationFailed15(at: i32, end: i32): i32 {
 /** registration-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Registration from '' user… '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
 function takeRegistrationFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = partRegistrationFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partRegistrationFailed7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partRegistrationFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 20 && word(at) === 0x67655220 && word(at + 4) === 0x72747369 && word(at + 8) === 0x6f697461 && word(at + 12) === 0x7266206e && word(at + 16) === 0x27206d6f)) return false; // ' Registration from ''
   at += 20;
   // user up to the last '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end
-  const beyondplace14 = end - 32;
-  let next14 = -1;
-  let place14 = beyondplace14;
+  const beyondplace8 = end - 32;
+  let next8 = -1;
+  let place8 = beyondplace8;
   while (true) {
-    place14 = findByteLast(at, place14, 39); // '''
-    if (place14 < at) return false;
-    next14 = partRegistrationFailed15(place14, end);
-    if (next14 >= 0) break;
+    place8 = findByteLast(at, place8, 39); // '''
+    if (place8 < at) return false;
+    next8 = part7(place8, end);
+    if (next8 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place14);
+  captureUser(at, place8);
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partExtensionNotFound2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partExtensionNotFound7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partExtensionNotFound12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
 /** 'Call from '' user{0,4096} '' (' */
-function partExtensionNotFound16(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x6c6c6143 && word(at + 4) === 0x6f726620 && word(at + 7) === 0x27206d6f)) return -1; // 'Call from ''
   at += 11;
-  const stop17 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop17 - at > 4096) return -1;
-  captureUser(at, stop17);
-  at = stop17;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop1 - at > 4096) return -1;
+  captureUser(at, stop1);
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 32 && byte(at + 2) === 40)) return -1; // '' ('
   at += 3;
   return at;
 }
 
 /** 'Call (' */
-function partExtensionNotFound18(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6c6c6143 && word(at + 2) === 0x28206c6c)) return -1; // 'Call ('
   at += 6;
   return at;
@@ -433,38 +308,28 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** user{1,4096} ': Call (' */
-function partExtensionNotFound19(at: i32, end: i32): i32 {
-  const stop20 = skipRun2(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
-  captureUser(at, stop20);
-  at = stop20;
+function part10(at: i32, end: i32): i32 {
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  captureUser(at, stop1);
+  at = stop1;
   if (!(end - at >= 8 && word(at) === 0x6143203a && word(at + 4) === 0x28206c6c)) return -1; // ': Call ('
   at += 8;
   return at;
 }
 
 /** alpha{1,8} ':' */
-function partExtensionNotFound22(at: i32, end: i32): i32 {
-  const stop23 = skipAlpha(at, smaller(end, at + 9));
-  if (stop23 - at < 1 || stop23 - at > 8) return -1;
-  at = stop23;
+function part11(at: i32, end: i32): i32 {
+  const stop1 = skipAlpha(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partExtensionNotFound25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop26 = skipDigits(at, smaller(end, at + 6));
-  if (stop26 - at < 1 || stop26 - at > 5) return -1;
-  at = stop26;
   return at;
 }
 
 /** '' rejected because extension not found in context' */
-function partExtensionNotFound28(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 49 && word(at) === 0x65722027 && word(at + 4) === 0x7463656a && word(at + 8) === 0x62206465 && word(at + 12) === 0x75616365 && word(at + 16) === 0x65206573 && word(at + 20) === 0x6e657478 && word(at + 24) === 0x6e6f6973 && word(at + 28) === 0x746f6e20 && word(at + 32) === 0x756f6620 && word(at + 36) === 0x6920646e && word(at + 40) === 0x6f63206e && word(at + 44) === 0x7865746e && word(at + 45) === 0x74786574)) return -1; // '' rejected because extension not found in context'
   at += 49;
   return at;
@@ -473,161 +338,114 @@ function partExtensionNotFound28(at: i32, end: i32): i32 {
 /** extension-not-found: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' space{0,4} ('Call from '' user{0,4096} '' (' | 'Call (' | user{1,4096} ': Call (') [alpha{1,8} ':'] ip [':' digit{1,5}] ') to extension '' text… '' rejected because extension not found in context' */
 function takeExtensionNotFound(at: i32, end: i32): bool {
   if (end - at < 85) return false;
-  const next1 = partExtensionNotFound2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partExtensionNotFound7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partExtensionNotFound12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop14 = skipSpace(at, smaller(end, at + 5));
-  if (stop14 - at > 4) return false;
-  at = stop14;
-  let next15 = partExtensionNotFound16(at, end);
-  if (next15 < 0) {
+  const stop8 = skipSpace(at, smaller(end, at + 5));
+  if (stop8 - at > 4) return false;
+  at = stop8;
+  let next9 = part8(at, end);
+  if (next9 < 0) {
     forgetUser();
-    next15 = partExtensionNotFound18(at, end);
+    next9 = part9(at, end);
   }
-  if (next15 < 0) next15 = partExtensionNotFound19(at, end);
-  if (next15 < 0) return false;
-  at = next15;
-  const next21 = partExtensionNotFound22(at, end);
-  if (next21 >= 0) at = next21;
+  if (next9 < 0) next9 = part10(at, end);
+  if (next9 < 0) return false;
+  at = next9;
+  const next10 = part11(at, end);
+  if (next10 >= 0) at = next10;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next24 = partExtensionNotFound25(at, end);
-  if (next24 >= 0) at = next24;
+  const next11 = part6(at, end);
+  if (next11 >= 0) at = next11;
   if (!(end - at >= 16 && word(at) === 0x6f742029 && word(at + 4) === 0x74786520 && word(at + 8) === 0x69736e65 && word(at + 12) === 0x27206e6f)) return false; // ') to extension ''
   at += 16;
   // text up to the last '' rejected because extension not found in context'
-  const beyondplace27 = end - 48;
-  let next27 = -1;
-  let place27 = beyondplace27;
+  const beyondplace12 = end - 48;
+  let next12 = -1;
+  let place12 = beyondplace12;
   while (true) {
-    place27 = findByteLast(at, place27, 39); // '''
-    if (place27 < at) return false;
-    next27 = partExtensionNotFound28(place27, end);
-    if (next27 >= 0) break;
+    place12 = findByteLast(at, place12, 39); // '''
+    if (place12 < at) return false;
+    next12 = part12(place12, end);
+    if (next12 >= 0) break;
   }
   return true;
-}
-
-/** '[' not-']'{1,4096} '] ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partLoginFailed7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partLoginFailed12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partLoginFailed15(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop16 = skipDigits(at, smaller(end, at + 6));
-  if (stop16 - at < 1 || stop16 - at > 5) return -1;
-  at = stop16;
-  return at;
 }
 
 /** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' ' ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' tried to authenticate with nonexistent user') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partLoginFailed7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partLoginFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   if (end - at >= 5 && word(at) === 0x74736f48 && word(at + 1) === 0x2074736f) at += 5; // 'Host '
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next14 = partLoginFailed15(at, end);
-  if (next14 >= 0) at = next14;
+  const next8 = part6(at, end);
+  if (next8 >= 0) at = next8;
   if (end - at >= 23 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x61206f74 && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 19) === 0x65746163) at += 23; // ' failed to authenticate'
   else if (end - at >= 26 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x2035444d && word(at + 12) === 0x68747561 && word(at + 16) === 0x69746e65 && word(at + 20) === 0x69746163 && word(at + 22) === 0x6e6f6974) at += 26; // ' failed MD5 authentication'
   else if (end - at >= 44 && word(at) === 0x69727420 && word(at + 4) === 0x74206465 && word(at + 8) === 0x7561206f && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x77206574 && word(at + 24) === 0x20687469 && word(at + 28) === 0x656e6f6e && word(at + 32) === 0x74736978 && word(at + 36) === 0x20746e65 && word(at + 40) === 0x72657375) at += 44; // ' tried to authenticate with nonexistent user'
@@ -635,54 +453,17 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partPeerNotRegistered2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partPeerNotRegistered7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partPeerNotRegistered12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
 /** '' (from ' ip ')' space{0,4096} end */
-function partPeerNotRegistered15(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x66282027 && word(at + 4) === 0x206d6f72)) return -1; // '' (from '
   at += 8;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop16 = skipSpace(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -690,162 +471,101 @@ function partPeerNotRegistered15(at: i32, end: i32): i32 {
 /** peer-not-registered: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' No registration for peer '' user… '' (from ' ip ')' space{0,4096} end */
 function takePeerNotRegistered(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = partPeerNotRegistered2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partPeerNotRegistered7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partPeerNotRegistered12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 27 && word(at) === 0x206f4e20 && word(at + 4) === 0x69676572 && word(at + 8) === 0x61727473 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x726f6620 && word(at + 20) === 0x65657020 && word(at + 23) === 0x27207265)) return false; // ' No registration for peer ''
   at += 27;
   // user up to the last '' (from ' ip ')' space{0,4096} end
-  const beyondplace14 = end - 9;
-  let next14 = -1;
-  let place14 = beyondplace14;
+  const beyondplace8 = end - 9;
+  let next8 = -1;
+  let place8 = beyondplace8;
   while (true) {
-    place14 = findByteLast(at, place14, 39); // '''
-    if (place14 < at) return false;
-    next14 = partPeerNotRegistered15(place14, end);
-    if (next14 >= 0) break;
+    place8 = findByteLast(at, place8, 39); // '''
+    if (place8 < at) return false;
+    next8 = part13(place8, end);
+    if (next8 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place14);
+  captureUser(at, place8);
   return true;
-}
-
-/** '[' not-']'{1,4096} '] ' */
-function partAttackDetected2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partAttackDetected7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partAttackDetected12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
 }
 
 /** attack-detected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' hacking attempt detected '' ip ''' space{0,4096} end */
 function takeAttackDetected(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = partAttackDetected2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partAttackDetected7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partAttackDetected12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 27 && word(at) === 0x63616820 && word(at + 4) === 0x676e696b && word(at + 8) === 0x74746120 && word(at + 12) === 0x74706d65 && word(at + 16) === 0x74656420 && word(at + 20) === 0x65746365 && word(at + 23) === 0x27206465)) return false; // ' hacking attempt detected ''
   at += 27;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 39)) return false; // '''
   at += 1;
-  const stop14 = skipSpace(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return false;
-  at = stop14;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
-}
-
-/** '[' not-']'{1,4096} '] ' */
-function partConnectionRejected2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partConnectionRejected7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than '"', ':' at `at`. */
@@ -859,134 +579,77 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** (' in ' | ' @') not-':"'{1,4096} ':' */
-function partConnectionRejected12(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 64) at += 2; // ' @'
   else return -1;
-  const stop13 = skipRun3(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partConnectionRejected15(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop16 = skipDigits(at, smaller(end, at + 6));
-  if (stop16 - at < 1 || stop16 - at > 5) return -1;
-  at = stop16;
   return at;
 }
 
 /** connection-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' Ext. ' not-':'{1,4096} ':' digit{0,10} [(' in ' | ' @') not-':"'{1,4096} ':'] ' "Rejecting unknown SIP connection from ' ip [':' digit{1,5}] '"' space{0,4096} end */
 function takeConnectionRejected(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = partConnectionRejected2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partConnectionRejected7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 6 && word(at) === 0x74784520 && word(at + 2) === 0x202e7478)) return false; // ' Ext. '
   at += 6;
-  const stop9 = findByte(at, smaller(end, at + 4097), 58);
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
-  at = stop9;
+  const stop5 = findByte(at, smaller(end, at + 4097), 58);
+  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partConnectionRejected12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part14(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 40 && word(at) === 0x65522220 && word(at + 4) === 0x7463656a && word(at + 8) === 0x20676e69 && word(at + 12) === 0x6e6b6e75 && word(at + 16) === 0x206e776f && word(at + 20) === 0x20504953 && word(at + 24) === 0x6e6e6f63 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // ' "Rejecting unknown SIP connection from '
   at += 40;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next14 = partConnectionRejected15(at, end);
-  if (next14 >= 0) at = next14;
+  const next8 = part6(at, end);
+  if (next8 >= 0) at = next8;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop17 = skipSpace(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
+  const stop9 = skipSpace(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return false;
+  at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partRequestFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partRequestFailed7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partRequestFailed12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
 /** ''' not-'''{1,4096} '' ' */
-function partRequestFailed15(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
-  const stop16 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop16 - at < 1 || stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 39 && byte(at + 1) === 32)) return -1; // '' '
   at += 2;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partRequestFailed20(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop21 = skipDigits(at, smaller(end, at + 6));
-  if (stop21 - at < 1 || stop21 - at > 5) return -1;
-  at = stop21;
   return at;
 }
 
@@ -1001,18 +664,18 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
-function partRequestFailed18(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next19 = partRequestFailed20(at, end);
-  if (next19 >= 0) at = next19;
+  const next1 = part6(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return -1; // '' (callid: '
   at += 11;
-  const stop22 = skipRun4(at, smaller(end, at + 4097));
-  if (stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop2 = skipRun4(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 4 && word(at) === 0x202d2029)) return -1; // ') - '
   at += 4;
   if (end - at >= 26 && word(at) === 0x6d206f4e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x70646e65 && word(at + 16) === 0x746e696f && word(at + 20) === 0x756f6620 && word(at + 22) === 0x646e756f) at += 26; // 'No matching endpoint found'
@@ -1021,9 +684,9 @@ function partRequestFailed18(at: i32, end: i32): i32 {
   else if (end - at >= 22 && word(at) === 0x6c696146 && word(at + 4) === 0x74206465 && word(at + 8) === 0x7561206f && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 18) === 0x65746163) at += 22; // 'Failed to authenticate'
   else if (end - at >= 21 && word(at) === 0x6f727245 && word(at + 4) === 0x6f742072 && word(at + 8) === 0x74756120 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x74616369 && word(at + 17) === 0x65746163) at += 21; // 'Error to authenticate'
   else return -1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop23 - at > 4096) return -1;
-  at = stop23;
+  const stop3 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -1031,94 +694,57 @@ function partRequestFailed18(at: i32, end: i32): i32 {
 /** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
 function takeRequestFailed(at: i32, end: i32): bool {
   if (end - at < 78) return false;
-  const next1 = partRequestFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partRequestFailed7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partRequestFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 9 && word(at) === 0x71655220 && word(at + 4) === 0x74736575 && word(at + 5) === 0x20747365)) return false; // ' Request '
   at += 9;
-  const next14 = partRequestFailed15(at, end);
-  if (next14 >= 0) at = next14;
+  const next8 = part15(at, end);
+  if (next8 >= 0) at = next8;
   if (!(end - at >= 6 && word(at) === 0x6d6f7266 && word(at + 2) === 0x27206d6f)) return false; // 'from ''
   at += 6;
   // user up to the last '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end
-  const beyondplace17 = end - 50;
-  let next17 = -1;
-  let place17 = beyondplace17;
+  const beyondplace9 = end - 50;
+  let next9 = -1;
+  let place9 = beyondplace9;
   while (true) {
-    place17 = findByteLast(at, place17, 39); // '''
-    if (place17 < at) return false;
-    next17 = partRequestFailed18(place17, end);
-    if (next17 >= 0) break;
+    place9 = findByteLast(at, place9, 39); // '''
+    if (place9 < at) return false;
+    next9 = part16(place9, end);
+    if (next9 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place17);
+  captureUser(at, place9);
   return true;
-}
-
-/** '[' not-']'{1,4096} '] ' */
-function partRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partRefused12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than '"', '/' at `at`. */
@@ -1132,7 +758,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** (',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"' */
-function partRefused24(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (end - at >= 9 && word(at) === 0x646f4d2c && word(at + 4) === 0x3d656c75 && word(at + 5) === 0x223d656c) at += 9; // ',Module="'
   else if (end - at >= 10 && word(at) === 0x4c43412c && word(at + 4) === 0x656d614e && word(at + 6) === 0x223d656d) at += 10; // ',ACLName="'
   else if (end - at >= 12 && word(at) === 0x7365532c && word(at + 4) === 0x6e6f6973 && word(at + 8) === 0x223d5654) at += 12; // ',SessionTV="'
@@ -1142,9 +768,9 @@ function partRefused24(at: i32, end: i32): i32 {
   else if (end - at >= 20 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x61684364 && word(at + 12) === 0x6e656c6c && word(at + 16) === 0x223d6567) at += 20; // ',ReceivedChallenge="'
   else if (end - at >= 15 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x73614864 && word(at + 11) === 0x223d6873) at += 15; // ',ReceivedHash="'
   else return -1;
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at > 4096) return -1;
-  at = stop25;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
@@ -1153,38 +779,38 @@ function partRefused24(at: i32, end: i32): i32 {
 /** refused: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,4096} '",Severity="' not-'"'{0,4096} '",Service="' not-'"'{0,4096} '",EventVersion="' not-'"'{0,4096} '",AccountID="' user{0,4096} '",SessionID="' not-'"'{0,4096} '",LocalAddress="' not-'"'{0,4096} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 157) return false;
-  const next1 = partRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partRefused7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partRefused12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 16 && word(at) === 0x63655320 && word(at + 4) === 0x74697275 && word(at + 8) === 0x65764579 && word(at + 12) === 0x223d746e)) return false; // ' SecurityEvent="'
   at += 16;
   if (end - at >= 9 && word(at) === 0x6c696146 && word(at + 4) === 0x43416465 && word(at + 5) === 0x4c434164) at += 9; // 'FailedACL'
@@ -1194,156 +820,100 @@ function takeRefused(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 11 && word(at) === 0x76452c22 && word(at + 4) === 0x54746e65 && word(at + 7) === 0x223d5654)) return false; // '",EventTV="'
   at += 11;
+  const stop8 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop8 - at > 4096) return false;
+  at = stop8;
+  if (!(end - at >= 12 && word(at) === 0x65532c22 && word(at + 4) === 0x69726576 && word(at + 8) === 0x223d7974)) return false; // '",Severity="'
+  at += 12;
+  const stop9 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop9 - at > 4096) return false;
+  at = stop9;
+  if (!(end - at >= 11 && word(at) === 0x65532c22 && word(at + 4) === 0x63697672 && word(at + 7) === 0x223d6563)) return false; // '",Service="'
+  at += 11;
+  const stop10 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop10 - at > 4096) return false;
+  at = stop10;
+  if (!(end - at >= 16 && word(at) === 0x76452c22 && word(at + 4) === 0x56746e65 && word(at + 8) === 0x69737265 && word(at + 12) === 0x223d6e6f)) return false; // '",EventVersion="'
+  at += 16;
+  const stop11 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop11 - at > 4096) return false;
+  at = stop11;
+  if (!(end - at >= 13 && word(at) === 0x63412c22 && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x3d444974 && word(at + 9) === 0x223d4449)) return false; // '",AccountID="'
+  at += 13;
+  const stop12 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop12 - at > 4096) return false;
+  captureUser(at, stop12);
+  at = stop12;
+  if (!(end - at >= 13 && word(at) === 0x65532c22 && word(at + 4) === 0x6f697373 && word(at + 8) === 0x3d44496e && word(at + 9) === 0x223d4449)) return false; // '",SessionID="'
+  at += 13;
+  const stop13 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop13 - at > 4096) return false;
+  at = stop13;
+  if (!(end - at >= 16 && word(at) === 0x6f4c2c22 && word(at + 4) === 0x416c6163 && word(at + 8) === 0x65726464 && word(at + 12) === 0x223d7373)) return false; // '",LocalAddress="'
+  at += 16;
   const stop14 = findByte(at, smaller(end, at + 4097), 34);
   if (stop14 - at > 4096) return false;
   at = stop14;
-  if (!(end - at >= 12 && word(at) === 0x65532c22 && word(at + 4) === 0x69726576 && word(at + 8) === 0x223d7974)) return false; // '",Severity="'
-  at += 12;
-  const stop15 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop15 - at > 4096) return false;
-  at = stop15;
-  if (!(end - at >= 11 && word(at) === 0x65532c22 && word(at + 4) === 0x63697672 && word(at + 7) === 0x223d6563)) return false; // '",Service="'
-  at += 11;
-  const stop16 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop16 - at > 4096) return false;
-  at = stop16;
-  if (!(end - at >= 16 && word(at) === 0x76452c22 && word(at + 4) === 0x56746e65 && word(at + 8) === 0x69737265 && word(at + 12) === 0x223d6e6f)) return false; // '",EventVersion="'
-  at += 16;
-  const stop17 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop17 - at > 4096) return false;
-  at = stop17;
-  if (!(end - at >= 13 && word(at) === 0x63412c22 && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x3d444974 && word(at + 9) === 0x223d4449)) return false; // '",AccountID="'
-  at += 13;
-  const stop18 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop18 - at > 4096) return false;
-  captureUser(at, stop18);
-  at = stop18;
-  if (!(end - at >= 13 && word(at) === 0x65532c22 && word(at + 4) === 0x6f697373 && word(at + 8) === 0x3d44496e && word(at + 9) === 0x223d4449)) return false; // '",SessionID="'
-  at += 13;
-  const stop19 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop19 - at > 4096) return false;
-  at = stop19;
-  if (!(end - at >= 16 && word(at) === 0x6f4c2c22 && word(at + 4) === 0x416c6163 && word(at + 8) === 0x65726464 && word(at + 12) === 0x223d7373)) return false; // '",LocalAddress="'
-  at += 16;
-  const stop20 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop20 - at > 4096) return false;
-  at = stop20;
   if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return false; // '",RemoteAddress="IPV'
   at += 20;
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return false;
-  const stop21 = skipRun5(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return false;
-  at = stop21;
+  const stop15 = skipRun5(at, smaller(end, at + 4097));
+  if (stop15 - at < 1 || stop15 - at > 4096) return false;
+  at = stop15;
   if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
   at += 1;
-  const stop22 = skipDigits(at, smaller(end, at + 6));
-  if (stop22 - at < 1 || stop22 - at > 5) return false;
-  at = stop22;
+  const stop16 = skipDigits(at, smaller(end, at + 6));
+  if (stop16 - at < 1 || stop16 - at > 5) return false;
+  at = stop16;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  for (let times23 = 0; times23 < 8; times23++) {
-    const next23 = partRefused24(at, end);
-    if (next23 <= at) break;
-    at = next23;
+  for (let times17 = 0; times17 < 8; times17++) {
+    const next17 = part17(at, end);
+    if (next17 <= at) break;
+    at = next17;
   }
-  const stop26 = skipSpace(at, smaller(end, at + 4097));
-  if (stop26 - at > 4096) return false;
-  at = stop26;
+  const stop18 = skipSpace(at, smaller(end, at + 4097));
+  if (stop18 - at > 4096) return false;
+  at = stop18;
   if (at !== end) return false;
   return true;
 }
 
-/** '[' not-']'{1,4096} '] ' */
-function partRefusedQuoted2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** '[C-' hex{1,16} ']' */
-function partRefusedQuoted7(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 45)) return -1; // '[C-'
-  at += 3;
-  const stop8 = skipHex(at, smaller(end, at + 17));
-  if (stop8 - at < 1 || stop8 - at > 16) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** (' in ' | ' ') word{1,255} ':' */
-function partRefusedQuoted12(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
-  else return -1;
-  const stop13 = skipWord(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
-/** (',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"' */
-function partRefusedQuoted19(at: i32, end: i32): i32 {
-  if (end - at >= 9 && word(at) === 0x646f4d2c && word(at + 4) === 0x3d656c75 && word(at + 5) === 0x223d656c) at += 9; // ',Module="'
-  else if (end - at >= 10 && word(at) === 0x4c43412c && word(at + 4) === 0x656d614e && word(at + 6) === 0x223d656d) at += 10; // ',ACLName="'
-  else if (end - at >= 12 && word(at) === 0x7365532c && word(at + 4) === 0x6e6f6973 && word(at + 8) === 0x223d5654) at += 12; // ',SessionTV="'
-  else if (end - at >= 12 && word(at) === 0x6168432c && word(at + 4) === 0x6e656c6c && word(at + 8) === 0x223d6567) at += 12; // ',Challenge="'
-  else if (end - at >= 11 && word(at) === 0x7365522c && word(at + 4) === 0x736e6f70 && word(at + 7) === 0x223d6573) at += 11; // ',Response="'
-  else if (end - at >= 19 && word(at) === 0x7078452c && word(at + 4) === 0x65746365 && word(at + 8) === 0x73655264 && word(at + 12) === 0x736e6f70 && word(at + 15) === 0x223d6573) at += 19; // ',ExpectedResponse="'
-  else if (end - at >= 20 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x61684364 && word(at + 12) === 0x6e656c6c && word(at + 16) === 0x223d6567) at += 20; // ',ReceivedChallenge="'
-  else if (end - at >= 15 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x73614864 && word(at + 11) === 0x223d6873) at += 15; // ',ReceivedHash="'
-  else return -1;
-  const stop20 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop20 - at > 4096) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
-function partRefusedQuoted15(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return -1; // '",RemoteAddress="IPV'
   at += 20;
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return -1;
-  const stop16 = skipRun5(at, smaller(end, at + 4097));
-  if (stop16 - at < 1 || stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop1 = skipRun5(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 6));
-  if (stop17 - at < 1 || stop17 - at > 5) return -1;
-  at = stop17;
+  const stop2 = skipDigits(at, smaller(end, at + 6));
+  if (stop2 - at < 1 || stop2 - at > 5) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  for (let times18 = 0; times18 < 8; times18++) {
-    const next18 = partRefusedQuoted19(at, end);
-    if (next18 <= at) break;
-    at = next18;
+  for (let times3 = 0; times3 < 8; times3++) {
+    const next3 = part17(at, end);
+    if (next3 <= at) break;
+    at = next3;
   }
-  const stop21 = skipSpace(at, smaller(end, at + 4097));
-  if (stop21 - at > 4096) return -1;
-  at = stop21;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
+  at = stop4;
   if (at !== end) return -1;
   return at;
 }
@@ -1351,38 +921,38 @@ function partRefusedQuoted15(at: i32, end: i32): i32 {
 /** refused-quoted: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} [(' in ' | ' ') word{1,255} ':'] ' SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
 function takeRefusedQuoted(at: i32, end: i32): bool {
   if (end - at < 67) return false;
-  const next1 = partRefusedQuoted2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return false;
-  const stop4 = skipSpace(at, smaller(end, at + 5));
-  if (stop4 - at > 4) return false;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next6 = partRefusedQuoted7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop9 = skipRun1(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return false;
-  at = stop9;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at > 10) return false;
-  at = stop10;
-  const next11 = partRefusedQuoted12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 16 && word(at) === 0x63655320 && word(at + 4) === 0x74697275 && word(at + 8) === 0x65764579 && word(at + 12) === 0x223d746e)) return false; // ' SecurityEvent="'
   at += 16;
   if (end - at >= 9 && word(at) === 0x6c696146 && word(at + 4) === 0x43416465 && word(at + 5) === 0x4c434164) at += 9; // 'FailedACL'
@@ -1393,14 +963,14 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
   at += 2;
   // text up to the last '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end
-  const beyondplace14 = end - 27;
-  let next14 = -1;
-  let place14 = beyondplace14;
+  const beyondplace8 = end - 27;
+  let next8 = -1;
+  let place8 = beyondplace8;
   while (true) {
-    place14 = findByteLast(at, place14, 34); // '"'
-    if (place14 < at) return false;
-    next14 = partRefusedQuoted15(place14, end);
-    if (next14 >= 0) break;
+    place8 = findByteLast(at, place8, 34); // '"'
+    if (place8 < at) return false;
+    next8 = part18(place8, end);
+    if (next8 >= 0) break;
     forgetAddress();
   }
   return true;

@@ -4,30 +4,30 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, smaller } from '../scan.ts';
 
 /** ', port=[' digit{1,5} ']' */
-function partUserRefused4(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6f70202c && word(at + 4) === 0x5b3d7472)) return -1; // ', port=['
   at += 8;
-  const stop5 = skipDigits(at, smaller(end, at + 6));
-  if (stop5 - at < 1 || stop5 - at > 5) return -1;
-  at = stop5;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
 /** ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
-function partUserRefused2(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7069202c && word(at + 2) === 0x5b3d7069)) return -1; // ', ip=['
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next3 = partUserRefused4(at, end);
-  if (next3 >= 0) at = next3;
-  const stop6 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -44,7 +44,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 4, place1 + 4, 61) - 4; // '='
     if (place1 < at) return false;
-    next1 = partUserRefused2(place1, end);
+    next1 = part2(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -52,31 +52,19 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ', port=[' digit{1,5} ']' */
-function partLoginRefused4(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x6f70202c && word(at + 4) === 0x5b3d7472)) return -1; // ', port=['
-  at += 8;
-  const stop5 = skipDigits(at, smaller(end, at + 6));
-  if (stop5 - at < 1 || stop5 - at > 5) return -1;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
 /** 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
-function partLoginRefused2(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5b3d7069)) return -1; // 'ip=['
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next3 = partLoginRefused4(at, end);
-  if (next3 >= 0) at = next3;
-  const stop6 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = findByte(at, smaller(end, at + 4097), 91);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -93,7 +81,7 @@ function takeLoginRefused(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 2, place1 + 2, 61) - 2; // '='
     if (place1 < at) return false;
-    next1 = partLoginRefused2(place1, end);
+    next1 = part3(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }

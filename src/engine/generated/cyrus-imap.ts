@@ -3,7 +3,7 @@ import { byte, findByte, word } from '#linear';
 import { scanAddress, skipNonspace, smaller } from '../scan.ts';
 
 /** 'SASL(-13): ' ('authentication failure: ' | 'user not found: ') */
-function partLoginFailed4(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x4c534153 && word(at + 4) === 0x33312d28 && word(at + 7) === 0x203a2933)) return -1; // 'SASL(-13): '
   at += 11;
   if (end - at >= 24 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203a6572) at += 24; // 'authentication failure: '
@@ -36,7 +36,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   while (true) {
     place3 = findByte(place3, beyondplace3, 83); // 'S'
     if (place3 >= beyondplace3) return false;
-    next3 = partLoginFailed4(place3, end);
+    next3 = part1(place3, end);
     if (next3 >= 0) break;
     place3++;
   }

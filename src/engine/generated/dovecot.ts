@@ -4,7 +4,7 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, skipSpace, skipWord, smaller } from '../scan.ts';
 
 /** ('imap' | 'pop3' | 'managesieve' | 'submission') '-login: ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x70616d69) at += 4; // 'imap'
   else if (end - at >= 4 && word(at) === 0x33706f70) at += 4; // 'pop3'
   else if (end - at >= 11 && word(at) === 0x616e616d && word(at + 4) === 0x69736567 && word(at + 7) === 0x65766569) at += 11; // 'managesieve'
@@ -16,12 +16,12 @@ function partLoginFailed2(at: i32, end: i32): i32 {
 }
 
 /** ' in ' digit{1,10} ' secs' */
-function partLoginFailed9(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
   at += 4;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at < 1 || stop10 - at > 10) return -1;
-  at = stop10;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
   at += 5;
   return at;
@@ -38,82 +38,82 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** ', last failure: ' not-'()'{1,4096} */
-function partLoginFailed12(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop13 = skipRun1(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
-function partLoginFailed6(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
   at += 13;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
   at += 9;
-  const next8 = partLoginFailed9(at, end);
-  if (next8 >= 0) at = next8;
-  const next11 = partLoginFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
   return at;
 }
 
 /** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' */
-function partLoginFailed14(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
   else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
   else return -1;
-  const stop15 = skipNonspace(at, smaller(end, at + 33));
-  if (stop15 - at < 1 || stop15 - at > 32) return -1;
-  at = stop15;
+  const stop1 = skipNonspace(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x74756120 && word(at + 1) === 0x68747561)) return -1; // ' auth'
   at += 5;
   return at;
 }
 
 /** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
-function partLoginFailed16(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop17 = skipRun1(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return -1;
-  at = stop17;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ' (' word{1,64} ')' */
-function partLoginFailed19(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop20 = skipWord(at, smaller(end, at + 65));
-  if (stop20 - at < 1 || stop20 - at > 64) return -1;
-  at = stop20;
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
 }
 
 /** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
-function partLoginFailed4(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  let next5 = partLoginFailed6(at, end);
-  if (next5 < 0) next5 = partLoginFailed14(at, end);
-  if (next5 < 0) next5 = partLoginFailed16(at, end);
-  if (next5 < 0) return -1;
-  at = next5;
+  let next1 = part4(at, end);
+  if (next1 < 0) next1 = part5(at, end);
+  if (next1 < 0) next1 = part6(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next18 = partLoginFailed19(at, end);
-  if (next18 >= 0) at = next18;
+  const next2 = part7(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
   return at;
@@ -130,34 +130,34 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** 'method=' not-',> \t'{1,4096} ', ' */
-function partLoginFailed24(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
   at += 7;
-  const stop25 = skipRun2(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
   at += 2;
   return at;
 }
 
 /** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
-function partLoginFailed22(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
   at += 3;
-  const next23 = partLoginFailed24(at, end);
-  if (next23 >= 0) at = next23;
+  const next1 = part9(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return -1; // 'rip='
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop26 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop26 - at > 4096) return -1;
-  at = stop26;
+  const stop2 = findByte(at, smaller(end, at + 4097), 62);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop27 = skipSpace(at, smaller(end, at + 4097));
-  if (stop27 - at > 4096) return -1;
-  at = stop27;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -165,7 +165,7 @@ function partLoginFailed22(at: i32, end: i32): i32 {
 /** login-failed: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
@@ -175,136 +175,36 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
-  const beyondplace3 = end - 32;
-  let next3 = -1;
-  let place3 = at;
+  const beyondplace2 = end - 32;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place3 = findByte(place3 + 1, beyondplace3 + 1, 40) - 1; // '('
-    if (place3 >= beyondplace3) return false;
-    next3 = partLoginFailed4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 40) - 1; // '('
+    if (place2 >= beyondplace2) return false;
+    next2 = part8(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
-  at = next3;
+  at = next2;
   // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
-  const beyondplace21 = end - 7;
-  let next21 = -1;
-  let place21 = beyondplace21;
+  const beyondplace3 = end - 7;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place21 = findByteLast(at, place21, 62); // '>'
-    if (place21 < at) return false;
-    next21 = partLoginFailed22(place21, end);
-    if (next21 >= 0) break;
+    place3 = findByteLast(at, place3, 62); // '>'
+    if (place3 < at) return false;
+    next3 = part10(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place21);
+  captureUser(at, place3);
   return true;
-}
-
-/** ('imap' | 'pop3' | 'managesieve' | 'submission') '-login: ' */
-function partLoginFailedNameless2(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x70616d69) at += 4; // 'imap'
-  else if (end - at >= 4 && word(at) === 0x33706f70) at += 4; // 'pop3'
-  else if (end - at >= 11 && word(at) === 0x616e616d && word(at + 4) === 0x69736567 && word(at + 7) === 0x65766569) at += 11; // 'managesieve'
-  else if (end - at >= 10 && word(at) === 0x6d627573 && word(at + 4) === 0x69737369 && word(at + 6) === 0x6e6f6973) at += 10; // 'submission'
-  else return -1;
-  if (!(end - at >= 8 && word(at) === 0x676f6c2d && word(at + 4) === 0x203a6e69)) return -1; // '-login: '
-  at += 8;
-  return at;
-}
-
-/** ' in ' digit{1,10} ' secs' */
-function partLoginFailedNameless8(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
-  at += 4;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
-  at += 5;
-  return at;
-}
-
-/** ', last failure: ' not-'()'{1,4096} */
-function partLoginFailedNameless11(at: i32, end: i32): i32 {
-  if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
-  at += 16;
-  const stop12 = skipRun1(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  return at;
-}
-
-/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
-function partLoginFailedNameless5(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
-  at += 13;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
-  at += 9;
-  const next7 = partLoginFailedNameless8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partLoginFailedNameless11(at, end);
-  if (next10 >= 0) at = next10;
-  return at;
-}
-
-/** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' */
-function partLoginFailedNameless13(at: i32, end: i32): i32 {
-  if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
-  else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
-  else return -1;
-  const stop14 = skipNonspace(at, smaller(end, at + 33));
-  if (stop14 - at < 1 || stop14 - at > 32) return -1;
-  at = stop14;
-  if (!(end - at >= 5 && word(at) === 0x74756120 && word(at + 1) === 0x68747561)) return -1; // ' auth'
-  at += 5;
-  return at;
-}
-
-/** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
-function partLoginFailedNameless15(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
-  at += 15;
-  if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
-  else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
-  else return -1;
-  const stop16 = skipRun1(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
-  return at;
-}
-
-/** ' (' word{1,64} ')' */
-function partLoginFailedNameless18(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop19 = skipWord(at, smaller(end, at + 65));
-  if (stop19 - at < 1 || stop19 - at > 64) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
-/** 'method=' not-',> \t'{1,4096} ', ' */
-function partLoginFailedNameless21(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
-  at += 7;
-  const stop22 = skipRun2(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
-  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
-  at += 2;
-  return at;
 }
 
 /** login-failed-nameless: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (end - at < 43) return false;
-  const next1 = partLoginFailedNameless2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
@@ -313,209 +213,140 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  const stop3 = findByte(at, smaller(end, at + 4097), 40);
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = findByte(at, smaller(end, at + 4097), 40);
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next4 = partLoginFailedNameless5(at, end);
-  if (next4 < 0) next4 = partLoginFailedNameless13(at, end);
-  if (next4 < 0) next4 = partLoginFailedNameless15(at, end);
-  if (next4 < 0) return false;
-  at = next4;
+  let next3 = part4(at, end);
+  if (next3 < 0) next3 = part5(at, end);
+  if (next3 < 0) next3 = part6(at, end);
+  if (next3 < 0) return false;
+  at = next3;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next17 = partLoginFailedNameless18(at, end);
-  if (next17 >= 0) at = next17;
+  const next4 = part7(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next20 = partLoginFailedNameless21(at, end);
-  if (next20 >= 0) at = next20;
+  const next5 = part9(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop23 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop23 - at > 4096) return false;
-  at = stop23;
+  const stop6 = findByte(at, smaller(end, at + 4097), 62);
+  if (stop6 - at > 4096) return false;
+  at = stop6;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop24 = skipSpace(at, smaller(end, at + 4097));
-  if (stop24 - at > 4096) return false;
-  at = stop24;
+  const stop7 = skipSpace(at, smaller(end, at + 4097));
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (at !== end) return false;
   return true;
 }
 
-/** ('imap' | 'pop3' | 'managesieve' | 'submission') '-login: ' */
-function partNoLogin2(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x70616d69) at += 4; // 'imap'
-  else if (end - at >= 4 && word(at) === 0x33706f70) at += 4; // 'pop3'
-  else if (end - at >= 11 && word(at) === 0x616e616d && word(at + 4) === 0x69736567 && word(at + 7) === 0x65766569) at += 11; // 'managesieve'
-  else if (end - at >= 10 && word(at) === 0x6d627573 && word(at + 4) === 0x69737369 && word(at + 6) === 0x6e6f6973) at += 10; // 'submission'
-  else return -1;
-  if (!(end - at >= 8 && word(at) === 0x676f6c2d && word(at + 4) === 0x203a6e69)) return -1; // '-login: '
-  at += 8;
-  return at;
-}
-
-/** ' in ' digit{1,10} ' secs' */
-function partNoLogin8(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
-  at += 4;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
-  at += 5;
-  return at;
-}
-
 /** 'no auth attempts' [' in ' digit{1,10} ' secs'] */
-function partNoLogin6(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x61206f6e && word(at + 4) === 0x20687475 && word(at + 8) === 0x65747461 && word(at + 12) === 0x7374706d)) return -1; // 'no auth attempts'
   at += 16;
-  const next7 = partNoLogin8(at, end);
-  if (next7 >= 0) at = next7;
+  const next1 = part2(at, end);
+  if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ' waited ' digit{1,10} ' secs' */
-function partNoLogin12(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574)) return -1; // ' waited '
   at += 8;
-  const stop13 = skipDigits(at, smaller(end, at + 11));
-  if (stop13 - at < 1 || stop13 - at > 10) return -1;
-  at = stop13;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
   at += 5;
   return at;
 }
 
 /** 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] */
-function partNoLogin10(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 35 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x66656220 && word(at + 16) === 0x2065726f && word(at + 20) === 0x68747561 && word(at + 24) === 0x73617720 && word(at + 28) === 0x61657220 && word(at + 31) === 0x2c796461)) return -1; // 'disconnected before auth was ready,'
   at += 35;
-  const next11 = partNoLogin12(at, end);
-  if (next11 >= 0) at = next11;
+  const next1 = part12(at, end);
+  if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ' ' digit{1,10} ' attempts' */
-function partNoLogin17(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop18 = skipDigits(at, smaller(end, at + 11));
-  if (stop18 - at < 1 || stop18 - at > 10) return -1;
-  at = stop18;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
   at += 9;
   return at;
 }
 
 /** (' in ' | ' waited ') digit{1,10} ' secs' */
-function partNoLogin20(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574) at += 8; // ' waited '
   else return -1;
-  const stop21 = skipDigits(at, smaller(end, at + 11));
-  if (stop21 - at < 1 || stop21 - at > 10) return -1;
-  at = stop21;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
   at += 5;
   return at;
 }
 
 /** 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] */
-function partNoLogin14(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x69662074 && word(at + 16) === 0x6873696e && word(at + 17) === 0x20687369)) return -1; // 'client didn't finish '
   at += 21;
-  const stop15 = skipNonspace(at, smaller(end, at + 33));
-  if (stop15 - at < 1 || stop15 - at > 32) return -1;
-  at = stop15;
+  const stop1 = skipNonspace(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   if (!(end - at >= 6 && word(at) === 0x74756120 && word(at + 2) === 0x2c687475)) return -1; // ' auth,'
   at += 6;
-  const next16 = partNoLogin17(at, end);
-  if (next16 >= 0) at = next16;
-  const next19 = partNoLogin20(at, end);
-  if (next19 >= 0) at = next19;
+  const next2 = part14(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part15(at, end);
+  if (next3 >= 0) at = next3;
   return at;
 }
 
 /** 'disconnected during TLS handshake' */
-function partNoLogin22(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x72756420 && word(at + 16) === 0x20676e69 && word(at + 20) === 0x20534c54 && word(at + 24) === 0x646e6168 && word(at + 28) === 0x6b616873 && word(at + 29) === 0x656b6168)) return -1; // 'disconnected during TLS handshake'
   at += 33;
   return at;
 }
 
-/** ' (' word{1,64} ')' */
-function partNoLogin24(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop25 = skipWord(at, smaller(end, at + 65));
-  if (stop25 - at < 1 || stop25 - at > 64) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
 /** ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake') ')' [' (' word{1,64} ')'] ': user=<' */
-function partNoLogin4(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  let next5 = partNoLogin6(at, end);
-  if (next5 < 0) next5 = partNoLogin10(at, end);
-  if (next5 < 0) next5 = partNoLogin14(at, end);
-  if (next5 < 0) next5 = partNoLogin22(at, end);
-  if (next5 < 0) return -1;
-  at = next5;
+  let next1 = part11(at, end);
+  if (next1 < 0) next1 = part13(at, end);
+  if (next1 < 0) next1 = part16(at, end);
+  if (next1 < 0) next1 = part17(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next23 = partNoLogin24(at, end);
-  if (next23 >= 0) at = next23;
+  const next2 = part7(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
-  return at;
-}
-
-/** 'method=' not-',> \t'{1,4096} ', ' */
-function partNoLogin29(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
-  at += 7;
-  const stop30 = skipRun2(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
-  at += 2;
-  return at;
-}
-
-/** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
-function partNoLogin27(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
-  at += 3;
-  const next28 = partNoLogin29(at, end);
-  if (next28 >= 0) at = next28;
-  if (!(end - at >= 4 && word(at) === 0x3d706972)) return -1; // 'rip='
-  at += 4;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const stop31 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop31 - at > 4096) return -1;
-  at = stop31;
-  if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop32 = skipSpace(at, smaller(end, at + 4097));
-  if (stop32 - at > 4096) return -1;
-  at = stop32;
-  if (at !== end) return -1;
   return at;
 }
 
 /** no-login: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake') ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeNoLogin(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = partNoLogin2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
@@ -525,162 +356,36 @@ function takeNoLogin(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   // text up to the first ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake') ')' [' (' word{1,64} ')'] ': user=<'
-  const beyondplace3 = end - 26;
-  let next3 = -1;
-  let place3 = at;
+  const beyondplace2 = end - 26;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place3 = findByte(place3 + 1, beyondplace3 + 1, 40) - 1; // '('
-    if (place3 >= beyondplace3) return false;
-    next3 = partNoLogin4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
+    place2 = findByte(place2 + 1, beyondplace2 + 1, 40) - 1; // '('
+    if (place2 >= beyondplace2) return false;
+    next2 = part18(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
-  at = next3;
+  at = next2;
   // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
-  const beyondplace26 = end - 7;
-  let next26 = -1;
-  let place26 = beyondplace26;
+  const beyondplace3 = end - 7;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place26 = findByteLast(at, place26, 62); // '>'
-    if (place26 < at) return false;
-    next26 = partNoLogin27(place26, end);
-    if (next26 >= 0) break;
+    place3 = findByteLast(at, place3, 62); // '>'
+    if (place3 < at) return false;
+    next3 = part10(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place26);
+  captureUser(at, place3);
   return true;
-}
-
-/** ('imap' | 'pop3' | 'managesieve' | 'submission') '-login: ' */
-function partNoLoginNameless2(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x70616d69) at += 4; // 'imap'
-  else if (end - at >= 4 && word(at) === 0x33706f70) at += 4; // 'pop3'
-  else if (end - at >= 11 && word(at) === 0x616e616d && word(at + 4) === 0x69736567 && word(at + 7) === 0x65766569) at += 11; // 'managesieve'
-  else if (end - at >= 10 && word(at) === 0x6d627573 && word(at + 4) === 0x69737369 && word(at + 6) === 0x6e6f6973) at += 10; // 'submission'
-  else return -1;
-  if (!(end - at >= 8 && word(at) === 0x676f6c2d && word(at + 4) === 0x203a6e69)) return -1; // '-login: '
-  at += 8;
-  return at;
-}
-
-/** ' in ' digit{1,10} ' secs' */
-function partNoLoginNameless7(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
-  at += 4;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
-  at += 5;
-  return at;
-}
-
-/** 'no auth attempts' [' in ' digit{1,10} ' secs'] */
-function partNoLoginNameless5(at: i32, end: i32): i32 {
-  if (!(end - at >= 16 && word(at) === 0x61206f6e && word(at + 4) === 0x20687475 && word(at + 8) === 0x65747461 && word(at + 12) === 0x7374706d)) return -1; // 'no auth attempts'
-  at += 16;
-  const next6 = partNoLoginNameless7(at, end);
-  if (next6 >= 0) at = next6;
-  return at;
-}
-
-/** ' waited ' digit{1,10} ' secs' */
-function partNoLoginNameless11(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574)) return -1; // ' waited '
-  at += 8;
-  const stop12 = skipDigits(at, smaller(end, at + 11));
-  if (stop12 - at < 1 || stop12 - at > 10) return -1;
-  at = stop12;
-  if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
-  at += 5;
-  return at;
-}
-
-/** 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] */
-function partNoLoginNameless9(at: i32, end: i32): i32 {
-  if (!(end - at >= 35 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x66656220 && word(at + 16) === 0x2065726f && word(at + 20) === 0x68747561 && word(at + 24) === 0x73617720 && word(at + 28) === 0x61657220 && word(at + 31) === 0x2c796461)) return -1; // 'disconnected before auth was ready,'
-  at += 35;
-  const next10 = partNoLoginNameless11(at, end);
-  if (next10 >= 0) at = next10;
-  return at;
-}
-
-/** ' ' digit{1,10} ' attempts' */
-function partNoLoginNameless16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 11));
-  if (stop17 - at < 1 || stop17 - at > 10) return -1;
-  at = stop17;
-  if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
-  at += 9;
-  return at;
-}
-
-/** (' in ' | ' waited ') digit{1,10} ' secs' */
-function partNoLoginNameless19(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
-  else if (end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574) at += 8; // ' waited '
-  else return -1;
-  const stop20 = skipDigits(at, smaller(end, at + 11));
-  if (stop20 - at < 1 || stop20 - at > 10) return -1;
-  at = stop20;
-  if (!(end - at >= 5 && word(at) === 0x63657320 && word(at + 1) === 0x73636573)) return -1; // ' secs'
-  at += 5;
-  return at;
-}
-
-/** 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] */
-function partNoLoginNameless13(at: i32, end: i32): i32 {
-  if (!(end - at >= 21 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x69662074 && word(at + 16) === 0x6873696e && word(at + 17) === 0x20687369)) return -1; // 'client didn't finish '
-  at += 21;
-  const stop14 = skipNonspace(at, smaller(end, at + 33));
-  if (stop14 - at < 1 || stop14 - at > 32) return -1;
-  at = stop14;
-  if (!(end - at >= 6 && word(at) === 0x74756120 && word(at + 2) === 0x2c687475)) return -1; // ' auth,'
-  at += 6;
-  const next15 = partNoLoginNameless16(at, end);
-  if (next15 >= 0) at = next15;
-  const next18 = partNoLoginNameless19(at, end);
-  if (next18 >= 0) at = next18;
-  return at;
-}
-
-/** 'disconnected during TLS handshake' */
-function partNoLoginNameless21(at: i32, end: i32): i32 {
-  if (!(end - at >= 33 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x72756420 && word(at + 16) === 0x20676e69 && word(at + 20) === 0x20534c54 && word(at + 24) === 0x646e6168 && word(at + 28) === 0x6b616873 && word(at + 29) === 0x656b6168)) return -1; // 'disconnected during TLS handshake'
-  at += 33;
-  return at;
-}
-
-/** ' (' word{1,64} ')' */
-function partNoLoginNameless23(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop24 = skipWord(at, smaller(end, at + 65));
-  if (stop24 - at < 1 || stop24 - at > 64) return -1;
-  at = stop24;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
-/** 'method=' not-',> \t'{1,4096} ', ' */
-function partNoLoginNameless26(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
-  at += 7;
-  const stop27 = skipRun2(at, smaller(end, at + 4097));
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
-  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
-  at += 2;
-  return at;
 }
 
 /** no-login-nameless: [('imap' | 'pop3' | 'managesieve' | 'submission') '-login: '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') not-'('{0,4096} '(' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake') ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeNoLoginNameless(at: i32, end: i32): bool {
   if (end - at < 37) return false;
-  const next1 = partNoLoginNameless2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
@@ -689,49 +394,49 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  const stop3 = findByte(at, smaller(end, at + 4097), 40);
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = findByte(at, smaller(end, at + 4097), 40);
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next4 = partNoLoginNameless5(at, end);
-  if (next4 < 0) next4 = partNoLoginNameless9(at, end);
-  if (next4 < 0) next4 = partNoLoginNameless13(at, end);
-  if (next4 < 0) next4 = partNoLoginNameless21(at, end);
-  if (next4 < 0) return false;
-  at = next4;
+  let next3 = part11(at, end);
+  if (next3 < 0) next3 = part13(at, end);
+  if (next3 < 0) next3 = part16(at, end);
+  if (next3 < 0) next3 = part17(at, end);
+  if (next3 < 0) return false;
+  at = next3;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next22 = partNoLoginNameless23(at, end);
-  if (next22 >= 0) at = next22;
+  const next4 = part7(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next25 = partNoLoginNameless26(at, end);
-  if (next25 >= 0) at = next25;
+  const next5 = part9(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop28 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop28 - at > 4096) return false;
-  at = stop28;
+  const stop6 = findByte(at, smaller(end, at + 4097), 62);
+  if (stop6 - at > 4096) return false;
+  at = stop6;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop29 = skipSpace(at, smaller(end, at + 4097));
-  if (stop29 - at > 4096) return false;
-  at = stop29;
+  const stop7 = skipSpace(at, smaller(end, at + 4097));
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (at !== end) return false;
   return true;
 }
 
 /** '(given password: ' */
-function partPasswordShown2(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
   at += 17;
   return at;
 }
 
 /** ',' */
-function partPasswordShown4(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   return at;
@@ -747,27 +452,27 @@ function takePasswordShown(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1, beyondplace1, 40); // '('
     if (place1 >= beyondplace1) return false;
-    next1 = partPasswordShown2(place1, end);
+    next1 = part19(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
   at = next1;
   // text up to the first ','
-  const beyondplace3 = end - 0;
-  let next3 = -1;
-  let place3 = at;
+  const beyondplace2 = end - 0;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place3 = findByte(place3, beyondplace3, 44); // ','
-    if (place3 >= beyondplace3) return false;
-    next3 = partPasswordShown4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
+    place2 = findByte(place2, beyondplace2, 44); // ','
+    if (place2 >= beyondplace2) return false;
+    next2 = part20(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
   return true;
 }
 
 /** ('auth-worker: ' | 'auth: ') ['Info: '] */
-function partPlainRequestRefused2(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
   else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
   else return -1;
@@ -796,34 +501,34 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} */
-function partPlainRequestRefused5(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
-  const stop6 = skipRun4(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** '<' not-',> \t'{1,4096} '>' */
-function partPlainRequestRefused8(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
-  const stop9 = skipRun2(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
   at += 1;
   return at;
 }
 
 /** 'request [' digit{1,10} ']: ' */
-function partPlainRequestRefused11(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
   at += 9;
-  const stop12 = skipDigits(at, smaller(end, at + 11));
-  if (stop12 - at < 1 || stop12 - at > 10) return -1;
-  at = stop12;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
   at += 3;
   return at;
@@ -840,10 +545,10 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** alpha+'0123456789-.'{2,64} ': ' */
-function partPlainRequestRefused14(at: i32, end: i32): i32 {
-  const stop15 = skipRun5(at, smaller(end, at + 65));
-  if (stop15 - at < 2 || stop15 - at > 64) return -1;
-  at = stop15;
+function part25(at: i32, end: i32): i32 {
+  const stop1 = skipRun5(at, smaller(end, at + 65));
+  if (stop1 - at < 2 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
@@ -853,36 +558,36 @@ function partPlainRequestRefused14(at: i32, end: i32): i32 {
 function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = partPlainRequestRefused2(at, end);
+  const next1 = part21(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
-  const stop3 = skipRun3(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  captureUser(at, stop3);
-  at = stop3;
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = partPlainRequestRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part22(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  for (let times7 = 0; times7 < 2; times7++) {
-    const next7 = partPlainRequestRefused8(at, end);
-    if (next7 <= at) break;
-    at = next7;
+  for (let times4 = 0; times4 < 2; times4++) {
+    const next4 = part23(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next10 = partPlainRequestRefused11(at, end);
-  if (next10 >= 0) at = next10;
+  const next5 = part24(at, end);
+  if (next5 >= 0) at = next5;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next13 = partPlainRequestRefused14(at, end);
-  if (next13 >= 0) at = next13;
+  const next6 = part25(at, end);
+  if (next6 >= 0) at = next6;
   if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
   else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
@@ -893,82 +598,39 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
   else return false;
-  const stop16 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop16 - at > 4096) return false;
-  at = stop16;
+  const stop7 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (at !== end) return false;
   return true;
 }
 
-/** ('auth-worker: ' | 'auth: ') ['Info: '] */
-function partRequestRefused2(at: i32, end: i32): i32 {
-  if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
-  else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
-  else return -1;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  return at;
-}
-
-/** '<' not-',> \t'{1,4096} '>' */
-function partRequestRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop8 = skipRun2(at, smaller(end, at + 4097));
-  if (stop8 - at < 1 || stop8 - at > 4096) return -1;
-  at = stop8;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
-/** 'request [' digit{1,10} ']: ' */
-function partRequestRefused10(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
-  at += 9;
-  const stop11 = skipDigits(at, smaller(end, at + 11));
-  if (stop11 - at < 1 || stop11 - at > 10) return -1;
-  at = stop11;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** alpha+'0123456789-.'{2,64} ': ' */
-function partRequestRefused13(at: i32, end: i32): i32 {
-  const stop14 = skipRun5(at, smaller(end, at + 65));
-  if (stop14 - at < 2 || stop14 - at > 64) return -1;
-  at = stop14;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function partRequestRefused4(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
-  const stop5 = skipRun4(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
-  at = stop5;
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  for (let times6 = 0; times6 < 2; times6++) {
-    const next6 = partRequestRefused7(at, end);
-    if (next6 <= at) break;
-    at = next6;
+  for (let times2 = 0; times2 < 2; times2++) {
+    const next2 = part23(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const next9 = partRequestRefused10(at, end);
-  if (next9 >= 0) at = next9;
+  const next3 = part24(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next12 = partRequestRefused13(at, end);
-  if (next12 >= 0) at = next12;
+  const next4 = part25(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
   else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
@@ -979,9 +641,9 @@ function partRequestRefused4(at: i32, end: i32): i32 {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
   else return -1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop5 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop5 - at > 4096) return -1;
+  at = stop5;
   if (at !== end) return -1;
   return at;
 }
@@ -990,110 +652,86 @@ function partRequestRefused4(at: i32, end: i32): i32 {
 function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = partRequestRefused2(at, end);
+  const next1 = part21(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
   // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{1,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace3 = end - 23;
-  let next3 = -1;
-  let place3 = findByte(at, beyondplace3, 44); // ','
-  if (place3 < beyondplace3) {
-    next3 = partRequestRefused4(place3, end);
-    if (next3 < 0) {
+  const beyondplace2 = end - 23;
+  let next2 = -1;
+  let place2 = findByte(at, beyondplace2, 44); // ','
+  if (place2 < beyondplace2) {
+    next2 = part26(place2, end);
+    if (next2 < 0) {
       forgetAddress();
     }
   }
-  if (next3 < 0) place3 = beyondplace3;
-  while (next3 < 0) {
-    place3 = findByteLast(at, place3, 44); // ','
-    if (place3 < at) return false;
-    next3 = partRequestRefused4(place3, end);
-    if (next3 >= 0) break;
+  if (next2 < 0) place2 = beyondplace2;
+  while (next2 < 0) {
+    place2 = findByteLast(at, place2, 44); // ','
+    if (place2 < at) return false;
+    next2 = part26(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
 }
 
 /** '(' word{1,32} ')' */
-function partUserRefused2(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop3 = skipWord(at, smaller(end, at + 33));
-  if (stop3 - at < 1 || stop3 - at > 32) return -1;
-  at = stop3;
+  const stop1 = skipWord(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
 }
 
-/** 'request [' digit{1,10} ']: ' */
-function partUserRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
-  at += 9;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
 /** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
-function partUserRefused8(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
   at += 5;
-  const stop9 = skipWord(at, smaller(end, at + 17));
-  if (stop9 - at < 1 || stop9 - at > 16) return -1;
-  at = stop9;
+  const stop1 = skipWord(at, smaller(end, at + 17));
+  if (stop1 - at < 1 || stop1 - at > 16) return -1;
+  at = stop1;
   if (end - at >= 14 && word(at) === 0x7475613a && word(at + 4) === 0x6f772d68 && word(at + 8) === 0x72656b72 && word(at + 10) === 0x28207265) at += 14; // ':auth-worker ('
   else if (end - at >= 7 && word(at) === 0x7475613a && word(at + 3) === 0x28206874) at += 7; // ':auth ('
   else return -1;
-  const stop10 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
+  const stop2 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   if (end - at >= 15 && word(at) === 0x61203a29 && word(at + 4) === 0x2d687475 && word(at + 8) === 0x6b726f77 && word(at + 11) === 0x3c72656b) at += 15; // '): auth-worker<'
   else if (end - at >= 8 && word(at) === 0x61203a29 && word(at + 4) === 0x3c687475) at += 8; // '): auth<'
   else return -1;
-  const stop11 = skipDigits(at, smaller(end, at + 11));
-  if (stop11 - at < 1 || stop11 - at > 10) return -1;
-  at = stop11;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return -1;
+  at = stop3;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
   at += 3;
   return at;
 }
 
-/** '<' not-',> \t'{1,4096} '>' */
-function partUserRefused18(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop19 = skipRun2(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
 /** ',' ['<' not-',> \t'{1,4096} '>'] */
-function partUserRefused16(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
-  const next17 = partUserRefused18(at, end);
-  if (next17 >= 0) at = next17;
+  const next1 = part23(at, end);
+  if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function partUserRefused14(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next15 = partUserRefused16(at, end);
-  if (next15 >= 0) at = next15;
+  const next1 = part29(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
   if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
@@ -1106,9 +744,9 @@ function partUserRefused14(at: i32, end: i32): i32 {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
   else return -1;
-  const stop20 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop20 - at > 4096) return -1;
-  at = stop20;
+  const stop2 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -1120,61 +758,40 @@ function takeUserRefused(at: i32, end: i32): bool {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return false;
-  const next1 = partUserRefused2(at, end);
+  const next1 = part27(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next4 = partUserRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part24(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next7 = partUserRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop12 = skipRun5(at, smaller(end, at + 65));
-  if (stop12 - at < 2 || stop12 - at > 64) return false;
-  at = stop12;
+  const next3 = part28(at, end);
+  if (next3 >= 0) at = next3;
+  const stop4 = skipRun5(at, smaller(end, at + 65));
+  if (stop4 - at < 2 || stop4 - at > 64) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   // user up to the last ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace13 = end - 16;
-  let next13 = -1;
-  let place13 = findByte(at, beyondplace13, 44); // ','
-  if (place13 < beyondplace13) {
-    next13 = partUserRefused14(place13, end);
-    if (next13 < 0) {
+  const beyondplace5 = end - 16;
+  let next5 = -1;
+  let place5 = findByte(at, beyondplace5, 44); // ','
+  if (place5 < beyondplace5) {
+    next5 = part30(place5, end);
+    if (next5 < 0) {
       forgetAddress();
     }
   }
-  if (next13 < 0) place13 = beyondplace13;
-  while (next13 < 0) {
-    place13 = findByteLast(at, place13, 44); // ','
-    if (place13 < at) return false;
-    next13 = partUserRefused14(place13, end);
-    if (next13 >= 0) break;
+  if (next5 < 0) place5 = beyondplace5;
+  while (next5 < 0) {
+    place5 = findByteLast(at, place5, 44); // ','
+    if (place5 < at) return false;
+    next5 = part30(place5, end);
+    if (next5 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place13);
+  captureUser(at, place5);
   return true;
-}
-
-/** '<' not-',> \t'{1,4096} '>' */
-function partPlainUserRefused6(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop7 = skipRun2(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
-  at = stop7;
-  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
-  at += 1;
-  return at;
-}
-
-/** ',' ['<' not-',> \t'{1,4096} '>'] */
-function partPlainUserRefused4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
-  at += 1;
-  const next5 = partPlainUserRefused6(at, end);
-  if (next5 >= 0) at = next5;
-  return at;
 }
 
 /** plain-user-refused: ['Info: '] alpha+'0123456789-.'{2,64} '(' user{1,4096} ',' ip [',' ['<' not-',> \t'{1,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
@@ -1194,7 +811,7 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partPlainUserRefused4(at, end);
+  const next3 = part29(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
@@ -1208,44 +825,32 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
   else return false;
-  const stop8 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop8 - at > 4096) return false;
-  at = stop8;
+  const stop4 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (at !== end) return false;
   return true;
 }
 
-/** '(' word{1,32} ')' */
-function partPamFailure4(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop5 = skipWord(at, smaller(end, at + 33));
-  if (stop5 - at < 1 || stop5 - at > 32) return -1;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
 /** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function partPamFailure2(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return -1;
-  const next3 = partPamFailure4(at, end);
-  if (next3 >= 0) at = next3;
+  const next1 = part27(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function partPamFailure7(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
-  const stop8 = skipWord(at, smaller(end, at + 33));
-  if (stop8 - at < 1 || stop8 - at > 32) return -1;
-  at = stop8;
+  const stop1 = skipWord(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -1263,15 +868,15 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} 'user=' nonspace{0,4096} */
-function partPamFailure14(at: i32, end: i32): i32 {
-  const stop15 = skipSpace(at, smaller(end, at + 9));
-  if (stop15 - at < 1 || stop15 - at > 8) return -1;
-  at = stop15;
+function part33(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop16 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
@@ -1279,41 +884,41 @@ function partPamFailure14(at: i32, end: i32): i32 {
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = partPamFailure2(at, end);
+  const next1 = part31(at, end);
   if (next1 >= 0) at = next1;
-  const next6 = partPamFailure7(at, end);
-  if (next6 >= 0) at = next6;
+  const next2 = part32(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
   at += 32;
-  const stop9 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
-  at = stop9;
+  const stop3 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
   at += 5;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
+  const stop4 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
   at += 6;
-  const stop11 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return false;
-  at = stop11;
+  const stop5 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop5 - at > 4096) return false;
+  at = stop5;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop12 = skipRun6(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return false;
-  captureUser(at, stop12);
-  at = stop12;
+  const stop6 = skipRun6(at, smaller(end, at + 4097));
+  if (stop6 - at > 4096) return false;
+  captureUser(at, stop6);
+  at = stop6;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next13 = partPamFailure14(at, end);
-  if (next13 >= 0) at = next13;
-  const stop17 = skipSpace(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
+  const next7 = part33(at, end);
+  if (next7 >= 0) at = next7;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
 }

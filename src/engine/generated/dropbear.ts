@@ -5,37 +5,37 @@ import { scanAddress, skipDigits, skipSpace, smaller } from '../scan.ts';
 import { scanTime } from '../timestamp.ts';
 
 /** '[' digit{1,10} '] ' time ' ' */
-function partNonexistentUser2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return -1;
-  captureTime(at, stop4);
-  at = stop4;
+  const stop2 = scanTime(at, end);
+  if (stop2 < 0) return -1;
+  captureTime(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** ':' digit{1,5} */
-function partNonexistentUser6(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 6));
-  if (stop7 - at < 1 || stop7 - at > 5) return -1;
-  at = stop7;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
 /** nonexistent-user: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeNonexistentUser(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = partNonexistentUser2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -47,54 +47,26 @@ function takeNonexistentUser(at: i32, end: i32): bool {
   at += 35;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next5 = partNonexistentUser6(at, end);
-  if (next5 >= 0) at = next5;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
-  at = stop8;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (at !== end) return false;
   return true;
 }
 
-/** '[' digit{1,10} '] ' time ' ' */
-function partNonexistentUserNamed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return -1;
-  captureTime(at, stop4);
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partNonexistentUserNamed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 6));
-  if (stop9 - at < 1 || stop9 - at > 5) return -1;
-  at = stop9;
-  return at;
-}
-
 /** '' from ' ip [':' digit{1,5}] space{0,4096} end */
-function partNonexistentUserNamed6(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next7 = partNonexistentUserNamed8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop10 = skipSpace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return -1;
-  at = stop10;
+  const next1 = part2(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -102,7 +74,7 @@ function partNonexistentUserNamed6(at: i32, end: i32): i32 {
 /** nonexistent-user-named: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeNonexistentUserNamed(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = partNonexistentUserNamed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -113,67 +85,24 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   if (!(end - at >= 31 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x6e6f6e20 && word(at + 16) === 0x73697865 && word(at + 20) === 0x746e6574 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return false; // ' attempt for nonexistent user ''
   at += 31;
   // user up to the last '' from ' ip [':' digit{1,5}] space{0,4096} end
-  const beyondplace5 = end - 7;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace2 = end - 7;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place5 = findByteLast(at, place5, 39); // '''
-    if (place5 < at) return false;
-    next5 = partNonexistentUserNamed6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByteLast(at, place2, 39); // '''
+    if (place2 < at) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place2);
   return true;
-}
-
-/** '[' digit{1,10} '] ' time ' ' */
-function partBadPassword2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return -1;
-  captureTime(at, stop4);
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partBadPassword8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 6));
-  if (stop9 - at < 1 || stop9 - at > 5) return -1;
-  at = stop9;
-  return at;
-}
-
-/** '' from ' ip [':' digit{1,5}] space{0,4096} end */
-function partBadPassword6(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
-  at += 7;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next7 = partBadPassword8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop10 = skipSpace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return -1;
-  at = stop10;
-  if (at !== end) return -1;
-  return at;
 }
 
 /** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeBadPassword(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = partBadPassword2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -186,47 +115,29 @@ function takeBadPassword(at: i32, end: i32): bool {
   else if (end - at >= 23 && word(at) === 0x73617020 && word(at + 4) === 0x726f7773 && word(at + 8) === 0x74612064 && word(at + 12) === 0x706d6574 && word(at + 16) === 0x6f662074 && word(at + 19) === 0x2720726f) at += 23; // ' password attempt for ''
   else return false;
   // user up to the last '' from ' ip [':' digit{1,5}] space{0,4096} end
-  const beyondplace5 = end - 7;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace2 = end - 7;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place5 = findByteLast(at, place5, 39); // '''
-    if (place5 < at) return false;
-    next5 = partBadPassword6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByteLast(at, place2, 39); // '''
+    if (place2 < at) return false;
+    next2 = part3(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place2);
   return true;
 }
 
-/** '[' digit{1,10} '] ' time ' ' */
-function partTooManyAttemptsAddressFirst2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return -1;
-  captureTime(at, stop4);
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** 'Max auth tries reached - user '' */
-function partTooManyAttemptsAddressFirst7(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 31 && word(at) === 0x2078614d && word(at + 4) === 0x68747561 && word(at + 8) === 0x69727420 && word(at + 12) === 0x72207365 && word(at + 16) === 0x68636165 && word(at + 20) === 0x2d206465 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return -1; // 'Max auth tries reached - user ''
   at += 31;
   return at;
 }
 
 /** ''' */
-function partTooManyAttemptsAddressFirst9(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
@@ -235,7 +146,7 @@ function partTooManyAttemptsAddressFirst9(at: i32, end: i32): i32 {
 /** too-many-attempts-address-first: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth from ' ['<'] ip ':' digit{1,5} ('>: ' | ': ') text… 'Max auth tries reached - user '' user… ''' */
 function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = partTooManyAttemptsAddressFirst2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -250,91 +161,48 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 6));
-  if (stop5 - at < 1 || stop5 - at > 5) return false;
-  at = stop5;
+  const stop2 = skipDigits(at, smaller(end, at + 6));
+  if (stop2 - at < 1 || stop2 - at > 5) return false;
+  at = stop2;
   if (end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '>: '
   else if (end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32) at += 2; // ': '
   else return false;
   // text up to the last 'Max auth tries reached - user ''
-  const beyondplace6 = end - 30;
-  let next6 = -1;
-  let place6 = beyondplace6;
+  const beyondplace3 = end - 30;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place6 = findByteLast(at, place6, 77); // 'M'
-    if (place6 < at) return false;
-    next6 = partTooManyAttemptsAddressFirst7(place6, end);
-    if (next6 >= 0) break;
+    place3 = findByteLast(at, place3, 77); // 'M'
+    if (place3 < at) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
   }
-  at = next6;
+  at = next3;
   // user up to the last '''
-  const beyondplace8 = end - 0;
-  let next8 = -1;
-  let place8 = beyondplace8;
+  const beyondplace4 = end - 0;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place8 = findByteLast(at, place8, 39); // '''
-    if (place8 < at) return false;
-    next8 = partTooManyAttemptsAddressFirst9(place8, end);
-    if (next8 >= 0) break;
+    place4 = findByteLast(at, place4, 39); // '''
+    if (place4 < at) return false;
+    next4 = part5(place4, end);
+    if (next4 >= 0) break;
   }
-  captureUser(at, place8);
+  captureUser(at, place4);
   return true;
 }
 
-/** '[' digit{1,10} '] ' time ' ' */
-function partTooManyAttempts2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return -1;
-  captureTime(at, stop4);
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** ': Max auth tries reached - user '' */
-function partTooManyAttempts6(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x614d203a && word(at + 4) === 0x75612078 && word(at + 8) === 0x74206874 && word(at + 12) === 0x73656972 && word(at + 16) === 0x61657220 && word(at + 20) === 0x64656863 && word(at + 24) === 0x75202d20 && word(at + 28) === 0x20726573 && word(at + 29) === 0x27207265)) return -1; // ': Max auth tries reached - user ''
   at += 33;
-  return at;
-}
-
-/** ':' digit{1,5} */
-function partTooManyAttempts10(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop11 = skipDigits(at, smaller(end, at + 6));
-  if (stop11 - at < 1 || stop11 - at > 5) return -1;
-  at = stop11;
-  return at;
-}
-
-/** '' from ' ip [':' digit{1,5}] space{0,4096} end */
-function partTooManyAttempts8(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
-  at += 7;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next9 = partTooManyAttempts10(at, end);
-  if (next9 >= 0) at = next9;
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
-  if (at !== end) return -1;
   return at;
 }
 
 /** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' ip [':' digit{1,5}] space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = partTooManyAttempts2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -345,28 +213,28 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   if (!(end - at >= 20 && word(at) === 0x66656220 && word(at + 4) === 0x2065726f && word(at + 8) === 0x68747561 && word(at + 12) === 0x73752820 && word(at + 16) === 0x27207265)) return false; // ' before auth (user ''
   at += 20;
   // text up to the last ': Max auth tries reached - user ''
-  const beyondplace5 = end - 32;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace2 = end - 32;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place5 = findByteLast(at + 2, place5 + 2, 77) - 2; // 'M'
-    if (place5 < at) return false;
-    next5 = partTooManyAttempts6(place5, end);
-    if (next5 >= 0) break;
+    place2 = findByteLast(at + 2, place2 + 2, 77) - 2; // 'M'
+    if (place2 < at) return false;
+    next2 = part6(place2, end);
+    if (next2 >= 0) break;
   }
-  at = next5;
+  at = next2;
   // user up to the last '' from ' ip [':' digit{1,5}] space{0,4096} end
-  const beyondplace7 = end - 7;
-  let next7 = -1;
-  let place7 = beyondplace7;
+  const beyondplace3 = end - 7;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place7 = findByteLast(at, place7, 39); // '''
-    if (place7 < at) return false;
-    next7 = partTooManyAttempts8(place7, end);
-    if (next7 >= 0) break;
+    place3 = findByteLast(at, place3, 39); // '''
+    if (place3 < at) return false;
+    next3 = part3(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place7);
+  captureUser(at, place3);
   return true;
 }
 

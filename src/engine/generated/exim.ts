@@ -5,23 +5,23 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, smaller } 
 import { scanTime } from '../timestamp.ts';
 
 /** time ' ' */
-function partCommandRefused2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** '[' digit{1,10} '] ' */
-function partCommandRefused5(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
@@ -38,10 +38,10 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' ([\t'{1,4096} ' ' */
-function partCommandRefused10(at: i32, end: i32): i32 {
-  const stop11 = skipRun1(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return -1;
-  at = stop11;
+function part3(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -58,24 +58,24 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** '(' not-' )\t'{0,4096} ') ' */
-function partCommandRefused13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop14 = skipRun2(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return -1;
-  at = stop14;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
   at += 2;
   return at;
 }
 
 /** ':' digit{1,10} */
-function partCommandRefused16(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 11));
-  if (stop17 - at < 1 || stop17 - at > 10) return -1;
-  at = stop17;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   return at;
 }
 
@@ -89,27 +89,17 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ':' digit{1,10} */
-function partCommandRefused27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop28 = skipDigits(at, smaller(end, at + 11));
-  if (stop28 - at < 1 || stop28 - at > 10) return -1;
-  at = stop28;
-  return at;
-}
-
 /** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partCommandRefused24(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop25 = skipRun3(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next26 = partCommandRefused27(at, end);
-  if (next26 >= 0) at = next26;
+  const next2 = part5(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
@@ -124,67 +114,67 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ':' not-' \t:()"'{1,4096} */
-function partCommandRefused38(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partCommandRefused35(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partCommandRefused38(at, end);
-  if (next37 >= 0) at = next37;
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  const next2 = part7(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partCommandRefused32(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partCommandRefused35(at, end);
-  if (next34 >= 0) at = next34;
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partCommandRefused29(at: i32, end: i32): i32 {
-  const stop30 = skipRun4(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  const next31 = partCommandRefused32(at, end);
-  if (next31 >= 0) at = next31;
+function part10(at: i32, end: i32): i32 {
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  const next2 = part9(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partCommandRefused21(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop22 = skipAlpha(at, smaller(end, at + 5));
-  if (stop22 - at < 1 || stop22 - at > 4) return -1;
-  at = stop22;
+  const stop1 = skipAlpha(at, smaller(end, at + 5));
+  if (stop1 - at < 1 || stop1 - at > 4) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next23 = partCommandRefused24(at, end);
-  if (next23 < 0) next23 = partCommandRefused29(at, end);
-  if (next23 < 0) return -1;
-  at = next23;
+  let next2 = part6(at, end);
+  if (next2 < 0) next2 = part10(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partCommandRefused40(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
   else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
   else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
@@ -194,11 +184,11 @@ function partCommandRefused40(at: i32, end: i32): i32 {
 }
 
 /** (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partCommandRefused19(at: i32, end: i32): i32 {
-  let next20 = partCommandRefused21(at, end);
-  if (next20 < 0) next20 = partCommandRefused40(at, end);
-  if (next20 < 0) return -1;
-  at = next20;
+function part13(at: i32, end: i32): i32 {
+  let next1 = part11(at, end);
+  if (next1 < 0) next1 = part12(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
@@ -213,37 +203,37 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
-function partCommandRefused8(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d482022)) return -1; // '" H='
   at += 4;
-  const next9 = partCommandRefused10(at, end);
-  if (next9 >= 0) at = next9;
-  const next12 = partCommandRefused13(at, end);
-  if (next12 >= 0) at = next12;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
+  const next2 = part4(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next15 = partCommandRefused16(at, end);
-  if (next15 >= 0) at = next15;
-  for (let times18 = 0; times18 < 16; times18++) {
-    const next18 = partCommandRefused19(at, end);
-    if (next18 <= at) break;
-    at = next18;
+  const next3 = part5(at, end);
+  if (next3 >= 0) at = next3;
+  for (let times4 = 0; times4 < 16; times4++) {
+    const next4 = part13(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop41 = skipRun5(at, smaller(end, at + 4097));
-  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
-  at = stop41;
+  const stop5 = skipRun5(at, smaller(end, at + 4097));
+  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
+  at = stop5;
   if (end - at >= 33 && word(at) === 0x6d6f6320 && word(at + 4) === 0x646e616d && word(at + 8) === 0x65737520 && word(at + 12) === 0x68772064 && word(at + 16) === 0x6e206e65 && word(at + 20) === 0x6120746f && word(at + 24) === 0x72657664 && word(at + 28) === 0x65736974 && word(at + 29) === 0x64657369) at += 33; // ' command used when not advertised'
   else if (end - at >= 39 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6863656d && word(at + 20) === 0x73696e61 && word(at + 24) === 0x6f6e206d && word(at + 28) === 0x75732074 && word(at + 32) === 0x726f7070 && word(at + 35) === 0x64657472) at += 39; // ' authentication mechanism not supported'
   else return -1;
-  const stop42 = skipSpace(at, smaller(end, at + 4097));
-  if (stop42 - at > 4096) return -1;
-  at = stop42;
+  const stop6 = skipSpace(at, smaller(end, at + 4097));
+  if (stop6 - at > 4096) return -1;
+  at = stop6;
   if (at !== end) return -1;
   return at;
 }
@@ -251,39 +241,32 @@ function partCommandRefused8(at: i32, end: i32): i32 {
 /** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
 function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at < 66) return false;
-  const next1 = partCommandRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partCommandRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 24 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7265206c && word(at + 16) === 0x20726f72 && word(at + 20) === 0x22206e69)) return false; // 'SMTP protocol error in "'
   at += 24;
   // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end
-  const beyondplace7 = end - 41;
-  let next7 = -1;
-  let place7 = beyondplace7;
+  const beyondplace3 = end - 41;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place7 = findByteLast(at, place7, 34); // '"'
-    if (place7 < at) return false;
-    next7 = partCommandRefused8(place7, end);
-    if (next7 >= 0) break;
+    place3 = findByteLast(at, place3, 34); // '"'
+    if (place3 < at) return false;
+    next3 = part14(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
   return true;
 }
 
 /** ') [' */
-function partTwoHosts2(at: i32, end: i32): i32 {
-  if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 32 && byte(at + 2) === 91)) return -1; // ') ['
-  at += 3;
-  return at;
-}
-
-/** ') [' */
-function partTwoHosts4(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 32 && byte(at + 2) === 91)) return -1; // ') ['
   at += 3;
   return at;
@@ -299,57 +282,27 @@ function takeTwoHosts(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1, beyondplace1, 41); // ')'
     if (place1 >= beyondplace1) return false;
-    next1 = partTwoHosts2(place1, end);
+    next1 = part15(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
   at = next1;
   // text up to the first ') ['
-  const beyondplace3 = end - 2;
-  let next3 = -1;
-  let place3 = at;
+  const beyondplace2 = end - 2;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place3 = findByte(place3, beyondplace3, 41); // ')'
-    if (place3 >= beyondplace3) return false;
-    next3 = partTwoHosts4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
+    place2 = findByte(place2, beyondplace2, 41); // ')'
+    if (place2 >= beyondplace2) return false;
+    next2 = part15(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
   return true;
 }
 
-/** time ' ' */
-function partTwoInputs2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partTwoInputs5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
 /** ' input=' */
-function partTwoInputs8(at: i32, end: i32): i32 {
-  if (!(end - at >= 7 && word(at) === 0x706e6920 && word(at + 3) === 0x3d747570)) return -1; // ' input='
-  at += 7;
-  return at;
-}
-
-/** ' input=' */
-function partTwoInputs10(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x706e6920 && word(at + 3) === 0x3d747570)) return -1; // ' input='
   at += 7;
   return at;
@@ -358,63 +311,40 @@ function partTwoInputs10(at: i32, end: i32): i32 {
 /** two-inputs: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' text… ' input=' text… ' input=' */
 function takeTwoInputs(at: i32, end: i32): bool {
   if (end - at < 51) return false;
-  const next1 = partTwoInputs2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partTwoInputs5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 37 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7973206c && word(at + 16) === 0x7268636e && word(at + 20) === 0x7a696e6f && word(at + 24) === 0x6f697461 && word(at + 28) === 0x7265206e && word(at + 32) === 0x20726f72 && word(at + 33) === 0x2820726f)) return false; // 'SMTP protocol synchronization error ('
   at += 37;
   // text up to the first ' input='
-  const beyondplace7 = end - 6;
-  let next7 = -1;
-  let place7 = at;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place7 = findByte(place7 + 6, beyondplace7 + 6, 61) - 6; // '='
-    if (place7 >= beyondplace7) return false;
-    next7 = partTwoInputs8(place7, end);
-    if (next7 >= 0) break;
-    place7++;
+    place3 = findByte(place3 + 6, beyondplace3 + 6, 61) - 6; // '='
+    if (place3 >= beyondplace3) return false;
+    next3 = part16(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next7;
+  at = next3;
   // text up to the first ' input='
-  const beyondplace9 = end - 6;
-  let next9 = -1;
-  let place9 = at;
+  const beyondplace4 = end - 6;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place9 = findByte(place9 + 6, beyondplace9 + 6, 61) - 6; // '='
-    if (place9 >= beyondplace9) return false;
-    next9 = partTwoInputs10(place9, end);
-    if (next9 >= 0) break;
-    place9++;
+    place4 = findByte(place4 + 6, beyondplace4 + 6, 61) - 6; // '='
+    if (place4 >= beyondplace4) return false;
+    next4 = part16(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
-}
-
-/** time ' ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partLoginFailed5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
 }
 
 /** End of the run of '-', '0' to '9', 'A' to 'Z', '_', 'a' to 'z' at `at`. */
@@ -427,378 +357,97 @@ function skipRun6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' ([\t'{1,4096} ' ' */
-function partLoginFailed9(at: i32, end: i32): i32 {
-  const stop10 = skipRun1(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partLoginFailed12(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop13 = skipRun2(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partLoginFailed15(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop16 = skipDigits(at, smaller(end, at + 11));
-  if (stop16 - at < 1 || stop16 - at > 10) return -1;
-  at = stop16;
-  return at;
-}
-
 /** '"' not-'"'{0,4096} '"' */
-function partLoginFailed23(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop24 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop24 - at > 4096) return -1;
-  at = stop24;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partLoginFailed28(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop29 = skipDigits(at, smaller(end, at + 11));
-  if (stop29 - at < 1 || stop29 - at > 10) return -1;
-  at = stop29;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partLoginFailed25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop26 = skipRun3(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next27 = partLoginFailed28(at, end);
-  if (next27 >= 0) at = next27;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partLoginFailed39(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop40 = skipRun4(at, smaller(end, at + 4097));
-  if (stop40 - at < 1 || stop40 - at > 4096) return -1;
-  at = stop40;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partLoginFailed36(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop37 = skipRun4(at, smaller(end, at + 4097));
-  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
-  at = stop37;
-  const next38 = partLoginFailed39(at, end);
-  if (next38 >= 0) at = next38;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partLoginFailed33(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop34 = skipRun4(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
-  const next35 = partLoginFailed36(at, end);
-  if (next35 >= 0) at = next35;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partLoginFailed30(at: i32, end: i32): i32 {
-  const stop31 = skipRun4(at, smaller(end, at + 4097));
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  const next32 = partLoginFailed33(at, end);
-  if (next32 >= 0) at = next32;
   return at;
 }
 
 /** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partLoginFailed20(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop21 = skipAlpha(at, smaller(end, at + 5));
-  if (stop21 - at < 1 || stop21 - at > 4) return -1;
-  at = stop21;
+  const stop1 = skipAlpha(at, smaller(end, at + 5));
+  if (stop1 - at < 1 || stop1 - at > 4) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
   at += 1;
-  let next22 = partLoginFailed23(at, end);
-  if (next22 < 0) next22 = partLoginFailed25(at, end);
-  if (next22 < 0) next22 = partLoginFailed30(at, end);
-  if (next22 < 0) return -1;
-  at = next22;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partLoginFailed41(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
+  let next2 = part17(at, end);
+  if (next2 < 0) next2 = part6(at, end);
+  if (next2 < 0) next2 = part10(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partLoginFailed18(at: i32, end: i32): i32 {
-  let next19 = partLoginFailed20(at, end);
-  if (next19 < 0) next19 = partLoginFailed41(at, end);
-  if (next19 < 0) return -1;
-  at = next19;
+function part19(at: i32, end: i32): i32 {
+  let next1 = part18(at, end);
+  if (next1 < 0) next1 = part12(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** ' (set_id=' user{1,4096} */
-function partLoginFailed43(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x64695f74 && word(at + 5) === 0x3d64695f)) return -1; // ' (set_id='
   at += 9;
-  const stop44 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop44 - at < 1 || stop44 - at > 4096) return -1;
-  captureUser(at, stop44);
-  at = stop44;
+  const stop1 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  captureUser(at, stop1);
+  at = stop1;
   return at;
 }
 
 /** login-failed: [time ' '] ['[' digit{1,10} '] '] ['DS '] word+'-'{1,64} ' authenticator failed for ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ': 535 Incorrect authentication data' [' (set_id=' user{1,4096}] */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partLoginFailed5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
-  const stop7 = skipRun6(at, smaller(end, at + 65));
-  if (stop7 - at < 1 || stop7 - at > 64) return false;
-  at = stop7;
+  const stop3 = skipRun6(at, smaller(end, at + 65));
+  if (stop3 - at < 1 || stop3 - at > 64) return false;
+  at = stop3;
   if (!(end - at >= 26 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x6620726f && word(at + 16) === 0x656c6961 && word(at + 20) === 0x6f662064 && word(at + 22) === 0x20726f66)) return false; // ' authenticator failed for '
   at += 26;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next8 = partLoginFailed9(at, end);
-  if (next8 >= 0) at = next8;
-  const next11 = partLoginFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part4(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next14 = partLoginFailed15(at, end);
-  if (next14 >= 0) at = next14;
-  for (let times17 = 0; times17 < 16; times17++) {
-    const next17 = partLoginFailed18(at, end);
-    if (next17 <= at) break;
-    at = next17;
+  const next6 = part5(at, end);
+  if (next6 >= 0) at = next6;
+  for (let times7 = 0; times7 < 16; times7++) {
+    const next7 = part19(at, end);
+    if (next7 <= at) break;
+    at = next7;
   }
   if (!(end - at >= 35 && word(at) === 0x3335203a && word(at + 4) === 0x6e492035 && word(at + 8) === 0x72726f63 && word(at + 12) === 0x20746365 && word(at + 16) === 0x68747561 && word(at + 20) === 0x69746e65 && word(at + 24) === 0x69746163 && word(at + 28) === 0x64206e6f && word(at + 31) === 0x61746164)) return false; // ': 535 Incorrect authentication data'
   at += 35;
-  const next42 = partLoginFailed43(at, end);
-  if (next42 >= 0) at = next42;
+  const next8 = part20(at, end);
+  if (next8 >= 0) at = next8;
   else {
     forgetUser();
   }
   return true;
-}
-
-/** time ' ' */
-function partSenderRefused2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partSenderRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partSenderRefused8(at: i32, end: i32): i32 {
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partSenderRefused11(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop12 = skipRun2(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partSenderRefused14(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop15 = skipDigits(at, smaller(end, at + 11));
-  if (stop15 - at < 1 || stop15 - at > 10) return -1;
-  at = stop15;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partSenderRefused22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partSenderRefused27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop28 = skipDigits(at, smaller(end, at + 11));
-  if (stop28 - at < 1 || stop28 - at > 10) return -1;
-  at = stop28;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partSenderRefused24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop25 = skipRun3(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next26 = partSenderRefused27(at, end);
-  if (next26 >= 0) at = next26;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partSenderRefused38(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partSenderRefused35(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partSenderRefused38(at, end);
-  if (next37 >= 0) at = next37;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partSenderRefused32(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partSenderRefused35(at, end);
-  if (next34 >= 0) at = next34;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partSenderRefused29(at: i32, end: i32): i32 {
-  const stop30 = skipRun4(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  const next31 = partSenderRefused32(at, end);
-  if (next31 >= 0) at = next31;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partSenderRefused19(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next21 = partSenderRefused22(at, end);
-  if (next21 < 0) next21 = partSenderRefused24(at, end);
-  if (next21 < 0) next21 = partSenderRefused29(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partSenderRefused40(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partSenderRefused17(at: i32, end: i32): i32 {
-  let next18 = partSenderRefused19(at, end);
-  if (next18 < 0) next18 = partSenderRefused40(at, end);
-  if (next18 < 0) return -1;
-  at = next18;
-  return at;
 }
 
 /** End of the run of bytes other than 9, 32, '>' at `at`. */
@@ -814,281 +463,87 @@ function skipRun7(at: i32, end: i32): i32 {
 /** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,4096} end */
 function takeSenderRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = partSenderRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partSenderRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61)) return false; // 'H='
   at += 2;
-  const next7 = partSenderRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partSenderRefused11(at, end);
-  if (next10 >= 0) at = next10;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next13 = partSenderRefused14(at, end);
-  if (next13 >= 0) at = next13;
-  for (let times16 = 0; times16 < 16; times16++) {
-    const next16 = partSenderRefused17(at, end);
-    if (next16 <= at) break;
-    at = next16;
+  const next5 = part5(at, end);
+  if (next5 >= 0) at = next5;
+  for (let times6 = 0; times6 < 16; times6++) {
+    const next6 = part19(at, end);
+    if (next6 <= at) break;
+    at = next6;
   }
   if (!(end - at >= 25 && word(at) === 0x6e657320 && word(at + 4) === 0x20726564 && word(at + 8) === 0x69726576 && word(at + 12) === 0x66207966 && word(at + 16) === 0x206c6961 && word(at + 20) === 0x20726f66 && word(at + 21) === 0x3c20726f)) return false; // ' sender verify fail for <'
   at += 25;
-  const stop41 = skipRun7(at, smaller(end, at + 4097));
-  if (stop41 - at > 4096) return false;
-  at = stop41;
+  const stop7 = skipRun7(at, smaller(end, at + 4097));
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '>: '
   at += 3;
   if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
   else if (end - at >= 19 && word(at) === 0x6f726e55 && word(at + 4) === 0x61657475 && word(at + 8) === 0x20656c62 && word(at + 12) === 0x72646461 && word(at + 15) === 0x73736572) at += 19; // 'Unrouteable address'
   else if (end - at >= 51 && word(at) === 0x206c6c61 && word(at + 4) === 0x656c6572 && word(at + 8) === 0x746e6176 && word(at + 12) === 0x20584d20 && word(at + 16) === 0x6f636572 && word(at + 20) === 0x20736472 && word(at + 24) === 0x6e696f70 && word(at + 28) === 0x6f742074 && word(at + 32) === 0x6e6f6e20 && word(at + 36) === 0x6978652d && word(at + 40) === 0x6e657473 && word(at + 44) === 0x6f682074 && word(at + 47) === 0x7374736f) at += 51; // 'all relevant MX records point to non-existent hosts'
   else return false;
-  const stop42 = skipSpace(at, smaller(end, at + 4097));
-  if (stop42 - at > 4096) return false;
-  at = stop42;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
-}
-
-/** time ' ' */
-function partRecipientRefused2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partRecipientRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partRecipientRefused8(at: i32, end: i32): i32 {
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partRecipientRefused11(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop12 = skipRun2(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partRecipientRefused14(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop15 = skipDigits(at, smaller(end, at + 11));
-  if (stop15 - at < 1 || stop15 - at > 10) return -1;
-  at = stop15;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partRecipientRefused22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partRecipientRefused27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop28 = skipDigits(at, smaller(end, at + 11));
-  if (stop28 - at < 1 || stop28 - at > 10) return -1;
-  at = stop28;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partRecipientRefused24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop25 = skipRun3(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next26 = partRecipientRefused27(at, end);
-  if (next26 >= 0) at = next26;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partRecipientRefused38(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partRecipientRefused35(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partRecipientRefused38(at, end);
-  if (next37 >= 0) at = next37;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partRecipientRefused32(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partRecipientRefused35(at, end);
-  if (next34 >= 0) at = next34;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partRecipientRefused29(at: i32, end: i32): i32 {
-  const stop30 = skipRun4(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  const next31 = partRecipientRefused32(at, end);
-  if (next31 >= 0) at = next31;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partRecipientRefused19(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next21 = partRecipientRefused22(at, end);
-  if (next21 < 0) next21 = partRecipientRefused24(at, end);
-  if (next21 < 0) next21 = partRecipientRefused29(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partRecipientRefused40(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partRecipientRefused17(at: i32, end: i32): i32 {
-  let next18 = partRecipientRefused19(at, end);
-  if (next18 < 0) next18 = partRecipientRefused40(at, end);
-  if (next18 < 0) return -1;
-  at = next18;
-  return at;
 }
 
 /** recipient-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' rejected RCPT ' */
 function takeRecipientRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
-  const next1 = partRecipientRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partRecipientRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61)) return false; // 'H='
   at += 2;
-  const next7 = partRecipientRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partRecipientRefused11(at, end);
-  if (next10 >= 0) at = next10;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next13 = partRecipientRefused14(at, end);
-  if (next13 >= 0) at = next13;
-  for (let times16 = 0; times16 < 16; times16++) {
-    const next16 = partRecipientRefused17(at, end);
-    if (next16 <= at) break;
-    at = next16;
+  const next5 = part5(at, end);
+  if (next5 >= 0) at = next5;
+  for (let times6 = 0; times6 < 16; times6++) {
+    const next6 = part19(at, end);
+    if (next6 <= at) break;
+    at = next6;
   }
   if (!(end - at >= 15 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x43522064 && word(at + 11) === 0x20545043)) return false; // ' rejected RCPT '
   return true;
 }
 
-/** time ' ' */
-function partOutOfStep2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partOutOfStep5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
 /** 'connection from' */
-function partOutOfStep9(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x6e6e6f63 && word(at + 4) === 0x69746365 && word(at + 8) === 0x66206e6f && word(at + 11) === 0x6d6f7266)) return -1; // 'connection from'
   at += 15;
   return at;
@@ -1105,206 +560,58 @@ function skipRun8(at: i32, end: i32): i32 {
 }
 
 /** '"' not-'" \t'{1,4096} '"' */
-function partOutOfStep10(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop11 = skipRun8(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return -1;
-  at = stop11;
+  const stop1 = skipRun8(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partOutOfStep13(at: i32, end: i32): i32 {
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
-  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partOutOfStep16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop17 = skipRun2(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return -1;
-  at = stop17;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partOutOfStep19(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop20 = skipDigits(at, smaller(end, at + 11));
-  if (stop20 - at < 1 || stop20 - at > 10) return -1;
-  at = stop20;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partOutOfStep27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partOutOfStep32(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop33 = skipDigits(at, smaller(end, at + 11));
-  if (stop33 - at < 1 || stop33 - at > 10) return -1;
-  at = stop33;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partOutOfStep29(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop30 = skipRun3(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next31 = partOutOfStep32(at, end);
-  if (next31 >= 0) at = next31;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partOutOfStep43(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop44 = skipRun4(at, smaller(end, at + 4097));
-  if (stop44 - at < 1 || stop44 - at > 4096) return -1;
-  at = stop44;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partOutOfStep40(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop41 = skipRun4(at, smaller(end, at + 4097));
-  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
-  at = stop41;
-  const next42 = partOutOfStep43(at, end);
-  if (next42 >= 0) at = next42;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partOutOfStep37(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop38 = skipRun4(at, smaller(end, at + 4097));
-  if (stop38 - at < 1 || stop38 - at > 4096) return -1;
-  at = stop38;
-  const next39 = partOutOfStep40(at, end);
-  if (next39 >= 0) at = next39;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partOutOfStep34(at: i32, end: i32): i32 {
-  const stop35 = skipRun4(at, smaller(end, at + 4097));
-  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
-  at = stop35;
-  const next36 = partOutOfStep37(at, end);
-  if (next36 >= 0) at = next36;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partOutOfStep24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop25 = skipAlpha(at, smaller(end, at + 5));
-  if (stop25 - at < 1 || stop25 - at > 4) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next26 = partOutOfStep27(at, end);
-  if (next26 < 0) next26 = partOutOfStep29(at, end);
-  if (next26 < 0) next26 = partOutOfStep34(at, end);
-  if (next26 < 0) return -1;
-  at = next26;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partOutOfStep45(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partOutOfStep22(at: i32, end: i32): i32 {
-  let next23 = partOutOfStep24(at, end);
-  if (next23 < 0) next23 = partOutOfStep45(at, end);
-  if (next23 < 0) return -1;
-  at = next23;
   return at;
 }
 
 /** out-of-step: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' not-')'{0,4096} '): rejected ' ('connection from' | '"' not-'" \t'{1,4096} '"') ' ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' next input=' | ' input=') */
 function takeOutOfStep(at: i32, end: i32): bool {
   if (end - at < 63) return false;
-  const next1 = partOutOfStep2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partOutOfStep5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 37 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7973206c && word(at + 16) === 0x7268636e && word(at + 20) === 0x7a696e6f && word(at + 24) === 0x6f697461 && word(at + 28) === 0x7265206e && word(at + 32) === 0x20726f72 && word(at + 33) === 0x2820726f)) return false; // 'SMTP protocol synchronization error ('
   at += 37;
-  const stop7 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop7 - at > 4096) return false;
-  at = stop7;
+  const stop3 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 12 && word(at) === 0x72203a29 && word(at + 4) === 0x63656a65 && word(at + 8) === 0x20646574)) return false; // '): rejected '
   at += 12;
-  let next8 = partOutOfStep9(at, end);
-  if (next8 < 0) next8 = partOutOfStep10(at, end);
-  if (next8 < 0) return false;
-  at = next8;
+  let next4 = part21(at, end);
+  if (next4 < 0) next4 = part22(at, end);
+  if (next4 < 0) return false;
+  at = next4;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next12 = partOutOfStep13(at, end);
-  if (next12 >= 0) at = next12;
-  const next15 = partOutOfStep16(at, end);
-  if (next15 >= 0) at = next15;
+  const next5 = part3(at, end);
+  if (next5 >= 0) at = next5;
+  const next6 = part4(at, end);
+  if (next6 >= 0) at = next6;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next18 = partOutOfStep19(at, end);
-  if (next18 >= 0) at = next18;
-  for (let times21 = 0; times21 < 16; times21++) {
-    const next21 = partOutOfStep22(at, end);
-    if (next21 <= at) break;
-    at = next21;
+  const next7 = part5(at, end);
+  if (next7 >= 0) at = next7;
+  for (let times8 = 0; times8 < 16; times8++) {
+    const next8 = part19(at, end);
+    if (next8 <= at) break;
+    at = next8;
   }
   if (end - at >= 12 && word(at) === 0x78656e20 && word(at + 4) === 0x6e692074 && word(at + 8) === 0x3d747570) at += 12; // ' next input='
   else if (end - at >= 7 && word(at) === 0x706e6920 && word(at + 3) === 0x3d747570) at += 7; // ' input='
@@ -1312,207 +619,36 @@ function takeOutOfStep(at: i32, end: i32): bool {
   return true;
 }
 
-/** time ' ' */
-function partTooMany2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partTooMany5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partTooMany8(at: i32, end: i32): i32 {
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partTooMany11(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop12 = skipRun2(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partTooMany14(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop15 = skipDigits(at, smaller(end, at + 11));
-  if (stop15 - at < 1 || stop15 - at > 10) return -1;
-  at = stop15;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partTooMany22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partTooMany27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop28 = skipDigits(at, smaller(end, at + 11));
-  if (stop28 - at < 1 || stop28 - at > 10) return -1;
-  at = stop28;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partTooMany24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop25 = skipRun3(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next26 = partTooMany27(at, end);
-  if (next26 >= 0) at = next26;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partTooMany38(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partTooMany35(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partTooMany38(at, end);
-  if (next37 >= 0) at = next37;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partTooMany32(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partTooMany35(at, end);
-  if (next34 >= 0) at = next34;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partTooMany29(at: i32, end: i32): i32 {
-  const stop30 = skipRun4(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  const next31 = partTooMany32(at, end);
-  if (next31 >= 0) at = next31;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partTooMany19(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next21 = partTooMany22(at, end);
-  if (next21 < 0) next21 = partTooMany24(at, end);
-  if (next21 < 0) next21 = partTooMany29(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partTooMany40(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partTooMany17(at: i32, end: i32): i32 {
-  let next18 = partTooMany19(at, end);
-  if (next18 < 0) next18 = partTooMany40(at, end);
-  if (next18 < 0) return -1;
-  at = next18;
-  return at;
-}
-
 /** too-many: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP call from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped: too many ' ('nonmail commands' | 'unrecognized commands' | 'syntax or protocol errors') */
 function takeTooMany(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = partTooMany2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partTooMany5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 15 && word(at) === 0x50544d53 && word(at + 4) === 0x6c616320 && word(at + 8) === 0x7266206c && word(at + 11) === 0x206d6f72)) return false; // 'SMTP call from '
   at += 15;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next7 = partTooMany8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partTooMany11(at, end);
-  if (next10 >= 0) at = next10;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next13 = partTooMany14(at, end);
-  if (next13 >= 0) at = next13;
-  for (let times16 = 0; times16 < 16; times16++) {
-    const next16 = partTooMany17(at, end);
-    if (next16 <= at) break;
-    at = next16;
+  const next5 = part5(at, end);
+  if (next5 >= 0) at = next5;
+  for (let times6 = 0; times6 < 16; times6++) {
+    const next6 = part19(at, end);
+    if (next6 <= at) break;
+    at = next6;
   }
   if (!(end - at >= 19 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x6f74203a && word(at + 12) === 0x616d206f && word(at + 15) === 0x20796e61)) return false; // ' dropped: too many '
   at += 19;
@@ -1523,689 +659,153 @@ function takeTooMany(at: i32, end: i32): bool {
   return true;
 }
 
-/** time ' ' */
-function partNoMail2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partNoMail5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
 /** ('TFO* ' | 'TFO ') */
-function partNoMail8(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (end - at >= 5 && word(at) === 0x2a4f4654 && word(at + 1) === 0x202a4f46) at += 5; // 'TFO* '
   else if (end - at >= 4 && word(at) === 0x204f4654) at += 4; // 'TFO '
   else return -1;
   return at;
 }
 
-/** not-' ([\t'{1,4096} ' ' */
-function partNoMail10(at: i32, end: i32): i32 {
-  const stop11 = skipRun1(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return -1;
-  at = stop11;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partNoMail13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop14 = skipRun2(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return -1;
-  at = stop14;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partNoMail16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 11));
-  if (stop17 - at < 1 || stop17 - at > 10) return -1;
-  at = stop17;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partNoMail24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partNoMail29(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop30 = skipDigits(at, smaller(end, at + 11));
-  if (stop30 - at < 1 || stop30 - at > 10) return -1;
-  at = stop30;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partNoMail26(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop27 = skipRun3(at, smaller(end, at + 4097));
-  if (stop27 - at < 1 || stop27 - at > 4096) return -1;
-  at = stop27;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next28 = partNoMail29(at, end);
-  if (next28 >= 0) at = next28;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partNoMail40(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop41 = skipRun4(at, smaller(end, at + 4097));
-  if (stop41 - at < 1 || stop41 - at > 4096) return -1;
-  at = stop41;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partNoMail37(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop38 = skipRun4(at, smaller(end, at + 4097));
-  if (stop38 - at < 1 || stop38 - at > 4096) return -1;
-  at = stop38;
-  const next39 = partNoMail40(at, end);
-  if (next39 >= 0) at = next39;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partNoMail34(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop35 = skipRun4(at, smaller(end, at + 4097));
-  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
-  at = stop35;
-  const next36 = partNoMail37(at, end);
-  if (next36 >= 0) at = next36;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partNoMail31(at: i32, end: i32): i32 {
-  const stop32 = skipRun4(at, smaller(end, at + 4097));
-  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
-  at = stop32;
-  const next33 = partNoMail34(at, end);
-  if (next33 >= 0) at = next33;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partNoMail21(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop22 = skipAlpha(at, smaller(end, at + 5));
-  if (stop22 - at < 1 || stop22 - at > 4) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next23 = partNoMail24(at, end);
-  if (next23 < 0) next23 = partNoMail26(at, end);
-  if (next23 < 0) next23 = partNoMail31(at, end);
-  if (next23 < 0) return -1;
-  at = next23;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partNoMail42(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partNoMail19(at: i32, end: i32): i32 {
-  let next20 = partNoMail21(at, end);
-  if (next20 < 0) next20 = partNoMail42(at, end);
-  if (next20 < 0) return -1;
-  at = next20;
-  return at;
-}
-
 /** no-mail: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no MAIL in ' [('TFO* ' | 'TFO ')] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} */
 function takeNoMail(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = partNoMail2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partNoMail5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 11 && word(at) === 0x4d206f6e && word(at + 4) === 0x204c4941 && word(at + 7) === 0x206e6920)) return false; // 'no MAIL in '
   at += 11;
-  const next7 = partNoMail8(at, end);
-  if (next7 >= 0) at = next7;
+  const next3 = part23(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 21 && word(at) === 0x50544d53 && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72)) return false; // 'SMTP connection from '
   at += 21;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next9 = partNoMail10(at, end);
-  if (next9 >= 0) at = next9;
-  const next12 = partNoMail13(at, end);
-  if (next12 >= 0) at = next12;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part4(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next15 = partNoMail16(at, end);
-  if (next15 >= 0) at = next15;
-  for (let times18 = 0; times18 < 16; times18++) {
-    const next18 = partNoMail19(at, end);
-    if (next18 <= at) break;
-    at = next18;
+  const next6 = part5(at, end);
+  if (next6 >= 0) at = next6;
+  for (let times7 = 0; times7 < 16; times7++) {
+    const next7 = part19(at, end);
+    if (next7 <= at) break;
+    at = next7;
   }
   return true;
 }
 
-/** time ' ' */
-function partDroppedByAcl2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partDroppedByAcl5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
 /** word+'-'{16,23} ' ' */
-function partDroppedByAcl8(at: i32, end: i32): i32 {
-  const stop9 = skipRun6(at, smaller(end, at + 24));
-  if (stop9 - at < 16 || stop9 - at > 23) return -1;
-  at = stop9;
+function part24(at: i32, end: i32): i32 {
+  const stop1 = skipRun6(at, smaller(end, at + 24));
+  if (stop1 - at < 16 || stop1 - at > 23) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partDroppedByAcl11(at: i32, end: i32): i32 {
-  const stop12 = skipRun1(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partDroppedByAcl14(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop15 = skipRun2(at, smaller(end, at + 4097));
-  if (stop15 - at > 4096) return -1;
-  at = stop15;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partDroppedByAcl17(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop18 = skipDigits(at, smaller(end, at + 11));
-  if (stop18 - at < 1 || stop18 - at > 10) return -1;
-  at = stop18;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partDroppedByAcl25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop26 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partDroppedByAcl30(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop31 = skipDigits(at, smaller(end, at + 11));
-  if (stop31 - at < 1 || stop31 - at > 10) return -1;
-  at = stop31;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partDroppedByAcl27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop28 = skipRun3(at, smaller(end, at + 4097));
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next29 = partDroppedByAcl30(at, end);
-  if (next29 >= 0) at = next29;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partDroppedByAcl41(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop42 = skipRun4(at, smaller(end, at + 4097));
-  if (stop42 - at < 1 || stop42 - at > 4096) return -1;
-  at = stop42;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partDroppedByAcl38(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  const next40 = partDroppedByAcl41(at, end);
-  if (next40 >= 0) at = next40;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partDroppedByAcl35(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partDroppedByAcl38(at, end);
-  if (next37 >= 0) at = next37;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partDroppedByAcl32(at: i32, end: i32): i32 {
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partDroppedByAcl35(at, end);
-  if (next34 >= 0) at = next34;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partDroppedByAcl22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop23 = skipAlpha(at, smaller(end, at + 5));
-  if (stop23 - at < 1 || stop23 - at > 4) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next24 = partDroppedByAcl25(at, end);
-  if (next24 < 0) next24 = partDroppedByAcl27(at, end);
-  if (next24 < 0) next24 = partDroppedByAcl32(at, end);
-  if (next24 < 0) return -1;
-  at = next24;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partDroppedByAcl43(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partDroppedByAcl20(at: i32, end: i32): i32 {
-  let next21 = partDroppedByAcl22(at, end);
-  if (next21 < 0) next21 = partDroppedByAcl43(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
   return at;
 }
 
 /** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,4096} end */
 function takeDroppedByAcl(at: i32, end: i32): bool {
   if (end - at < 46) return false;
-  const next1 = partDroppedByAcl2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partDroppedByAcl5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
-  const next7 = partDroppedByAcl8(at, end);
-  if (next7 >= 0) at = next7;
+  const next3 = part24(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 21 && word(at) === 0x50544d53 && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72)) return false; // 'SMTP connection from '
   at += 21;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next10 = partDroppedByAcl11(at, end);
-  if (next10 >= 0) at = next10;
-  const next13 = partDroppedByAcl14(at, end);
-  if (next13 >= 0) at = next13;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part4(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next16 = partDroppedByAcl17(at, end);
-  if (next16 >= 0) at = next16;
-  for (let times19 = 0; times19 < 16; times19++) {
-    const next19 = partDroppedByAcl20(at, end);
-    if (next19 <= at) break;
-    at = next19;
+  const next6 = part5(at, end);
+  if (next6 >= 0) at = next6;
+  for (let times7 = 0; times7 < 16; times7++) {
+    const next7 = part19(at, end);
+    if (next7 <= at) break;
+    at = next7;
   }
   if (!(end - at >= 22 && word(at) === 0x6f6c6320 && word(at + 4) === 0x20646573 && word(at + 8) === 0x44207962 && word(at + 12) === 0x20504f52 && word(at + 16) === 0x41206e69 && word(at + 18) === 0x4c434120)) return false; // ' closed by DROP in ACL'
   at += 22;
-  const stop44 = skipSpace(at, smaller(end, at + 4097));
-  if (stop44 - at > 4096) return false;
-  at = stop44;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
-}
-
-/** time ' ' */
-function partConnectionDropped2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partConnectionDropped5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partConnectionDropped8(at: i32, end: i32): i32 {
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partConnectionDropped11(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop12 = skipRun2(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partConnectionDropped14(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop15 = skipDigits(at, smaller(end, at + 11));
-  if (stop15 - at < 1 || stop15 - at > 10) return -1;
-  at = stop15;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partConnectionDropped22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partConnectionDropped27(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop28 = skipDigits(at, smaller(end, at + 11));
-  if (stop28 - at < 1 || stop28 - at > 10) return -1;
-  at = stop28;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partConnectionDropped24(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop25 = skipRun3(at, smaller(end, at + 4097));
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next26 = partConnectionDropped27(at, end);
-  if (next26 >= 0) at = next26;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partConnectionDropped38(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop39 = skipRun4(at, smaller(end, at + 4097));
-  if (stop39 - at < 1 || stop39 - at > 4096) return -1;
-  at = stop39;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partConnectionDropped35(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop36 = skipRun4(at, smaller(end, at + 4097));
-  if (stop36 - at < 1 || stop36 - at > 4096) return -1;
-  at = stop36;
-  const next37 = partConnectionDropped38(at, end);
-  if (next37 >= 0) at = next37;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partConnectionDropped32(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop33 = skipRun4(at, smaller(end, at + 4097));
-  if (stop33 - at < 1 || stop33 - at > 4096) return -1;
-  at = stop33;
-  const next34 = partConnectionDropped35(at, end);
-  if (next34 >= 0) at = next34;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partConnectionDropped29(at: i32, end: i32): i32 {
-  const stop30 = skipRun4(at, smaller(end, at + 4097));
-  if (stop30 - at < 1 || stop30 - at > 4096) return -1;
-  at = stop30;
-  const next31 = partConnectionDropped32(at, end);
-  if (next31 >= 0) at = next31;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partConnectionDropped19(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop20 = skipAlpha(at, smaller(end, at + 5));
-  if (stop20 - at < 1 || stop20 - at > 4) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next21 = partConnectionDropped22(at, end);
-  if (next21 < 0) next21 = partConnectionDropped24(at, end);
-  if (next21 < 0) next21 = partConnectionDropped29(at, end);
-  if (next21 < 0) return -1;
-  at = next21;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partConnectionDropped40(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partConnectionDropped17(at: i32, end: i32): i32 {
-  let next18 = partConnectionDropped19(at, end);
-  if (next18 < 0) next18 = partConnectionDropped40(at, end);
-  if (next18 < 0) return -1;
-  at = next18;
-  return at;
 }
 
 /** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped by '' not-'''{1,4096} '' ACL:' */
 function takeConnectionDropped(at: i32, end: i32): bool {
   if (end - at < 25) return false;
-  const next1 = partConnectionDropped2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partConnectionDropped5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61)) return false; // 'H='
   at += 2;
-  const next7 = partConnectionDropped8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partConnectionDropped11(at, end);
-  if (next10 >= 0) at = next10;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next13 = partConnectionDropped14(at, end);
-  if (next13 >= 0) at = next13;
-  for (let times16 = 0; times16 < 16; times16++) {
-    const next16 = partConnectionDropped17(at, end);
-    if (next16 <= at) break;
-    at = next16;
+  const next5 = part5(at, end);
+  if (next5 >= 0) at = next5;
+  for (let times6 = 0; times6 < 16; times6++) {
+    const next6 = part19(at, end);
+    if (next6 <= at) break;
+    at = next6;
   }
   if (!(end - at >= 13 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x20796220 && word(at + 9) === 0x27207962)) return false; // ' dropped by ''
   at += 13;
-  const stop41 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop41 - at < 1 || stop41 - at > 4096) return false;
-  at = stop41;
+  const stop7 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 6 && word(at) === 0x43412027 && word(at + 2) === 0x3a4c4341)) return false; // '' ACL:'
   return true;
-}
-
-/** time ' ' */
-function partNameNotFound2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partNameNotFound5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
 }
 
 /** name-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no host name found for IP address ' ip end */
 function takeNameNotFound(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = partNameNotFound2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partNameNotFound5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 34 && word(at) === 0x68206f6e && word(at + 4) === 0x2074736f && word(at + 8) === 0x656d616e && word(at + 12) === 0x756f6620 && word(at + 16) === 0x6620646e && word(at + 20) === 0x4920726f && word(at + 24) === 0x64612050 && word(at + 28) === 0x73657264 && word(at + 30) === 0x20737365)) return false; // 'no host name found for IP address '
   at += 34;
@@ -2215,218 +815,47 @@ function takeNameNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** time ' ' */
-function partHostNotFound2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '[' digit{1,10} '] ' */
-function partHostNotFound5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
-/** not-' ([\t'{1,4096} ' ' */
-function partHostNotFound9(at: i32, end: i32): i32 {
-  const stop10 = skipRun1(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** '(' not-' )\t'{0,4096} ') ' */
-function partHostNotFound12(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
-  at += 1;
-  const stop13 = skipRun2(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
-  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partHostNotFound15(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop16 = skipDigits(at, smaller(end, at + 11));
-  if (stop16 - at < 1 || stop16 - at > 10) return -1;
-  at = stop16;
-  return at;
-}
-
-/** '"' not-'"'{0,4096} '"' */
-function partHostNotFound23(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  const stop24 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop24 - at > 4096) return -1;
-  at = stop24;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partHostNotFound28(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop29 = skipDigits(at, smaller(end, at + 11));
-  if (stop29 - at < 1 || stop29 - at > 10) return -1;
-  at = stop29;
-  return at;
-}
-
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
-function partHostNotFound25(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop26 = skipRun3(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const next27 = partHostNotFound28(at, end);
-  if (next27 >= 0) at = next27;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} */
-function partHostNotFound39(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop40 = skipRun4(at, smaller(end, at + 4097));
-  if (stop40 - at < 1 || stop40 - at > 4096) return -1;
-  at = stop40;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
-function partHostNotFound36(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop37 = skipRun4(at, smaller(end, at + 4097));
-  if (stop37 - at < 1 || stop37 - at > 4096) return -1;
-  at = stop37;
-  const next38 = partHostNotFound39(at, end);
-  if (next38 >= 0) at = next38;
-  return at;
-}
-
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
-function partHostNotFound33(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop34 = skipRun4(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
-  const next35 = partHostNotFound36(at, end);
-  if (next35 >= 0) at = next35;
-  return at;
-}
-
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
-function partHostNotFound30(at: i32, end: i32): i32 {
-  const stop31 = skipRun4(at, smaller(end, at + 4097));
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  const next32 = partHostNotFound33(at, end);
-  if (next32 >= 0) at = next32;
-  return at;
-}
-
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
-function partHostNotFound20(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop21 = skipAlpha(at, smaller(end, at + 5));
-  if (stop21 - at < 1 || stop21 - at > 4) return -1;
-  at = stop21;
-  if (!(end - at >= 1 && byte(at) === 61)) return -1; // '='
-  at += 1;
-  let next22 = partHostNotFound23(at, end);
-  if (next22 < 0) next22 = partHostNotFound25(at, end);
-  if (next22 < 0) next22 = partHostNotFound30(at, end);
-  if (next22 < 0) return -1;
-  at = next22;
-  return at;
-}
-
-/** (' DS' | ' TFO*' | ' TFO' | ' K') */
-function partHostNotFound41(at: i32, end: i32): i32 {
-  if (end - at >= 3 && byte(at) === 32 && byte(at + 1) === 68 && byte(at + 2) === 83) at += 3; // ' DS'
-  else if (end - at >= 5 && word(at) === 0x4f465420 && word(at + 1) === 0x2a4f4654) at += 5; // ' TFO*'
-  else if (end - at >= 4 && word(at) === 0x4f465420) at += 4; // ' TFO'
-  else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 75) at += 2; // ' K'
-  else return -1;
-  return at;
-}
-
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
-function partHostNotFound18(at: i32, end: i32): i32 {
-  let next19 = partHostNotFound20(at, end);
-  if (next19 < 0) next19 = partHostNotFound41(at, end);
-  if (next19 < 0) return -1;
-  at = next19;
-  return at;
-}
-
 /** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,4096} end */
 function takeHostNotFound(at: i32, end: i32): bool {
   if (end - at < 64) return false;
-  const next1 = partHostNotFound2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next4 = partHostNotFound5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 29 && word(at) === 0x49206f6e && word(at + 4) === 0x64612050 && word(at + 8) === 0x73657264 && word(at + 12) === 0x6f662073 && word(at + 16) === 0x20646e75 && word(at + 20) === 0x20726f66 && word(at + 24) === 0x74736f68 && word(at + 25) === 0x2074736f)) return false; // 'no IP address found for host '
   at += 29;
-  const stop7 = skipNonspace(at, smaller(end, at + 256));
-  if (stop7 - at < 1 || stop7 - at > 255) return false;
-  at = stop7;
+  const stop3 = skipNonspace(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return false;
+  at = stop3;
   if (!(end - at >= 30 && word(at) === 0x75642820 && word(at + 4) === 0x676e6972 && word(at + 8) === 0x544d5320 && word(at + 12) === 0x6f632050 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x6f726620 && word(at + 26) === 0x206d6f72)) return false; // ' (during SMTP connection from '
   at += 30;
   if (end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61) at += 2; // 'H='
-  const next8 = partHostNotFound9(at, end);
-  if (next8 >= 0) at = next8;
-  const next11 = partHostNotFound12(at, end);
-  if (next11 >= 0) at = next11;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part4(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next14 = partHostNotFound15(at, end);
-  if (next14 >= 0) at = next14;
-  for (let times17 = 0; times17 < 16; times17++) {
-    const next17 = partHostNotFound18(at, end);
-    if (next17 <= at) break;
-    at = next17;
+  const next6 = part5(at, end);
+  if (next6 >= 0) at = next6;
+  for (let times7 = 0; times7 < 16; times7++) {
+    const next7 = part19(at, end);
+    if (next7 <= at) break;
+    at = next7;
   }
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const stop42 = skipSpace(at, smaller(end, at + 4097));
-  if (stop42 - at > 4096) return false;
-  at = stop42;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
 }

@@ -4,14 +4,14 @@ import { captureUser, forgetAddress } from '../capture.ts';
 import { scanAddress, skipSpace, smaller } from '../scan.ts';
 
 /** ' ip=' ip space{0,4096} end */
-function partLoginFailed2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d706920)) return -1; // ' ip='
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
-  at = stop3;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -28,7 +28,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 3, place1 + 3, 61) - 3; // '='
     if (place1 < at) return false;
-    next1 = partLoginFailed2(place1, end);
+    next1 = part1(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }

@@ -5,7 +5,7 @@ import { scanAddress, skipDigits, skipNonspace, skipSpace, skipWord, smaller } f
 import { scanTime } from '../timestamp.ts';
 
 /** (' lvl=eror' | ' lvl=error' | ' level=error') */
-function partLoginFailed3(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (end - at >= 9 && word(at) === 0x6c766c20 && word(at + 4) === 0x6f72653d && word(at + 5) === 0x726f7265) at += 9; // ' lvl=eror'
   else if (end - at >= 10 && word(at) === 0x6c766c20 && word(at + 4) === 0x7272653d && word(at + 6) === 0x726f7272) at += 10; // ' lvl=error'
   else if (end - at >= 12 && word(at) === 0x76656c20 && word(at + 4) === 0x653d6c65 && word(at + 8) === 0x726f7272) at += 12; // ' level=error'
@@ -14,26 +14,26 @@ function partLoginFailed3(at: i32, end: i32): i32 {
 }
 
 /** ' traceID=' word{0,64} */
-function partLoginFailed7(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x61727420 && word(at + 4) === 0x44496563 && word(at + 5) === 0x3d444965)) return -1; // ' traceID='
   at += 9;
-  const stop8 = skipWord(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return -1;
-  at = stop8;
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at > 64) return -1;
+  at = stop1;
   return at;
 }
 
 /** ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
-function partLoginFailed5(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6d657220 && word(at + 4) === 0x5f65746f && word(at + 8) === 0x72646461 && word(at + 9) === 0x3d726464)) return -1; // ' remote_addr='
   at += 13;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next6 = partLoginFailed7(at, end);
-  if (next6 >= 0) at = next6;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return -1;
-  at = stop9;
+  const next1 = part2(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -47,47 +47,22 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (stop1 < 0) return false;
   captureTime(at, stop1);
   at = stop1;
-  const next2 = partLoginFailed3(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 35 && word(at) === 0x67736d20 && word(at + 4) === 0x6e49223d && word(at + 8) === 0x696c6176 && word(at + 12) === 0x73752064 && word(at + 16) === 0x616e7265 && word(at + 20) === 0x6f20656d && word(at + 24) === 0x61702072 && word(at + 28) === 0x6f777373 && word(at + 31) === 0x2264726f)) return false; // ' msg="Invalid username or password"'
   at += 35;
   // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end
-  const beyondplace4 = end - 13;
-  let next4 = -1;
-  let place4 = beyondplace4;
+  const beyondplace3 = end - 13;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place4 = findByteLast(at + 7, place4 + 7, 95) - 7; // '_'
-    if (place4 < at) return false;
-    next4 = partLoginFailed5(place4, end);
-    if (next4 >= 0) break;
+    place3 = findByteLast(at + 7, place3 + 7, 95) - 7; // '_'
+    if (place3 < at) return false;
+    next3 = part3(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
   return true;
-}
-
-/** ' traceID=' word{0,64} */
-function partLoginFailedContextFirst8(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x61727420 && word(at + 4) === 0x44496563 && word(at + 5) === 0x3d444965)) return -1; // ' traceID='
-  at += 9;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at > 64) return -1;
-  at = stop9;
-  return at;
-}
-
-/** ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
-function partLoginFailedContextFirst6(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6d657220 && word(at + 4) === 0x5f65746f && word(at + 8) === 0x72646461 && word(at + 9) === 0x3d726464)) return -1; // ' remote_addr='
-  at += 13;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next7 = partLoginFailedContextFirst8(at, end);
-  if (next7 >= 0) at = next7;
-  const stop10 = skipSpace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return -1;
-  at = stop10;
-  if (at !== end) return -1;
-  return at;
 }
 
 /** login-failed-context-first: 'logger=context userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time (' lvl=eror' | ' level=error') ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
@@ -126,7 +101,7 @@ function takeLoginFailedContextFirst(at: i32, end: i32): bool {
   while (true) {
     place5 = findByteLast(at + 7, place5 + 7, 95) - 7; // '_'
     if (place5 < at) return false;
-    next5 = partLoginFailedContextFirst6(place5, end);
+    next5 = part3(place5, end);
     if (next5 >= 0) break;
     forgetAddress();
   }
@@ -134,7 +109,7 @@ function takeLoginFailedContextFirst(at: i32, end: i32): bool {
 }
 
 /** ' errorMessageID=password-auth.failed' */
-function partLoginRequestRefused7(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 36 && word(at) === 0x72726520 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x3d444965 && word(at + 16) === 0x73736170 && word(at + 20) === 0x64726f77 && word(at + 24) === 0x7475612d && word(at + 28) === 0x61662e68 && word(at + 32) === 0x64656c69)) return -1; // ' errorMessageID=password-auth.failed'
   at += 36;
   return at;
@@ -180,7 +155,7 @@ function takeLoginRequestRefused(at: i32, end: i32): bool {
   while (true) {
     place6 = findByte(place6 + 6, beyondplace6 + 6, 77) - 6; // 'M'
     if (place6 >= beyondplace6) return false;
-    next6 = partLoginRequestRefused7(place6, end);
+    next6 = part4(place6, end);
     if (next6 >= 0) break;
     place6++;
   }

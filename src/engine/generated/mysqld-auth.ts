@@ -5,42 +5,42 @@ import { scanAddress, skipDigits, skipSpace, skipWord, smaller } from '../scan.t
 import { scanTime } from '../timestamp.ts';
 
 /** time space{1,8} */
-function partAccessDenied2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return -1;
-  at = stop4;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 9));
+  if (stop2 - at < 1 || stop2 - at > 8) return -1;
+  at = stop2;
   return at;
 }
 
 /** digit{1,20} space{1,8} */
-function partAccessDenied6(at: i32, end: i32): i32 {
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return -1;
-  at = stop7;
-  const stop8 = skipSpace(at, smaller(end, at + 9));
-  if (stop8 - at < 1 || stop8 - at > 8) return -1;
-  at = stop8;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = skipDigits(at, smaller(end, at + 21));
+  if (stop1 - at < 1 || stop1 - at > 20) return -1;
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 9));
+  if (stop2 - at < 1 || stop2 - at > 8) return -1;
+  at = stop2;
   return at;
 }
 
 /** '[' not-']'{1,4096} '] ' */
-function partAccessDenied11(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop12 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** '(using password: ' ('YES' | 'NO') ')' */
-function partAccessDenied18(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x69737528 && word(at + 4) === 0x7020676e && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(using password: '
   at += 17;
   if (end - at >= 3 && byte(at) === 89 && byte(at + 1) === 69 && byte(at + 2) === 83) at += 3; // 'YES'
@@ -52,147 +52,76 @@ function partAccessDenied18(at: i32, end: i32): i32 {
 }
 
 /** 'to database '' not-'''{0,4096} ''' */
-function partAccessDenied19(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x64206f74 && word(at + 4) === 0x62617461 && word(at + 8) === 0x20657361 && word(at + 9) === 0x27206573)) return -1; // 'to database ''
   at += 13;
-  const stop20 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop20 - at > 4096) return -1;
-  at = stop20;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
 /** space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''') */
-function partAccessDenied15(at: i32, end: i32): i32 {
-  const stop16 = skipSpace(at, smaller(end, at + 9));
-  if (stop16 - at < 1 || stop16 - at > 8) return -1;
-  at = stop16;
-  let next17 = partAccessDenied18(at, end);
-  if (next17 < 0) next17 = partAccessDenied19(at, end);
-  if (next17 < 0) return -1;
-  at = next17;
-  return at;
-}
-
-/** '(using password: ' ('YES' | 'NO') ')' */
-function partAccessDenied25(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x69737528 && word(at + 4) === 0x7020676e && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(using password: '
-  at += 17;
-  if (end - at >= 3 && byte(at) === 89 && byte(at + 1) === 69 && byte(at + 2) === 83) at += 3; // 'YES'
-  else if (end - at >= 2 && byte(at) === 78 && byte(at + 1) === 79) at += 2; // 'NO'
-  else return -1;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
-}
-
-/** 'to database '' not-'''{0,4096} ''' */
-function partAccessDenied26(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x64206f74 && word(at + 4) === 0x62617461 && word(at + 8) === 0x20657361 && word(at + 9) === 0x27206573)) return -1; // 'to database ''
-  at += 13;
-  const stop27 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop27 - at > 4096) return -1;
-  at = stop27;
-  if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
-  at += 1;
-  return at;
-}
-
-/** space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''') */
-function partAccessDenied22(at: i32, end: i32): i32 {
-  const stop23 = skipSpace(at, smaller(end, at + 9));
-  if (stop23 - at < 1 || stop23 - at > 8) return -1;
-  at = stop23;
-  let next24 = partAccessDenied25(at, end);
-  if (next24 < 0) next24 = partAccessDenied26(at, end);
-  if (next24 < 0) return -1;
-  at = next24;
+function part6(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
+  let next2 = part4(at, end);
+  if (next2 < 0) next2 = part5(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** access-denied: [time space{1,8}] [digit{1,20} space{1,8}] '[' word{1,16} '] ' ('[' not-']'{1,4096} '] '){0,4} 'Access denied for user '' user{0,4096} ''@'' ip ''' [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] space{0,4096} end */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 33) return false;
-  const next1 = partAccessDenied2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next5 = partAccessDenied6(at, end);
-  if (next5 >= 0) at = next5;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 17));
-  if (stop9 - at < 1 || stop9 - at > 16) return false;
-  at = stop9;
+  const stop3 = skipWord(at, smaller(end, at + 17));
+  if (stop3 - at < 1 || stop3 - at > 16) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  for (let times10 = 0; times10 < 4; times10++) {
-    const next10 = partAccessDenied11(at, end);
-    if (next10 <= at) break;
-    at = next10;
+  for (let times4 = 0; times4 < 4; times4++) {
+    const next4 = part3(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
-  const stop13 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop13 - at > 4096) return false;
-  captureUser(at, stop13);
-  at = stop13;
+  const stop5 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop5 - at > 4096) return false;
+  captureUser(at, stop5);
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return false; // ''@''
   at += 3;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 39)) return false; // '''
   at += 1;
-  const next14 = partAccessDenied15(at, end);
-  if (next14 >= 0) at = next14;
-  const next21 = partAccessDenied22(at, end);
-  if (next21 >= 0) at = next21;
-  const stop28 = skipSpace(at, smaller(end, at + 4097));
-  if (stop28 - at > 4096) return false;
-  at = stop28;
+  const next6 = part6(at, end);
+  if (next6 >= 0) at = next6;
+  const next7 = part6(at, end);
+  if (next7 >= 0) at = next7;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
 }
 
-/** time space{1,8} */
-function partAccessDeniedQuotedUser2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return -1;
-  at = stop4;
-  return at;
-}
-
-/** digit{1,20} space{1,8} */
-function partAccessDeniedQuotedUser6(at: i32, end: i32): i32 {
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return -1;
-  at = stop7;
-  const stop8 = skipSpace(at, smaller(end, at + 9));
-  if (stop8 - at < 1 || stop8 - at > 8) return -1;
-  at = stop8;
-  return at;
-}
-
-/** '[' not-']'{1,4096} '] ' */
-function partAccessDeniedQuotedUser11(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop12 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
-  at += 2;
-  return at;
-}
-
 /** ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
-function partAccessDeniedQuotedUser14(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return -1; // ''@''
   at += 3;
   at = scanAddress(at, end);
@@ -204,9 +133,9 @@ function partAccessDeniedQuotedUser14(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop15 = skipSpace(at, smaller(end, at + 4097));
-  if (stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -214,39 +143,39 @@ function partAccessDeniedQuotedUser14(at: i32, end: i32): i32 {
 /** access-denied-quoted-user: [time space{1,8}] [digit{1,20} space{1,8}] '[' word{1,16} '] ' ('[' not-']'{1,4096} '] '){0,4} 'Access denied for user '' user… ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
 function takeAccessDeniedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 54) return false;
-  const next1 = partAccessDeniedQuotedUser2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next5 = partAccessDeniedQuotedUser6(at, end);
-  if (next5 >= 0) at = next5;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 17));
-  if (stop9 - at < 1 || stop9 - at > 16) return false;
-  at = stop9;
+  const stop3 = skipWord(at, smaller(end, at + 17));
+  if (stop3 - at < 1 || stop3 - at > 16) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  for (let times10 = 0; times10 < 4; times10++) {
-    const next10 = partAccessDeniedQuotedUser11(at, end);
-    if (next10 <= at) break;
-    at = next10;
+  for (let times4 = 0; times4 < 4; times4++) {
+    const next4 = part3(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
   // user up to the last ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end
-  const beyondplace13 = end - 25;
-  let next13 = -1;
-  let place13 = beyondplace13;
+  const beyondplace5 = end - 25;
+  let next5 = -1;
+  let place5 = beyondplace5;
   while (true) {
-    place13 = findByteLast(at, place13, 39); // '''
-    if (place13 < at) return false;
-    next13 = partAccessDeniedQuotedUser14(place13, end);
-    if (next13 >= 0) break;
+    place5 = findByteLast(at, place5, 39); // '''
+    if (place5 < at) return false;
+    next5 = part7(place5, end);
+    if (next5 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place13);
+  captureUser(at, place5);
   return true;
 }
 

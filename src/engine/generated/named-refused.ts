@@ -14,61 +14,51 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** word+'-/'{1,64} ': ' */
-function partQueryDenied2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 65));
-  if (stop3 - at < 1 || stop3 - at > 64) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** '@' not-' '{1,4096} ' ' */
-function partQueryDenied5(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
   at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop1 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** ' (' nonspace{1,4096} */
-function partQueryDenied12(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop13 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** '/key ' nonspace{1,4096} [' (' nonspace{1,4096}] */
-function partQueryDenied9(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x79656b2f && word(at + 1) === 0x2079656b)) return -1; // '/key '
   at += 5;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  const next11 = partQueryDenied12(at, end);
-  if (next11 >= 0) at = next11;
-  return at;
-}
-
-/** ' (' nonspace{1,4096} */
-function partQueryDenied14(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
 /** ':' */
-function partQueryDenied16(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
@@ -85,34 +75,34 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ' view ' not-' :'{1,4096} ':' */
-function partQueryDenied18(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x65697620 && word(at + 2) === 0x20776569)) return -1; // ' view '
   at += 6;
-  const stop19 = skipRun2(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
 }
 
 /** ' '' nonspace{1,4096} */
-function partQueryDenied21(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 39)) return -1; // ' ''
   at += 2;
-  const stop22 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ' (' not-')'{1,4096} ')' */
-function partQueryDenied24(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop25 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+  const stop1 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
@@ -122,283 +112,125 @@ function partQueryDenied24(at: i32, end: i32): i32 {
 function takeQueryDenied(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = partQueryDenied2(at, end);
+    const next1 = part1(at, end);
     if (next1 <= at) break;
     at = next1;
   }
   if (!(end - at >= 7 && word(at) === 0x65696c63 && word(at + 3) === 0x20746e65)) return false; // 'client '
   at += 7;
-  const next4 = partQueryDenied5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 6));
-  if (stop7 - at < 1 || stop7 - at > 5) return false;
-  at = stop7;
-  let next8 = partQueryDenied9(at, end);
-  if (next8 < 0) next8 = partQueryDenied14(at, end);
-  if (next8 < 0) next8 = partQueryDenied16(at, end);
-  if (next8 < 0) return false;
-  at = next8;
-  const next17 = partQueryDenied18(at, end);
-  if (next17 >= 0) at = next17;
+  const stop3 = skipDigits(at, smaller(end, at + 6));
+  if (stop3 - at < 1 || stop3 - at > 5) return false;
+  at = stop3;
+  let next4 = part4(at, end);
+  if (next4 < 0) next4 = part3(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) return false;
+  at = next4;
+  const next5 = part6(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   if (end - at >= 13 && word(at) === 0x72657571 && word(at + 4) === 0x63282079 && word(at + 8) === 0x65686361 && word(at + 9) === 0x29656863) at += 13; // 'query (cache)'
   else if (end - at >= 8 && word(at) === 0x72657571 && word(at + 4) === 0x6e6f2d79) at += 8; // 'query-on'
   else if (end - at >= 5 && word(at) === 0x72657571 && word(at + 1) === 0x79726575) at += 5; // 'query'
   else return false;
-  const next20 = partQueryDenied21(at, end);
-  if (next20 >= 0) at = next20;
+  const next6 = part7(at, end);
+  if (next6 >= 0) at = next6;
   if (!(end - at >= 7 && word(at) === 0x6e656420 && word(at + 3) === 0x6465696e)) return false; // ' denied'
   at += 7;
-  const next23 = partQueryDenied24(at, end);
-  if (next23 >= 0) at = next23;
-  const stop26 = skipSpace(at, smaller(end, at + 4097));
-  if (stop26 - at > 4096) return false;
-  at = stop26;
+  const next7 = part8(at, end);
+  if (next7 >= 0) at = next7;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
-}
-
-/** word+'-/'{1,64} ': ' */
-function partTransferDenied2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 65));
-  if (stop3 - at < 1 || stop3 - at > 64) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** '@' not-' '{1,4096} ' ' */
-function partTransferDenied5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ' (' nonspace{1,4096} */
-function partTransferDenied12(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop13 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
-  return at;
-}
-
-/** '/key ' nonspace{1,4096} [' (' nonspace{1,4096}] */
-function partTransferDenied9(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x79656b2f && word(at + 1) === 0x2079656b)) return -1; // '/key '
-  at += 5;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  const next11 = partTransferDenied12(at, end);
-  if (next11 >= 0) at = next11;
-  return at;
-}
-
-/** ' (' nonspace{1,4096} */
-function partTransferDenied14(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ':' */
-function partTransferDenied16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
-/** ' view ' not-' :'{1,4096} ':' */
-function partTransferDenied18(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x65697620 && word(at + 2) === 0x20776569)) return -1; // ' view '
-  at += 6;
-  const stop19 = skipRun2(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
-/** ' (' not-')'{1,4096} ')' */
-function partTransferDenied22(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop23 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
-  at += 1;
-  return at;
 }
 
 /** transfer-denied: (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,4096} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,4096} [' (' nonspace{1,4096}] | ' (' nonspace{1,4096} | ':') [' view ' not-' :'{1,4096} ':'] ' zone transfer '' nonspace{1,4096} ' denied' [' (' not-')'{1,4096} ')'] space{0,4096} end */
 function takeTransferDenied(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = partTransferDenied2(at, end);
+    const next1 = part1(at, end);
     if (next1 <= at) break;
     at = next1;
   }
   if (!(end - at >= 7 && word(at) === 0x65696c63 && word(at + 3) === 0x20746e65)) return false; // 'client '
   at += 7;
-  const next4 = partTransferDenied5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 6));
-  if (stop7 - at < 1 || stop7 - at > 5) return false;
-  at = stop7;
-  let next8 = partTransferDenied9(at, end);
-  if (next8 < 0) next8 = partTransferDenied14(at, end);
-  if (next8 < 0) next8 = partTransferDenied16(at, end);
-  if (next8 < 0) return false;
-  at = next8;
-  const next17 = partTransferDenied18(at, end);
-  if (next17 >= 0) at = next17;
+  const stop3 = skipDigits(at, smaller(end, at + 6));
+  if (stop3 - at < 1 || stop3 - at > 5) return false;
+  at = stop3;
+  let next4 = part4(at, end);
+  if (next4 < 0) next4 = part3(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) return false;
+  at = next4;
+  const next5 = part6(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 16 && word(at) === 0x6e6f7a20 && word(at + 4) === 0x72742065 && word(at + 8) === 0x66736e61 && word(at + 12) === 0x27207265)) return false; // ' zone transfer ''
   at += 16;
-  const stop20 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return false;
-  at = stop20;
+  const stop6 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop6 - at < 1 || stop6 - at > 4096) return false;
+  at = stop6;
   if (!(end - at >= 7 && word(at) === 0x6e656420 && word(at + 3) === 0x6465696e)) return false; // ' denied'
   at += 7;
-  const next21 = partTransferDenied22(at, end);
-  if (next21 >= 0) at = next21;
-  const stop24 = skipSpace(at, smaller(end, at + 4097));
-  if (stop24 - at > 4096) return false;
-  at = stop24;
+  const next7 = part8(at, end);
+  if (next7 >= 0) at = next7;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (at !== end) return false;
   return true;
-}
-
-/** word+'-/'{1,64} ': ' */
-function partTransferNotAuthoritative2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 65));
-  if (stop3 - at < 1 || stop3 - at > 64) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** '@' not-' '{1,4096} ' ' */
-function partTransferNotAuthoritative5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ' (' nonspace{1,4096} */
-function partTransferNotAuthoritative12(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop13 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
-  return at;
-}
-
-/** '/key ' nonspace{1,4096} [' (' nonspace{1,4096}] */
-function partTransferNotAuthoritative9(at: i32, end: i32): i32 {
-  if (!(end - at >= 5 && word(at) === 0x79656b2f && word(at + 1) === 0x2079656b)) return -1; // '/key '
-  at += 5;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  const next11 = partTransferNotAuthoritative12(at, end);
-  if (next11 >= 0) at = next11;
-  return at;
-}
-
-/** ' (' nonspace{1,4096} */
-function partTransferNotAuthoritative14(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
-  at += 2;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ':' */
-function partTransferNotAuthoritative16(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
-}
-
-/** ' view ' not-' :'{1,4096} ':' */
-function partTransferNotAuthoritative18(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x65697620 && word(at + 2) === 0x20776569)) return -1; // ' view '
-  at += 6;
-  const stop19 = skipRun2(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  return at;
 }
 
 /** transfer-not-authoritative: (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,4096} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,4096} [' (' nonspace{1,4096}] | ' (' nonspace{1,4096} | ':') [' view ' not-' :'{1,4096} ':'] ' bad zone transfer request: '' nonspace{1,4096} ' non-authoritative zone (NOTAUTH)' space{0,4096} end */
 function takeTransferNotAuthoritative(at: i32, end: i32): bool {
   if (end - at < 74) return false;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = partTransferNotAuthoritative2(at, end);
+    const next1 = part1(at, end);
     if (next1 <= at) break;
     at = next1;
   }
   if (!(end - at >= 7 && word(at) === 0x65696c63 && word(at + 3) === 0x20746e65)) return false; // 'client '
   at += 7;
-  const next4 = partTransferNotAuthoritative5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 6));
-  if (stop7 - at < 1 || stop7 - at > 5) return false;
-  at = stop7;
-  let next8 = partTransferNotAuthoritative9(at, end);
-  if (next8 < 0) next8 = partTransferNotAuthoritative14(at, end);
-  if (next8 < 0) next8 = partTransferNotAuthoritative16(at, end);
-  if (next8 < 0) return false;
-  at = next8;
-  const next17 = partTransferNotAuthoritative18(at, end);
-  if (next17 >= 0) at = next17;
+  const stop3 = skipDigits(at, smaller(end, at + 6));
+  if (stop3 - at < 1 || stop3 - at > 5) return false;
+  at = stop3;
+  let next4 = part4(at, end);
+  if (next4 < 0) next4 = part3(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) return false;
+  at = next4;
+  const next5 = part6(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 29 && word(at) === 0x64616220 && word(at + 4) === 0x6e6f7a20 && word(at + 8) === 0x72742065 && word(at + 12) === 0x66736e61 && word(at + 16) === 0x72207265 && word(at + 20) === 0x65757165 && word(at + 24) === 0x203a7473 && word(at + 25) === 0x27203a74)) return false; // ' bad zone transfer request: ''
   at += 29;
-  const stop20 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return false;
-  at = stop20;
+  const stop6 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop6 - at < 1 || stop6 - at > 4096) return false;
+  at = stop6;
   if (!(end - at >= 33 && word(at) === 0x6e6f6e20 && word(at + 4) === 0x7475612d && word(at + 8) === 0x69726f68 && word(at + 12) === 0x69746174 && word(at + 16) === 0x7a206576 && word(at + 20) === 0x20656e6f && word(at + 24) === 0x544f4e28 && word(at + 28) === 0x48545541 && word(at + 29) === 0x29485455)) return false; // ' non-authoritative zone (NOTAUTH)'
   at += 33;
-  const stop21 = skipSpace(at, smaller(end, at + 4097));
-  if (stop21 - at > 4096) return false;
-  at = stop21;
+  const stop7 = skipSpace(at, smaller(end, at + 4097));
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (at !== end) return false;
   return true;
 }

@@ -5,18 +5,18 @@ import { scanAddress, smaller } from '../scan.ts';
 import { scanTime } from '../timestamp.ts';
 
 /** ' [' time '] "' not-'"'{0,4096} '" 400 ' */
-function partBadRequest2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
-  const stop4 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop2 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20303034)) return -1; // '" 400 '
   at += 6;
   return at;
@@ -37,7 +37,7 @@ function takeBadRequest(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1 + 1, beyondplace1 + 1, 91) - 1; // '['
     if (place1 >= beyondplace1) return false;
-    next1 = partBadRequest2(place1, end);
+    next1 = part1(place1, end);
     if (next1 >= 0) break;
     forgetTime();
     place1++;

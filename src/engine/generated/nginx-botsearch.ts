@@ -5,21 +5,21 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, smaller } 
 import { scanTime } from '../timestamp.ts';
 
 /** nonspace{1,255} ' nginx: ' */
-function partCutByNginx2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
   at += 8;
   return at;
 }
 
 /** time ' ' */
-function partCutByNginx5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -28,59 +28,38 @@ function partCutByNginx5(at: i32, end: i32): i32 {
 /** cut-by-nginx: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' any{1960,4096} */
 function takeCutByNginx(at: i32, end: i32): bool {
   if (end - at < 1972) return false;
-  const next1 = partCutByNginx2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partCutByNginx5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop11 = smaller(end, at + 4097);
-  if (stop11 - at < 1960 || stop11 - at > 4096) return false;
+  const stop7 = smaller(end, at + 4097);
+  if (stop7 - at < 1960 || stop7 - at > 4096) return false;
   return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partFileAmbiguous2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partFileAmbiguous5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than 32, '"' at `at`. */
@@ -94,10 +73,10 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' "'{1,4096} ' ' */
-function partFileAmbiguous12(at: i32, end: i32): i32 {
-  const stop13 = skipRun1(at, smaller(end, at + 4097));
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  at = stop13;
+function part3(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -124,86 +103,86 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partFileAmbiguous18(at: i32, end: i32): i32 {
-  const stop19 = skipAlpha(at, smaller(end, at + 33));
-  if (stop19 - at < 1 || stop19 - at > 32) return -1;
-  at = stop19;
-  const stop20 = skipRun3(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
-  at = stop20;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
+function part4(at: i32, end: i32): i32 {
+  const stop1 = skipAlpha(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
+  const stop3 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop22 = skipDigits(at, smaller(end, at + 3));
-  if (stop22 - at < 1 || stop22 - at > 2) return -1;
-  at = stop22;
+  const stop4 = skipDigits(at, smaller(end, at + 3));
+  if (stop4 - at < 1 || stop4 - at > 2) return -1;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
   at += 1;
-  const stop23 = skipDigits(at, smaller(end, at + 3));
-  if (stop23 - at < 1 || stop23 - at > 2) return -1;
-  at = stop23;
+  const stop5 = skipDigits(at, smaller(end, at + 3));
+  if (stop5 - at < 1 || stop5 - at > 2) return -1;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** not-'"'{1,4096} '"' */
-function partFileAmbiguous24(at: i32, end: i32): i32 {
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
+function part5(at: i32, end: i32): i32 {
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', subrequest: "' not-'"'{1,4096} '"' */
-function partFileAmbiguous27(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', upstream: "' not-'"'{1,4096} '"' */
-function partFileAmbiguous30(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop31 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', host: "' nonspace{1,4096} ' referrer: "' */
-function partFileAmbiguous33(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop34 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
   return at;
 }
 
 /** ', referrer: "' */
-function partFileAmbiguous35(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
   at += 13;
   return at;
 }
 
 /** ', client: ' */
-function partFileAmbiguous37(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   return at;
@@ -212,42 +191,42 @@ function partFileAmbiguous37(at: i32, end: i32): i32 {
 /** file-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
 function takeFileAmbiguous(at: i32, end: i32): bool {
   if (end - at < 111) return false;
-  const next1 = partFileAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partFileAmbiguous5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next11 = partFileAmbiguous12(at, end);
-  if (next11 >= 0) at = next11;
+  const next7 = part3(at, end);
+  if (next7 >= 0) at = next7;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop14 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop14 - at < 1 || stop14 - at > 4096) return false;
-  at = stop14;
+  const stop8 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32)) return false; // '" '
   at += 2;
   if (end - at >= 6 && word(at) === 0x6c696166 && word(at + 2) === 0x64656c69) at += 6; // 'failed'
@@ -255,50 +234,50 @@ function takeFileAmbiguous(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 41 && word(at) === 0x3a322820 && word(at + 4) === 0x206f4e20 && word(at + 8) === 0x68637573 && word(at + 12) === 0x6c696620 && word(at + 16) === 0x726f2065 && word(at + 20) === 0x72696420 && word(at + 24) === 0x6f746365 && word(at + 28) === 0x2c297972 && word(at + 32) === 0x696c6320 && word(at + 36) === 0x3a746e65 && word(at + 37) === 0x203a746e)) return false; // ' (2: No such file or directory), client: '
   at += 41;
-  const stop15 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop15 - at < 1 || stop15 - at > 4096) return false;
-  at = stop15;
+  const stop9 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  at = stop9;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop16 = skipRun2(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return false;
-  at = stop16;
+  const stop10 = skipRun2(at, smaller(end, at + 4097));
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  let next17 = partFileAmbiguous18(at, end);
-  if (next17 < 0) next17 = partFileAmbiguous24(at, end);
-  if (next17 < 0) return false;
-  at = next17;
-  const next26 = partFileAmbiguous27(at, end);
-  if (next26 >= 0) at = next26;
-  const next29 = partFileAmbiguous30(at, end);
-  if (next29 >= 0) at = next29;
-  let next32 = partFileAmbiguous33(at, end);
-  if (next32 < 0) next32 = partFileAmbiguous35(at, end);
-  if (next32 < 0) return false;
-  at = next32;
+  let next11 = part4(at, end);
+  if (next11 < 0) next11 = part5(at, end);
+  if (next11 < 0) return false;
+  at = next11;
+  const next12 = part6(at, end);
+  if (next12 >= 0) at = next12;
+  const next13 = part7(at, end);
+  if (next13 >= 0) at = next13;
+  let next14 = part8(at, end);
+  if (next14 < 0) next14 = part9(at, end);
+  if (next14 < 0) return false;
+  at = next14;
   // text up to the first ', client: '
-  const beyondplace36 = end - 9;
-  let next36 = -1;
-  let place36 = at;
+  const beyondplace15 = end - 9;
+  let next15 = -1;
+  let place15 = at;
   while (true) {
-    place36 = findByte(place36, beyondplace36, 44); // ','
-    if (place36 >= beyondplace36) return false;
-    next36 = partFileAmbiguous37(place36, end);
-    if (next36 >= 0) break;
-    place36++;
+    place15 = findByte(place15, beyondplace15, 44); // ','
+    if (place15 >= beyondplace15) return false;
+    next15 = part10(place15, end);
+    if (next15 >= 0) break;
+    place15++;
   }
   return true;
 }
 
 /** ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,4096} ' ' not-'"'{1,4096} '" 404 ' */
-function partApplicationNotFound2(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
   if (end - at >= 5 && word(at) === 0x20544547 && word(at + 1) === 0x2f205445) at += 5; // 'GET /'
@@ -355,14 +334,14 @@ function partApplicationNotFound2(at: i32, end: i32): i32 {
   else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
   else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
   else return -1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop5 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
-  at = stop5;
+  const stop3 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20343034)) return -1; // '" 404 '
   at += 6;
   return at;
@@ -383,7 +362,7 @@ function takeApplicationNotFound(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1 + 1, beyondplace1 + 1, 91) - 1; // '['
     if (place1 >= beyondplace1) return false;
-    next1 = partApplicationNotFound2(place1, end);
+    next1 = part11(place1, end);
     if (next1 >= 0) break;
     forgetTime();
     place1++;
@@ -391,141 +370,70 @@ function takeApplicationNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partApplicationFileMissing2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partApplicationFileMissing5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** not-' "'{1,4096} ' ' */
-function partApplicationFileMissing11(at: i32, end: i32): i32 {
-  const stop12 = skipRun1(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partApplicationFileMissing19(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop20 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partApplicationFileMissing22(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** ' referrer: "' */
-function partApplicationFileMissing28(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
   return at;
 }
 
 /** space{0,4096} end */
-function partApplicationFileMissing29(at: i32, end: i32): i32 {
-  const stop30 = skipSpace(at, smaller(end, at + 4097));
-  if (stop30 - at > 4096) return -1;
-  at = stop30;
+function part13(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
 /** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
-function partApplicationFileMissing25(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop26 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  let next27 = partApplicationFileMissing28(at, end);
-  if (next27 < 0) next27 = partApplicationFileMissing29(at, end);
-  if (next27 < 0) return -1;
-  at = next27;
-  return at;
-}
-
-/** ', referrer: "' */
-function partApplicationFileMissing31(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
-  return at;
-}
-
-/** space{0,4096} end */
-function partApplicationFileMissing32(at: i32, end: i32): i32 {
-  const stop33 = skipSpace(at, smaller(end, at + 4097));
-  if (stop33 - at > 4096) return -1;
-  at = stop33;
-  if (at !== end) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  let next2 = part12(at, end);
+  if (next2 < 0) next2 = part13(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (end - at < 108) return false;
-  const next1 = partApplicationFileMissing2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partApplicationFileMissing5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next10 = partApplicationFileMissing11(at, end);
-  if (next10 >= 0) at = next10;
+  const next6 = part3(at, end);
+  if (next6 >= 0) at = next6;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop13 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop13 - at < 1 || stop13 - at > 4096) return false;
-  at = stop13;
+  const stop7 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32)) return false; // '" '
   at += 2;
   if (end - at >= 6 && word(at) === 0x6c696166 && word(at + 2) === 0x64656c69) at += 6; // 'failed'
@@ -537,9 +445,9 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop14 = skipRun2(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return false;
-  at = stop14;
+  const stop8 = skipRun2(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
   if (end - at >= 5 && word(at) === 0x20544547 && word(at + 1) === 0x2f205445) at += 5; // 'GET /'
@@ -596,29 +504,29 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
   else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
   else return false;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop15 - at > 4096) return false;
-  at = stop15;
+  const stop9 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return false;
+  at = stop9;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
   at += 6;
-  const stop16 = skipDigits(at, smaller(end, at + 3));
-  if (stop16 - at < 1 || stop16 - at > 2) return false;
-  at = stop16;
+  const stop10 = skipDigits(at, smaller(end, at + 3));
+  if (stop10 - at < 1 || stop10 - at > 2) return false;
+  at = stop10;
   if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
   at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 3));
-  if (stop17 - at < 1 || stop17 - at > 2) return false;
-  at = stop17;
+  const stop11 = skipDigits(at, smaller(end, at + 3));
+  if (stop11 - at < 1 || stop11 - at > 2) return false;
+  at = stop11;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const next18 = partApplicationFileMissing19(at, end);
-  if (next18 >= 0) at = next18;
-  const next21 = partApplicationFileMissing22(at, end);
-  if (next21 >= 0) at = next21;
-  let next24 = partApplicationFileMissing25(at, end);
-  if (next24 < 0) next24 = partApplicationFileMissing31(at, end);
-  if (next24 < 0) next24 = partApplicationFileMissing32(at, end);
-  if (next24 < 0) return false;
+  const next12 = part6(at, end);
+  if (next12 >= 0) at = next12;
+  const next13 = part7(at, end);
+  if (next13 >= 0) at = next13;
+  let next14 = part14(at, end);
+  if (next14 < 0) next14 = part9(at, end);
+  if (next14 < 0) next14 = part13(at, end);
+  if (next14 < 0) return false;
   return true;
 }
 

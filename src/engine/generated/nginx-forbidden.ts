@@ -5,21 +5,21 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, smaller } from '../sc
 import { scanTime } from '../timestamp.ts';
 
 /** nonspace{1,255} ' nginx: ' */
-function partAccessForbidden2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
   at += 8;
   return at;
 }
 
 /** time ' ' */
-function partAccessForbidden5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -28,33 +28,33 @@ function partAccessForbidden5(at: i32, end: i32): i32 {
 /** access-forbidden: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' access forbidden by rule, client: ' ip ', server: ' */
 function takeAccessForbidden(at: i32, end: i32): bool {
   if (end - at < 57) return false;
-  const next1 = partAccessForbidden2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partAccessForbidden5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 35 && word(at) === 0x63636120 && word(at + 4) === 0x20737365 && word(at + 8) === 0x62726f66 && word(at + 12) === 0x65646469 && word(at + 16) === 0x7962206e && word(at + 20) === 0x6c757220 && word(at + 24) === 0x63202c65 && word(at + 28) === 0x6e65696c && word(at + 31) === 0x203a746e)) return false; // ' access forbidden by rule, client: '
   at += 35;
   at = scanAddress(at, end);

@@ -5,21 +5,21 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, smaller } 
 import { scanTime } from '../timestamp.ts';
 
 /** nonspace{1,255} ' nginx: ' */
-function partCutByNginx2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
   at += 8;
   return at;
 }
 
 /** time ' ' */
-function partCutByNginx5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -28,75 +28,54 @@ function partCutByNginx5(at: i32, end: i32): i32 {
 /** cut-by-nginx: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' any{1960,4096} */
 function takeCutByNginx(at: i32, end: i32): bool {
   if (end - at < 1972) return false;
-  const next1 = partCutByNginx2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partCutByNginx5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop11 = smaller(end, at + 4097);
-  if (stop11 - at < 1960 || stop11 - at > 4096) return false;
+  const stop7 = smaller(end, at + 4097);
+  if (stop7 - at < 1960 || stop7 - at > 4096) return false;
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partBasicAmbiguous2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partBasicAmbiguous5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** 'password mismatch' */
-function partBasicAmbiguous13(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
   at += 17;
   return at;
 }
 
 /** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicAmbiguous14(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
   at += 18;
-  const stop15 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
@@ -123,86 +102,86 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partBasicAmbiguous19(at: i32, end: i32): i32 {
-  const stop20 = skipAlpha(at, smaller(end, at + 33));
-  if (stop20 - at < 1 || stop20 - at > 32) return -1;
-  at = stop20;
-  const stop21 = skipRun2(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  const stop22 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
+function part5(at: i32, end: i32): i32 {
+  const stop1 = skipAlpha(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
+  const stop3 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop23 = skipDigits(at, smaller(end, at + 3));
-  if (stop23 - at < 1 || stop23 - at > 2) return -1;
-  at = stop23;
+  const stop4 = skipDigits(at, smaller(end, at + 3));
+  if (stop4 - at < 1 || stop4 - at > 2) return -1;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
   at += 1;
-  const stop24 = skipDigits(at, smaller(end, at + 3));
-  if (stop24 - at < 1 || stop24 - at > 2) return -1;
-  at = stop24;
+  const stop5 = skipDigits(at, smaller(end, at + 3));
+  if (stop5 - at < 1 || stop5 - at > 2) return -1;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** not-'"'{1,4096} '"' */
-function partBasicAmbiguous25(at: i32, end: i32): i32 {
-  const stop26 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
+function part6(at: i32, end: i32): i32 {
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', subrequest: "' not-'"'{1,4096} '"' */
-function partBasicAmbiguous28(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop29 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
-  at = stop29;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', upstream: "' not-'"'{1,4096} '"' */
-function partBasicAmbiguous31(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop32 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
-  at = stop32;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
 /** ', host: "' nonspace{1,4096} ' referrer: "' */
-function partBasicAmbiguous34(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop35 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
-  at = stop35;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
   return at;
 }
 
 /** ', referrer: "' */
-function partBasicAmbiguous36(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
   at += 13;
   return at;
 }
 
 /** ', client: ' */
-function partBasicAmbiguous38(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   return at;
@@ -211,102 +190,81 @@ function partBasicAmbiguous38(at: i32, end: i32): i32 {
 /** basic-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
 function takeBasicAmbiguous(at: i32, end: i32): bool {
   if (end - at < 95) return false;
-  const next1 = partBasicAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partBasicAmbiguous5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  const stop11 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
+  const stop7 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return false;
-  let next12 = partBasicAmbiguous13(at, end);
-  if (next12 < 0) next12 = partBasicAmbiguous14(at, end);
-  if (next12 < 0) return false;
-  at = next12;
+  let next8 = part3(at, end);
+  if (next8 < 0) next8 = part4(at, end);
+  if (next8 < 0) return false;
+  at = next8;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
-  const stop16 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop16 - at < 1 || stop16 - at > 4096) return false;
-  at = stop16;
+  const stop9 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  at = stop9;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop17 = skipRun1(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
-  at = stop17;
+  const stop10 = skipRun1(at, smaller(end, at + 4097));
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  let next18 = partBasicAmbiguous19(at, end);
-  if (next18 < 0) next18 = partBasicAmbiguous25(at, end);
-  if (next18 < 0) return false;
-  at = next18;
-  const next27 = partBasicAmbiguous28(at, end);
-  if (next27 >= 0) at = next27;
-  const next30 = partBasicAmbiguous31(at, end);
-  if (next30 >= 0) at = next30;
-  let next33 = partBasicAmbiguous34(at, end);
-  if (next33 < 0) next33 = partBasicAmbiguous36(at, end);
-  if (next33 < 0) return false;
-  at = next33;
+  let next11 = part5(at, end);
+  if (next11 < 0) next11 = part6(at, end);
+  if (next11 < 0) return false;
+  at = next11;
+  const next12 = part7(at, end);
+  if (next12 >= 0) at = next12;
+  const next13 = part8(at, end);
+  if (next13 >= 0) at = next13;
+  let next14 = part9(at, end);
+  if (next14 < 0) next14 = part10(at, end);
+  if (next14 < 0) return false;
+  at = next14;
   // text up to the first ', client: '
-  const beyondplace37 = end - 9;
-  let next37 = -1;
-  let place37 = at;
+  const beyondplace15 = end - 9;
+  let next15 = -1;
+  let place15 = at;
   while (true) {
-    place37 = findByte(place37, beyondplace37, 44); // ','
-    if (place37 >= beyondplace37) return false;
-    next37 = partBasicAmbiguous38(place37, end);
-    if (next37 >= 0) break;
-    place37++;
+    place15 = findByte(place15, beyondplace15, 44); // ','
+    if (place15 >= beyondplace15) return false;
+    next15 = part11(place15, end);
+    if (next15 >= 0) break;
+    place15++;
   }
   return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partPamAmbiguous2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partPamAmbiguous5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than ''', ',' at `at`. */
@@ -319,211 +277,85 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partPamAmbiguous16(at: i32, end: i32): i32 {
-  const stop17 = skipAlpha(at, smaller(end, at + 33));
-  if (stop17 - at < 1 || stop17 - at > 32) return -1;
-  at = stop17;
-  const stop18 = skipRun2(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
-  at = stop18;
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop20 = skipDigits(at, smaller(end, at + 3));
-  if (stop20 - at < 1 || stop20 - at > 2) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop21 = skipDigits(at, smaller(end, at + 3));
-  if (stop21 - at < 1 || stop21 - at > 2) return -1;
-  at = stop21;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function partPamAmbiguous22(at: i32, end: i32): i32 {
-  const stop23 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop23 - at < 1 || stop23 - at > 4096) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partPamAmbiguous25(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop26 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partPamAmbiguous28(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop29 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop29 - at < 1 || stop29 - at > 4096) return -1;
-  at = stop29;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', host: "' nonspace{1,4096} ' referrer: "' */
-function partPamAmbiguous31(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop32 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop32 - at < 1 || stop32 - at > 4096) return -1;
-  at = stop32;
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  return at;
-}
-
-/** ', referrer: "' */
-function partPamAmbiguous33(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
-  return at;
-}
-
-/** ', client: ' */
-function partPamAmbiguous35(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
 /** pam-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
 function takePamAmbiguous(at: i32, end: i32): bool {
   if (end - at < 103) return false;
-  const next1 = partPamAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partPamAmbiguous5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  const stop11 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop11 - at > 4096) return false;
-  at = stop11;
+  const stop7 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return false; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return false;
-  const stop12 = skipRun3(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
-  at = stop12;
+  const stop8 = skipRun3(at, smaller(end, at + 4097));
+  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
-  const stop13 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop13 - at < 1 || stop13 - at > 4096) return false;
-  at = stop13;
+  const stop9 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  at = stop9;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return false;
-  at = stop14;
+  const stop10 = skipRun1(at, smaller(end, at + 4097));
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  let next15 = partPamAmbiguous16(at, end);
-  if (next15 < 0) next15 = partPamAmbiguous22(at, end);
-  if (next15 < 0) return false;
-  at = next15;
-  const next24 = partPamAmbiguous25(at, end);
-  if (next24 >= 0) at = next24;
-  const next27 = partPamAmbiguous28(at, end);
-  if (next27 >= 0) at = next27;
-  let next30 = partPamAmbiguous31(at, end);
-  if (next30 < 0) next30 = partPamAmbiguous33(at, end);
-  if (next30 < 0) return false;
-  at = next30;
+  let next11 = part5(at, end);
+  if (next11 < 0) next11 = part6(at, end);
+  if (next11 < 0) return false;
+  at = next11;
+  const next12 = part7(at, end);
+  if (next12 >= 0) at = next12;
+  const next13 = part8(at, end);
+  if (next13 >= 0) at = next13;
+  let next14 = part9(at, end);
+  if (next14 < 0) next14 = part10(at, end);
+  if (next14 < 0) return false;
+  at = next14;
   // text up to the first ', client: '
-  const beyondplace34 = end - 9;
-  let next34 = -1;
-  let place34 = at;
+  const beyondplace15 = end - 9;
+  let next15 = -1;
+  let place15 = at;
   while (true) {
-    place34 = findByte(place34, beyondplace34, 44); // ','
-    if (place34 >= beyondplace34) return false;
-    next34 = partPamAmbiguous35(place34, end);
-    if (next34 >= 0) break;
-    place34++;
+    place15 = findByte(place15, beyondplace15, 44); // ','
+    if (place15 >= beyondplace15) return false;
+    next15 = part11(place15, end);
+    if (next15 >= 0) break;
+    place15++;
   }
   return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partBasicRefusedForgedUser2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partBasicRefusedForgedUser5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** 'password mismatch' */
-function partBasicRefusedForgedUser12(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
-  at += 17;
-  return at;
-}
-
-/** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicRefusedForgedUser13(at: i32, end: i32): i32 {
-  if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
-  at += 18;
-  const stop14 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than 32, '"' at `at`. */
@@ -536,90 +368,114 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'password mismatch' */
-function partBasicRefusedForgedUser24(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
-  at += 17;
-  return at;
-}
-
-/** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicRefusedForgedUser25(at: i32, end: i32): i32 {
-  if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
-  at += 18;
-  const stop26 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop26 - at < 1 || stop26 - at > 4096) return -1;
-  at = stop26;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** ' referrer: "' nonspace{1,4096} */
-function partBasicRefusedForgedUser34(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
-  const stop35 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop35 - at < 1 || stop35 - at > 4096) return -1;
-  at = stop35;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   if (end - at < 173) return false;
-  const next1 = partBasicRefusedForgedUser2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partBasicRefusedForgedUser5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  const stop10 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop10 - at > 4096) return false;
-  at = stop10;
+  const stop6 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop6 - at > 4096) return false;
+  at = stop6;
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return false;
-  let next11 = partBasicRefusedForgedUser12(at, end);
-  if (next11 < 0) next11 = partBasicRefusedForgedUser13(at, end);
-  if (next11 < 0) return false;
-  at = next11;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
-  const stop15 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop15 - at < 1 || stop15 - at > 4096) return false;
-  at = stop15;
+  const stop8 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop16 = skipRun1(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return false;
-  at = stop16;
+  const stop9 = skipRun1(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return false;
+  at = stop9;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  const stop17 = skipAlpha(at, smaller(end, at + 33));
-  if (stop17 - at < 1 || stop17 - at > 32) return false;
+  const stop10 = skipAlpha(at, smaller(end, at + 33));
+  if (stop10 - at < 1 || stop10 - at > 32) return false;
+  at = stop10;
+  const stop11 = skipRun2(at, smaller(end, at + 4097));
+  if (stop11 - at < 1 || stop11 - at > 4096) return false;
+  at = stop11;
+  const stop12 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop12 - at < 1 || stop12 - at > 4096) return false;
+  at = stop12;
+  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
+  at += 6;
+  const stop13 = skipDigits(at, smaller(end, at + 3));
+  if (stop13 - at < 1 || stop13 - at > 2) return false;
+  at = stop13;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop14 = skipDigits(at, smaller(end, at + 3));
+  if (stop14 - at < 1 || stop14 - at > 2) return false;
+  at = stop14;
+  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
+  at += 10;
+  const stop15 = skipRun4(at, smaller(end, at + 4097));
+  if (stop15 - at < 1 || stop15 - at > 4096) return false;
+  at = stop15;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
+  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
+  else return false;
+  let next16 = part3(at, end);
+  if (next16 < 0) next16 = part4(at, end);
+  if (next16 < 0) return false;
+  at = next16;
+  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
+  at += 10;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
+  at += 10;
+  const stop17 = skipRun1(at, smaller(end, at + 4097));
+  if (stop17 - at > 4096) return false;
   at = stop17;
-  const stop18 = skipRun2(at, smaller(end, at + 4097));
+  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
+  at += 12;
+  const stop18 = skipNonspace(at, smaller(end, at + 4097));
   if (stop18 - at < 1 || stop18 - at > 4096) return false;
   at = stop18;
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
   const stop19 = skipNonspace(at, smaller(end, at + 4097));
   if (stop19 - at < 1 || stop19 - at > 4096) return false;
   at = stop19;
@@ -635,385 +491,176 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop21;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
   at += 10;
-  const stop22 = skipRun4(at, smaller(end, at + 4097));
+  const stop22 = skipNonspace(at, smaller(end, at + 4097));
   if (stop22 - at < 1 || stop22 - at > 4096) return false;
   at = stop22;
-  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
-  at += 1;
-  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
-  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
-  else return false;
-  let next23 = partBasicRefusedForgedUser24(at, end);
-  if (next23 < 0) next23 = partBasicRefusedForgedUser25(at, end);
-  if (next23 < 0) return false;
-  at = next23;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  at = scanAddress(at, end);
-  if (at < 0) return false;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop27 = skipRun1(at, smaller(end, at + 4097));
-  if (stop27 - at > 4096) return false;
-  at = stop27;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  const stop28 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop28 - at < 1 || stop28 - at > 4096) return false;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop29 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop29 - at < 1 || stop29 - at > 4096) return false;
-  at = stop29;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
-  at += 6;
-  const stop30 = skipDigits(at, smaller(end, at + 3));
-  if (stop30 - at < 1 || stop30 - at > 2) return false;
-  at = stop30;
-  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
-  at += 1;
-  const stop31 = skipDigits(at, smaller(end, at + 3));
-  if (stop31 - at < 1 || stop31 - at > 2) return false;
-  at = stop31;
-  if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
-  at += 10;
-  const stop32 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop32 - at < 1 || stop32 - at > 4096) return false;
-  at = stop32;
-  const next33 = partBasicRefusedForgedUser34(at, end);
-  if (next33 >= 0) at = next33;
-  const stop36 = skipSpace(at, smaller(end, at + 4097));
-  if (stop36 - at > 4096) return false;
-  at = stop36;
+  const next23 = part12(at, end);
+  if (next23 >= 0) at = next23;
+  const stop24 = skipSpace(at, smaller(end, at + 4097));
+  if (stop24 - at > 4096) return false;
+  at = stop24;
   if (at !== end) return false;
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partBasicRefused2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partBasicRefused5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** 'password mismatch' */
-function partBasicRefused13(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
-  at += 17;
-  return at;
-}
-
-/** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicRefused14(at: i32, end: i32): i32 {
-  if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
-  at += 18;
-  const stop15 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partBasicRefused18(at: i32, end: i32): i32 {
-  const stop19 = skipAlpha(at, smaller(end, at + 33));
-  if (stop19 - at < 1 || stop19 - at > 32) return -1;
-  at = stop19;
-  const stop20 = skipRun2(at, smaller(end, at + 4097));
-  if (stop20 - at < 1 || stop20 - at > 4096) return -1;
-  at = stop20;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop22 = skipDigits(at, smaller(end, at + 3));
-  if (stop22 - at < 1 || stop22 - at > 2) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop23 = skipDigits(at, smaller(end, at + 3));
-  if (stop23 - at < 1 || stop23 - at > 2) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function partBasicRefused24(at: i32, end: i32): i32 {
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partBasicRefused27(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partBasicRefused30(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop31 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
 /** ' referrer: "' */
-function partBasicRefused36(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
   return at;
 }
 
 /** space{0,4096} end */
-function partBasicRefused37(at: i32, end: i32): i32 {
-  const stop38 = skipSpace(at, smaller(end, at + 4097));
-  if (stop38 - at > 4096) return -1;
-  at = stop38;
+function part14(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
 /** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
-function partBasicRefused33(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop34 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop34 - at < 1 || stop34 - at > 4096) return -1;
-  at = stop34;
-  let next35 = partBasicRefused36(at, end);
-  if (next35 < 0) next35 = partBasicRefused37(at, end);
-  if (next35 < 0) return -1;
-  at = next35;
-  return at;
-}
-
-/** ', referrer: "' */
-function partBasicRefused39(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
-  return at;
-}
-
-/** space{0,4096} end */
-function partBasicRefused40(at: i32, end: i32): i32 {
-  const stop41 = skipSpace(at, smaller(end, at + 4097));
-  if (stop41 - at > 4096) return -1;
-  at = stop41;
-  if (at !== end) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  let next2 = part13(at, end);
+  if (next2 < 0) next2 = part14(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
-function partBasicRefused11(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return -1;
-  let next12 = partBasicRefused13(at, end);
-  if (next12 < 0) next12 = partBasicRefused14(at, end);
-  if (next12 < 0) return -1;
-  at = next12;
+  let next1 = part3(at, end);
+  if (next1 < 0) next1 = part4(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop16 = skipRun1(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  let next17 = partBasicRefused18(at, end);
-  if (next17 < 0) next17 = partBasicRefused24(at, end);
-  if (next17 < 0) return -1;
-  at = next17;
-  const next26 = partBasicRefused27(at, end);
-  if (next26 >= 0) at = next26;
-  const next29 = partBasicRefused30(at, end);
-  if (next29 >= 0) at = next29;
-  let next32 = partBasicRefused33(at, end);
-  if (next32 < 0) next32 = partBasicRefused39(at, end);
-  if (next32 < 0) next32 = partBasicRefused40(at, end);
-  if (next32 < 0) return -1;
-  at = next32;
+  let next3 = part5(at, end);
+  if (next3 < 0) next3 = part6(at, end);
+  if (next3 < 0) return -1;
+  at = next3;
+  const next4 = part7(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part8(at, end);
+  if (next5 >= 0) at = next5;
+  let next6 = part15(at, end);
+  if (next6 < 0) next6 = part10(at, end);
+  if (next6 < 0) next6 = part14(at, end);
+  if (next6 < 0) return -1;
+  at = next6;
   return at;
 }
 
 /** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takeBasicRefused(at: i32, end: i32): bool {
   if (end - at < 76) return false;
-  const next1 = partBasicRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partBasicRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
   // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
-  const limit10 = findByte(at, end, 34);
-  const beyondplace10 = smaller(limit10 + 1, end - 53);
-  let next10 = -1;
-  let place10 = at;
+  const limit6 = findByte(at, end, 34);
+  const beyondplace6 = smaller(limit6 + 1, end - 53);
+  let next6 = -1;
+  let place6 = at;
   while (true) {
-    place10 = findByte(place10, beyondplace10, 34); // '"'
-    if (place10 >= beyondplace10) return false;
-    next10 = partBasicRefused11(place10, end);
-    if (next10 >= 0) break;
+    place6 = findByte(place6, beyondplace6, 34); // '"'
+    if (place6 >= beyondplace6) return false;
+    next6 = part16(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
-    place10++;
+    place6++;
   }
-  captureUser(at, place10);
+  captureUser(at, place6);
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partBasicRefusedQuotedUser2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partBasicRefusedQuotedUser5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** 'password mismatch' */
-function partBasicRefusedQuotedUser13(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
-  at += 17;
-  return at;
-}
-
-/** 'was not found in "' not-'"'{1,4096} '"' */
-function partBasicRefusedQuotedUser14(at: i32, end: i32): i32 {
-  if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
-  at += 18;
-  const stop15 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ' referrer: "' nonspace{1,4096} */
-function partBasicRefusedQuotedUser23(at: i32, end: i32): i32 {
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  const stop24 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
-  return at;
-}
-
 /** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
-function partBasicRefusedQuotedUser11(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return -1;
-  let next12 = partBasicRefusedQuotedUser13(at, end);
-  if (next12 < 0) next12 = partBasicRefusedQuotedUser14(at, end);
-  if (next12 < 0) return -1;
-  at = next12;
+  let next1 = part3(at, end);
+  if (next1 < 0) next1 = part4(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop16 = skipRun1(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  const stop17 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
+  const stop3 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
-  at = stop18;
+  const stop4 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop19 = skipDigits(at, smaller(end, at + 3));
-  if (stop19 - at < 1 || stop19 - at > 2) return -1;
-  at = stop19;
+  const stop5 = skipDigits(at, smaller(end, at + 3));
+  if (stop5 - at < 1 || stop5 - at > 2) return -1;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
   at += 1;
-  const stop20 = skipDigits(at, smaller(end, at + 3));
-  if (stop20 - at < 1 || stop20 - at > 2) return -1;
-  at = stop20;
+  const stop6 = skipDigits(at, smaller(end, at + 3));
+  if (stop6 - at < 1 || stop6 - at > 2) return -1;
+  at = stop6;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  const next22 = partBasicRefusedQuotedUser23(at, end);
-  if (next22 >= 0) at = next22;
-  const stop25 = skipSpace(at, smaller(end, at + 4097));
-  if (stop25 - at > 4096) return -1;
-  at = stop25;
+  const stop7 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
+  at = stop7;
+  const next8 = part12(at, end);
+  if (next8 >= 0) at = next8;
+  const stop9 = skipSpace(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return -1;
+  at = stop9;
   if (at !== end) return -1;
   return at;
 }
@@ -1021,334 +668,176 @@ function partBasicRefusedQuotedUser11(at: i32, end: i32): i32 {
 /** basic-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without ','… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 97) return false;
-  const next1 = partBasicRefusedQuotedUser2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partBasicRefusedQuotedUser5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
   // user up to the last ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
-  const limit10 = findByte(at, end, 44);
-  const beyondplace10 = smaller(limit10 + 1, end - 74);
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const limit6 = findByte(at, end, 44);
+  const beyondplace6 = smaller(limit6 + 1, end - 74);
+  let next6 = -1;
+  let place6 = beyondplace6;
   while (true) {
-    place10 = findByteLast(at, place10, 34); // '"'
-    if (place10 < at) return false;
-    next10 = partBasicRefusedQuotedUser11(place10, end);
-    if (next10 >= 0) break;
+    place6 = findByteLast(at, place6, 34); // '"'
+    if (place6 < at) return false;
+    next6 = part17(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
+  captureUser(at, place6);
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partPamRefused2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partPamRefused5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function partPamRefused15(at: i32, end: i32): i32 {
-  const stop16 = skipAlpha(at, smaller(end, at + 33));
-  if (stop16 - at < 1 || stop16 - at > 32) return -1;
-  at = stop16;
-  const stop17 = skipRun2(at, smaller(end, at + 4097));
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
-  at = stop18;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop19 = skipDigits(at, smaller(end, at + 3));
-  if (stop19 - at < 1 || stop19 - at > 2) return -1;
-  at = stop19;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop20 = skipDigits(at, smaller(end, at + 3));
-  if (stop20 - at < 1 || stop20 - at > 2) return -1;
-  at = stop20;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function partPamRefused21(at: i32, end: i32): i32 {
-  const stop22 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop22 - at < 1 || stop22 - at > 4096) return -1;
-  at = stop22;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function partPamRefused24(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop25 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop25 - at < 1 || stop25 - at > 4096) return -1;
-  at = stop25;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function partPamRefused27(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop28 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop28 - at < 1 || stop28 - at > 4096) return -1;
-  at = stop28;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ' referrer: "' */
-function partPamRefused33(at: i32, end: i32): i32 {
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  return at;
-}
-
-/** space{0,4096} end */
-function partPamRefused34(at: i32, end: i32): i32 {
-  const stop35 = skipSpace(at, smaller(end, at + 4097));
-  if (stop35 - at > 4096) return -1;
-  at = stop35;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
-function partPamRefused30(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop31 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop31 - at < 1 || stop31 - at > 4096) return -1;
-  at = stop31;
-  let next32 = partPamRefused33(at, end);
-  if (next32 < 0) next32 = partPamRefused34(at, end);
-  if (next32 < 0) return -1;
-  at = next32;
-  return at;
-}
-
-/** ', referrer: "' */
-function partPamRefused36(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
-  return at;
-}
-
-/** space{0,4096} end */
-function partPamRefused37(at: i32, end: i32): i32 {
-  const stop38 = skipSpace(at, smaller(end, at + 4097));
-  if (stop38 - at > 4096) return -1;
-  at = stop38;
-  if (at !== end) return -1;
-  return at;
-}
-
 /** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
-function partPamRefused11(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = skipRun3(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop13 = skipRun1(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  let next14 = partPamRefused15(at, end);
-  if (next14 < 0) next14 = partPamRefused21(at, end);
-  if (next14 < 0) return -1;
-  at = next14;
-  const next23 = partPamRefused24(at, end);
-  if (next23 >= 0) at = next23;
-  const next26 = partPamRefused27(at, end);
-  if (next26 >= 0) at = next26;
-  let next29 = partPamRefused30(at, end);
-  if (next29 < 0) next29 = partPamRefused36(at, end);
-  if (next29 < 0) next29 = partPamRefused37(at, end);
-  if (next29 < 0) return -1;
-  at = next29;
+  let next3 = part5(at, end);
+  if (next3 < 0) next3 = part6(at, end);
+  if (next3 < 0) return -1;
+  at = next3;
+  const next4 = part7(at, end);
+  if (next4 >= 0) at = next4;
+  const next5 = part8(at, end);
+  if (next5 >= 0) at = next5;
+  let next6 = part15(at, end);
+  if (next6 < 0) next6 = part10(at, end);
+  if (next6 < 0) next6 = part14(at, end);
+  if (next6 < 0) return -1;
+  at = next6;
   return at;
 }
 
 /** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 84) return false;
-  const next1 = partPamRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partPamRefused5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
   // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
-  const limit10 = findByte(at, end, 39);
-  const beyondplace10 = smaller(limit10 + 1, end - 56);
-  let next10 = -1;
-  let place10 = at;
+  const limit6 = findByte(at, end, 39);
+  const beyondplace6 = smaller(limit6 + 1, end - 56);
+  let next6 = -1;
+  let place6 = at;
   while (true) {
-    place10 = findByte(place10, beyondplace10, 39); // '''
-    if (place10 >= beyondplace10) return false;
-    next10 = partPamRefused11(place10, end);
-    if (next10 >= 0) break;
+    place6 = findByte(place6, beyondplace6, 39); // '''
+    if (place6 >= beyondplace6) return false;
+    next6 = part18(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
-    place10++;
+    place6++;
   }
-  captureUser(at, place10);
+  captureUser(at, place6);
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partPamRefusedQuotedUser2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partPamRefusedQuotedUser5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ' referrer: "' nonspace{1,4096} */
-function partPamRefusedQuotedUser20(at: i32, end: i32): i32 {
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  return at;
-}
-
 /** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
-function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop12 = skipRun3(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop13 = skipRun1(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  const stop14 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
-  at = stop14;
+  const stop3 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop15 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop4 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
-  const stop16 = skipDigits(at, smaller(end, at + 3));
-  if (stop16 - at < 1 || stop16 - at > 2) return -1;
-  at = stop16;
+  const stop5 = skipDigits(at, smaller(end, at + 3));
+  if (stop5 - at < 1 || stop5 - at > 2) return -1;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
   at += 1;
-  const stop17 = skipDigits(at, smaller(end, at + 3));
-  if (stop17 - at < 1 || stop17 - at > 2) return -1;
-  at = stop17;
+  const stop6 = skipDigits(at, smaller(end, at + 3));
+  if (stop6 - at < 1 || stop6 - at > 2) return -1;
+  at = stop6;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return -1;
-  at = stop18;
-  const next19 = partPamRefusedQuotedUser20(at, end);
-  if (next19 >= 0) at = next19;
-  const stop22 = skipSpace(at, smaller(end, at + 4097));
-  if (stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop7 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
+  at = stop7;
+  const next8 = part12(at, end);
+  if (next8 >= 0) at = next8;
+  const stop9 = skipSpace(at, smaller(end, at + 4097));
+  if (stop9 - at > 4096) return -1;
+  at = stop9;
   if (at !== end) return -1;
   return at;
 }
@@ -1356,65 +845,44 @@ function partPamRefusedQuotedUser11(at: i32, end: i32): i32 {
 /** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without ','… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
 function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 105) return false;
-  const next1 = partPamRefusedQuotedUser2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partPamRefusedQuotedUser5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 8 && word(at) === 0x7272655b && word(at + 4) === 0x205d726f)) return false; // '[error] '
   at += 8;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
   // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
-  const limit10 = findByte(at, end, 44);
-  const beyondplace10 = smaller(limit10 + 1, end - 77);
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const limit6 = findByte(at, end, 44);
+  const beyondplace6 = smaller(limit6 + 1, end - 77);
+  let next6 = -1;
+  let place6 = beyondplace6;
   while (true) {
-    place10 = findByteLast(at, place10, 39); // '''
-    if (place10 < at) return false;
-    next10 = partPamRefusedQuotedUser11(place10, end);
-    if (next10 >= 0) break;
+    place6 = findByteLast(at, place6, 39); // '''
+    if (place6 < at) return false;
+    next6 = part19(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
+  captureUser(at, place6);
   return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partTlsBroken2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partTlsBroken5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than '(' to ')' at `at`. */
@@ -1428,45 +896,45 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** '(' digit{1,9} ')' not-')('{0,4096} */
-function partTlsBroken12(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop13 = skipDigits(at, smaller(end, at + 10));
-  if (stop13 - at < 1 || stop13 - at > 9) return -1;
-  at = stop13;
+  const stop1 = skipDigits(at, smaller(end, at + 10));
+  if (stop1 - at < 1 || stop1 - at > 9) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop14 = skipRun5(at, smaller(end, at + 4097));
-  if (stop14 - at > 4096) return -1;
-  at = stop14;
+  const stop2 = skipRun5(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** tls-broken: [nonspace{1,255} ' nginx: '] [time ' '] '[crit] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' ('SSL_do_handshake()' | 'SSL_read()') ' failed (SSL: error:' not-')('{0,4096} ('(' digit{1,9} ')' not-')('{0,4096}){0,8} ') while ' ('SSL handshaking' | 'waiting for request' | 'reading client request line' | 'keepalive') ', client: ' ip ', server: ' */
 function takeTlsBroken(at: i32, end: i32): bool {
   if (end - at < 83) return false;
-  const next1 = partTlsBroken2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partTlsBroken5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 7 && word(at) === 0x6972635b && word(at + 3) === 0x205d7469)) return false; // '[crit] '
   at += 7;
-  const stop7 = skipDigits(at, smaller(end, at + 21));
-  if (stop7 - at < 1 || stop7 - at > 20) return false;
-  at = stop7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   if (end - at >= 18 && word(at) === 0x5f4c5353 && word(at + 4) === 0x685f6f64 && word(at + 8) === 0x73646e61 && word(at + 12) === 0x656b6168 && word(at + 14) === 0x2928656b) at += 18; // 'SSL_do_handshake()'
@@ -1474,13 +942,13 @@ function takeTlsBroken(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 20 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x4c535328 && word(at + 12) === 0x7265203a && word(at + 16) === 0x3a726f72)) return false; // ' failed (SSL: error:'
   at += 20;
-  const stop10 = skipRun5(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
-  for (let times11 = 0; times11 < 8; times11++) {
-    const next11 = partTlsBroken12(at, end);
-    if (next11 <= at) break;
-    at = next11;
+  const stop6 = skipRun5(at, smaller(end, at + 4097));
+  if (stop6 - at > 4096) return false;
+  at = stop6;
+  for (let times7 = 0; times7 < 8; times7++) {
+    const next7 = part20(at, end);
+    if (next7 <= at) break;
+    at = next7;
   }
   if (!(end - at >= 8 && word(at) === 0x68772029 && word(at + 4) === 0x20656c69)) return false; // ') while '
   at += 8;

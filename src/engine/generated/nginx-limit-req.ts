@@ -5,21 +5,21 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, smaller } from '../sc
 import { scanTime } from '../timestamp.ts';
 
 /** nonspace{1,255} ' nginx: ' */
-function partRequestsLimited2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
   at += 8;
   return at;
 }
 
 /** time ' ' */
-function partRequestsLimited5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -38,112 +38,91 @@ function skipRun1(at: i32, end: i32): i32 {
 /** requests-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting requests, excess: ' '0123456789.'{1,4096} ' by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
 function takeRequestsLimited(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = partRequestsLimited2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partRequestsLimited5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 28 && word(at) === 0x6d696c20 && word(at + 4) === 0x6e697469 && word(at + 8) === 0x65722067 && word(at + 12) === 0x73657571 && word(at + 16) === 0x202c7374 && word(at + 20) === 0x65637865 && word(at + 24) === 0x203a7373)) return false; // ' limiting requests, excess: '
   at += 28;
-  const stop11 = skipRun1(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return false;
-  at = stop11;
+  const stop7 = skipRun1(at, smaller(end, at + 4097));
+  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 10 && word(at) === 0x20796220 && word(at + 4) === 0x656e6f7a && word(at + 6) === 0x2220656e)) return false; // ' by zone "'
   at += 10;
-  const stop12 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
-  at = stop12;
+  const stop8 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
   at += 11;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   return true;
-}
-
-/** nonspace{1,255} ' nginx: ' */
-function partRequestDelayed2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partRequestDelayed5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
 }
 
 /** request-delayed: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' delaying request, excess: ' '0123456789.'{1,4096} ', by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
 function takeRequestDelayed(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = partRequestDelayed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partRequestDelayed5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 27 && word(at) === 0x6c656420 && word(at + 4) === 0x6e697961 && word(at + 8) === 0x65722067 && word(at + 12) === 0x73657571 && word(at + 16) === 0x65202c74 && word(at + 20) === 0x73656378 && word(at + 23) === 0x203a7373)) return false; // ' delaying request, excess: '
   at += 27;
-  const stop11 = skipRun1(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return false;
-  at = stop11;
+  const stop7 = skipRun1(at, smaller(end, at + 4097));
+  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 11 && word(at) === 0x7962202c && word(at + 4) === 0x6e6f7a20 && word(at + 7) === 0x2220656e)) return false; // ', by zone "'
   at += 11;
-  const stop12 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
-  at = stop12;
+  const stop8 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  at = stop8;
   if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
   at += 11;
   at = scanAddress(at, end);
@@ -152,62 +131,41 @@ function takeRequestDelayed(at: i32, end: i32): bool {
   return true;
 }
 
-/** nonspace{1,255} ' nginx: ' */
-function partConnectionsLimited2(at: i32, end: i32): i32 {
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at < 1 || stop3 - at > 255) return -1;
-  at = stop3;
-  if (!(end - at >= 8 && word(at) === 0x69676e20 && word(at + 4) === 0x203a786e)) return -1; // ' nginx: '
-  at += 8;
-  return at;
-}
-
-/** time ' ' */
-function partConnectionsLimited5(at: i32, end: i32): i32 {
-  const stop6 = scanTime(at, end);
-  if (stop6 < 0) return -1;
-  captureTime(at, stop6);
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** connections-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting connections by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
 function takeConnectionsLimited(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = partConnectionsLimited2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partConnectionsLimited5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = skipAlpha(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop3 = skipAlpha(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop8 = skipDigits(at, smaller(end, at + 21));
-  if (stop8 - at < 1 || stop8 - at > 20) return false;
-  at = stop8;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
   at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 21));
-  if (stop9 - at < 1 || stop9 - at > 20) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
   at += 3;
-  const stop10 = skipDigits(at, smaller(end, at + 21));
-  if (stop10 - at < 1 || stop10 - at > 20) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
   if (!(end - at >= 31 && word(at) === 0x6d696c20 && word(at + 4) === 0x6e697469 && word(at + 8) === 0x6f632067 && word(at + 12) === 0x63656e6e && word(at + 16) === 0x6e6f6974 && word(at + 20) === 0x79622073 && word(at + 24) === 0x6e6f7a20 && word(at + 27) === 0x2220656e)) return false; // ' limiting connections by zone "'
   at += 31;
-  const stop11 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop11 - at < 1 || stop11 - at > 4096) return false;
-  at = stop11;
+  const stop7 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  at = stop7;
   if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
   at += 11;
   at = scanAddress(at, end);

@@ -4,30 +4,30 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipNonspace, skipSpace, smaller } from '../scan.ts';
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamAmbiguous4(at: i32, end: i32): i32 {
-  const stop5 = skipSpace(at, smaller(end, at + 9));
-  if (stop5 - at < 1 || stop5 - at > 8) return -1;
-  at = stop5;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
   else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop6 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ' user=' */
-function partPamAmbiguous9(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return -1; // ' user='
   at += 6;
   return at;
 }
 
 /** ' rhost=' */
-function partPamAmbiguous11(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   return at;
@@ -48,94 +48,78 @@ function takePamAmbiguous(at: i32, end: i32): bool {
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times3 = 0; times3 < 4; times3++) {
-    const next3 = partPamAmbiguous4(at, end);
+    const next3 = part1(at, end);
     if (next3 <= at) break;
     at = next3;
   }
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop4 = skipSpace(at, smaller(end, at + 9));
+  if (stop4 - at < 1 || stop4 - at > 8) return false;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the first ' user='
-  const beyondplace8 = end - 5;
-  let next8 = -1;
-  let place8 = at;
+  const beyondplace5 = end - 5;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place8 = findByte(place8 + 5, beyondplace8 + 5, 61) - 5; // '='
-    if (place8 >= beyondplace8) return false;
-    next8 = partPamAmbiguous9(place8, end);
-    if (next8 >= 0) break;
-    place8++;
+    place5 = findByte(place5 + 5, beyondplace5 + 5, 61) - 5; // '='
+    if (place5 >= beyondplace5) return false;
+    next5 = part2(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
-  at = next8;
+  at = next5;
   // text up to the first ' rhost='
-  const beyondplace10 = end - 6;
-  let next10 = -1;
-  let place10 = at;
+  const beyondplace6 = end - 6;
+  let next6 = -1;
+  let place6 = at;
   while (true) {
-    place10 = findByte(place10 + 6, beyondplace10 + 6, 61) - 6; // '='
-    if (place10 >= beyondplace10) return false;
-    next10 = partPamAmbiguous11(place10, end);
-    if (next10 >= 0) break;
-    place10++;
+    place6 = findByte(place6 + 6, beyondplace6 + 6, 61) - 6; // '='
+    if (place6 >= beyondplace6) return false;
+    next6 = part3(place6, end);
+    if (next6 >= 0) break;
+    place6++;
   }
   return true;
 }
 
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamFailed4(at: i32, end: i32): i32 {
-  const stop5 = skipSpace(at, smaller(end, at + 9));
-  if (stop5 - at < 1 || stop5 - at > 8) return -1;
-  at = stop5;
-  if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
-  else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
-  else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
-  else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
-  else return -1;
-  const stop6 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
-  return at;
-}
-
 /** space{1,8} 'user=' user{1,4096} end */
-function partPamFailed11(at: i32, end: i32): i32 {
-  const stop12 = skipSpace(at, smaller(end, at + 9));
-  if (stop12 - at < 1 || stop12 - at > 8) return -1;
-  at = stop12;
+function part4(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop13 = findByte(at, smaller(end, at + 4097), 61);
-  if (stop13 - at < 1 || stop13 - at > 4096) return -1;
-  captureUser(at, stop13);
-  at = stop13;
+  const stop2 = findByte(at, smaller(end, at + 4097), 61);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  captureUser(at, stop2);
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
 /** space{0,4096} end */
-function partPamFailed14(at: i32, end: i32): i32 {
-  const stop15 = skipSpace(at, smaller(end, at + 4097));
-  if (stop15 - at > 4096) return -1;
-  at = stop15;
+function part5(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
 /** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
-function partPamFailed9(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  let next10 = partPamFailed11(at, end);
-  if (next10 < 0) {
+  let next1 = part4(at, end);
+  if (next1 < 0) {
     forgetUser();
-    next10 = partPamFailed14(at, end);
+    next1 = part5(at, end);
   }
-  if (next10 < 0) return -1;
-  at = next10;
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
@@ -154,24 +138,24 @@ function takePamFailed(at: i32, end: i32): bool {
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times3 = 0; times3 < 4; times3++) {
-    const next3 = partPamFailed4(at, end);
+    const next3 = part1(at, end);
     if (next3 <= at) break;
     at = next3;
   }
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return false;
-  at = stop7;
+  const stop4 = skipSpace(at, smaller(end, at + 9));
+  if (stop4 - at < 1 || stop4 - at > 8) return false;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
-  const beyondplace8 = end - 7;
-  let next8 = -1;
-  let place8 = beyondplace8;
+  const beyondplace5 = end - 7;
+  let next5 = -1;
+  let place5 = beyondplace5;
   while (true) {
-    place8 = findByteLast(at + 6, place8 + 6, 61) - 6; // '='
-    if (place8 < at) return false;
-    next8 = partPamFailed9(place8, end);
-    if (next8 >= 0) break;
+    place5 = findByteLast(at + 6, place5 + 6, 61) - 6; // '='
+    if (place5 < at) return false;
+    next5 = part6(place5, end);
+    if (next5 >= 0) break;
     forgetAddress();
     forgetUser();
   }

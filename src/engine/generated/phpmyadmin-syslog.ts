@@ -4,14 +4,14 @@ import { captureUser, forgetAddress } from '../capture.ts';
 import { scanAddress, skipSpace, smaller } from '../scan.ts';
 
 /** ' (mysql-denied) from ' ip space{0,4096} end */
-function partUserDenied2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x796d2820 && word(at + 4) === 0x2d6c7173 && word(at + 8) === 0x696e6564 && word(at + 12) === 0x20296465 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72)) return -1; // ' (mysql-denied) from '
   at += 21;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
-  at = stop3;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -28,7 +28,7 @@ function takeUserDenied(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 1, place1 + 1, 40) - 1; // '('
     if (place1 < at) return false;
-    next1 = partUserDenied2(place1, end);
+    next1 = part1(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }

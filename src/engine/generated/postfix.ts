@@ -14,10 +14,10 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partSaslServerLost2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
@@ -34,111 +34,71 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ':' digit{1,10} */
-function partSaslServerLost6(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   return at;
 }
 
 /** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
 function takeSaslServerLost(at: i32, end: i32): bool {
   if (end - at < 84) return false;
-  const next1 = partSaslServerLost2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = partSaslServerLost6(at, end);
-  if (next5 >= 0) at = next5;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop8 = skipNonspace(at, smaller(end, at + 101));
-  if (stop8 - at < 1 || stop8 - at > 100) return false;
-  at = stop8;
+  const stop4 = skipNonspace(at, smaller(end, at + 101));
+  if (stop4 - at < 1 || stop4 - at > 100) return false;
+  at = stop4;
   if (!(end - at >= 64 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x6c206e6f && word(at + 36) === 0x2074736f && word(at + 40) === 0x61206f74 && word(at + 44) === 0x65687475 && word(at + 48) === 0x6369746e && word(at + 52) === 0x6f697461 && word(at + 56) === 0x6573206e && word(at + 60) === 0x72657672)) return false; // ' authentication failed: Connection lost to authentication server'
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partSaslMechanismUnknown2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partSaslMechanismUnknown6(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
 }
 
 /** sasl-mechanism-unknown: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
 function takeSaslMechanismUnknown(at: i32, end: i32): bool {
   if (end - at < 76) return false;
-  const next1 = partSaslMechanismUnknown2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = partSaslMechanismUnknown6(at, end);
-  if (next5 >= 0) at = next5;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop8 = skipNonspace(at, smaller(end, at + 101));
-  if (stop8 - at < 1 || stop8 - at > 100) return false;
-  at = stop8;
+  const stop4 = skipNonspace(at, smaller(end, at + 101));
+  if (stop4 - at < 1 || stop4 - at > 100) return false;
+  at = stop4;
   if (!(end - at >= 56 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x61766e49 && word(at + 28) === 0x2064696c && word(at + 32) === 0x68747561 && word(at + 36) === 0x69746e65 && word(at + 40) === 0x69746163 && word(at + 44) === 0x6d206e6f && word(at + 48) === 0x61686365 && word(at + 52) === 0x6d73696e)) return false; // ' authentication failed: Invalid authentication mechanism'
   return true;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partSaslFailed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partSaslFailed6(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
-}
-
 /** ('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') */
-function partSaslFailed9(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 108) at += 1; // 'l'
   else if (end - at >= 1 && byte(at) === 76) at += 1; // 'L'
   else return -1;
@@ -158,7 +118,7 @@ function partSaslFailed9(at: i32, end: i32): i32 {
 }
 
 /** ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') */
-function partSaslFailed10(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 112) at += 1; // 'p'
   else if (end - at >= 1 && byte(at) === 80) at += 1; // 'P'
   else return -1;
@@ -178,7 +138,7 @@ function partSaslFailed10(at: i32, end: i32): i32 {
 }
 
 /** ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' */
-function partSaslFailed11(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 99) at += 1; // 'c'
   else if (end - at >= 1 && byte(at) === 67) at += 1; // 'C'
   else return -1;
@@ -205,7 +165,7 @@ function partSaslFailed11(at: i32, end: i32): i32 {
 }
 
 /** ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' */
-function partSaslFailed12(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 100) at += 1; // 'd'
   else if (end - at >= 1 && byte(at) === 68) at += 1; // 'D'
   else return -1;
@@ -240,41 +200,31 @@ function partSaslFailed12(at: i32, end: i32): i32 {
 /** sasl-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5') ' authentication failed:' */
 function takeSaslFailed(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = partSaslFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = partSaslFailed6(at, end);
-  if (next5 >= 0) at = next5;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  let next8 = partSaslFailed9(at, end);
-  if (next8 < 0) next8 = partSaslFailed10(at, end);
-  if (next8 < 0) next8 = partSaslFailed11(at, end);
-  if (next8 < 0) next8 = partSaslFailed12(at, end);
-  if (next8 < 0) return false;
-  at = next8;
+  let next4 = part3(at, end);
+  if (next4 < 0) next4 = part4(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) next4 = part6(at, end);
+  if (next4 < 0) return false;
+  at = next4;
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x3a64656c)) return false; // ' authentication failed:'
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partListed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
 }
 
 /** End of the run of 'A' to 'Z' at `at`. */
@@ -284,16 +234,6 @@ function skipRun3(at: i32, end: i32): i32 {
     if (!((value >= 65 && value <= 90))) break;
     at++;
   }
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partListed7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
   return at;
 }
 
@@ -310,27 +250,27 @@ function skipRun4(at: i32, end: i32): i32 {
 /** listed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('554' | '454') ' ' ('4.' | '5.') '7.1 Service unavailable; Client host [' not-'] \t'{1,4096} '] blocked' */
 function takeListed(at: i32, end: i32): bool {
   if (end - at < 77) return false;
-  const next1 = partListed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
   else return false;
-  const stop4 = skipRun3(at, smaller(end, at + 4097));
-  if (stop4 - at < 4 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
+  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next6 = partListed7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
   if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 52) at += 3; // '554'
@@ -343,63 +283,43 @@ function takeListed(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 38 && word(at) === 0x20312e37 && word(at + 4) === 0x76726553 && word(at + 8) === 0x20656369 && word(at + 12) === 0x76616e75 && word(at + 16) === 0x616c6961 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x696c4320 && word(at + 28) === 0x20746e65 && word(at + 32) === 0x74736f68 && word(at + 34) === 0x5b207473)) return false; // '7.1 Service unavailable; Client host ['
   at += 38;
-  const stop9 = skipRun4(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
-  at = stop9;
+  const stop5 = skipRun4(at, smaller(end, at + 4097));
+  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  at = stop5;
   if (!(end - at >= 9 && word(at) === 0x6c62205d && word(at + 4) === 0x656b636f && word(at + 5) === 0x64656b63)) return false; // '] blocked'
   return true;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partRefused2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partRefused7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  return at;
-}
-
 /** '<' not-'>'{0,4096} '>: ' */
-function partRefused14(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
-  const stop15 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop15 - at > 4096) return -1;
-  at = stop15;
+  const stop1 = findByte(at, smaller(end, at + 4097), 62);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
   at += 3;
   return at;
 }
 
 /** ': ' */
-function partRefused16(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** ('<' not-'>'{0,4096} '>: ' | ': ') */
-function partRefused12(at: i32, end: i32): i32 {
-  let next13 = partRefused14(at, end);
-  if (next13 < 0) next13 = partRefused16(at, end);
-  if (next13 < 0) return -1;
-  at = next13;
+function part9(at: i32, end: i32): i32 {
+  let next1 = part7(at, end);
+  if (next1 < 0) next1 = part8(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** ('Helo command' | 'Sender address' | 'Recipient address') ' rejected: ' */
-function partRefused18(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (end - at >= 12 && word(at) === 0x6f6c6548 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d) at += 12; // 'Helo command'
   else if (end - at >= 14 && word(at) === 0x646e6553 && word(at + 4) === 0x61207265 && word(at + 8) === 0x65726464 && word(at + 10) === 0x73736572) at += 14; // 'Sender address'
   else if (end - at >= 17 && word(at) === 0x69636552 && word(at + 4) === 0x6e656970 && word(at + 8) === 0x64612074 && word(at + 12) === 0x73657264 && word(at + 13) === 0x73736572) at += 17; // 'Recipient address'
@@ -410,7 +330,7 @@ function partRefused18(at: i32, end: i32): i32 {
 }
 
 /** ('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') */
-function partRefused20(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (end - at >= 19 && word(at) === 0x76726553 && word(at + 4) === 0x20656369 && word(at + 8) === 0x76616e75 && word(at + 12) === 0x616c6961 && word(at + 15) === 0x656c6261) at += 19; // 'Service unavailable'
   else if (end - at >= 13 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 9) === 0x6465696e) at += 13; // 'Access denied'
   else if (end - at >= 19 && word(at) === 0x616c6552 && word(at + 4) === 0x63612079 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 15) === 0x6465696e) at += 19; // 'Relay access denied'
@@ -440,54 +360,54 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** not-word{1,4096} */
-function partRefused23(at: i32, end: i32): i32 {
-  const stop24 = skipRun5(at, smaller(end, at + 4097));
-  if (stop24 - at < 1 || stop24 - at > 4096) return -1;
-  at = stop24;
+function part12(at: i32, end: i32): i32 {
+  const stop1 = skipRun5(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** end */
-function partRefused25(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
 
 /** 'match' (not-word{1,4096} | end) */
-function partRefused21(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6374616d && word(at + 1) === 0x68637461)) return -1; // 'match'
   at += 5;
-  let next22 = partRefused23(at, end);
-  if (next22 < 0) next22 = partRefused25(at, end);
-  if (next22 < 0) return -1;
-  at = next22;
+  let next1 = part12(at, end);
+  if (next1 < 0) next1 = part13(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,4096} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,4096} | end)) */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = partRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
   else return false;
-  const stop4 = skipRun3(at, smaller(end, at + 4097));
-  if (stop4 - at < 4 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
+  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next6 = partRefused7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
   if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 48) at += 3; // '550'
@@ -504,146 +424,96 @@ function takeRefused(at: i32, end: i32): bool {
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 46) at += 2; // '4.'
   else if (end - at >= 2 && byte(at) === 53 && byte(at + 1) === 46) at += 2; // '5.'
   else return false;
-  const stop9 = skipDigits(at, smaller(end, at + 4));
-  if (stop9 - at < 1 || stop9 - at > 3) return false;
-  at = stop9;
+  const stop5 = skipDigits(at, smaller(end, at + 4));
+  if (stop5 - at < 1 || stop5 - at > 3) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
   at += 1;
-  const stop10 = skipDigits(at, smaller(end, at + 4));
-  if (stop10 - at < 1 || stop10 - at > 3) return false;
-  at = stop10;
+  const stop6 = skipDigits(at, smaller(end, at + 4));
+  if (stop6 - at < 1 || stop6 - at > 3) return false;
+  at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next11 = partRefused12(at, end);
-  if (next11 >= 0) at = next11;
-  const next17 = partRefused18(at, end);
-  if (next17 >= 0) at = next17;
-  let next19 = partRefused20(at, end);
-  if (next19 < 0) next19 = partRefused21(at, end);
-  if (next19 < 0) return false;
+  const next7 = part9(at, end);
+  if (next7 >= 0) at = next7;
+  const next8 = part10(at, end);
+  if (next8 >= 0) at = next8;
+  let next9 = part11(at, end);
+  if (next9 < 0) next9 = part14(at, end);
+  if (next9 < 0) return false;
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partPipelining2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partPipelining7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  return at;
 }
 
 /** pipelining: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'improper command pipelining after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takePipelining(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = partPipelining2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x72706d69 && word(at + 4) === 0x7265706f && word(at + 8) === 0x6d6f6320 && word(at + 12) === 0x646e616d && word(at + 16) === 0x70697020 && word(at + 20) === 0x6e696c65 && word(at + 24) === 0x20676e69 && word(at + 28) === 0x65746661 && word(at + 30) === 0x20726574)) return false; // 'improper command pipelining after '
   at += 34;
-  const stop4 = skipNonspace(at, smaller(end, at + 65));
-  if (stop4 - at < 1 || stop4 - at > 64) return false;
-  at = stop4;
+  const stop2 = skipNonspace(at, smaller(end, at + 65));
+  if (stop2 - at < 1 || stop2 - at > 64) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next6 = partPipelining7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   return true;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partTooManyErrors2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
 /** ' (' digit{1,10} ' bytes)' */
-function partTooManyErrors6(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 7 && word(at) === 0x74796220 && word(at + 3) === 0x29736574)) return -1; // ' bytes)'
   at += 7;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partTooManyErrors10(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop11 = skipDigits(at, smaller(end, at + 11));
-  if (stop11 - at < 1 || stop11 - at > 10) return -1;
-  at = stop11;
   return at;
 }
 
 /** too-many-errors: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'too many errors after ' nonspace{1,64} [' (' digit{1,10} ' bytes)'] ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeTooManyErrors(at: i32, end: i32): bool {
   if (end - at < 32) return false;
-  const next1 = partTooManyErrors2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x206f6f74 && word(at + 4) === 0x796e616d && word(at + 8) === 0x72726520 && word(at + 12) === 0x2073726f && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'too many errors after '
   at += 22;
-  const stop4 = skipNonspace(at, smaller(end, at + 65));
-  if (stop4 - at < 1 || stop4 - at > 64) return false;
-  at = stop4;
-  const next5 = partTooManyErrors6(at, end);
-  if (next5 >= 0) at = next5;
+  const stop2 = skipNonspace(at, smaller(end, at + 65));
+  if (stop2 - at < 1 || stop2 - at > 64) return false;
+  at = stop2;
+  const next3 = part15(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop8 = skipRun2(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
-  at = stop8;
+  const stop4 = skipRun2(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next9 = partTooManyErrors10(at, end);
-  if (next9 >= 0) at = next9;
+  const next5 = part2(at, end);
+  if (next5 >= 0) at = next5;
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partLostCountedElsewhere2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
 }
 
 /** lost-counted-elsewhere: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' ('AUTH ' | 'DATA ') */
 function takeLostCountedElsewhere(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = partLostCountedElsewhere2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
@@ -653,93 +523,53 @@ function takeLostCountedElsewhere(at: i32, end: i32): bool {
   return true;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partLost2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partLost7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  return at;
-}
-
 /** lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeLost(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = partLost2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
-  const stop4 = skipRun3(at, smaller(end, at + 4097));
-  if (stop4 - at < 4 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun3(at, smaller(end, at + 4097));
+  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next6 = partLost7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   return true;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partDisconnectLoginFailed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partDisconnectLoginFailed6(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
-}
-
 /** '/' digit{1,10} */
-function partDisconnectLoginFailed12(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
-  const stop13 = skipDigits(at, smaller(end, at + 11));
-  if (stop13 - at < 1 || stop13 - at > 10) return -1;
-  at = stop13;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   return at;
 }
 
 /** (' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}] */
-function partDisconnectLoginFailed9(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x6c656820 && word(at + 2) === 0x3d6f6c65) at += 6; // ' helo='
   else if (end - at >= 6 && word(at) === 0x6c686520 && word(at + 2) === 0x3d6f6c68) at += 6; // ' ehlo='
   else if (end - at >= 10 && word(at) === 0x61747320 && word(at + 4) === 0x6c747472 && word(at + 6) === 0x3d736c74) at += 10; // ' starttls='
   else return -1;
-  const stop10 = skipDigits(at, smaller(end, at + 11));
-  if (stop10 - at < 1 || stop10 - at > 10) return -1;
-  at = stop10;
-  const next11 = partDisconnectLoginFailed12(at, end);
-  if (next11 >= 0) at = next11;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  const next2 = part16(at, end);
+  if (next2 >= 0) at = next2;
   return at;
 }
 
@@ -756,96 +586,76 @@ function skipRun6(at: i32, end: i32): i32 {
 /** disconnect-login-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'disconnect from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ((' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}]){0,3} ' auth=0/' '123456789'{1,4096} */
 function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (end - at < 28) return false;
-  const next1 = partDisconnectLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 16 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x66207463 && word(at + 12) === 0x206d6f72)) return false; // 'disconnect from '
   at += 16;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = partDisconnectLoginFailed6(at, end);
-  if (next5 >= 0) at = next5;
-  for (let times8 = 0; times8 < 3; times8++) {
-    const next8 = partDisconnectLoginFailed9(at, end);
-    if (next8 <= at) break;
-    at = next8;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
+  for (let times4 = 0; times4 < 3; times4++) {
+    const next4 = part17(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 8 && word(at) === 0x74756120 && word(at + 4) === 0x2f303d68)) return false; // ' auth=0/'
   at += 8;
-  const stop14 = skipRun6(at, smaller(end, at + 4097));
-  if (stop14 - at < 1 || stop14 - at > 4096) return false;
+  const stop5 = skipRun6(at, smaller(end, at + 4097));
+  if (stop5 - at < 1 || stop5 - at > 4096) return false;
   return true;
 }
 
 /** 'PREGREET ' digit{1,10} */
-function partEarlyTalk2(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x47455250 && word(at + 4) === 0x54454552 && word(at + 5) === 0x20544545)) return -1; // 'PREGREET '
   at += 9;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   return at;
 }
 
 /** 'HANGUP' */
-function partEarlyTalk4(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x474e4148 && word(at + 2) === 0x5055474e)) return -1; // 'HANGUP'
   at += 6;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partEarlyTalk8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
   return at;
 }
 
 /** early-talk: ('PREGREET ' digit{1,10} | 'HANGUP') ' after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeEarlyTalk(at: i32, end: i32): bool {
   if (end - at < 23) return false;
-  let next1 = partEarlyTalk2(at, end);
-  if (next1 < 0) next1 = partEarlyTalk4(at, end);
+  let next1 = part18(at, end);
+  if (next1 < 0) next1 = part19(at, end);
   if (next1 < 0) return false;
   at = next1;
   if (!(end - at >= 7 && word(at) === 0x74666120 && word(at + 3) === 0x20726574)) return false; // ' after '
   at += 7;
-  const stop5 = skipNonspace(at, smaller(end, at + 65));
-  if (stop5 - at < 1 || stop5 - at > 64) return false;
-  at = stop5;
+  const stop2 = skipNonspace(at, smaller(end, at + 65));
+  if (stop2 - at < 1 || stop2 - at > 64) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop6 = skipRun2(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return false;
-  at = stop6;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next7 = partEarlyTalk8(at, end);
-  if (next7 >= 0) at = next7;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   return true;
-}
-
-/** ':' digit{1,10} */
-function partCommandLimit3(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop4 = skipDigits(at, smaller(end, at + 11));
-  if (stop4 - at < 1 || stop4 - at > 10) return -1;
-  at = stop4;
-  return at;
 }
 
 /** command-limit: 'COMMAND ' ('TIME' | 'COUNT' | 'LENGTH') ' LIMIT from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
@@ -868,35 +678,15 @@ function takeCommandLimit(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next2 = partCommandLimit3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partRateLimit2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** ':' digit{1,10} */
-function partRateLimit7(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop8 = skipDigits(at, smaller(end, at + 11));
-  if (stop8 - at < 1 || stop8 - at > 10) return -1;
-  at = stop8;
-  return at;
 }
 
 /** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' ('Connection' | 'Message delivery request') ' rate limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeRateLimit(at: i32, end: i32): bool {
   if (end - at < 51) return false;
-  const next1 = partRateLimit2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
@@ -905,45 +695,35 @@ function takeRateLimit(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 22 && word(at) === 0x74617220 && word(at + 4) === 0x696c2065 && word(at + 8) === 0x2074696d && word(at + 12) === 0x65637865 && word(at + 16) === 0x64656465 && word(at + 18) === 0x203a6465)) return false; // ' rate limit exceeded: '
   at += 22;
-  const stop4 = skipDigits(at, smaller(end, at + 11));
-  if (stop4 - at < 1 || stop4 - at > 10) return false;
-  at = stop4;
+  const stop2 = skipDigits(at, smaller(end, at + 11));
+  if (stop2 - at < 1 || stop2 - at > 10) return false;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next6 = partRateLimit7(at, end);
-  if (next6 >= 0) at = next6;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   return true;
-}
-
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function partNameForged2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
 }
 
 /** name-forged: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: hostname ' nonspace{1,255} ' does not resolve to address ' ip */
 function takeNameForged(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = partNameForged2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 18 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 8) === 0x736f6820 && word(at + 12) === 0x6d616e74 && word(at + 14) === 0x20656d61)) return false; // 'warning: hostname '
   at += 18;
-  const stop4 = skipNonspace(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return false;
-  at = stop4;
+  const stop2 = skipNonspace(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return false;
+  at = stop2;
   if (!(end - at >= 29 && word(at) === 0x656f6420 && word(at + 4) === 0x6f6e2073 && word(at + 8) === 0x65722074 && word(at + 12) === 0x766c6f73 && word(at + 16) === 0x6f742065 && word(at + 20) === 0x64646120 && word(at + 24) === 0x73736572 && word(at + 25) === 0x20737365)) return false; // ' does not resolve to address '
   at += 29;
   at = scanAddress(at, end);

@@ -14,10 +14,10 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' ()[]'{1,4096} ' ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
@@ -34,7 +34,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
-function partLoginFailed7(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (end - at >= 17 && word(at) === 0x6f4c2820 && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 12) === 0x3a296465 && word(at + 13) === 0x203a2964) at += 17; // ' (Login failed): '
   else if (end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32) at += 2; // ': '
   else return -1;
@@ -68,50 +68,40 @@ function partLoginFailed7(at: i32, end: i32): i32 {
 /** login-failed: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'USER ' user… (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 22) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 5 && word(at) === 0x52455355 && word(at + 1) === 0x20524553)) return false; // 'USER '
   at += 5;
   // user up to the first (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded')
-  const beyondplace6 = end - 9;
-  let next6 = -1;
-  let place6 = at;
+  const beyondplace4 = end - 9;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    if (place6 >= beyondplace6) return false;
-    next6 = partLoginFailed7(place6, end);
-    if (next6 >= 0) break;
-    place6++;
+    if (place4 >= beyondplace4) return false;
+    next4 = part2(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place6);
+  captureUser(at, place4);
   return true;
 }
 
-/** not-' ()[]'{1,4096} ' ' */
-function partViolation2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** ' login attempted' */
-function partViolation7(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x676f6c20 && word(at + 4) === 0x61206e69 && word(at + 8) === 0x6d657474 && word(at + 12) === 0x64657470)) return -1; // ' login attempted'
   at += 16;
   return at;
@@ -120,73 +110,63 @@ function partViolation7(at: i32, end: i32): i32 {
 /** violation: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'SECURITY VIOLATION: ' user… ' login attempted' */
 function takeViolation(at: i32, end: i32): bool {
   if (end - at < 43) return false;
-  const next1 = partViolation2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 20 && word(at) === 0x55434553 && word(at + 4) === 0x59544952 && word(at + 8) === 0x4f495620 && word(at + 12) === 0x4954414c && word(at + 16) === 0x203a4e4f)) return false; // 'SECURITY VIOLATION: '
   at += 20;
   // user up to the first ' login attempted'
-  const beyondplace6 = end - 15;
-  let next6 = -1;
-  let place6 = at;
+  const beyondplace4 = end - 15;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place6 = findByte(place6 + 3, beyondplace6 + 3, 103) - 3; // 'g'
-    if (place6 >= beyondplace6) return false;
-    next6 = partViolation7(place6, end);
-    if (next6 >= 0) break;
-    place6++;
+    place4 = findByte(place4 + 3, beyondplace4 + 3, 103) - 3; // 'g'
+    if (place4 >= beyondplace4) return false;
+    next4 = part3(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place6);
+  captureUser(at, place4);
   return true;
-}
-
-/** not-' ()[]'{1,4096} ' ' */
-function partTooManyAttempts2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
 }
 
 /** too-many-attempts: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Maximum login attempts (' digit{1,10} ') exceeded' */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 42) return false;
-  const next1 = partTooManyAttempts2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 24 && word(at) === 0x6978614d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x7461206e && word(at + 16) === 0x706d6574 && word(at + 20) === 0x28207374)) return false; // 'Maximum login attempts ('
   at += 24;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return false;
-  at = stop6;
+  const stop4 = skipDigits(at, smaller(end, at + 11));
+  if (stop4 - at < 1 || stop4 - at > 10) return false;
+  at = stop4;
   if (!(end - at >= 10 && word(at) === 0x78652029 && word(at + 4) === 0x64656563 && word(at + 6) === 0x64656465)) return false; // ') exceeded'
   return true;
 }

@@ -4,12 +4,12 @@ import { captureUser } from '../capture.ts';
 import { scanAddress, skipDigits, smaller } from '../scan.ts';
 
 /** ':' digit{1,5} */
-function partLoginFailed2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 6));
-  if (stop3 - at < 1 || stop3 - at > 5) return -1;
-  at = stop3;
+  const stop1 = skipDigits(at, smaller(end, at + 6));
+  if (stop1 - at < 1 || stop1 - at > 5) return -1;
+  at = stop1;
   return at;
 }
 
@@ -20,13 +20,13 @@ function takeLoginFailed(at: i32, end: i32): bool {
   at += 30;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return false; // ' user='
   at += 6;
-  const stop4 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  captureUser(at, stop4);
+  const stop2 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
   return true;
 }
 

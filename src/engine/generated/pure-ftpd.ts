@@ -14,25 +14,25 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-'@)'{1,4096} '@' not-'@)'{1,4096} '@' */
-function partAuthenticationFailed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
-  at = stop4;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
   at += 1;
   return at;
 }
 
 /** not-'@)'{1,4096} '@' */
-function partAuthenticationFailed5(at: i32, end: i32): i32 {
-  const stop6 = skipRun1(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
   at += 1;
   return at;
@@ -43,8 +43,8 @@ function takeAuthenticationFailed(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next1 = partAuthenticationFailed2(at, end);
-  if (next1 < 0) next1 = partAuthenticationFailed5(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
   at = scanAddress(at, end);
@@ -63,37 +63,12 @@ function takeAuthenticationFailed(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop7 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop7 - at > 4096) return false;
-  captureUser(at, stop7);
-  at = stop7;
+  const stop2 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   return true;
-}
-
-/** not-'@)'{1,4096} '@' not-'@)'{1,4096} '@' */
-function partAuthenticationFailedAccented2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
-}
-
-/** not-'@)'{1,4096} '@' */
-function partAuthenticationFailedAccented5(at: i32, end: i32): i32 {
-  const stop6 = skipRun1(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
 }
 
 /** End of the run of 128 to 255 at `at`. */
@@ -107,114 +82,114 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** 'Authentifizierung fehlgeschlagen f' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'r Benutzer ' */
-function partAuthenticationFailedAccented8(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 34 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x697a6966 && word(at + 12) === 0x6e757265 && word(at + 16) === 0x65662067 && word(at + 20) === 0x65676c68 && word(at + 24) === 0x6c686373 && word(at + 28) === 0x6e656761 && word(at + 30) === 0x66206e65)) return -1; // 'Authentifizierung fehlgeschlagen f'
   at += 34;
-  const stop9 = skipRun2(at, smaller(end, at + 256));
-  if (stop9 - at < 1 || stop9 - at > 255) return -1;
-  at = stop9;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 11 && word(at) === 0x65422072 && word(at + 4) === 0x7a74756e && word(at + 7) === 0x2072657a)) return -1; // 'r Benutzer '
   at += 11;
   return at;
 }
 
 /** 'Autentificaci' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'n fallida para el usuario ' */
-function partAuthenticationFailedAccented10(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x63616369 && word(at + 9) === 0x69636163)) return -1; // 'Autentificaci'
   at += 13;
-  const stop11 = skipRun2(at, smaller(end, at + 256));
-  if (stop11 - at < 1 || stop11 - at > 255) return -1;
-  at = stop11;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 26 && word(at) === 0x6166206e && word(at + 4) === 0x64696c6c && word(at + 8) === 0x61702061 && word(at + 12) === 0x65206172 && word(at + 16) === 0x7375206c && word(at + 20) === 0x69726175 && word(at + 22) === 0x206f6972)) return -1; // 'n fallida para el usuario '
   at += 26;
   return at;
 }
 
 /** 'Azonos' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 't' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 's sikertelen ' */
-function partAuthenticationFailedAccented12(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6e6f7a41 && word(at + 2) === 0x736f6e6f)) return -1; // 'Azonos'
   at += 6;
-  const stop13 = skipRun2(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 116)) return -1; // 't'
   at += 1;
-  const stop14 = skipRun2(at, smaller(end, at + 256));
-  if (stop14 - at < 1 || stop14 - at > 255) return -1;
-  at = stop14;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 13 && word(at) === 0x69732073 && word(at + 4) === 0x7472656b && word(at + 8) === 0x6e656c65 && word(at + 9) === 0x206e656c)) return -1; // 's sikertelen '
   at += 13;
   return at;
 }
 
 /** 'Autentica' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'o falhou para usu' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'rio ' */
-function partAuthenticationFailedAccented15(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x65747541 && word(at + 4) === 0x6369746e && word(at + 5) === 0x61636974)) return -1; // 'Autentica'
   at += 9;
-  const stop16 = skipRun2(at, smaller(end, at + 256));
-  if (stop16 - at < 1 || stop16 - at > 255) return -1;
-  at = stop16;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 17 && word(at) === 0x6166206f && word(at + 4) === 0x756f686c && word(at + 8) === 0x72617020 && word(at + 12) === 0x73752061 && word(at + 13) === 0x75737520)) return -1; // 'o falhou para usu'
   at += 17;
-  const stop17 = skipRun2(at, smaller(end, at + 256));
-  if (stop17 - at < 1 || stop17 - at > 255) return -1;
-  at = stop17;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 4 && word(at) === 0x206f6972)) return -1; // 'rio '
   at += 4;
   return at;
 }
 
 /** 'Autentifikace u' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'ivatele selhala ' */
-function partAuthenticationFailedAccented18(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x63616b69 && word(at + 11) === 0x75206563)) return -1; // 'Autentifikace u'
   at += 15;
-  const stop19 = skipRun2(at, smaller(end, at + 256));
-  if (stop19 - at < 1 || stop19 - at > 255) return -1;
-  at = stop19;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 16 && word(at) === 0x74617669 && word(at + 4) === 0x20656c65 && word(at + 8) === 0x686c6573 && word(at + 12) === 0x20616c61)) return -1; // 'ivatele selhala '
   at += 16;
   return at;
 }
 
 /** 'Autentyfikacja nie powiod' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'a si' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} ' dla u' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'ytkownika ' */
-function partAuthenticationFailedAccented20(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 25 && word(at) === 0x65747541 && word(at + 4) === 0x6679746e && word(at + 8) === 0x63616b69 && word(at + 12) === 0x6e20616a && word(at + 16) === 0x70206569 && word(at + 20) === 0x6f69776f && word(at + 21) === 0x646f6977)) return -1; // 'Autentyfikacja nie powiod'
   at += 25;
-  const stop21 = skipRun2(at, smaller(end, at + 256));
-  if (stop21 - at < 1 || stop21 - at > 255) return -1;
-  at = stop21;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 4 && word(at) === 0x69732061)) return -1; // 'a si'
   at += 4;
-  const stop22 = skipRun2(at, smaller(end, at + 256));
-  if (stop22 - at < 1 || stop22 - at > 255) return -1;
-  at = stop22;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 6 && word(at) === 0x616c6420 && word(at + 2) === 0x7520616c)) return -1; // ' dla u'
   at += 6;
-  const stop23 = skipRun2(at, smaller(end, at + 256));
-  if (stop23 - at < 1 || stop23 - at > 255) return -1;
-  at = stop23;
+  const stop3 = skipRun2(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
   if (!(end - at >= 10 && word(at) === 0x6f6b7479 && word(at + 4) === 0x6b696e77 && word(at + 6) === 0x20616b69)) return -1; // 'ytkownika '
   at += 10;
   return at;
 }
 
 /** 'Beh' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'righetskontroll misslyckas f' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'r anv' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'ndare ' */
-function partAuthenticationFailedAccented24(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 66 && byte(at + 1) === 101 && byte(at + 2) === 104)) return -1; // 'Beh'
   at += 3;
-  const stop25 = skipRun2(at, smaller(end, at + 256));
-  if (stop25 - at < 1 || stop25 - at > 255) return -1;
-  at = stop25;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 28 && word(at) === 0x68676972 && word(at + 4) === 0x6b737465 && word(at + 8) === 0x72746e6f && word(at + 12) === 0x206c6c6f && word(at + 16) === 0x7373696d && word(at + 20) === 0x6b63796c && word(at + 24) === 0x66207361)) return -1; // 'righetskontroll misslyckas f'
   at += 28;
-  const stop26 = skipRun2(at, smaller(end, at + 256));
-  if (stop26 - at < 1 || stop26 - at > 255) return -1;
-  at = stop26;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 5 && word(at) === 0x6e612072 && word(at + 1) === 0x766e6120)) return -1; // 'r anv'
   at += 5;
-  const stop27 = skipRun2(at, smaller(end, at + 256));
-  if (stop27 - at < 1 || stop27 - at > 255) return -1;
-  at = stop27;
+  const stop3 = skipRun2(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x7261646e && word(at + 2) === 0x20657261)) return -1; // 'ndare '
   at += 6;
   return at;
@@ -225,104 +200,79 @@ function takeAuthenticationFailedAccented(at: i32, end: i32): bool {
   if (end - at < 40) return false;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next1 = partAuthenticationFailedAccented2(at, end);
-  if (next1 < 0) next1 = partAuthenticationFailedAccented5(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 12 && word(at) === 0x575b2029 && word(at + 4) === 0x494e5241 && word(at + 8) === 0x205d474e)) return false; // ') [WARNING] '
   at += 12;
-  let next7 = partAuthenticationFailedAccented8(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented10(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented12(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented15(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented18(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented20(at, end);
-  if (next7 < 0) next7 = partAuthenticationFailedAccented24(at, end);
-  if (next7 < 0) return false;
-  at = next7;
+  let next2 = part3(at, end);
+  if (next2 < 0) next2 = part4(at, end);
+  if (next2 < 0) next2 = part5(at, end);
+  if (next2 < 0) next2 = part6(at, end);
+  if (next2 < 0) next2 = part7(at, end);
+  if (next2 < 0) next2 = part8(at, end);
+  if (next2 < 0) next2 = part9(at, end);
+  if (next2 < 0) return false;
+  at = next2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop28 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop28 - at > 4096) return false;
-  captureUser(at, stop28);
-  at = stop28;
+  const stop3 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop3 - at > 4096) return false;
+  captureUser(at, stop3);
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   return true;
 }
 
-/** not-'@)'{1,4096} '@' not-'@)'{1,4096} '@' */
-function partAuthenticationFailedNameFirst2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
-}
-
-/** not-'@)'{1,4096} '@' */
-function partAuthenticationFailedNameFirst5(at: i32, end: i32): i32 {
-  const stop6 = skipRun1(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
-}
-
 /** ' c'est un batard, il connait pas son code' */
-function partAuthenticationFailedNameFirst9(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 41 && word(at) === 0x65276320 && word(at + 4) === 0x75207473 && word(at + 8) === 0x6162206e && word(at + 12) === 0x64726174 && word(at + 16) === 0x6c69202c && word(at + 20) === 0x6e6f6320 && word(at + 24) === 0x7469616e && word(at + 28) === 0x73617020 && word(at + 32) === 0x6e6f7320 && word(at + 36) === 0x646f6320 && word(at + 37) === 0x65646f63)) return -1; // ' c'est un batard, il connait pas son code'
   at += 41;
   return at;
 }
 
 /** ' kullan' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'c' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 's' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} ' i' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} 'in giri' */
-function partAuthenticationFailedNameFirst10(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6c756b20 && word(at + 3) === 0x6e616c6c)) return -1; // ' kullan'
   at += 7;
-  const stop11 = skipRun2(at, smaller(end, at + 256));
-  if (stop11 - at < 1 || stop11 - at > 255) return -1;
-  at = stop11;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 99)) return -1; // 'c'
   at += 1;
-  const stop12 = skipRun2(at, smaller(end, at + 256));
-  if (stop12 - at < 1 || stop12 - at > 255) return -1;
-  at = stop12;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 115)) return -1; // 's'
   at += 1;
-  const stop13 = skipRun2(at, smaller(end, at + 256));
-  if (stop13 - at < 1 || stop13 - at > 255) return -1;
-  at = stop13;
+  const stop3 = skipRun2(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 105)) return -1; // ' i'
   at += 2;
-  const stop14 = skipRun2(at, smaller(end, at + 256));
-  if (stop14 - at < 1 || stop14 - at > 255) return -1;
-  at = stop14;
+  const stop4 = skipRun2(at, smaller(end, at + 256));
+  if (stop4 - at < 1 || stop4 - at > 255) return -1;
+  at = stop4;
   if (!(end - at >= 7 && word(at) === 0x67206e69 && word(at + 3) === 0x69726967)) return -1; // 'in giri'
   at += 7;
   return at;
 }
 
 /** ' ' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} ' ' not-'\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f !"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\u007f'{1,255} */
-function partAuthenticationFailedNameFirst15(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop16 = skipRun2(at, smaller(end, at + 256));
-  if (stop16 - at < 1 || stop16 - at > 255) return -1;
-  at = stop16;
+  const stop1 = skipRun2(at, smaller(end, at + 256));
+  if (stop1 - at < 1 || stop1 - at > 255) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop17 = skipRun2(at, smaller(end, at + 256));
-  if (stop17 - at < 1 || stop17 - at > 255) return -1;
-  at = stop17;
+  const stop2 = skipRun2(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   return at;
 }
 
@@ -331,50 +281,25 @@ function takeAuthenticationFailedNameFirst(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next1 = partAuthenticationFailedNameFirst2(at, end);
-  if (next1 < 0) next1 = partAuthenticationFailedNameFirst5(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 13 && word(at) === 0x575b2029 && word(at + 4) === 0x494e5241 && word(at + 8) === 0x205d474e && word(at + 9) === 0x5b205d47)) return false; // ') [WARNING] ['
   at += 13;
-  const stop7 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop7 - at > 4096) return false;
-  captureUser(at, stop7);
-  at = stop7;
+  const stop2 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  let next8 = partAuthenticationFailedNameFirst9(at, end);
-  if (next8 < 0) next8 = partAuthenticationFailedNameFirst10(at, end);
-  if (next8 < 0) next8 = partAuthenticationFailedNameFirst15(at, end);
-  if (next8 < 0) return false;
+  let next3 = part10(at, end);
+  if (next3 < 0) next3 = part11(at, end);
+  if (next3 < 0) next3 = part12(at, end);
+  if (next3 < 0) return false;
   return true;
-}
-
-/** not-'@)'{1,4096} '@' not-'@)'{1,4096} '@' */
-function partAuthenticationFailedForeign2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
-}
-
-/** not-'@)'{1,4096} '@' */
-function partAuthenticationFailedForeign5(at: i32, end: i32): i32 {
-  const stop6 = skipRun1(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
-  at += 1;
-  return at;
 }
 
 /** End of the run of bytes other than 0 to 31, '!' to 127 at `at`. */
@@ -392,23 +317,23 @@ function takeAuthenticationFailedForeign(at: i32, end: i32): bool {
   if (end - at < 19) return false;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next1 = partAuthenticationFailedForeign2(at, end);
-  if (next1 < 0) next1 = partAuthenticationFailedForeign5(at, end);
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 12 && word(at) === 0x575b2029 && word(at + 4) === 0x494e5241 && word(at + 8) === 0x205d474e)) return false; // ') [WARNING] '
   at += 12;
-  const stop7 = skipRun3(at, smaller(end, at + 256));
-  if (stop7 - at < 1 || stop7 - at > 255) return false;
-  at = stop7;
+  const stop2 = skipRun3(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop8 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop8 - at > 4096) return false;
-  captureUser(at, stop8);
-  at = stop8;
+  const stop3 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop3 - at > 4096) return false;
+  captureUser(at, stop3);
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   return true;
 }

@@ -5,7 +5,7 @@ import { scanAddress, skipDigits, skipSpace, smaller } from '../scan.ts';
 import { scanTime } from '../timestamp.ts';
 
 /** ('info ' | 'INFO ') */
-function partBannedByRecidive2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (end - at >= 5 && word(at) === 0x6f666e69 && word(at + 1) === 0x206f666e) at += 5; // 'info '
   else if (end - at >= 5 && word(at) === 0x4f464e49 && word(at + 1) === 0x204f464e) at += 5; // 'INFO '
   else return -1;
@@ -15,26 +15,26 @@ function partBannedByRecidive2(at: i32, end: i32): i32 {
 /** banned-by-recidive: [('info ' | 'INFO ')] 'banned jail=recidive ' */
 function takeBannedByRecidive(at: i32, end: i32): bool {
   if (end - at < 21) return false;
-  const next1 = partBannedByRecidive2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 21 && word(at) === 0x6e6e6162 && word(at + 4) === 0x6a206465 && word(at + 8) === 0x3d6c6961 && word(at + 12) === 0x69636572 && word(at + 16) === 0x65766964 && word(at + 17) === 0x20657669)) return false; // 'banned jail=recidive '
   return true;
 }
 
 /** time space{1,32} */
-function partFail2banBannedByRecidive2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 33));
-  if (stop4 - at < 1 || stop4 - at > 32) return -1;
-  at = stop4;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 33));
+  if (stop2 - at < 1 || stop2 - at > 32) return -1;
+  at = stop2;
   return at;
 }
 
 /** ('.server.actions' | '.actions') */
-function partFail2banBannedByRecidive10(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
   else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
   else return -1;
@@ -42,297 +42,156 @@ function partFail2banBannedByRecidive10(at: i32, end: i32): i32 {
 }
 
 /** '[' digit{1,10} ']' */
-function partFail2banBannedByRecidive13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
 /** 'fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBannedByRecidive8(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6c696166 && word(at + 4) === 0x6e616232)) return -1; // 'fail2ban'
   at += 8;
-  const next9 = partFail2banBannedByRecidive10(at, end);
-  if (next9 >= 0) at = next9;
-  const stop11 = skipSpace(at, smaller(end, at + 33));
-  if (stop11 - at > 32) return -1;
-  at = stop11;
-  const next12 = partFail2banBannedByRecidive13(at, end);
-  if (next12 >= 0) at = next12;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = skipSpace(at, smaller(end, at + 33));
+  if (stop2 - at > 32) return -1;
+  at = stop2;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop15 = skipSpace(at, smaller(end, at + 33));
-  if (stop15 - at < 1 || stop15 - at > 32) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ('.server.actions' | '.actions') */
-function partFail2banBannedByRecidive19(at: i32, end: i32): i32 {
-  if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
-  else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
-  else return -1;
-  return at;
-}
-
-/** '[' digit{1,10} ']' */
-function partFail2banBannedByRecidive22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop23 = skipDigits(at, smaller(end, at + 11));
-  if (stop23 - at < 1 || stop23 - at > 10) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
+  const stop4 = skipSpace(at, smaller(end, at + 33));
+  if (stop4 - at < 1 || stop4 - at > 32) return -1;
+  at = stop4;
   return at;
 }
 
 /** not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBannedByRecidive16(at: i32, end: i32): i32 {
-  const stop17 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
+function part6(at: i32, end: i32): i32 {
+  const stop1 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 9 && word(at) === 0x69616620 && word(at + 4) === 0x6162326c && word(at + 5) === 0x6e616232)) return -1; // ' fail2ban'
   at += 9;
-  const next18 = partFail2banBannedByRecidive19(at, end);
-  if (next18 >= 0) at = next18;
-  const stop20 = skipSpace(at, smaller(end, at + 33));
-  if (stop20 - at > 32) return -1;
-  at = stop20;
-  const next21 = partFail2banBannedByRecidive22(at, end);
-  if (next21 >= 0) at = next21;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
+  const stop3 = skipSpace(at, smaller(end, at + 33));
+  if (stop3 - at > 32) return -1;
+  at = stop3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop24 = skipSpace(at, smaller(end, at + 33));
-  if (stop24 - at < 1 || stop24 - at > 32) return -1;
-  at = stop24;
+  const stop5 = skipSpace(at, smaller(end, at + 33));
+  if (stop5 - at < 1 || stop5 - at > 32) return -1;
+  at = stop5;
   return at;
 }
 
 /** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
-function partFail2banBannedByRecidive6(at: i32, end: i32): i32 {
-  let next7 = partFail2banBannedByRecidive8(at, end);
-  if (next7 < 0) next7 = partFail2banBannedByRecidive16(at, end);
-  if (next7 < 0) return -1;
-  at = next7;
+function part7(at: i32, end: i32): i32 {
+  let next1 = part5(at, end);
+  if (next1 < 0) next1 = part6(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** ('NOTICE' | 'WARNING') space{1,32} */
-function partFail2banBannedByRecidive26(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
   else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
   else return -1;
-  const stop27 = skipSpace(at, smaller(end, at + 33));
-  if (stop27 - at < 1 || stop27 - at > 32) return -1;
-  at = stop27;
+  const stop1 = skipSpace(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   return at;
 }
 
 /** fail2ban-banned-by-recidive: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[recidive] ' */
 function takeFail2banBannedByRecidive(at: i32, end: i32): bool {
   if (end - at < 11) return false;
-  const next1 = partFail2banBannedByRecidive2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next5 = partFail2banBannedByRecidive6(at, end);
-  if (next5 >= 0) at = next5;
-  const next25 = partFail2banBannedByRecidive26(at, end);
-  if (next25 >= 0) at = next25;
+  const next2 = part7(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part8(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 11 && word(at) === 0x6365725b && word(at + 4) === 0x76696469 && word(at + 7) === 0x205d6576)) return false; // '[recidive] '
   return true;
 }
 
-/** ('info ' | 'INFO ') */
-function partBanned2(at: i32, end: i32): i32 {
-  if (end - at >= 5 && word(at) === 0x6f666e69 && word(at + 1) === 0x206f666e) at += 5; // 'info '
-  else if (end - at >= 5 && word(at) === 0x4f464e49 && word(at + 1) === 0x204f464e) at += 5; // 'INFO '
-  else return -1;
-  return at;
-}
-
 /** '/' digit{1,3} */
-function partBanned5(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 4));
-  if (stop6 - at < 1 || stop6 - at > 3) return -1;
-  at = stop6;
+  const stop1 = skipDigits(at, smaller(end, at + 4));
+  if (stop1 - at < 1 || stop1 - at > 3) return -1;
+  at = stop1;
   return at;
 }
 
 /** banned: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,4096} ' address=' ip ['/' digit{1,3}] ' until=' */
 function takeBanned(at: i32, end: i32): bool {
   if (end - at < 30) return false;
-  const next1 = partBanned2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 12 && word(at) === 0x6e6e6162 && word(at + 4) === 0x6a206465 && word(at + 8) === 0x3d6c6961)) return false; // 'banned jail='
   at += 12;
-  const stop3 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 9 && word(at) === 0x64646120 && word(at + 4) === 0x73736572 && word(at + 5) === 0x3d737365)) return false; // ' address='
   at += 9;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = partBanned5(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part9(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x746e7520 && word(at + 3) === 0x3d6c6974)) return false; // ' until='
   return true;
-}
-
-/** time space{1,32} */
-function partFail2banBanned2(at: i32, end: i32): i32 {
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 33));
-  if (stop4 - at < 1 || stop4 - at > 32) return -1;
-  at = stop4;
-  return at;
-}
-
-/** ('.server.actions' | '.actions') */
-function partFail2banBanned10(at: i32, end: i32): i32 {
-  if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
-  else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
-  else return -1;
-  return at;
-}
-
-/** '[' digit{1,10} ']' */
-function partFail2banBanned13(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** 'fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBanned8(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x6c696166 && word(at + 4) === 0x6e616232)) return -1; // 'fail2ban'
-  at += 8;
-  const next9 = partFail2banBanned10(at, end);
-  if (next9 >= 0) at = next9;
-  const stop11 = skipSpace(at, smaller(end, at + 33));
-  if (stop11 - at > 32) return -1;
-  at = stop11;
-  const next12 = partFail2banBanned13(at, end);
-  if (next12 >= 0) at = next12;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop15 = skipSpace(at, smaller(end, at + 33));
-  if (stop15 - at < 1 || stop15 - at > 32) return -1;
-  at = stop15;
-  return at;
-}
-
-/** ('.server.actions' | '.actions') */
-function partFail2banBanned19(at: i32, end: i32): i32 {
-  if (end - at >= 15 && word(at) === 0x7265732e && word(at + 4) === 0x2e726576 && word(at + 8) === 0x69746361 && word(at + 11) === 0x736e6f69) at += 15; // '.server.actions'
-  else if (end - at >= 8 && word(at) === 0x7463612e && word(at + 4) === 0x736e6f69) at += 8; // '.actions'
-  else return -1;
-  return at;
-}
-
-/** '[' digit{1,10} ']' */
-function partFail2banBanned22(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop23 = skipDigits(at, smaller(end, at + 11));
-  if (stop23 - at < 1 || stop23 - at > 10) return -1;
-  at = stop23;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  return at;
-}
-
-/** not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
-function partFail2banBanned16(at: i32, end: i32): i32 {
-  const stop17 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
-  if (!(end - at >= 9 && word(at) === 0x69616620 && word(at + 4) === 0x6162326c && word(at + 5) === 0x6e616232)) return -1; // ' fail2ban'
-  at += 9;
-  const next18 = partFail2banBanned19(at, end);
-  if (next18 >= 0) at = next18;
-  const stop20 = skipSpace(at, smaller(end, at + 33));
-  if (stop20 - at > 32) return -1;
-  at = stop20;
-  const next21 = partFail2banBanned22(at, end);
-  if (next21 >= 0) at = next21;
-  if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
-  at += 1;
-  const stop24 = skipSpace(at, smaller(end, at + 33));
-  if (stop24 - at < 1 || stop24 - at > 32) return -1;
-  at = stop24;
-  return at;
-}
-
-/** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
-function partFail2banBanned6(at: i32, end: i32): i32 {
-  let next7 = partFail2banBanned8(at, end);
-  if (next7 < 0) next7 = partFail2banBanned16(at, end);
-  if (next7 < 0) return -1;
-  at = next7;
-  return at;
-}
-
-/** ('NOTICE' | 'WARNING') space{1,32} */
-function partFail2banBanned26(at: i32, end: i32): i32 {
-  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
-  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
-  else return -1;
-  const stop27 = skipSpace(at, smaller(end, at + 33));
-  if (stop27 - at < 1 || stop27 - at > 32) return -1;
-  at = stop27;
-  return at;
 }
 
 /** fail2ban-banned: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,4096} ']' space{1,32} 'Ban' space{1,32} ip space{0,4096} end */
 function takeFail2banBanned(at: i32, end: i32): bool {
   if (end - at < 9) return false;
-  const next1 = partFail2banBanned2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next5 = partFail2banBanned6(at, end);
-  if (next5 >= 0) at = next5;
-  const next25 = partFail2banBanned26(at, end);
-  if (next25 >= 0) at = next25;
+  const next2 = part7(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part8(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop28 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop28 - at < 1 || stop28 - at > 4096) return false;
-  at = stop28;
+  const stop4 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const stop29 = skipSpace(at, smaller(end, at + 33));
-  if (stop29 - at < 1 || stop29 - at > 32) return false;
-  at = stop29;
+  const stop5 = skipSpace(at, smaller(end, at + 33));
+  if (stop5 - at < 1 || stop5 - at > 32) return false;
+  at = stop5;
   if (!(end - at >= 3 && byte(at) === 66 && byte(at + 1) === 97 && byte(at + 2) === 110)) return false; // 'Ban'
   at += 3;
-  const stop30 = skipSpace(at, smaller(end, at + 33));
-  if (stop30 - at < 1 || stop30 - at > 32) return false;
-  at = stop30;
+  const stop6 = skipSpace(at, smaller(end, at + 33));
+  if (stop6 - at < 1 || stop6 - at > 32) return false;
+  at = stop6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop31 = skipSpace(at, smaller(end, at + 4097));
-  if (stop31 - at > 4096) return false;
-  at = stop31;
+  const stop7 = skipSpace(at, smaller(end, at + 4097));
+  if (stop7 - at > 4096) return false;
+  at = stop7;
   if (at !== end) return false;
   return true;
 }

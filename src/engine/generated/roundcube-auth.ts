@@ -5,57 +5,44 @@ import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, skipWord, 
 import { scanTime } from '../timestamp.ts';
 
 /** ' ' not-']'{1,4096} */
-function partAnsweredTwice5(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** '[' time [' ' not-']'{1,4096}] ']: ' */
-function partAnsweredTwice2(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const next4 = partAnsweredTwice5(at, end);
-  if (next4 >= 0) at = next4;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
   at += 3;
   return at;
 }
 
 /** '<' word{1,64} '> ' */
-function partAnsweredTwice8(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at < 1 || stop9 - at > 64) return -1;
-  at = stop9;
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
   at += 2;
   return at;
 }
 
 /** ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
-function partAnsweredTwice11(at: i32, end: i32): i32 {
-  if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
-  else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
-  else if (end - at >= 23 && word(at) === 0x7541202e && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 19) === 0x64656c69) at += 23; // '. Authentication failed'
-  else if (end - at >= 14 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. Login failed'
-  else if (end - at >= 14 && word(at) === 0x4f4c202e && word(at + 4) === 0x204e4947 && word(at + 8) === 0x6c696166 && word(at + 10) === 0x64656c69) at += 14; // '. LOGIN failed'
-  else if (end - at >= 21 && word(at) === 0x6e49202e && word(at + 4) === 0x696c6176 && word(at + 8) === 0x72632064 && word(at + 12) === 0x6e656465 && word(at + 16) === 0x6c616974 && word(at + 17) === 0x736c6169) at += 21; // '. Invalid credentials'
-  else if (end - at >= 31 && word(at) === 0x6f4c202e && word(at + 4) === 0x206e6967 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62 && word(at + 16) === 0x20796220 && word(at + 20) === 0x50414d49 && word(at + 24) === 0x72657320 && word(at + 27) === 0x72657672) at += 31; // '. Login disabled by IMAP server'
-  else return -1;
-  return at;
-}
-
-/** ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
-function partAnsweredTwice13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441) at += 15; // '. AUTHENTICATE '
   else if (end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947) at += 8; // '. LOGIN:'
   else if (end - at >= 23 && word(at) === 0x7541202e && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 19) === 0x64656c69) at += 23; // '. Authentication failed'
@@ -70,77 +57,40 @@ function partAnsweredTwice13(at: i32, end: i32): i32 {
 /** answered-twice: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
 function takeAnsweredTwice(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = partAnsweredTwice2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next7 = partAnsweredTwice8(at, end);
-  if (next7 >= 0) at = next7;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
   // text up to the first ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server')
-  const beyondplace10 = end - 7;
-  let next10 = -1;
-  let place10 = at;
+  const beyondplace3 = end - 7;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place10 = findByte(place10, beyondplace10, 46); // '.'
-    if (place10 >= beyondplace10) return false;
-    next10 = partAnsweredTwice11(place10, end);
-    if (next10 >= 0) break;
-    place10++;
+    place3 = findByte(place3, beyondplace3, 46); // '.'
+    if (place3 >= beyondplace3) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next10;
+  at = next3;
   // text up to the first ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server')
-  const beyondplace12 = end - 7;
-  let next12 = -1;
-  let place12 = at;
+  const beyondplace4 = end - 7;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place12 = findByte(place12, beyondplace12, 46); // '.'
-    if (place12 >= beyondplace12) return false;
-    next12 = partAnsweredTwice13(place12, end);
-    if (next12 >= 0) break;
-    place12++;
+    place4 = findByte(place4, beyondplace4, 46); // '.'
+    if (place4 >= beyondplace4) return false;
+    next4 = part4(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
-}
-
-/** ' ' not-']'{1,4096} */
-function partLoginFailed5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  return at;
-}
-
-/** '[' time [' ' not-']'{1,4096}] ']: ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const next4 = partLoginFailed5(at, end);
-  if (next4 >= 0) at = next4;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** '<' word{1,64} '> ' */
-function partLoginFailed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at < 1 || stop9 - at > 64) return -1;
-  at = stop9;
-  if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
-  at += 2;
-  return at;
 }
 
 /** End of the run of bytes other than '(' to ')', 'A', 'L' at `at`. */
@@ -154,15 +104,15 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** (' (X-Real-IP: ' | '(X-Real-IP: ' | ' (X-Forwarded-For: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')' */
-function partLoginFailed13(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x2d582820 && word(at + 4) === 0x6c616552 && word(at + 8) === 0x3a50492d && word(at + 9) === 0x203a5049) at += 13; // ' (X-Real-IP: '
   else if (end - at >= 12 && word(at) === 0x522d5828 && word(at + 4) === 0x2d6c6165 && word(at + 8) === 0x203a5049) at += 12; // '(X-Real-IP: '
   else if (end - at >= 19 && word(at) === 0x2d582820 && word(at + 4) === 0x77726f46 && word(at + 8) === 0x65647261 && word(at + 12) === 0x6f462d64 && word(at + 15) === 0x203a726f) at += 19; // ' (X-Forwarded-For: '
   else if (end - at >= 18 && word(at) === 0x462d5828 && word(at + 4) === 0x6177726f && word(at + 8) === 0x64656472 && word(at + 12) === 0x726f462d && word(at + 14) === 0x203a726f) at += 18; // '(X-Forwarded-For: '
   else return -1;
-  const stop14 = skipRun1(at, smaller(end, at + 4097));
-  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
-  at = stop14;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
@@ -179,50 +129,50 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** '. AUTHENTICATE ' not-': '{1,4096} ':' */
-function partLoginFailed16(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441)) return -1; // '. AUTHENTICATE '
   at += 15;
-  const stop17 = skipRun2(at, smaller(end, at + 4097));
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
 }
 
 /** '. LOGIN:' */
-function partLoginFailed18(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x4f4c202e && word(at + 4) === 0x3a4e4947)) return -1; // '. LOGIN:'
   at += 8;
   return at;
 }
 
 /** ' from ' ip [(' (X-Real-IP: ' | '(X-Real-IP: ' | ' (X-Forwarded-For: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') */
-function partLoginFailed11(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next12 = partLoginFailed13(at, end);
-  if (next12 >= 0) at = next12;
-  let next15 = partLoginFailed16(at, end);
-  if (next15 < 0) next15 = partLoginFailed18(at, end);
-  if (next15 < 0) return -1;
-  at = next15;
+  const next1 = part5(at, end);
+  if (next1 >= 0) at = next1;
+  let next2 = part6(at, end);
+  if (next2 < 0) next2 = part7(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
 /** (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
-function partLoginFailed20(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (end - at >= 8 && word(at) === 0x4f502820 && word(at + 4) === 0x2f205453) at += 8; // ' (POST /'
   else if (end - at >= 7 && word(at) === 0x45472820 && word(at + 3) === 0x2f205445) at += 7; // ' (GET /'
   else return -1;
-  const stop21 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop21 - at < 1 || stop21 - at > 4096) return -1;
-  at = stop21;
-  const stop22 = skipSpace(at, smaller(end, at + 4097));
-  if (stop22 - at > 4096) return -1;
-  at = stop22;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -230,113 +180,76 @@ function partLoginFailed20(at: i32, end: i32): i32 {
 /** login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [(' (X-Real-IP: ' | '(X-Real-IP: ' | ' (X-Forwarded-For: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') text without ':'… (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next7 = partLoginFailed8(at, end);
-  if (next7 >= 0) at = next7;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
   // user up to the last ' from ' ip [(' (X-Real-IP: ' | '(X-Real-IP: ' | ' (X-Forwarded-For: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:')
-  const beyondplace10 = end - 14;
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const beyondplace3 = end - 14;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place10 = findByteLast(at + 1, place10 + 1, 102) - 1; // 'f'
-    if (place10 < at) return false;
-    next10 = partLoginFailed11(place10, end);
-    if (next10 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part8(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
-  at = next10;
+  captureUser(at, place3);
+  at = next3;
   // text up to the first (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end
-  const limit19 = findByte(at, end, 58);
-  const beyondplace19 = smaller(limit19 + 1, end - 7);
-  let next19 = -1;
-  let place19 = at;
+  const limit4 = findByte(at, end, 58);
+  const beyondplace4 = smaller(limit4 + 1, end - 7);
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place19 = findByte(place19 + 1, beyondplace19 + 1, 40) - 1; // '('
-    if (place19 >= beyondplace19) return false;
-    next19 = partLoginFailed20(place19, end);
-    if (next19 >= 0) break;
-    place19++;
+    place4 = findByte(place4 + 1, beyondplace4 + 1, 40) - 1; // '('
+    if (place4 >= beyondplace4) return false;
+    next4 = part9(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
   return true;
 }
 
-/** ' ' not-']'{1,4096} */
-function partLoginRefused5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  return at;
-}
-
-/** '[' time [' ' not-']'{1,4096}] ']: ' */
-function partLoginRefused2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const next4 = partLoginRefused5(at, end);
-  if (next4 >= 0) at = next4;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** '<' word{1,64} '> ' */
-function partLoginRefused8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at < 1 || stop9 - at > 64) return -1;
-  at = stop9;
-  if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
-  at += 2;
-  return at;
-}
-
 /** ' in ' nonspace{1,4096} ' on line ' digit{1,9} */
-function partLoginRefused13(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
   at += 4;
-  const stop14 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop14 - at < 1 || stop14 - at > 4096) return -1;
-  at = stop14;
+  const stop1 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 9 && word(at) === 0x206e6f20 && word(at + 4) === 0x656e696c && word(at + 5) === 0x20656e69)) return -1; // ' on line '
   at += 9;
-  const stop15 = skipDigits(at, smaller(end, at + 10));
-  if (stop15 - at < 1 || stop15 - at > 9) return -1;
-  at = stop15;
+  const stop2 = skipDigits(at, smaller(end, at + 10));
+  if (stop2 - at < 1 || stop2 - at > 9) return -1;
+  at = stop2;
   return at;
 }
 
 /** ' (' alpha{1,16} ' ' nonspace{1,4096} */
-function partLoginRefused17(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop18 = skipAlpha(at, smaller(end, at + 17));
-  if (stop18 - at < 1 || stop18 - at > 16) return -1;
-  at = stop18;
+  const stop1 = skipAlpha(at, smaller(end, at + 17));
+  if (stop1 - at < 1 || stop1 - at > 16) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ' from ' ip '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
-function partLoginRefused11(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -350,13 +263,13 @@ function partLoginRefused11(at: i32, end: i32): i32 {
   else if (end - at >= 29 && word(at) === 0x69676f4c && word(at + 4) === 0x6964206e && word(at + 8) === 0x6c626173 && word(at + 12) === 0x62206465 && word(at + 16) === 0x4d492079 && word(at + 20) === 0x73205041 && word(at + 24) === 0x65767265 && word(at + 25) === 0x72657672) at += 29; // 'Login disabled by IMAP server'
   else return -1;
   if (end - at >= 1 && byte(at) === 46) at += 1; // '.'
-  const next12 = partLoginRefused13(at, end);
-  if (next12 >= 0) at = next12;
-  const next16 = partLoginRefused17(at, end);
-  if (next16 >= 0) at = next16;
-  const stop20 = skipSpace(at, smaller(end, at + 4097));
-  if (stop20 - at > 4096) return -1;
-  at = stop20;
+  const next1 = part10(at, end);
+  if (next1 >= 0) at = next1;
+  const next2 = part11(at, end);
+  if (next2 >= 0) at = next2;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -364,96 +277,59 @@ function partLoginRefused11(at: i32, end: i32): i32 {
 /** login-refused: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = partLoginRefused2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next7 = partLoginRefused8(at, end);
-  if (next7 >= 0) at = next7;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
   // user up to the last ' from ' ip '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end
-  const beyondplace10 = end - 20;
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const beyondplace3 = end - 20;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place10 = findByteLast(at + 1, place10 + 1, 102) - 1; // 'f'
-    if (place10 < at) return false;
-    next10 = partLoginRefused11(place10, end);
-    if (next10 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part12(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
+  captureUser(at, place3);
   return true;
 }
 
-/** ' ' not-']'{1,4096} */
-function partSessionLoginFailed5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  return at;
-}
-
-/** '[' time [' ' not-']'{1,4096}] ']: ' */
-function partSessionLoginFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const next4 = partSessionLoginFailed5(at, end);
-  if (next4 >= 0) at = next4;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** '<' word{1,64} '> ' */
-function partSessionLoginFailed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at < 1 || stop9 - at > 64) return -1;
-  at = stop9;
-  if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
-  at += 2;
-  return at;
-}
-
 /** ' (error: ' digit{1,4} ')' */
-function partSessionLoginFailed14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x72652820 && word(at + 4) === 0x3a726f72 && word(at + 5) === 0x203a726f)) return -1; // ' (error: '
   at += 9;
-  const stop15 = skipDigits(at, smaller(end, at + 5));
-  if (stop15 - at < 1 || stop15 - at > 4) return -1;
-  at = stop15;
+  const stop1 = skipDigits(at, smaller(end, at + 5));
+  if (stop1 - at < 1 || stop1 - at > 4) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
 }
 
 /** ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end */
-function partSessionLoginFailed11(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 12 && word(at) === 0x206e6920 && word(at + 4) === 0x73736573 && word(at + 8) === 0x206e6f69)) return -1; // ' in session '
   at += 12;
-  const stop12 = skipWord(at, smaller(end, at + 65));
-  if (stop12 - at < 1 || stop12 - at > 64) return -1;
-  at = stop12;
-  const next13 = partSessionLoginFailed14(at, end);
-  if (next13 >= 0) at = next13;
-  const stop16 = skipSpace(at, smaller(end, at + 4097));
-  if (stop16 - at > 4096) return -1;
-  at = stop16;
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
+  const next2 = part13(at, end);
+  if (next2 >= 0) at = next2;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -461,76 +337,39 @@ function partSessionLoginFailed11(at: i32, end: i32): i32 {
 /** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] 'Failed login for ' user… ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end */
 function takeSessionLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
-  const next1 = partSessionLoginFailed2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next7 = partSessionLoginFailed8(at, end);
-  if (next7 >= 0) at = next7;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66)) return false; // 'Failed login for '
   at += 17;
   // user up to the last ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end
-  const beyondplace10 = end - 19;
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const beyondplace3 = end - 19;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place10 = findByteLast(at + 1, place10 + 1, 102) - 1; // 'f'
-    if (place10 < at) return false;
-    next10 = partSessionLoginFailed11(place10, end);
-    if (next10 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part14(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
+  captureUser(at, place3);
   return true;
 }
 
-/** ' ' not-']'{1,4096} */
-function partPluginLoginFailed5(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  return at;
-}
-
-/** '[' time [' ' not-']'{1,4096}] ']: ' */
-function partPluginLoginFailed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
-  at += 1;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
-  const next4 = partPluginLoginFailed5(at, end);
-  if (next4 >= 0) at = next4;
-  if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // ']: '
-  at += 3;
-  return at;
-}
-
-/** '<' word{1,64} '> ' */
-function partPluginLoginFailed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
-  at += 1;
-  const stop9 = skipWord(at, smaller(end, at + 65));
-  if (stop9 - at < 1 || stop9 - at > 64) return -1;
-  at = stop9;
-  if (!(end - at >= 2 && byte(at) === 62 && byte(at + 1) === 32)) return -1; // '> '
-  at += 2;
-  return at;
-}
-
 /** ' from ' ip space{0,4096} end */
-function partPluginLoginFailed11(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -538,28 +377,28 @@ function partPluginLoginFailed11(at: i32, end: i32): i32 {
 /** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('FAILED login for ' | 'Login failed for ') user… ' from ' ip space{0,4096} end */
 function takePluginLoginFailed(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = partPluginLoginFailed2(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
   }
-  const next7 = partPluginLoginFailed8(at, end);
-  if (next7 >= 0) at = next7;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 17 && word(at) === 0x4c494146 && word(at + 4) === 0x6c204445 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'FAILED login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
   // user up to the last ' from ' ip space{0,4096} end
-  const beyondplace10 = end - 6;
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place10 = findByteLast(at + 1, place10 + 1, 102) - 1; // 'f'
-    if (place10 < at) return false;
-    next10 = partPluginLoginFailed11(place10, end);
-    if (next10 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part15(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place10);
+  captureUser(at, place3);
   return true;
 }
 

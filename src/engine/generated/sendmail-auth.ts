@@ -4,17 +4,17 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, skipSpace, skipWord, smaller } from '../scan.ts';
 
 /** word{7,20} ': ' */
-function partUserRefused2(at: i32, end: i32): i32 {
-  const stop3 = skipWord(at, smaller(end, at + 21));
-  if (stop3 - at < 7 || stop3 - at > 20) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipWord(at, smaller(end, at + 21));
+  if (stop1 - at < 7 || stop1 - at > 20) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** ', user=' */
-function partUserRefused6(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x7375202c && word(at + 3) === 0x3d726573)) return -1; // ', user='
   at += 7;
   return at;
@@ -31,21 +31,21 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' \t[,'{1,4096} ' ' */
-function partUserRefused10(at: i32, end: i32): i32 {
-  const stop11 = skipRun1(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return -1;
-  at = stop11;
+function part3(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
-function partUserRefused8(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6572202c && word(at + 4) === 0x3d79616c)) return -1; // ', relay='
   at += 8;
-  const next9 = partUserRefused10(at, end);
-  if (next9 >= 0) at = next9;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x7650495b && word(at + 2) === 0x3a367650) at += 6; // '[IPv6:'
   else if (end - at >= 1 && byte(at) === 91) at += 1; // '['
   else return -1;
@@ -54,9 +54,9 @@ function partUserRefused8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   if (end - at >= 16 && word(at) === 0x616d2820 && word(at + 4) === 0x65622079 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x29646567) at += 16; // ' (may be forged)'
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -64,142 +64,81 @@ function partUserRefused8(at: i32, end: i32): i32 {
 /** user-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', user=' user… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = partUserRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x48545541 && word(at + 4) === 0x69616620 && word(at + 8) === 0x6572756c && word(at + 10) === 0x28206572)) return false; // 'AUTH failure ('
   at += 14;
-  const stop4 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
   if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
   else if (end - at >= 14 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'user not found'
   else return false;
   // text up to the first ', user='
-  const beyondplace5 = end - 6;
-  let next5 = -1;
-  let place5 = at;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place5 = findByte(place5 + 6, beyondplace5 + 6, 61) - 6; // '='
-    if (place5 >= beyondplace5) return false;
-    next5 = partUserRefused6(place5, end);
-    if (next5 >= 0) break;
-    place5++;
+    place3 = findByte(place3 + 6, beyondplace3 + 6, 61) - 6; // '='
+    if (place3 >= beyondplace3) return false;
+    next3 = part2(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
-  at = next5;
+  at = next3;
   // user up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
-  const beyondplace7 = end - 10;
-  let next7 = -1;
-  let place7 = beyondplace7;
+  const beyondplace4 = end - 10;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place7 = findByteLast(at + 7, place7 + 7, 61) - 7; // '='
-    if (place7 < at) return false;
-    next7 = partUserRefused8(place7, end);
-    if (next7 >= 0) break;
+    place4 = findByteLast(at + 7, place4 + 7, 61) - 7; // '='
+    if (place4 < at) return false;
+    next4 = part4(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place7);
+  captureUser(at, place4);
   return true;
-}
-
-/** word{7,20} ': ' */
-function partLoginRefused2(at: i32, end: i32): i32 {
-  const stop3 = skipWord(at, smaller(end, at + 21));
-  if (stop3 - at < 7 || stop3 - at > 20) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** not-' \t[,'{1,4096} ' ' */
-function partLoginRefused8(at: i32, end: i32): i32 {
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
-/** ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
-function partLoginRefused6(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x6572202c && word(at + 4) === 0x3d79616c)) return -1; // ', relay='
-  at += 8;
-  const next7 = partLoginRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  if (end - at >= 6 && word(at) === 0x7650495b && word(at + 2) === 0x3a367650) at += 6; // '[IPv6:'
-  else if (end - at >= 1 && byte(at) === 91) at += 1; // '['
-  else return -1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  if (end - at >= 16 && word(at) === 0x616d2820 && word(at + 4) === 0x65622079 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x29646567) at += 16; // ' (may be forged)'
-  const stop10 = skipSpace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return -1;
-  at = stop10;
-  if (at !== end) return -1;
-  return at;
 }
 
 /** login-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 43) return false;
-  const next1 = partLoginRefused2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x48545541 && word(at + 4) === 0x69616620 && word(at + 8) === 0x6572756c && word(at + 10) === 0x28206572)) return false; // 'AUTH failure ('
   at += 14;
-  const stop4 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop2 = findByte(at, smaller(end, at + 4097), 41);
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
   if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
   else if (end - at >= 14 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'user not found'
   else return false;
   // text up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
-  const beyondplace5 = end - 10;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace3 = end - 10;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place5 = findByteLast(at + 7, place5 + 7, 61) - 7; // '='
-    if (place5 < at) return false;
-    next5 = partLoginRefused6(place5, end);
-    if (next5 >= 0) break;
+    place3 = findByteLast(at + 7, place3 + 7, 61) - 7; // '='
+    if (place3 < at) return false;
+    next3 = part4(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
   return true;
 }
 
-/** word{7,20} ': ' */
-function partAttack2(at: i32, end: i32): i32 {
-  const stop3 = skipWord(at, smaller(end, at + 21));
-  if (stop3 - at < 7 || stop3 - at > 20) return -1;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
-  at += 2;
-  return at;
-}
-
-/** not-' \t[,'{1,4096} ' ' */
-function partAttack5(at: i32, end: i32): i32 {
-  const stop6 = skipRun1(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  return at;
-}
-
 /** attack: [word{7,20} ': '] [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] ': possible SMTP attack: command=AUTH, count=' digit{1,10} space{0,4096} end */
 function takeAttack(at: i32, end: i32): bool {
   if (end - at < 48) return false;
-  const next1 = partAttack2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next4 = partAttack5(at, end);
-  if (next4 >= 0) at = next4;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x7650495b && word(at + 2) === 0x3a367650) at += 6; // '[IPv6:'
   else if (end - at >= 1 && byte(at) === 91) at += 1; // '['
   else return false;
@@ -210,12 +149,12 @@ function takeAttack(at: i32, end: i32): bool {
   if (end - at >= 16 && word(at) === 0x616d2820 && word(at + 4) === 0x65622079 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x29646567) at += 16; // ' (may be forged)'
   if (!(end - at >= 44 && word(at) === 0x6f70203a && word(at + 4) === 0x62697373 && word(at + 8) === 0x5320656c && word(at + 12) === 0x2050544d && word(at + 16) === 0x61747461 && word(at + 20) === 0x203a6b63 && word(at + 24) === 0x6d6d6f63 && word(at + 28) === 0x3d646e61 && word(at + 32) === 0x48545541 && word(at + 36) === 0x6f63202c && word(at + 40) === 0x3d746e75)) return false; // ': possible SMTP attack: command=AUTH, count='
   at += 44;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return false;
-  at = stop7;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
-  at = stop8;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (at !== end) return false;
   return true;
 }

@@ -13,10 +13,10 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' \t['{1,4096} [' '] */
-function partLoginFailed2(at: i32, end: i32): i32 {
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+function part1(at: i32, end: i32): i32 {
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
   return at;
 }
@@ -26,7 +26,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   if (!(end - at >= 10 && word(at) === 0x6c646162 && word(at + 4) === 0x6e69676f && word(at + 6) === 0x203a6e69)) return false; // 'badlogin: '
   at += 10;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -34,14 +34,14 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop4 = skipNonspace(at, smaller(end, at + 65));
-  if (stop4 - at < 1 || stop4 - at > 64) return false;
-  at = stop4;
+  const stop2 = skipNonspace(at, smaller(end, at + 65));
+  if (stop2 - at < 1 || stop2 - at > 64) return false;
+  at = stop2;
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x6572756c)) return false; // ' authentication failure'
   at += 23;
-  const stop5 = skipSpace(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (at !== end) return false;
   return true;
 }

@@ -14,12 +14,12 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** ' port ' digit{1,10} */
-function partFailedPublickey3(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop4 = skipDigits(at, smaller(end, at + 11));
-  if (stop4 - at < 1 || stop4 - at > 10) return -1;
-  at = stop4;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   return at;
 }
 
@@ -36,13 +36,13 @@ function takeFailedPublickey(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = partFailedPublickey3(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   return true;
 }
 
 /** ('invalid user ' | 'illegal user ') */
-function partFailed3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
   else return -1;
@@ -60,17 +60,17 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partFailed8(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop9 = skipRun2(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** (' ssh2' | ' ssh1' | ' ssh') */
-function partFailed11(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x32687373) at += 5; // ' ssh2'
   else if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x31687373) at += 5; // ' ssh1'
   else if (end - at >= 4 && word(at) === 0x68737320) at += 4; // ' ssh'
@@ -79,24 +79,24 @@ function partFailed11(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function partFailed5(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at < 1 || stop6 - at > 10) return -1;
-  at = stop6;
-  const next7 = partFailed8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partFailed11(at, end);
-  if (next10 >= 0) at = next10;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  const next2 = part3(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop12 = skipSpace(at, smaller(end, at + 4097));
-  if (stop12 - at > 4096) return -1;
-  at = stop12;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
+  at = stop4;
   if (at !== end) return -1;
   return at;
 }
@@ -111,20 +111,20 @@ function takeFailed(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = partFailed3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
-  const beyondplace4 = end - 13;
-  let next4 = -1;
-  let place4 = beyondplace4;
+  const beyondplace3 = end - 13;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place4 = findByteLast(at + 1, place4 + 1, 102) - 1; // 'f'
-    if (place4 < at) return false;
-    next4 = partFailed5(place4, end);
-    if (next4 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part5(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place4);
+  captureUser(at, place3);
   return true;
 }
 
@@ -149,33 +149,33 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
-function partFailedKey2(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x32687373) at += 5; // ' ssh2'
   else if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x31687373) at += 5; // ' ssh1'
   else return -1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const stop4 = skipRun3(at, smaller(end, at + 65));
-  if (stop4 - at < 1 || stop4 - at > 64) return -1;
-  at = stop4;
+  const stop2 = skipRun3(at, smaller(end, at + 65));
+  if (stop2 - at < 1 || stop2 - at > 64) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop5 = skipRun4(at, smaller(end, at + 256));
-  if (stop5 - at < 1 || stop5 - at > 255) return -1;
-  at = stop5;
+  const stop3 = skipRun4(at, smaller(end, at + 256));
+  if (stop3 - at < 1 || stop3 - at > 255) return -1;
+  at = stop3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop6 = skipSpace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
+  at = stop4;
   if (at !== end) return -1;
   return at;
 }
@@ -192,22 +192,12 @@ function takeFailedKey(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 1, place1 + 1, 102) - 1; // 'f'
     if (place1 < at) return false;
-    next1 = partFailedKey2(place1, end);
+    next1 = part6(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
   captureUser(at, place1);
   return true;
-}
-
-/** ' port ' digit{1,10} */
-function partFailedAccountTail4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
 }
 
 /** failed-account-tail: 'Failed ' nonspace{1,4096} ' for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] (' ssh2: ' | ' ssh1: ' | ': ') */
@@ -228,7 +218,7 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partFailedAccountTail4(at, end);
+  const next3 = part1(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
@@ -238,12 +228,12 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
 }
 
 /** ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
-function partFailedInvalidTail3(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop4 = skipDigits(at, smaller(end, at + 11));
-  if (stop4 - at < 1 || stop4 - at > 10) return -1;
-  at = stop4;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
   else return -1;
@@ -270,54 +260,27 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
   while (true) {
     place2 = findByte(place2 + 1, beyondplace2 + 1, 112) - 1; // 'p'
     if (place2 >= beyondplace2) return false;
-    next2 = partFailedInvalidTail3(place2, end);
+    next2 = part7(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
   return true;
 }
 
-/** ('invalid user ' | 'illegal user ') */
-function partFailedPortless3(at: i32, end: i32): i32 {
-  if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
-  else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
-  else return -1;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partFailedPortless7(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop8 = skipRun2(at, smaller(end, at + 4097));
-  if (stop8 - at < 1 || stop8 - at > 4096) return -1;
-  at = stop8;
-  return at;
-}
-
-/** (' ssh2' | ' ssh1' | ' ssh') */
-function partFailedPortless10(at: i32, end: i32): i32 {
-  if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x32687373) at += 5; // ' ssh2'
-  else if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x31687373) at += 5; // ' ssh1'
-  else if (end - at >= 4 && word(at) === 0x68737320) at += 4; // ' ssh'
-  else return -1;
-  return at;
-}
-
 /** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function partFailedPortless5(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next6 = partFailedPortless7(at, end);
-  if (next6 >= 0) at = next6;
-  const next9 = partFailedPortless10(at, end);
-  if (next9 >= 0) at = next9;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
+  const next2 = part4(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop11 = skipSpace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -332,74 +295,54 @@ function takeFailedPortless(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = partFailedPortless3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
-  const beyondplace4 = end - 6;
-  let next4 = -1;
-  let place4 = beyondplace4;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place4 = findByteLast(at + 1, place4 + 1, 102) - 1; // 'f'
-    if (place4 < at) return false;
-    next4 = partFailedPortless5(place4, end);
-    if (next4 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part8(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place4);
+  captureUser(at, place3);
   return true;
 }
 
-/** ' port ' digit{1,10} */
-function partInvalidUser6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
-}
-
 /** ' [preauth]' */
-function partInvalidUser8(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
   return at;
 }
 
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partInvalidUser9(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop10 = skipRun2(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  return at;
-}
-
 /** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partInvalidUser4(at: i32, end: i32): i32 {
-  let next5 = partInvalidUser6(at, end);
-  if (next5 < 0) next5 = partInvalidUser8(at, end);
-  if (next5 < 0) next5 = partInvalidUser9(at, end);
-  if (next5 < 0) return -1;
-  at = next5;
+function part10(at: i32, end: i32): i32 {
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part9(at, end);
+  if (next1 < 0) next1 = part3(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function partInvalidUser2(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = partInvalidUser4(at, end);
-    if (next3 <= at) break;
-    at = next3;
+  for (let times1 = 0; times1 < 3; times1++) {
+    const next1 = part10(at, end);
+    if (next1 <= at) break;
+    at = next1;
   }
-  const stop11 = skipSpace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -419,7 +362,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 1, place1 + 1, 102) - 1; // 'f'
     if (place1 < at) return false;
-    next1 = partInvalidUser2(place1, end);
+    next1 = part11(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -428,66 +371,66 @@ function takeInvalidUser(at: i32, end: i32): bool {
 }
 
 /** 'pam_' word{1,32} '(sshd:auth):' space{0,8} */
-function partPamFailure2(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
-  const stop3 = skipWord(at, smaller(end, at + 33));
-  if (stop3 - at < 1 || stop3 - at > 32) return -1;
-  at = stop3;
+  const stop1 = skipWord(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
   if (!(end - at >= 12 && word(at) === 0x68737328 && word(at + 4) === 0x75613a64 && word(at + 8) === 0x3a296874)) return -1; // '(sshd:auth):'
   at += 12;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at > 8) return -1;
-  at = stop4;
+  const stop2 = skipSpace(at, smaller(end, at + 9));
+  if (stop2 - at > 8) return -1;
+  at = stop2;
   return at;
 }
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamFailure6(at: i32, end: i32): i32 {
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return -1;
-  at = stop7;
+function part13(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
   else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return -1;
-  at = stop8;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' nonspace{0,4096} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = partPamFailure2(at, end);
+  const next1 = part12(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times5 = 0; times5 < 4; times5++) {
-    const next5 = partPamFailure6(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part13(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop9 = skipSpace(at, smaller(end, at + 9));
-  if (stop9 - at < 1 || stop9 - at > 8) return false;
-  at = stop9;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
-  const stop11 = skipSpace(at, smaller(end, at + 9));
-  if (stop11 - at < 1 || stop11 - at > 8) return false;
-  at = stop11;
+  const stop4 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  at = stop4;
+  const stop5 = skipSpace(at, smaller(end, at + 9));
+  if (stop5 - at < 1 || stop5 - at > 8) return false;
+  at = stop5;
   if (!(end - at >= 6 && word(at) === 0x736f6872 && word(at + 2) === 0x3d74736f)) return false; // 'rhost='
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop12 = skipSpace(at, smaller(end, at + 9));
-  if (stop12 - at < 1 || stop12 - at > 8) return false;
-  at = stop12;
+  const stop6 = skipSpace(at, smaller(end, at + 9));
+  if (stop6 - at < 1 || stop6 - at > 8) return false;
+  at = stop6;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return false; // 'user='
   at += 5;
   // user up to the last end
@@ -495,61 +438,30 @@ function takePamFailure(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'pam_' word{1,32} '(sshd:auth):' space{0,8} */
-function partPamFailureUnnamed2(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
-  at += 4;
-  const stop3 = skipWord(at, smaller(end, at + 33));
-  if (stop3 - at < 1 || stop3 - at > 32) return -1;
-  at = stop3;
-  if (!(end - at >= 12 && word(at) === 0x68737328 && word(at + 4) === 0x75613a64 && word(at + 8) === 0x3a296874)) return -1; // '(sshd:auth):'
-  at += 12;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at > 8) return -1;
-  at = stop4;
-  return at;
-}
-
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamFailureUnnamed6(at: i32, end: i32): i32 {
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return -1;
-  at = stop7;
-  if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
-  else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
-  else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
-  else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
-  else return -1;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return -1;
-  at = stop8;
-  return at;
-}
-
 /** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' user{0,4096} space{1,8} 'rhost=' ip */
 function takePamFailureUnnamed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = partPamFailureUnnamed2(at, end);
+  const next1 = part12(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times5 = 0; times5 < 4; times5++) {
-    const next5 = partPamFailureUnnamed6(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part13(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop9 = skipSpace(at, smaller(end, at + 9));
-  if (stop9 - at < 1 || stop9 - at > 8) return false;
-  at = stop9;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  const stop10 = skipRun1(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  captureUser(at, stop10);
-  at = stop10;
-  const stop11 = skipSpace(at, smaller(end, at + 9));
-  if (stop11 - at < 1 || stop11 - at > 8) return false;
-  at = stop11;
+  const stop4 = skipRun1(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  captureUser(at, stop4);
+  at = stop4;
+  const stop5 = skipSpace(at, smaller(end, at + 9));
+  if (stop5 - at < 1 || stop5 - at > 8) return false;
+  at = stop5;
   if (!(end - at >= 6 && word(at) === 0x736f6872 && word(at + 2) === 0x3d74736f)) return false; // 'rhost='
   at += 6;
   at = scanAddress(at, end);
@@ -572,84 +484,39 @@ function takePamMoreFailures(at: i32, end: i32): bool {
 }
 
 /** ('error: ' | 'fatal: ') */
-function partPamRefused2(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
   else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
   else return -1;
   return at;
 }
 
-/** ('invalid user ' | 'illegal user ') */
-function partPamRefused4(at: i32, end: i32): i32 {
-  if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
-  else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
-  else return -1;
-  return at;
-}
-
 /** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partPamRefused8(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
-  const stop9 = skipRun2(at, smaller(end, at + 4097));
-  if (stop9 - at < 1 || stop9 - at > 4096) return -1;
-  at = stop9;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partPamRefused13(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop14 = skipDigits(at, smaller(end, at + 11));
-  if (stop14 - at < 1 || stop14 - at > 10) return -1;
-  at = stop14;
-  return at;
-}
-
-/** ' [preauth]' */
-function partPamRefused15(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partPamRefused16(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop17 = skipRun2(at, smaller(end, at + 4097));
-  if (stop17 - at < 1 || stop17 - at > 4096) return -1;
-  at = stop17;
-  return at;
-}
-
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partPamRefused11(at: i32, end: i32): i32 {
-  let next12 = partPamRefused13(at, end);
-  if (next12 < 0) next12 = partPamRefused15(at, end);
-  if (next12 < 0) next12 = partPamRefused16(at, end);
-  if (next12 < 0) return -1;
-  at = next12;
+  const stop1 = skipRun2(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function partPamRefused6(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next7 = partPamRefused8(at, end);
-  if (next7 >= 0) at = next7;
-  for (let times10 = 0; times10 < 3; times10++) {
-    const next10 = partPamRefused11(at, end);
-    if (next10 <= at) break;
-    at = next10;
+  const next1 = part15(at, end);
+  if (next1 >= 0) at = next1;
+  for (let times2 = 0; times2 < 3; times2++) {
+    const next2 = part10(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop18 = skipSpace(at, smaller(end, at + 4097));
-  if (stop18 - at > 4096) return -1;
-  at = stop18;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -657,7 +524,7 @@ function partPamRefused6(at: i32, end: i32): i32 {
 /** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'Have exhausted maximum number of retries for service' | 'Permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
-  const next1 = partPamRefused2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41) at += 5; // 'PAM: '
   if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
@@ -672,20 +539,20 @@ function takePamRefused(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next3 = partPamRefused4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const beyondplace5 = end - 6;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place5 = findByteLast(at + 1, place5 + 1, 102) - 1; // 'f'
-    if (place5 < at) return false;
-    next5 = partPamRefused6(place5, end);
-    if (next5 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part16(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place3);
   return true;
 }
 
@@ -699,45 +566,8 @@ function takeRootRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' port ' digit{1,10} */
-function partUserNotAllowed6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
-}
-
-/** ' [preauth]' */
-function partUserNotAllowed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partUserNotAllowed9(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop10 = skipRun2(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  return at;
-}
-
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partUserNotAllowed4(at: i32, end: i32): i32 {
-  let next5 = partUserNotAllowed6(at, end);
-  if (next5 < 0) next5 = partUserNotAllowed8(at, end);
-  if (next5 < 0) next5 = partUserNotAllowed9(at, end);
-  if (next5 < 0) return -1;
-  at = next5;
-  return at;
-}
-
 /** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function partUserNotAllowed2(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -750,14 +580,14 @@ function partUserNotAllowed2(at: i32, end: i32): i32 {
   else if (end - at >= 31 && word(at) === 0x72672061 && word(at + 4) === 0x2070756f && word(at + 8) === 0x6c207369 && word(at + 12) === 0x65747369 && word(at + 16) === 0x6e692064 && word(at + 20) === 0x6e654420 && word(at + 24) === 0x6f724779 && word(at + 27) === 0x7370756f) at += 31; // 'a group is listed in DenyGroups'
   else if (end - at >= 47 && word(at) === 0x656e6f6e && word(at + 4) === 0x20666f20 && word(at + 8) === 0x72657375 && word(at + 12) === 0x67207327 && word(at + 16) === 0x70756f72 && word(at + 20) === 0x72612073 && word(at + 24) === 0x696c2065 && word(at + 28) === 0x64657473 && word(at + 32) === 0x206e6920 && word(at + 36) === 0x6f6c6c41 && word(at + 40) === 0x6f724777 && word(at + 43) === 0x7370756f) at += 47; // 'none of user's groups are listed in AllowGroups'
   else return -1;
-  for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = partUserNotAllowed4(at, end);
-    if (next3 <= at) break;
-    at = next3;
+  for (let times1 = 0; times1 < 3; times1++) {
+    const next1 = part10(at, end);
+    if (next1 <= at) break;
+    at = next1;
   }
-  const stop11 = skipSpace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -774,7 +604,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 1, place1 + 1, 102) - 1; // 'f'
     if (place1 < at) return false;
-    next1 = partUserNotAllowed2(place1, end);
+    next1 = part17(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -783,7 +613,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
 }
 
 /** ' not allowed because ' ('account is locked' | 'shell ') */
-function partUserLocked2(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x746f6e20 && word(at + 4) === 0x6c6c6120 && word(at + 8) === 0x6465776f && word(at + 12) === 0x63656220 && word(at + 16) === 0x65737561 && word(at + 17) === 0x20657375)) return -1; // ' not allowed because '
   at += 21;
   if (end - at >= 17 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x6c207369 && word(at + 12) === 0x656b636f && word(at + 13) === 0x64656b63) at += 17; // 'account is locked'
@@ -804,7 +634,7 @@ function takeUserLocked(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1 + 9, beyondplace1 + 9, 119) - 9; // 'w'
     if (place1 >= beyondplace1) return false;
-    next1 = partUserLocked2(place1, end);
+    next1 = part18(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -812,96 +642,24 @@ function takeUserLocked(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partTooManyAttempts2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ('invalid user ' | 'illegal user ') */
-function partTooManyAttempts4(at: i32, end: i32): i32 {
-  if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
-  else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partTooManyAttempts8(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  return at;
-}
-
-/** (' ssh2' | ' ssh1' | ' ssh') */
-function partTooManyAttempts11(at: i32, end: i32): i32 {
-  if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x32687373) at += 5; // ' ssh2'
-  else if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x31687373) at += 5; // ' ssh1'
-  else if (end - at >= 4 && word(at) === 0x68737320) at += 4; // ' ssh'
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partTooManyAttempts15(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop16 = skipDigits(at, smaller(end, at + 11));
-  if (stop16 - at < 1 || stop16 - at > 10) return -1;
-  at = stop16;
-  return at;
-}
-
-/** ' [preauth]' */
-function partTooManyAttempts17(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partTooManyAttempts18(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop19 = skipRun2(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return -1;
-  at = stop19;
-  return at;
-}
-
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partTooManyAttempts13(at: i32, end: i32): i32 {
-  let next14 = partTooManyAttempts15(at, end);
-  if (next14 < 0) next14 = partTooManyAttempts17(at, end);
-  if (next14 < 0) next14 = partTooManyAttempts18(at, end);
-  if (next14 < 0) return -1;
-  at = next14;
-  return at;
-}
-
 /** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function partTooManyAttempts6(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next7 = partTooManyAttempts8(at, end);
-  if (next7 >= 0) at = next7;
-  const next10 = partTooManyAttempts11(at, end);
-  if (next10 >= 0) at = next10;
-  for (let times12 = 0; times12 < 3; times12++) {
-    const next12 = partTooManyAttempts13(at, end);
-    if (next12 <= at) break;
-    at = next12;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  const next2 = part4(at, end);
+  if (next2 >= 0) at = next2;
+  for (let times3 = 0; times3 < 3; times3++) {
+    const next3 = part10(at, end);
+    if (next3 <= at) break;
+    at = next3;
   }
-  const stop20 = skipSpace(at, smaller(end, at + 4097));
-  if (stop20 - at > 4096) return -1;
-  at = stop20;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
+  at = stop4;
   if (at !== end) return -1;
   return at;
 }
@@ -909,80 +667,64 @@ function partTooManyAttempts6(at: i32, end: i32): i32 {
 /** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = partTooManyAttempts2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 45 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 20) === 0x61206e6f && word(at + 24) === 0x6d657474 && word(at + 28) === 0x20737470 && word(at + 32) === 0x65637865 && word(at + 36) === 0x64656465 && word(at + 40) === 0x726f6620 && word(at + 41) === 0x20726f66)) return false; // 'maximum authentication attempts exceeded for '
   at += 45;
-  const next3 = partTooManyAttempts4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const beyondplace5 = end - 6;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = beyondplace3;
   while (true) {
-    place5 = findByteLast(at + 1, place5 + 1, 102) - 1; // 'f'
-    if (place5 < at) return false;
-    next5 = partTooManyAttempts6(place5, end);
-    if (next5 >= 0) break;
+    place3 = findByteLast(at + 1, place3 + 1, 102) - 1; // 'f'
+    if (place3 < at) return false;
+    next3 = part19(place3, end);
+    if (next3 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place3);
   return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingTooManyAddressless2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
 }
 
 /** disconnecting-too-many-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Too many authentication failures' */
 function takeDisconnectingTooManyAddressless(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = partDisconnectingTooManyAddressless2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 47 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x54203a67 && word(at + 16) === 0x6d206f6f && word(at + 20) === 0x20796e61 && word(at + 24) === 0x68747561 && word(at + 28) === 0x69746e65 && word(at + 32) === 0x69746163 && word(at + 36) === 0x66206e6f && word(at + 40) === 0x756c6961 && word(at + 43) === 0x73657275)) return false; // 'Disconnecting: Too many authentication failures'
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingUserChange2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ' -> (' not-' '{0,4096} */
-function partDisconnectingUserChange8(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x203e2d20 && word(at + 1) === 0x28203e2d)) return -1; // ' -> ('
   at += 5;
-  const stop9 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop9 - at > 4096) return -1;
-  at = stop9;
+  const stop1 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   return at;
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
-function partDisconnectingUserChange4(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
-  const stop6 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
-  const next7 = partDisconnectingUserChange8(at, end);
-  if (next7 >= 0) at = next7;
+  const stop2 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
+  const next3 = part20(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   if (at !== end) return -1;
   return at;
@@ -991,7 +733,7 @@ function partDisconnectingUserChange4(at: i32, end: i32): i32 {
 /** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
 function takeDisconnectingUserChange(at: i32, end: i32): bool {
   if (end - at < 83) return false;
-  const next1 = partDisconnectingUserChange2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1001,69 +743,53 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end
-  const beyondplace3 = end - 55;
-  let next3 = -1;
-  let place3 = findByte(at, beyondplace3, 32); // ' '
-  if (place3 < beyondplace3) {
-    next3 = partDisconnectingUserChange4(place3, end);
-    if (next3 < 0) {
+  const beyondplace2 = end - 55;
+  let next2 = -1;
+  let place2 = findByte(at, beyondplace2, 32); // ' '
+  if (place2 < beyondplace2) {
+    next2 = part21(place2, end);
+    if (next2 < 0) {
       forgetAddress();
     }
   }
-  if (next3 < 0) place3 = beyondplace3;
-  while (next3 < 0) {
-    place3 = findByteLast(at, place3, 32); // ' '
-    if (place3 < at) return false;
-    next3 = partDisconnectingUserChange4(place3, end);
-    if (next3 >= 0) break;
+  if (next2 < 0) place2 = beyondplace2;
+  while (next2 < 0) {
+    place2 = findByteLast(at, place2, 32); // ' '
+    if (place2 < at) return false;
+    next2 = part21(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingAccountChange2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
 }
 
 /** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,4096} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
 function takeDisconnectingAccountChange(at: i32, end: i32): bool {
   if (end - at < 90) return false;
-  const next1 = partDisconnectingAccountChange2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x75612067 && word(at + 16) === 0x6e656874 && word(at + 20) === 0x61636974 && word(at + 24) === 0x676e6974 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Disconnecting authenticating user '
   at += 34;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  captureUser(at, stop3);
-  at = stop3;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return false; // ' port '
   at += 6;
-  const stop4 = skipDigits(at, smaller(end, at + 11));
-  if (stop4 - at < 1 || stop4 - at > 10) return false;
-  at = stop4;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return false; // ': Change of username or service not allowed: ('
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingInvalidChange2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ': Change of username or service not allowed: (' */
-function partDisconnectingInvalidChange4(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
   return at;
@@ -1072,43 +798,35 @@ function partDisconnectingInvalidChange4(at: i32, end: i32): i32 {
 /** disconnecting-invalid-change: [('error: ' | 'fatal: ')] 'Disconnecting invalid user ' text… ': Change of username or service not allowed: (' */
 function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = partDisconnectingInvalidChange2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 27 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x6e692067 && word(at + 16) === 0x696c6176 && word(at + 20) === 0x73752064 && word(at + 23) === 0x20726573)) return false; // 'Disconnecting invalid user '
   at += 27;
   // text up to the first ': Change of username or service not allowed: ('
-  const beyondplace3 = end - 45;
-  let next3 = -1;
-  let place3 = at;
+  const beyondplace2 = end - 45;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place3 = findByte(place3 + 2, beyondplace3 + 2, 67) - 2; // 'C'
-    if (place3 >= beyondplace3) return false;
-    next3 = partDisconnectingInvalidChange4(place3, end);
-    if (next3 >= 0) break;
-    place3++;
+    place2 = findByte(place2 + 2, beyondplace2 + 2, 67) - 2; // 'C'
+    if (place2 >= beyondplace2) return false;
+    next2 = part22(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partDisconnectingTooMany2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function partDisconnectingTooMany4(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 34 && word(at) === 0x6f54203a && word(at + 4) === 0x616d206f && word(at + 8) === 0x6120796e && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 20) === 0x6f697461 && word(at + 24) === 0x6166206e && word(at + 28) === 0x72756c69 && word(at + 30) === 0x73657275)) return -1; // ': Too many authentication failures'
   at += 34;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
@@ -1119,7 +837,7 @@ function partDisconnectingTooMany4(at: i32, end: i32): i32 {
 /** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
 function takeDisconnectingTooMany(at: i32, end: i32): bool {
   if (end - at < 70) return false;
-  const next1 = partDisconnectingTooMany2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1128,53 +846,35 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end
-  const beyondplace3 = end - 42;
-  let next3 = -1;
-  let place3 = findByte(at, beyondplace3, 32); // ' '
-  if (place3 < beyondplace3) {
-    next3 = partDisconnectingTooMany4(place3, end);
-    if (next3 < 0) {
+  const beyondplace2 = end - 42;
+  let next2 = -1;
+  let place2 = findByte(at, beyondplace2, 32); // ' '
+  if (place2 < beyondplace2) {
+    next2 = part23(place2, end);
+    if (next2 < 0) {
       forgetAddress();
     }
   }
-  if (next3 < 0) place3 = beyondplace3;
-  while (next3 < 0) {
-    place3 = findByteLast(at, place3, 32); // ' '
-    if (place3 < at) return false;
-    next3 = partDisconnectingTooMany4(place3, end);
-    if (next3 >= 0) break;
+  if (next2 < 0) place2 = beyondplace2;
+  while (next2 < 0) {
+    place2 = findByteLast(at, place2, 32); // ' '
+    if (place2 < at) return false;
+    next2 = part23(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partDisconnectAuthFail2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partDisconnectAuthFail4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
 /** ': Auth fail' [' [preauth]'] space{0,4096} end */
-function partDisconnectAuthFail8(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
   at += 11;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return -1;
-  at = stop9;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -1182,116 +882,80 @@ function partDisconnectAuthFail8(at: i32, end: i32): i32 {
 /** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' [preauth]'] space{0,4096} end */
 function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = partDisconnectAuthFail2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partDisconnectAuthFail4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop6 = skipSpace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return false;
-  at = stop6;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 3 && byte(at) === 51 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '3: '
   at += 3;
   // text up to the last ': Auth fail' [' [preauth]'] space{0,4096} end
-  const beyondplace7 = end - 10;
-  let next7 = -1;
-  let place7 = beyondplace7;
+  const beyondplace4 = end - 10;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place7 = findByteLast(at + 2, place7 + 2, 65) - 2; // 'A'
-    if (place7 < at) return false;
-    next7 = partDisconnectAuthFail8(place7, end);
-    if (next7 >= 0) break;
+    place4 = findByteLast(at + 2, place4 + 2, 65) - 2; // 'A'
+    if (place4 < at) return false;
+    next4 = part24(place4, end);
+    if (next4 >= 0) break;
   }
   return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partDisconnectNoMethods2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partDisconnectNoMethods4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
 }
 
 /** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} ('14: No authentication methods available' | '14: No supported authentication methods available') */
 function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (end - at < 66) return false;
-  const next1 = partDisconnectNoMethods2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partDisconnectNoMethods4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop6 = skipSpace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return false;
-  at = stop6;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (end - at >= 39 && word(at) === 0x203a3431 && word(at + 4) === 0x61206f4e && word(at + 8) === 0x65687475 && word(at + 12) === 0x6369746e && word(at + 16) === 0x6f697461 && word(at + 20) === 0x656d206e && word(at + 24) === 0x646f6874 && word(at + 28) === 0x76612073 && word(at + 32) === 0x616c6961 && word(at + 35) === 0x656c6261) at += 39; // '14: No authentication methods available'
   else if (end - at >= 49 && word(at) === 0x203a3431 && word(at + 4) === 0x73206f4e && word(at + 8) === 0x6f707075 && word(at + 12) === 0x64657472 && word(at + 16) === 0x74756120 && word(at + 20) === 0x746e6568 && word(at + 24) === 0x74616369 && word(at + 28) === 0x206e6f69 && word(at + 32) === 0x6874656d && word(at + 36) === 0x2073646f && word(at + 40) === 0x69617661 && word(at + 44) === 0x6c62616c && word(at + 45) === 0x656c6261) at += 49; // '14: No supported authentication methods available'
   else return false;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partDisconnect2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partDisconnect4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
 /** disconnect: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' */
 function takeDisconnect(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = partDisconnect2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partDisconnect4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   return true;
 }
 
 /** ' ' */
-function partAccepted4(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** end */
-function partAccepted5(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -1314,20 +978,10 @@ function takeAccepted(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  let next3 = partAccepted4(at, end);
-  if (next3 < 0) next3 = partAccepted5(at, end);
+  let next3 = part25(at, end);
+  if (next3 < 0) next3 = part26(at, end);
   if (next3 < 0) return false;
   return true;
-}
-
-/** ' port ' digit{1,10} */
-function partUnfinished4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
 }
 
 /** unfinished: ('Postponed ' | 'Partial ') nonspace{1,4096} ' for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] */
@@ -1349,21 +1003,13 @@ function takeUnfinished(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partUnfinished4(at, end);
+  const next3 = part1(at, end);
   if (next3 >= 0) at = next3;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partAccountDenied2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ' by PAM account configuration' */
-function partAccountDenied4(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 29 && word(at) === 0x20796220 && word(at + 4) === 0x204d4150 && word(at + 8) === 0x6f636361 && word(at + 12) === 0x20746e75 && word(at + 16) === 0x666e6f63 && word(at + 20) === 0x72756769 && word(at + 24) === 0x6f697461 && word(at + 25) === 0x6e6f6974)) return -1; // ' by PAM account configuration'
   at += 29;
   return at;
@@ -1372,56 +1018,28 @@ function partAccountDenied4(at: i32, end: i32): i32 {
 /** account-denied: [('error: ' | 'fatal: ')] 'Access denied for user ' user… ' by PAM account configuration' */
 function takeAccountDenied(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = partAccountDenied2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 19) === 0x20726573)) return false; // 'Access denied for user '
   at += 23;
   // user up to the last ' by PAM account configuration'
-  const beyondplace3 = end - 28;
-  let next3 = -1;
-  let place3 = beyondplace3;
+  const beyondplace2 = end - 28;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place3 = findByteLast(at + 4, place3 + 4, 80) - 4; // 'P'
-    if (place3 < at) return false;
-    next3 = partAccountDenied4(place3, end);
-    if (next3 >= 0) break;
+    place2 = findByteLast(at + 4, place2 + 4, 80) - 4; // 'P'
+    if (place2 < at) return false;
+    next2 = part27(place2, end);
+    if (next2 >= 0) break;
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partClosedPreauth2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partClosedPreauth4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partClosedPreauth7(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop8 = skipRun2(at, smaller(end, at + 4097));
-  if (stop8 - at < 1 || stop8 - at > 4096) return -1;
-  at = stop8;
-  return at;
 }
 
 /** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = partClosedPreauth2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1430,38 +1048,30 @@ function takeClosedPreauth(at: i32, end: i32): bool {
   else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partClosedPreauth4(at, end);
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part3(at, end);
   if (next3 >= 0) at = next3;
-  const next6 = partClosedPreauth7(at, end);
-  if (next6 >= 0) at = next6;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return false; // ' [preauth]'
   at += 10;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
-  at = stop9;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (at !== end) return false;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partClosedPreauthUser2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
-function partClosedPreauthUser4(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
   if (at !== end) return -1;
@@ -1471,7 +1081,7 @@ function partClosedPreauthUser4(at: i32, end: i32): i32 {
 /** closed-preauth-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ' [preauth]' end */
 function takeClosedPreauthUser(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = partClosedPreauthUser2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1483,42 +1093,25 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ' [preauth]' end
-  const beyondplace3 = end - 18;
-  let next3 = -1;
-  let place3 = findByte(at, beyondplace3, 32); // ' '
-  if (place3 < beyondplace3) {
-    next3 = partClosedPreauthUser4(place3, end);
-    if (next3 < 0) {
+  const beyondplace2 = end - 18;
+  let next2 = -1;
+  let place2 = findByte(at, beyondplace2, 32); // ' '
+  if (place2 < beyondplace2) {
+    next2 = part28(place2, end);
+    if (next2 < 0) {
       forgetAddress();
     }
   }
-  if (next3 < 0) place3 = beyondplace3;
-  while (next3 < 0) {
-    place3 = findByteLast(at, place3, 32); // ' '
-    if (place3 < at) return false;
-    next3 = partClosedPreauthUser4(place3, end);
-    if (next3 >= 0) break;
+  if (next2 < 0) place2 = beyondplace2;
+  while (next2 < 0) {
+    place2 = findByteLast(at, place2, 32); // ' '
+    if (place2 < at) return false;
+    next2 = part28(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
-}
-
-/** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
-function partDisconnectedPreauthUser2(at: i32, end: i32): i32 {
-  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  if (at !== end) return -1;
-  return at;
 }
 
 /** disconnected-preauth-user: ('Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ' [preauth]' end */
@@ -1536,7 +1129,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   let next1 = -1;
   let place1 = findByte(at, beyondplace1, 32); // ' '
   if (place1 < beyondplace1) {
-    next1 = partDisconnectedPreauthUser2(place1, end);
+    next1 = part28(place1, end);
     if (next1 < 0) {
       forgetAddress();
     }
@@ -1545,7 +1138,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   while (next1 < 0) {
     place1 = findByteLast(at, place1, 32); // ' '
     if (place1 < at) return false;
-    next1 = partDisconnectedPreauthUser2(place1, end);
+    next1 = part28(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -1553,55 +1146,10 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partClosed2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partClosed6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop7 = skipDigits(at, smaller(end, at + 11));
-  if (stop7 - at < 1 || stop7 - at > 10) return -1;
-  at = stop7;
-  return at;
-}
-
-/** ' [preauth]' */
-function partClosed8(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partClosed9(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop10 = skipRun2(at, smaller(end, at + 4097));
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  at = stop10;
-  return at;
-}
-
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partClosed4(at: i32, end: i32): i32 {
-  let next5 = partClosed6(at, end);
-  if (next5 < 0) next5 = partClosed8(at, end);
-  if (next5 < 0) next5 = partClosed9(at, end);
-  if (next5 < 0) return -1;
-  at = next5;
-  return at;
-}
-
 /** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
-  const next1 = partClosed2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1610,37 +1158,29 @@ function takeClosed(at: i32, end: i32): bool {
   else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = partClosed4(at, end);
-    if (next3 <= at) break;
-    at = next3;
+  for (let times2 = 0; times2 < 3; times2++) {
+    const next2 = part10(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop11 = skipSpace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return false;
-  at = stop11;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (at !== end) return false;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partClosedUser2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
-function partClosedUser4(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   if (at !== end) return -1;
   return at;
@@ -1649,7 +1189,7 @@ function partClosedUser4(at: i32, end: i32): i32 {
 /** closed-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
 function takeClosedUser(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = partClosedUser2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1661,24 +1201,24 @@ function takeClosedUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} [' [preauth]'] end
-  const beyondplace3 = end - 8;
-  let next3 = -1;
-  let place3 = findByte(at, beyondplace3, 32); // ' '
-  if (place3 < beyondplace3) {
-    next3 = partClosedUser4(place3, end);
-    if (next3 < 0) {
+  const beyondplace2 = end - 8;
+  let next2 = -1;
+  let place2 = findByte(at, beyondplace2, 32); // ' '
+  if (place2 < beyondplace2) {
+    next2 = part29(place2, end);
+    if (next2 < 0) {
       forgetAddress();
     }
   }
-  if (next3 < 0) place3 = beyondplace3;
-  while (next3 < 0) {
-    place3 = findByteLast(at, place3, 32); // ' '
-    if (place3 < at) return false;
-    next3 = partClosedUser4(place3, end);
-    if (next3 >= 0) break;
+  if (next2 < 0) place2 = beyondplace2;
+  while (next2 < 0) {
+    place2 = findByteLast(at, place2, 32); // ' '
+    if (place2 < at) return false;
+    next2 = part29(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
 }
 
@@ -1758,18 +1298,10 @@ function takeRefusedConnectBare(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partNoIdentification2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** no-identification: [('error: ' | 'fatal: ')] 'Did not receive identification string from ' ip */
 function takeNoIdentification(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = partNoIdentification2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 43 && word(at) === 0x20646944 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x65636572 && word(at + 12) === 0x20657669 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x69666974 && word(at + 24) === 0x69746163 && word(at + 28) === 0x73206e6f && word(at + 32) === 0x6e697274 && word(at + 36) === 0x72662067 && word(at + 39) === 0x206d6f72)) return false; // 'Did not receive identification string from '
   at += 43;
@@ -1778,65 +1310,20 @@ function takeNoIdentification(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partBadIdentification2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partBadIdentification8(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop9 = skipDigits(at, smaller(end, at + 11));
-  if (stop9 - at < 1 || stop9 - at > 10) return -1;
-  at = stop9;
-  return at;
-}
-
-/** ' [preauth]' */
-function partBadIdentification10(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
-  at += 10;
-  return at;
-}
-
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function partBadIdentification11(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
-  at += 4;
-  const stop12 = skipRun2(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return -1;
-  at = stop12;
-  return at;
-}
-
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function partBadIdentification6(at: i32, end: i32): i32 {
-  let next7 = partBadIdentification8(at, end);
-  if (next7 < 0) next7 = partBadIdentification10(at, end);
-  if (next7 < 0) next7 = partBadIdentification11(at, end);
-  if (next7 < 0) return -1;
-  at = next7;
-  return at;
-}
-
 /** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function partBadIdentification4(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  for (let times5 = 0; times5 < 3; times5++) {
-    const next5 = partBadIdentification6(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times1 = 0; times1 < 3; times1++) {
+    const next1 = part10(at, end);
+    if (next1 <= at) break;
+    at = next1;
   }
-  const stop13 = skipSpace(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -1844,36 +1331,28 @@ function partBadIdentification4(at: i32, end: i32): i32 {
 /** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = partBadIdentification2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
   // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const beyondplace3 = end - 7;
-  let next3 = -1;
-  let place3 = beyondplace3;
+  const beyondplace2 = end - 7;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place3 = findByteLast(at, place3, 39); // '''
-    if (place3 < at) return false;
-    next3 = partBadIdentification4(place3, end);
-    if (next3 >= 0) break;
+    place2 = findByteLast(at, place2, 39); // '''
+    if (place2 < at) return false;
+    next2 = part30(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partIdentificationFailed2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** identification-failed: [('error: ' | 'fatal: ')] 'kex_exchange_identification: ' ['read: '] ('client sent invalid protocol identifier' | 'Client sent invalid protocol identifier' | 'Connection closed by remote host' | 'connection closed by remote host' | 'Connection reset by peer' | 'connection reset by peer') */
 function takeIdentificationFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = partIdentificationFailed2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 29 && word(at) === 0x5f78656b && word(at + 4) === 0x68637865 && word(at + 8) === 0x65676e61 && word(at + 12) === 0x6564695f && word(at + 16) === 0x6669746e && word(at + 20) === 0x74616369 && word(at + 24) === 0x3a6e6f69 && word(at + 25) === 0x203a6e6f)) return false; // 'kex_exchange_identification: '
   at += 29;
@@ -1888,105 +1367,53 @@ function takeIdentificationFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partBannerExchange2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partBannerExchange4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
 /** banner-exchange: [('error: ' | 'fatal: ')] 'banner exchange: Connection from ' ip [' port ' digit{1,10}] (': invalid format' | ': could not read protocol version') */
 function takeBannerExchange(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = partBannerExchange2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 33 && word(at) === 0x6e6e6162 && word(at + 4) === 0x65207265 && word(at + 8) === 0x61686378 && word(at + 12) === 0x3a65676e && word(at + 16) === 0x6e6f4320 && word(at + 20) === 0x7463656e && word(at + 24) === 0x206e6f69 && word(at + 28) === 0x6d6f7266 && word(at + 29) === 0x206d6f72)) return false; // 'banner exchange: Connection from '
   at += 33;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partBannerExchange4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
   else if (end - at >= 33 && word(at) === 0x6f63203a && word(at + 4) === 0x20646c75 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x64616572 && word(at + 16) === 0x6f727020 && word(at + 20) === 0x6f636f74 && word(at + 24) === 0x6576206c && word(at + 28) === 0x6f697372 && word(at + 29) === 0x6e6f6973) at += 33; // ': could not read protocol version'
   else return false;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partPacketCorrupt2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partPacketCorrupt4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
 /** packet-corrupt: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ip [' port ' digit{1,10}] (': message authentication code incorrect' | ': Connection corrupted') */
 function takePacketCorrupt(at: i32, end: i32): bool {
   if (end - at < 63) return false;
-  const next1 = partPacketCorrupt2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partPacketCorrupt4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
   else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
   else return false;
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partResetAddressless2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** reset-addressless: [('error: ' | 'fatal: ')] 'Read from socket failed: Connection reset by peer' */
 function takeResetAddressless(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = partResetAddressless2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 49 && word(at) === 0x64616552 && word(at + 4) === 0x6f726620 && word(at + 8) === 0x6f73206d && word(at + 12) === 0x74656b63 && word(at + 16) === 0x69616620 && word(at + 20) === 0x3a64656c && word(at + 24) === 0x6e6f4320 && word(at + 28) === 0x7463656e && word(at + 32) === 0x206e6f69 && word(at + 36) === 0x65736572 && word(at + 40) === 0x79622074 && word(at + 44) === 0x65657020 && word(at + 45) === 0x72656570)) return false; // 'Read from socket failed: Connection reset by peer'
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partLoginTimeout2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
 /** login-timeout: [('error: ' | 'fatal: ')] 'Timeout before authentication for ' ['connection from '] ip */
 function takeLoginTimeout(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = partLoginTimeout2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x656d6954 && word(at + 4) === 0x2074756f && word(at + 8) === 0x6f666562 && word(at + 12) === 0x61206572 && word(at + 16) === 0x65687475 && word(at + 20) === 0x6369746e && word(at + 24) === 0x6f697461 && word(at + 28) === 0x6f66206e && word(at + 30) === 0x20726f66)) return false; // 'Timeout before authentication for '
   at += 34;
@@ -2006,16 +1433,6 @@ function takeOldProtocol(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' port ' digit{1,10} */
-function partScanner2(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
-  return at;
-}
-
 /** scanner: ('probed from ' | 'scanned from ') ip [' port ' digit{1,10}] ' with ' */
 function takeScanner(at: i32, end: i32): bool {
   if (end - at < 19) return false;
@@ -2024,32 +1441,14 @@ function takeScanner(at: i32, end: i32): bool {
   else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next1 = partScanner2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 6 && word(at) === 0x74697720 && word(at + 2) === 0x20687469)) return false; // ' with '
   return true;
 }
 
-/** ('error: ' | 'fatal: ') */
-function partNoMatchNegotiated2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
-}
-
-/** ' port ' digit{1,10} */
-function partNoMatchNegotiated4(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return -1;
-  at = stop5;
-  return at;
-}
-
 /** ' found.' */
-function partNoMatchNegotiated7(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x756f6620 && word(at + 3) === 0x2e646e75)) return -1; // ' found.'
   at += 7;
   return at;
@@ -2058,42 +1457,34 @@ function partNoMatchNegotiated7(at: i32, end: i32): i32 {
 /** no-match-negotiated: [('error: ' | 'fatal: ')] 'Unable to negotiate with ' ip [' port ' digit{1,10}] ': no matching ' text… ' found.' */
 function takeNoMatchNegotiated(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = partNoMatchNegotiated2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x68746977 && word(at + 21) === 0x20687469)) return false; // 'Unable to negotiate with '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = partNoMatchNegotiated4(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 14 && word(at) === 0x6f6e203a && word(at + 4) === 0x74616d20 && word(at + 8) === 0x6e696863 && word(at + 10) === 0x20676e69)) return false; // ': no matching '
   at += 14;
   // text up to the first ' found.'
-  const beyondplace6 = end - 6;
-  let next6 = -1;
-  let place6 = at;
+  const beyondplace3 = end - 6;
+  let next3 = -1;
+  let place3 = at;
   while (true) {
-    place6 = findByte(place6 + 6, beyondplace6 + 6, 46) - 6; // '.'
-    if (place6 >= beyondplace6) return false;
-    next6 = partNoMatchNegotiated7(place6, end);
-    if (next6 >= 0) break;
-    place6++;
+    place3 = findByte(place3 + 6, beyondplace3 + 6, 46) - 6; // '.'
+    if (place3 >= beyondplace3) return false;
+    next3 = part31(place3, end);
+    if (next3 >= 0) break;
+    place3++;
   }
   return true;
-}
-
-/** ('error: ' | 'fatal: ') */
-function partNoMatchAddressless2(at: i32, end: i32): i32 {
-  if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
-  else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
-  else return -1;
-  return at;
 }
 
 /** no-match-addressless: [('error: ' | 'fatal: ')] ('Unable to negotiate a key exchange method' | 'no matching cipher found:' | 'no matching mac found:' | 'no matching MAC found:' | 'no matching comp found:' | 'no matching compression method found:' | 'no matching key exchange method found:' | 'no matching host key type found:') */
 function takeNoMatchAddressless(at: i32, end: i32): bool {
   if (end - at < 22) return false;
-  const next1 = partNoMatchAddressless2(at, end);
+  const next1 = part14(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 41 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x656b2061 && word(at + 24) === 0x78652079 && word(at + 28) === 0x6e616863 && word(at + 32) === 0x6d206567 && word(at + 36) === 0x6f687465 && word(at + 37) === 0x646f6874) at += 41; // 'Unable to negotiate a key exchange method'
   else if (end - at >= 25 && word(at) === 0x6d206f6e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x68706963 && word(at + 16) === 0x66207265 && word(at + 20) === 0x646e756f && word(at + 21) === 0x3a646e75) at += 25; // 'no matching cipher found:'

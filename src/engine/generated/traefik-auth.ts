@@ -14,7 +14,7 @@ function takeNoUser(at: i32, end: i32): bool {
 }
 
 /** '" 401 ' */
-function partRefusedWithoutUser4(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20313034)) return -1; // '" 401 '
   at += 6;
   return at;
@@ -45,7 +45,7 @@ function takeRefusedWithoutUser(at: i32, end: i32): bool {
   while (true) {
     place3 = findByte(place3, beyondplace3, 34); // '"'
     if (place3 >= beyondplace3) return false;
-    next3 = partRefusedWithoutUser4(place3, end);
+    next3 = part1(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -53,27 +53,20 @@ function takeRefusedWithoutUser(at: i32, end: i32): bool {
 }
 
 /** ' [' time '] "' nonspace{1,32} ' ' */
-function partUserRefused2(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
-  const stop3 = scanTime(at, end);
-  if (stop3 < 0) return -1;
-  captureTime(at, stop3);
-  at = stop3;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return -1;
+  captureTime(at, stop1);
+  at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
-  const stop4 = skipNonspace(at, smaller(end, at + 33));
-  if (stop4 - at < 1 || stop4 - at > 32) return -1;
-  at = stop4;
+  const stop2 = skipNonspace(at, smaller(end, at + 33));
+  if (stop2 - at < 1 || stop2 - at > 32) return -1;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  return at;
-}
-
-/** '" 401 ' */
-function partUserRefused6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20313034)) return -1; // '" 401 '
-  at += 6;
   return at;
 }
 
@@ -91,7 +84,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   while (true) {
     place1 = findByte(place1 + 1, beyondplace1 + 1, 91) - 1; // '['
     if (place1 >= beyondplace1) return false;
-    next1 = partUserRefused2(place1, end);
+    next1 = part2(place1, end);
     if (next1 >= 0) break;
     forgetTime();
     place1++;
@@ -99,15 +92,15 @@ function takeUserRefused(at: i32, end: i32): bool {
   captureUser(at, place1);
   at = next1;
   // text up to the first '" 401 '
-  const beyondplace5 = end - 5;
-  let next5 = -1;
-  let place5 = at;
+  const beyondplace2 = end - 5;
+  let next2 = -1;
+  let place2 = at;
   while (true) {
-    place5 = findByte(place5, beyondplace5, 34); // '"'
-    if (place5 >= beyondplace5) return false;
-    next5 = partUserRefused6(place5, end);
-    if (next5 >= 0) break;
-    place5++;
+    place2 = findByte(place2, beyondplace2, 34); // '"'
+    if (place2 >= beyondplace2) return false;
+    next2 = part1(place2, end);
+    if (next2 >= 0) break;
+    place2++;
   }
   return true;
 }

@@ -4,7 +4,7 @@ import { captureUser, forgetUser } from '../capture.ts';
 import { scanAddress, smaller } from '../scan.ts';
 
 /** ' Try again. IP: ' */
-function partLoginFailed3(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x79725420 && word(at + 4) === 0x61676120 && word(at + 8) === 0x202e6e69 && word(at + 12) === 0x203a5049)) return -1; // ' Try again. IP: '
   at += 16;
   return at;
@@ -31,37 +31,37 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ' Server time: ' '0123456789-'{1,4096} ' ' '0123456789:'{1,4096} ' UTC IP: ' */
-function partLoginFailed4(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x72655320 && word(at + 4) === 0x20726576 && word(at + 8) === 0x656d6974 && word(at + 10) === 0x203a656d)) return -1; // ' Server time: '
   at += 14;
-  const stop5 = skipRun1(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
-  at = stop5;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop6 = skipRun2(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 9 && word(at) === 0x43545520 && word(at + 4) === 0x3a504920 && word(at + 5) === 0x203a5049)) return -1; // ' UTC IP: '
   at += 9;
   return at;
 }
 
 /** ' IP: ' */
-function partLoginFailed7(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x3a504920 && word(at + 1) === 0x203a5049)) return -1; // ' IP: '
   at += 5;
   return at;
 }
 
 /** '. Username: ' user{1,4096} */
-function partLoginFailed9(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x7355202e && word(at + 4) === 0x616e7265 && word(at + 8) === 0x203a656d)) return -1; // '. Username: '
   at += 12;
-  const stop10 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop10 - at < 1 || stop10 - at > 4096) return -1;
-  captureUser(at, stop10);
-  at = stop10;
+  const stop1 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  captureUser(at, stop1);
+  at = stop1;
   return at;
 }
 
@@ -82,15 +82,15 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 46) at += 1; // '.'
   else if (end - at >= 1 && byte(at) === 33) at += 1; // '!'
   else return false;
-  let next2 = partLoginFailed3(at, end);
-  if (next2 < 0) next2 = partLoginFailed4(at, end);
-  if (next2 < 0) next2 = partLoginFailed7(at, end);
+  let next2 = part1(at, end);
+  if (next2 < 0) next2 = part2(at, end);
+  if (next2 < 0) next2 = part3(at, end);
   if (next2 < 0) return false;
   at = next2;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next8 = partLoginFailed9(at, end);
-  if (next8 >= 0) at = next8;
+  const next3 = part4(at, end);
+  if (next3 >= 0) at = next3;
   else {
     forgetUser();
   }

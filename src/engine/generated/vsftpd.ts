@@ -4,44 +4,44 @@ import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, skipSpace, smaller } from '../scan.ts';
 
 /** ['('] 'pam_unix' nonspace{0,255} space{1,8} */
-function partPamAmbiguous2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 40) at += 1; // '('
   if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return -1; // 'pam_unix'
   at += 8;
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at > 255) return -1;
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return -1;
-  at = stop4;
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at > 255) return -1;
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 9));
+  if (stop2 - at < 1 || stop2 - at > 8) return -1;
+  at = stop2;
   return at;
 }
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamAmbiguous6(at: i32, end: i32): i32 {
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return -1;
-  at = stop7;
+function part2(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
   else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return -1;
-  at = stop8;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   return at;
 }
 
 /** ' user=' */
-function partPamAmbiguous11(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return -1; // ' user='
   at += 6;
   return at;
 }
 
 /** ' rhost=' */
-function partPamAmbiguous13(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   return at;
@@ -50,95 +50,95 @@ function partPamAmbiguous13(at: i32, end: i32): i32 {
 /** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
 function takePamAmbiguous(at: i32, end: i32): bool {
   if (end - at < 43) return false;
-  const next1 = partPamAmbiguous2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times5 = 0; times5 < 4; times5++) {
-    const next5 = partPamAmbiguous6(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part2(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop9 = skipSpace(at, smaller(end, at + 9));
-  if (stop9 - at < 1 || stop9 - at > 8) return false;
-  at = stop9;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the first ' user='
-  const beyondplace10 = end - 5;
-  let next10 = -1;
-  let place10 = at;
+  const beyondplace4 = end - 5;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place10 = findByte(place10 + 5, beyondplace10 + 5, 61) - 5; // '='
-    if (place10 >= beyondplace10) return false;
-    next10 = partPamAmbiguous11(place10, end);
-    if (next10 >= 0) break;
-    place10++;
+    place4 = findByte(place4 + 5, beyondplace4 + 5, 61) - 5; // '='
+    if (place4 >= beyondplace4) return false;
+    next4 = part3(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  at = next10;
+  at = next4;
   // text up to the first ' rhost='
-  const beyondplace12 = end - 6;
-  let next12 = -1;
-  let place12 = at;
+  const beyondplace5 = end - 6;
+  let next5 = -1;
+  let place5 = at;
   while (true) {
-    place12 = findByte(place12 + 6, beyondplace12 + 6, 61) - 6; // '='
-    if (place12 >= beyondplace12) return false;
-    next12 = partPamAmbiguous13(place12, end);
-    if (next12 >= 0) break;
-    place12++;
+    place5 = findByte(place5 + 6, beyondplace5 + 6, 61) - 6; // '='
+    if (place5 >= beyondplace5) return false;
+    next5 = part4(place5, end);
+    if (next5 >= 0) break;
+    place5++;
   }
   return true;
 }
 
 /** '[pid ' digit{1,10} '] ' */
-function partLoginFailed2(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return -1;
-  at = stop3;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
 /** ', anon password "' not-'"'{0,4096} '"' space{0,4096} end */
-function partLoginFailed6(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x6e61202c && word(at + 4) === 0x70206e6f && word(at + 8) === 0x77737361 && word(at + 12) === 0x2064726f && word(at + 13) === 0x22206472)) return -1; // ', anon password "'
   at += 17;
-  const stop7 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop7 - at > 4096) return -1;
-  at = stop7;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return -1;
-  at = stop8;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
 /** ', "' not-'"'{0,4096} '"' space{0,4096} end */
-function partLoginFailed9(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 44 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // ', "'
   at += 3;
-  const stop10 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop10 - at > 4096) return -1;
-  at = stop10;
+  const stop1 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop11 = skipSpace(at, smaller(end, at + 4097));
-  if (stop11 - at > 4096) return -1;
-  at = stop11;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
 /** space{0,4096} end */
-function partLoginFailed12(at: i32, end: i32): i32 {
-  const stop13 = skipSpace(at, smaller(end, at + 4097));
-  if (stop13 - at > 4096) return -1;
-  at = stop13;
+function part8(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -146,123 +146,84 @@ function partLoginFailed12(at: i32, end: i32): i32 {
 /** login-failed: ['[pid ' digit{1,10} '] '] '[' user{1,4096} '] FAIL LOGIN: Client "' ip '"' (', anon password "' not-'"'{0,4096} '"' space{0,4096} end | ', "' not-'"'{0,4096} '"' space{0,4096} end | space{0,4096} end) */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 26) return false;
-  const next1 = partLoginFailed2(at, end);
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop4 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  captureUser(at, stop4);
-  at = stop4;
+  const stop2 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 22 && word(at) === 0x4146205d && word(at + 4) === 0x4c204c49 && word(at + 8) === 0x4e49474f && word(at + 12) === 0x6c43203a && word(at + 16) === 0x746e6569 && word(at + 18) === 0x2220746e)) return false; // '] FAIL LOGIN: Client "'
   at += 22;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  let next5 = partLoginFailed6(at, end);
-  if (next5 < 0) next5 = partLoginFailed9(at, end);
-  if (next5 < 0) next5 = partLoginFailed12(at, end);
-  if (next5 < 0) return false;
+  let next3 = part6(at, end);
+  if (next3 < 0) next3 = part7(at, end);
+  if (next3 < 0) next3 = part8(at, end);
+  if (next3 < 0) return false;
   return true;
 }
 
-/** ['('] 'pam_unix' nonspace{0,255} space{1,8} */
-function partPamFailed2(at: i32, end: i32): i32 {
-  if (end - at >= 1 && byte(at) === 40) at += 1; // '('
-  if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return -1; // 'pam_unix'
-  at += 8;
-  const stop3 = skipNonspace(at, smaller(end, at + 256));
-  if (stop3 - at > 255) return -1;
-  at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return -1;
-  at = stop4;
-  return at;
-}
-
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function partPamFailed6(at: i32, end: i32): i32 {
-  const stop7 = skipSpace(at, smaller(end, at + 9));
-  if (stop7 - at < 1 || stop7 - at > 8) return -1;
-  at = stop7;
-  if (end - at >= 8 && word(at) === 0x6e676f6c && word(at + 4) === 0x3d656d61) at += 8; // 'logname='
-  else if (end - at >= 4 && word(at) === 0x3d646975) at += 4; // 'uid='
-  else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
-  else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
-  else return -1;
-  const stop8 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return -1;
-  at = stop8;
-  return at;
-}
-
 /** space{1,8} 'user=' user{1,4096} end */
-function partPamFailed13(at: i32, end: i32): i32 {
-  const stop14 = skipSpace(at, smaller(end, at + 9));
-  if (stop14 - at < 1 || stop14 - at > 8) return -1;
-  at = stop14;
+function part9(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 9));
+  if (stop1 - at < 1 || stop1 - at > 8) return -1;
+  at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop15 = findByte(at, smaller(end, at + 4097), 61);
-  if (stop15 - at < 1 || stop15 - at > 4096) return -1;
-  captureUser(at, stop15);
-  at = stop15;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** space{0,4096} end */
-function partPamFailed16(at: i32, end: i32): i32 {
-  const stop17 = skipSpace(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return -1;
-  at = stop17;
+  const stop2 = findByte(at, smaller(end, at + 4097), 61);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  captureUser(at, stop2);
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
 /** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
-function partPamFailed11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  let next12 = partPamFailed13(at, end);
-  if (next12 < 0) {
+  let next1 = part9(at, end);
+  if (next1 < 0) {
     forgetUser();
-    next12 = partPamFailed16(at, end);
+    next1 = part8(at, end);
   }
-  if (next12 < 0) return -1;
-  at = next12;
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
 /** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
 function takePamFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = partPamFailed2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times5 = 0; times5 < 4; times5++) {
-    const next5 = partPamFailed6(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part2(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop9 = skipSpace(at, smaller(end, at + 9));
-  if (stop9 - at < 1 || stop9 - at > 8) return false;
-  at = stop9;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
-  const beyondplace10 = end - 7;
-  let next10 = -1;
-  let place10 = beyondplace10;
+  const beyondplace4 = end - 7;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place10 = findByteLast(at + 6, place10 + 6, 61) - 6; // '='
-    if (place10 < at) return false;
-    next10 = partPamFailed11(place10, end);
-    if (next10 >= 0) break;
+    place4 = findByteLast(at + 6, place4 + 6, 61) - 6; // '='
+    if (place4 < at) return false;
+    next4 = part10(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
     forgetUser();
   }

@@ -4,14 +4,14 @@ import { captureUser, forgetAddress } from '../capture.ts';
 import { scanAddress, skipSpace, smaller } from '../scan.ts';
 
 /** ' from ' ip space{0,4096} end */
-function partLoginFailed2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
-  at = stop3;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
   if (at !== end) return -1;
   return at;
 }
@@ -29,7 +29,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(at + 1, place1 + 1, 102) - 1; // 'f'
     if (place1 < at) return false;
-    next1 = partLoginFailed2(place1, end);
+    next1 = part1(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
