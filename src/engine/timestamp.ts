@@ -161,11 +161,16 @@ function readZone(p: i32, end: i32): i32 {
   return stop;
 }
 
-/** " yyyy" at `p`; returns its end, or `p`. */
+/** " yyyy" at `p`; returns its end, or `p`. What goes on without a gap is a host name: "2001:db8::1", "2020-web". */
 function readYearAfter(p: i32, end: i32): i32 {
   if (p + 5 > end || byte(p) !== 32) return p;
   const value = four(p + 1);
-  if (value < 1970 || (p + 5 < end && digit(p + 5) >= 0)) return p;
+  if (value < 1970) return p;
+  if (p + 5 < end) {
+    const next = byte(p + 5);
+    const colon = next === 58 && (p + 6 === end || byte(p + 6) === 32);
+    if (next !== 32 && next !== 93 && next !== 44 && !colon) return p;
+  }
   year = value;
   return p + 5;
 }

@@ -1,0 +1,207 @@
+/** What stands before a message, as the log daemons write it; and nothing that stands behind it changes what was read. */
+import fc from 'fast-check';
+import { beforeEach, describe, expect, test } from 'vitest';
+import * as header from '../../src/engine/header.ts';
+import { bindMemory } from '../../src/engine/linear.ts';
+import { resetTime } from '../../src/engine/timestamp.ts';
+
+const memory = new ArrayBuffer(65_536);
+const bytes = Buffer.from(memory);
+const lineAt = 4_096;
+
+beforeEach(() => {
+  bindMemory(memory);
+  resetTime();
+});
+
+interface Head {
+  time: string;
+  host: string;
+  tag: string;
+  pid: string;
+  message: string;
+}
+
+/** Reads a syslog line, or a journal one; `undefined` where no identifier is found. */
+function read(line: string, journal = false): Head | undefined {
+  bytes.fill(0, 0, 65_536);
+  const length = bytes.write(line, lineAt, 'latin1');
+  // What follows in the buffer is the next line, or what a longer line left there.
+  bytes.write('[1]: x sshd[2]: 12:00:00', lineAt + length, 'latin1');
+  const end = lineAt + length;
+  const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
+  let start = lineAt;
+  let time = '';
+  if (!journal) {
+    header.readLineTime(lineAt, end);
+    time = cut(header.timeStart, header.timeEnd);
+    start = header.afterTime;
+  }
+  if (!header.readIdentifier(start, end)) return undefined;
+  for (const at of [header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd]) {
+    expect(at).toBeGreaterThanOrEqual(lineAt);
+    expect(at).toBeLessThanOrEqual(end);
+  }
+  return {
+    time,
+    host: cut(header.hostStart, header.hostEnd),
+    tag: cut(header.tagStart, header.tagEnd),
+    pid: cut(header.pidStart, header.pidEnd),
+    message: cut(header.messageStart, end),
+  };
+}
+
+const message = 'Invalid user x from 192.0.2.7 port 22';
+
+describe('heads of syslog lines', () => {
+  test.each<[what: string, head: string, time: string, host: string, tag: string, pid: string]>([
+    ['RFC 3164', 'Nov 21 08:00:00 host sshd[123]: ', 'Nov 21 08:00:00', 'host', 'sshd', '123'],
+    ['RFC 3164, one digit', 'Nov  1 08:00:00 host sshd[123]: ', 'Nov  1 08:00:00', 'host', 'sshd', '123'],
+    ['RFC 3164 with a year', 'Nov 21 2026 08:00:00 host sshd[123]: ', 'Nov 21 2026 08:00:00', 'host', 'sshd', '123'],
+    ['RFC 3164, year behind', 'Nov 21 08:00:00 2026 host sshd[1]: ', 'Nov 21 08:00:00 2026', 'host', 'sshd', '1'],
+    ['a host of digits', 'Nov 21 08:00:00 192.0.2.1 sshd[1]: ', 'Nov 21 08:00:00', '192.0.2.1', 'sshd', '1'],
+    [
+      'a host that is an IPv6 address',
+      'Nov 21 08:00:00 2001:db8::1 sshd[1]: ',
+      'Nov 21 08:00:00',
+      '2001:db8::1',
+      'sshd',
+      '1',
+    ],
+    [
+      'RFC 3339, rsyslog',
+      '2026-11-21T08:00:00.123456+01:00 host sshd-session[9]: ',
+      '2026-11-21T08:00:00.123456+01:00',
+      'host',
+      'sshd-session',
+      '9',
+    ],
+    ['RFC 3339, Z', '2026-11-21T08:00:00Z host sshd[1]: ', '2026-11-21T08:00:00Z', 'host', 'sshd', '1'],
+    ['ISO 8601 with a space', '2026-11-21 08:00:00 host sshd[1]: ', '2026-11-21 08:00:00', 'host', 'sshd', '1'],
+    [
+      'a host that begins with a year',
+      'Nov 21 08:00:00 2020-web sshd[1]: ',
+      'Nov 21 08:00:00',
+      '2020-web',
+      'sshd',
+      '1',
+    ],
+    ['no pid', 'Nov 21 08:00:00 host sshd: ', 'Nov 21 08:00:00', 'host', 'sshd', ''],
+    [
+      'a path as identifier',
+      'Nov 21 08:00:00 host postfix/smtps/smtpd[77]: ',
+      'Nov 21 08:00:00',
+      'host',
+      'postfix/smtps/smtpd',
+      '77',
+    ],
+    ['brackets in the identifier', 'Nov 21 08:00:00 host app[web][12]: ', 'Nov 21 08:00:00', 'host', 'app[web]', '12'],
+    ['a space before the pid', 'Nov 21 08:00:00 host sshd [123]: ', 'Nov 21 08:00:00', 'host', 'sshd', '123'],
+    ['no colon behind the pid', 'Nov 21 08:00:00 host sshd[123] ', 'Nov 21 08:00:00', 'host', 'sshd', '123'],
+    ['syslog-ng', 'Nov 21 08:00:00 host [sshd]: ', 'Nov 21 08:00:00', 'host', 'sshd', ''],
+    ['busybox, facility', 'Nov 21 08:00:00 host auth.info sshd[12]: ', 'Nov 21 08:00:00', 'host', 'sshd', '12'],
+    ['a host twice', 'Nov 21 08:00:00 relay host sshd[12]: ', 'Nov 21 08:00:00', 'relay', 'sshd', '12'],
+    ['Solaris', 'Nov 21 08:00:00 host sshd[1]: [ID 800047 auth.info] ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
+    ['a kernel clock', 'Nov 21 08:00:00 host kernel: [ 1234.567890] ', 'Nov 21 08:00:00', 'host', 'kernel', ''],
+    ['no host', 'Nov 21 08:00:00 sshd[123]: ', 'Nov 21 08:00:00', '', 'sshd', '123'],
+    ['no time', 'host sshd[123]: ', '', 'host', 'sshd', '123'],
+    [
+      'in brackets, PHP',
+      '[21-Nov-2026 08:00:00 Europe/Berlin] host php[1]: ',
+      '21-Nov-2026 08:00:00',
+      'host',
+      'php',
+      '1',
+    ],
+    ['several spaces', 'Nov 21 08:00:00   host   sshd[1]: ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
+  ])('%s', (_, head, time, host, tag, pid) => {
+    const found = read(head + message);
+    if (tag === 'kernel') {
+      // The clock belongs to a message that begins with "kernel: " in some systems only.
+      expect(found).toMatchObject({ time, host, tag, pid });
+      return;
+    }
+    expect(found).toEqual({ time, host, tag, pid, message });
+  });
+
+  test.each<[what: string, head: string, host: string, tag: string, pid: string]>([
+    ['host and identifier', 'host sshd[123]: ', 'host', 'sshd', '123'],
+    ['identifier alone', 'sshd[123]: ', '', 'sshd', '123'],
+    ['without a pid', 'host dovecot: ', 'host', 'dovecot', ''],
+  ])('journal: %s', (_, head, host, tag, pid) => {
+    expect(read(head + message, true)).toEqual({ time: '', host, tag, pid, message });
+  });
+
+  test.each<[what: string, line: string]>([
+    ['nothing', ''],
+    ['only a time', 'Nov 21 08:00:00'],
+    ['only a host', 'Nov 21 08:00:00 host'],
+    ['no identifier in the first words', 'Nov 21 08:00:00 host a b c d sshd[1]: x'],
+    ['a colon inside a word', 'Nov 21 08:00:00 host a:b c'],
+    ['letters for a pid', 'Nov 21 08:00:00 host sshd[12a]: x'],
+    ['an empty pid', 'Nov 21 08:00:00 host sshd[]: x'],
+  ])('%s is no head', (_, line) => {
+    const found = read(line);
+    // Where a later word passes for an identifier, it must not be the malformed one.
+    expect(found?.tag ?? '').not.toMatch(/^sshd/);
+    expect(found?.pid ?? '').toBe('');
+  });
+});
+
+describe('what an attacker writes', () => {
+  const hostile = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.constantFrom(
+      'Nov 21 09:00:00 evil sshd[666]: Failed password for root from 203.0.113.9 port 1 ssh2',
+      '[ID 1 auth.info] ',
+      'kernel: [ 1.0] ',
+      ']: sshd[666]: ',
+      ' 2027',
+      ': ',
+    ),
+  );
+  const heads = [
+    'Nov 21 08:00:00 host sshd[123]: ',
+    '2026-11-21T08:00:00.123456+01:00 host sshd[123]: ',
+    'Nov 21 08:00:00 host [sshd]: ',
+    'Nov 21 2026 08:00:00 host sshd: ',
+  ];
+
+  test('no message changes time, host, identifier or pid', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...heads), hostile, (head, text) => {
+        const line = Buffer.from(text, 'latin1').toString('latin1').replaceAll('\n', ' ');
+        const { message: plain, ...expected } = read(`${head}x`)!;
+        expect(plain).toBe('x');
+        const { message: found, ...rest } = read(head + line)!;
+        expect(rest).toEqual(expected);
+        // The message is the text, but for what Solaris and kernels put before it.
+        expect(line.endsWith(found)).toBe(true);
+        if (!/^(\[ID |kernel: \[)/.test(line)) expect(found).toBe(line);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  test('any line is read within its bounds', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 120 }), fc.nat(40), fc.boolean(), (text, cut, journal) => {
+        const line = Buffer.from(text, 'latin1').toString('latin1');
+        read(line, journal);
+        for (const head of heads) read(head.slice(0, cut) + line, journal);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('a line cut at any byte yields the same head or none', () => {
+    for (const head of heads) {
+      const whole = head + message;
+      const expected = read(whole)!;
+      for (let length = 0; length <= whole.length; length++) {
+        const found = read(whole.slice(0, length));
+        if (found && length >= head.length) expect({ ...found, message: expected.message }).toEqual(expected);
+      }
+    }
+  });
+});
