@@ -2,11 +2,12 @@
  * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the three bundles into dist/. Only what is older
  * than its sources is built again; `--force` builds all. Files are renamed into place, so that two builds at once do no harm.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import asc from 'assemblyscript/asc';
 import { build } from 'esbuild';
+import { matcherSizes, withoutNames } from './matcher-sizes.ts';
 
 const root = join(import.meta.dirname, '..');
 const { values: options } = parseArgs({ options: { force: { type: 'boolean' }, quiet: { type: 'boolean' } } });
@@ -33,20 +34,32 @@ function isStale(output: string, sources: string[]): boolean {
   }
 }
 
-async function buildEngine(output: string, features: string[]): Promise<void> {
-  if (!isStale(output, ['src/engine', 'scripts/build.ts'])) return;
+/** `sizes`: where the bytes of each matcher are written, for `fail2zig filters`. */
+async function buildEngine(output: string, features: string[], sizes?: string): Promise<void> {
+  const sources = ['src/engine', 'scripts/build.ts'];
+  if (!isStale(output, sources) && (sizes === undefined || !isStale(sizes, sources))) return;
   if (!options.quiet) console.error(`build: ${output}`);
   const temporary = `${output}.${process.pid}`;
   const { error, stderr } = await asc.main([
     'src/engine/engine.ts',
     ...['--lib', 'src/engine/wasm', '--baseDir', root, '--outFile', temporary],
-    ...['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', ...features],
+    ...['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', '--debug', ...features],
   ]);
   if (error) {
     rmSync(join(root, temporary), { force: true });
     throw new Error(`${output}: ${stderr.toString()}`);
   }
+  // Names of functions are for measuring; the engine that ships has none.
+  const named = readFileSync(join(root, temporary));
+  if (sizes !== undefined) writeWhole(sizes, `${JSON.stringify(matcherSizes(named), null, 2)}\n`);
+  writeFileSync(join(root, temporary), withoutNames(named));
   renameSync(join(root, temporary), join(root, output));
+}
+
+function writeWhole(path: string, text: string): void {
+  const temporary = join(root, `${path}.${process.pid}`);
+  writeFileSync(temporary, text);
+  renameSync(temporary, join(root, path));
 }
 
 async function bundle(output: string, entry: string, external: string[] = []): Promise<void> {
@@ -71,7 +84,7 @@ async function bundle(output: string, entry: string, external: string[] = []): P
 
 mkdirSync(join(root, 'build'), { recursive: true });
 mkdirSync(join(root, 'dist'), { recursive: true });
-await buildEngine('build/engine.wasm', ['--enable', 'simd']);
+await buildEngine('build/engine.wasm', ['--enable', 'simd'], 'build/matchers.json');
 await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 await bundle('dist/main.cjs', 'src/main.ts');
 // The core runs the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.

@@ -1,4 +1,6 @@
 /** A filter for people and programs: what it reads, its patterns with their lines, and what it was compiled to. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, emitFilter } from '../compiler/emit.ts';
 import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { OperatorFilter } from '../config/filter.ts';
@@ -22,6 +24,26 @@ export function matcherSource(filter: Filter): string {
   return emitFilter(filter, `src/filters (${filter.name})`);
 }
 
+interface Matcher {
+  lines: number;
+  sourceBytes: number;
+  /** Code in the engine with SIMD, 0 where all of it was inlined; absent without a build that says so (PE-07). */
+  wasmBytes?: number;
+  source: string;
+}
+
+/** Bytes of code of each matcher, as the build measured them. */
+function wasmSizes(): Record<string, number> | undefined {
+  for (const up of [['..'], ['..', '..']]) {
+    try {
+      return JSON.parse(readFileSync(join(import.meta.dirname, ...up, 'build', 'matchers.json'), 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  return undefined;
+}
+
 export interface Shown {
   name: string;
   about: string;
@@ -33,7 +55,7 @@ export interface Shown {
   ignore: ShownPattern[];
   samples: string[];
   counters: string[];
-  matcher: { lines: number; sourceBytes: number; source: string } | { programBytes: number };
+  matcher: Matcher | { programBytes: number };
 }
 
 interface ShownPattern {
@@ -50,9 +72,15 @@ interface ShownPattern {
 
 export function shownBuiltIn(filter: Filter): Shown {
   const source = matcherSource(filter);
+  const sizes = wasmSizes();
   return {
     ...shown(filter, 'built-in', new Map()),
-    matcher: { lines: source.split('\n').length - 1, sourceBytes: Buffer.byteLength(source), source },
+    matcher: {
+      lines: source.split('\n').length - 1,
+      sourceBytes: Buffer.byteLength(source),
+      ...(sizes === undefined ? {} : { wasmBytes: sizes[filter.name] ?? 0 }),
+      source,
+    },
   };
 }
 
@@ -93,7 +121,12 @@ export function showFilter(filter: Shown): string {
   if (samples.length > 0) lines.push('must count:', ...samples.map((line) => `  ${printable(line, shownMax)}`));
   if (counters.length > 0) lines.push('must not count:', ...counters.map((line) => `  ${printable(line, shownMax)}`));
   if ('programBytes' in matcher) lines.push(`program: ${matcher.programBytes} bytes, walked by the interpreter`);
-  else lines.push(`matcher: ${matcher.lines} lines, ${matcher.sourceBytes} bytes of source`, '', matcher.source);
+  else {
+    const { wasmBytes, sourceBytes } = matcher;
+    const code = wasmBytes === 0 ? ', inlined in the engine' : `, ${wasmBytes} bytes of WebAssembly`;
+    const size = `matcher: ${matcher.lines} lines, ${sourceBytes} bytes of source${wasmBytes === undefined ? '' : code}`;
+    lines.push(size, '', matcher.source);
+  }
   return `${lines.join('\n').trimEnd()}\n`;
 }
 

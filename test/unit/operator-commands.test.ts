@@ -1,9 +1,11 @@
 /** `[[filter]]` as an operator meets it: the commands as they are installed, over a configuration and a log. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { shownBuiltIn } from '../../src/commands/show-filter.ts';
+import type { Filter } from '../../src/compiler/pattern.ts';
 import { filters } from '../../src/filters/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fail2zig-operator-'));
@@ -144,6 +146,27 @@ describe('filters', () => {
     expect(rows).toHaveLength(filters.length + 2);
     expect(rows.at(-2)).toMatchObject({ name: 'shop', about: 'our shop', origin: 'configuration' });
     expect(fail2zig('filters', '--config', config).out).toMatch(/^shop +our shop$/m);
+  });
+
+  test('shows each built-in matcher as it is built in, with its size', () => {
+    for (const filter of filters) {
+      const { matcher, patterns } = shownBuiltIn(filter);
+      expect(matcher).toMatchObject({
+        source: readFileSync(`src/engine/generated/${filter.name}.ts`, 'utf8'),
+        wasmBytes: expect.any(Number),
+      });
+      expect(patterns).toMatchObject(filter.patterns.map(({ name, sample, counter }) => ({ name, sample, counter })));
+    }
+    expect((shownBuiltIn(filters[0] as Filter).matcher as { wasmBytes: number }).wasmBytes).toBeGreaterThan(10_000);
+  });
+
+  test('shows a built-in one to people', () => {
+    const { out } = fail2zig('filters', 'gitlab');
+    expect(out).toMatch(/\nmatcher: \d+ lines, \d+ bytes of source, \d+ bytes of WebAssembly\n\n\/\*\* Generated/);
+    expect(fail2zig('filters', 'sshd', '--json').out).toContain('"origin":"built-in"');
+    expect(out).toContain('\n      takes   2025-');
+    expect(out).toContain('\n      leaves  2025-');
+    expect(out).toContain('\nexport function matchGitlab(');
   });
 
   test('shows one of the configuration', () => {
