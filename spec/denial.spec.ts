@@ -1,7 +1,7 @@
 /** Denial of service: bounds on what anybody may take. */
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
-import { type BackendRow, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
+import { type BackendRow, backendRows, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
 import { NetlinkError } from '../src/backends/netlink.ts';
 import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
 import { until } from '../test/support/until.ts';
@@ -93,6 +93,57 @@ claim(
     twin(
       'a chooser that falls back to log-only unasked',
       given<Choose>((options, ...rest) => chooseBackend({ ...options, allowLogOnly: true }, ...rest)),
+    ),
+    twin('a chooser that keeps a backend which refused', given<Choose>(hopefulChooser)),
+  ],
+);
+
+/** Rows in the table's order of which the first `failing` refuse to be installed; `tried` is told of each. */
+function rowsWith(failing: number, tried: string[]): BackendRow[] {
+  return [...refusing, logOnly].map(({ name, create }, index) => ({
+    name,
+    create: (...parameters) => ({
+      ...create(...parameters),
+      install: () => {
+        tried.push(name);
+        return index < failing ? Promise.reject(new NetlinkError(95, `install ${name}`)) : Promise.resolve();
+      },
+    }),
+  }));
+}
+
+claim(
+  'D-05a',
+  given<Choose>(chooseBackend),
+  async (choose) => {
+    const order = ['nftables', 'iptables', 'ipset', 'log-only'];
+    assert.deepEqual(
+      backendRows.map(({ name }) => name).filter((name) => order.includes(name)),
+      order,
+      'the table is in another order than the documented one',
+    );
+    for (let failing = 0; failing < order.length; failing++) {
+      const tried: string[] = [];
+      const options = { ...firewall, allowLogOnly: true };
+      const { backend, attempts } = await choose(options, [], () => {}, rowsWith(failing, tried));
+      assert.equal(backend.name, order[failing], `the choice where the first ${failing} fail`);
+      assert.deepEqual(tried, order.slice(0, failing + 1), 'tried, in this order');
+      assert.deepEqual(
+        attempts.map((attempt) => attempt.backend),
+        order.slice(0, failing),
+        'reported as not usable',
+      );
+    }
+    return `${order.join(' → ')}: each tried by installing it, the first that does is taken, the others are reported`;
+  },
+  [
+    twin(
+      'a chooser with one try',
+      given<Choose>((options, jails, say, rows = []) => chooseBackend(options, jails, say, [rows[0]!, rows.at(-1)!])),
+    ),
+    twin(
+      'a chooser that tries from the end',
+      given<Choose>((options, jails, say, rows = []) => chooseBackend(options, jails, say, rows.toReversed())),
     ),
     twin('a chooser that keeps a backend which refused', given<Choose>(hopefulChooser)),
   ],

