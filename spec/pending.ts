@@ -11,9 +11,6 @@ const part = (what: string) => `not built yet: ${what}`;
 const proof = (what: string) => `no specification with a twin yet: ${what}`;
 
 export const pendingReasons: Readonly<Record<string, string>> = {
-  'MM-01': proof('resident size of the whole process under attack'),
-  'MM-02': part('the printed memory breakdown'),
-  'MM-13': proof('700,000 slots in a running core'),
   'MM-16': run('cost of the dearest insertion under a flood'),
   'MM-21': part('reload'),
   'MM-23': proof('the read lands in engine memory'),
@@ -31,7 +28,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-12': proof('facts beside every figure'),
   'LP-13': proof('facts beside every figure'),
   'LP-14': run('the peers on the same machine'),
-  'LP-15': part('the printed memory breakdown'),
   'LP-17': proof('the watching interface'),
   'LP-18': part('the journal source'),
   'LP-19': run('io_uring against read(2)'),
@@ -55,7 +51,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-45': part('the page that argues it'),
   'WHY-01': proof('decisions against those of fail2ban on the same logs'),
   'WHY-02': proof('what contains the runtime'),
-  'WHY-04': proof('resident size of the whole process under attack'),
   'WHY-05': part('the single executable'),
   'WHY-06': part('the single executable'),
   'WHY-07': part('the command that counts lines'),
@@ -72,7 +67,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'R-01c': proof('the list verb'),
   'R-01d': part('the chained audit log'),
   'I-03': proof('redaction by level'),
-  'D-01a': proof('resident size of the whole process under attack'),
   'D-02a': proof('work per line on pathological input'),
   'D-02c': run('4.1 million lines and continuous fuzzing'),
   'D-03': proof('rate limit of the control socket'),

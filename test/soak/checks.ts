@@ -86,6 +86,8 @@ export interface Outcome {
   slotsMin: number;
   /** Attackers of each gap that the kernel holds. */
   held: ReadonlyMap<number, number>;
+  /** The client's word, at the end. */
+  stats: Record<string, number>;
   exitCode: number | null;
   /** Warnings and errors the daemon wrote. */
   complaints: string[];

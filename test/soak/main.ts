@@ -1,7 +1,7 @@
 /**
- * `npm run soak -- [--sources N] [--seconds S] [--real-time] [--rate LINES] [--ceiling TEXT]`
+ * `npm run soak -- [--sources N] [--seconds S] [--real-time] [--rate LINES] [--ceiling TEXT] [--out FOLDER]`
  * Attacks the real daemon from N distinct sources (200,000) for at least S seconds (60), in namespaces of its own; judges
- * it (checks.ts), and writes reports/soak-N.json and .svg. `--real-time` spreads the sources evenly over S seconds; without it
+ * it (checks.ts), and writes soak-N.json and .svg into FOLDER (reports). `--real-time` spreads the sources evenly over S seconds; without it
  * lines come at RATE a second (100,000), and the attack goes on after every source has come. Exit status 1 when a check fails.
  */
 import { spawnSync } from 'node:child_process';
@@ -20,7 +20,6 @@ import { machine, soak } from './soak.ts';
 const linesPerSource = 1.2;
 /** At the default ceiling (claim MM-13). */
 const slotsMinDefault = 700_000;
-const reports = join(import.meta.dirname, '..', '..', 'reports');
 
 const { values } = parseArgs({
   options: {
@@ -28,6 +27,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     rate: { type: 'string', default: '100000' },
     ceiling: { type: 'string', default: '64MB' },
+    out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
     'real-time': { type: 'boolean', default: false },
     inside: { type: 'boolean', default: false },
   },
@@ -130,10 +130,11 @@ async function run(): Promise<number> {
         'new sources (and seconds at this rate) between two failures after which a source is still remembered, but for one in a million',
     },
     checks,
+    stats: outcome.stats,
     samples,
   };
-  mkdirSync(reports, { recursive: true });
-  const name = join(reports, `soak-${sources}`);
+  mkdirSync(values.out, { recursive: true });
+  const name = join(values.out, `soak-${sources}`);
   writeFileSync(`${name}.json`, `${JSON.stringify(report)}\n`);
   const title = `${sources} sources, ${linesPerSecond.toFixed(0)} lines/s, memory.ceiling ${values.ceiling}`;
   writeFileSync(`${name}.svg`, plot(title, panels(samples, ceilingBytes)));

@@ -2,7 +2,7 @@
  * One soak: the real daemon with real log files and the nftables backend, in the network namespace this process is in.
  * What it holds in the end is asked of the kernel by nft(8), what it takes of /proc.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -97,6 +97,14 @@ class Daemon {
   }
 }
 
+/** What `fail2zig-client stats` shows, by name. */
+function statsOfClient(): Record<string, number> {
+  const text = execFileSync(join(root, 'bin', 'fail2zig-client'), ['stats'], { encoding: 'utf8' });
+  return Object.fromEntries(
+    [...text.matchAll(/^([a-z._]+):\s+(-?[0-9.]+)$/gm)].map(([, name, value]) => [name, Number(value)]),
+  );
+}
+
 /** Attackers of each gap that the kernel holds a ban of, as nft(8) lists them. */
 async function heldByKernel(sources: number): Promise<Map<number, number>> {
   const nft = spawn('nft', ['list', 'table', 'inet', 'fail2zig'], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -163,9 +171,10 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     };
     await until(settled, { withinMs: drainMs, what: `the last of ${written.lines} lines` });
     const held = await heldByKernel(options.sources);
+    const stats = statsOfClient();
     const exitCode = await daemon.stop();
     const { sources, ceilingBytes, slotsMin } = options;
-    return { samples, sources, ceilingBytes, slotsMin, held, exitCode, complaints: daemon.complaints };
+    return { samples, sources, ceilingBytes, slotsMin, held, stats, exitCode, complaints: daemon.complaints };
   } catch (error) {
     throw new Error(`${(error as Error).message}\nthe daemon's last words:\n${daemon.lines.slice(-20).join('\n')}`, {
       cause: error,

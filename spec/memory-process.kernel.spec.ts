@@ -1,0 +1,128 @@
+/**
+ * The memory page on the whole process: the real daemon with the nftables backend in a namespace, 200,000 distinct sources
+ * through a real log file, its size as the kernel counts it. The long runs are `npm run soak`.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Check } from '../test/soak/checks.ts';
+import type { Sample } from '../test/soak/sample.ts';
+import { claim, given, twin } from './claim.ts';
+
+interface Report {
+  options: { sources: number };
+  checks: Check[];
+  stats: Record<string, number>;
+  samples: Sample[];
+}
+type Attack = () => Promise<Report>;
+
+const mebibyte = 1024 * 1024;
+const ceilingBytes = 64 * mebibyte;
+const sources = 200_000;
+const run = promisify(execFile);
+const soak = join(import.meta.dirname, '..', 'test', 'soak', 'main.ts');
+
+/** A soak's report; a failed check is the body's to find. */
+function attack(...options: string[]): Attack {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fail2zig-spec-'));
+    try {
+      const { NODE_V8_COVERAGE: _, ...env } = process.env;
+      const done = await run(process.execPath, [soak, '--out', folder, ...options], { env }).catch((error) => error);
+      const of = options[options.indexOf('--sources') + 1];
+      try {
+        return JSON.parse(readFileSync(join(folder, `soak-${of}.json`), 'utf8'));
+      } catch (error) {
+        throw new Error(`no report: ${done.stderr}`, { cause: error });
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+}
+
+/** The same failures for a process that keeps a dictionary. */
+const dictionary: Attack = async () => {
+  const { stdout } = await run(process.execPath, [
+    join(import.meta.dirname, 'twins', 'dictionary-process.ts'),
+    String(sources),
+  ]);
+  return JSON.parse(stdout);
+};
+
+const mebibytes = (bytes: number): string => (bytes / mebibyte).toFixed(1);
+
+let first: Promise<Report> | undefined;
+/** One attack serves every claim of this file. */
+const daemon: Attack = () => {
+  first ??= attack('--sources', String(sources), '--seconds', '10', '--rate', '40000')();
+  return first;
+};
+const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
+
+claim(
+  ['MM-01', 'MM-13', 'D-01a', 'WHY-04'],
+  given(daemon),
+  async (underAttack) => {
+    const { options, checks, samples } = await underAttack();
+    const last = samples.at(-1)!;
+    assert.ok(
+      last.peakBytes <= ceilingBytes,
+      `VmHWM ${mebibytes(last.peakBytes)} MiB is over the ceiling of ${mebibytes(ceilingBytes)} MiB`,
+    );
+    assert.ok(
+      samples.every(({ slots }) => slots === last.slots),
+      'the table was resized',
+    );
+    assert.ok(last.slots >= 700_000, `${last.slots} slots`);
+    assert.equal(options.sources, sources);
+    const failed = checks.filter(({ ok }) => !ok).map(({ name, found }) => `${name}: ${found}`);
+    assert.deepEqual(failed, [], 'checks of the soak');
+    return `${sources} sources, ${last.lines} lines, ${last.bans} bans: VmHWM ${mebibytes(last.peakBytes)} MiB, ${last.slots} slots`;
+  },
+  [
+    twin('a process that keeps a dictionary of sources', given(dictionary)),
+    twin(
+      'a daemon with a smaller ceiling, which has fewer slots',
+      given(attack('--sources', '1000', '--seconds', '1', '--ceiling', '60MB')),
+    ),
+  ],
+  { needs: [...needs], timeoutMs: 240_000 },
+);
+
+claim(
+  ['LP-15', 'MM-02'],
+  given(daemon),
+  async (underAttack) => {
+    const { stats } = await underAttack();
+    const parts = ['file', 'heap', 'runtime', 'engine', 'table'];
+    const bytes = parts.map((part) => stats[`memory.${part}_bytes`] ?? Number.NaN);
+    const bounds = parts.map((part) => stats[`memory.${part}_bytes_max`] ?? Number.NaN);
+    const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
+    const all = stats['memory.resident_bytes'] ?? Number.NaN;
+    // The kernel is asked twice, and counts pages in batches for each processor.
+    assert.ok(Math.abs(sum(bytes) - all) <= 2 * mebibyte, `the parts add up to ${sum(bytes)} of ${all} bytes`);
+    const ceiling = stats['memory.ceiling_bytes'] ?? Number.NaN;
+    assert.ok(
+      Math.abs(sum(bounds) - ceiling) <= 4096,
+      `the bounds add up to ${sum(bounds)}, the ceiling is ${ceiling}`,
+    );
+    assert.equal(Math.max(...bytes), bytes[parts.indexOf('table')], 'the largest part is the table');
+    return parts.map((part, i) => `${part} ${mebibytes(bytes[i]!)} of ${mebibytes(bounds[i]!)}`).join(', ');
+  },
+  [
+    twin('a process that accounts for its table only', given(dictionary)),
+    twin(
+      'a list that leaves out the heap',
+      given<Attack>(async () => {
+        const report = await daemon();
+        return { ...report, stats: { ...report.stats, 'memory.heap_bytes': 0, 'memory.heap_bytes_max': 0 } };
+      }),
+    ),
+  ],
+  { needs: [...needs], timeoutMs: 240_000 },
+);

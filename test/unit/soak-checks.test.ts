@@ -1,0 +1,147 @@
+/** The soak's own parts: an attack that is what it says, and a judge that lets nothing pass which it must not. */
+import { describe, expect, test } from 'vitest';
+import { addressOf, attackersWith, elementOf, failing, gapOf, gaps, maxretry, stepsUntil } from '../soak/attack.ts';
+import { check, checkFlat, lossChance, type Outcome, slope, survival } from '../soak/checks.ts';
+import { plot } from '../soak/plot.ts';
+import { parsePage, type Sample } from '../soak/sample.ts';
+
+const mebibyte = 1024 * 1024;
+
+function sample(seconds: number, change: Partial<Sample> = {}): Sample {
+  const sizes = {
+    rssBytes: 50 * mebibyte,
+    peakBytes: 60 * mebibyte,
+    anonymousBytes: 36 * mebibyte,
+    fileBytes: 14 * mebibyte,
+  };
+  return {
+    seconds,
+    ...sizes,
+    slots: 800_000,
+    slotsUsed: 900,
+    evictions: 0,
+    bans: 100,
+    lines: 1_200,
+    readBytes: 9,
+    ...change,
+  };
+}
+
+describe('the attack', () => {
+  test('every source comes once, every attacker as often as makes a ban, at its gap', () => {
+    const count = 4_000;
+    const seen = new Map<number, number[]>();
+    for (let step = 0; step < count; step++) {
+      failing(step, count, (source) => seen.set(source, [...(seen.get(source) ?? []), step]));
+    }
+    expect(seen.size).toBe(count);
+    // Source 0 comes back soon enough to be seen three times here; source 1 is no attacker.
+    expect(seen.get(0)).toEqual([0, gaps[0], 2 * gaps[0]]);
+    expect(seen.get(1)).toEqual([1]);
+    expect(stepsUntil(count, gaps[0])).toBe(count + (maxretry - 1) * gaps[0]);
+  });
+
+  test('attackers are counted as they are', () => {
+    for (const count of [0, 1, 10, 11, 49, 50, 51, 12_345]) {
+      for (const gap of gaps) {
+        const counted = Array.from({ length: count }, (_, k) => k).filter((k) => gapOf(k) === gap).length;
+        expect(attackersWith(gap, count), `${count} sources, gap ${gap}`).toBe(counted);
+      }
+    }
+  });
+
+  test('addresses are distinct, and elements are written as the kernel does', () => {
+    expect(new Set(Array.from({ length: 300_000 }, (_, k) => addressOf(k))).size).toBe(300_000);
+    expect(elementOf(0)).toBe('10.0.0.1');
+    expect(elementOf(1)).toBe('2001:db8:0:1::');
+    expect(elementOf(2 * 0x1ffff + 1)).toBe('2001:db8:2::');
+    expect(elementOf(2 * 0x20000 + 1)).toBe('2001:db8:2:1::');
+  });
+});
+
+describe('the judge', () => {
+  const held = new Map(gaps.map((gap) => [gap as number, attackersWith(gap, 100_000)]));
+  const good: Outcome = {
+    samples: [sample(1), sample(2)],
+    sources: 100_000,
+    ceilingBytes: 64 * mebibyte,
+    slotsMin: 700_000,
+    held,
+    stats: {},
+    exitCode: 0,
+    complaints: [],
+  };
+  const failed = (change: Partial<Outcome>): string[] =>
+    check({ ...good, ...change })
+      .filter(({ ok }) => !ok)
+      .map(({ name }) => name);
+
+  test('lets a good run pass', () => {
+    expect(failed({})).toEqual([]);
+  });
+
+  test.each<[string, Partial<Outcome>]>([
+    ['peak', { samples: [sample(1, { peakBytes: 70.5 * mebibyte })] }],
+    ['slots', { samples: [sample(1, { slots: 699_999 })] }],
+    ['bans at a gap of 1000 sources', { held: new Map([...held, [1_000, 1]]) }],
+    ['bans at a gap of 50000 sources', { held: new Map([...held, [50_000, 1_999]]) }],
+    ['evictions', { samples: [sample(1, { slotsUsed: 800_001 })] }],
+    ['stopped when asked', { exitCode: 1 }],
+    ['stopped when asked', { exitCode: null }],
+    ['no complaints', { complaints: ['2026-11-21T08:00:00.000Z error ban failed'] }],
+  ])('finds fault: %s', (name, change) => {
+    expect(failed(change)).toEqual([name]);
+  });
+
+  test('an eviction that was not counted is found', () => {
+    const samples = [sample(1, { slotsUsed: 800_000, evictions: 199_999 })];
+    expect(failed({ samples, sources: 1_000_000, held: new Map(gaps.map((gap) => [gap, 20_000])) })).toEqual([
+      'evictions',
+    ]);
+  });
+
+  test('flat is told from growing, and a short run is not judged', () => {
+    const series = (perSecond: number): Sample[] =>
+      Array.from({ length: 600 }, (_, second) => {
+        // A sawtooth as the governor draws it, above what is claimed.
+        const rssBytes = 50 * mebibyte + (second % 10) * mebibyte + second * perSecond;
+        return sample(second, { rssBytes, anonymousBytes: 36 * mebibyte + second * perSecond });
+      });
+    expect(checkFlat(series(0)).map(({ ok }) => ok)).toEqual([true, true]);
+    expect(checkFlat(series(-500)).map(({ ok }) => ok)).toEqual([true, true]);
+    expect(checkFlat(series(10 * 1024)).map(({ ok }) => ok)).toEqual([false, false]);
+    expect(checkFlat(series(10 * 1024).slice(0, 100))[0]?.found).toContain('not judged');
+  });
+
+  test('the slope of a line is the line', () => {
+    const { perSecond, halfWidth } = slope(Array.from({ length: 200 }, (_, i) => [i, 7 + 3 * i] as const));
+    expect(perSecond).toBeCloseTo(3);
+    expect(halfWidth).toBeCloseTo(0);
+  });
+
+  test('survival is where the chance of a loss reaches the odds', () => {
+    const gap = survival(800_000, 1_000_000);
+    expect(lossChance(gap, 100_000)).toBeLessThan(1e-6);
+    expect(lossChance(gap + 2, 100_000)).toBeGreaterThanOrEqual(1e-6);
+    expect(lossChance(0, 100_000)).toBe(0);
+  });
+});
+
+test('a metrics page is summed over its labels', () => {
+  const page = '# HELP a_total x\na_total{jail="a b"} 3\na_total{jail="c"} 4\nb 1.5\n';
+  expect(Object.fromEntries(parsePage(page))).toEqual({ a_total: 7, b: 1.5 });
+});
+
+test('the plot is one well-formed picture that keeps the highest point', () => {
+  const points = Array.from({ length: 5_000 }, (_, x) => [x, x === 2_345 ? 1_000 : 1] as const);
+  const svg = plot('a < b & c', [
+    { title: 't', bound: { label: 'limit', y: 500 }, curves: [{ label: 'l', colour: '#000', points }] },
+  ]);
+  expect(svg.startsWith('<svg ')).toBe(true);
+  expect(svg).toContain('a &lt; b &amp; c');
+  expect(svg.match(/<polyline/g)).toHaveLength(1);
+  const drawn = /points="([^"]+)"/.exec(svg)?.[1]?.split(' ') ?? [];
+  expect(drawn.length).toBeLessThanOrEqual(1_200);
+  expect(new Set(drawn.map((point) => point.split(',')[1])).size).toBe(2);
+  expect(svg).not.toContain('NaN');
+});
