@@ -1,5 +1,5 @@
-// madvise(2) with MADV_DONTNEED: takes resident pages of a mapping away; the next use of one brings it back from its file.
-// Which mappings that is harmless for is decided in src/memory.ts.
+// madvise(2). MADV_DONTNEED takes resident pages of a mapping away; the next use of one brings it back from its file. Which
+// mappings that is harmless for is decided in src/memory.ts. MADV_HUGEPAGE asks for large pages behind a buffer.
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -30,8 +30,23 @@ Napi::Value DropPages(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
 }
 
+/// hugePages(memory) -> 0 or -errno. The whole pages inside an ArrayBuffer.
+Napi::Value HugePages(const Napi::CallbackInfo& info) {
+  if (info.Length() != 1 || !info[0].IsArrayBuffer()) {
+    return fail2zig::BadArgument(info.Env(), "hugePages(memory: ArrayBuffer)");
+  }
+  auto memory = info[0].As<Napi::ArrayBuffer>();
+  constexpr uintptr_t kPage = 4096;
+  const auto start = (reinterpret_cast<uintptr_t>(memory.Data()) + kPage - 1) & ~(kPage - 1);
+  const auto end = (reinterpret_cast<uintptr_t>(memory.Data()) + memory.ByteLength()) & ~(kPage - 1);
+  if (end <= start) return Napi::Number::New(info.Env(), 0);
+  const int result = madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
+  return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
+}
+
 }  // namespace
 
 void fail2zig::RegisterMadvise(Napi::Env env, Napi::Object exports) {
   exports.Set("dropPages", Napi::Function::New(env, DropPages, "dropPages"));
+  exports.Set("hugePages", Napi::Function::New(env, HugePages, "hugePages"));
 }

@@ -2,9 +2,9 @@
  * The core: composes the running daemon from its rooms. Started by the launch stage with a checked configuration in a memory
  * file; nothing here parses what a person wrote.
  *
- * Start: backend (or exit with what each one said) → engine, sized to what the ceiling leaves → bans found in the kernel →
- * control socket and metrics page → log files. Stop (SIGTERM, SIGINT): read what is written, send what waits, close; the
- * bans stay, each with its own end.
+ * Start: backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the saved state → bans found in
+ * the kernel → control socket and metrics page → log files, each from where it was read to. Stop (SIGTERM, SIGINT): read
+ * what is written, send what waits, save, close; the bans stay, each with its own end.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend; 70 (EX_SOFTWARE) anything else.
  */
@@ -14,7 +14,7 @@ import { formatAddress as describe, parseCidr } from './config/address.ts';
 import { readCoreConfig } from './config/record.ts';
 import { createControlServer } from './control/server.ts';
 import { Enforcer } from './enforcer.ts';
-import { Engine } from './engine/host.ts';
+import { type Denial, Engine } from './engine/host.ts';
 import { housekeepingMs } from './limits.ts';
 import { ProcessMemory } from './memory.ts';
 import { native } from './native.ts';
@@ -25,6 +25,7 @@ import { series } from './observe/series.ts';
 import { createOperator } from './operator.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { SourceRoutes } from './sources/routes.ts';
+import { StateKeeper } from './state/keeper.ts';
 import type { Address, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -67,13 +68,25 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     log.warn('backend not usable', { backend: name, error: error.message });
 
   const engine = await Engine.create({
+    prepare: native.hugePages,
     jails: jails.map((jail) => ({ ...jail, ignore: ignoredNetworks(jail) })),
     filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
   });
   memory.govern();
-  const enforcer = new Enforcer({ engine, backend, jails, log, banned: (ban) => sayBan(log, jails, ban) });
+  const keeper = config.state.enabled
+    ? new StateKeeper({ ...config.state, jails: jails.map(({ name }) => name), engine, log })
+    : undefined;
+  const resume = keeper?.load();
+  const enforcer = new Enforcer({
+    engine,
+    backend,
+    jails,
+    log,
+    banned: (ban) => sayBan(log, jails, ban),
+    changed: () => keeper?.changed(),
+  });
   const adopted = await enforcer.adopt();
 
   const routes = new SourceRoutes(engine, jails);
@@ -86,12 +99,14 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     monotonic: () => performance.now(),
     drain: () => {
       enforcer.wake();
+      engine.takeDenials((denial) => sayDenial(log, jails, denial));
       memory.governor.look();
     },
     event: (event) => sayFile(log, event),
+    resume,
   });
 
-  const operator = createOperator({ config, memory, engine, enforcer, backend, files, routes });
+  const operator = createOperator({ config, memory, engine, enforcer, backend, files, routes, keeper });
   const closers: (() => Promise<unknown>)[] = [];
   let control: ReturnType<typeof createControlServer> | undefined;
   if (config.control.enabled) {
@@ -101,7 +116,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     closers.push(control.close);
   }
   if (config.metrics.enabled) {
-    const metrics = createMetricsServer({ series: series({ config, engine, enforcer, backend, files, control }), log });
+    const metrics = createMetricsServer({
+      series: series({ config, engine, enforcer, backend, files, control, keeper }),
+      log,
+    });
     await metrics.listen(config.metrics.bind, config.metrics.port).catch((error: Error) => {
       throw new StartError(exitUnavailable, `metrics page: ${error.message}`);
     });
@@ -109,6 +127,8 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   }
   memory.governor.look();
   files.start();
+  enforcer.start();
+  keeper?.start(files);
   memory.governor.release();
   const housekeeping = setInterval(() => {
     engine.setClock(Math.floor(Date.now() / 1000));
@@ -128,8 +148,9 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     clearInterval(housekeeping);
     memory.stop();
     files.drain();
-    files.stop();
     await enforcer.stop();
+    await keeper?.stop();
+    files.stop();
     for (const close of closers.reverse()) await close();
     backend.close();
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
@@ -140,6 +161,12 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: Address; end: number }): void {
   const until = Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever';
   log.info('banned', { jail: jails[ban.jail]!.name, address: describe(ban.address), until });
+}
+
+/** Under log_and_drop; the logger bounds the lines. */
+function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: Denial): void {
+  const at = new Date(time * 1000).toISOString();
+  log.warn('the table is full: failure dropped', { jail: jails[jail]!.name, address: describe(address), at });
 }
 
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {

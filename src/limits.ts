@@ -217,6 +217,14 @@ export const ipsetElementsMax = 1 << 20;
 export const ipsetTimeoutSecondsMax = 2_147_483;
 /** Bans the iptables backend holds per family: each change there rewrites every rule, 1 ms of the kernel's time at this many. */
 export const iptablesBansMax = 2000;
+/** Bans the xdp backend holds (`max_entries` of each map), more than the engine's table ever has; fuller: E2BIG. */
+export const xdpBansMax = 1 << 20;
+/** Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some 30 ns. */
+export const xdpPrefixesMax = 8;
+/** Bans read from the kernel between two turns of the event loop: a millisecond. */
+export const xdpSliceElements = 1024;
+/** Interfaces the xdp backend guards. */
+export const xdpInterfacesMax = 64;
 /** Bans that the dry run remembers, so that they can be listed: some 1 MB of objects. */
 export const logOnlyBansMax = 4096;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
@@ -245,11 +253,11 @@ limitHolds(holdMs * (2 ** holdTimesMax - 1) <= holdBudgetMs, 'the budget lets on
 /** Longer lines are cut here, parsed so far, and counted. */
 export const lineBytesMax = 4096;
 /** What one read takes from a file, bytes: large enough that the call costs nothing per line, small enough for the cache. */
-export const inputBytes = 256 * 1024;
+export const inputBytes = 64 * 1024;
 /** Decisions waiting for the enforcer; a power of two. When it is full the source waits, nothing is lost. 64 bytes each. */
 export const decisionsMax = 4096;
 /** Connections whose lines are followed together (sshd). 64 bytes each; the oldest of a set is given up, counted. */
-export const connectionsMax = 4096;
+export const connectionsMax = 2048;
 /** Token streams of operator patterns, bytes. */
 export const programBytesMax = 64 * 1024;
 /** Built-in and operator filters. */

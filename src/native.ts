@@ -37,6 +37,8 @@ export interface Native {
   memfd(name: string): number;
   /** madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file (src/memory.ts). */
   dropPages(address: number, bytes: number): number;
+  /** madvise(2) MADV_HUGEPAGE: asks for large pages behind `memory`, so that random access misses the TLB less: 0 or -errno. */
+  hugePages(memory: ArrayBuffer): number;
   /** A datagram socket on which the options of iptables (level SOL_IP or SOL_IPV6) are asked: descriptor or -errno. */
   xtablesOpen(family: 4 | 6): number;
   /** getsockopt(2) with `bytes` as both question and answer: the answer's length or -errno. */
@@ -45,6 +47,15 @@ export interface Native {
   setSocketOption(fd: number, level: number, option: number, bytes: Uint8Array): number;
   /** IPT_SO_SET_REPLACE on a pool thread: 0 or -errno. `counters` (16 bytes each) receives those of the old table. */
   xtablesReplace(fd: number, level: number, replace: Uint8Array, counters: Uint8Array): Promise<number>;
+  /**
+   * bpf(2): puts the address of each buffer at its offset of `attributes`; result or -errno. Answers are in both. The kernel
+   * reads and writes as much of a buffer as the command and the map say: the caller sizes it.
+   */
+  bpf(command: number, attributes: Uint8Array, ...pointers: (number | Uint8Array)[]): number;
+  /** struct bpf_prog_info into `info`, the ids of the program's maps into `mapIds`, as many as fit: 0 or -errno. */
+  bpfProgramInfo(fd: number, info: Uint8Array, mapIds: Uint8Array): number;
+  /** CLOCK_BOOTTIME in nanoseconds. */
+  bootNanoseconds(): bigint;
   /** flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor. */
   tryLock(fd: number): number;
 }
@@ -73,9 +84,13 @@ export const native: Native = {
   peerCredentials: (fd) => addon().peerCredentials(fd),
   memfd: (name) => addon().memfd(name),
   dropPages: (address, bytes) => addon().dropPages(address, bytes),
+  hugePages: (memory) => addon().hugePages(memory),
   xtablesOpen: (family) => addon().xtablesOpen(family),
   socketOption: (fd, level, option, bytes) => addon().socketOption(fd, level, option, bytes),
   setSocketOption: (fd, level, option, bytes) => addon().setSocketOption(fd, level, option, bytes),
   xtablesReplace: (fd, level, replace, counters) => addon().xtablesReplace(fd, level, replace, counters),
+  bpf: (command, attributes, ...pointers) => addon().bpf(command, attributes, ...pointers),
+  bpfProgramInfo: (fd, info, mapIds) => addon().bpfProgramInfo(fd, info, mapIds),
+  bootNanoseconds: () => addon().bootNanoseconds(),
   tryLock: (fd) => addon().tryLock(fd),
 };

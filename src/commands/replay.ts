@@ -22,6 +22,7 @@ import {
 } from '../engine/counters.ts';
 import { Engine } from '../engine/host.ts';
 import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } from '../limits.ts';
+import { native } from '../native.ts';
 import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
@@ -158,6 +159,7 @@ function names(pattern: string, file: string): boolean {
 async function replay({ jails, filters, tableBytes, policy }: Plan, files: string[], now: number): Promise<Report> {
   for (const file of files) if (file !== '-') statSync(file);
   const engine = await Engine.create({
+    prepare: native.hugePages,
     jails: jails.map((jail) => ({
       ...jail,
       ignore: jail.ignoreip

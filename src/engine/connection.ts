@@ -81,30 +81,33 @@ function readPid(start: i32, end: i32): i32 {
   return pid;
 }
 
-/** Finds the live record of (owner, host, pid), or takes one over for it; sets `key` and `body`. Returns whether it was known. */
-function open(owner: i32, host: i32, pid: i32, time: f64): bool {
+/** The set of (host, pid). */
+function setOf(host: i32, pid: i32): i32 {
   const index = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
-  const set = connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
+  return connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
+}
+
+/** Finds the live record of (owner, host, pid), or takes the oldest over for it; sets `key` and `body`. Was it known? */
+function open(owner: i32, host: i32, pid: i32, time: f64): bool {
+  const set = setOf(host, pid);
   const bodies = set + CONNECTION_WAYS * KEY_BYTES;
-  let oldest = 0;
-  let oldestTime: f64 = 0;
   for (let way = 0; way < CONNECTION_WAYS; way++) {
     const p = set + way * KEY_BYTES;
-    const created = seconds(p + CREATED);
-    const live = int(p + OWNER) !== 0 && time - created <= LIFETIME;
-    if (live && int(p + PID) === pid && int(p + HOST) === host && int(p + OWNER) === owner) {
-      key = p;
-      body = bodies + way * BODY_BYTES;
-      return true;
-    }
-    // A free or outlived record counts as the oldest there can be.
-    const age = live ? created : -1;
-    if (way === 0 || age < oldestTime) {
-      oldest = way;
-      oldestTime = age;
-    }
+    if (int(p + PID) !== pid || int(p + HOST) !== host || int(p + OWNER) !== owner) continue;
+    key = p;
+    body = bodies + way * BODY_BYTES;
+    return time - seconds(p + CREATED) <= LIFETIME;
   }
-  if (oldestTime >= 0) add(CONNECTIONS_EVICTED, 1);
+  let oldest = 0;
+  let oldestTime: f64 = 4294967296;
+  for (let way = 0; way < CONNECTION_WAYS; way++) {
+    const p = set + way * KEY_BYTES;
+    // A free record is older than any.
+    const created = int(p + OWNER) === 0 ? 0 : seconds(p + CREATED);
+    oldest = created < oldestTime ? way : oldest;
+    oldestTime = created < oldestTime ? created : oldestTime;
+  }
+  if (oldestTime > 0 && time - oldestTime <= LIFETIME) add(CONNECTIONS_EVICTED, 1);
   key = set + oldest * KEY_BYTES;
   body = bodies + oldest * BODY_BYTES;
   return false;

@@ -101,6 +101,8 @@ import {
   banTracked,
   beginBanAll,
   confirm,
+  copiedUntil,
+  copyEntries,
   decidedBans,
   decidedSeconds,
   decidedTime,
@@ -338,6 +340,7 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
  */
 export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool): i32 {
   let prefixes = prefixesOf(filter);
+  const connected = isConnected(filter);
   let found = -1;
   let headed = false;
   let headTimeStart = start;
@@ -376,7 +379,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   const written = (flags & FLAG_ADDRESS) !== 0 && addressStart >= 0;
   if (written) address = parseAddress(addressStart, addressEnd);
   const failure = (flags & FLAG_FAILURE) !== 0;
-  if (isConnected(filter)) {
+  if (connected) {
     const verdict = follow(
       group,
       hostStart,
@@ -573,6 +576,15 @@ export function banAll(first: i32, count: i32, time: f64): i32 {
 /** Empties `count` entries from `first` on, but for bans that are not in the kernel yet and newcomers; returns how many stay. */
 export function resetAll(first: i32, count: i32, time: f64): i32 {
   return resetEntries(first, count, time);
+}
+
+/** Copies entries worth saving (table.ts `copyEntries`); `savedUntil` says where to go on. */
+export function saveEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
+  return copyEntries(first, bans, now, to, room);
+}
+
+export function savedUntil(): i32 {
+  return copiedUntil;
 }
 
 /** Puts a saved entry of ADDRESS in `jail` back (table.ts `restore`). */

@@ -47,6 +47,8 @@ export interface EngineOptions {
   evictionPolicy?: EvictionPolicy;
   /** False: a line's own time is the clock (replay). */
   live?: boolean;
+  /** Called with the engine's memory before its first use. */
+  prepare?: (memory: ArrayBuffer) => void;
   /** Two 32-bit words; random where absent. Tests fix it. */
   seed?: [number, number];
   /** Epoch seconds around which local time is known. */
@@ -239,6 +241,7 @@ export class Engine implements LineSink {
     const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...sizes(0)));
     const sets = Math.max(1, Math.floor(room / (shape.entry * layout.TABLE_WAYS)));
     const { core, memory } = instantiate(Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
+    options.prepare?.(memory);
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
     core.init(seed[0], seed[1], ...sizes(sets));
     const engine = new Engine(
@@ -459,7 +462,7 @@ export class Engine implements LineSink {
 
   /** Begins a walk over the table for the state on disk; `now` in epoch seconds. */
   saveTable(now: number): SavedTable {
-    return saveTable(this.#tableMemory(), now);
+    return saveTable(this.#tableMemory(), Math.floor(now));
   }
 
   /**
@@ -478,13 +481,16 @@ export class Engine implements LineSink {
     return {
       bytes: this.#bytes,
       ints: this.#ints,
-      table: this.#at.table,
       jails: this.#at.jails,
+      scratch: this.#at.input,
+      scratchBytes: limits.inputBytes,
       slots: this.slots,
       entry: this.entryBytes,
       key: this.#at.key,
       ...this.#steps,
       prefixes: this.#prefixes,
+      saveEntries: this.#core.saveEntries,
+      savedUntil: this.#core.savedUntil,
       restoreEntry: this.#core.restoreEntry,
     };
   }
