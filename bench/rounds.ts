@@ -2,6 +2,7 @@
 import { DECISIONS, LINES, LINES_MATCHED } from '../src/engine/counters.ts';
 import { type Build, Engine } from '../src/engine/host.ts';
 import { ceilingBytesDefault, replayReserveBytes } from '../src/limits.ts';
+import { native } from '../src/native.ts';
 import { readWhole } from '../src/sources/read-whole.ts';
 import { maxretry, startTime } from './workload.ts';
 
@@ -22,6 +23,7 @@ const kept = new Map<Build, Engine>();
 /** The table the default ceiling leaves room for, seeded the same in every round. */
 export async function engineFor(build: Build, filter: string, mode = ''): Promise<Engine> {
   const engine = await Engine.create({
+    prepare: native.hugePages,
     build,
     live: false,
     seed: [1, 2],
