@@ -16,9 +16,11 @@ export const savedTableLayout = 1;
 export interface TableMemory {
   bytes: Uint8Array;
   ints: Int32Array;
-  /** Byte positions of the first entry and the first jail record. */
-  table: number;
+  /** Byte position of the first jail record. */
   jails: number;
+  /** Position and size of an area that is free between two lines. */
+  scratch: number;
+  scratchBytes: number;
   slots: number;
   entry: number;
   key: number;
@@ -26,7 +28,9 @@ export interface TableMemory {
   steps: number;
   /** IPv6 prefix of each jail. */
   prefixes: readonly number[];
-  /** engine.ts `restoreEntry`. */
+  /** As in engine.ts. */
+  saveEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
+  savedUntil(): number;
   restoreEntry(jail: number, meta: number, seen: number, end: number, now: number): number;
 }
 
@@ -60,36 +64,30 @@ const failuresMask = 31;
 const historyMask = 0xfffb;
 const bansMask = 0xff00;
 
-/** Begins a walk: bans, then windows that are open at epoch second `now`. Between two reads the table must not change, or an entry may be missed. */
+/** Begins a walk: bans, then windows that are open at epoch second `now`. While it lasts the table must not change, or an entry may be missed. */
 export function saveTable(memory: TableMemory, now: number): SavedTable {
-  const { bytes, ints, table, jails, slots, entry, key, step, steps, prefixes } = memory;
-  let wantsBans = true;
+  const { bytes, scratch, scratchBytes, slots, entry, key, step, steps, prefixes } = memory;
+  let bans = true;
   let next = 0;
   return {
     layout: savedTableLayout,
     entryBytes: entry,
     note: Uint8Array.of(key, step, steps, ...prefixes),
     read(into) {
-      const last = into.length - entry;
-      let length = 0;
-      while (length <= last) {
+      const room = Math.min(into.length, scratchBytes);
+      if (room < entry) throw new Error('no room for one entry');
+      for (;;) {
         if (next === slots) {
-          if (!wantsBans) break;
-          wantsBans = false;
+          if (!bans) return 0;
+          bans = false;
           next = 0;
         }
-        const p = table + next * entry;
-        next++;
-        const meta = ints[(p + key) >> 2]!;
-        if (meta === 0 || (meta & 3) >= stateDecided !== wantsBans) continue;
-        if (!wantsBans && (meta & bansMask) === 0) {
-          const findtime = ints[(jails + ((meta >>> 16) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME) >> 2]!;
-          if (now - (ints[(p + key + 4) >> 2]! >>> 0) > findtime) continue;
-        }
-        for (let i = 0; i < entry; i++) into[length + i] = bytes[p + i]!;
-        length += entry;
+        const length = memory.saveEntries(next, bans, now, scratch, room);
+        next = memory.savedUntil();
+        if (length === 0) continue;
+        into.set(bytes.subarray(scratch, scratch + length));
+        return length;
       }
-      return length;
     },
   };
 }

@@ -494,6 +494,32 @@ export function forget(jail: i32): bool {
   return true;
 }
 
+/** The entry at which the walk of `copyEntries` goes on. */
+export let copiedUntil: i32 = 0;
+
+/**
+ * Copies entries that are worth something at `now`, bans or windows, from entry `first` on to `to`, until `room` bytes hold no
+ * further one or the table ends. Returns the bytes.
+ */
+export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
+  const count = tableSets * TABLE_WAYS;
+  const last = room - entryBytes;
+  let entry = tableAt + first * entryBytes;
+  let length = 0;
+  let index = first;
+  while (index < count && length <= last) {
+    const meta = int(entry + keyBytes);
+    if (meta !== 0 && (meta & 3) >= DECIDED === bans && worthOf(entry, now) !== SPENT) {
+      copyBytes(to + length, entry, entryBytes);
+      length += entryBytes;
+    }
+    entry += entryBytes;
+    index++;
+  }
+  copiedUntil = index;
+  return length;
+}
+
 /**
  * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first word of its window (the end
  * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now` or is there already, -1 when its
