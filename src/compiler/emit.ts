@@ -3,10 +3,10 @@
  * what is tried inside it, one function per filter that picks the patterns a message may match by its first bytes.
  * Expects a filter that `check.ts` passed. Says the same as interpreter.ts and test/support/oracle.ts on every input.
  */
-import { secondReading } from './ambiguity.ts';
 import { type ByteSet, byteSet, bytesOf, complement, rangesOf } from './bytes.ts';
 import { emitDispatch } from './dispatch.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
+import { type Pivot, pivotOf } from './pivot.ts';
 import {
   capturesOf,
   commonPrefix,
@@ -25,6 +25,8 @@ class Writer {
   /** helper -> the engine file it is imported from */
   readonly imports = new Map<string, string>();
   readonly runs = new Map<string, string>();
+  /** literal -> the function that finds its last occurrence */
+  readonly lasts = new Map<string, string>();
   /** body of a part -> its name: patterns of one filter share what they say alike */
   readonly parts = new Map<string, string>();
 
@@ -313,31 +315,31 @@ function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Se
     last === 'end' ? `end - ${shortest - 1}` : `${writer.use('smaller', scans)}(${last} + 1, end - ${shortest - 1})`;
   const undo = leftovers(writer, segment);
   const left = text.from === 'left';
-  const key = rarest(commonPrefix(prefixesOf(segment)));
-  const plus = (position: string): string => (key.offset === 0 ? position : `${position} + ${key.offset}`);
-  const lines = [`const beyond${place} = ${beyond};`, `let ${next} = -1;`];
+  const prefix = commonPrefix(prefixesOf(segment));
+  const key = rarest(prefix);
+  const plus = (position: string, more = 0): string => `${position}${plusNumber(key.offset + more)}`;
+  const minus = plusNumber(-key.offset);
+  const pivot = pivotOf(segment);
+  const lowest = pivot === null ? 'at' : `lowest${place}`;
+  const lines = [
+    ...(pivot === null ? [`const beyond${place} = ${beyond};`] : emitWindow(writer, pivot, place, beyond, fail)),
+    `let ${next} = -1;`,
+  ];
   if (left) {
-    const find =
-      key.byte < 0
-        ? ''
-        : `${writer.use('findByte', memory)}(${plus(place)}, ${plus(`beyond${place}`)}, ${key.byte})${key.offset === 0 ? '' : ` - ${key.offset}`}`;
+    const find = (): string => key.find('', writer, plus(place), plus(`beyond${place}`, key.more)) + minus;
     lines.push(
-      `let ${place} = at;`,
+      `let ${place} = ${lowest};`,
       'while (true) {',
-      ...(find === '' ? [] : [`  ${place} = ${find}; // ${quote(String.fromCharCode(key.byte))}`]),
+      ...(key.text === '' ? [] : [`  ${place} = ${find()}; // ${quote(key.text)}`]),
       `  if (${place} >= beyond${place}) ${fail}`,
     );
   } else {
-    if (fitsOnce(segment, key)) lines.push(...emitFirstGuess(scope, { place, next, part }, plus, key.byte, undo));
-    const find =
-      key.byte < 0
-        ? ''
-        : `${writer.use('findByteLast', memory)}(${plus('at')}, ${plus(place)}, ${key.byte})${key.offset === 0 ? '' : ` - ${key.offset}`}`;
+    const find = (): string => key.find('Last', writer, plus(lowest), plus(place, key.more)) + minus;
     lines.push(
-      `${fitsOnce(segment, key) ? `if (${next} < 0) ` : `let `}${place} = beyond${place};`,
-      `while (${fitsOnce(segment, key) ? `${next} < 0` : 'true'}) {`,
-      find === '' ? `  ${place}--;` : `  ${place} = ${find}; // ${quote(String.fromCharCode(key.byte))}`,
-      `  if (${place} < at) ${fail}`,
+      `let ${place} = beyond${place};`,
+      'while (true) {',
+      key.text === '' ? `  ${place}--;` : `  ${place} = ${find()}; // ${quote(key.text)}`,
+      `  if (${place} < ${lowest}) ${fail}`,
     );
   }
   lines.push(`  ${next} = ${part}(${place}, end);`, `  if (${next} >= 0) break;`);
@@ -346,45 +348,98 @@ function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Se
   return [...lines, '}'];
 }
 
-/**
- * Does the segment fit at one place of a line at most, so that any search finds the same? Asked where it begins with a
- * byte or two: from the right such a search stops at many places, while most texts are one word.
- */
-function fitsOnce(segment: readonly Token[], key: { byte: number }): boolean {
-  const first = segment[0];
-  if (key.byte < 0 || first?.kind !== 'literal' || bytesOf(first.text).length > 2 || segment.at(-1)?.kind !== 'end')
-    return false;
-  return secondReading(segment, [], true) === null;
-}
-
-/** One try from the left, before the search from the right. */
-function emitFirstGuess(
-  { writer }: Scope,
-  { place, next, part }: { place: string; next: string; part: string },
-  plus: (position: string) => string,
-  key: number,
-  undo: string,
+/** The places from which the segment can reach its pivot: [lowest, beyond). */
+function emitWindow(
+  writer: Writer,
+  { text, least, most }: Pivot,
+  place: string,
+  beyond: string,
+  fail: string,
 ): string[] {
-  const offset = plus('').replace(/^ \+ /, ' - ');
+  const pivot = place.replace('place', 'pivot');
   return [
-    `let ${place} = ${writer.use('findByte', memory)}(${plus('at')}, ${plus(`beyond${place}`)}, ${key})${offset}; // ${quote(String.fromCharCode(key))}`,
-    `if (${place} < beyond${place}) {`,
-    `  ${next} = ${part}(${place}, end);`,
-    ...(undo === '' ? [] : [`  if (${next} < 0) {`, indent(indent(undo)), '  }']),
-    '}',
+    `const ${pivot} = ${findLast(writer, text)}; // the last ${quote(text)}`,
+    `if (${pivot} < 0) ${fail}`,
+    `const lowest${place} = ${writer.use('larger', scans)}(at, ${pivot}${plusNumber(-most)});`,
+    `const beyond${place} = ${writer.use('smaller', scans)}(${beyond}, ${pivot}${plusNumber(1 - least)});`,
   ];
 }
 
-/** The byte of the prefix least likely in a log line, and where it stands; -1 when the prefix is empty. */
-function rarest(prefix: string): { byte: number; offset: number } {
-  const common = ' etaoinsrhldcumfpgwybvk0123456789.:/-,';
-  let best = { byte: -1, offset: 0, rank: -1 };
-  for (const [offset, character] of [...prefix.slice(0, 12)].entries()) {
-    const position = common.indexOf(character);
-    const rank = position < 0 ? common.length : position;
-    if (rank > best.rank) best = { byte: character.charCodeAt(0), offset, rank };
+/** What adds a number to an expression. */
+function plusNumber(value: number): string {
+  if (value === 0) return '';
+  return value > 0 ? ` + ${value}` : ` - ${-value}`;
+}
+
+/** An expression: the last position of the literal in [at, end), or -1. */
+function findLast(writer: Writer, text: string): string {
+  const bytes = bytesOf(text);
+  if (bytes.length === 1) return `${writer.use('findByteLast', memory)}(at, end, ${bytes[0]})`;
+  let name = writer.lasts.get(text);
+  if (name === undefined) {
+    name = `findLast${writer.lasts.size + 1}`;
+    writer.lasts.set(text, name);
+    const latin1 = Buffer.from(bytes).toString('latin1');
+    const key = rarest(latin1);
+    const beyond = key.offset + key.more + 1 - bytes.length;
+    const find = key.find('Last', writer, `at${plusNumber(key.offset)}`, `end${plusNumber(beyond)}`);
+    writer.functions.push(
+      `/** Position of the last ${comment(quote(text))} in [at, end), or -1. */\n` +
+        `function ${name}(at: i32, end: i32): i32 {\n  while (true) {\n    const found = ${find}${plusNumber(-key.offset)};\n` +
+        `    if (found < at) return -1;\n    if (${sameBytes(writer, text, 'found')}) return found;\n` +
+        `    end = found + ${bytes.length - 1};\n  }\n}`,
+    );
   }
-  return best;
+  return `${name}(at, end)`;
+}
+
+/** What a search looks for first: one byte, two or four of them. */
+interface Key {
+  /** '' = nothing is known. */
+  text: string;
+  /** Where it stands in the literal, and how many more bytes than one it has. */
+  offset: number;
+  more: number;
+  /** An expression: its first or last position in [from, to). */
+  find: (which: '' | 'Last', writer: Writer, from: string, to: string) => string;
+}
+
+const commonness = ' etaoinsrhldcumfpgwybvk0123456789.:/-,';
+
+/** How unlikely the character is in a log line. */
+function rarity(character: string): number {
+  const position = commonness.indexOf(character);
+  return position < 0 ? commonness.length : position;
+}
+
+/** Only so many bytes of a literal are weighed. */
+const weighedBytes = 12;
+
+/**
+ * The four bytes of the prefix that are least likely in a log line, or two, or one, as far as it has them: the more of
+ * them are looked for at once, the harder they are to write often.
+ */
+function rarest(prefix: string): Key {
+  const length = prefix.length < 4 ? Math.min(prefix.length, 2) : 4;
+  let [offset, rank] = [0, -1];
+  for (let index = 0; index + length <= Math.min(prefix.length, weighedBytes); index++) {
+    const sum = [...prefix.slice(index, index + length)].reduce((total, character) => total + rarity(character), 0);
+    if (sum > rank) [offset, rank] = [index, sum];
+  }
+  const text = prefix.slice(offset, offset + length);
+  const bytes = Buffer.from(text, 'latin1');
+  const [name, value] =
+    length === 4
+      ? ['findWord', wordAt(bytes, 0)]
+      : length === 2
+        ? ['findPair', `0x${bytes.readUInt16LE().toString(16)}`]
+        : ['findByte', bytes[0]];
+  return {
+    text,
+    offset,
+    more: length - 1,
+    find: (which, writer, from, to) => `${writer.use(`${name}${which}`, memory)}(${from}, ${to}, ${value})`,
+  };
 }
 
 // --- bytes ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import { bitmapOf, byteSet, bytesOf } from './bytes.ts';
 import { modeMask } from './emit.ts';
 import { operation } from './operations.ts';
 import type { ByteClass, Filter, Token } from './pattern.ts';
+import { pivotOf } from './pivot.ts';
 import { encodePrefixes, flagsOf, minimumLength, normalise } from './shape.ts';
 
 /** The program of a filter; its length is a multiple of 4. Load it at an address that is one too. */
@@ -84,6 +85,7 @@ function encodeText(token: Extract<Token, { kind: 'text' }>, after: readonly Tok
   const next = after.findIndex((other) => other.kind === 'text');
   const segment = next < 0 ? after : after.slice(0, next);
   const first = segment[0];
+  const pivot = pivotOf(segment);
   const operands = [
     token.from === 'right' ? 1 : 0,
     token.max ?? -1,
@@ -91,6 +93,9 @@ function encodeText(token: Extract<Token, { kind: 'text' }>, after: readonly Tok
     minimumLength(segment),
     first?.kind === 'literal' ? (bytesOf(first.text)[0] as number) : -1,
     ...encodeClass(token.without ?? { bytes: '' }),
+    pivot?.least ?? 0,
+    pivot?.most ?? 0,
+    ...encodeBytes(pivot?.text ?? ''),
   ];
   const words = instruction(operation.text, [...operands, ...encodeList(segment)]);
   return next < 0 ? words : [...words, ...encodeList(after.slice(next))];

@@ -2,6 +2,10 @@
 import { bytesOf } from './bytes.ts';
 import type { Pattern, Token } from './pattern.ts';
 
+/** Longest `ip`, brackets included, and what its port adds, bytes (pattern.ts). */
+const addressBytesMax = 257;
+const portBytesMax = 6;
+
 export type TextToken = Extract<Token, { kind: 'text' }>;
 
 /** Same meaning, fewer tokens: adjacent literals joined, one-word choices made literals, empty literals dropped. */
@@ -43,6 +47,22 @@ export function minimumLength(tokens: readonly Token[]): number {
     else if (token.kind === 'span') length += token.min;
     else if (token.kind === 'ip') length += token.port === true ? 3 : 1;
     else if (token.kind === 'time') length += 1;
+  }
+  return length;
+}
+
+/** The most bytes the tokens can take; Infinity where nobody can say. */
+export function maximumLength(tokens: readonly Token[]): number {
+  let length = 0;
+  for (const token of tokens) {
+    if (token.kind === 'literal') length += bytesOf(token.text).length;
+    else if (token.kind === 'choice') length += Math.max(...token.of.map((text) => bytesOf(text).length));
+    else if (token.kind === 'optional') length += maximumLength(token.tokens);
+    else if (token.kind === 'either') length += Math.max(...token.of.map(maximumLength));
+    else if (token.kind === 'repeat') length += token.max * maximumLength(token.tokens);
+    else if (token.kind === 'span') length += token.max;
+    else if (token.kind === 'ip') length += addressBytesMax + (token.port === true ? portBytesMax : 0);
+    else if (token.kind !== 'end') return Number.POSITIVE_INFINITY;
   }
   return length;
 }

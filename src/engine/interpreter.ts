@@ -3,7 +3,7 @@
  * matcher the compiler would emit for the filter. The message is an attacker's, the program our own: it was checked by the
  * compiler, and the VM checks every access. Work is O(line) per pattern; lists nest as deep as the definition does.
  */
-import { byte, findByte, findByteLast, int } from '#linear';
+import { byte, findByte, findByteLast, findWordLast, int } from '#linear';
 import {
   addressEnd,
   addressStart,
@@ -16,7 +16,7 @@ import {
   userEnd,
   userStart,
 } from './capture.ts';
-import { scanAddress, scanAddressPort, skipBitmap, smaller } from './scan.ts';
+import { larger, scanAddress, scanAddressPort, skipBitmap, smaller } from './scan.ts';
 import { scanTime } from './timestamp.ts';
 
 /* Operations: src/compiler/operations.ts. */
@@ -44,7 +44,7 @@ const ROW_BYTES: i32 = 20;
 const OPERANDS: i32 = 8;
 const SPAN_CLASS: i32 = 20;
 const TEXT_CLASS: i32 = 28;
-const TEXT_SEGMENT: i32 = 60;
+const TEXT_PIVOT: i32 = 60;
 
 /** Bytes of the program at `program`. */
 export function programBytes(program: i32): i32 {
@@ -219,25 +219,46 @@ function time(at: i32, end: i32): i32 {
 
 /**
  * Operands: from right, max (-1 none), capture, bytes the segment takes at least, its first byte (-1 unknown), class of
- * bytes that cannot be in the text, the segment's instructions.
+ * bytes that cannot be in the text; the fewest and most bytes from the segment's start to the pivot (src/compiler/pivot.ts)
+ * and the pivot as counted bytes, none where there is no pivot; the segment's instructions.
  */
 function text(p: i32, stop: i32, at: i32, end: i32): i32 {
   const longest = int(p + 4);
   const shortest = int(p + 12);
   const first = int(p + 16);
   const limit = skipBitmap(at, longest < 0 ? end : smaller(end, at + longest), p + TEXT_CLASS - OPERANDS, false);
-  const beyond = smaller(limit, end - shortest) + 1;
-  const segment = p + TEXT_SEGMENT - OPERANDS;
+  const pivot = p + TEXT_PIVOT - OPERANDS;
+  let lowest = at;
+  let beyond = smaller(limit, end - shortest) + 1;
+  if (int(pivot + 8) !== 0) {
+    const last = lastLiteral(pivot + 8, at, end);
+    if (last < 0) return -1;
+    lowest = larger(at, last - int(pivot + 4));
+    beyond = smaller(beyond, last - int(pivot) + 1);
+  }
+  const segment = afterBytes(pivot + 8);
   const fromRight = int(p) !== 0;
-  let place = fromRight ? beyond : at - 1;
+  let place = fromRight ? beyond : lowest - 1;
   while (true) {
-    place = fromRight ? placeBefore(at, place, first) : placeAfter(place + 1, beyond, first);
-    if (place < at) return -1;
+    place = fromRight ? placeBefore(lowest, place, first) : placeAfter(place + 1, beyond, first);
+    if (place < lowest) return -1;
     const after = attempt(segment, stop, place, end);
     if (after >= 0) {
       if (int(p + 8) !== 0) captureUser(at, place);
       return after;
     }
+  }
+}
+
+/** The last place in [at, end) where the counted bytes at `p` stand, or -1. */
+function lastLiteral(p: i32, at: i32, end: i32): i32 {
+  const length = int(p);
+  let beyond = end - length + 1;
+  while (true) {
+    const place =
+      length < 4 ? findByteLast(at, beyond, byte(p + 4)) : findWordLast(at, smaller(end, beyond + 3), int(p + 4));
+    if (place < at || literalAt(p, place, end)) return place;
+    beyond = place;
   }
 }
 

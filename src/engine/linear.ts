@@ -105,6 +105,30 @@ export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
   return -1;
 }
 
+/** First position in [p, end - 2] of the two bytes that make `wanted`, little-endian, or `end`. */
+export function findPair(p: i32, end: i32, wanted: i32): i32 {
+  for (let q = p; q + 2 <= end; q++) if ((byte(q) | (byte(q + 1) << 8)) === wanted) return q;
+  return end;
+}
+
+/** Last position in [p, end - 2] of the two bytes that make `wanted`, little-endian, or -1. */
+export function findPairLast(p: i32, end: i32, wanted: i32): i32 {
+  for (let q = end - 2; q >= p; q--) if ((byte(q) | (byte(q + 1) << 8)) === wanted) return q;
+  return -1;
+}
+
+/** First position in [p, end - 4] of the four bytes that `word` reads as `wanted`, or `end`. */
+export function findWord(p: i32, end: i32, wanted: i32): i32 {
+  for (let q = p; q + 4 <= end; q++) if (word(q) === wanted) return q;
+  return end;
+}
+
+/** Last position in [p, end - 4] of the four bytes that `word` reads as `wanted`, or -1. */
+export function findWordLast(p: i32, end: i32, wanted: i32): i32 {
+  for (let q = end - 4; q >= p; q--) if (word(q) === wanted) return q;
+  return -1;
+}
+
 /** Moves `count` bytes; the ranges may overlap. */
 export function copyBytes(to: i32, from: i32, count: i32): void {
   if (to < 0 || from < 0 || count < 0 || to + count > bytes.length || from + count > bytes.length) outside(to);

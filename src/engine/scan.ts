@@ -19,6 +19,10 @@ export function smaller(a: i32, b: i32): i32 {
   return a < b ? a : b;
 }
 
+export function larger(a: i32, b: i32): i32 {
+  return a > b ? a : b;
+}
+
 function isDigit(value: i32): bool {
   return value >= 48 && value <= 57;
 }

@@ -80,6 +80,86 @@ export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
   return -1;
 }
 
+export function findPair(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const first = i8x16.splat(wanted as i8);
+    const second = i8x16.splat((wanted >> 8) as i8);
+    while (p + 17 <= end) {
+      const mask = i8x16.bitmask(v128.and(i8x16.eq(v128.load(p), first), i8x16.eq(v128.load(p, 1), second)));
+      if (mask != 0) return p + ctz(mask);
+      p += 16;
+    }
+  }
+  while (p + 2 <= end) {
+    if (load<u16>(p) == (wanted as u16)) return p;
+    p++;
+  }
+  return end;
+}
+
+export function findPairLast(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const first = i8x16.splat(wanted as i8);
+    const second = i8x16.splat((wanted >> 8) as i8);
+    while (p + 17 <= end) {
+      const q = end - 17;
+      const mask = i8x16.bitmask(v128.and(i8x16.eq(v128.load(q), first), i8x16.eq(v128.load(q, 1), second)));
+      if (mask != 0) return q + 31 - clz(mask);
+      end -= 16;
+    }
+  }
+  while (p + 2 <= end) {
+    end--;
+    if (load<u16>(end - 1) == (wanted as u16)) return end - 1;
+  }
+  return -1;
+}
+
+/** Which of the sixteen positions from `p` on hold the four bytes, one bit each, lowest first. */
+function wordBits(p: i32, first: v128, second: v128, third: v128, fourth: v128): i32 {
+  const front = v128.and(i8x16.eq(v128.load(p), first), i8x16.eq(v128.load(p, 1), second));
+  const back = v128.and(i8x16.eq(v128.load(p, 2), third), i8x16.eq(v128.load(p, 3), fourth));
+  return i8x16.bitmask(v128.and(front, back));
+}
+
+export function findWord(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const first = i8x16.splat(wanted as i8);
+    const second = i8x16.splat((wanted >> 8) as i8);
+    const third = i8x16.splat((wanted >> 16) as i8);
+    const fourth = i8x16.splat((wanted >> 24) as i8);
+    while (p + 19 <= end) {
+      const mask = wordBits(p, first, second, third, fourth);
+      if (mask != 0) return p + ctz(mask);
+      p += 16;
+    }
+  }
+  while (p + 4 <= end) {
+    if (load<i32>(p) == wanted) return p;
+    p++;
+  }
+  return end;
+}
+
+export function findWordLast(p: i32, end: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const first = i8x16.splat(wanted as i8);
+    const second = i8x16.splat((wanted >> 8) as i8);
+    const third = i8x16.splat((wanted >> 16) as i8);
+    const fourth = i8x16.splat((wanted >> 24) as i8);
+    while (p + 19 <= end) {
+      const mask = wordBits(end - 19, first, second, third, fourth);
+      if (mask != 0) return end - 19 + 31 - clz(mask);
+      end -= 16;
+    }
+  }
+  while (p + 4 <= end) {
+    end--;
+    if (load<i32>(end - 3) == wanted) return end - 3;
+  }
+  return -1;
+}
+
 export function copyBytes(to: i32, from: i32, count: i32): void {
   memory.copy(to, from, count);
 }
