@@ -3,7 +3,7 @@
  * here they are compared with what runs: jails, ignoreip, the table, the kernel.
  */
 import { formatAddress, maskAddress, parseCidr } from './config/address.ts';
-import { type BanRow, type Operator, OperatorError } from './control/verbs.ts';
+import { type BanRow, type Operator, OperatorError, type Stats } from './control/verbs.ts';
 import type { Enforcer } from './enforcer.ts';
 import * as counters from './engine/counters.ts';
 import type { Engine } from './engine/host.ts';
@@ -12,6 +12,7 @@ import type { ProcessMemory } from './memory.ts';
 import { residentBytes } from './observe/resident.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
+import type { StateKeeper } from './state/keeper.ts';
 import type { Address, Backend, CoreConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -23,9 +24,20 @@ export interface Running {
   backend: Backend;
   files: FileSource;
   routes: SourceRoutes;
+  /** Absent where nothing is saved. */
+  keeper: StateKeeper | undefined;
 }
 
-export function createOperator({ config, memory, engine, enforcer, backend, files, routes }: Running): Operator {
+export function createOperator({
+  config,
+  memory,
+  engine,
+  enforcer,
+  backend,
+  files,
+  routes,
+  keeper,
+}: Running): Operator {
   const { jails } = config;
   const evictions = new PerMinute(() => engine.counter(counters.EVICTIONS));
 
@@ -75,6 +87,7 @@ export function createOperator({ config, memory, engine, enforcer, backend, file
       const problems = followed
         .filter(({ state }) => state === 'failed')
         .map(({ path, detail }) => `${path}: ${detail}`);
+      if (keeper?.problem !== undefined) problems.unshift(keeper.problem);
       if (enforcer.problem !== undefined) problems.unshift(enforcer.problem);
       if (backend.name === 'log-only') problems.unshift('log-only: nothing is banned');
       return {
@@ -129,11 +142,21 @@ export function createOperator({ config, memory, engine, enforcer, backend, file
         'bans.total': enforcer.counters.bans.reduce((sum, count) => sum + count, 0),
         'unbans.total': enforcer.counters.unbans,
         'transactions.total': enforcer.counters.transactions,
+        'bans.unsupported': enforcer.counters.unsupported,
+        'kernel.reconciles': enforcer.counters.reconciles,
+        'kernel.repairs': enforcer.counters.repairs,
         'transactions.failed': [...enforcer.counters.failures.values()].reduce((sum, count) => sum + count, 0),
         'table.slots': engine.slots,
         'table.used': engine.tracked,
         'evictions.total': engine.counter(counters.EVICTIONS),
         'evictions.per_minute': evictions.read(),
+        [`evictions.${config.memory.evictionPolicy}`]: engine.counter(counters.EVICTIONS),
+        'evictions.open': engine.counter(counters.EVICTIONS_OPEN),
+        'evictions.banned': engine.counter(counters.EVICTIONS_BANNED),
+        'evictions.undelivered': engine.counter(counters.EVICTIONS_UNDELIVERED),
+        'evictions.remembered': engine.counter(counters.EVICTIONS_REMEMBERED),
+        'evictions.denied': engine.counter(counters.DENIED),
+        ...(keeper && stateStats(keeper)),
         'memory.resident_bytes': residentBytes(),
         'memory.ceiling_bytes': config.memory.ceilingBytes,
         ...Object.fromEntries(
@@ -188,6 +211,16 @@ export function createOperator({ config, memory, engine, enforcer, backend, file
       await kernel(enforcer.unban(chosen, (index) => banned(index, address)));
       return { address, jails: held.map((index) => jails[index]!.name) };
     },
+  };
+}
+
+function stateStats({ counters: { saves, failures, bytes, savedAt, pauseLongestMs } }: StateKeeper): Stats {
+  return {
+    'state.saves': saves,
+    'state.failures': [...failures.values()].reduce((sum, count) => sum + count, 0),
+    'state.bytes': bytes,
+    'state.saved_at': Math.round(savedAt),
+    'state.pause_longest_us': Math.round(pauseLongestMs * 1000),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Enforcer } from '../enforcer.ts';
 import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import type { FileSource } from '../sources/file.ts';
+import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
 import { buildInfo, type Row, type Series } from './metrics.ts';
@@ -16,18 +17,49 @@ export interface Observed {
   backend: Backend;
   files: FileSource;
   control: ControlServer | undefined;
+  /** Absent where nothing is saved. */
+  keeper: StateKeeper | undefined;
 }
 
-export function series({ config, engine, enforcer, backend, files, control }: Observed): Series[] {
+/** What a given-up entry still was: failures within findtime, a ban in the kernel, a ban on its way there, bans that are over. */
+const evictionReasons: [reason: string, counter: number][] = [
+  ['open', counters.EVICTIONS_OPEN],
+  ['banned', counters.EVICTIONS_BANNED],
+  ['undelivered', counters.EVICTIONS_UNDELIVERED],
+  ['remembered', counters.EVICTIONS_REMEMBERED],
+];
+
+const single = (name: string, help: string, read: () => number): Series => ({
+  name: `fail2zig_${name}`,
+  help,
+  type: name.endsWith('_total') ? 'counter' : 'gauge',
+  labels: [],
+  read,
+});
+
+function stateSeries({ counters }: StateKeeper): Series[] {
+  return [
+    single('state_saves_total', 'Times the state was written to disk.', () => counters.saves),
+    {
+      name: 'fail2zig_state_failures_total',
+      help: 'Times it could not be, by error.',
+      type: 'counter',
+      labels: ['error'],
+      read: () => [...counters.failures].map(([error, count]): Row => [[error], count]),
+    },
+    single('state_bytes', 'Size of the state file.', () => counters.bytes),
+    single('state_saved_timestamp_seconds', 'When the state was last written; 0 = not yet.', () => counters.savedAt),
+    single(
+      'state_pause_longest_seconds',
+      'Longest time for which logs were not read while the state was copied.',
+      () => counters.pauseLongestMs / 1000,
+    ),
+  ];
+}
+
+export function series({ config, engine, enforcer, backend, files, control, keeper }: Observed): Series[] {
   const { jails } = config;
   const filters = [...new Set(jails.map((jail) => engine.resolveFilter(jail.filter, jail.mode).filter))];
-  const single = (name: string, help: string, read: () => number): Series => ({
-    name: `fail2zig_${name}`,
-    help,
-    type: name.endsWith('_total') ? 'counter' : 'gauge',
-    labels: [],
-    read,
-  });
   const perJail = (name: string, help: string, read: (jail: number) => number): Series => ({
     name: `fail2zig_${name}`,
     help,
@@ -59,11 +91,26 @@ export function series({ config, engine, enforcer, backend, files, control }: Ob
     single('table_slots', 'Entries the table has room for.', () => engine.slots),
     single('table_slots_used', 'Table entries in use.', () => engine.tracked),
     single('evictions_total', 'Table entries given up for newer ones.', global(counters.EVICTIONS)),
-    single('evictions_banned_total', 'Of those, entries with a running ban.', global(counters.EVICTIONS_BANNED)),
+    {
+      name: 'fail2zig_evictions_by_reason_total',
+      help: 'The same by policy and by what the entries still were.',
+      type: 'counter',
+      labels: ['policy', 'reason'],
+      read: () =>
+        evictionReasons.map(
+          ([reason, counter]): Row => [[config.memory.evictionPolicy, reason], engine.counter(counter)],
+        ),
+    },
     single('denied_total', 'Failures that found no place in the table.', global(counters.DENIED)),
     single('connections_evicted_total', 'Connections given up for newer ones.', global(counters.CONNECTIONS_EVICTED)),
     single('decisions_total', 'Bans decided.', global(counters.DECISIONS)),
     single('decisions_waiting', 'Bans decided and not yet sent to the kernel.', () => engine.waiting),
+    perJail('evictions_jail_total', 'Table entries of a jail given up for newer ones.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_EVICTED),
+    ),
+    perJail('failures_denied_total', 'Failures that found no place in the table.', (jail) =>
+      engine.jailCounter(jail, counters.JAIL_DENIED),
+    ),
     perJail('failures_total', 'Failures counted.', (jail) => engine.jailCounter(jail, counters.JAIL_FAILURES)),
     perJail('bans_total', 'Bans the kernel confirmed.', (jail) => enforcer.counters.bans[jail]!),
     perJail('failures_ignored_total', 'Failures of addresses in ignoreip.', (jail) =>
@@ -96,9 +143,17 @@ export function series({ config, engine, enforcer, backend, files, control }: Ob
       labels: ['backend', 'error'],
       read: () => [...enforcer.counters.failures].map(([error, count]): Row => [[backend.name, error], count]),
     },
+    single(
+      'bans_unsupported_total',
+      'Bans given up because the backend cannot hold them.',
+      () => enforcer.counters.unsupported,
+    ),
+    single('reconciles_total', 'Comparisons of the kernel with the table.', () => enforcer.counters.reconciles),
+    single('repairs_total', 'What these had to put right in the kernel.', () => enforcer.counters.repairs),
     single('file_rotations_total', 'Log files that were replaced.', () => files.counters.rotations),
     single('file_truncations_total', 'Log files that were cut.', () => files.counters.truncations),
     single('file_errors_total', 'Log files that could not be read.', () => files.counters.errors),
+    ...(keeper ? stateSeries(keeper) : []),
     single('control_requests_total', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
     single('control_refused_total', 'Peers refused on the control socket.', () => control?.counters.refusedTotal ?? 0),
   ];

@@ -3,7 +3,7 @@
  *
  * Temporary file in the same directory, 0600, written in portions, fsync, rename over the old, fsync of the directory. Every
  * system call runs on the thread pool, one portion is encoded between two turns of the event loop, and memory is one portion
- * whatever the table's size. The snapshot must stand still from the call on until its `taken` is called: that is before the
+ * whatever the table's size. The snapshot must stand still from when it is taken until its `taken` is called: that is before the
  * first write where all fits one portion, else before the last. On any error the temporary file is removed, the old state
  * stays as it is, and the error says at which step it failed. Claim: T-02a.
  */
@@ -82,8 +82,11 @@ export function temporaryPath(path: string): string {
   return `${path}.new`;
 }
 
-/** Writes the snapshot; resolves with the file's size once it is on disk. One save at a time. */
-export async function saveState(path: string, snapshot: Snapshot, disk: StateDisk = realDisk): Promise<number> {
+/**
+ * Writes the snapshot that `take` gives once the file is open; resolves with the file's size once it is on disk. One save at
+ * a time.
+ */
+export async function saveState(path: string, take: () => Snapshot, disk: StateDisk = realDisk): Promise<number> {
   if (saving) throw new Error('a save is under way');
   saving = true;
   const temporary = temporaryPath(path);
@@ -94,7 +97,7 @@ export async function saveState(path: string, snapshot: Snapshot, disk: StateDis
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     handle = await disk.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     step = 'write';
-    const bytes = await writePortions(handle, snapshot);
+    const bytes = await writePortions(handle, take());
     step = 'fsync';
     await handle.sync();
     step = 'close';

@@ -14,7 +14,7 @@ let number = loaded.state === null ? 0 : loaded.state.time;
 for (let count = 0; saves === 0 || count < saves; count++) {
   number++;
   try {
-    await saveState(path, sampleSnapshot(entries, number));
+    await saveState(path, () => sampleSnapshot(entries, number));
     writeSync(1, `${number}\n`);
   } catch (error) {
     const { code, step } = error as StateWriteError;

@@ -37,7 +37,7 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 describe('a saved state', () => {
   test('comes back whole', async () => {
     const snapshot = sampleSnapshot(30_000);
-    const bytes = await saveState(path, snapshot);
+    const bytes = await saveState(path, () => snapshot);
     expect(statSync(path).size).toBe(bytes);
     const visitor = new CollectingVisitor();
     expect(loadState(path, visitor, now)).toEqual({
@@ -51,13 +51,13 @@ describe('a saved state', () => {
   });
 
   test('may be empty', async () => {
-    await saveState(path, { time: 5, jails: [], positions: [], table: null });
+    await saveState(path, () => ({ time: 5, jails: [], positions: [], table: null }));
     expect(loadState(path, new CollectingVisitor(), now)).toEqual({ state: { time: 5, positions: 0, tableBytes: 0 } });
   });
 
   test('may hold as many positions as there can be', async () => {
     const positions = Array.from({ length: 9_000 }, (_, index) => samplePosition(index));
-    await saveState(path, { ...sampleSnapshot(10), positions });
+    await saveState(path, () => ({ ...sampleSnapshot(10), positions }));
     const visitor = new CollectingVisitor();
     loadState(path, visitor, now);
     expect(visitor.positions).toEqual(positions);
@@ -79,17 +79,17 @@ describe('a saved state', () => {
         };
       },
     };
-    await saveState(path, { ...sampleSnapshot(5_000), taken: () => order.push('taken') }, disk);
+    await saveState(path, () => ({ ...sampleSnapshot(5_000), taken: () => order.push('taken') }), disk);
     expect(order).toEqual(['taken', 'write']);
     order.length = 0;
-    await saveState(path, { ...sampleSnapshot(30_000), taken: () => order.push('taken') }, disk);
+    await saveState(path, () => ({ ...sampleSnapshot(30_000), taken: () => order.push('taken') }), disk);
     expect(order).toEqual(['write', 'write', 'taken', 'write']);
   });
 
   test('is readable by its owner alone, replaces the old one, and leaves nothing else behind', async () => {
-    await saveState(path, sampleSnapshot(1));
+    await saveState(path, () => sampleSnapshot(1));
     writeFileSync(temporaryPath(path), 'left by a crash');
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     expect(statSync(path).mode & 0o7777).toBe(0o600);
     expect(readdirSync(home)).toEqual(['state']);
     expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { tableBytes: 72 } });
@@ -98,16 +98,16 @@ describe('a saved state', () => {
   test('is not written through a symbolic link put in the way', async () => {
     writeFileSync(join(home, 'victim'), 'untouched');
     symlinkSync(join(home, 'victim'), temporaryPath(path));
-    await saveState(path, sampleSnapshot(1));
+    await saveState(path, () => sampleSnapshot(1));
     expect(readFileSync(join(home, 'victim'), 'utf8')).toBe('untouched');
     expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { tableBytes: 24 } });
   });
 
   test('is saved by one writer at a time', async () => {
-    const first = saveState(path, sampleSnapshot(100));
-    await expect(saveState(path, sampleSnapshot(1))).rejects.toThrow('under way');
+    const first = saveState(path, () => sampleSnapshot(100));
+    await expect(saveState(path, () => sampleSnapshot(1))).rejects.toThrow('under way');
     await first;
-    await saveState(path, sampleSnapshot(2));
+    await saveState(path, () => sampleSnapshot(2));
   });
 });
 
@@ -142,7 +142,7 @@ describe('a state file that is not usable', () => {
   });
 
   test('of a newer version', async () => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     const bytes = readFileSync(path);
     bytes.writeUInt32LE(2, 8);
     writeFileSync(path, bytes);
@@ -150,19 +150,19 @@ describe('a state file that is not usable', () => {
   });
 
   test('written by others', async () => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     chmodSync(path, 0o622);
     unusable('others may write it');
   });
 
   test.runIf(process.geteuid!() === 0)('owned by another user', async () => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     chownSync(path, 65_534, 65_534);
     unusable('it belongs to user 65534');
   });
 
   test('longer than its end', async () => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.of(0)]));
     unusable('something follows its end');
   });
@@ -174,7 +174,7 @@ describe('a state file that is not usable', () => {
   });
 
   test('cut at any byte, or with any byte changed: never a word of it is believed', async () => {
-    await saveState(path, sampleSnapshot(5));
+    await saveState(path, () => sampleSnapshot(5));
     const whole = readFileSync(path);
     const attempt = (bytes: Uint8Array): void => {
       writeFileSync(path, bytes, { mode: 0o600 });
@@ -256,7 +256,7 @@ describe('a disk that fails', () => {
   }
 
   test('short writes are continued', async () => {
-    await saveState(path, sampleSnapshot(50), diskWith({ write: 7 }));
+    await saveState(path, () => sampleSnapshot(50), diskWith({ write: 7 }));
     expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: { tableBytes: 1200 } });
   });
 
@@ -266,18 +266,18 @@ describe('a disk that fails', () => {
     ['fsync', diskWith({ sync: () => failing('EIO') }), 'EIO'],
     ['rename', diskWith({ rename: () => failing('EACCES') }), 'EACCES'],
   ])('an error of %s leaves the old state whole and is typed', async (step, disk, code) => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     const old = readFileSync(path);
-    const error = await saveState(path, sampleSnapshot(9), disk).catch((reason: unknown) => reason);
+    const error = await saveState(path, () => sampleSnapshot(9), disk).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(StateWriteError);
     expect(error).toMatchObject({ code, step });
     expect(readFileSync(path)).toEqual(old);
     expect(readdirSync(home)).toEqual(['state']);
-    await saveState(path, sampleSnapshot(4));
+    await saveState(path, () => sampleSnapshot(4));
   });
 
   test('a slow fsync holds back the rename, and nothing else', async () => {
-    await saveState(path, sampleSnapshot(3));
+    await saveState(path, () => sampleSnapshot(3));
     let finish = (): void => {};
     let syncing = false;
     const disk = diskWith({
@@ -288,7 +288,7 @@ describe('a disk that fails', () => {
         });
       },
     });
-    const saving = saveState(path, sampleSnapshot(9), disk);
+    const saving = saveState(path, () => sampleSnapshot(9), disk);
     await until(() => syncing);
     for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
     expect(existsSync(temporaryPath(path))).toBe(true);
@@ -309,7 +309,7 @@ describe('a disk that fails', () => {
       if (!saved) setImmediate(count);
     };
     count();
-    await saveState(path, sampleSnapshot(200_000));
+    await saveState(path, () => sampleSnapshot(200_000));
     saved = true;
     // 4.8 MB in portions of some 256 KiB: at least one turn between any two.
     expect(turns).toBeGreaterThan(15);

@@ -1,0 +1,254 @@
+/**
+ * Keeps the state on disk: loads it at start, writes it soon after a ban and on a timer, and once more at the end.
+ *
+ * The guarantee, which test/netns/restart holds a real daemon to:
+ * - One file is one instant: read positions, open windows and bans belong together. Reading of logs pauses while they are
+ *   copied, so a line is either before the positions and in the windows, or behind the positions and in none. After a crash
+ *   the lines since the last write are read again, and each counts once. What is not saved is the memory of half-finished
+ *   connections (connection.ts): of an attempt whose lines lie on both sides of the crash, the second half stands alone.
+ * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where the file is large, so much later that no more than
+ *   `stateBytesPerSecond` are written on average. Until then it follows from the lines that are read again.
+ * - The pause is a copy in memory where all fits one portion (some 10,000 sources), well below a millisecond. Larger tables
+ *   are copied into the page cache portion by portion: tens of milliseconds for 700,000 sources. A disk that is so slow that
+ *   it would take more than `statePauseMsMax` loses: the save is given up and reported, and reading goes on.
+ * - Nothing here stops a ban. A save that fails leaves the last file as it is, is seen in `problem`, metrics and log, and is
+ *   tried again.
+ */
+import { mkdirSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { BYTES } from '../engine/counters.ts';
+import type { Engine } from '../engine/host.ts';
+import { stateBytesPerSecond, statePauseMsMax, stateRetryMs, stateSoonMs, stateStopMs } from '../limits.ts';
+import type { Logger } from '../observe/log.ts';
+import type { FileSource, ReadPosition } from '../sources/file.ts';
+import { type LoadedTable, loadState } from './load.ts';
+import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';
+
+export interface KeeperOptions {
+  path: string;
+  /** Between two writes where nothing is urgent. */
+  intervalSeconds: number;
+  /** Names, in the engine's order. */
+  jails: readonly string[];
+  engine: Pick<Engine, 'saveTable' | 'restoreTable' | 'counter'>;
+  log: Logger;
+  /** Epoch milliseconds. */
+  now?: () => number;
+  /** The disk to write to; tests hand in one that fails. */
+  disk?: StateDisk;
+}
+
+/** Who reads logs. */
+export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions'>;
+
+/** Since the start. */
+export interface KeeperCounters {
+  saves: number;
+  /** Failed saves by the error's code. */
+  failures: Map<string, number>;
+  /** Size of the last file, bytes. */
+  bytes: number;
+  /** When it was written, epoch seconds; 0 = not yet. */
+  savedAt: number;
+  /** Longest time for which logs were not read, ms. */
+  pauseLongestMs: number;
+}
+
+type Restoring = NonNullable<ReturnType<Engine['restoreTable']>>;
+
+export class StateKeeper {
+  readonly counters: KeeperCounters = { saves: 0, failures: new Map(), bytes: 0, savedAt: 0, pauseLongestMs: 0 };
+  readonly #options: KeeperOptions;
+  readonly #now: () => number;
+  #readers: Readers | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due, on the clock that never goes back, ms. */
+  #dueAt = Number.POSITIVE_INFINITY;
+  #saving: Promise<void> | undefined;
+  /** Something happened that the last file does not know. */
+  #changed = false;
+  #bytesRead = 0;
+  #notBefore = 0;
+  #retryMs = 0;
+  #problem: string | undefined;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Why the state is not saved now; undefined when it is. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /**
+   * Puts bans and windows of the last run into the engine's table and returns its read positions. A file that cannot be
+   * used is set aside and said; then all is empty. Never throws for what is on disk.
+   */
+  load(): ReadPosition[] {
+    const { path, engine, jails, log } = this.#options;
+    const now = this.#now() / 1000;
+    const positions: ReadPosition[] = [];
+    let restoring: Restoring | null = null;
+    makeDirectory(path);
+    const visitor = {
+      position: (position: ReadPosition) => void positions.push(position),
+      table: (table: LoadedTable) => {
+        const jailOf = table.jails.map((name) => jails.indexOf(name));
+        restoring = engine.restoreTable(table, jailOf, now);
+        if (restoring === null) log.warn('saved table is of another form, left out', { path });
+        return restoring !== null;
+      },
+      entries: (bytes: Buffer) => restoring?.take(bytes),
+    };
+    const loaded = loadState(path, visitor, now);
+    if (loaded.state === null) {
+      const { why, asideAs } = loaded;
+      if (asideAs === null) log.info('no saved state', { path, why });
+      else log.warn('saved state is not usable, starting empty', { path, why, asideAs });
+      return [];
+    }
+    const { time } = loaded.state;
+    const result = (restoring as Restoring | null)?.result;
+    log.info('state loaded', { path, secondsOld: Math.round(now - time), positions: positions.length, ...result });
+    return positions;
+  }
+
+  /** Writes from now on. */
+  start(readers: Readers): void {
+    this.#readers = readers;
+    this.#bytesRead = this.#options.engine.counter(BYTES);
+    this.#plan(this.#intervalMs);
+  }
+
+  /** A ban or an unban happened: soon on disk. Cheap. */
+  changed(): void {
+    if (this.#changed) return;
+    this.#changed = true;
+    if (this.#readers !== undefined && this.#saving === undefined) this.#planSoon();
+  }
+
+  /** The last save, within `stateStopMs`. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    const readers = this.#readers;
+    if (readers === undefined) return;
+    this.#readers = undefined;
+    let deadline: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      deadline = setTimeout(resolve, stateStopMs);
+    });
+    const last = async (): Promise<void> => {
+      await this.#saving;
+      await this.#save(readers);
+    };
+    await Promise.race([last(), late]);
+    clearTimeout(deadline);
+  }
+
+  get #intervalMs(): number {
+    return this.#options.intervalSeconds * 1000;
+  }
+
+  #planSoon(): void {
+    const { saves, failures } = this.counters;
+    // Never yet saved, or failing: the retry's own pace holds.
+    if (this.#retryMs > 0 && saves + failures.size > 0) return;
+    this.#plan(Math.max(stateSoonMs, this.#notBefore - performance.now()));
+  }
+
+  /** A save in `ms`, unless one is due before. */
+  #plan(ms: number): void {
+    const dueAt = performance.now() + ms;
+    if (dueAt >= this.#dueAt) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => this.#due(), ms);
+  }
+
+  #due(): void {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    const readers = this.#readers;
+    if (readers === undefined) return;
+    if (!this.#changed && this.#retryMs === 0 && this.#bytesRead === this.#options.engine.counter(BYTES)) {
+      this.#plan(this.#intervalMs);
+      return;
+    }
+    this.#saving = this.#save(readers).finally(() => {
+      this.#saving = undefined;
+      if (this.#readers === undefined) return;
+      this.#plan(this.#retryMs > 0 ? this.#retryMs : Math.max(this.#intervalMs, this.#notBefore - performance.now()));
+      if (this.#changed) this.#planSoon();
+    });
+  }
+
+  /** One save; never rejects. */
+  async #save(readers: Readers): Promise<void> {
+    const { path, engine, jails, disk } = this.#options;
+    let release = (): void => {};
+    const take = (): Snapshot => {
+      const began = performance.now();
+      const time = this.#now() / 1000;
+      let over = false;
+      release = () => {
+        if (over) return;
+        over = true;
+        clearTimeout(timer);
+        this.counters.pauseLongestMs = Math.max(this.counters.pauseLongestMs, performance.now() - began);
+        readers.unpause();
+      };
+      const timer = setTimeout(release, statePauseMsMax);
+      readers.pause();
+      this.#changed = false;
+      this.#bytesRead = engine.counter(BYTES);
+      const table = engine.saveTable(time);
+      const read = (into: Uint8Array): number => {
+        if (!over) return table.read(into);
+        const why = `the disk took longer than the ${statePauseMsMax} ms for which reading of logs may wait`;
+        throw Object.assign(new Error(why), { code: 'ETIMEDOUT' });
+      };
+      return { time, jails, positions: readers.positions(), table: { ...table, read }, taken: release };
+    };
+    try {
+      await mkdir(dirname(path), { mode: 0o700 }).catch(() => {});
+      const bytes = await saveState(path, take, disk);
+      this.#saved(bytes);
+    } catch (error) {
+      this.#failed(error as StateWriteError);
+    } finally {
+      release();
+    }
+  }
+
+  #saved(bytes: number): void {
+    const { path, log } = this.#options;
+    this.counters.saves++;
+    this.counters.bytes = bytes;
+    this.counters.savedAt = this.#now() / 1000;
+    this.#notBefore = performance.now() + (bytes / stateBytesPerSecond) * 1000;
+    this.#retryMs = 0;
+    if (this.#problem !== undefined) log.info('the state is saved again', { path });
+    this.#problem = undefined;
+  }
+
+  #failed(error: StateWriteError): void {
+    const { failures } = this.counters;
+    const code = error.code ?? error.name;
+    failures.set(code, (failures.get(code) ?? 0) + 1);
+    this.#changed = true;
+    this.#retryMs = Math.min(Math.max(stateRetryMs, this.#retryMs * 2), Math.max(stateRetryMs, this.#intervalMs));
+    if (this.#problem !== error.message) this.#options.log.error('state not saved', { error: error.message });
+    this.#problem = error.message;
+  }
+}
+
+/** Makes the file's directory, not those above it. Where that fails, the save says so. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(dirname(path), { mode: 0o700 });
+  } catch {
+    // It is there, or cannot be made.
+  }
+}
