@@ -43,6 +43,8 @@ const key = fc.constantFrom(
   'firewall',
   'control',
   'metrics',
+  'state',
+  'interval',
   'log',
   'defaults',
   'jails',
