@@ -1,0 +1,381 @@
+/** The parser engine, third part: where the bytes of a line are, what is taken from it, and what it costs at worst. */
+import assert from 'node:assert/strict';
+import { DECISIONS, FILTER_BAD_ADDRESS, FILTER_HOST_NAME, LINES } from '../src/engine/counters.ts';
+import type { Engine, LineSink, Verdict } from '../src/engine/host.ts';
+import { filters } from '../src/filters/index.ts';
+import { fingerprintBytesMax } from '../src/limits.ts';
+import type { Decision } from '../src/types.ts';
+import { assertNone } from './assertions.ts';
+import { claim, given, type Supply, twin } from './claim.ts';
+import { importsOf, readTree, type SourceTree, targetOf, withFile } from './source.ts';
+import { occurrences, type Read, readsOf } from './support/reads.ts';
+import { addressText, engineOf, epoch, failureLine, feedText, sourceAddress } from './support/tracker.ts';
+import { firstAddress, lastFrom } from './twins/first-address.ts';
+
+/** A log of `count` failures, each with a user name found nowhere else. */
+function log(count: number): { text: string; names: string[] } {
+  const names = Array.from({ length: count }, (_, i) => `user-${i}-zebra`);
+  const now = Math.floor(Date.now() / 1000);
+  const lines = names.map((name, i) => failureLine(sourceAddress(i), now, i).replace('root', name));
+  return { text: lines.join(''), names };
+}
+
+/** What reading a log left: the reads, and all memory that the reader holds lines in. */
+interface Reading {
+  engine: Engine;
+  reads: Read[];
+  /** Everything that could hold a line. */
+  memories: () => Uint8Array[];
+  written: { text: string; names: string[] };
+}
+
+/** Reads 300 lines; `around` is what a twin puts between source and engine. */
+function reading(around: (engine: Engine) => { sink: LineSink; kept: Uint8Array[] }): Supply<Reading> {
+  return {
+    async make() {
+      const engine = await engineOf({ maxretry: [1] });
+      const { sink, kept } = around(engine);
+      const written = log(300);
+      const reads = readsOf(written.text, engine, sink);
+      const memories = () => [new Uint8Array(engine.buffer.buffer), ...kept];
+      return { engine, reads, memories, written };
+    },
+  };
+}
+
+/** A source's buffer of its own, copied into the engine afterwards. */
+function copying(engine: Engine): { sink: LineSink; kept: Uint8Array[] } {
+  const buffer = Buffer.alloc(engine.buffer.length);
+  const feed: LineSink['feed'] = (source, length, ...rest) => {
+    engine.buffer.set(buffer.subarray(0, length));
+    return engine.feed(source, length, ...rest);
+  };
+  return { sink: { buffer, feed }, kept: [buffer] };
+}
+
+const count = (memories: Uint8Array[], name: string): number =>
+  memories.reduce((sum, memory) => sum + occurrences(memory, name), 0);
+
+claim(
+  ['MM-23', 'PE-16'],
+  reading((engine) => ({ sink: engine, kept: [] })),
+  ({ engine, reads, memories, written }) => {
+    assert.equal(engine.counter(LINES), 300, 'lines that the engine examined');
+    assert.equal(engine.counter(DECISIONS), 300, 'decisions');
+    const inside = reads.filter(({ memory }) => memory === engine.buffer.buffer);
+    const bytes = inside.reduce((sum, read) => sum + read.count, 0);
+    assert.equal(bytes, written.text.length, 'bytes that read(2) put into engine memory');
+    const elsewhere = reads.filter(
+      ({ memory, count }) => memory !== engine.buffer.buffer && count > fingerprintBytesMax,
+    );
+    assert.equal(elsewhere.length, 0, 'reads of more than a fingerprint into other memory');
+    const copies = written.names.filter((name) => count(memories(), name) !== 1);
+    assertNone(copies, 'user names that stand in memory more or less than once');
+    return `${bytes} bytes of 300 lines read straight into engine memory; each user name stands there once`;
+  },
+  [twin('a source with a buffer of its own', reading(copying))],
+);
+
+claim(
+  'PE-18',
+  reading((engine) => ({ sink: engine, kept: [] })),
+  ({ engine, memories, written }) => {
+    assert.equal(engine.counter(DECISIONS), 300, 'decisions');
+    // The next read overwrites the buffer; whatever still holds a line after that has kept it.
+    for (const memory of memories()) assert.ok(memory.length > 0);
+    engine.buffer.fill(0);
+    const kept = written.names.filter((name) => count(memories(), name) > 0);
+    assertNone(kept, 'user names still in memory after the next read');
+    return '300 lines matched and decided, the buffer read over: nothing of any line is left in engine memory';
+  },
+  [
+    twin(
+      'a reader that keeps the last block',
+      reading((engine) => {
+        const kept = [Buffer.alloc(engine.buffer.length)];
+        const feed: LineSink['feed'] = (source, length, ...rest) => {
+          kept[0]!.set(engine.buffer.subarray(0, length));
+          return engine.feed(source, length, ...rest);
+        };
+        return { sink: { buffer: engine.buffer, feed }, kept };
+      }),
+    ),
+  ],
+);
+
+/** Examines a line; the user of the verdict is what the engine hands out. */
+interface Examiner {
+  memory: ArrayBufferLike;
+  bufferAt: number;
+  examine: (line: string) => Verdict;
+}
+
+const examiner = async (): Promise<Examiner> => {
+  const engine = await engineOf();
+  return {
+    memory: engine.buffer.buffer,
+    bufferAt: engine.buffer.byteOffset,
+    examine: (line) => engine.examine(Buffer.from(line), 'sshd', '', epoch, false),
+  };
+};
+
+claim(
+  'PE-17',
+  { make: examiner },
+  ({ memory, bufferAt, examine }) => {
+    const users = ['root', 'a b c', 'x'.repeat(200), 'ü'];
+    for (const [index, name] of users.entries()) {
+      const line = failureLine('192.0.2.7', epoch, 100 + index)
+        .trimEnd()
+        .replace('root', name);
+      const { user } = examine(line);
+      assert.ok(user !== undefined, `no user in ${line}`);
+      assert.equal(user.buffer === memory, true, 'the user is a view of engine memory');
+      const at = Buffer.from(line).indexOf(Buffer.from(name));
+      assert.deepEqual(
+        [user.byteOffset - bufferAt, user.length],
+        [at, Buffer.byteLength(name)],
+        'start in the read buffer, and length',
+      );
+    }
+    return `${users.length} user names: views of the read buffer, at the offsets where they stand in the line`;
+  },
+  [
+    twin('an engine that copies what it captures', {
+      async make() {
+        const real = await examiner();
+        const examine = (line: string): Verdict => {
+          const verdict = real.examine(line);
+          return { ...verdict, user: verdict.user?.slice() };
+        };
+        return { ...real, examine };
+      },
+    }),
+  ],
+);
+
+/** Feeds a line: how many bans it brought, and how many lines were dropped for their address. */
+type Drops = (line: string) => { bans: number; dropped: number };
+
+function dropping(prepare: (line: string) => string, counts = true): Supply<Drops> {
+  return {
+    async make() {
+      const engine = await engineOf({ maxretry: [1] });
+      const { filter } = engine.resolveFilter('sshd', '');
+      const read = () =>
+        counts ? engine.filterCounter(filter, FILTER_BAD_ADDRESS) + engine.filterCounter(filter, FILTER_HOST_NAME) : 0;
+      return (line) => {
+        const before = read();
+        feedText(engine, prepare(line), epoch);
+        return { bans: engine.takeDecisions(() => {}), dropped: read() - before };
+      };
+    },
+  };
+}
+
+const badAddresses = [
+  '256.0.2.7',
+  '192.0.2',
+  '192.0.2.7.9',
+  '1920.0.2.7',
+  '2001:db8:::7',
+  '2001:db8::7::1',
+  '12345::1',
+  'host.example.org',
+];
+
+claim(
+  'PE-20',
+  dropping((line) => line),
+  (drop) => {
+    let connection = 0;
+    assert.deepEqual(drop(failureLine('192.0.2.7', epoch, connection++)), { bans: 1, dropped: 0 }, 'a sound address');
+    for (const bad of badAddresses) {
+      const found = drop(failureLine(bad, epoch, connection++));
+      assert.deepEqual(found, { bans: 0, dropped: 1 }, `what came of ${bad}`);
+    }
+    return `${badAddresses.length} texts that are no address, where the address stands: dropped and counted, nobody banned`;
+  },
+  [
+    twin(
+      'an engine that makes an address of anything',
+      dropping((line) => line.replace(/ from \S+ port/, ' from 198.51.100.9 port')),
+    ),
+    twin(
+      'an engine that drops without counting',
+      dropping((line) => line, false),
+    ),
+  ],
+);
+
+/** The address that a line is charged to under a filter; undefined where it is charged to nobody. */
+type ChargedTo = (line: Buffer, filter: string, mode: string) => string | undefined;
+
+interface Injection {
+  chargedTo: ChargedTo;
+  /** Where the engine found the user in a line, for knowing what an attacker may write. */
+  userAt: (line: Buffer, filter: string, mode: string) => [start: number, end: number] | undefined;
+}
+
+async function injection(): Promise<Injection> {
+  const engine = await engineOf();
+  const look = (line: Buffer, filter: string, mode: string) => engine.examine(line, filter, mode, epoch, false);
+  return {
+    chargedTo(line, filter, mode) {
+      const { outcome, address } = look(line, filter, mode);
+      return outcome === 'failure' && address !== undefined ? addressText(address) : undefined;
+    },
+    userAt(line, filter, mode) {
+      const { user } = look(line, filter, mode);
+      if (user === undefined || user.length === 0) return undefined;
+      const start = user.byteOffset - engine.buffer.byteOffset;
+      return [start, start + user.length];
+    },
+  };
+}
+
+const victim = '198.51.100.9';
+
+/** What an attacker who knows the format writes as his user name: the rest of the line with the victim in it, and parts of that. */
+function forgedNames(line: string, end: number): string[] {
+  const rest = line.slice(end).replace(/\d+\.\d+\.\d+\.\d+|[0-9a-f]*::?[0-9a-f:]+/gi, victim);
+  const whole = `x${rest}`;
+  const names = [
+    whole,
+    whole + whole,
+    victim,
+    ` ${victim} `,
+    `"${victim}"`,
+    `[${victim}]`,
+    ` from ${victim} port 22 ssh2`,
+  ];
+  for (let cut = 1; cut < rest.length; cut += 7) names.push(`x${rest.slice(0, cut)}`);
+  return names;
+}
+
+/** Whether tokens capture the user in a text, which is what stands where a remote side chooses it; an account's name is a span. */
+function takesAnyUser(value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  const { kind, capture } = value as { kind?: string; capture?: string };
+  return (kind === 'text' && capture === 'user') || Object.values(value).some(takesAnyUser);
+}
+
+claim(
+  'E-02a',
+  { make: injection },
+  ({ chargedTo, userAt }) => {
+    let lines = 0;
+    let fields = 0;
+    const touched = new Set<string>();
+    for (const { name, patterns } of filters) {
+      for (const { sample, tokens, modes = [''] } of patterns) {
+        if (!takesAnyUser(tokens)) continue;
+        const mode = modes[0]!;
+        const line = Buffer.from(sample);
+        const [start, end] = userAt(line, name, mode) ?? [-1, -1];
+        const honest = chargedTo(line, name, mode);
+        if (start < 0 || honest === undefined) continue;
+        fields++;
+        touched.add(name);
+        for (const forged of forgedNames(sample, end)) {
+          const text = Buffer.concat([line.subarray(0, start), Buffer.from(forged), line.subarray(end)]);
+          const found = chargedTo(text, name, mode);
+          if (found !== undefined && found !== honest) assert.fail(`${name}: ${found} is charged for ${text}`);
+          lines++;
+        }
+      }
+    }
+    assert.ok(fields >= 20 && touched.size >= 10, `only ${fields} fields of ${touched.size} filters were tried`);
+    return `${lines} lines with forged names in ${fields} patterns of ${touched.size} filters: charged to the sender or to nobody`;
+  },
+  [
+    twin('an address taken where the first one occurs', {
+      make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => firstAddress(line.toString()) }),
+    }),
+    twin('an address taken after the last " from "', {
+      make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => lastFrom(line.toString()) }),
+    }),
+  ],
+);
+
+/** The rooms on the way of a log line, and which of them each may know; nothing points backwards. */
+const ways: [room: string, mustNotKnow: string[]][] = [
+  [
+    'src/engine/',
+    ['src/sources/', 'src/backends/', 'src/control/', 'src/observe/', 'src/state/', 'src/enforcer.ts', 'src/daemon.ts'],
+  ],
+  ['src/sources/', ['src/backends/', 'src/control/', 'src/state/', 'src/enforcer.ts', 'src/daemon.ts', 'src/config/']],
+  ['src/backends/', ['src/sources/', 'src/engine/engine.ts', 'src/control/', 'src/enforcer.ts', 'src/daemon.ts']],
+  ['src/enforcer.ts', ['src/sources/', 'src/control/', 'src/daemon.ts']],
+  ['src/observe/', ['src/engine/engine.ts', 'src/daemon.ts']],
+  ['src/control/', ['src/sources/', 'src/engine/engine.ts', 'src/daemon.ts']],
+];
+
+interface Flow {
+  tree: SourceTree;
+  /** Every decision that a log of hostile names brings. */
+  decide: () => Promise<unknown[]>;
+}
+
+const flow: Flow = {
+  tree: readTree('src/**/*.ts'),
+  async decide() {
+    const engine = await engineOf({ maxretry: [1] });
+    const found: Decision[] = [];
+    for (let i = 0; i < 50; i++) {
+      feedText(engine, failureLine(sourceAddress(i), epoch, i).replace('root', `zebra ${i}`), epoch);
+    }
+    engine.takeDecisions((decision) => void found.push(decision));
+    return found;
+  },
+};
+
+/** Everything in a value that is neither a number nor an address. */
+function texts(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (value === null || typeof value !== 'object') return [];
+  if (ArrayBuffer.isView(value)) return value.byteLength === 16 ? [] : [`${value.byteLength} bytes`];
+  return Object.values(value).flatMap(texts);
+}
+
+claim(
+  'TM-DF',
+  given(flow),
+  async ({ tree, decide }) => {
+    const backwards: string[] = [];
+    for (const [path, text] of tree) {
+      const forbidden = ways.filter(([room]) => path.startsWith(room)).flatMap(([, rooms]) => rooms);
+      for (const { specifier, typeOnly } of importsOf(path, text)) {
+        if (typeOnly || !specifier.startsWith('.')) continue;
+        const target = targetOf(path, specifier);
+        if (forbidden.some((room) => target.startsWith(room))) backwards.push(`${path} → ${target}`);
+      }
+    }
+    assertNone(backwards, 'imports against the flow');
+    const decisions = await decide();
+    assert.equal(decisions.length, 50);
+    assertNone(decisions.flatMap(texts), 'texts in decisions');
+    return `${tree.size} files: none knows what comes after it on the way; 50 decisions of hostile lines: numbers and addresses only`;
+  },
+  [
+    twin(
+      'a backend that knows the sources',
+      given({
+        ...flow,
+        tree: new Map(flow.tree).set('src/backends/curious.ts', "import { FileSource } from '../sources/file.ts';"),
+      }),
+    ),
+    twin(
+      'an engine that reports home',
+      given({ ...flow, tree: withFile(flow.tree, 'src/engine/report.ts', 'spec/twins/engine-importer.ts') }),
+    ),
+    twin(
+      'decisions that carry their line',
+      given({
+        ...flow,
+        decide: async () =>
+          (await flow.decide()).map((decision) => ({ ...(decision as object), line: 'Failed password for zebra' })),
+      }),
+    ),
+  ],
+);

@@ -1,0 +1,57 @@
+/** The real file source over the real engine, with every read(2) of a log noted: where its bytes went and how many they were. */
+import fs, { appendFileSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import { join } from 'node:path';
+import type { Engine, LineSink } from '../../src/engine/host.ts';
+import { FileSource } from '../../src/sources/file.ts';
+import { temporaryDirectory } from '../../test/support/control.ts';
+
+export interface Read {
+  /** Memory that the bytes were read into. */
+  memory: ArrayBufferLike;
+  count: number;
+}
+
+/** Follows a log in which `text` is written, through `sink`; resolves to the reads once all of it was fed. */
+export function readsOf(text: string, engine: Engine, sink: LineSink = engine): Read[] {
+  const directory = temporaryDirectory();
+  const path = join(directory.path, 'auth.log');
+  writeFileSync(path, '');
+  const reads: Read[] = [];
+  const original = fs.readSync;
+  fs.readSync = ((...parameters: Parameters<typeof original>) => {
+    const count = original(...parameters);
+    reads.push({ memory: parameters[1].buffer, count });
+    return count;
+  }) as typeof original;
+  syncBuiltinESMExports();
+  const source = new FileSource({
+    patterns: [path],
+    assign: () => 0,
+    release: () => {},
+    now: () => Date.now() / 1000,
+    monotonic: () => performance.now(),
+    drain: () => {},
+    event: () => {},
+    sink,
+  });
+  try {
+    source.start();
+    appendFileSync(path, text);
+    source.drain();
+  } finally {
+    source.stop();
+    fs.readSync = original;
+    syncBuiltinESMExports();
+    directory.remove();
+  }
+  return reads;
+}
+
+/** How often `bytes` occur in `memory`. */
+export function occurrences(memory: Uint8Array, bytes: string): number {
+  const text = Buffer.from(memory.buffer, memory.byteOffset, memory.byteLength);
+  let count = 0;
+  for (let at = text.indexOf(bytes); at >= 0; at = text.indexOf(bytes, at + 1)) count++;
+  return count;
+}
