@@ -8,6 +8,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   fail2zig::RegisterPeer(env, exports);
   fail2zig::RegisterMemfd(env, exports);
   fail2zig::RegisterMadvise(env, exports);
+  fail2zig::RegisterBpf(env, exports);
   fail2zig::RegisterXtables(env, exports);
   return exports;
 }

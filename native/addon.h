@@ -24,6 +24,7 @@ void RegisterNetlink(Napi::Env env, Napi::Object exports);
 void RegisterPeer(Napi::Env env, Napi::Object exports);
 void RegisterMemfd(Napi::Env env, Napi::Object exports);
 void RegisterMadvise(Napi::Env env, Napi::Object exports);
+void RegisterBpf(Napi::Env env, Napi::Object exports);
 void RegisterXtables(Napi::Env env, Napi::Object exports);
 
 }  // namespace fail2zig

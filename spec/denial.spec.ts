@@ -56,7 +56,7 @@ claim(
 );
 
 type Choose = typeof chooseBackend;
-const firewall = { backend: 'auto', table: 'fail2zig', allowLogOnly: false } as const;
+const firewall = { backend: 'auto', table: 'fail2zig', allowLogOnly: false, interfaces: [] } as const;
 
 /** Backends of which each refuses to be installed. */
 const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map((name) => ({

@@ -57,7 +57,8 @@ function ignoredNetworks(jail: JailConfig): Address[] {
 }
 
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
-  const { jails } = config;
+  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
+  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
@@ -69,7 +70,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 
   const engine = await Engine.create({
     prepare: native.hugePages,
-    jails: jails.map((jail) => ({ ...jail, ignore: ignoredNetworks(jail) })),
+    jails: jails.map((jail) => ({ ...jail, ignore: jail.allow })),
     filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,

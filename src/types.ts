@@ -53,7 +53,11 @@ export interface JailConfig {
   ports: PortRange[];
   protocols: ('tcp' | 'udp')[];
   hooks: ('input' | 'forward')[];
+  /** What becomes of a banned source's packets: silence, or an answer (TCP reset, else ICMP administratively prohibited). */
+  action: BanAction;
 }
+
+export type BanAction = 'drop' | 'reject';
 
 export type EvictionPolicy = 'evict_oldest' | 'ban_all' | 'drop_unbanned' | 'deny_new' | 'log_and_drop';
 export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | 'log-only';
@@ -73,7 +77,8 @@ export interface CoreConfig {
   /** Where it was read from, for messages. */
   path: string;
   memory: { ceilingBytes: number; evictionPolicy: EvictionPolicy };
-  firewall: { backend: BackendName; table: string; allowLogOnly: boolean };
+  /** `interfaces`: those the xdp backend guards. */
+  firewall: { backend: BackendName; table: string; allowLogOnly: boolean; interfaces: readonly string[] };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
   /** Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes where no ban comes. */
@@ -115,6 +120,10 @@ export interface JailScaffold {
   ports: PortRange[];
   protocols: ('tcp' | 'udp')[];
   hooks: ('input' | 'forward')[];
+  /** Absent: drop. */
+  action?: BanAction;
+  /** Networks whose packets pass though a ban covers them. */
+  allow?: readonly Address[];
 }
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };

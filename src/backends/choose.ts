@@ -8,6 +8,7 @@ import { IpsetBackend } from './ipset.ts';
 import { IptablesBackend } from './iptables.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
 import { NftablesBackend } from './nftables.ts';
+import { XdpBackend } from './xdp.ts';
 
 type Firewall = CoreConfig['firewall'];
 export type RealBackendName = Exclude<BackendName, 'auto'>;
@@ -23,6 +24,8 @@ export const backendRows: readonly BackendRow[] = [
   { name: 'nftables', create: (firewall) => new NftablesBackend({ table: firewall.table }) },
   { name: 'iptables', create: () => new IptablesBackend() },
   { name: 'ipset', create: () => new IpsetBackend() },
+  // Not a choice of "auto": it needs to be told the interfaces.
+  { name: 'xdp', create: ({ interfaces }) => new XdpBackend({ interfaces }) },
   { name: 'log-only', create: (_, say) => new LogOnlyBackend(say) },
 ];
 
@@ -64,7 +67,7 @@ export async function chooseBackend(
   const attempts: Attempt[] = [];
   for (const row of rows) {
     const wanted = firewall.backend === row.name;
-    if (!wanted && firewall.backend !== 'auto') continue;
+    if (!wanted && (firewall.backend !== 'auto' || row.name === 'xdp')) continue;
     // Naming log-only is allowing it.
     if (row.name === 'log-only' && !wanted && !firewall.allowLogOnly) continue;
     let backend: Backend | undefined;

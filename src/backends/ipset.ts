@@ -19,6 +19,7 @@ import {
   keyText,
   longer,
   prefixMask,
+  refuseReject,
   removeUnwanted,
   type SetChanges,
   type SetShape,
@@ -38,7 +39,7 @@ import {
   openTransport,
   type Transport,
 } from './netlink.ts';
-import { jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
 
@@ -131,6 +132,7 @@ export class IpsetBackend implements Backend {
 
   /** Makes sets and rules what `jails` ask for. Sets that are there keep their elements. */
   async install(jails: JailScaffold[]): Promise<void> {
+    refuseReject(this.name, jails);
     const layouts = jails.map(layoutOf);
     const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
     for (const set of sets) await this.#makeSet(set);
@@ -254,7 +256,11 @@ export class IpsetBackend implements Backend {
   #rules(jails: JailScaffold[], layouts: JailSets[], family: 4 | 6): Ours {
     const ours: Ours = { chains: [], jumps: [] };
     layouts.forEach(({ chain, sets }, index) => {
-      ours.chains.push({ name: chain, rules: [{ setIndex: this.#index(sets[family].name), target: 'drop' }] });
+      const allowed = allowRules(jails[index]!, family);
+      ours.chains.push({
+        name: chain,
+        rules: [...allowed, { setIndex: this.#index(sets[family].name), target: 'drop' }],
+      });
       ours.jumps.push(...jumpRules(jails[index]!, chain));
     });
     return ours;

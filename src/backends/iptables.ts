@@ -13,6 +13,7 @@ import {
   keyOfText,
   keyText,
   prefixMask,
+  refuseReject,
   removeUnwanted,
   type SetChanges,
   type SetShape,
@@ -21,7 +22,7 @@ import {
 } from './elements.ts';
 import { kernelName } from './names.ts';
 import { NetlinkError } from './netlink.ts';
-import { jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /** Ending bans is one replace per this time at most, and tried again after it where it failed, ms. */
@@ -79,7 +80,10 @@ export class IptablesBackend implements Backend {
 
   /** Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end until reconcile tells. */
   install(jails: JailScaffold[]): Promise<void> {
-    return this.#inOrder(() => this.#install(jails));
+    return this.#inOrder(async () => {
+      refuseReject(this.name, jails);
+      await this.#install(jails);
+    });
   }
 
   /** Bans and unbans, a replace per family that is touched; of several changes of one address the last one counts. */
@@ -171,7 +175,7 @@ export class IptablesBackend implements Backend {
         source: { key: keyOfText(text), mask },
         target: 'drop' as const,
       }));
-      ours.chains.push({ name: set.name, rules });
+      ours.chains.push({ name: set.name, rules: [...allowRules(scaffold, family), ...rules] });
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
     if (count > this.#bansMax) {

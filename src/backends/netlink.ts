@@ -202,6 +202,12 @@ export class MessageWriter {
     this.#bytes.writeUInt16BE(resource, start + 18);
   }
 
+  /** Bytes of a header that nfgenmsg does not cover. */
+  zeros(count: number): void {
+    const start = this.#reserve(count);
+    this.#bytes.fill(0, start, start + count);
+  }
+
   /** Ends the message, filling its length in. */
   endMessage(): void {
     if (this.#nests.length !== 0) throw new Error('message ended inside a nested attribute');

@@ -3,7 +3,7 @@
  * attribute names are those of linux/netfilter/nf_tables.h. Each jail has two hash sets of single elements (an IPv6 prefix
  * is one element: the rule masks the source first), one chain that looks them up, and one jump per hook and port range.
  */
-import type { PortRange } from '../types.ts';
+import type { Address, BanAction, PortRange } from '../types.ts';
 import { type Element, keyBytes, prefixMask, type SetShape } from './elements.ts';
 import {
   AttributeReader,
@@ -57,7 +57,12 @@ const protocolNumber = { tcp: 6, udp: 17 } as const;
 const headerBase = { network: 1, transport: 2 } as const;
 const drop = 0;
 const jump = -3;
+const goTo = -4;
+const giveBack = -5;
 const accept = 1;
+/** nft_reject_types, and the code that the kernel translates for either family. */
+const rejectWith = { tcpReset: 1, icmpOfEither: 2 } as const;
+const administrativelyProhibited = 3;
 const sourceOffset = { 4: 12, 6: 8 } as const;
 const nfproto = { 4: 2, 6: 10 } as const;
 
@@ -168,6 +173,8 @@ export interface SetLayout extends SetShape {
 export interface JailLayout {
   jail: string;
   chain: string;
+  /** Where packets of banned sources go when more than a drop is asked for: networks to let pass, an answer. */
+  denial: string | undefined;
   sets: { 4: SetLayout; 6: SetLayout };
 }
 
@@ -286,21 +293,68 @@ function addRule(
   });
 }
 
-/** `[ip|ip6] saddr [& mask] @set counter drop`. */
-export function addDropRule(batch: Batch, table: string, chain: string, set: SetLayout): void {
+/** Loads the source of a packet of `family`, cut to `prefix` bits, into the register; packets of the other family fall through. */
+function loadSource(writer: MessageWriter, family: 4 | 6, prefix: number): void {
+  const length = keyBytes[family];
+  loadMeta(writer, metaKey.nfproto);
+  compareWith(writer, compare.equal, [nfproto[family]]);
+  loadPayload(writer, headerBase.network, sourceOffset[family], length);
+  if (prefix < length * 8) maskWith(writer, prefixMask(prefix, length));
+}
+
+/** `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` that chain instead. */
+export function addDropRule(batch: Batch, table: string, chain: string, set: SetLayout, denial?: string): void {
   addRule(batch, table, chain, `add rule for set ${set.name}`, (writer) => {
-    const length = keyBytes[set.family];
-    loadMeta(writer, metaKey.nfproto);
-    compareWith(writer, compare.equal, [nfproto[set.family]]);
-    loadPayload(writer, headerBase.network, sourceOffset[set.family], length);
-    if (set.prefix < length * 8) maskWith(writer, prefixMask(set.prefix, length));
+    loadSource(writer, set.family, set.prefix);
     expression(writer, 'lookup', () => {
       writer.u32(2, register1);
       writer.text(1, set.name);
     });
+    if (denial !== undefined) return decide(writer, goTo, denial);
     expression(writer, 'counter', () => undefined);
     decide(writer, drop);
   });
+}
+
+/** `[ip|ip6] saddr [& mask] == network return`: its packets go back to where the jail's chain was left for. */
+export function addAllowRule(batch: Batch, table: string, chain: string, network: Address): void {
+  addRule(batch, table, chain, `add allow rule to ${chain}`, (writer) => {
+    const length = keyBytes[network.family];
+    loadSource(writer, network.family, network.prefix);
+    const mask = prefixMask(network.prefix, length);
+    compareWith(
+      writer,
+      compare.equal,
+      [...network.bytes.subarray(16 - length)].map((byte, index) => byte & mask[index]!),
+    );
+    decide(writer, giveBack);
+  });
+}
+
+/** What becomes of packets that reach the end of a denial chain: `counter drop`, or an answer. */
+export function addDenialRules(batch: Batch, table: string, chain: string, action: BanAction): void {
+  const rule = (body: (writer: MessageWriter) => void) =>
+    addRule(batch, table, chain, `add ${action} to ${chain}`, body);
+  const reject = (writer: MessageWriter, type: number, code: number) => {
+    expression(writer, 'counter', () => undefined);
+    expression(writer, 'reject', () => {
+      writer.u32(1, type);
+      writer.u8(2, code);
+    });
+  };
+  if (action === 'drop') {
+    rule((writer) => {
+      expression(writer, 'counter', () => undefined);
+      decide(writer, drop);
+    });
+    return;
+  }
+  rule((writer) => {
+    loadMeta(writer, metaKey.l4proto);
+    compareWith(writer, compare.equal, [protocolNumber.tcp]);
+    reject(writer, rejectWith.tcpReset, 0);
+  });
+  rule((writer) => reject(writer, rejectWith.icmpOfEither, administrativelyProhibited));
 }
 
 /** `[tcp|udp dport range] jump chain`; without a protocol every packet. */

@@ -27,7 +27,9 @@ import {
 import { kernelName } from './names.ts';
 import { NetlinkError, NetlinkSocket, openTransport, type Transport } from './netlink.ts';
 import {
+  addAllowRule,
   addChain,
+  addDenialRules,
   addDropRule,
   addJumpRule,
   addSet,
@@ -237,6 +239,7 @@ export class NftablesBackend implements Backend {
     return {
       jail: jail.name,
       chain: kernelName('jail-', jail.name),
+      denial: jail.action === 'reject' || jail.allow?.length ? kernelName('deny-', jail.name) : undefined,
       sets: {
         4: { name: kernelName('ban4-', jail.name), family: 4, prefix: 32, comment: this.#table },
         6: { name: kernelName('ban6-', jail.name), family: 6, prefix: jail.ipv6Prefix, comment },
@@ -294,11 +297,17 @@ export class NftablesBackend implements Backend {
   }
 
   #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
-    for (const { chain, sets } of layouts) {
+    layouts.forEach(({ chain, denial, sets }, index) => {
+      const { allow = [], action = 'drop' } = jails[index]!;
+      if (denial !== undefined) {
+        addChain(batch, this.#table, denial);
+        for (const network of allow) addAllowRule(batch, this.#table, denial, network);
+        addDenialRules(batch, this.#table, denial, action);
+      }
       addChain(batch, this.#table, chain);
-      addDropRule(batch, this.#table, chain, sets[4]);
-      addDropRule(batch, this.#table, chain, sets[6]);
-    }
+      addDropRule(batch, this.#table, chain, sets[4], denial);
+      addDropRule(batch, this.#table, chain, sets[6], denial);
+    });
     for (const hook of Object.keys(hookNumber) as Hook[]) {
       if (!jails.some((jail) => jail.hooks.includes(hook))) continue;
       addChain(batch, this.#table, hook, hook);

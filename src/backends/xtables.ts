@@ -11,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { xtablesLockMs } from '../limits.ts';
 import { native } from '../native.ts';
 import type { JailScaffold, PortRange } from '../types.ts';
+import { keyBytes, prefixMask } from './elements.ts';
 import { NetlinkError } from './netlink.ts';
 
 const { EAGAIN, EBADMSG } = constants.errno;
@@ -73,7 +74,7 @@ export interface Rule {
   source?: { key: Uint8Array; mask: Uint8Array };
   /** Index of an ipset that must hold the source. */
   setIndex?: number;
-  target: 'drop' | { chain: string };
+  target: 'drop' | 'return' | { chain: string };
 }
 
 /** All of ours in the table: chains, and the jumps to them at the head of the hooks, in order. */
@@ -88,6 +89,20 @@ export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: stri
   for (const range of ports)
     for (const protocol of protocols) rules.push({ protocol, ports: range, target: { chain } });
   return hooks.flatMap((hook) => rules.map((rule) => ({ hook, rule })));
+}
+
+/** The rules at the head of a jail's chain that let packets of its allowed networks pass, whatever is banned. */
+export function allowRules({ allow = [] }: JailScaffold, family: 4 | 6): Rule[] {
+  const length = keyBytes[family];
+  return allow
+    .filter((network) => network.family === family)
+    .map(({ bytes, prefix }) => {
+      const mask = prefixMask(prefix, length);
+      return {
+        source: { key: bytes.subarray(16 - length).map((byte, at) => byte & mask[at]!), mask },
+        target: 'return',
+      };
+    });
 }
 
 interface Entry {
@@ -166,9 +181,12 @@ export class Xtables {
 
   /** Source keys of the rules in one of our chains. */
   sources(chain: string): Uint8Array[] {
-    const { source } = layouts[this.family];
+    const { source, target } = layouts[this.family];
     const found = chainsOf(this.#read(), this.family).find(({ name }) => name === chain);
-    const rules = found === undefined ? [] : found.entries.slice(1, -1);
+    // Not its head, not its end, and not the rules that let someone pass.
+    const rules = (found === undefined ? [] : found.entries.slice(1, -1)).filter(
+      ({ bytes }) => bytes.readInt32LE(bytes.readUInt16LE(target) + matchHeaderBytes) === verdict.drop,
+    );
     return rules.map(({ bytes }) => Uint8Array.from(bytes.subarray(source, source + (this.family === 4 ? 4 : 16))));
   }
 
@@ -407,7 +425,7 @@ function ruleEntry(family: 4 | 6, rule: Rule | null, heads: Map<string, Entry>):
   const target = Buffer.alloc(40);
   target.writeUInt16LE(target.length, 0);
   let to: Entry | null = null;
-  if (rule === null) target.writeInt32LE(verdict.return, matchHeaderBytes);
+  if (rule === null || rule.target === 'return') target.writeInt32LE(verdict.return, matchHeaderBytes);
   else if (rule.target === 'drop') target.writeInt32LE(verdict.drop, matchHeaderBytes);
   else to = heads.get(rule.target.chain) ?? null;
   if (rule?.protocol) {

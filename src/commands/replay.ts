@@ -145,6 +145,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
     ports: [],
     protocols: ['tcp'],
     hooks: ['input'],
+    action: 'drop',
   };
   return { jails: [jail], filters, tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
 }

@@ -266,6 +266,7 @@ class Reader {
         backend: firewall?.backend ?? defaultSettings.backend,
         table: firewall?.table ?? defaultSettings.table,
         allowLogOnly: firewall?.allow_log_only ?? defaultSettings.allowLogOnly,
+        interfaces: firewall?.interfaces ?? defaultSettings.interfaces,
       },
       control: {
         enabled: control?.enabled ?? defaultSettings.controlEnabled,
@@ -385,6 +386,7 @@ class Reader {
       ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,
       ...resolveReach(table.port ?? defaults.port, table.protocol ?? defaults.protocol),
       hooks: table.hooks ?? defaults.hooks ?? ['input'],
+      action: table.action ?? defaults.action ?? defaultSettings.action,
     };
   }
 

@@ -21,6 +21,7 @@ import {
   parseFilterName,
   parseIgnored,
   parseInteger,
+  parseInterfaces,
   parseLogPaths,
   parseLogTags,
   parseName,
@@ -69,6 +70,7 @@ const firewall = z.strictObject({
   backend: setting((value) => parseWord(value, backendNames)),
   table: setting(parseTableName),
   allow_log_only: setting(parseBoolean),
+  interfaces: setting(parseInterfaces),
 });
 
 const control = z.strictObject({
@@ -118,6 +120,7 @@ const shared = {
   port: setting(parsePorts),
   protocol: setting(parseProtocols),
   hooks: setting((value) => parseWords(value, ['input', 'forward'] as const)),
+  action: setting((value) => parseWord(value, ['drop', 'reject'] as const)),
 };
 
 const jail = z.strictObject({ ...shared, filter: setting(parseText) });
@@ -211,6 +214,7 @@ export const defaultSettings = {
   backend: 'auto',
   table: 'fail2zig',
   allowLogOnly: false,
+  interfaces: [],
   controlEnabled: true,
   socket: '/run/fail2zig/fail2zig.sock',
   group: 'fail2zig',
@@ -227,4 +231,5 @@ export const defaultSettings = {
   bantime: 600,
   ipv6Prefix: 64,
   ignoreself: true,
+  action: 'drop',
 } as const;

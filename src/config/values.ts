@@ -12,6 +12,7 @@ import {
   sampleLinesMax,
   socketPathBytesMax,
   statePathBytesMax,
+  xdpInterfacesMax,
 } from '../limits.ts';
 import { printable } from '../observe/printable.ts';
 import { type AddressProblem, formatAddress, parseAddress, parseCidr } from './address.ts';
@@ -127,6 +128,16 @@ function parsePath(value: unknown, bytesMax: number): Parsed<string> {
     return refuse(`the path "${printable(value, 60)}" holds "." or ".."`, 'write the path in full');
   }
   return accept(value);
+}
+
+/** Names of network interfaces, as the kernel takes them (dev_valid_name of net/core/dev.c). */
+export function parseInterfaces(value: unknown): Parsed<string[]> {
+  return parseList(value, xdpInterfacesMax, 'interface', (item) => {
+    const name = parseText(item);
+    if (!name.ok) return name;
+    const isUsable = /^[\x21-\x7e]{1,15}$/.test(name.value) && !/[/:]|^\.{1,2}$/.test(name.value);
+    return isUsable ? name : refuse(`"${printable(name.value, 60)}" is no name of an interface`);
+  });
 }
 
 export function parseSocketPath(value: unknown): Parsed<string> {

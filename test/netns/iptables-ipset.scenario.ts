@@ -156,6 +156,22 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       await assert.rejects(backend.apply([ban('198.51.100.0/24')]), UnsupportedChange);
     },
 
+    'lets allowed networks pass though a ban covers them, and refuses to send answers': async () => {
+      const prober = await network();
+      const allow = [address(attackerV6[1]), address('192.0.2.8/30')];
+      const backend = await installed({ ...everything, allow });
+      await backend.apply([ban(attackerV6[0]), ban(attackerV4[0]), ban(attackerV4[2])]);
+      await prober.dropped(attackerV6[0], hostV6, 2222);
+      await prober.answered(attackerV6[1], hostV6, 2222);
+      await prober.answered(attackerV4[0], hostV4, 2222);
+      await prober.dropped(attackerV4[2], hostV4, 2222);
+      assert.equal((await backend.list()).length, 3, 'what lets pass is no ban');
+      await assert.rejects(
+        installed({ ...everything, action: 'reject' }),
+        /only drops, but jail sshd has action "reject"/,
+      );
+    },
+
     'adopts the bans of an earlier run and drops jails that are gone': async () => {
       const before = await installed(everything, { ...everything, name: 'gone' });
       await before.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1'), ban('203.0.113.9', hour, 'gone')]);

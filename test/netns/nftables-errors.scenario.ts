@@ -161,7 +161,7 @@ async function withoutCapability(): Promise<unknown> {
   for (const work of [() => backend.install([jail]), () => backend.remove()]) {
     codes.push((await refused(work(), 'EPERM')).code);
   }
-  const firewall = { backend: 'auto' as const, table, allowLogOnly: false };
+  const firewall = { backend: 'auto' as const, table, allowLogOnly: false, interfaces: [] };
   const error = await chooseBackend(firewall, [jail], () => undefined).catch((cause: unknown) => cause);
   assert.ok(error instanceof NoBackendError);
   assert.match(error.message, /nftables: .*EPERM.*CAP_NET_ADMIN/);

@@ -122,6 +122,34 @@ export const scenarios: Record<string, Scenario> = {
     await prober.answered(attackerV4[1], hostV4, 2222);
   },
 
+  'rejects where the jail says so: TCP is refused at once': async () => {
+    const prober = await network();
+    const backend = await installed({ ...everything, action: 'reject' });
+    await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
+    await prober.refused(attackerV4[0], hostV4, 2222);
+    await prober.refused(attackerV6[1], hostV6, 2222);
+    await prober.answered(attackerV4[1], hostV4, 2222);
+    const rules = JSON.stringify(nftJson('list', 'chain', 'inet', table, 'deny-sshd'));
+    assert.match(rules, /"reject":{"type":"tcp reset"}/);
+    assert.match(rules, /"reject":{"type":"icmpx","expr":"admin-prohibited"}/);
+    // Back to silence, with the bans kept.
+    await backend.install([everything]);
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+  },
+
+  'lets allowed networks pass though a ban covers them, in that jail only': async () => {
+    const prober = await network();
+    const allow = [address(attackerV6[1]), address('192.0.2.8/30')];
+    const backend = await installed({ ...everything, allow }, { ...everything, name: 'strict' });
+    await backend.apply([ban(attackerV6[0]), ban(attackerV4[0]), ban(attackerV4[2])]);
+    await prober.dropped(attackerV6[0], hostV6, 2222);
+    await prober.answered(attackerV6[1], hostV6, 2222);
+    await prober.answered(attackerV4[0], hostV4, 2222);
+    await prober.dropped(attackerV4[2], hostV4, 2222);
+    await backend.apply([ban(attackerV4[0], hour, 'strict')]);
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+  },
+
   'lets a source pass again when its ban has run out': async () => {
     const prober = await network();
     const backend = await installed();

@@ -114,6 +114,12 @@ export class Prober {
     if (answer !== 'connected') throw new Error(`${from} → ${to} port ${port}: ${answer}, expected an answer`);
   }
 
+  /** Resolves when `from` is told at once that it is not wanted; rejects otherwise. */
+  async refused(from: string, to: string, port: number): Promise<void> {
+    const answer = await this.#try(from, to, port, answeredWithinMs);
+    if (answer !== 'ECONNREFUSED') throw new Error(`${from} → ${to} port ${port}: ${answer}, expected a refusal`);
+  }
+
   /** Resolves when nothing answers `from`; rejects when something does. */
   async dropped(from: string, to: string, port: number): Promise<void> {
     const answer = await this.#try(from, to, port, droppedForMs);

@@ -19,6 +19,7 @@ export const enforcedJail: JailConfig = {
   ports: [],
   protocols: [],
   hooks: ['input'],
+  action: 'drop',
 };
 
 export interface Enforcement {

@@ -28,7 +28,7 @@ const ban = (text: string, timeoutMs = 60_000): Change => ({
 import { reconcile } from '../support/reconcile.ts';
 
 describe('choosing a backend', () => {
-  const firewall = { backend: 'auto' as const, table: 'fail2zig', allowLogOnly: false };
+  const firewall = { backend: 'auto' as const, table: 'fail2zig', allowLogOnly: false, interfaces: [] };
   const working = (name: BackendRow['name']): BackendRow => ({
     name,
     create: () => Object.assign(new LogOnlyBackend(() => undefined), { name }) as Backend,

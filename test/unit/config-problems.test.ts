@@ -429,7 +429,7 @@ describe('a usable configuration', () => {
       config: {
         path: 'test.toml',
         memory: { ceilingBytes: 67_108_864, evictionPolicy: 'evict_oldest' },
-        firewall: { backend: 'auto', table: 'fail2zig', allowLogOnly: false },
+        firewall: { backend: 'auto', table: 'fail2zig', allowLogOnly: false, interfaces: [] },
         control: { enabled: true, path: '/run/fail2zig/fail2zig.sock', groupId: 990 },
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
@@ -461,6 +461,7 @@ describe('a usable configuration', () => {
         ports: [],
         protocols: ['tcp', 'udp'],
         hooks: ['input'],
+        action: 'drop',
       },
     ]);
   });
@@ -515,6 +516,7 @@ describe('a usable configuration', () => {
         ports: [{ first: 22, last: 22 }],
         protocols: ['tcp'],
         hooks: ['input', 'forward'],
+        action: 'drop',
       },
       {
         name: 'two',
@@ -534,6 +536,7 @@ describe('a usable configuration', () => {
         ],
         protocols: ['tcp', 'udp'],
         hooks: ['input'],
+        action: 'drop',
       },
     ]);
   });
@@ -566,7 +569,7 @@ describe('a usable configuration', () => {
     `);
     expect(config).toMatchObject({
       memory: { ceilingBytes: 134_217_728, evictionPolicy: 'deny_new' },
-      firewall: { backend: 'log-only', table: 'mine', allowLogOnly: true },
+      firewall: { backend: 'log-only', table: 'mine', allowLogOnly: true, interfaces: [] },
       control: { enabled: false, path: '/run/x.sock', groupId: 4 },
       metrics: { enabled: false, bind: '::', port: 9101 },
       state: { enabled: false, path: '/srv/state', intervalSeconds: 10 },

@@ -1,0 +1,109 @@
+/**
+ * Network interfaces over route netlink: the program that sees their packets first (XDP). Messages of linux/if_link.h and
+ * rtnetlink.h; unlike netfilter's, their numbers are in the machine's own order.
+ */
+import { constants } from 'node:os';
+import {
+  AttributeReader,
+  flagAck,
+  flagRequest,
+  MessageWriter,
+  NetlinkError,
+  NetlinkSocket,
+  openTransport,
+} from './netlink.ts';
+
+const netlinkRoute = 0;
+const message = { getLink: 18, setLink: 19 } as const;
+const attribute = { name: 3, xdp: 43 } as const;
+const xdpAttribute = { descriptor: 1, flags: 3, programId: 4, expectedDescriptor: 8 } as const;
+const xdpFlag = { onlyIfNone: 1, generic: 2, native: 4, replace: 16 } as const;
+/** struct ifinfomsg, of which the writer has begun 4 bytes as if it were an nfgenmsg. */
+const headerRestBytes = 12;
+
+/** How a program is attached: in the driver, or in the stack where the driver cannot. */
+export type XdpMode = 'native' | 'generic';
+
+/** Little-endian numbers as attributes hold them. */
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value | 0);
+  return bytes;
+}
+
+export class Links {
+  readonly #socket = new NetlinkSocket(openTransport(netlinkRoute));
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** The id of the program attached to an interface, 0 = none. @throws NetlinkError, ENODEV for an unknown interface */
+  async programId(name: string): Promise<number> {
+    let id = 0;
+    await this.#socket.ask(
+      (writer, sequence) => {
+        this.#begin(writer, message.getLink, sequence, name);
+        writer.endMessage();
+      },
+      `look at interface ${name}`,
+      (bytes, start, end) => {
+        const reader = new AttributeReader(bytes, start + headerRestBytes, end);
+        while (reader.next()) {
+          if (reader.type !== attribute.xdp) continue;
+          const nested = reader.nested();
+          while (nested.next()) {
+            if (nested.type === xdpAttribute.programId && nested.end - nested.start === 4) {
+              id = bytes.readUInt32LE(nested.start);
+            }
+          }
+        }
+      },
+    );
+    return id;
+  }
+
+  /**
+   * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that one's place at once, else
+   * there must be none.
+   * @throws NetlinkError, EBUSY where another program is attached
+   */
+  async attach(name: string, program: number, previous?: number): Promise<XdpMode> {
+    const how = previous === undefined ? xdpFlag.onlyIfNone : xdpFlag.replace;
+    try {
+      await this.#set(name, program, xdpFlag.native | how, previous);
+      return 'native';
+    } catch (error) {
+      const { EOPNOTSUPP, EINVAL, ENOMEM, ENOSPC, EEXIST } = constants.errno;
+      const mayFall = [EOPNOTSUPP, EINVAL, ENOMEM, ENOSPC, EEXIST];
+      if (!(error instanceof NetlinkError) || !mayFall.includes(error.errno)) throw error;
+    }
+    await this.#set(name, program, xdpFlag.generic | how, previous);
+    return 'generic';
+  }
+
+  /** Takes a program off, if it is still the one attached. */
+  async detach(name: string, mode: XdpMode, previous: number): Promise<void> {
+    await this.#set(name, -1, (mode === 'native' ? xdpFlag.native : xdpFlag.generic) | xdpFlag.replace, previous);
+  }
+
+  #set(name: string, program: number, flags: number, previous?: number): Promise<void> {
+    const sequence = this.#socket.nextSequence();
+    const writer = new MessageWriter(256);
+    this.#begin(writer, message.setLink, sequence, name);
+    writer.begin(attribute.xdp);
+    writer.raw(xdpAttribute.descriptor, number(program));
+    writer.raw(xdpAttribute.flags, number(flags));
+    if (previous !== undefined) writer.raw(xdpAttribute.expectedDescriptor, number(previous));
+    writer.end();
+    writer.endMessage();
+    const operation = `${program < 0 ? 'detach program from' : 'attach program to'} interface ${name}`;
+    return this.#socket.exchange(writer.bytes(), [{ sequence, operation }]);
+  }
+
+  #begin(writer: MessageWriter, type: number, sequence: number, name: string): void {
+    writer.beginMessage(type, flagRequest | flagAck, sequence, 0);
+    writer.zeros(headerRestBytes);
+    writer.text(attribute.name, name);
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * What survives a restart, with the real daemon: bans, open windows and read positions, on nftables in a namespace of its
+ * own; and what a disk that is full or read-only does to it. Started by restart.test.ts, one scenario per process.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Daemon } from '../../scripts/lab/daemon.ts';
+import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { until } from '../support/until.ts';
+import { nft, nftElements } from './topology.ts';
+
+/** A configuration, a log and a place for the state under the scenario's private /run. */
+class Host {
+  readonly directory = mkdtempSync('/run/restart-');
+  readonly log = join(this.directory, 'auth.log');
+  readonly state = join(this.directory, 'state', 'state');
+  #lines = 0;
+
+  constructor() {
+    writeFileSync(this.log, '');
+  }
+
+  start(extra = ''): Promise<Daemon> {
+    const settings = `[firewall]
+backend = "nftables"
+[metrics]
+enabled = false
+[state]
+path = "${this.state}"
+interval = "1s"
+[jails.sshd]
+logpath = "${this.log}"
+maxretry = 3
+bantime = "1h"
+${extra}`;
+    return Daemon.start(this.directory, settings);
+  }
+
+  /** Failures of an address, each on a connection of its own. */
+  fail(address: string, times: number, path = this.log): void {
+    for (let i = 0; i < times; i++) {
+      const pid = 1_000 + this.#lines++;
+      const line = `${new Date().toISOString()} host sshd[${pid}]: Failed password for root from ${address} port 40022 ssh2\n`;
+      appendFileSync(path, line);
+    }
+  }
+}
+
+const elements = (): string[] => [...nftElements('fail2zig', 'sshd_4').keys()].sort();
+const timeout = { withinMs: 15_000 };
+
+async function banned(daemon: Daemon, ...addresses: string[]): Promise<void> {
+  const wanted = addresses.map((address) => `sshd ${address}`).sort();
+  await until(async () => [...(await daemon.bans()).keys()].sort().join() === wanted.join(), {
+    ...timeout,
+    what: `exactly these bans: ${wanted.join(', ')}`,
+  });
+}
+
+/** Waits until a file is on disk that was written after this call. */
+async function saved(daemon: Daemon): Promise<void> {
+  const { 'state.saves': before } = await daemon.stats();
+  await until(async () => (await daemon.stats())['state.saves']! > before!, { ...timeout, what: 'a save' });
+}
+
+export const scenarios: Record<string, Scenario> = {
+  'bans, windows and positions survive an orderly restart; lines written meanwhile count': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    assert.equal(statSync(join(host.directory, 'state')).mode & 0o777, 0o700);
+    host.fail('192.0.2.1', 3);
+    host.fail('192.0.2.2', 2);
+    await banned(daemon, '192.0.2.1');
+    assert.equal(await daemon.stop(), 0);
+    assert.equal(statSync(host.state).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(join(host.directory, 'state')), ['state']);
+    host.fail('192.0.2.2', 1);
+    host.fail('192.0.2.3', 2);
+    daemon = await host.start();
+    await banned(daemon, '192.0.2.1', '192.0.2.2');
+    host.fail('192.0.2.3', 1);
+    await banned(daemon, '192.0.2.1', '192.0.2.2', '192.0.2.3');
+    await until(() => elements().length === 3, { ...timeout, what: 'the bans in the kernel' });
+    await daemon.stop();
+  },
+
+  'a log rotated while nobody read it is read to its end, then the new one': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    host.fail('192.0.2.1', 1);
+    await until(async () => (await daemon.stats())['lines.total'] === 1, timeout);
+    await daemon.stop();
+    host.fail('192.0.2.1', 1);
+    renameSync(host.log, `${host.log}.1`);
+    host.fail('192.0.2.1', 1);
+    daemon = await host.start();
+    await banned(daemon, '192.0.2.1');
+    assert.equal((await daemon.stats())['lines.total'], 2);
+    await daemon.stop();
+  },
+
+  'after a reboot the kernel holds the bans again, each for what is left of it': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    await daemon.ban('sshd', '192.0.2.2', 500);
+    await daemon.ban('sshd', '192.0.2.3', -1);
+    await daemon.ban('sshd', '192.0.2.4', 1);
+    await daemon.ban('sshd', '192.0.2.5', 500);
+    await daemon.unban('192.0.2.5');
+    await daemon.stop();
+    nft('delete', 'table', 'inet', 'fail2zig');
+    await until(() => Date.now() / 1000 > statSync(host.state).mtimeMs / 1000 + 1.1, timeout);
+    daemon = await host.start();
+    await until(() => elements().length === 3, { ...timeout, what: 'the bans in the kernel' });
+    const left = nftElements('fail2zig', 'sshd_4');
+    assert.deepEqual([...left.keys()].sort(), ['192.0.2.1', '192.0.2.2', '192.0.2.3']);
+    assert.ok(left.get('192.0.2.1')! > 3_500 && left.get('192.0.2.1')! < 3_600, `left: ${left.get('192.0.2.1')}`);
+    assert.ok(left.get('192.0.2.2')! > 400 && left.get('192.0.2.2')! < 500, `left: ${left.get('192.0.2.2')}`);
+    assert.equal(left.get('192.0.2.3'), Number.POSITIVE_INFINITY);
+    await banned(daemon, '192.0.2.1', '192.0.2.2', '192.0.2.3');
+    await daemon.stop();
+  },
+
+  'kill -9 before anything was saved: the kernel keeps its bans, the daemon takes them over': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await until(() => existsSync(host.state), { ...timeout, what: 'the first state' });
+    await daemon.ban('sshd', '192.0.2.2', 500);
+    rmSync(host.state);
+    await daemon.kill();
+    rmSync(host.state, { force: true });
+    daemon = await host.start();
+    await banned(daemon, '192.0.2.1', '192.0.2.2');
+    await daemon.stop();
+  },
+
+  'a damaged state is set aside, said, and the daemon starts empty': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    host.fail('192.0.2.1', 2);
+    await saved(daemon);
+    await daemon.stop();
+    const bytes = readFileSync(host.state);
+    bytes[bytes.length - 20]! ^= 1;
+    writeFileSync(host.state, bytes);
+    daemon = await host.start();
+    const said = daemon.said.find((line) => line.includes('saved state is not usable'));
+    assert.match(said ?? '', / warn .*its checksum does not fit.*damaged-/);
+    assert.ok(readdirSync(join(host.directory, 'state')).some((name) => name.startsWith('state.damaged-')));
+    host.fail('192.0.2.1', 2);
+    await until(async () => (await daemon.stats())['lines.total'] === 2, timeout);
+    assert.equal((await daemon.bans()).size, 0);
+    await daemon.stop();
+  },
+
+  'a full disk: banning goes on, everybody can see it, the old file stays whole, and it heals': async () => {
+    const host = new Host();
+    mkdirSync(join(host.directory, 'state'));
+    const disk = join(host.directory, 'state');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'none', disk]);
+    const daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    await saved(daemon);
+    const before = readFileSync(host.state);
+    // All but one page is taken: the state of 500 sources does not fit any more.
+    writeFileSync(join(disk, 'ballast'), Buffer.alloc(64 * 1024 - 8 * 1024));
+    for (let i = 0; i < 500; i++) host.fail(`198.51.${100 + (i >> 8)}.${i & 255}`, 1);
+    host.fail('192.0.2.2', 3);
+    await until(async () => (await daemon.status()).problems.some((problem) => problem.includes('ENOSPC')), {
+      ...timeout,
+      what: 'the problem in status',
+    });
+    assert.ok((await daemon.stats())['state.failures']! > 0);
+    assert.ok(daemon.said.some((line) => / error state not saved .*ENOSPC/.test(line)));
+    assert.deepEqual(readFileSync(host.state).subarray(0, 8), before.subarray(0, 8));
+    host.fail('192.0.2.3', 3);
+    await until(() => elements().join() === '192.0.2.1,192.0.2.2,192.0.2.3', { ...timeout, what: 'bans go on' });
+    assert.deepEqual(readdirSync(disk).sort(), ['ballast', 'state']);
+    rmSync(join(disk, 'ballast'));
+    await until(async () => (await daemon.status()).problems.length === 0, { ...timeout, what: 'the problem is over' });
+    await daemon.kill();
+    const again = await host.start();
+    await banned(again, '192.0.2.1', '192.0.2.2', '192.0.2.3');
+    await again.stop();
+  },
+
+  'a read-only disk: banning goes on, everybody can see it, the old file stays as it is': async () => {
+    const host = new Host();
+    const disk = join(host.directory, 'state');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=700', 'none', disk]);
+    const daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    await saved(daemon);
+    await saved(daemon).catch(() => undefined);
+    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    const before = readFileSync(host.state);
+    host.fail('192.0.2.2', 3);
+    await until(async () => (await daemon.status()).problems.some((problem) => problem.includes('EROFS')), timeout);
+    await until(() => elements().join() === '192.0.2.1,192.0.2.2', { ...timeout, what: 'bans go on' });
+    assert.deepEqual(readFileSync(host.state), before);
+    assert.equal(await daemon.stop(), 0);
+    assert.deepEqual(readFileSync(host.state), before);
+  },
+
+  'others may have written the state: it is not believed': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    await daemon.ban('sshd', '192.0.2.1', 500);
+    await daemon.stop();
+    chmodSync(host.state, 0o666);
+    nft('delete', 'table', 'inet', 'fail2zig');
+    daemon = await host.start();
+    assert.equal((await daemon.bans()).size, 0);
+    assert.ok(daemon.said.some((line) => line.includes('others may write it')));
+    await daemon.stop();
+  },
+};
+
+await answerScenario(import.meta.filename, scenarios);
