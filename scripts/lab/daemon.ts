@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { call } from '../../src/client/call.ts';
-import type { Stats, Status } from '../../src/control/verbs.ts';
+import type { ListPage, Stats, Status } from '../../src/control/verbs.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 /** Starting takes a tenth of this even on a busy machine, ms. */
@@ -39,7 +39,8 @@ export class Daemon {
   static async start(directory: string, settings: string): Promise<Daemon> {
     const socket = join(directory, 'control.sock');
     const path = join(directory, 'fail2zig.toml');
-    writeFileSync(path, `[control]\nsocket = "${socket}"\ngroup = "root"\n${settings}`, { mode: 0o600 });
+    const state = /^\[state\]/m.test(settings) ? '' : `[state]\npath = "${join(directory, 'state', 'state')}"\n`;
+    writeFileSync(path, `[control]\nsocket = "${socket}"\ngroup = "root"\n${state}${settings}`, { mode: 0o600 });
     // Set, it makes Node load a certificate bundle: 2 MB that no daemon of a service manager has.
     const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
     const started = performance.now();
@@ -78,8 +79,27 @@ export class Daemon {
     return this.#ask('stats');
   }
 
-  async #ask<Answer>(verb: string): Promise<Answer> {
-    const response = await call(this.socket, { verb, args: {} });
+  /** Bans and the seconds each has left, as `jail address`. */
+  async bans(): Promise<Map<string, number>> {
+    const found = new Map<string, number>();
+    for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+      const page: ListPage = await this.#ask('list', cursor === undefined ? {} : { cursor });
+      for (const { jail, address, remainingSeconds } of page.bans) found.set(`${jail} ${address}`, remainingSeconds);
+      cursor = page.cursor;
+    }
+    return found;
+  }
+
+  async ban(jail: string, address: string, seconds: number): Promise<void> {
+    await this.#ask('ban', { jail, address, seconds });
+  }
+
+  async unban(address: string): Promise<void> {
+    await this.#ask('unban', { address });
+  }
+
+  async #ask<Answer>(verb: string, args: Record<string, unknown> = {}): Promise<Answer> {
+    const response = await call(this.socket, { verb, args });
     if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
     return response.data as Answer;
   }
@@ -96,6 +116,14 @@ export class Daemon {
     const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  }
+
+  /** kill -9; resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await ended;
   }
 
   /** Asks it to stop; resolves to its exit status, null where it had to be killed. */
