@@ -1,0 +1,190 @@
+/** Denial of service, second part: clients of the control socket and scrapers, and what they may not slow down. */
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { encodeFrame } from '../src/control/protocol.ts';
+import { createControlServer } from '../src/control/server.ts';
+import {
+  controlBacklog,
+  controlConnectionsUserMax,
+  controlRequestsBurst,
+  metricsConnectionsMax,
+} from '../src/limits.ts';
+import { createMetricsServer } from '../src/observe/metrics-server.ts';
+import { fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
+import { until } from '../test/support/until.ts';
+import { claim, type Supply, twin } from './claim.ts';
+import { controlGroup } from './support/control-socket.ts';
+import { type Pipeline, pipeline } from './support/pipeline.ts';
+
+/** How many turns of the event loop go by until `state` holds; Infinity where it does not within `turnsMax`. */
+async function turnsUntil(state: () => boolean, turnsMax: number): Promise<number> {
+  for (let turns = 0; turns <= turnsMax; turns++) {
+    if (state()) return turns;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+interface FloodedSocket {
+  path: string;
+  /** Requests that reached the daemon. */
+  reached: () => number;
+  /** Requests that came in. */
+  received: () => number;
+  close: () => Promise<void>;
+}
+
+/** The real server for one member of the group. `hurried`: its clock runs so fast that nobody's budget is ever used up. */
+function floodedSocket({ hurried = false, strangers = false } = {}): Supply<FloodedSocket> {
+  return {
+    async make() {
+      const directory = temporaryDirectory();
+      chmodSync(directory.path, 0o755);
+      const path = join(directory.path, 'control.sock');
+      const operator = fakeOperator();
+      let time = 0;
+      let uid = 1000;
+      const server = createControlServer({
+        operator,
+        askPeer: () => ({ pid: 1, uid: strangers ? uid++ : uid, gid: controlGroup, groups: [] }),
+        groupId: controlGroup,
+        log: rememberingLog(),
+        now: () => {
+          if (hurried) time += 1_000;
+          return time;
+        },
+      });
+      await server.listen(path);
+      return {
+        path,
+        reached: () => operator.calls.length,
+        received: () => server.counters.requestsTotal,
+        async close() {
+          await server.close();
+          directory.remove();
+        },
+      };
+    },
+    dispose: (piece) => piece.close(),
+  };
+}
+
+const excess = 300;
+
+claim(
+  'D-03',
+  floodedSocket(),
+  async ({ path, reached, received }) => {
+    assert.ok(controlBacklog > 0 && controlBacklog <= 64, `a backlog of ${controlBacklog}`);
+    const peers = Array.from({ length: controlConnectionsUserMax + 4 }, () => rawPeer(path));
+    await until(() => peers.filter(({ closed, responses }) => closed || responses.length > 0).length >= 4, {
+      withinMs: 3_000,
+    }).catch(() => {});
+    const open = peers.filter(({ closed, responses }) => !closed && responses.length === 0);
+    assert.equal(open.length, controlConnectionsUserMax, 'connections that one user keeps open');
+    const [peer] = open;
+    assert.ok(peer);
+    const frame = encodeFrame({ verb: 'stats', args: {} });
+    const requests = controlRequestsBurst + excess;
+    peer.socket.write(Buffer.concat(Array.from({ length: requests }, () => frame)));
+    let before = 0;
+    let most = 0;
+    const answered = await turnsUntil(() => {
+      most = Math.max(most, received() - before);
+      before = received();
+      return peer.responses.length === requests;
+    }, 100_000);
+    assert.ok(Number.isFinite(answered), `${peer.responses.length} of ${requests} requests were answered`);
+    const limited = peer.responses.filter((response) => !response.ok && response.error.code === 'rate-limited');
+    assert.equal(limited.length, excess, 'requests over the budget that were refused');
+    assert.equal(reached(), controlRequestsBurst, 'requests that reached the daemon');
+    for (const { socket } of peers) socket.destroy();
+    return (
+      `one user: ${open.length} of ${peers.length} connections kept, ${reached()} of ${requests} requests answered, ${limited.length} ` +
+      `refused; at most ${most} of them between two turns in which logs are read`
+    );
+  },
+  [
+    twin('a server without a rate', floodedSocket({ hurried: true })),
+    twin('a server that counts each connection as another user', floodedSocket({ strangers: true })),
+  ],
+);
+
+interface Scraped extends Pipeline {
+  port: number;
+  /** Times the page was computed. */
+  computed: () => number;
+  close: () => Promise<void>;
+}
+
+/** The middle of the daemon beside the real metrics page. `fresh`: a page for each scrape. `waits`: bans wait for scrapers. */
+function scraped({ fresh = false, waits = false } = {}): Supply<Scraped> {
+  return {
+    async make() {
+      const made = await pipeline();
+      let computed = 0;
+      let time = 0;
+      const read = (): number => ++computed;
+      const series = [{ name: 'fail2zig_computed_total', help: 'Times.', type: 'counter' as const, labels: [], read }];
+      const now = (): number => {
+        if (fresh) time += 1_000;
+        return time;
+      };
+      const server = createMetricsServer({ series, log: rememberingLog(), now });
+      const port = await server.listen('127.0.0.1', 0);
+      if (waits) {
+        const { apply } = made.backend;
+        made.backend.apply = async (changes) => {
+          await new Promise((resolve) => setTimeout(resolve, 500));
+          return apply(changes);
+        };
+      }
+      return { ...made, port, computed: () => computed, close: () => server.close() };
+    },
+    async dispose({ enforcer, close }) {
+      await enforcer.stop();
+      await close();
+    },
+  };
+}
+
+/** A loop turn is no time: a ban that needs none but its own needs a handful. */
+const turnsMax = 200;
+const greedy = 4;
+
+claim(
+  'D-04b',
+  scraped(),
+  async ({ port, fail, backend, computed }) => {
+    const sockets: Socket[] = [];
+    const open = (text: string): void => {
+      const socket = createConnection({ port, host: '127.0.0.1' });
+      socket.on('error', () => {});
+      socket.write(text);
+      sockets.push(socket);
+    };
+    for (let i = greedy; i < metricsConnectionsMax; i++) open('GET /metrics HTTP/1.1\r\nHost:');
+    const request = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n';
+    for (let i = 0; i < greedy; i++) open(request.repeat(90));
+    await until(() => computed() > 0, { what: 'a first scrape' });
+    let most = 0;
+    for (let i = 0; i < 20; i++) {
+      const address = `192.0.2.${i + 1}`;
+      fail(address);
+      const turns = await turnsUntil(() => backend.held.has(`sshd ${address}`), turnsMax);
+      assert.ok(Number.isFinite(turns), `the ban of ${address} took more than ${turnsMax} turns of the event loop`);
+      most = Math.max(most, turns);
+    }
+    const silent = sockets.slice(0, metricsConnectionsMax - greedy).filter((socket) => !socket.destroyed).length;
+    assert.ok(silent > 0, 'no scraper was in the way');
+    assert.equal(computed(), 1, `times the page was computed for ${greedy * 90} scrapes at one instant`);
+    for (const socket of sockets) socket.destroy();
+    return `20 bans beside ${silent} scrapers that never finish and ${greedy * 90} scrapes: each within ${most} turns of the event loop, one page computed`;
+  },
+  [
+    twin('a page computed for every scrape', scraped({ fresh: true })),
+    twin('a ban that waits', scraped({ waits: true })),
+  ],
+);
