@@ -1,0 +1,227 @@
+/** The state keeper over a real engine and file source, and a disk that does as it is told. */
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LINES } from '../../src/engine/counters.ts';
+import { Engine } from '../../src/engine/host.ts';
+import { FileSource, type ReadPosition } from '../../src/sources/file.ts';
+import { StateKeeper } from '../../src/state/keeper.ts';
+import type { StateDisk } from '../../src/state/save.ts';
+import { rememberingLog, temporaryDirectory } from '../support/control.ts';
+import { until } from '../support/until.ts';
+
+const jails = [{ filter: 'sshd', mode: '', maxretry: 3, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] }];
+
+/** The real disk; `hold` keeps its writes from ending, `fail` has them fail. */
+class Disk implements StateDisk {
+  fail: string | undefined;
+  writes = 0;
+  rename = rename;
+  unlink = unlink;
+  #holds: Promise<void> | undefined;
+  #letGo = (): void => {};
+
+  hold(): void {
+    this.#holds = new Promise((resolve) => {
+      this.#letGo = resolve;
+    });
+  }
+
+  letGo(): void {
+    this.#letGo();
+    this.#holds = undefined;
+  }
+
+  async open(path: string, flags: number, mode: number): ReturnType<StateDisk['open']> {
+    const handle = await open(path, flags, mode);
+    return {
+      write: async (buffer, offset, length) => {
+        this.writes++;
+        if (this.fail !== undefined) throw Object.assign(new Error('injected'), { code: this.fail });
+        await this.#holds;
+        return handle.write(buffer, offset, length);
+      },
+      sync: () => handle.sync(),
+      close: () => handle.close(),
+    };
+  }
+}
+
+const home = { path: '', remove: (): void => {} };
+let running: (() => void)[] = [];
+
+beforeEach(() => Object.assign(home, temporaryDirectory()));
+afterEach(() => {
+  for (const stop of running) stop();
+  running = [];
+  home.remove();
+});
+
+/** A daemon's worth of keeper: engine, reader of one log, keeper, with `bans` bans in the table. */
+async function start(bans = 0, intervalSeconds = 3_600) {
+  const path = join(home.path, 'state', 'state');
+  const logPath = join(home.path, 'auth.log');
+  if (!existsSync(logPath)) writeFileSync(logPath, '');
+  const engine = await Engine.create({ jails, tableBytes: 2_000_000 });
+  const log = rememberingLog();
+  const disk = new Disk();
+  const keeper = new StateKeeper({ path, intervalSeconds, jails: ['sshd'], engine, log, disk });
+  const resume: ReadPosition[] = keeper.load();
+  const now = Math.floor(Date.now() / 1000);
+  for (let i = 0; i < bans; i++) {
+    const bytes = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, i >> 16, i >> 8, i);
+    engine.setBan(0, { family: 4, bytes, prefix: 32 }, now, now + 9_999);
+  }
+  const route = engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]);
+  const files = new FileSource({
+    patterns: [logPath],
+    assign: () => {
+      engine.openSource(0, route);
+      return 0;
+    },
+    release: () => {},
+    sink: engine,
+    now: () => Date.now() / 1000,
+    monotonic: () => performance.now(),
+    drain: () => engine.takeDecisions(() => {}),
+    event: () => {},
+    resume,
+  });
+  files.start();
+  keeper.start(files);
+  running.push(() => files.stop());
+  return { path, logPath, engine, log, disk, keeper, files, lines: () => engine.counter(LINES) };
+}
+
+function fail(path: string, address: string): void {
+  appendFileSync(
+    path,
+    `${new Date().toISOString()} host sshd[7]: Failed password for root from ${address} port 4 ssh2\n`,
+  );
+}
+
+async function manyTurns(): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+}
+
+describe('the state keeper', () => {
+  test('saves soon after a change, and again after the next', async () => {
+    const { keeper, path } = await start(5);
+    keeper.changed();
+    await until(() => keeper.counters.saves === 1);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(keeper.counters.bytes).toBe(statSync(path).size);
+    keeper.changed();
+    await until(() => keeper.counters.saves === 2);
+    await keeper.stop();
+    expect(keeper.counters.saves).toBe(3);
+  });
+
+  test('saves on its timer when lines were read, and only then', async () => {
+    const { keeper, logPath } = await start(0, 1);
+    fail(logPath, '192.0.2.1');
+    await until(() => keeper.counters.saves === 1);
+    const { savedAt } = keeper.counters;
+    await until(() => Date.now() / 1000 > savedAt + 2.2);
+    expect(keeper.counters.saves).toBe(1);
+    fail(logPath, '192.0.2.1');
+    await until(() => keeper.counters.saves === 2);
+    await keeper.stop();
+  });
+
+  test('no line is read while a table of several portions is copied; its file is of one instant', async () => {
+    const { keeper, disk, logPath, lines, files, path } = await start(30_000);
+    fail(logPath, '192.0.2.1');
+    await until(() => lines() === 1);
+    const size = statSync(logPath).size;
+    disk.hold();
+    keeper.changed();
+    await until(() => disk.writes === 1, { what: 'the first portion' });
+    fail(logPath, '192.0.2.1');
+    files.poll();
+    await manyTurns();
+    expect(lines()).toBe(1);
+    disk.letGo();
+    await until(() => lines() === 2);
+    await until(() => keeper.counters.saves === 1);
+    expect(keeper.counters.pauseLongestMs).toBeGreaterThan(0);
+    running.shift()!();
+    // What a crash at this instant leaves: the second line is behind the position, and counts once.
+    const copy = readFileSync(path);
+    rmSync(path);
+    writeFileSync(path, copy, { mode: 0o600 });
+    const again = await start();
+    expect(again.files.positions()[0]!.offset).toBe(size);
+    await until(() => again.lines() === 1);
+    let bans = 0;
+    again.engine.eachBan(0, again.engine.slots, () => bans++);
+    expect(bans).toBeGreaterThan(29_000);
+    fail(logPath, '192.0.2.1');
+    await until(() => again.lines() === 2);
+    const address = {
+      family: 4 as const,
+      bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1),
+      prefix: 32,
+    };
+    expect(again.engine.isBanned(0, address)).toBe(true);
+  });
+
+  test('a small table holds up nobody, however slow the disk', async () => {
+    const { keeper, disk, logPath, lines } = await start(100);
+    disk.hold();
+    keeper.changed();
+    await until(() => disk.writes === 1);
+    fail(logPath, '192.0.2.1');
+    await until(() => lines() === 1);
+    expect(keeper.counters.saves).toBe(0);
+    disk.letGo();
+    await until(() => keeper.counters.saves === 1);
+    expect(keeper.problem).toBe(undefined);
+    await keeper.stop();
+  });
+
+  test('a disk too slow for a large table loses: reading goes on, the problem is seen, the old file stays', async () => {
+    const { keeper, disk, logPath, lines, path, log } = await start(30_000);
+    keeper.changed();
+    await until(() => keeper.counters.saves === 1);
+    const before = readFileSync(path);
+    disk.hold();
+    keeper.changed();
+    await until(() => disk.writes > 3, { what: 'the second save' });
+    fail(logPath, '192.0.2.1');
+    await until(() => lines() === 1, { what: 'reading goes on' });
+    disk.letGo();
+    await until(() => keeper.problem !== undefined);
+    expect(keeper.problem).toMatch(/^state not saved to .*: write: the disk took longer than the 500 ms/);
+    expect(keeper.counters.failures.get('ETIMEDOUT')).toBe(1);
+    expect(readFileSync(path)).toEqual(before);
+    await until(() => keeper.counters.saves === 2, { what: 'another try' });
+    expect(keeper.problem).toBe(undefined);
+    expect(log.said.map(({ text }) => text)).toEqual(['no saved state', 'state not saved', 'the state is saved again']);
+    await keeper.stop();
+  });
+
+  test('a disk that fails is tried again, said once, and never throws', async () => {
+    const { keeper, disk, log } = await start(1);
+    disk.fail = 'EIO';
+    keeper.changed();
+    await until(() => keeper.counters.failures.get('EIO') === 2);
+    expect(log.said.filter(({ text }) => text === 'state not saved')).toHaveLength(1);
+    expect(keeper.problem).toContain('injected');
+    await keeper.stop();
+    expect(keeper.counters.failures.get('EIO')).toBe(3);
+    expect(keeper.counters.saves).toBe(0);
+  });
+
+  test('a directory above its own that is missing is no reason to stop', async () => {
+    rmSync(home.path, { recursive: true });
+    const engine = await Engine.create({ jails, tableBytes: 100_000 });
+    const path = join(home.path, 'missing', 'state', 'state');
+    const keeper = new StateKeeper({ path, intervalSeconds: 1, jails: ['sshd'], engine, log: rememberingLog() });
+    expect(keeper.load()).toEqual([]);
+    keeper.start({ pause: () => {}, unpause: () => {}, positions: () => [] });
+    await keeper.stop();
+    expect(keeper.problem).toContain('ENOENT');
+  });
+});
