@@ -6,7 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../support/until.ts';
@@ -42,6 +42,8 @@ ceiling = "${options.ceiling}"
 backend = "nftables"
 [metrics]
 port = ${port}
+[state]
+path = "${join(dirname(path), 'state', 'state')}"
 [log]
 level = "info"
 [jails.sshd]
