@@ -22,7 +22,9 @@ import {
 } from '../limits.ts';
 
 const listing = '/proc/net/netlink';
-const netlinkNetfilter = '12';
+/** The column behind the socket's address, and NETLINK_NETFILTER there. */
+const protocolAt = 17;
+const netlinkNetfilter = '12 ';
 /** Some 400 sockets; those beyond it are not seen. */
 const listingBytesMax = 32 * 1024;
 
@@ -40,11 +42,12 @@ export interface Surroundings {
 export function parseListing(text: string): { inode: string; pid: number }[] {
   const found: { inode: string; pid: number }[] = [];
   for (const line of text.split('\n')) {
-    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
-    const [, protocol, port, , , , , , , inode] = line.trim().split(/ +/);
+    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; the protocol first, since most lines are about others.
+    if (line.slice(protocolAt, protocolAt + 3) !== netlinkNetfilter) continue;
+    const [, , port, , , , , , , inode] = line.trim().split(/ +/);
     const pid = Number(port);
-    // The kernel's own socket has port 0; second sockets of a process bear random ports above any process id.
-    if (protocol === netlinkNetfilter && inode !== undefined && pid > 0) found.push({ inode, pid });
+    // The kernel's own socket has port 0; second sockets of a process bear negative ones.
+    if (inode !== undefined && pid > 0) found.push({ inode, pid });
   }
   return found;
 }
@@ -58,15 +61,20 @@ export function realSurroundings(): Surroundings {
   } catch {
     // Without /proc nobody is seen.
   }
+  /** Whether root opened it, asked once for each socket that is there. */
+  let known = new Map<string, boolean>();
   const isRoots = (pid: number): boolean => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === 0;
   return {
     now: () => performance.now(),
     foreignSockets() {
       if (fd < 0) return [];
       const length = readSync(fd, buffer, 0, buffer.length, 0);
-      return parseListing(buffer.toString('latin1', 0, length))
-        .filter(({ pid }) => pid !== process.pid && isRoots(pid))
-        .map(({ inode }) => inode);
+      const present = new Map<string, boolean>();
+      for (const { inode, pid } of parseListing(buffer.toString('latin1', 0, length))) {
+        if (pid !== process.pid) present.set(inode, known.get(inode) ?? isRoots(pid));
+      }
+      known = present;
+      return [...present.keys()].filter((inode) => present.get(inode));
     },
     sleep,
     close() {

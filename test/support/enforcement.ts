@@ -31,6 +31,9 @@ export interface Enforcement {
   attack(...addresses: string[]): void;
 }
 
+/** Lines read at once: all of them fit the engine's buffer. */
+const linesPerRead = 200;
+
 /** @param tableBytes memory of the table; @param build the engine's */
 export async function enforce(
   backend: Backend,
@@ -57,9 +60,9 @@ export async function enforce(
     attack(...addresses) {
       const now = Date.now() / 1000;
       const time = new Date(now * 1000).toISOString();
-      for (let from = 0; from < addresses.length; from += 1000) {
+      for (let from = 0; from < addresses.length; from += linesPerRead) {
         const lines = addresses
-          .slice(from, from + 1000)
+          .slice(from, from + linesPerRead)
           .map((address) => `${time} host sshd[7]: Failed password for root from ${address} port 4242 ssh2\n`)
           .join('');
         const length = new TextEncoder().encodeInto(lines, engine.buffer).written;
