@@ -20,6 +20,7 @@ import {
   reconcileTickMs,
   refusalsPerBatchMax,
   sweepEntries,
+  timeoutToleranceMs,
 } from './limits.ts';
 import type { Logger } from './observe/log.ts';
 import type { Address, Backend, Change, Decision, JailConfig } from './types.ts';
@@ -120,7 +121,10 @@ export class Enforcer {
     });
   }
 
-  /** Takes over what the kernel held before we came. Of a ban the table knows already (from the saved state) its end stays. */
+  /**
+   * Takes over what the kernel held before we came. Of a ban that the table knows already (from the saved state) the later
+   * end holds: the kernel may know of a ban that came after the last save, the table of an end that the kernel cannot hold.
+   */
   async adopt(): Promise<number> {
     const { backend, engine, jails } = this.#options;
     const now = this.#options.now() / 1000;
@@ -128,10 +132,13 @@ export class Enforcer {
     return backend.each(({ jail, address, timeoutMs }) => {
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
-      if (engine.banEnd(index, address) !== undefined) return engine.confirmBan(index, address);
       const { bantime } = jails[index]!;
       const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
-      engine.setBan(index, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+      const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
+      const known = engine.banEnd(index, address);
+      const isKnown = known !== undefined && (known > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+      if (isKnown) engine.confirmBan(index, address);
+      else engine.setBan(index, address, now, end);
     });
   }
 

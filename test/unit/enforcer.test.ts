@@ -164,6 +164,24 @@ test('an unban while a comparison runs is not undone by it', async () => {
   await enforcer.stop();
 });
 
+test('of a ban that saved state and kernel both know, the later end holds', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, engine } = await enforce(kernel);
+  attack('10.0.0.1', '10.0.0.2', '10.0.0.3');
+  await until(() => kernel.held.size === 3, { what: 'the bans' });
+  const now = Date.now() / 1000;
+  const endOf = (text: string): number => engine.banEnd(0, kernel.held.get(text)!.address)!;
+  const before = endOf('10.0.0.3');
+  kernel.held.get('10.0.0.1')!.timeoutMs = 9_999_000;
+  kernel.held.get('10.0.0.2')!.timeoutMs = 5_000;
+  kernel.held.get('10.0.0.3')!.timeoutMs = (before - now) * 1000 + 300;
+  await enforcer.adopt();
+  expect(endOf('10.0.0.1')).toBeGreaterThan(now + 9_990);
+  expect(endOf('10.0.0.2')).toBeGreaterThan(now + enforcedJail.bantime - 60);
+  expect(endOf('10.0.0.3')).toBe(before);
+  await enforcer.stop();
+});
+
 test('bans of an earlier run without their end get one, where the table does not know better', async () => {
   const kernel = Object.assign(new FakeKernel(), { keepsEnds: false });
   const first = await enforce(kernel);
