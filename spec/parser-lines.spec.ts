@@ -289,10 +289,10 @@ claim(
     return `${lines} lines with forged names in ${fields} patterns of ${touched.size} filters: charged to the sender or to nobody`;
   },
   [
-    twin('an address taken where the first one occurs', {
+    twin<Injection>('an address taken where the first one occurs', {
       make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => firstAddress(line.toString()) }),
     }),
-    twin('an address taken after the last " from "', {
+    twin<Injection>('an address taken after the last " from "', {
       make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => lastFrom(line.toString()) }),
     }),
   ],
@@ -358,20 +358,20 @@ claim(
     return `${tree.size} files: none knows what comes after it on the way; 50 decisions of hostile lines: numbers and addresses only`;
   },
   [
-    twin(
+    twin<Flow>(
       'a backend that knows the sources',
-      given({
+      given<Flow>({
         ...flow,
         tree: new Map(flow.tree).set('src/backends/curious.ts', "import { FileSource } from '../sources/file.ts';"),
       }),
     ),
-    twin(
+    twin<Flow>(
       'an engine that reports home',
-      given({ ...flow, tree: withFile(flow.tree, 'src/engine/report.ts', 'spec/twins/engine-importer.ts') }),
+      given<Flow>({ ...flow, tree: withFile(flow.tree, 'src/engine/report.ts', 'spec/twins/engine-importer.ts') }),
     ),
-    twin(
+    twin<Flow>(
       'decisions that carry their line',
-      given({
+      given<Flow>({
         ...flow,
         decide: async () =>
           (await flow.decide()).map((decision) => ({ ...(decision as object), line: 'Failed password for zebra' })),

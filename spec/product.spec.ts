@@ -232,3 +232,55 @@ claim(
     twin('a bundle that loads a package', given({ ...realCore, bundle: `${realCore.bundle}\nrequire("zod");\n` })),
   ],
 );
+
+/** What a page says, and the source it speaks of. */
+interface Watching {
+  tree: SourceTree;
+  readme: string;
+}
+
+const readme = readFileSync('README.md', 'utf8');
+const watching: Watching = { tree: readTree('src/sources/**/*.ts', 'native/*.cc'), readme };
+
+claim(
+  'LP-17',
+  given(watching),
+  ({ tree, readme }) => {
+    const interfaces = [...tree].flatMap(([path, text]) =>
+      path.endsWith('.ts') && /import \{[^}]*\bwatch\b[^}]*\} from 'node:fs'/.test(text) ? [path] : [],
+    );
+    assert.ok(interfaces.length > 0, 'nothing watches through node:fs');
+    const native = [...tree].filter(([path, text]) => !path.endsWith('.ts') && text.includes('inotify_add_watch'));
+    assert.equal(native.length, 0, 'a watch that only Linux has');
+    const limits = readme.split('\n## Limits\n')[1]?.split('\n## ')[0] ?? '';
+    assert.match(limits, /kqueue.*not tested/s, 'what is untested on BSD is not said');
+    return `${interfaces.join(', ')}: fs.watch, which is inotify on Linux and kqueue on BSD; the latter stated as untested`;
+  },
+  [
+    twin(
+      'a source that asks inotify itself',
+      given<Watching>({
+        ...watching,
+        tree: new Map([['native/watch.cc', 'int w = inotify_add_watch(fd, path, mask);']]),
+      }),
+    ),
+    twin('a README that keeps quiet', given<Watching>({ ...watching, readme: readme.replaceAll('kqueue', 'events') })),
+  ],
+);
+
+claim(
+  'LP-45',
+  given(readme),
+  (text) => {
+    const argument = text.split('\n## Why TypeScript and WebAssembly\n')[1]?.split('\n## ')[0] ?? '';
+    for (const subject of ['**Memory**', '**Code generation**', '**Portability**', '**What it costs**']) {
+      const [, after = ''] = argument.split(subject);
+      assert.ok(after.length > 120, `${subject} is not argued`);
+    }
+    return `memory, code generation, portability and the price, in ${argument.split(/\s+/).length} words of the README`;
+  },
+  [
+    twin('a README without the argument', given(readme.replace('## Why TypeScript and WebAssembly', '## Why'))),
+    twin('a README that names no price', given(readme.replace('**What it costs**', '**Speed**'))),
+  ],
+);

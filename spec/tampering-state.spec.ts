@@ -168,10 +168,10 @@ claim(
     }
   },
   [
-    twin('a loader that believes what it reads', given({ ...restarting, damage: () => {} })),
+    twin('a loader that believes what it reads', given<Restart>({ ...restarting, damage: () => {} })),
     twin(
       'a start that does not ask the kernel',
-      given({ ...restarting, restart: (path: string, held: string[]) => restart(path, held, false) }),
+      given<Restart>({ ...restarting, restart: (path: string, held: string[]) => restart(path, held, false) }),
     ),
   ],
 );
@@ -239,7 +239,7 @@ claim(
   [
     twin(
       'a launch stage that opens the firewall',
-      given({
+      given<Launch>({
         ...launch,
         tree: new Map(launch.tree).set(
           'src/commands/start.ts',
@@ -249,7 +249,7 @@ claim(
     ),
     twin(
       'a start that makes its socket first',
-      given({
+      given<Launch>({
         ...launch,
         run: (directory: string) => {
           writeFileSync(join(directory, 'control.sock'), '');

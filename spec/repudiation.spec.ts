@@ -1,0 +1,147 @@
+/** Repudiation: what can be said afterwards about bans. */
+import assert from 'node:assert/strict';
+import type { BanRow, Operator } from '../src/control/verbs.ts';
+import type { ProcessMemory } from '../src/memory.ts';
+import { exposition } from '../src/observe/metrics.ts';
+import { series } from '../src/observe/series.ts';
+import { createOperator } from '../src/operator.ts';
+import type { FileSource } from '../src/sources/file.ts';
+import type { SourceRoutes } from '../src/sources/routes.ts';
+import { addressOf, v4 } from '../test/support/table-driver.ts';
+import { until } from '../test/support/until.ts';
+import { claim, type Supply, twin } from './claim.ts';
+import { type Pipeline, pipeline, strictConfig } from './support/pipeline.ts';
+
+interface Watched extends Pipeline {
+  operator: Operator;
+  /** The page of the metrics. */
+  page: () => string;
+}
+
+const noFiles = {
+  status: () => [],
+  counters: { rotations: 0, truncations: 0, errors: 0 },
+} as unknown as FileSource;
+const noMemory = { parts: () => [], governor: { releases: 0, longestMilliseconds: 0 } } as unknown as ProcessMemory;
+
+/** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
+function watched(spoil: (made: Watched) => Watched = (made) => made): Supply<Watched> {
+  return {
+    async make() {
+      const text = `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nmaxretry = 3\n`;
+      const made = await pipeline({ text });
+      const running = {
+        ...made,
+        memory: noMemory,
+        files: noFiles,
+        routes: { jailsOf: () => [] } as unknown as SourceRoutes,
+        keeper: undefined,
+      };
+      const page = () => exposition(series({ ...running, control: undefined }));
+      return spoil({ ...made, operator: createOperator(running), page });
+    },
+    dispose: ({ enforcer }) => enforcer.stop(),
+  };
+}
+
+/** Value of a series with one label. */
+function shownFor(page: string, name: string, jail: string): number {
+  const line = page.split('\n').find((each) => each.startsWith(`${name}{jail="${jail}"} `));
+  return Number(line?.split(' ').at(-1));
+}
+
+claim(
+  'R-01b',
+  watched(),
+  async ({ fail, backend, operator, page }) => {
+    fail('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.3', '192.0.2.3');
+    await until(() => backend.held.size === 4, { what: 'three bans in one jail and one in the other' });
+    const { jails } = await operator.status({});
+    const expected = { sshd: 3, slow: 1 };
+    assert.deepEqual(Object.fromEntries(jails.map(({ jail, bansTotal }) => [jail, bansTotal])), expected, 'status');
+    const text = page();
+    const shown = Object.fromEntries(
+      ['sshd', 'slow'].map((jail) => [jail, shownFor(text, 'fail2zig_bans_total', jail)]),
+    );
+    assert.deepEqual(shown, expected, 'metrics');
+    return 'two jails over one log: 3 and 1 bans, in the status of the client and in fail2zig_bans_total';
+  },
+  [
+    twin(
+      'a daemon with one counter',
+      watched((made) => {
+        const { status } = made.operator;
+        const summed: Operator['status'] = async (args) => {
+          const found = await status(args);
+          const bansTotal = found.jails.reduce((sum, jail) => sum + jail.bansTotal, 0);
+          return { ...found, jails: found.jails.map((jail) => ({ ...jail, bansTotal })) };
+        };
+        return { ...made, operator: { ...made.operator, status: summed } };
+      }),
+    ),
+    twin(
+      'a page without jails',
+      watched((made) => ({ ...made, page: () => made.page().replaceAll(/\{jail="[^"]*"\}/g, '') })),
+    ),
+  ],
+);
+
+const caller = { uid: 0, gid: 0, pid: 1 };
+
+async function listed(operator: Operator): Promise<BanRow[]> {
+  const { bans } = await operator.list({ limit: 100 });
+  return bans.toSorted((one, other) => one.address.localeCompare(other.address));
+}
+
+claim(
+  'R-01c',
+  watched(),
+  async ({ fail, backend, operator, engine }) => {
+    fail('192.0.2.1', '192.0.2.2', '192.0.2.3');
+    await until(() => backend.held.size === 3, { what: 'three bans' });
+    await operator.ban({ jail: 'slow', address: '2001:db8::7', seconds: 90 }, caller);
+    await operator.unban({ address: '192.0.2.2' }, caller);
+    const now = Date.now() / 1000;
+    engine.setBan(0, addressOf(v4('192.0.2.9')), now - 100, now - 1);
+    const bans = await listed(operator);
+    assert.deepEqual(
+      bans.map(({ jail, address }) => `${jail} ${address}`),
+      ['sshd 192.0.2.1', 'sshd 192.0.2.3', 'slow 2001:db8::/64'],
+      'what is listed after an unban and the end of another ban',
+    );
+    const seconds = bans.map(({ remainingSeconds }) => remainingSeconds);
+    assert.ok(
+      seconds[0]! > 540 && seconds[0]! <= 601 && seconds[2]! > 30 && seconds[2]! <= 91,
+      `seconds left: ${seconds.join(', ')}`,
+    );
+    return '4 bans made, 1 lifted, 1 more over: the 3 that hold are listed, with jail, prefix and seconds left';
+  },
+  [
+    twin(
+      'a list of everything that was ever banned',
+      watched((made) => {
+        const ever: BanRow[] = [];
+        const list: Operator['list'] = () => ({
+          bans: [...ever, { jail: 'sshd', address: '192.0.2.2', remainingSeconds: 600 }],
+        });
+        made.backend.held.set = function set(key, ban) {
+          const [jail = '', address = ''] = key.split(' ');
+          ever.push({ jail, address, remainingSeconds: 600 });
+          return Map.prototype.set.call(this, key, ban) as typeof this;
+        };
+        return { ...made, operator: { ...made.operator, list } };
+      }),
+    ),
+    twin(
+      'a list without an end',
+      watched((made) => {
+        const { list } = made.operator;
+        const endless: Operator['list'] = async (args) => {
+          const { bans } = await list(args);
+          return { bans: bans.map((ban) => ({ ...ban, remainingSeconds: -1 })) };
+        };
+        return { ...made, operator: { ...made.operator, list: endless } };
+      }),
+    ),
+  ],
+);
