@@ -1,5 +1,7 @@
 /** The memory page, second part: what a full table does is the operator's choice, and what leaves the engine is bounded. */
 import assert from 'node:assert/strict';
+import { presentStats } from '../src/client/present.ts';
+import type { Operator } from '../src/control/verbs.ts';
 import { BAN_ALL_RUNS, DENIED, EVICTIONS, EVICTIONS_BANNED } from '../src/engine/counters.ts';
 import { Engine } from '../src/engine/host.ts';
 import { banBatchMax, decisionsMax, inputBytes, lineBytesMax } from '../src/limits.ts';
@@ -10,6 +12,7 @@ import { claim, given, type Supply, twin } from './claim.ts';
 import { compileText, validConfig } from './support/configuration.ts';
 import { type Pipeline, pipeline } from './support/pipeline.ts';
 import { addressText, engineOf, epoch, failureLine, feedText, sourceAddress } from './support/tracker.ts';
+import { watched } from './support/watched.ts';
 
 const policies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 
@@ -299,6 +302,34 @@ claim(
     twin(
       'batches of any size',
       given(async () => ({ ...(await flood()), batch: 10_000 })),
+    ),
+  ],
+);
+
+claim(
+  'MM-27',
+  watched((made) => made, 64),
+  async ({ fail, engine, operator }) => {
+    for (let i = 0; i < 2_000; i++) fail(sourceAddress(i));
+    const evictions = engine.counter(EVICTIONS);
+    assert.ok(evictions > 1_000, `${evictions} evictions in a table of 64`);
+    const shown = presentStats(await operator.stats());
+    const figure = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)$`, 'm').exec(shown)?.[1]);
+    assert.equal(figure('evictions\\.total'), evictions, 'evictions.total as the client prints it');
+    assert.equal(figure('evictions\\.per_minute'), evictions, 'evictions.per_minute in the first minute');
+    return `2,000 sources through 64 entries: evictions.total ${evictions}, evictions.per_minute ${evictions}, as the client prints them`;
+  },
+  [
+    twin(
+      'stats without a rate',
+      watched((made) => {
+        const stats: Operator['stats'] = async () => ({ ...(await made.operator.stats()), 'evictions.per_minute': 0 });
+        return { ...made, operator: { ...made.operator, stats } };
+      }, 64),
+    ),
+    twin(
+      'a table with room for all',
+      watched((made) => made, 65_536),
     ),
   ],
 );

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Daemon } from '../scripts/lab/daemon.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { runScenario } from '../test/support/namespace.ts';
+import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
 import type { Seen } from './support/backends.scenario.ts';
 import { validConfig } from './support/configuration.ts';
+import { failureLine } from './support/tracker.ts';
 
 const file = join(import.meta.dirname, 'support', 'backends.scenario.ts');
 /** What a ban of 192.0.2.10 and of the /64 of 2001:db8:0:1::10 does, by backend. */
@@ -89,4 +92,52 @@ claim(
     twin('a daemon that tries one backend', given(started('backend = "ipset"', powerless))),
   ],
   { needs: ['linux', 'root', 'namespaces', 'built'] },
+);
+
+/** Milliseconds from exec to the decision on a line written after it; undefined where none came. */
+type FirstEvent = () => Promise<number | undefined>;
+/** Far above what a loaded machine takes; what is measured is the evidence. */
+const firstEventMs = 5_000;
+
+function firstEvent(written: string): FirstEvent {
+  return async () => {
+    const directory = temporaryDirectory();
+    const log = join(directory.path, 'auth.log');
+    writeFileSync(log, '');
+    const settings = `[metrics]\nenabled = false\n[state]\nenabled = false\n[firewall]\nbackend = "log-only"\n[jails.sshd]\nfilter = "sshd"\nlogpath = "${log}"\nmaxretry = 1\nignoreself = false\n`;
+    const from = performance.now();
+    const starting = Daemon.start(directory.path, settings);
+    let lines = 0;
+    const writer = setInterval(() => {
+      appendFileSync(join(directory.path, written), failureLine('192.0.2.7', Math.floor(Date.now() / 1000), lines++));
+    }, 2);
+    try {
+      const daemon = await starting;
+      await until(() => daemon.said.some((line) => line.includes('would ban')), { withinMs: firstEventMs });
+      return performance.now() - from;
+    } catch {
+      return undefined;
+    } finally {
+      clearInterval(writer);
+      await (await starting).stop();
+      directory.remove();
+    }
+  };
+}
+
+claim(
+  'LP-08',
+  given(firstEvent('auth.log')),
+  async (measure) => {
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const time = await measure();
+      assert.ok(time !== undefined, `no event was read within ${firstEventMs} ms of the start`);
+      times.push(Math.round(time));
+    }
+    const [first, second, third] = times.toSorted((a, b) => a - b);
+    return `exec to the decision on a line written meanwhile: ${first}, ${second} and ${third} ms (launch stage included)`;
+  },
+  [twin('a daemon that follows another file', given(firstEvent('other.log')))],
+  { needs: ['linux', 'root', 'built'], timeoutMs: 120_000 },
 );

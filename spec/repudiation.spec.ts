@@ -1,48 +1,10 @@
 /** Repudiation: what can be said afterwards about bans. */
 import assert from 'node:assert/strict';
 import type { BanRow, Operator } from '../src/control/verbs.ts';
-import type { ProcessMemory } from '../src/memory.ts';
-import { exposition } from '../src/observe/metrics.ts';
-import { series } from '../src/observe/series.ts';
-import { createOperator } from '../src/operator.ts';
-import type { FileSource } from '../src/sources/file.ts';
-import type { SourceRoutes } from '../src/sources/routes.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
-import { claim, type Supply, twin } from './claim.ts';
-import { type Pipeline, pipeline, strictConfig } from './support/pipeline.ts';
-
-interface Watched extends Pipeline {
-  operator: Operator;
-  /** The page of the metrics. */
-  page: () => string;
-}
-
-const noFiles = {
-  status: () => [],
-  counters: { rotations: 0, truncations: 0, errors: 0 },
-} as unknown as FileSource;
-const noMemory = { parts: () => [], governor: { releases: 0, longestMilliseconds: 0 } } as unknown as ProcessMemory;
-
-/** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
-function watched(spoil: (made: Watched) => Watched = (made) => made): Supply<Watched> {
-  return {
-    async make() {
-      const text = `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nmaxretry = 3\n`;
-      const made = await pipeline({ text });
-      const running = {
-        ...made,
-        memory: noMemory,
-        files: noFiles,
-        routes: { jailsOf: () => [] } as unknown as SourceRoutes,
-        keeper: undefined,
-      };
-      const page = () => exposition(series({ ...running, control: undefined }));
-      return spoil({ ...made, operator: createOperator(running), page });
-    },
-    dispose: ({ enforcer }) => enforcer.stop(),
-  };
-}
+import { claim, twin } from './claim.ts';
+import { watched } from './support/watched.ts';
 
 /** Value of a series with one label. */
 function shownFor(page: string, name: string, jail: string): number {

@@ -1,0 +1,42 @@
+/** The operator and the metrics page of the daemon over its middle (pipeline.ts): no files, no memory governor. */
+import type { Operator } from '../../src/control/verbs.ts';
+import type { ProcessMemory } from '../../src/memory.ts';
+import { exposition } from '../../src/observe/metrics.ts';
+import { series } from '../../src/observe/series.ts';
+import { createOperator } from '../../src/operator.ts';
+import type { FileSource } from '../../src/sources/file.ts';
+import type { SourceRoutes } from '../../src/sources/routes.ts';
+import type { Supply } from '../claim.ts';
+import { type Pipeline, pipeline, strictConfig } from './pipeline.ts';
+
+export interface Watched extends Pipeline {
+  operator: Operator;
+  /** The page of the metrics. */
+  page: () => string;
+}
+
+const noFiles = {
+  status: () => [],
+  counters: { rotations: 0, truncations: 0, errors: 0 },
+} as unknown as FileSource;
+const noMemory = { parts: () => [], governor: { releases: 0, longestMilliseconds: 0 } } as unknown as ProcessMemory;
+
+/** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
+export function watched(spoil: (made: Watched) => Watched = (made) => made, slots?: number): Supply<Watched> {
+  return {
+    async make() {
+      const text = `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nmaxretry = 3\n`;
+      const made = await pipeline({ text, slots });
+      const running = {
+        ...made,
+        memory: noMemory,
+        files: noFiles,
+        routes: { jailsOf: () => [] } as unknown as SourceRoutes,
+        keeper: undefined,
+      };
+      const page = () => exposition(series({ ...running, control: undefined }));
+      return spoil({ ...made, operator: createOperator(running), page });
+    },
+    dispose: ({ enforcer }) => enforcer.stop(),
+  };
+}
