@@ -6,7 +6,16 @@
  * daemons start at once.
  * Claims: S-01, I-02.
  */
-import { type BigIntStats, chmodSync, lchownSync, linkSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
+import {
+  type BigIntStats,
+  chmodSync,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { controlBacklog, controlWriteMs, socketPathBytesMax } from '../limits.ts';
@@ -47,10 +56,22 @@ function lookAt(path: string): BigIntStats | undefined {
   }
 }
 
+/** The directory at `path`; made where only it is missing, as /run is empty after every boot. */
+function openDirectory(path: string): BigIntStats | undefined {
+  const found = lookAt(path);
+  if (found !== undefined) return found;
+  try {
+    mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    throw new SocketPathError('no-directory', `${path}: cannot be made (${errorCode(error)}): create it`);
+  }
+  return lookAt(path);
+}
+
 /** Others must not be able to put their own socket in the place of ours: a sticky directory, or one only its owner writes. */
 function checkDirectory(path: string): void {
   const directory = dirname(path);
-  const found = lookAt(directory);
+  const found = openDirectory(directory);
   if (!found?.isDirectory()) throw new SocketPathError('no-directory', `${directory} is not a directory: create it`);
   const sticky = (found.mode & 0o1000n) !== 0n;
   if ((found.mode & 0o022n) !== 0n && !sticky) {

@@ -166,8 +166,14 @@ describe('the socket path', () => {
     await makeServer().server.listen(join(open, 's'));
   });
 
+  test('its directory is made where only that is missing: /run is empty after a boot', async () => {
+    const made = join(directory.path, 'made');
+    await makeServer().server.listen(join(made, 's'));
+    expect(statSync(made).mode & 0o777).toBe(0o755);
+  });
+
   test.each([
-    ['no directory', 'missing/control.sock', 'no-directory'],
+    ['no directory', 'missing/deeper/control.sock', 'no-directory'],
     ['too long', 'x'.repeat(120), 'path-too-long'],
   ])('%s is said', async (_name, name, code) => {
     await expect(makeServer().server.listen(join(directory.path, name))).rejects.toMatchObject({ code });
