@@ -116,11 +116,11 @@ export class StateKeeper {
     return positions;
   }
 
-  /** Writes from now on. */
+  /** Writes from now on, and at once: without a file, a crash would leave nobody who knows where reading began. */
   start(readers: Readers): void {
     this.#readers = readers;
-    this.#bytesRead = this.#options.engine.counter(BYTES);
-    this.#plan(this.#intervalMs);
+    this.#changed = true;
+    this.#plan(0);
   }
 
   /** A ban or an unban happened: soon on disk. Cheap. */
