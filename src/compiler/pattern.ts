@@ -73,8 +73,8 @@ export interface Filter {
   about: string;
   /**
    * What stands before the patterns, tried in this order: `syslog` (time, host, one of `tags`, optional [pid], colon and
-   * space), `time` (a timestamp at the start of the line, bracketed or not, then the pattern), `bare` (the pattern starts
-   * at the line's first byte and may hold `time`).
+   * space), `time` (a timestamp at the start of the line, bracketed or not, a colon and blanks as far as there are any, then
+   * the pattern), `bare` (the pattern starts at the line's first byte and may hold `time`).
    */
   prefixes: ('syslog' | 'time' | 'bare')[];
   /** syslog identifiers, exact; the last byte may be `*`: any identifier that begins with the rest. Empty = any. */

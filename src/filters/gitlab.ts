@@ -12,7 +12,7 @@ export const gitlab: Filter = {
   patterns: [
     {
       name: 'login-failed',
-      tokens: [literal(': Failed Login: username='), userToLast(), literal(' ip='), ip, ...lineEnd],
+      tokens: [literal('Failed Login: username='), userToLast(), literal(' ip='), ip, ...lineEnd],
       sample: '2025-03-04T05:06:07.123Z: Failed Login: username=alice ip=192.0.2.7',
       counter: '2025-03-04T05:06:07.123Z: Successful Login: username=alice ip=192.0.2.7 method=standard admin=false',
     },

@@ -26,11 +26,11 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: ': Failed Login: username=' user… ' ip=' ip space{0,4096} end */
+/** login-failed: 'Failed Login: username=' user… ' ip=' ip space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
-  if (end - at < 30) return false;
-  if (!(end - at >= 25 && word(at) === 0x6146203a && word(at + 4) === 0x64656c69 && word(at + 8) === 0x676f4c20 && word(at + 12) === 0x203a6e69 && word(at + 16) === 0x72657375 && word(at + 20) === 0x656d616e && word(at + 21) === 0x3d656d61)) return false; // ': Failed Login: username='
-  at += 25;
+  if (end - at < 28) return false;
+  if (!(end - at >= 23 && word(at) === 0x6c696146 && word(at + 4) === 0x4c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x7375203a && word(at + 16) === 0x616e7265 && word(at + 19) === 0x3d656d61)) return false; // 'Failed Login: username='
+  at += 23;
   // user up to the last ' ip=' ip space{0,4096} end
   const pivot1 = findLast1(at, end); // the last ' ip='
   if (pivot1 < 0) return false;
