@@ -223,9 +223,9 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
     if (prefix === 'time') {
       const rest = text.slice(bracket + time);
       if (bracket === 1 && !rest.startsWith(']')) return [];
-      return [line.subarray(text.length - rest.slice(bracket).replace(/^ +/, '').length)];
+      return [line.subarray(text.length - rest.slice(bracket).replace(/^:?[ \t]*/, '').length)];
     }
-    const header = text.slice(time).match(/^ (?:[^ ]+ )?([^ :[]+)(?:\[[0-9]+\])?: /);
+    const header = text.slice(time).match(/^ (?:[^ ]*[^ :] )?([^ :[]+)(?:\[[0-9]+\])?: /);
     const isTag = (tag: string): boolean =>
       tag.endsWith('*') ? header?.[1]?.startsWith(tag.slice(0, -1)) === true : header?.[1] === tag;
     const tagged = header !== null && (!filter.tags?.length || filter.tags.some(isTag));

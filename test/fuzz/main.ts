@@ -1,0 +1,108 @@
+/**
+ * npm run fuzz -- TARGET… [--runs N | --seconds S] [--seed S]
+ *   TARGET   one of `--list`; `lines`: every filter; `all`; `smoke`: each target briefly; `canary`: must be caught;
+ *            `replay [--lines N]`: the corpus, changed, through the production build
+ * The seed is printed, and repeats the run. A finding is stored in test/corpus/findings/ before it is mended; exit 1.
+ */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { findingsFolder, storeFinding } from './findings.ts';
+import { recordReplay, replay } from './replay.ts';
+import { type Budget, fuzz } from './run.ts';
+import type { Target } from './target.ts';
+import { lineTargets } from './targets/lines.ts';
+import { canary, findTarget, targets } from './targets.ts';
+
+const smokeRuns = 400;
+const secondsDefault = 60;
+/** What D-02 and AU-1 ask for. */
+const replayLinesDefault = 4_100_000;
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string' },
+    seconds: { type: 'string' },
+    seed: { type: 'string' },
+    lines: { type: 'string' },
+    list: { type: 'boolean' },
+  },
+});
+
+function usage(problem: string): never {
+  console.error(
+    `${problem}\nusage: npm run fuzz -- TARGET… [--runs N | --seconds S] [--seed S]; \`--list\` names the targets`,
+  );
+  process.exit(2);
+}
+
+function number(name: 'runs' | 'seconds' | 'seed' | 'lines', otherwise: number): number {
+  const text = options[name];
+  if (text === undefined) return otherwise;
+  if (!/^[0-9]{1,10}$/.test(text)) usage(`--${name} takes a number, not ${text}`);
+  return Number(text);
+}
+
+const seed = number('seed', Math.floor(Math.random() * 2 ** 31));
+
+function targetsOf(name: string): readonly Target[] {
+  if (name === 'lines') return lineTargets;
+  if (name === 'all' || name === 'smoke') return targets;
+  const target = findTarget(name);
+  return target === undefined ? usage(`no target ${name}`) : [target];
+}
+
+/** Fuzzes one target; answers whether all is as it should be. */
+async function run(target: Target, budget: Budget): Promise<boolean> {
+  const { inputs, bytes, seconds, finding } = await fuzz(target, budget);
+  const said = `${target.name} seed=${budget.seed} inputs=${inputs} bytes=${bytes} seconds=${seconds.toFixed(1)}`;
+  const expected = target === canary;
+  if (finding === null) {
+    console.log(`${said} ${expected ? 'NOT CAUGHT: the fuzzer is blind' : 'ok'}`);
+    return !expected;
+  }
+  const folder = expected ? mkdtempSync(join(tmpdir(), 'fail2zig-canary-')) : findingsFolder;
+  const path = storeFinding(finding, folder);
+  console.log(`${said} ${expected ? 'caught, as it must be' : 'FOUND'}: ${finding.why}`);
+  console.log(
+    `  ${JSON.stringify(finding.input.toString('latin1')).slice(0, 400)}\n  stored in ${relative('.', path)}`,
+  );
+  return expected;
+}
+
+async function runReplay(): Promise<boolean> {
+  console.log(`replay seed=${seed}`);
+  const result = await replay(number('lines', replayLinesDefault), seed);
+  console.log(
+    Object.entries(result)
+      .map(([name, value]) => `${name}=${Math.round(value * 100) / 100}`)
+      .join(' '),
+  );
+  console.log(`  recorded in ${relative('.', recordReplay(result))}`);
+  return true;
+}
+
+if (options.list) {
+  for (const { name, says } of [...targets, canary]) console.log(`${name.padEnd(20)} ${says}`);
+} else if (positionals.length === 0) usage('which target?');
+else {
+  let sound = true;
+  for (const name of positionals) {
+    if (name === 'replay') sound = (await runReplay()) && sound;
+    else {
+      const smoke = name === 'smoke';
+      const budget = {
+        runs: number('runs', smoke ? smokeRuns : Number.MAX_SAFE_INTEGER),
+        seconds: number(
+          'seconds',
+          smoke ? secondsDefault : options.runs === undefined ? secondsDefault : Number.MAX_SAFE_INTEGER,
+        ),
+        seed,
+      };
+      for (const target of targetsOf(name)) sound = (await run(target, budget)) && sound;
+    }
+  }
+  process.exit(sound ? 0 : 1);
+}

@@ -1,0 +1,26 @@
+/**
+ * A body that is wrong on purpose, as a filter with an unanchored address would be: it takes the first address of a line for
+ * the attacker's. A fuzzer that does not catch it proves nothing.
+ */
+import assert from 'node:assert/strict';
+import { Engine } from '../../../src/engine/host.ts';
+import { agreementNow } from '../../support/agreement.ts';
+import type { Target } from '../target.ts';
+import { lineTargets } from './lines.ts';
+
+const sshd = lineTargets.find(({ name }) => name === 'sshd') as Target;
+
+export const canary: Target = {
+  ...sshd,
+  name: 'canary',
+  says: 'wrong on purpose, and has to be caught: the first address of an sshd line is the one that counts',
+  async open() {
+    const jail = { filter: 'sshd', mode: '', maxretry: 5, findtime: 600, bantime: 600, ipv6Prefix: 64, ignore: [] };
+    const engine = await Engine.create({ jails: [jail], tableBytes: 0, now: agreementNow });
+    return (line) => {
+      const { address } = engine.examine(line, 'sshd', '', agreementNow, false);
+      const first = line.toString('latin1').match(/[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/)?.[0];
+      if (address?.family === 4 && first !== undefined) assert.equal(first, address.bytes.subarray(12).join('.'));
+    };
+  },
+};
