@@ -170,11 +170,11 @@ claim(
     assert.deepEqual(whole, { banned: ['192.0.2.1'], cut: 0 }, 'a line of 4096 bytes');
     const long = read(requestLine('192.0.2.2', lineBytesMax + 1));
     assert.deepEqual(long, { banned: ['192.0.2.2'], cut: 2 }, 'a line of 4097 bytes');
-    const huge = read(requestLine('192.0.2.3', 200_000));
-    assert.deepEqual(huge, { banned: ['192.0.2.3'], cut: 2 }, 'a line of 200,000 bytes');
+    const huge = read(requestLine('192.0.2.3', 60_000));
+    assert.deepEqual(huge, { banned: ['192.0.2.3'], cut: 2 }, 'a line of 60,000 bytes');
     const late = read(lateClient('192.0.2.4'));
     assert.deepEqual(late, { banned: [], cut: 2 }, 'an address after the limit');
-    return '4096 bytes whole; 4097 and 200,000 cut, first part matched, counted; nothing after byte 4096 is read';
+    return '4096 bytes whole; 4097 and 60,000 cut, first part matched, counted; nothing after byte 4096 is read';
   },
   [
     twin(
