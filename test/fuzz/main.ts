@@ -65,7 +65,7 @@ async function run(target: Target, budget: Budget): Promise<boolean> {
   }
   const folder = expected ? mkdtempSync(join(tmpdir(), 'fail2zig-canary-')) : findingsFolder;
   const path = storeFinding(finding, folder);
-  console.log(`${said} ${expected ? 'caught, as it must be' : 'FOUND'}: ${finding.why}`);
+  console.log(`${said} ${expected ? 'caught, as it must be' : 'FOUND'}: ${finding.why.split('\n')[0]}`);
   console.log(
     `  ${JSON.stringify(finding.input.toString('latin1')).slice(0, 400)}\n  stored in ${relative('.', path)}`,
   );

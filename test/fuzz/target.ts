@@ -20,11 +20,13 @@ export interface Target {
 
 export type Body = (input: Buffer) => void | Promise<void>;
 
-/** Batches of values of a fast-check arbitrary, one at a time. */
+/** Batches of values of a fast-check arbitrary, one at a time; a source of numbers has its own, so that its seed repeats them. */
 export function drawing<Value>(sample: (seed: number, count: number) => Value[]): (random: Random) => Value {
-  const batch: Value[] = [];
+  const batches = new WeakMap<Random, Value[]>();
   return (random) => {
-    if (batch.length === 0) batch.push(...sample(random.bits() | 0, 50));
+    let batch = batches.get(random) ?? [];
+    if (batch.length === 0) batch = sample(random.bits() | 0, 50);
+    batches.set(random, batch);
     return batch.pop() as Value;
   };
 }

@@ -8,17 +8,25 @@ import { agreementNow } from '../../support/agreement.ts';
 import type { Target } from '../target.ts';
 import { lineTargets } from './lines.ts';
 
-const sshd = lineTargets.find(({ name }) => name === 'sshd') as Target;
+const webmin = lineTargets.find(({ name }) => name === 'webmin-auth') as Target;
 
 export const canary: Target = {
-  ...sshd,
+  ...webmin,
   name: 'canary',
-  says: 'wrong on purpose, and has to be caught: the first address of an sshd line is the one that counts',
+  says: 'wrong on purpose, and has to be caught: the first address of a line is the one that counts',
   async open() {
-    const jail = { filter: 'sshd', mode: '', maxretry: 5, findtime: 600, bantime: 600, ipv6Prefix: 64, ignore: [] };
+    const jail = {
+      filter: 'webmin-auth',
+      mode: '',
+      maxretry: 5,
+      findtime: 600,
+      bantime: 600,
+      ipv6Prefix: 64,
+      ignore: [],
+    };
     const engine = await Engine.create({ jails: [jail], tableBytes: 0, now: agreementNow });
     return (line) => {
-      const { address } = engine.examine(line, 'sshd', '', agreementNow, false);
+      const { address } = engine.examine(line, 'webmin-auth', '', agreementNow, false);
       const first = line.toString('latin1').match(/[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/)?.[0];
       if (address?.family === 4 && first !== undefined) assert.equal(first, address.bytes.subarray(12).join('.'));
     };

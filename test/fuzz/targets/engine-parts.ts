@@ -112,7 +112,8 @@ function addressHolds(input: Buffer): void {
   assert.equal(parseAddress(textAt, end), answer, 'what stands behind the text changes it');
   // Brackets and a zone are ours to take off; the rest is for node:net (inet_pton).
   const bare = text.toString('latin1').replace(/^\[(.*)\]$/s, '$1');
-  const plain = bare.includes(':') ? bare.replace(/%.+$/s, '') : bare;
+  const before = bare.match(/^([^%]*:[^%]*)%.+$/s)?.[1];
+  const plain = before ?? bare;
   const valid = bare.length <= addressTextMax && isIP(plain) !== 0 && !plain.includes('%');
   assert.equal(answer === ADDRESS_OK, valid, `${JSON.stringify(plain)} is read as ${answer}`);
   if (!valid) return;

@@ -1,0 +1,100 @@
+/** The parsers against inputs nobody thought of: fuzzing, and the replay of millions of lines. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readFindings } from '../test/fuzz/findings.ts';
+import { replay } from '../test/fuzz/replay.ts';
+import { fuzz } from '../test/fuzz/run.ts';
+import type { Target } from '../test/fuzz/target.ts';
+import { canary, findTarget, targets } from '../test/fuzz/targets.ts';
+import { claim, given, twin } from './claim.ts';
+
+const sshd = findTarget('sshd') as Target;
+
+claim(
+  ['LP-41', 'E-01b', 'PE-24'],
+  given(sshd),
+  async (target) => {
+    const { finding, inputs } = await fuzz(target, { runs: 1_500, seconds: 60, seed: 41 });
+    assert.equal(finding, null, `an input shows a fault: ${finding?.why}`);
+    const findings = readFindings();
+    for (const { file, target: name, input } of findings) {
+      const body = await (findTarget(name) ?? assert.fail(`${file}: no target ${name}`)).open();
+      await body(input);
+    }
+    const said = execFileSync(process.execPath, ['test/fuzz/main.ts', 'sshd', '--runs', '100', '--seed', '7'], {
+      encoding: 'utf8',
+    });
+    assert.match(said, /^sshd seed=7 inputs=100 .* ok$/m);
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+    assert.match(scripts.fuzz ?? '', /test\/fuzz\/main\.ts$/);
+    return `${targets.length} targets; ${inputs} new inputs for sshd without a fault, ${findings.length} stored findings replayed`;
+  },
+  [twin('a reader that takes the first address of a line', given(canary))],
+  { timeoutMs: 120_000 },
+);
+
+/** What D-02 asks for. */
+const replayLines = 4_100_000;
+
+claim(
+  'D-02c',
+  given(replay),
+  async (run) => {
+    const { lines, bytes, distinct, matched, engineSeconds, slowestBlockMs } = await run(replayLines, 1);
+    assert.ok(lines >= replayLines, `${lines} lines`);
+    assert.ok(matched > lines / 20, `${matched} lines were taken by a filter`);
+    assert.match(readFileSync('.github/workflows/ci.yml', 'utf8'), /npm test/, 'continuous integration runs the tests');
+    assert.match(
+      readFileSync('test/fuzz/fuzz.test.ts', 'utf8'),
+      /describe\.each\(targets\)/,
+      'and with them every target',
+    );
+    return `${lines} lines (${distinct} distinct, ${bytes} bytes) in ${engineSeconds.toFixed(1)} s, ${slowestBlockMs.toFixed(0)} ms the slowest 64 KiB`;
+  },
+  [
+    twin(
+      'a replay that stops half way',
+      given((lines: number, seed: number) => replay(lines / 2, seed, 300)),
+    ),
+    twin(
+      'a replay of lines that no filter takes',
+      given(async (lines: number, seed: number) => ({ ...(await replay(50_000, seed, 300)), lines, matched: 0 })),
+    ),
+  ],
+  { timeoutMs: 240_000 },
+);
+
+claim(
+  'AU-1',
+  given(fuzz),
+  async (run) => {
+    let [inputs, bytes] = [0, 0];
+    const counting: Target = {
+      ...sshd,
+      open: async () => (input) => {
+        inputs++;
+        bytes += input.length;
+      },
+    };
+    const said = await run(counting, { runs: 700, seconds: 60, seed: 11 });
+    assert.deepEqual([said.inputs, said.bytes], [inputs, bytes], 'inputs and bytes as reported and as run');
+    const again = await run(counting, { runs: 700, seconds: 60, seed: 11 });
+    assert.deepEqual([again.inputs, again.bytes], [said.inputs, said.bytes], 'the reported seed repeats the run');
+    assert.ok(said.seconds > 0 && said.seconds < 60, `${said.seconds} s`);
+    return `${said.inputs} inputs, ${said.bytes} bytes reported and counted; the same again from the seed`;
+  },
+  [
+    twin(
+      'a report of ten times the inputs',
+      given(async (...[target, budget]: Parameters<typeof fuzz>) => {
+        const outcome = await fuzz(target, budget);
+        return { ...outcome, inputs: outcome.inputs * 10 };
+      }),
+    ),
+    twin(
+      'a run that its seed does not repeat',
+      given((...[target, budget]: Parameters<typeof fuzz>) => fuzz(target, { ...budget, seed: performance.now() | 0 })),
+    ),
+  ],
+);
