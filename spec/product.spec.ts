@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
+import { BYTES } from '../src/engine/counters.ts';
 import { FileSource } from '../src/sources/file.ts';
 import { CollectingSink } from '../test/support/collecting-sink.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
@@ -18,6 +19,8 @@ import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, twin } from './claim.ts';
 import { importsOf, nodesOf, placeOf, reachOf, readTree, type SourceTree, withFile } from './source.ts';
+import { sourceAddress } from './support/tracker.ts';
+import { watched } from './support/watched.ts';
 import { type Follower, pollingFollower } from './twins/polling-followers.ts';
 
 type Follow = (path: string) => Follower;
@@ -282,5 +285,44 @@ claim(
   [
     twin('a README without the argument', given(readme.replace('## Why TypeScript and WebAssembly', '## Why'))),
     twin('a README that names no price', given(readme.replace('**What it costs**', '**Speed**'))),
+  ],
+);
+
+/** The value of the sample `name` on a metrics page, or NaN. */
+function sample(page: string, name: string): number {
+  const line = page.split('\n').find((text) => text.startsWith(`${name} `));
+  return line === undefined ? Number.NaN : Number(line.slice(name.length + 1));
+}
+
+claim(
+  'LP-30',
+  watched(),
+  async ({ fail, engine, enforcer, page }) => {
+    const before = sample(page(), 'fail2zig_lines_total');
+    for (let i = 0; i < 3; i++) fail(sourceAddress(7));
+    await until(() => enforcer.counters.bans.every((bans) => bans === 1), { what: 'the ban in both jails' });
+    const text = page();
+    const jails = ['sshd', 'slow'];
+    for (const jail of jails) {
+      assert.equal(sample(text, `fail2zig_bans_total{jail="${jail}"}`), 1, `bans of ${jail}`);
+      assert.equal(sample(text, `fail2zig_bans_active{jail="${jail}",state="held"}`), 1, `running bans of ${jail}`);
+      assert.equal(sample(text, `fail2zig_bans_active{jail="${jail}",state="pending"}`), 0, `pending bans of ${jail}`);
+    }
+    assert.equal(sample(text, 'fail2zig_lines_total') - before, 3, 'lines read');
+    assert.equal(sample(text, 'fail2zig_read_bytes_total'), engine.counter(BYTES), 'bytes read');
+    return `two jails: a ban and a running ban each, 3 lines, ${engine.counter(BYTES)} bytes`;
+  },
+  [
+    twin(
+      'a page that leaves out a jail',
+      watched((made) => ({ ...made, page: () => made.page().replaceAll('jail="slow"', 'jail="sshd"') })),
+    ),
+    twin(
+      'a page that never changes',
+      watched((made) => {
+        const first = made.page();
+        return { ...made, page: () => first };
+      }),
+    ),
   ],
 );

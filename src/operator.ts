@@ -67,21 +67,9 @@ export function createOperator({
     });
   };
 
-  /** Bans of each jail that are in the kernel, and that are not yet. */
-  const countBans = (): { active: number; pending: number }[] => {
-    const now = Date.now() / 1000;
-    const counts = jails.map(() => ({ active: 0, pending: 0 }));
-    for (let at = 0; at >= 0; ) {
-      at = engine.eachBan(at, engine.slots, ({ jail, end, confirmed }) => {
-        if (end > now) counts[jail]![confirmed ? 'active' : 'pending']++;
-      });
-    }
-    return counts;
-  };
-
   return {
     status({ jail }) {
-      const counts = countBans();
+      const counts = engine.countBans(Date.now() / 1000);
       const chosen = jail === undefined ? jails.map((_, index) => index) : [indexOf(jail)];
       const followed = files.status();
       const problems = followed
@@ -106,7 +94,7 @@ export function createOperator({
           return {
             jail: settings.name,
             filter: settings.mode === '' ? settings.filter : `${settings.filter}:${settings.mode}`,
-            bansActive: counts[index]!.active,
+            bansActive: counts[index]!.held,
             bansPending: counts[index]!.pending,
             bansTotal: enforcer.counters.bans[index]!,
             failuresTotal: engine.jailCounter(index, counters.JAIL_FAILURES),

@@ -118,6 +118,7 @@ import {
   resetTable,
   restore,
   setPolicy,
+  tallyBans,
 } from './table.ts';
 import { addZone, decodeTime, resetTime } from './timestamp.ts';
 
@@ -540,6 +541,11 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
 /** Whether ADDRESS is in the jail's ignore list. */
 export function isIgnoredAddress(jail: i32): bool {
   return isIgnored(jail);
+}
+
+/** Counts the running bans of the first `jails` jails at `now`; the host reads the counts from their records. */
+export function countBans(jails: i32, now: f64): void {
+  tallyBans(jails, now);
 }
 
 /** Whether a ban of ADDRESS in `jail` is decided or held. */

@@ -546,6 +546,18 @@ export class Engine implements LineSink {
     return this.#floats[((this.#at.jails + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS) >> 3) + index]!;
   }
 
+  /** Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at the whole table. */
+  countBans(now: number): { held: number; pending: number }[] {
+    this.#core.countBans(this.#prefixes.length, now);
+    return this.#prefixes.map((_, jail) => {
+      const record = this.#at.jails + jail * layout.JAIL_BYTES;
+      return {
+        held: this.#ints[(record + layout.JAIL_HELD) >> 2]!,
+        pending: this.#ints[(record + layout.JAIL_PENDING) >> 2]!,
+      };
+    });
+  }
+
   /** Table entries in use. */
   get tracked(): number {
     return this.counter(counters.TRACKED);

@@ -59,6 +59,9 @@ export const JAIL_MEMORY: i32 = 28;
 export const JAIL_RANDOM: i32 = 32;
 /** Whether a source's bans in other jails count. */
 export const JAIL_OVERALL: i32 = 36;
+/** Bans that the kernel holds, and that are still on their way to it, as `tallyBans` last found them. */
+export const JAIL_HELD: i32 = 40;
+export const JAIL_PENDING: i32 = 44;
 /** Eight floats (counters.ts). */
 export const JAIL_COUNTERS: i32 = 64;
 /** Seconds of a source's first, second … ban (-1 = permanent); the last one repeats. */

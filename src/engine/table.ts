@@ -46,9 +46,11 @@ import {
   JAIL_BANTIMES,
   JAIL_BYTES,
   JAIL_FINDTIME,
+  JAIL_HELD,
   JAIL_MAXRETRY,
   JAIL_MEMORY,
   JAIL_OVERALL,
+  JAIL_PENDING,
   JAIL_PREFIX,
   JAIL_RANDOM,
   jailCount,
@@ -454,6 +456,21 @@ function draw(most: i32): i32 {
   if (most === 0) return 0;
   setInt(DRAWS, int(DRAWS) + 1);
   return spread(hashWords(DRAWS, 1, most), most + 1);
+}
+
+/** Counts the running bans of every jail at epoch second `now` into its JAIL_HELD and JAIL_PENDING. Visits the whole table. */
+export function tallyBans(jails: i32, now: f64): void {
+  for (let jail = 0; jail < jails; jail++) {
+    setInt(jailsAt + jail * JAIL_BYTES + JAIL_HELD, 0);
+    setInt(jailsAt + jail * JAIL_BYTES + JAIL_PENDING, 0);
+  }
+  const end = tableAt + tableSets * TABLE_WAYS * entryBytes;
+  for (let entry = tableAt; entry < end; entry += entryBytes) {
+    const meta = int(entry + keyBytes);
+    if ((meta & 3) < DECIDED || banEnd(entry) <= now) continue;
+    const p = jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES + ((meta & 3) === DECIDED ? JAIL_PENDING : JAIL_HELD);
+    setInt(p, int(p) + 1);
+  }
 }
 
 /** Whether (jail, KEY) is banned, in the kernel or about to be. */

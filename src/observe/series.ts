@@ -112,6 +112,17 @@ export function series({ config, engine, enforcer, backend, files, control, keep
       engine.jailCounter(jail, counters.JAIL_DENIED),
     ),
     perJail('failures_total', 'Failures counted.', (jail) => engine.jailCounter(jail, counters.JAIL_FAILURES)),
+    {
+      name: 'fail2zig_bans_active',
+      help: 'Bans that run now: held by the kernel, or decided and on their way to it.',
+      type: 'gauge',
+      labels: ['jail', 'state'],
+      read: () =>
+        engine.countBans(Date.now() / 1000).flatMap(({ held, pending }, jail): Row[] => [
+          [[jails[jail]!.name, 'held'], held],
+          [[jails[jail]!.name, 'pending'], pending],
+        ]),
+    },
     perJail('bans_total', 'Bans the kernel confirmed.', (jail) => enforcer.counters.bans[jail]!),
     perJail('failures_ignored_total', 'Failures of addresses in ignoreip.', (jail) =>
       engine.jailCounter(jail, counters.JAIL_IGNORED),

@@ -1,0 +1,41 @@
+/** How many bans run: what `status` and the metrics page show. */
+import { describe, expect, test } from 'vitest';
+import { parseAddress } from '../../src/config/address.ts';
+import { type Build, Engine } from '../../src/engine/host.ts';
+
+const jail = {
+  filter: 'sshd',
+  mode: '',
+  maxretry: 1,
+  findtime: 600,
+  bantime: 600,
+  ipv6Prefix: 64,
+  ignore: [],
+};
+
+describe.each<Build>(['plain', 'wasm'])('%s', (build) => {
+  test('bans are counted per jail and state until their end', async () => {
+    const now = 1_795_176_000;
+    const engine = await Engine.create({ build, jails: [jail, jail], tableBytes: 1 << 16, live: false, now });
+    expect(engine.countBans(now)).toEqual([
+      { held: 0, pending: 0 },
+      { held: 0, pending: 0 },
+    ]);
+    engine.setBan(0, parseAddress('192.0.2.1')!, now, now + 60);
+    engine.setBan(1, parseAddress('192.0.2.1')!, now, Number.POSITIVE_INFINITY);
+    engine.setBan(1, parseAddress('2001:db8::1')!, now, now + 60);
+    // A decision that the kernel has not confirmed.
+    engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
+    const line = Buffer.from('Nov 20 12:00:00 host sshd[7]: Failed password for root from 192.0.2.2 port 22 ssh2\n');
+    engine.buffer.set(line);
+    engine.feed(0, line.length, 0, now, false);
+    const counted = engine.countBans(now - 1);
+    expect(counted).toEqual([
+      { held: 1, pending: 1 },
+      { held: 2, pending: 0 },
+    ]);
+    expect(engine.countBans(now + 60)[1]).toEqual({ held: 1, pending: 0 });
+    engine.forget(1, parseAddress('192.0.2.1')!);
+    expect(engine.countBans(now + 60)[1]).toEqual({ held: 0, pending: 0 });
+  });
+});
