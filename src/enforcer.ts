@@ -254,8 +254,10 @@ export class Enforcer {
     engine.takeDecisions((decision) => batch.push(banOf(decision)), banBatchMax);
     if (batch.length === 0) {
       const deferred = engine.counter(DECISIONS_DEFERRED);
-      if (this.#sweepAt < 0 || deferred !== this.#deferredSeen) this.#sweepAt = 0;
+      if (deferred !== this.#deferredSeen) this.#sweepAt = 0;
       this.#deferredSeen = deferred;
+      // Whoever asked for this turn may have been overtaken: then there is nothing left to sweep.
+      if (this.#sweepAt < 0) return [];
       // A slice holds no more bans than a batch.
       this.#sweepAt = engine.eachBan(this.#sweepAt, sweepEntries, (ban) => {
         if (!ban.confirmed) batch.push(ban);

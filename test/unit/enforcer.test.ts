@@ -197,3 +197,12 @@ test('bans of an earlier run without their end get one, where the table does not
   await until(() => kernel.held.get('10.0.0.1')!.timeoutMs > 0, { what: 'the end in the kernel' });
   await enforcer.stop();
 });
+
+test('stopping in the middle of a sweep ends, with every ban in the kernel', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer } = await enforce(kernel);
+  enforcer.start();
+  attack(...addresses(50));
+  await enforcer.stop();
+  expect(kernel.held.size).toBe(50);
+});
