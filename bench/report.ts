@@ -1,7 +1,7 @@
-/** How results are printed, and how they are kept: one JSON file a benchmark below bench/runs/<date>-<host>/. */
+/** How results are printed, and how they are kept: one JSON file a benchmark below bench/runs/<date>-<machine>/. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, hostname, loadavg, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { median, quantile, spread } from '../scripts/lab/figures.ts';
 import type { Figure, Result } from './benchmark.ts';
@@ -56,7 +56,9 @@ export interface Run {
 
 /** Writes a run where the documents can link to it; returns the path. */
 export function record(run: Run, now = new Date()): string {
-  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${hostname()}`);
+  // The kind of machine, not its name: runs are published.
+  const kind = `${cpus()[0]?.model ?? 'unknown'} ${cpus().length}cpu`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  const directory = join(import.meta.dirname, 'runs', `${now.toISOString().slice(0, 10)}-${kind}`);
   mkdirSync(directory, { recursive: true });
   const path = join(directory, `${run.benchmark}.json`);
   const results = run.results.map(({ figures, ...rest }) => ({
