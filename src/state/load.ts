@@ -6,7 +6,7 @@
  * of a newer version, or not ours alone is renamed to `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
  */
 
-import { closeSync, constants, fstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
@@ -89,6 +89,9 @@ function setAside(path: string, why: string, now: number): LoadResult {
   const time = new Date(now * 1000).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const asideAs = `${path}.damaged-${time}`;
   try {
+    // A device or a directory at that path is a slip in the configuration, and never ours to move.
+    const found = lstatSync(path);
+    if (!found.isFile() && !found.isSymbolicLink()) return { state: null, why, asideAs: null };
     renameSync(path, asideAs);
     return { state: null, why, asideAs };
   } catch (error) {

@@ -9,7 +9,7 @@
  */
 
 import { constants } from 'node:fs';
-import { open, rename, unlink } from 'node:fs/promises';
+import { lstat, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
@@ -93,6 +93,7 @@ export async function saveState(path: string, take: () => Snapshot, disk: StateD
   let step = 'create';
   let handle: StateHandle | null = null;
   try {
+    await checkReplaceable(path);
     await disk.unlink(temporary).catch(ignoreMissing);
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     handle = await disk.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
@@ -122,6 +123,13 @@ export async function saveState(path: string, take: () => Snapshot, disk: StateD
     handle = null;
     await closing?.close();
   }
+}
+
+/** A device or a directory is left alone: rename(2) would put the state in the place of /dev/null. */
+async function checkReplaceable(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined || found.isFile() || found.isSymbolicLink()) return;
+  throw Object.assign(new Error('it is not a regular file: name one (state.path)'), { code: 'EINVAL' });
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {

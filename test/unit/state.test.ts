@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -169,8 +170,22 @@ describe('a state file that is not usable', () => {
 
   test('a directory', async () => {
     rmSync(path, { force: true });
-    expect(loadState(home, new CollectingVisitor(), now)).toMatchObject({ why: 'it is not a regular file' });
-    rmSync(`${home}.damaged-20231114T221500Z`, { recursive: true });
+    expect(loadState(home, new CollectingVisitor(), now)).toEqual({
+      state: null,
+      why: 'it is not a regular file',
+      asideAs: null,
+    });
+    expect(statSync(home).isDirectory()).toBe(true);
+  });
+
+  test('a device or a FIFO: it stays where it is, and no state is put in its place', async () => {
+    rmSync(path, { force: true });
+    execFileSync('mkfifo', [path]);
+    expect(loadState(path, new CollectingVisitor(), now)).toMatchObject({ state: null, asideAs: null });
+    await expect(saveState(path, () => sampleSnapshot(1))).rejects.toThrow('it is not a regular file');
+    expect(statSync(path).isFIFO()).toBe(true);
+    expect(readdirSync(home)).toEqual(['state']);
+    rmSync(path);
   });
 
   test('cut at any byte, or with any byte changed: never a word of it is believed', async () => {
