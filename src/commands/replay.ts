@@ -4,6 +4,7 @@
  * cannot be read; 2 misused.
  */
 import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { formatAddress, parseCidr } from '../config/address.ts';
 import { formatDuration, parseDuration } from '../config/duration.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
@@ -150,7 +151,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
   return { jails: [jail], filters, tableBytes: ceilingBytesDefault - replayReserveBytes, policy: 'evict_oldest' };
 }
 
-/** Whether a configured path or glob names the file. */
+/** Whether a configured path or glob names the file (an absolute path). */
 function names(pattern: string, file: string): boolean {
   const wanted = splitPattern(pattern);
   const given = splitPattern(file);
@@ -182,7 +183,7 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   const drain = (): void => void engine.takeDecisions(take);
   const started = performance.now();
   for (const file of files) {
-    const chosen = all.filter(({ index }) => jails[index]!.logpath.some((pattern) => names(pattern, file)));
+    const chosen = all.filter(({ index }) => jails[index]!.logpath.some((pattern) => names(pattern, resolve(file))));
     engine.openSource(0, engine.addRoute(chosen.length > 0 ? chosen : all));
     readWhole(file, engine, { source: 0, now, drain });
   }

@@ -32,7 +32,11 @@ export function readConfigFile(path: string): ConfigText {
     // O_NONBLOCK: opening a FIFO must not wait for its writer.
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
-    return fail(`cannot be opened: ${reasonOf(error)}`);
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return fail(
+      `cannot be opened: ${reasonOf(error)}`,
+      isMissing ? 'write one, or name it with --config FILE' : undefined,
+    );
   }
   try {
     const stats = fstatSync(descriptor);

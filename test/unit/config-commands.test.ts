@@ -94,7 +94,7 @@ describe('check', () => {
   test('says where the file is missing', () => {
     expect(fail2zig('check', '--config', join(folder, 'nothing'))).toMatchObject({
       status: 1,
-      out: 'FOLDER/nothing: cannot be opened: no such file\n1 mistake\n',
+      out: 'FOLDER/nothing: cannot be opened: no such file (write one, or name it with --config FILE)\n1 mistake\n',
     });
   });
 
@@ -191,4 +191,22 @@ describe('starting', () => {
     writeFileSync(join(folder, 'tree', 'commands', 'core.cjs'), '');
     expect(coreFile(join(folder, 'tree', 'commands'))).toBe(join(folder, 'tree', 'commands', 'core.cjs'));
   });
+});
+
+test('replay takes a FILE as it stands relative to the working directory, for the jails that read it', () => {
+  const line = (second: number) =>
+    `2026-11-21T03:15:0${second}Z host sshd[${second}]: Failed password for root from 192.0.2.7 port 40022 ssh2\n`;
+  writeFileSync(join(folder, 'replayed.log'), [1, 2, 3, 4, 5].map(line).join(''));
+  const jails = ['sshd', 'dovecot'].map(
+    (jail) => `[jails.${jail}]\nlogpath = "${folder}/${jail === 'sshd' ? 'replayed' : jail}.log"\n`,
+  );
+  const path = config('replay.toml', `control.group = "root"\n${jails.join('')}`);
+  const now = String(Date.parse('2026-11-21T03:20:00Z') / 1000);
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [main, 'replay', '--config', path, '--now', now, '--json', 'replayed.log'],
+    { encoding: 'utf8', cwd: folder },
+  );
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toMatchObject({ lines: 5, decisions: [{ jail: 'sshd', ip: '192.0.2.7', failures: 5 }] });
 });

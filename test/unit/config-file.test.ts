@@ -85,7 +85,9 @@ describe('the file', () => {
     expect(refusal(fifo)).toBe('FILE: is not a regular file');
     expect(refusal(folder)).toBe('FILE: is not a regular file');
     expect(refusal('/dev/null')).toBe('FILE: is not a regular file');
-    expect(refusal(join(folder, 'nothing'))).toBe('FILE: cannot be opened: no such file');
+    expect(refusal(join(folder, 'nothing'))).toBe(
+      'FILE: cannot be opened: no such file (write one, or name it with --config FILE)',
+    );
     expect(refusal(join(file(''), 'x'))).toBe('FILE: cannot be opened: a part of the path is not a directory');
   });
 
