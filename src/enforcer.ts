@@ -19,6 +19,7 @@ import {
   reconcileMs,
   reconcileTickMs,
   refusalsPerBatchMax,
+  repairShownMs,
   sweepEntries,
   timeoutToleranceMs,
 } from './limits.ts';
@@ -84,6 +85,8 @@ export class Enforcer {
   #refusals: NodeJS.Timeout | undefined;
   readonly #refusalBackoff: Backoff;
   #problem: string | undefined;
+  /** When a comparison last found that others had changed the kernel (epoch ms). */
+  #repairedAt = Number.NEGATIVE_INFINITY;
   /** The comparison under way, and when the last one began (monotonic ms). */
   #comparison: Comparison | undefined;
   #comparing: Promise<unknown> = Promise.resolve();
@@ -109,6 +112,13 @@ export class Enforcer {
   /** What keeps bans out of the kernel now; undefined when nothing does. */
   get problem(): string | undefined {
     return this.#problem ?? this.#refusing.values().next().value;
+  }
+
+  /** That others removed what we had in the kernel, for a while after it was repaired; undefined when nobody did. */
+  get disturbance(): string | undefined {
+    if (this.#options.now() - this.#repairedAt > repairShownMs) return undefined;
+    const last = new Date(this.#repairedAt).toISOString();
+    return `the kernel did not hold what it should, last at ${last}: repaired (${this.counters.repairs} repairs since the start)`;
   }
 
   /** Decisions may be waiting. Cheap; called after every read. */
@@ -157,7 +167,7 @@ export class Enforcer {
   async ban(jail: number, address: Address, seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#options;
     const timeoutMs = seconds < 0 ? 0 : seconds * 1000;
-    await this.#inTurn(async () => {
+    await this.#forOperator(async () => {
       await backend.apply([{ verb: 'ban', ban: { jail: jails[jail]!.name, address, timeoutMs } }]);
       const now = this.#options.now() / 1000;
       engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
@@ -175,7 +185,7 @@ export class Enforcer {
       jail: jails[jail]!.name,
       address: address(jail),
     }));
-    await this.#inTurn(async () => {
+    await this.#forOperator(async () => {
       await backend.apply(changes);
       for (const jail of chosen) engine.forget(jail, address(jail));
     });
@@ -213,6 +223,18 @@ export class Enforcer {
     const mine = this.#turn.then(task);
     this.#turn = mine.catch(() => undefined);
     return mine;
+  }
+
+  /** In turn; sets that others took away are made anew first, so that an operator need not wait for the next comparison. */
+  async #forOperator(task: () => Promise<void>): Promise<void> {
+    try {
+      await this.#inTurn(task);
+    } catch (error) {
+      if (codeOf(error as Error) !== 'ENOENT') throw error;
+      this.#compare();
+      await this.#comparing;
+      await this.#inTurn(task);
+    }
   }
 
   /** Batch after batch until nothing waits or the kernel takes nothing. */
@@ -442,6 +464,8 @@ export class Enforcer {
       throw error;
     } finally {
       this.counters.repairs += repairs;
+      // The first comparison meets what earlier runs and boots left behind.
+      if (repairs > 0 && this.counters.reconciles > 1) this.#repairedAt = now();
       this.#comparison = undefined;
       if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
     }

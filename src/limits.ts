@@ -297,6 +297,8 @@ export const reconcileMs = 60_000;
 export const reconcileTickMs = 1_000;
 /** … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes a fifth of a second. */
 export const reconcileApartMs = 5_000;
+/** A repair of what others removed shows in `status` this long, ms: an operator who looks after a breakfast still sees it. */
+export const repairShownMs = 3_600_000;
 
 limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction');
 

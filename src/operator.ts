@@ -47,11 +47,19 @@ export function createOperator({
     throw new OperatorError('no-such-jail', `no jail ${name}; there are ${jails.map((jail) => jail.name).join(', ')}`);
   };
 
-  /** The address as `jail` bans it: an IPv6 address becomes the jail's prefix. */
-  const banned = (jail: number, text: string): Address => {
+  const parsed = (text: string): Address => {
     const address = parseCidr(text, 'clear');
     if (typeof address === 'string') throw new OperatorError('bad-argument', `${text} is no address`);
-    const width = address.family === 4 ? 32 : jails[jail]!.ipv6Prefix;
+    return address;
+  };
+
+  /** Bits of the prefixes that `jail` bans. */
+  const widthOf = (jail: number, { family }: Address): number => (family === 4 ? 32 : jails[jail]!.ipv6Prefix);
+
+  /** The address as `jail` bans it: an IPv6 address becomes the jail's prefix. */
+  const banned = (jail: number, text: string): Address => {
+    const address = parsed(text);
+    const width = widthOf(jail, address);
     if (address.prefix < width) {
       throw new OperatorError(
         'bad-argument',
@@ -76,6 +84,7 @@ export function createOperator({
         .filter(({ state }) => state === 'failed')
         .map(({ path, detail }) => `${path}: ${detail}`);
       if (keeper?.problem !== undefined) problems.unshift(keeper.problem);
+      if (enforcer.disturbance !== undefined) problems.unshift(enforcer.disturbance);
       if (enforcer.problem !== undefined) problems.unshift(enforcer.problem);
       if (backend.name === 'log-only') problems.unshift('log-only: nothing is banned');
       return {
@@ -194,7 +203,11 @@ export function createOperator({
     },
 
     async unban({ jail, address }) {
-      const chosen = jail === undefined ? jails.map((_, index) => index) : [indexOf(jail)];
+      const target = parsed(address);
+      const all = jails.map((_, index) => index);
+      // A prefix as `list` shows it for one jail may be wider than what another bans: that one cannot hold it.
+      const able = all.filter((index) => target.prefix >= widthOf(index, target));
+      const chosen = jail !== undefined ? [indexOf(jail)] : able.length > 0 ? able : all;
       const held = chosen.filter((index) => engine.isBanned(index, banned(index, address)));
       await kernel(enforcer.unban(chosen, (index) => banned(index, address)));
       return { address, jails: held.map((index) => jails[index]!.name) };

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NetlinkError } from '../../src/backends/netlink.ts';
-import { formatAddress } from '../../src/config/address.ts';
+import { formatAddress, parseCidr } from '../../src/config/address.ts';
 import { refusalsPerBatchMax } from '../../src/limits.ts';
 import type { Backend, Ban, Change } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
@@ -205,4 +205,41 @@ test('stopping in the middle of a sweep ends, with every ban in the kernel', asy
   attack(...addresses(50));
   await enforcer.stop();
   expect(kernel.held.size).toBe(50);
+});
+
+test('sets that others took away are made anew before an operator is refused', async () => {
+  const kernel = new FakeKernel();
+  const { enforcer, engine } = await enforce(kernel);
+  let areGone = true;
+  kernel.refuse = () => (areGone ? new NetlinkError(2, 'add elements') : undefined);
+  const { reconcile } = kernel;
+  kernel.reconcile = (...args) => {
+    areGone = false;
+    return reconcile.apply(kernel, args);
+  };
+  const address = parseCidr('10.0.0.9', 'clear');
+  if (typeof address === 'string') throw new Error(address);
+  await enforcer.ban(0, address, 60);
+  expect([...kernel.held.keys()]).toEqual(['10.0.0.9']);
+  expect(engine.isBanned(0, address)).toBe(true);
+  areGone = true;
+  await enforcer.unban([0], () => address);
+  expect(kernel.held.size).toBe(0);
+  kernel.refuse = () => new NetlinkError(1, 'add elements');
+  await expect(enforcer.ban(0, address, 60)).rejects.toThrow('EPERM');
+  await enforcer.stop();
+});
+
+test('what others removed shows for a while after it was repaired, not what a first comparison finds', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer } = await enforce(kernel);
+  attack(...addresses(3));
+  await until(() => kernel.held.size === 3, { what: 'the bans' });
+  for (const isFirst of [true, false]) {
+    kernel.held.delete('10.0.0.1');
+    expect(await enforcer.reconcile()).toBe(1);
+    expect(enforcer.disturbance === undefined, 'silent').toBe(isFirst);
+  }
+  expect(enforcer.disturbance).toContain('repaired (2 repairs since the start)');
+  await enforcer.stop();
 });
