@@ -2,17 +2,22 @@
  * The core: composes the running daemon from its rooms. Started by the launch stage with a checked configuration in a memory
  * file; nothing here parses what a person wrote.
  *
- * Start: backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the saved state → bans found in
+ * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the saved state → bans found in
  * the kernel → control socket and metrics page → log files, each from where it was read to. Stop (SIGTERM, SIGINT): read
- * what is written, send what waits, save, close; the bans stay, each with its own end.
+ * what is written, send what waits, save, close; the bans stay, each with its own end. SIGHUP stops it where its terminal
+ * went away, and elsewhere changes nothing but says so: the configuration is read at start, rotation is noticed anyway.
  *
- * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend; 70 (EX_SOFTWARE) anything else.
+ * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the control socket or the port of
+ * the metrics page is taken; 70 (EX_SOFTWARE) anything else.
  */
 import { networkInterfaces } from 'node:os';
+import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
 import { formatAddress as describe, parseCidr } from './config/address.ts';
 import { readCoreConfig } from './config/record.ts';
 import { createControlServer } from './control/server.ts';
+import { SocketPathError } from './control/socket-path.ts';
+import { TableInUseError, takeTable } from './control/sole.ts';
 import { Enforcer } from './enforcer.ts';
 import { type Denial, Engine } from './engine/host.ts';
 import { housekeepingMs } from './limits.ts';
@@ -59,6 +64,11 @@ function ignoredNetworks(jail: JailConfig): Address[] {
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   // What is never banned passes the kernel's rules too, where a banned prefix covers it.
   const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  // A dry run changes nothing in the kernel, so that one may run beside a daemon that does.
+  const sole =
+    config.firewall.backend === 'log-only' ? undefined : await takeTable(config.firewall.table, native.peerCredentials);
+  if (sole?.foreign)
+    log.warn('somebody else holds the name that keeps a second daemon away', { table: config.firewall.table });
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
@@ -154,6 +164,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     files.stop();
     for (const close of closers.reverse()) await close();
     backend.close();
+    sole?.close();
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
@@ -175,6 +186,11 @@ function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
   say(`log file ${kind}`, { path, offset, detail: detail === '' ? undefined : detail });
 }
 
+function statusOf(error: unknown): number {
+  if (error instanceof StartError) return error.status;
+  return error instanceof SocketPathError || error instanceof TableInUseError ? exitUnavailable : exitSoftware;
+}
+
 async function main(): Promise<void> {
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));
@@ -188,12 +204,20 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', quit);
   process.on('SIGINT', quit);
+  const fromTerminal = isatty(2);
+  process.on('SIGHUP', () => {
+    if (fromTerminal) quit();
+    else
+      log.warn(
+        'SIGHUP changes nothing: the configuration is read at start, rotated logs are noticed; restart to change it',
+      );
+  });
   try {
     stop = await start(config, log);
     if (stopping) await stop();
   } catch (error) {
     log.error('cannot start', { error: (error as Error).message });
-    process.exit(error instanceof StartError ? error.status : exitSoftware);
+    process.exit(statusOf(error));
   }
 }
 

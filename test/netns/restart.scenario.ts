@@ -234,6 +234,48 @@ export const scenarios: Record<string, Scenario> = {
     assert.ok(daemon.said.some((line) => line.includes('others may write it')));
     await daemon.stop();
   },
+
+  'a second daemon for the same table is refused before it changes anything': async () => {
+    const host = new Host();
+    const daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    const rules = () => execFileSync('nft', ['list', 'ruleset'], { encoding: 'utf8' }).replace(/ expires \w+/g, '');
+    const before = rules();
+    const second = new Host();
+    await assert.rejects(second.start('[jails.dovecot]\nlogpath = "/nowhere"'), (error: Error) => {
+      assert.match(error.message, /ended with status 69/);
+      assert.match(error.message, new RegExp(`another fail2zig \\(process ${daemon.pid}\\) holds the table`));
+      return true;
+    });
+    assert.equal(rules(), before);
+    assert.ok(!existsSync(second.state), 'the second one wrote a state');
+    await daemon.kill();
+    const third = await second.start();
+    assert.equal(await third.stop(), 0, 'the table of one that was killed is free');
+  },
+
+  'SIGHUP changes nothing and says so; bans go on': async () => {
+    const host = new Host();
+    const daemon = await host.start();
+    process.kill(daemon.pid, 'SIGHUP');
+    await until(() => daemon.said.some((line) => line.includes('SIGHUP changes nothing')), timeout);
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    assert.equal(await daemon.stop(), 0);
+  },
+
+  'an IPv6 prefix is unbanned as the list shows it, beside jails that ban narrower ones': async () => {
+    const host = new Host();
+    const daemon = await host.start(`[jails.single]\nfilter = "sshd"\nlogpath = "${host.log}"\nipv6_prefix = 128`);
+    await daemon.ban('sshd', '2001:db8:9::1', 60);
+    await daemon.ban('single', '2001:db8:9::1', 60);
+    assert.deepEqual([...(await daemon.bans()).keys()].sort(), ['single 2001:db8:9::1', 'sshd 2001:db8:9::/64']);
+    await daemon.unban('2001:db8:9::/64');
+    assert.deepEqual([...(await daemon.bans()).keys()], ['single 2001:db8:9::1']);
+    await assert.rejects(daemon.unban('2001:db8::/32'), /wider than a/);
+    await daemon.stop();
+  },
 };
 
 await answerScenario(import.meta.filename, scenarios);
