@@ -5,7 +5,7 @@
  * (nginx) and without zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N.
  * A text without a zone is local time, by the zone table the host filled in; one without a year is put next to `now`.
  */
-import { byte, divide, float, int, product, setByte, setFloat, setInt, toInt, word } from '#linear';
+import { byte, divide, float, int, product, setByte, setFloat, setInt, skipDigits, toInt, word } from '#linear';
 import { TIME_TEXT, TIME_TEXT_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layout.ts';
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
@@ -22,6 +22,9 @@ let day: i32 = 0;
 let hour: i32 = 0;
 let minute: i32 = 0;
 let second: i32 = 0;
+/** Where the two digits of the second stand, -1 when there are none, and where the fraction behind them ends. */
+let secondAt: i32 = -1;
+let fractionEnd: i32 = 0;
 /** Seconds east of UTC, when `zoned`. */
 let zone: i32 = 0;
 let zoned: bool = false;
@@ -33,6 +36,10 @@ let zones: i32 = 0;
 /** Length of the remembered text; -1 = there is none. */
 let cachedBytes: i32 = -1;
 let cachedSeconds: f64 = 0;
+/** Of the cached text: offsets of the second's digits (-1: none) and of what follows the fraction; its minute's instant. */
+let cachedSecondAt: i32 = -1;
+let cachedTailAt: i32 = 0;
+let cachedMinute: f64 = 0;
 let cachedNow: f64 = 0;
 
 /** Empties the zone table and the cache: local time is UTC until zones are added. */
@@ -115,11 +122,13 @@ function readClock(p: i32, end: i32): i32 {
   minute = two(p + 1);
   second = two(p + 4);
   if (minute < 0 || second < 0) return -1;
+  secondAt = p + 4;
   p += 6;
   if (p + 1 < end && (byte(p) === 46 || byte(p) === 44) && digit(p + 1) >= 0) {
     p += 2;
     while (p < end && digit(p) >= 0) p++;
   }
+  fractionEnd = p;
   return p;
 }
 
@@ -404,6 +413,30 @@ function fieldsToEpoch(now: f64): f64 {
   return now;
 }
 
+/** Whether the text at `start` and the cached one agree in [from, to). */
+function agrees(start: i32, from: i32, to: i32): bool {
+  let i = from;
+  while (i + 4 <= to && word(start + i) === word(TIME_TEXT + i)) i += 4;
+  while (i < to && byte(start + i) === byte(TIME_TEXT + i)) i++;
+  return i === to;
+}
+
+/**
+ * The second, when the text of `length` bytes at `start` differs from the cached one in its second and fraction only; else
+ * -1. Lines of one minute cost a compare, whatever their fractions.
+ */
+function secondOfCachedMinute(start: i32, length: i32, now: f64): i32 {
+  // A minute that may not have come yet can be read in two ways (localToUtc): it is decoded in full.
+  if (cachedSecondAt < 0 || cachedMinute > now) return -1;
+  const at = start + cachedSecondAt;
+  const value = two(at);
+  if (value < 0 || value > 59 || !agrees(start, 0, cachedSecondAt) || !agrees(start, cachedTailAt, length)) return -1;
+  if (cachedTailAt === cachedSecondAt + 2) return value;
+  if (byte(at + 2) !== byte(TIME_TEXT + cachedSecondAt + 2)) return -1;
+  const tail = start + cachedTailAt;
+  return skipDigits(at + 3, tail) === tail ? value : -1;
+}
+
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   const length = end - start;
@@ -413,7 +446,10 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     let i = 0;
     while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
     if (i >= last && word(start + last) === word(TIME_TEXT + last)) return cachedSeconds;
+    const within = secondOfCachedMinute(start, length, now);
+    if (within >= 0) return cachedMinute + within;
   }
+  secondAt = -1;
   if (readTime(start, end) !== end) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
@@ -422,6 +458,9 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     cachedBytes = length;
     cachedSeconds = instant;
     cachedNow = now;
+    cachedSecondAt = !absolute && secondAt >= 0 && second < 60 ? secondAt - start : -1;
+    cachedTailAt = fractionEnd - start;
+    cachedMinute = instant - second;
   }
   return instant;
 }

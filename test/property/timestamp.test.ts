@@ -322,3 +322,40 @@ test('a repeated timestamp is remembered, not one that differs in any byte, the 
   useZone('Asia/Kathmandu', now);
   expect(decode(text, now)).toBe(Date.UTC(2026, 10, 21, 1, 15) / 1000);
 });
+
+describe('what is remembered of the line before', () => {
+  const two = (value: number): string => String(value).padStart(2, '0');
+  /** The formats with a clock, of a given second and fraction. */
+  const shapes: ((minute: string, second: string, fraction: string) => string)[] = [
+    (minute, second) => `Nov 20 12:${minute}:${second}`,
+    (minute, second) => `Oct 25 02:${minute}:${second}`,
+    (minute, second, fraction) => `2026-11-20T12:${minute}:${second}.${fraction}+01:00`,
+    (minute, second, fraction) => `2026-10-25 02:${minute}:${second}.${fraction}`,
+    (minute, second) => `20/Nov/2026:12:${minute}:${second} -0330`,
+    (minute, second, fraction) => `20-Nov-2026 12:${minute}:${second}.${fraction}`,
+    (minute, second) => `261120 12:${minute}:${second}`,
+    (minute, second) => `Fri Nov 20 12:${minute}:${second} 2026`,
+  ];
+  const now = Date.UTC(2026, 10, 21) / 1000;
+
+  test.each(zones)('never changes what the next one says, %s', (zone) => {
+    const clock = fc.tuple(
+      fc.integer({ min: 58, max: 61 }),
+      fc.integer({ min: 0, max: 61 }),
+      fc.stringMatching(/^[0-9x]{3}$/),
+    );
+    fc.assert(
+      fc.property(fc.nat(shapes.length - 1), clock, clock, fc.boolean(), (shape, one, other, early) => {
+        const at = early ? Date.UTC(2026, 9, 25, 0, 59, 30) / 1000 : now;
+        const text = ([minute, second, fraction]: [number, number, string]): string =>
+          shapes[shape]!(two(minute % 60), two(second), fraction);
+        useZone(zone, now);
+        decode(text(one), at);
+        const after = decode(text(other), at);
+        resetTime();
+        useZone(zone, now);
+        expect(after).toBe(decode(text(other), at));
+      }),
+    );
+  });
+});
