@@ -31,9 +31,9 @@ import {
 const digits = some('digit', 10);
 const host = 'Mar  7 18:53:22 mail';
 
-/** Past the name of the login process. */
+/** Past the name of the login process: `imap-login: ` or what its service is called. */
 const loginHead: Token[] = [
-  optional(choice('imap', 'pop3', 'managesieve', 'submission'), literal('-login: ')),
+  optional({ kind: 'span', of: { name: 'alpha', bytes: '0123456789-' }, min: 2, max: 64 }, literal(': ')),
   optional(literal('Info: ')),
   choice(
     'Login aborted',
@@ -84,7 +84,16 @@ const named = (reason: Token): Token[] => [
   literal('>, '),
   ...rip,
 ];
-const nameless = (reason: Token): Token[] => [...loginHead, until('(', 0), literal('('), reason, ...reasonEnd, ...rip];
+const nameless = (reason: Token): Token[] => [
+  ...loginHead,
+  // A call that failed: `read(size=512) failed`, `SSL_accept() failed`.
+  repeat(4, until('(', 0), either([literal('()')], [literal('(size='), digits, literal(')')])),
+  until('(', 0),
+  literal('('),
+  reason,
+  ...reasonEnd,
+  ...rip,
+];
 
 const logins: Pattern[] = [
   {
@@ -142,7 +151,7 @@ const inConnection = optional(
 const info = optional(literal('Info: '));
 /** A passdb, userdb or mechanism. No underscore: `pam_unix(dovecot:auth): ` is not written by Dovecot. */
 const driver: Token = { kind: 'span', of: { name: 'alpha', bytes: '0123456789-.' }, min: 2, max: 64 };
-const session: Token[] = [literal('<'), until(',> \t'), literal('>')];
+const session: Token[] = [literal('<'), until(',> \t', 0), literal('>')];
 /** What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma. */
 const refusal: Token[] = [
   choice(
@@ -183,6 +192,7 @@ const authProcess: Pattern[] = [
       inRequest,
       info,
       optional(driver, literal(': ')),
+      inConnection,
       ...refusal,
     ],
     sample: `${host} dovecot: auth(alice,192.0.2.7,sasl:login)<Zm9vYmFyCwAK>: sql: Password mismatch`,
@@ -204,6 +214,7 @@ const authProcess: Pattern[] = [
       inRequest,
       info,
       optional(driver, literal(': ')),
+      inConnection,
       ...refusal,
     ],
     sample: `${host} dovecot: auth-worker(al ice,192.0.2.7,sasl:plain)<901><Zm9vYmFyCwAK>: request [3]: pam: unknown user`,
@@ -236,7 +247,7 @@ const authProcess: Pattern[] = [
       info,
       driver,
       literal('('),
-      userUntil(', \t()'),
+      userUntil(', \t()', 0),
       literal(','),
       ip,
       optional(literal(','), optional(...session)),
