@@ -211,6 +211,18 @@ const noscript: Filter = {
       "script '/srv/www/shell.rb' not found or unable to stat, referer: https://example.org/x.php",
     ),
     errorPattern(
+      'script-missing-for-cgi',
+      'cgi',
+      [
+        literal('stderr from /'),
+        textToFirst(' '),
+        either([choice('php5', 'php4', 'php', '.asp', '.exe', '.pl')], [literal('cgi-bin/'), until('/: \t')]),
+        choice(': script not found or unable to stat', ': not found or unable to stat', ': script does not exist'),
+      ],
+      'AH02811: stderr from /usr/lib/cgi-bin/shell.pl: script not found or unable to stat',
+      'AH01215: stderr from /usr/lib/cgi-bin/shell.pl: a file was not found or unable to stat',
+    ),
+    errorPattern(
       'script-unknown-to-fpm',
       'proxy_fcgi',
       [
@@ -329,7 +341,8 @@ const accessUpToAgent: Token[] = [
   literal(' ['),
   time,
   literal('] "'),
-  choice('GET ', 'POST ', 'HEAD '),
+  { kind: 'span', of: { bytes: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ' }, min: 3, max: 16 },
+  literal(' '),
   textToFirst(),
   literal(' HTTP/'),
   textToLast(),

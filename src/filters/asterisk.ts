@@ -12,6 +12,7 @@ import {
   choice,
   either,
   ip,
+  ipPort,
   lineEnd,
   literal,
   optional,
@@ -47,8 +48,8 @@ const head: Token[] = [
   { kind: 'span', of: { name: 'word', bytes: './-' }, min: 1, max: 255 },
   literal(':'),
   any('digit', 10),
-  optional(choice(' in ', ' '), some('word', 255), literal(':')),
-  literal(' '),
+  // An IPv6 address, with which a message may begin, has no blank behind its first colon.
+  either([choice(' in ', ' '), some('word', 255), literal(': ')], [literal(' ')]),
 ];
 
 const refusals = choice('FailedACL', 'InvalidAccountID', 'ChallengeResponseFailed', 'InvalidPassword');
@@ -154,8 +155,7 @@ export const asterisk: Filter = {
           [userUntil(':('), literal(': Call (')],
         ),
         optional(some('alpha', 8), literal(':')),
-        ip,
-        port,
+        either([ipPort], [ip]),
         literal(") to extension '"),
         textToLast(),
         literal("' rejected because extension not found in context"),

@@ -45,6 +45,9 @@ const noticed: Token[] = [
   ...lineEnd,
 ];
 
+/** As `log_login`, plugins and old releases begin it. */
+const failedLogin = choice('FAILED login for ', 'Failed login for ', 'Login failed for ');
+
 const imapFailed = choice('IMAP Error: Login failed for ', 'IMAP Error: FAILED login for ');
 
 /** What mail servers answer where Roundcube does not say to which command. */
@@ -97,7 +100,7 @@ const patterns: Pattern[] = [
     name: 'session-login-failed',
     tokens: [
       ...head,
-      literal('Failed login for '),
+      failedLogin,
       userToLast(),
       literal(' from '),
       ip,
@@ -113,14 +116,7 @@ const patterns: Pattern[] = [
   },
   {
     name: 'plugin-login-failed',
-    tokens: [
-      ...head,
-      choice('FAILED login for ', 'Login failed for '),
-      userToLast(),
-      literal(' from '),
-      ip,
-      ...lineEnd,
-    ],
+    tokens: [...head, failedLogin, userToLast(), literal(' from '), ip, ...lineEnd],
     sample: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7',
     counter: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7 and others',
   },

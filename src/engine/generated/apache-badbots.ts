@@ -27,7 +27,17 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') */
+/** End of the run of 'A' to 'Z' at `at`. */
+function skipRun1(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (!((value >= 65 && value <= 90))) break;
+    at++;
+  }
+  return at;
+}
+
+/** ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
@@ -37,10 +47,11 @@ function part3(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
-  if (end - at >= 4 && word(at) === 0x20544547) at += 4; // 'GET '
-  else if (end - at >= 5 && word(at) === 0x54534f50 && word(at + 1) === 0x2054534f) at += 5; // 'POST '
-  else if (end - at >= 5 && word(at) === 0x44414548 && word(at + 1) === 0x20444145) at += 5; // 'HEAD '
-  else return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 17));
+  if (stop2 - at < 3 || stop2 - at > 16) return -1;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
   return at;
 }
 
@@ -94,7 +105,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** address-harvester: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
+/** address-harvester: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
 function takeAddressHarvester(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   let next1 = part1(at, end);
@@ -104,7 +115,7 @@ function takeAddressHarvester(at: i32, end: i32): bool {
   }
   if (next1 < 0) return false;
   at = next1;
-  // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
+  // text up to the first ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' '
   const limit2 = findByte(at, end, 34);
   const beyondplace2 = smaller(limit2 + 1, end - 9);
   let next2 = -1;
@@ -219,7 +230,7 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** forged-agent: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
+/** forged-agent: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
 function takeForgedAgent(at: i32, end: i32): bool {
   if (end - at < 32) return false;
   let next1 = part1(at, end);
@@ -229,7 +240,7 @@ function takeForgedAgent(at: i32, end: i32): bool {
   }
   if (next1 < 0) return false;
   at = next1;
-  // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
+  // text up to the first ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' '
   const limit2 = findByte(at, end, 34);
   const beyondplace2 = smaller(limit2 + 1, end - 9);
   let next2 = -1;
@@ -302,7 +313,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** rude-crawler: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
+/** rude-crawler: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
 function takeRudeCrawler(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   let next1 = part1(at, end);
@@ -312,7 +323,7 @@ function takeRudeCrawler(at: i32, end: i32): bool {
   }
   if (next1 < 0) return false;
   at = next1;
-  // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
+  // text up to the first ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' '
   const limit2 = findByte(at, end, 34);
   const beyondplace2 = smaller(limit2 + 1, end - 9);
   let next2 = -1;
@@ -386,7 +397,7 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** hole-scanner: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ') text… ' HTTP/' text… ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
+/** hole-scanner: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
 function takeHoleScanner(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   let next1 = part1(at, end);
@@ -396,7 +407,7 @@ function takeHoleScanner(at: i32, end: i32): bool {
   }
   if (next1 < 0) return false;
   at = next1;
-  // text up to the first ' [' time '] "' ('GET ' | 'POST ' | 'HEAD ')
+  // text up to the first ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' '
   const limit2 = findByte(at, end, 34);
   const beyondplace2 = smaller(limit2 + 1, end - 9);
   let next2 = -1;

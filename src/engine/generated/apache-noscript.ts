@@ -267,15 +267,94 @@ function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   return true;
 }
 
-/** ''' */
+/** ('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') */
 function part16(at: i32, end: i32): i32 {
+  if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
+  else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
+  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
+  else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
+  else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
+  else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
+  else return -1;
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32, '/', ':' at `at`. */
+function skipRun3(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || value === 47 || value === 58) break;
+    at++;
+  }
+  return at;
+}
+
+/** 'cgi-bin/' not-'/: \t'{1,4096} */
+function part17(at: i32, end: i32): i32 {
+  if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
+  at += 8;
+  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  return at;
+}
+
+/** (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+function part18(at: i32, end: i32): i32 {
+  let next1 = part16(at, end);
+  if (next1 < 0) next1 = part17(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
+  if (end - at >= 36 && word(at) === 0x6373203a && word(at + 4) === 0x74706972 && word(at + 8) === 0x746f6e20 && word(at + 12) === 0x756f6620 && word(at + 16) === 0x6f20646e && word(at + 20) === 0x6e752072 && word(at + 24) === 0x656c6261 && word(at + 28) === 0x206f7420 && word(at + 32) === 0x74617473) at += 36; // ': script not found or unable to stat'
+  else if (end - at >= 29 && word(at) === 0x6f6e203a && word(at + 4) === 0x6f662074 && word(at + 8) === 0x20646e75 && word(at + 12) === 0x7520726f && word(at + 16) === 0x6c62616e && word(at + 20) === 0x6f742065 && word(at + 24) === 0x61747320 && word(at + 25) === 0x74617473) at += 29; // ': not found or unable to stat'
+  else if (end - at >= 23 && word(at) === 0x6373203a && word(at + 4) === 0x74706972 && word(at + 8) === 0x656f6420 && word(at + 12) === 0x6f6e2073 && word(at + 16) === 0x78652074 && word(at + 19) === 0x74736978) at += 23; // ': script does not exist'
+  else return -1;
+  return at;
+}
+
+/** script-missing-for-cgi: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+function takeScriptMissingForCgi(at: i32, end: i32): bool {
+  if (end - at < 55) return false;
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
+  if (next1 < 0) return false;
+  at = next1;
+  let next2 = part7(at, end);
+  if (next2 < 0) {
+    forgetAddress();
+    next2 = part9(at, end);
+  }
+  if (next2 < 0) return false;
+  at = next2;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const next3 = part10(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 13 && word(at) === 0x65647473 && word(at + 4) === 0x66207272 && word(at + 8) === 0x206d6f72 && word(at + 9) === 0x2f206d6f)) return false; // 'stderr from /'
+  at += 13;
+  // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
+  const limit4 = findByte(at, end, 32);
+  const beyondplace4 = smaller(limit4 + 1, end - 25);
+  let next4 = -1;
+  let place4 = at;
+  while (true) {
+    if (place4 >= beyondplace4) return false;
+    next4 = part18(place4, end);
+    if (next4 >= 0) break;
+    place4++;
+  }
+  return true;
+}
+
+/** ''' */
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
 /** '\\n'' */
-function part17(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 92 && byte(at + 1) === 110 && byte(at + 2) === 39)) return -1; // '\\n''
   at += 3;
   return at;
@@ -302,8 +381,8 @@ function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x50272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'Primary script unknown'
   else if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x70272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'primary script unknown'
   else return false;
-  let next4 = part16(at, end);
-  if (next4 < 0) next4 = part17(at, end);
+  let next4 = part19(at, end);
+  if (next4 < 0) next4 = part20(at, end);
   if (next4 < 0) return false;
   return true;
 }
@@ -316,7 +395,9 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
     forgetAddress();
     if (takeScriptMissingForInterpreter(start, end)) return 1;
     forgetAddress();
-    if (takeScriptUnknownToFpm(start, end)) return 2;
+    if (takeScriptMissingForCgi(start, end)) return 2;
+    forgetAddress();
+    if (takeScriptUnknownToFpm(start, end)) return 3;
     return -1;
   }
   if (word5 === 0x5b205d72) { // "r] ["
@@ -326,21 +407,27 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
       forgetAddress();
       if (takeScriptMissingForInterpreter(start, end)) return 1;
       forgetAddress();
-      if (takeScriptUnknownToFpm(start, end)) return 2;
+      if (takeScriptMissingForCgi(start, end)) return 2;
+      forgetAddress();
+      if (takeScriptUnknownToFpm(start, end)) return 3;
       return -1;
     }
     if (takeScriptMissing(start, end)) return 0;
     forgetAddress();
     if (takeScriptMissingForInterpreter(start, end)) return 1;
     forgetAddress();
-    if (takeScriptUnknownToFpm(start, end)) return 2;
+    if (takeScriptMissingForCgi(start, end)) return 2;
+    forgetAddress();
+    if (takeScriptUnknownToFpm(start, end)) return 3;
     return -1;
   }
   if (takeScriptMissing(start, end)) return 0;
   forgetAddress();
   if (takeScriptMissingForInterpreter(start, end)) return 1;
   forgetAddress();
-  if (takeScriptUnknownToFpm(start, end)) return 2;
+  if (takeScriptMissingForCgi(start, end)) return 2;
+  forgetAddress();
+  if (takeScriptUnknownToFpm(start, end)) return 3;
   return -1;
 }
 
@@ -349,7 +436,8 @@ export function flagsApacheNoscript(pattern: i32): i32 {
   switch (pattern) {
     case 0: // script-missing
     case 1: // script-missing-for-interpreter
-    case 2: // script-unknown-to-fpm
+    case 2: // script-missing-for-cgi
+    case 3: // script-unknown-to-fpm
       return 17;
   }
   return 0;

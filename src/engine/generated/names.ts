@@ -115,6 +115,7 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "script-missing",
       "script-missing-for-interpreter",
+      "script-missing-for-cgi",
       "script-unknown-to-fpm"
     ],
     "ignore": []

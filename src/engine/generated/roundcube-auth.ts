@@ -344,7 +344,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] 'Failed login for ' user… ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end */
+/** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end */
 function takeSessionLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part2(at, end);
@@ -354,8 +354,10 @@ function takeSessionLoginFailed(at: i32, end: i32): bool {
   }
   const next2 = part3(at, end);
   if (next2 >= 0) at = next2;
-  if (!(end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66)) return false; // 'Failed login for '
-  at += 17;
+  if (end - at >= 17 && word(at) === 0x4c494146 && word(at + 4) === 0x6c204445 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'FAILED login for '
+  else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
+  else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
+  else return false;
   // user up to the last ' from ' ip ' in session ' word{1,64} [' (error: ' digit{1,4} ')'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last ' in session '
   if (pivot3 < 0) return false;
@@ -387,7 +389,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('FAILED login for ' | 'Login failed for ') user… ' from ' ip space{0,4096} end */
+/** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']: '] ['<' word{1,64} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip space{0,4096} end */
 function takePluginLoginFailed(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part2(at, end);
@@ -398,6 +400,7 @@ function takePluginLoginFailed(at: i32, end: i32): bool {
   const next2 = part3(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 17 && word(at) === 0x4c494146 && word(at + 4) === 0x6c204445 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'FAILED login for '
+  else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
   // user up to the last ' from ' ip space{0,4096} end
@@ -418,7 +421,11 @@ function takePluginLoginFailed(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchRoundcubeAuth(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
-  if (word0 === 0x4c494146 || word0 === 0x69676f4c) { // "FAIL" "Logi"
+  if (word0 === 0x4c494146 || word0 === 0x69676f4c || word0 === 0x6c696146) { // "FAIL" "Logi" "Fail"
+    if (takeSessionLoginFailed(start, end)) return 2;
+    forgetTime();
+    forgetUser();
+    forgetAddress();
     if (takePluginLoginFailed(start, end)) return 3;
     return -1;
   }
@@ -434,10 +441,6 @@ export function matchRoundcubeAuth(start: i32, end: i32, _mode: i32): i32 {
       if (takeLoginRefused(start, end)) return 1;
       return -1;
     }
-    return -1;
-  }
-  if (word0 === 0x6c696146) { // "Fail"
-    if (takeSessionLoginFailed(start, end)) return 2;
     return -1;
   }
   if (takeAnsweredTwice(start, end)) return 4;
