@@ -4,11 +4,24 @@
  * first.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, ip, lineEnd, literal, optional, some, textToLast, time, userToLast } from './tokens.ts';
+import {
+  choice,
+  either,
+  ip,
+  ipPort,
+  lineEnd,
+  literal,
+  optional,
+  some,
+  textToLast,
+  time,
+  userToLast,
+} from './tokens.ts';
 
 const head: Token[] = [optional(literal('['), some('digit', 10), literal('] '), time, literal(' '))];
 
-const address: Token[] = [ip, optional(literal(':'), some('digit', 5)), ...lineEnd];
+/** Only new releases write brackets around an IPv6 address; behind it stands the port either way. */
+const address: Token[] = [either([ipPort], [ip]), ...lineEnd];
 
 const host = 'Mar  4 05:06:07 router dropbear[811]:';
 
@@ -57,9 +70,7 @@ export const dropbear: Filter = {
         choice('Exit', 'exit'),
         literal(' before auth from '),
         optional(literal('<')),
-        ip,
-        literal(':'),
-        some('digit', 5),
+        ipPort,
         choice('>: ', ': '),
         textToLast(),
         literal("Max auth tries reached - user '"),
