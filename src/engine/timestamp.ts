@@ -36,6 +36,8 @@ let zones: i32 = 0;
 /** Length of the remembered text; -1 = there is none. */
 let cachedBytes: i32 = -1;
 let cachedSeconds: f64 = 0;
+/** The local time was read as the earlier of two, because the later one is yet to come: true for this second only. */
+let folded: bool = false;
 /** Of the cached text: offsets of the second's digits (-1: none) and of what follows the fraction; its minute's instant. */
 let cachedSecondAt: i32 = -1;
 let cachedTailAt: i32 = 0;
@@ -373,7 +375,10 @@ function localToUtc(local: f64, now: f64): f64 {
     if (utc >= float(p)) {
       if (utc > now + ZONE_SLACK) {
         const earlier = local - int(p - ZONE_BYTES + 8);
-        if (earlier < float(p)) return earlier;
+        if (earlier < float(p)) {
+          folded = true;
+          return earlier;
+        }
       }
       return utc;
     }
@@ -450,6 +455,7 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     if (within >= 0) return cachedMinute + within;
   }
   secondAt = -1;
+  folded = false;
   if (readTime(start, end) !== end) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
@@ -458,7 +464,7 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     cachedBytes = length;
     cachedSeconds = instant;
     cachedNow = now;
-    cachedSecondAt = !absolute && secondAt >= 0 && second < 60 ? secondAt - start : -1;
+    cachedSecondAt = !absolute && !folded && secondAt >= 0 && second < 60 ? secondAt - start : -1;
     cachedTailAt = fractionEnd - start;
     cachedMinute = instant - second;
   }

@@ -356,6 +356,7 @@ describe('what is remembered of the line before', () => {
         useZone(zone, now);
         expect(after).toBe(decode(text(other), at));
       }),
+      { numRuns: Number(process.env.TIME_RUNS ?? 400) },
     );
   });
 });
