@@ -198,11 +198,14 @@ test('bans of an earlier run without their end get one, where the table does not
   await enforcer.stop();
 });
 
-test('stopping in the middle of a sweep ends, with every ban in the kernel', async () => {
+test('stopping brings in what waits for the kernel to come back, without waiting for the retry', async () => {
   const kernel = new FakeKernel();
+  kernel.refuse = () => new NetlinkError(1, 'add elements');
   const { attack, enforcer } = await enforce(kernel);
   enforcer.start();
   attack(...addresses(50));
+  await until(() => enforcer.problem !== undefined, { what: 'a transaction that failed' });
+  kernel.refuse = () => undefined;
   await enforcer.stop();
   expect(kernel.held.size).toBe(50);
 });
