@@ -27,19 +27,6 @@ const usage = `fail2zig match: show which lines of a log a filter matches
   FILE                  the log; "-" or nothing is standard input
 `;
 
-/** Why a line is no match, as the answer says it. */
-const reasons: Record<Verdict['outcome'], string> = {
-  'no-pattern': 'no-pattern',
-  'no-prefix': 'no-prefix',
-  'bad-address': 'bad-address',
-  'host-name': 'host-name',
-  ignored: 'ignored',
-  'no-failure': 'no-failure',
-  'no-address': 'no-address',
-  failure: '',
-  'counted-before': '',
-};
-
 /** Output is written in pieces of about this many characters. */
 const outputCharacters = 64 * 1024;
 const missedShown = 10;
@@ -147,7 +134,7 @@ function printJson(path: string, filter: string, examine: (line: Uint8Array) => 
           time,
           ...(outcome === 'counted-before' ? { counted: false } : {}),
         }
-      : { line: number, match: false, filter, why: reasons[outcome], pattern };
+      : { line: number, match: false, filter, why: outcome, pattern };
     out += `${jsonText(answer)}\n`;
     if (out.length > outputCharacters) {
       process.stdout.write(out);
@@ -174,7 +161,7 @@ function printSummary(path: string, filter: string, examine: (line: Uint8Array) 
       bump(patterns, pattern!);
       return;
     }
-    bump(others, pattern === undefined ? reasons[outcome] : `${reasons[outcome]} (${pattern})`);
+    bump(others, pattern === undefined ? outcome : `${outcome} (${pattern})`);
     if (pattern === undefined && missed.length < missedShown) {
       missed.push(`  ${lines}: ${printable(Buffer.from(line).toString('latin1'))}`);
     }

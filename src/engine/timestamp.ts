@@ -421,7 +421,12 @@ function fieldsToEpoch(now: f64): f64 {
 /** Whether the text at `start` and the cached one agree in [from, to). */
 function agrees(start: i32, from: i32, to: i32): bool {
   let i = from;
-  while (i + 4 <= to && word(start + i) === word(TIME_TEXT + i)) i += 4;
+  if (to - from >= 4) {
+    // Word by word, the last one overlapping its neighbour.
+    const last = to - 4;
+    while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
+    return i >= last && word(start + last) === word(TIME_TEXT + last);
+  }
   while (i < to && byte(start + i) === byte(TIME_TEXT + i)) i++;
   return i === to;
 }
@@ -446,11 +451,7 @@ function secondOfCachedMinute(start: i32, length: i32, now: f64): i32 {
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   const length = end - start;
   if (length === cachedBytes && now === cachedNow) {
-    // Word by word, the last one overlapping its neighbour: a timestamp is never shorter than a word.
-    const last = length - 4;
-    let i = 0;
-    while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
-    if (i >= last && word(start + last) === word(TIME_TEXT + last)) return cachedSeconds;
+    if (agrees(start, 0, length)) return cachedSeconds;
     const within = secondOfCachedMinute(start, length, now);
     if (within >= 0) return cachedMinute + within;
   }
