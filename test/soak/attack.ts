@@ -11,6 +11,15 @@ export const maxretry = 3;
 const attackerEach = 10;
 /** Steps between an attacker's failures, by attacker in turn. */
 export const gaps = [1_000, 10_000, 50_000, 200_000, 2_000_000] as const;
+/** Lines a source writes on average. */
+export const linesPerSource = 1 + (maxretry - 1) / attackerEach;
+/** Longer gaps are in the attack, but a run does not go on until their last failures have come. */
+const judgedGapMax = 200_000;
+
+/** The longest gap that comes to its end in a run of `count` sources, 0 = none: no source may come again before that. */
+export function judgedGap(count: number): number {
+  return gaps.findLast((gap) => gap < count && gap <= judgedGapMax) ?? 0;
+}
 
 /** The gap of source k, or 0 when it fails once only. */
 export function gapOf(k: number): number {

@@ -1,7 +1,7 @@
 /**
  * `npm run soak -- [--sources N] [--seconds S] [--real-time] [--rate LINES] [--ceiling TEXT] [--out FOLDER]`
  * Attacks the real daemon from N distinct sources (200,000) for at least S seconds (60), in namespaces of its own; judges
- * it (checks.ts), and writes soak-N.json and .svg into FOLDER (reports). `--real-time` spreads the sources evenly over S seconds; without it
+ * it (checks.ts), and writes soak-N.json and .svg into FOLDER (reports). `--real-time` spreads the attack evenly over S seconds; without it
  * lines come at RATE a second (100,000), and the attack goes on after every source has come. Exit status 1 when a check fails.
  */
 import { spawnSync } from 'node:child_process';
@@ -10,14 +10,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseSize } from '../../src/config/size.ts';
 import { ceilingBytesMax, ceilingBytesMin } from '../../src/limits.ts';
-import { sourcesMax } from './attack.ts';
+import { judgedGap, linesPerSource, sourcesMax, stepsUntil } from './attack.ts';
 import { check, survival } from './checks.ts';
 import { type Panel, plot } from './plot.ts';
 import type { Sample } from './sample.ts';
 import { machine, soak } from './soak.ts';
 
-/** Lines a source writes on average: one in ten fails three times. */
-const linesPerSource = 1.2;
 /** At the default ceiling (claim MM-13). */
 const slotsMinDefault = 700_000;
 
@@ -94,7 +92,8 @@ async function run(): Promise<number> {
   const sources = whole('sources', sourcesMax);
   const seconds = whole('seconds', 7 * 86_400);
   const rate = whole('rate', 10_000_000);
-  const linesPerSecond = values['real-time'] ? Math.max(1, (sources * linesPerSource) / seconds) : rate;
+  const lines = stepsUntil(sources, judgedGap(sources)) * linesPerSource;
+  const linesPerSecond = values['real-time'] ? Math.max(1, lines / seconds) : rate;
   const ceiling = parseSize(values.ceiling, ceilingBytesMin, ceilingBytesMax);
   if (!ceiling.ok) throw new Error(`--ceiling ${ceiling.reason}`);
   const ceilingBytes = ceiling.value;
@@ -118,7 +117,7 @@ async function run(): Promise<number> {
   const checks = check(outcome);
   const last = samples.at(-1)!;
   const sourcesPerSecond = linesPerSecond / linesPerSource;
-  const remembered = survival(last.slots, 1_000_000);
+  const remembered = Math.floor(survival(last.slots, 1_000_000) / linesPerSource);
   const report = {
     date: new Date().toISOString(),
     machine: machine(),

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../support/until.ts';
-import { elementOf, gapOf, gaps, maxretry, stepsUntil } from './attack.ts';
+import { elementOf, gapOf, gaps, judgedGap, maxretry, stepsUntil } from './attack.ts';
 import type { Outcome } from './checks.ts';
 import { type Sample, takeSample } from './sample.ts';
 import { type Progress, writeAttack } from './writer.ts';
@@ -136,8 +136,8 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     const written: Progress = { step: 0, lines: 0, bytes: 0 };
     const started = performance.now();
     const elapsed = (): number => (performance.now() - started) / 1000;
-    // Attackers whose failures the table must remember have all come; those with longer gaps only where time allows.
-    const enough = stepsUntil(options.sources, gaps[2]);
+    // Attackers whose bans are judged have all failed for the last time; those with longer gaps only where time allows.
+    const enough = stepsUntil(options.sources, judgedGap(options.sources));
     const attack = writeAttack(
       {
         path,

@@ -1,7 +1,18 @@
 /** The soak's own parts: an attack that is what it says, and a judge that lets nothing pass which it must not. */
 import { describe, expect, test } from 'vitest';
-import { addressOf, attackersWith, elementOf, failing, gapOf, gaps, maxretry, stepsUntil } from '../soak/attack.ts';
-import { check, checkFlat, lossChance, type Outcome, slope, survival } from '../soak/checks.ts';
+import {
+  addressOf,
+  attackersWith,
+  elementOf,
+  failing,
+  gapOf,
+  gaps,
+  judgedGap,
+  linesPerSource,
+  maxretry,
+  stepsUntil,
+} from '../soak/attack.ts';
+import { check, checkFlat, lossChance, lossesAllowed, type Outcome, slope, survival } from '../soak/checks.ts';
 import { plot } from '../soak/plot.ts';
 import { parsePage, type Sample } from '../soak/sample.ts';
 
@@ -41,6 +52,20 @@ describe('the attack', () => {
     expect(stepsUntil(count, gaps[0])).toBe(count + (maxretry - 1) * gaps[0]);
   });
 
+  test('lines are as many as the rate is reckoned from', () => {
+    let lines = 0;
+    const first = (maxretry - 1) * gaps[4];
+    const steps = 100_000;
+    for (let step = first; step < first + steps; step++) failing(step, 1_000_000, () => lines++);
+    expect(lines / steps).toBeCloseTo(linesPerSource);
+  });
+
+  test('a gap is judged whose failures all come before a source comes again', () => {
+    expect([1_000, 1_001, 50_000, 50_001, 200_001, 10_000_000].map(judgedGap)).toEqual([
+      0, 1_000, 10_000, 50_000, 200_000, 200_000,
+    ]);
+  });
+
   test('attackers are counted as they are', () => {
     for (const count of [0, 1, 10, 11, 49, 50, 51, 12_345]) {
       for (const gap of gaps) {
@@ -67,7 +92,7 @@ describe('the judge', () => {
     ceilingBytes: 64 * mebibyte,
     slotsMin: 700_000,
     held,
-    stats: {},
+    stats: { 'state.saves': 3, 'state.failures': 0, 'state.bytes': 4_096 },
     exitCode: 0,
     complaints: [],
   };
@@ -86,6 +111,9 @@ describe('the judge', () => {
     ['bans at a gap of 1000 sources', { held: new Map([...held, [1_000, 1]]) }],
     ['bans at a gap of 50000 sources', { held: new Map([...held, [50_000, 1_999]]) }],
     ['evictions', { samples: [sample(1, { slotsUsed: 800_001 })] }],
+    ['state on disk', { stats: { 'state.saves': 0, 'state.failures': 0 } }],
+    ['state on disk', { stats: { 'state.saves': 3, 'state.failures': 1 } }],
+    ['state on disk', { stats: {} }],
     ['stopped when asked', { exitCode: 1 }],
     ['stopped when asked', { exitCode: null }],
     ['no complaints', { complaints: ['2026-11-21T08:00:00.000Z error ban failed'] }],
@@ -117,6 +145,20 @@ describe('the judge', () => {
     const { perSecond, halfWidth } = slope(Array.from({ length: 200 }, (_, i) => [i, 7 + 3 * i] as const));
     expect(perSecond).toBeCloseTo(3);
     expect(halfWidth).toBeCloseTo(0);
+  });
+
+  test('losses are allowed only where chance makes some', () => {
+    expect(lossesAllowed(10_000, 200_000, 800_000)).toBe(0);
+    const allowed = lossesAllowed(200_000, 20_000, 800_000);
+    expect(allowed).toBeGreaterThan(50);
+    expect(allowed).toBeLessThan(1_000);
+    const late = new Map(gaps.map((gap) => [gap as number, attackersWith(gap, 1_000_000)]));
+    const samples = [sample(1, { slotsUsed: 800_000, evictions: 200_000 })];
+    const million = { samples, sources: 1_000_000 };
+    expect(failed({ ...million, held: new Map([...late, [200_000, 20_000 - allowed]]) })).toEqual([]);
+    expect(failed({ ...million, held: new Map([...late, [200_000, 19_999 - allowed]]) })).toEqual([
+      'bans at a gap of 200000 sources',
+    ]);
   });
 
   test('survival is where the chance of a loss reaches the odds', () => {
