@@ -13,6 +13,8 @@ import { loadState } from '../../src/state/load.ts';
 import { CollectingVisitor, isSampleTable } from '../support/state.ts';
 
 const writer = join(import.meta.dirname, '../support/state-writer.ts');
+const kills = Number(process.env.STATE_KILLS ?? 50);
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 let home: string;
 
 beforeEach(() => {
@@ -43,9 +45,9 @@ test.runIf(privileged)('a read-only disk: the error is typed, and the old state 
   expect(output).toEqual(['1', 'EROFS at create', '2']);
 });
 
-test('kill -9 at any instant leaves a state that loads, no older than the last finished save', async () => {
-  const kills = Number(process.env.STATE_KILLS ?? 50);
-  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+test('kill -9 at any instant leaves a state that loads, no older than the last finished save', {
+  timeout: 60_000 + kills * 2_000,
+}, async () => {
   console.log(`kill test: SEED=${seed} STATE_KILLS=${kills}`);
   let random = seed;
   const path = join(home, 'state');
