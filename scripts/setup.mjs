@@ -1,7 +1,7 @@
 /**
  * Sets up whatever is missing, and nothing that is there: dependencies, native addon, engine, bundles.
  *   node scripts/setup.mjs [--tools] [--quiet]
- * `--tools` also installs the system tools that the demonstration and the tests check our work with (nft, ip), where this
+ * `--tools` also installs the system tools that the demonstration and the tests check our work with (nft, ip, …), where this
  * is root on a Debian-like system; otherwise it names them and goes on: what needs them says so itself.
  * Plain JavaScript without dependencies: whatever Node started npm can run it. Messages go to stderr.
  */
@@ -15,7 +15,7 @@ const quiet = process.argv.includes('--quiet');
 const node = join(root, 'node_modules', '.bin', 'node');
 
 /** Command on the PATH → Debian package. */
-const tools = { nft: 'nftables', ip: 'iproute2' };
+const tools = { nft: 'nftables', ip: 'iproute2', 'iptables-legacy': 'iptables', ipset: 'ipset', bpftool: 'bpftool' };
 
 /**
  * Debian packages that tests compare us with, as libraries: unpacked into build/tools, not installed, so that no service of
@@ -62,19 +62,24 @@ function installTools() {
   const missing = Object.keys(tools).filter((command) => !isOnPath(command));
   if (missing.length === 0) return;
   const packages = missing.map((command) => tools[command]);
-  const byHand = `install ${packages.join(' and ')} (apt-get install ${packages.join(' ')})`;
+  const byHand = `install ${packages.join(', ')} (apt-get install ${packages.join(' ')})`;
   if (process.getuid?.() !== 0 || !isOnPath('apt-get')) {
-    console.error(`setup: ${missing.join(' and ')} not found; ${byHand}. What needs them will say so.`);
+    console.error(`setup: ${missing.join(', ')} not found; ${byHand}. What needs them will say so.`);
     return;
   }
   say(`installing ${packages.join(', ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages];
-  const first = spawnSync('apt-get', install, { env, stdio: 'ignore' });
-  if (first.status === 0) return;
+  const install = (names, stderr) =>
+    spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {
+      env,
+      stdio: ['ignore', stderr, stderr],
+    }).status === 0;
+  if (install(packages, 'ignore')) return;
   spawnSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 2, 2] });
-  const second = spawnSync('apt-get', install, { env, stdio: ['ignore', 2, 2] });
-  if (second.status !== 0) console.error(`setup: could not ${byHand}. What needs them will say so.`);
+  if (packages.length > 1 && install(packages, 'ignore')) return;
+  // One that this system does not know must not keep the others away.
+  const refused = packages.filter((name) => !install([name], 2));
+  if (refused.length > 0) console.error(`setup: could not install ${refused.join(', ')}. What needs them will say so.`);
 }
 
 function unpackTools() {

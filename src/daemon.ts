@@ -77,6 +77,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   });
   for (const { backend: name, error } of attempts)
     log.warn('backend not usable', { backend: name, error: error.message });
+  for (const note of backend.notes ?? []) log.warn(note);
 
   const engine = await Engine.create({
     prepare: native.hugePages,

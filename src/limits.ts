@@ -230,6 +230,10 @@ export const logOnlyBansMax = 4096;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
 /** After this long without a transaction of ours the next one looks for nobody: one alone makes an `nft -f` start again once, ms. */
+/** Jails that differ in ports or allowed networks: each takes 8 bytes of every ban in the kernel, and some are 32 bits there. */
+export const xdpScopesMax = 32;
+/** IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for more. */
+export const xdpExtensionHeadersMax = 7;
 export const quietMs = 1_000;
 /** /proc/net/netlink is read this often at most, ms: 15 µs each. */
 export const lookMs = 5;

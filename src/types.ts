@@ -128,6 +128,9 @@ export interface JailScaffold {
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };
 
+/** Packets by jail and family. */
+export type Drops = Map<string, { 4: number; 6: number }>;
+
 /** The five verbs of a backend, and what helps to use them. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
@@ -159,6 +162,13 @@ export interface Backend {
   disturbed?(): Promise<boolean>;
   /** Resolves when a transaction of ours disturbs nobody else, within a bounded time; undefined = now. */
   pause?(): Promise<void> | undefined;
+  /**
+   * Packets of banned sources that the kernel dropped or rejected, as its counters say now: they start anew where rules are
+   * made anew. Costs a read of our rules. Absent where nothing is counted.
+   */
+  drops?(): Promise<Drops>;
+  /** What it does otherwise than the jails ask, for an operator to know; known once it is installed. */
+  readonly notes?: readonly string[];
   /** Removes everything of ours. */
   remove(): Promise<void>;
   close(): void;

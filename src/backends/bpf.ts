@@ -18,12 +18,15 @@ const bpfCommand = {
   mapById: 14,
   info: 15,
   lookupBatch: 24,
+  updateBatch: 26,
 } as const;
-export const mapType = { hash: 1, array: 2 } as const;
+export const mapType = { hash: 1, array: 2, longestPrefix: 11 } as const;
 /** Elements take memory only when they are there. */
 const mapNoPreallocation = 1;
 const programTypeXdp = 6;
 const instructionBytes = 8;
+/** A jump's distance is 16 bits wide; ours go forward. */
+const jumpMax = 0x7fff;
 /** bpf_func ids that programs of ours call. */
 export const helper = { mapLookup: 1, bootNanoseconds: 125 } as const;
 /** The verifier's log is cut here. */
@@ -65,7 +68,7 @@ export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 export type Width = 'byte' | 'half' | 'word' | 'double';
 
 const widthBits = { byte: 0x10, half: 0x08, word: 0x00, double: 0x18 } as const;
-const jumpBits = { equal: 0x10, greater: 0x20, notEqual: 0x50 } as const;
+const jumpBits = { equal: 0x10, greater: 0x20, anyBit: 0x40, notEqual: 0x50, less: 0xa0 } as const;
 export type Comparison = keyof typeof jumpBits;
 
 /** A program under construction: instructions in order, jumps to labels that may come later. */
@@ -100,6 +103,27 @@ export class Assembler {
 
   add(target: Register, value: number): this {
     return this.#emit(0x07, target, 0, 0, value);
+  }
+
+  addRegister(target: Register, source: Register): this {
+    return this.#emit(0x0f, target, source, 0, 0);
+  }
+
+  andRegister(target: Register, source: Register): this {
+    return this.#emit(0x5f, target, source, 0, 0);
+  }
+
+  shiftLeft(target: Register, bits: number): this {
+    return this.#emit(0x67, target, 0, 0, bits);
+  }
+
+  shiftRight(target: Register, bits: number): this {
+    return this.#emit(0x77, target, 0, 0, bits);
+  }
+
+  /** Turns the lower 16 bits from network order into the machine's own (little-endian) and clears the rest. */
+  fromNetworkHalf(target: Register): this {
+    return this.#emit(0xdc, target, 0, 0, 16);
   }
 
   /** On the lower 32 bits; clears the upper ones. */
@@ -155,7 +179,9 @@ export class Assembler {
     for (const { at, label } of this.#jumps) {
       const target = this.#labels.get(label);
       if (target === undefined) throw new Error(`no label ${label}`);
-      this.#instructions[at]!.offset = target - at - 1;
+      const offset = target - at - 1;
+      if (offset > jumpMax) throw new Error(`label ${label} is ${offset} instructions away`);
+      this.#instructions[at]!.offset = offset;
     }
     const bytes = Buffer.alloc(this.#instructions.length * instructionBytes);
     this.#instructions.forEach(({ code, registers, offset, immediate }, index) => {
@@ -245,7 +271,7 @@ export class BpfMap {
     attributes.writeUInt32LE(keyBytes, 4);
     attributes.writeUInt32LE(valueBytes, 8);
     attributes.writeUInt32LE(elementsMax, 12);
-    attributes.writeUInt32LE(type === mapType.hash ? mapNoPreallocation : 0, 16);
+    attributes.writeUInt32LE(type === mapType.array ? 0 : mapNoPreallocation, 16);
     attributes.write(name.slice(0, nameBytes - 1), 28);
     const result = native.bpf(bpfCommand.createMap, attributes);
     check(result, `create map ${name}`);
@@ -292,6 +318,16 @@ export class BpfMap {
   /** @throws BpfError, E2BIG when the map is full */
   update(key: Uint8Array, value: Uint8Array): void {
     check(this.#element(bpfCommand.update, key, value), `update map ${this.name}`);
+  }
+
+  /** Sets the elements of an array from its first one on, in one call. */
+  fill(values: Buffer): void {
+    const count = values.length / this.valueBytes;
+    const keys = Buffer.from(Uint32Array.from({ length: count }, (_, index) => index).buffer);
+    const attributes = Buffer.alloc(56);
+    attributes.writeUInt32LE(count, 32);
+    attributes.writeUInt32LE(this.descriptor, 36);
+    check(native.bpf(bpfCommand.updateBatch, attributes, 16, keys, 24, values), `fill map ${this.name}`);
   }
 
   /** An absent key is success. */

@@ -1,11 +1,18 @@
 /**
- * The eBPF program of the xdp backend: drops every packet of a banned source as it comes off the wire, before the network
- * stack sees it. The packet is the attacker's: every byte is bounds-checked before it is read, as the verifier demands, and
- * whatever the program does not understand passes.
+ * The eBPF program of the xdp backend: drops the packets of a banned source as they come off the wire, before the network
+ * stack sees them. The packet is the attacker's: every byte is bounds-checked before it is read, as the verifier demands, and
+ * whatever is not known to come from a banned source passes.
  *
  *   Ethernet → up to two VLAN tags → IPv4: source in `drop4`; IPv6: source, masked to each prefix length in use, in `drop6`
- *   value: end of the ban on the boot clock in nanoseconds, 0 = never; over: passes
+ *   value: a slot for each scope (see below) that says until when the source is dropped there
+ *
+ * A scope is what jails with the same ports and the same allowed networks share. Where a scope has ports, the destination
+ * port is looked for behind IPv4 options and up to `xdpExtensionHeadersMax` IPv6 extension headers; `ports` says which scopes
+ * it is in. A later fragment has no ports and passes there: without its first one it becomes no packet. A banned source
+ * cannot hide its ports behind more headers or a cut one: then it is dropped wherever it is banned.
  */
+import { xdpExtensionHeadersMax } from '../limits.ts';
+import type { JailScaffold } from '../types.ts';
 import { Assembler, helper } from './bpf.ts';
 
 /** XDP_DROP and XDP_PASS. */
@@ -14,24 +21,69 @@ const verdict = { drop: 1, pass: 2 } as const;
 const etherType = { ipv4: 0x0008, ipv6: 0xdd86, vlan: 0x0081, serviceVlan: 0xa888 } as const;
 const ethernetBytes = 14;
 const vlanBytes = 4;
-const ipv4 = { header: 20, source: 12 } as const;
-const ipv6 = { header: 40, source: 8 } as const;
+const ipv4 = { header: 20, fragment: 6, protocol: 9, source: 12 } as const;
+const ipv6 = { header: 40, nextHeader: 6, source: 8 } as const;
 const vlanTagsMax = 2;
 /** struct xdp_md: where the packet starts and ends. */
 const context = { data: 0, end: 4 } as const;
+const transport = { tcp: 6, udp: 17 } as const;
+/** Headers between an IPv6 header and its transport, by how they say their length. */
+const extension = { plain: [0, 43, 60, 135, 139, 140], fragment: 44, authentication: 51 } as const;
+const extensionBytesMin = 8;
+/** The bits that a later fragment has set, as a little-endian load reads them. */
+const laterFragment = { 4: 0xff1f, 6: 0xf8ff } as const;
 
-/** Key of `drop6`: u32 prefix length, then the 16 bytes of the prefix. */
+/** A destination as the program numbers it: a TCP port, a UDP port above those, none, or one that cannot be found. */
+const destination = { tcp: 0, udp: 0x1_0000, none: 0x2_0000, hidden: 0x2_0001 } as const;
+export const destinations = destination.hidden + 1;
+
+/** Key of `drop6` and of the allowed networks: u32 prefix length, then the 16 bytes of the prefix. */
 export const drop6KeyBytes = 20;
 export const drop4KeyBytes = 4;
-/** Value of both: u64 nanoseconds. */
-export const dropValueBytes = 8;
-/** Elements of the counter map: packets dropped of each family. */
-export const counted = { 4: 0, 6: 1 } as const;
+/** Value of both: a slot for each scope. */
+export const slotBytes = 8;
+/** Value of `ports`: a bit for each scope that a destination is in. Value of `allow`: one for each that lets a network not pass. */
+export const scopeBitsBytes = 4;
 
+/** A slot that never ends. Else: the end on the boot clock in nanoseconds. Both with the jail's number in the lowest byte. */
+const withoutEnd = 0xffff_ffff_ffff_ff00n;
+
+/** @param end nanoseconds on the boot clock, 0 = without end @param jail below 256 */
+export function slotOf(end: bigint, jail: number): bigint {
+  return (end === 0n ? withoutEnd : (end + 0xffn) & withoutEnd) | BigInt(jail);
+}
+
+/** The number of the jail that a slot counts for. */
+export const jailOfSlot = (slot: bigint): number => Number(slot & 0xffn);
+
+/** The number in `counters` of a jail's packets of a family. */
+export const counterOf = (jail: number, family: 4 | 6): number => jail * 2 + (family === 4 ? 0 : 1);
+
+/** The scopes of each destination, as bits, for scopes with these ports and protocols; without ports, a scope is in all. */
+export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' | 'protocols'>[]): Uint32Array {
+  const bits = new Uint32Array(destinations);
+  scopes.forEach(({ ports, protocols }, scope) => {
+    const put = (first: number, last: number) => {
+      for (let index = first; index <= last; index++) bits[index]! |= 1 << scope;
+    };
+    if (ports.length === 0) put(0, destination.none);
+    for (const protocol of protocols) {
+      for (const { first, last } of ports) put(destination[protocol] + first, destination[protocol] + last);
+    }
+    put(destination.hidden, destination.hidden);
+  });
+  return bits;
+}
+
+/** Descriptors. */
 export interface XdpMaps {
   drop4: number;
   drop6: number;
   counters: number;
+  /** undefined = no scope has ports. */
+  ports: number | undefined;
+  /** undefined = no network is allowed. */
+  allow: number | undefined;
   /** Not read by the program: it only keeps the map, so that a later start finds it. */
   bans: number;
 }
@@ -46,12 +98,12 @@ function wordMask(prefix: number, index: number): number {
   return mask;
 }
 
-/** @param maps descriptors @param prefixes lengths of IPv6 prefixes that may be banned, each looked up */
-export function xdpProgram(maps: XdpMaps, prefixes: readonly number[]): Buffer {
+/** @param prefixes lengths of IPv6 prefixes that may be banned, each looked up @param scopes how many there are */
+export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: number): Buffer {
   const code = new Assembler();
   // A map lives as long as a program refers to it.
   code.loadMap(2, maps.bans);
-  // r6: what is not read yet, r7: end of the packet, r3: EtherType.
+  // r6: what is not read yet, then the IP header; r7: end of the packet; r3: EtherType; r8: destination.
   code
     .load('word', 6, 1, context.data)
     .load('word', 7, 1, context.end)
@@ -76,34 +128,33 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[]): Buffer {
     .label('network')
     .jumpIf(3, 'equal', etherType.ipv4, 'ipv4')
     .jumpIf(3, 'equal', etherType.ipv6, 'ipv6')
-    .jump('pass')
+    .jump('pass');
 
-    .label('ipv4')
-    .move(2, 6)
-    .add(2, ipv4.header)
-    .jumpIfRegister(2, 'greater', 7, 'pass')
-    .load('word', 3, 6, ipv4.source)
-    .store('word', 10, -drop4KeyBytes, 3);
-  lookUp(code, maps.drop4, drop4KeyBytes, 'drop 4', 'pass');
+  code.label('ipv4').move(2, 6).add(2, ipv4.header).jumpIfRegister(2, 'greater', 7, 'pass');
+  if (maps.ports !== undefined) findDestination4(code);
+  code.load('word', 3, 6, ipv4.source).store('word', 10, -drop4KeyBytes, 3);
+  // What is banned of IPv4 is one address: if it is allowed it is never banned.
+  lookUp(code, { map: maps.drop4, keyBytes: drop4KeyBytes, ports: maps.ports, allow: undefined, scopes, family: 4 });
+  code.label('not in 4').jump('pass');
 
   code.label('ipv6').move(2, 6).add(2, ipv6.header).jumpIfRegister(2, 'greater', 7, 'pass');
+  if (maps.ports !== undefined) findDestination6(code);
   for (const prefix of prefixes) {
-    code.storeValue('word', 10, -drop6KeyBytes, prefix);
-    for (let word = 0; word < 4; word++) {
-      code
-        .load('word', 3, 6, ipv6.source + word * 4)
-        .mask(3, wordMask(prefix, word))
-        .store('word', 10, -drop6KeyBytes + 4 + word * 4, 3);
-    }
-    lookUp(code, maps.drop6, drop6KeyBytes, 'drop 6', `not in /${prefix}`);
-    code.label(`not in /${prefix}`);
+    storeKey6(code, prefix);
+    const { drop6: map, ports, allow } = maps;
+    lookUp(code, { map, keyBytes: drop6KeyBytes, ports, allow, scopes, family: 6, prefix });
+    code.label(`not in 6/${prefix}`);
   }
   code.jump('pass');
 
   for (const family of [4, 6] as const) {
+    // r1: the slot, whose lowest byte is the jail.
     code
       .label(`drop ${family}`)
-      .storeValue('word', 10, -4, counted[family])
+      .mask(1, 0xff)
+      .shiftLeft(1, 1)
+      .add(1, counterOf(0, family))
+      .store('word', 10, -4, 1)
       .loadMap(1, maps.counters)
       .move(2, 10)
       .add(2, -4)
@@ -117,17 +168,135 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[]): Buffer {
   return code.label('pass').set(0, verdict.pass).exit().finish();
 }
 
-/** Looks the key at the stack's end up: to `found` while its ban runs, else to `absent`. */
-function lookUp(code: Assembler, map: number, keyBytes: number, found: string, absent: string): void {
+/** The source, cut to `prefix` bits, as a key at the stack's end. */
+function storeKey6(code: Assembler, prefix: number): void {
+  const start = -drop6KeyBytes;
+  code.storeValue('word', 10, start, prefix);
+  for (let word = 0; word < 4; word++) {
+    code
+      .load('word', 3, 6, ipv6.source + word * 4)
+      .mask(3, wordMask(prefix, word))
+      .store('word', 10, start + 4 + word * 4, 3);
+  }
+}
+
+// --- Destination: into r8; r6 stays ------------------------------------------------------------------------------------
+
+function findDestination4(code: Assembler): void {
   code
-    .loadMap(1, map)
-    .move(2, 10)
-    .add(2, -keyBytes)
-    .call(helper.mapLookup)
-    .jumpIf(0, 'equal', 0, absent)
-    .load('double', 8, 0, 0)
-    .jumpIf(8, 'equal', 0, found)
-    .call(helper.bootNanoseconds)
-    .jumpIfRegister(0, 'greater', 8, absent)
-    .jump(found);
+    .load('byte', 2, 6, 0)
+    .mask(2, 0x0f)
+    .shiftLeft(2, 2)
+    .jumpIf(2, 'less', ipv4.header, 'hidden 4')
+    .load('half', 4, 6, ipv4.fragment)
+    .jumpIf(4, 'anyBit', laterFragment[4], 'none 4')
+    .load('byte', 3, 6, ipv4.protocol)
+    .addRegister(2, 6);
+  findPort(code, 4);
+}
+
+function findDestination6(code: Assembler): void {
+  code.load('byte', 3, 6, ipv6.nextHeader).move(2, 6).add(2, ipv6.header);
+  // r2: the header to read, r3: its number, r4: its length.
+  for (let header = 0; header < xdpExtensionHeadersMax; header++) {
+    const name = `extension ${header}`;
+    code
+      .jumpIf(3, 'equal', transport.tcp, 'transport 6')
+      .jumpIf(3, 'equal', transport.udp, 'transport 6')
+      .move(1, 2)
+      .add(1, extensionBytesMin)
+      .jumpIfRegister(1, 'greater', 7, `cut ${name}`)
+      .load('byte', 4, 2, 1)
+      .shiftLeft(4, 3);
+    for (const number of extension.plain) code.jumpIf(3, 'equal', number, name);
+    code
+      .shiftRight(4, 1)
+      .jumpIf(3, 'equal', extension.authentication, name)
+      .jumpIf(3, 'notEqual', extension.fragment, 'none 6')
+      .load('half', 4, 2, 2)
+      .jumpIf(4, 'anyBit', laterFragment[6], 'none 6')
+      .set(4, 0)
+      .jump(name)
+      // What is cut short is hidden where it is an extension header, and has no ports where it is anything else.
+      .label(`cut ${name}`);
+    for (const number of [...extension.plain, extension.authentication, extension.fragment]) {
+      code.jumpIf(3, 'equal', number, 'hidden 6');
+    }
+    code.jump('none 6').label(name).load('byte', 3, 2, 0).addRegister(2, 4).add(2, extensionBytesMin);
+  }
+  for (const number of [...extension.plain, extension.authentication, extension.fragment]) {
+    code.jumpIf(3, 'equal', number, 'hidden 6');
+  }
+  code.label('transport 6');
+  findPort(code, 6);
+}
+
+/** r2: the transport header, r3: its protocol. */
+function findPort(code: Assembler, family: 4 | 6): void {
+  code
+    .set(8, destination.tcp)
+    .jumpIf(3, 'equal', transport.tcp, `ports ${family}`)
+    .set(8, destination.udp)
+    .jumpIf(3, 'notEqual', transport.udp, `none ${family}`)
+    .label(`ports ${family}`)
+    .move(1, 2)
+    .add(1, 4)
+    .jumpIfRegister(1, 'greater', 7, `hidden ${family}`)
+    .load('half', 4, 2, 2)
+    .fromNetworkHalf(4)
+    .addRegister(8, 4)
+    .jump(`destination ${family}`)
+    .label(`none ${family}`)
+    .set(8, destination.none)
+    .jump(`destination ${family}`)
+    .label(`hidden ${family}`)
+    .set(8, destination.hidden)
+    .label(`destination ${family}`);
+}
+
+// --- Lookup ----------------------------------------------------------------------------------------------------------
+
+interface Lookup {
+  map: number;
+  keyBytes: number;
+  ports: number | undefined;
+  allow: number | undefined;
+  scopes: number;
+  family: 4 | 6;
+  prefix?: number;
+}
+
+/** Looks the key at the stack's end up: to `drop` where a scope of the packet drops its source now, else to `not in`. */
+function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, family, prefix }: Lookup): void {
+  const name = prefix === undefined ? `${family}` : `${family}/${prefix}`;
+  const absent = `not in ${name}`;
+  const find = (descriptor: number, bytes: number, otherwise: string) =>
+    code.loadMap(1, descriptor).move(2, 10).add(2, -bytes).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
+  find(map, keyBytes, absent);
+  // Few come here: what follows costs only banned sources. r9: the slots, r7: the scopes that the packet is in.
+  code.move(9, 0).set(7, -1);
+  if (ports !== undefined) {
+    code.store('word', 10, -4, 8);
+    find(ports, 4, absent);
+    code.load('word', 7, 0, 0);
+  }
+  if (allow !== undefined) {
+    storeKey6(code, 128);
+    find(allow, drop6KeyBytes, `${absent}, not allowed`);
+    code.load('word', 1, 0, 0).andRegister(7, 1).label(`${absent}, not allowed`);
+  }
+  code.call(helper.bootNanoseconds);
+  for (let scope = 0; scope < scopes; scope++) {
+    const next = `${absent}, scope ${scope}`;
+    code
+      .load('double', 1, 9, scope * slotBytes)
+      .jumpIfRegister(0, 'greater', 1, next)
+      // Bit by bit in another register: the verifier would remember of r7 what was asked, and try every combination.
+      .move(2, 7)
+      .shiftRight(2, scope)
+      .mask(2, 1)
+      .jumpIf(2, 'notEqual', 0, `drop ${family}`)
+      .label(next);
+  }
+  code.jump(absent);
 }

@@ -1,39 +1,78 @@
 /**
  * The xdp backend: an eBPF program on configured interfaces drops banned sources before the network stack works on them.
- * It sees every packet that comes in there, to this host or through it, whatever its port: a jail with ports is refused.
+ * It sees every packet that comes in there and knows its ports, but not whether it is for this host: packets to be forwarded
+ * are dropped as well, which `notes` says where this host forwards any. It cannot answer: a jail that rejects is refused.
  *
  * Bans stand in hash maps with their end, which the program honours, so that a ban ends though we are gone; the program
- * stays attached when we end. `drop4` and `drop6` say how long a source is dropped, by the jail that bans it longest;
- * `bans` says which jail bans it until when. Ends that are over are removed when bans are listed, and where a map is full
- * (E2BIG). A program of ours that is found attached is replaced in one step, its maps taken over (CAP_SYS_ADMIN).
- * A prefix that holds an allowed network is refused, since all of it would be dropped.
+ * stays attached when we end. `bans` says which jail bans a source until when; `drop4` and `drop6` say the same by scope, for
+ * the jail that bans it longest (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is
+ * full (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its successor are filled
+ * from its bans (CAP_SYS_ADMIN); until then it goes on.
  * Each change is a map update of a microsecond; there are no transactions: after an error what came before holds.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
-import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpSliceElements } from '../limits.ts';
+import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../limits.ts';
 import { native } from '../native.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
-import { keyBytes, prefixMask, refuseReject, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
+import { prefixMask, refuseReject, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
 import { Links, type XdpMode } from './link.ts';
-import { counted, drop4KeyBytes, drop6KeyBytes, dropValueBytes, xdpProgram } from './xdp-program.ts';
+import {
+  counterOf,
+  destinations,
+  drop4KeyBytes,
+  drop6KeyBytes,
+  jailOfSlot,
+  scopeBitsBytes,
+  scopesByDestination,
+  slotBytes,
+  slotOf,
+  xdpProgram,
+} from './xdp-program.ts';
 
 const { E2BIG, EPERM } = constants.errno;
 const programName = 'fail2zig';
-/** Key of `bans`: jail name, zero-filled; family; prefix length; two zeros; the address's 16 bytes. */
+/** Key of `bans`: jail name, zero-filled; family; prefix length; two zeros; the address's 16 bytes. Value: the end, 0 = none. */
 const banKeyBytes = jailNameMax + 20;
+const endBytes = 8;
+const bansMapName = 'f2z_bans';
+const counterBytes = 8;
 const nanosecondsPerMillisecond = 1_000_000n;
+/** Whether this host passes on packets that are not its own. */
+const forwardingFiles = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/ipv6/conf/all/forwarding'];
 
-/** Our maps: name, type, bytes of keys and values, elements. */
-const shapes = {
-  drop4: ['f2z_drop4', mapType.hash, drop4KeyBytes, dropValueBytes, xdpBansMax],
-  drop6: ['f2z_drop6', mapType.hash, drop6KeyBytes, dropValueBytes, xdpBansMax],
-  bans: ['f2z_bans', mapType.hash, banKeyBytes, dropValueBytes, xdpBansMax],
-  counters: ['f2z_dropped', mapType.array, 4, 8, 2],
-} as const;
-type Maps = Record<keyof typeof shapes, BpfMap>;
+/** What depends on the jails, made anew with them. */
+interface Maps {
+  drop4: BpfMap;
+  drop6: BpfMap;
+  counters: BpfMap;
+  ports: BpfMap | undefined;
+  allow: BpfMap | undefined;
+}
+
+/** The jails, as the program knows them. */
+interface Plan {
+  /** By name; a jail's number is its place. */
+  jails: Map<string, PlannedJail>;
+  /** Lengths of IPv6 prefixes that may be banned, the longest first. */
+  prefixes: number[];
+  scopes: Scope[];
+}
+
+/** What jails with the same ports and allowed networks share. */
+interface Scope {
+  ports: JailScaffold['ports'];
+  protocols: JailScaffold['protocols'];
+  allow: readonly Address[];
+  jails: PlannedJail[];
+}
+
+interface PlannedJail extends JailScaffold {
+  number: number;
+  scope: number;
+}
 
 export interface XdpOptions {
   /** Names of the interfaces to guard. */
@@ -52,11 +91,12 @@ export class XdpBackend implements Backend {
   readonly #interfaces: readonly string[];
   readonly #bansMax: number;
   readonly #links = new Links();
+  #bans: BpfMap | undefined;
   #maps: Maps | undefined;
   #program = -1;
   #programId = 0;
   #attached: Attached[] = [];
-  #jails = new Map<string, JailScaffold>();
+  #plan: Plan = { jails: new Map(), prefixes: [], scopes: [] };
 
   constructor({ interfaces, bansMax = xdpBansMax }: XdpOptions) {
     this.#interfaces = interfaces;
@@ -68,12 +108,13 @@ export class XdpBackend implements Backend {
     return this.#attached;
   }
 
-  /** Packets dropped since the maps were made. */
-  dropped(family: 4 | 6): number {
-    const key = Buffer.alloc(4);
-    const value = Buffer.alloc(8);
-    key.writeUInt32LE(counted[family]);
-    return this.#maps?.counters.lookup(key, value) ? Number(value.readBigUInt64LE()) : 0;
+  get notes(): string[] {
+    const narrow = [...this.#plan.jails.values()].filter(({ hooks }) => !hooks.includes('forward'));
+    if (narrow.length === 0 || !forwards()) return [];
+    const names = narrow.map(({ name }) => name).join(', ');
+    return [
+      `this host forwards packets, and the xdp backend cannot tell those from its own: it drops both, though hooks has no "forward" in ${names}`,
+    ];
   }
 
   close(): void {
@@ -83,53 +124,43 @@ export class XdpBackend implements Backend {
 
   async install(jails: JailScaffold[]): Promise<void> {
     if (this.#interfaces.length === 0) throw new UnsupportedChange('the xdp backend needs firewall.interfaces');
-    const limited = jails.find(({ ports }) => ports.length > 0);
-    if (limited) {
-      throw new UnsupportedChange(
-        `the xdp backend drops all packets of a source, but jail ${limited.name} is about some ports only: set its port to "all", or choose another backend`,
-      );
-    }
-    refuseReject(this.name, jails);
-    const prefixes = [...new Set(jails.map(({ ipv6Prefix }) => ipv6Prefix))].sort((a, b) => b - a);
-    if (prefixes.length > xdpPrefixesMax) {
-      throw new UnsupportedChange(`the xdp backend looks up ${xdpPrefixesMax} lengths of IPv6 prefixes at most`);
-    }
+    const plan = planOf(jails);
     const present = new Map<string, number>();
     try {
       for (const name of this.#interfaces) {
         const program = await this.#ownProgram(name);
         if (program >= 0) present.set(name, program);
       }
-      this.#maps ??= this.#adoptMaps([...present.values()]) ?? this.#createMaps();
-      const { drop4, drop6, counters, bans } = this.#maps;
-      const code = xdpProgram(
-        { drop4: drop4.descriptor, drop6: drop6.descriptor, counters: counters.descriptor, bans: bans.descriptor },
-        prefixes,
-      );
-      const program = loadXdpProgram(programName, code);
+      this.#bans ??=
+        adoptBans([...present.values()]) ??
+        BpfMap.create(bansMapName, mapType.hash, banKeyBytes, endBytes, this.#bansMax);
+      const isSame = this.#maps !== undefined && textOf(plan) === textOf(this.#plan);
+      const before = { plan: this.#plan, maps: this.#maps };
+      this.#plan = plan;
+      if (!isSame) this.#maps = createMaps(plan, this.#bansMax);
       try {
-        await this.#attach(program, present);
+        if (!isSame) await this.#fill();
+        await this.#start(present);
       } catch (error) {
-        closeSync(program);
+        if (!isSame) closeMaps(this.#maps);
+        this.#plan = before.plan;
+        this.#maps = before.maps;
         throw error;
       }
-      if (this.#program >= 0) closeSync(this.#program);
-      this.#program = program;
-      this.#programId = programInfo(program).id;
+      if (!isSame) closeMaps(before.maps);
     } finally {
       for (const descriptor of present.values()) closeSync(descriptor);
     }
-    this.#jails = new Map(jails.map((jail) => [jail.name, jail]));
     await this.#dropOtherJails();
   }
 
   async apply(changes: Change[]): Promise<void> {
     for (const change of changes) {
       const { jail, address } = change.verb === 'ban' ? change.ban : change;
-      const masked = this.#masked(jail, address);
-      if (change.verb === 'ban') this.#refuseAllowed(jail, masked);
-      if (change.verb === 'ban' && change.ban.timeoutMs >= 0) await this.#ban(jail, masked, change.ban.timeoutMs);
-      else this.#unban(jail, masked);
+      const planned = this.#jail(jail);
+      const masked = maskedFor(planned, address);
+      if (change.verb === 'ban' && change.ban.timeoutMs >= 0) await this.#ban(planned, masked, change.ban.timeoutMs);
+      else this.#unban(planned, masked);
     }
   }
 
@@ -141,22 +172,41 @@ export class XdpBackend implements Backend {
 
   /** A ban that the program does not honour is none; bans that are over are removed on the way. */
   async each(visit: (ban: Ban) => void): Promise<number> {
-    const maps = this.#installed();
+    const { bans } = this.#installed();
     let count = 0;
-    for (const { keys, values, count: length } of maps.bans.slices(xdpSliceElements)) {
+    for (const { keys, values, count: length } of bans.slices(xdpSliceElements)) {
       const now = native.bootNanoseconds();
       for (let index = 0; index < length; index++) {
-        const { jail, address } = readBanKey(keys.subarray(index * banKeyBytes, (index + 1) * banKeyBytes));
-        const end = values.readBigUInt64LE(index * dropValueBytes);
+        const { jail: name, address } = readBanKey(keys.subarray(index * banKeyBytes, (index + 1) * banKeyBytes));
+        const jail = this.#plan.jails.get(name);
+        if (jail === undefined) continue;
+        const end = values.readBigUInt64LE(index * endBytes);
         if (end !== 0n && end <= now) this.#unban(jail, address);
-        else if (isLater(this.#dropEnd(address), end)) {
+        else if (this.#slots(address).readBigUInt64LE(jail.scope * slotBytes) >= slotOf(end, 0)) {
           count++;
-          visit({ jail, address, timeoutMs: end === 0n ? 0 : Number((end - now) / nanosecondsPerMillisecond) + 1 });
+          const timeoutMs = end === 0n ? 0 : Number((end - now) / nanosecondsPerMillisecond) + 1;
+          visit({ jail: name, address, timeoutMs });
         }
       }
       await turn();
     }
     return count;
+  }
+
+  /** Packets that the program dropped since its counters were made: a lookup for each jail and family. */
+  drops(): Promise<Drops> {
+    const { counters } = this.#installed();
+    const key = Buffer.alloc(4);
+    const value = Buffer.alloc(counterBytes);
+    const dropped: Drops = new Map();
+    for (const { name, number } of this.#plan.jails.values()) {
+      const [packets4 = 0, packets6 = 0] = ([4, 6] as const).map((family) => {
+        key.writeUInt32LE(counterOf(number, family));
+        return counters.lookup(key, value) ? Number(value.readBigUInt64LE()) : 0;
+      });
+      dropped.set(name, { 4: packets4, 6: packets6 });
+    }
+    return Promise.resolve(dropped);
   }
 
   async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
@@ -182,13 +232,16 @@ export class XdpBackend implements Backend {
   #release(): void {
     if (this.#program >= 0) closeSync(this.#program);
     this.#program = -1;
-    for (const map of Object.values(this.#maps ?? {})) map.close();
+    closeMaps(this.#maps);
     this.#maps = undefined;
+    this.#bans?.close();
+    this.#bans = undefined;
   }
 
-  #installed(): Maps {
-    if (this.#maps === undefined) throw new UnsupportedChange('the xdp backend is not installed');
-    return this.#maps;
+  #installed(): Maps & { bans: BpfMap } {
+    if (this.#maps === undefined || this.#bans === undefined)
+      throw new UnsupportedChange('the xdp backend is not installed');
+    return { ...this.#maps, bans: this.#bans };
   }
 
   // --- Program and maps -------------------------------------------------------------------------------------------------
@@ -208,35 +261,42 @@ export class XdpBackend implements Backend {
     return -1;
   }
 
-  /** The maps of an earlier run, where they are made as we would make them. */
-  #adoptMaps(programs: number[]): Maps | undefined {
-    for (const program of programs) {
-      const found = programInfo(program).mapIds.map((id) => BpfMap.open(id));
-      const maps = Object.fromEntries(
-        Object.entries(shapes).map(([key, [name, , keyBytes, valueBytes]]) => [
-          key,
-          found.find((map) => map.name === name && map.keyBytes === keyBytes && map.valueBytes === valueBytes),
-        ]),
-      );
-      const isWhole = Object.values(maps).every((map) => map !== undefined);
-      for (const map of found) if (!isWhole || !Object.values(maps).includes(map)) map.close();
-      if (isWhole) return maps as Maps;
+  /** Fills maps that no program reads yet from the bans of an earlier one. */
+  async #fill(): Promise<void> {
+    const { bans } = this.#installed();
+    for (const { keys, values, count } of bans.slices(xdpSliceElements)) {
+      for (let index = 0; index < count; index++) {
+        const { jail, address } = readBanKey(keys.subarray(index * banKeyBytes, (index + 1) * banKeyBytes));
+        const planned = this.#plan.jails.get(jail);
+        if (!isKept(planned, address)) continue;
+        this.#raise(address, planned, values.readBigUInt64LE(index * endBytes));
+      }
+      await turn();
     }
-    return undefined;
   }
 
-  #createMaps(): Maps {
-    const made: [string, BpfMap][] = [];
+  /** Loads the program over the maps and puts it in the place of those that are `present`. */
+  async #start(present: Map<string, number>): Promise<void> {
+    const { drop4, drop6, counters, ports, allow, bans } = this.#installed();
+    const descriptors = {
+      drop4: drop4.descriptor,
+      drop6: drop6.descriptor,
+      counters: counters.descriptor,
+      ports: ports?.descriptor,
+      allow: allow?.descriptor,
+      bans: bans.descriptor,
+    };
+    const { prefixes, scopes } = this.#plan;
+    const program = loadXdpProgram(programName, xdpProgram(descriptors, prefixes, scopes.length));
     try {
-      for (const [key, [name, type, keyBytes, valueBytes, elementsMax]] of Object.entries(shapes)) {
-        const count = type === mapType.hash ? this.#bansMax : elementsMax;
-        made.push([key, BpfMap.create(name, type, keyBytes, valueBytes, count)]);
-      }
+      await this.#attach(program, present);
     } catch (error) {
-      for (const [, map] of made) map.close();
+      closeSync(program);
       throw error;
     }
-    return Object.fromEntries(made) as Maps;
+    if (this.#program >= 0) closeSync(this.#program);
+    this.#program = program;
+    this.#programId = programInfo(program).id;
   }
 
   /** On every interface, or on none that had none. */
@@ -257,31 +317,13 @@ export class XdpBackend implements Backend {
 
   // --- Bans -------------------------------------------------------------------------------------------------------------
 
-  #masked(jail: string, address: Address): Address {
-    const scaffold = this.#jails.get(jail);
-    if (scaffold === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
-    const prefix = address.family === 4 ? 32 : scaffold.ipv6Prefix;
-    if (address.prefix < prefix) throw new UnsupportedChange(`jail ${jail} bans no /${address.prefix}`);
-    const key = toKey({ name: jail, family: address.family, prefix }, address);
-    const bytes = new Uint8Array(16);
-    if (address.family === 4) bytes.fill(0xff, 10, 12);
-    bytes.set(key, 16 - key.length);
-    return { family: address.family, bytes, prefix };
+  #jail(name: string): PlannedJail {
+    const jail = this.#plan.jails.get(name);
+    if (jail === undefined) throw new UnsupportedChange(`jail ${name} is not installed`);
+    return jail;
   }
 
-  #refuseAllowed(jail: string, { family, bytes, prefix }: Address): void {
-    const mask = prefixMask(prefix, keyBytes[family]);
-    const start = 16 - mask.length;
-    const isInside = (network: Address) =>
-      network.family === family &&
-      network.prefix >= prefix &&
-      mask.every((bits, at) => (network.bytes[start + at]! & bits) === bytes[start + at]);
-    if (this.#jails.get(jail)!.allow?.some(isInside)) {
-      throw new UnsupportedChange(`jail ${jail}: the xdp backend cannot ban a prefix that holds an allowed network`);
-    }
-  }
-
-  async #ban(jail: string, address: Address, timeoutMs: number): Promise<void> {
+  async #ban(jail: PlannedJail, address: Address, timeoutMs: number): Promise<void> {
     const end =
       timeoutMs === 0 ? 0n : native.bootNanoseconds() + BigInt(Math.ceil(timeoutMs)) * nanosecondsPerMillisecond;
     try {
@@ -294,38 +336,55 @@ export class XdpBackend implements Backend {
     }
   }
 
-  #put(jail: string, address: Address, end: bigint): void {
+  #put(jail: PlannedJail, address: Address, end: bigint): void {
     const { bans } = this.#installed();
-    const value = Buffer.alloc(dropValueBytes);
+    const value = Buffer.alloc(endBytes);
     value.writeBigUInt64LE(end);
     // The program first: what it does not honour is not to be believed.
-    if (!isLater(this.#dropEnd(address), end)) this.#writeDrop(address, end);
+    const isLongest = this.#raise(address, jail, end);
+    let isHeld = false;
     try {
-      bans.update(banKey(jail, address), value);
+      bans.update(banKey(jail.name, address), value);
+      isHeld = true;
     } finally {
-      // Also right where the ban became shorter, and where it found no room.
-      this.#settle(address);
+      // Where the ban became shorter, and where it found no room.
+      if (!isLongest || !isHeld) this.#settle(address, jail);
     }
   }
 
-  #unban(jail: string, address: Address): void {
-    this.#installed().bans.delete(banKey(jail, address));
-    this.#settle(address);
+  #unban(jail: PlannedJail, address: Address): void {
+    this.#installed().bans.delete(banKey(jail.name, address));
+    this.#settle(address, jail);
   }
 
-  /** Makes the program drop a source as long as the jail that bans it longest says. */
-  #settle(address: Address): void {
+  /** Drops a source in a jail's scope until `end` at least. @returns false where it is dropped for longer already */
+  #raise(address: Address, jail: PlannedJail, end: bigint): boolean {
+    const slots = this.#slots(address);
+    const at = jail.scope * slotBytes;
+    const slot = slotOf(end, jail.number);
+    if (slots.readBigUInt64LE(at) > slot) return false;
+    slots.writeBigUInt64LE(slot, at);
+    this.#dropMap(address).update(dropKey(address), slots);
+    return true;
+  }
+
+  /** After a ban of a jail became shorter or ended: its scope drops the source as long as the jail that bans it longest says. */
+  #settle(address: Address, { scope, number }: PlannedJail): void {
+    const slots = this.#slots(address);
+    const at = scope * slotBytes;
+    const held = slots.readBigUInt64LE(at);
+    if (held === 0n || jailOfSlot(held) !== number) return;
     const { bans } = this.#installed();
-    const value = Buffer.alloc(dropValueBytes);
-    let longest: bigint | undefined;
-    for (const { name, ipv6Prefix } of this.#jails.values()) {
-      if (address.family === 6 && ipv6Prefix !== address.prefix) continue;
-      if (!bans.lookup(banKey(name, address), value)) continue;
-      const end = value.readBigUInt64LE();
-      if (longest === undefined || isLater(end, longest)) longest = end;
+    const value = Buffer.alloc(endBytes);
+    let longest = 0n;
+    for (const jail of this.#plan.scopes[scope]!.jails) {
+      if (!isKept(jail, address) || !bans.lookup(banKey(jail.name, address), value)) continue;
+      const slot = slotOf(value.readBigUInt64LE(), jail.number);
+      if (slot > longest) longest = slot;
     }
-    if (longest === undefined) this.#dropMap(address).delete(dropKey(address));
-    else if (this.#dropEnd(address) !== longest) this.#writeDrop(address, longest);
+    slots.writeBigUInt64LE(longest, at);
+    if (slots.every((byte) => byte === 0)) this.#dropMap(address).delete(dropKey(address));
+    else if (longest !== held) this.#dropMap(address).update(dropKey(address), slots);
   }
 
   #dropMap({ family }: Address): BpfMap {
@@ -333,36 +392,176 @@ export class XdpBackend implements Backend {
     return family === 4 ? drop4 : drop6;
   }
 
-  /** Until when the program drops a source, on the boot clock; 0 = for ever, undefined = it does not. */
-  #dropEnd(address: Address): bigint | undefined {
-    const value = Buffer.alloc(dropValueBytes);
-    return this.#dropMap(address).lookup(dropKey(address), value) ? value.readBigUInt64LE() : undefined;
-  }
-
-  #writeDrop(address: Address, end: bigint): void {
-    const value = Buffer.alloc(dropValueBytes);
-    value.writeBigUInt64LE(end);
-    this.#dropMap(address).update(dropKey(address), value);
+  /** Until when the program drops a source, by scope; zeros = it does not. */
+  #slots(address: Address): Buffer {
+    const slots = Buffer.alloc(this.#plan.scopes.length * slotBytes);
+    if (!this.#dropMap(address).lookup(dropKey(address), slots)) slots.fill(0);
+    return slots;
   }
 
   /** Bans of jails that are gone end. */
   async #dropOtherJails(): Promise<void> {
-    for (const { keys, count } of this.#installed().bans.slices(xdpSliceElements)) {
+    const { bans } = this.#installed();
+    for (const { keys, count } of bans.slices(xdpSliceElements)) {
       for (let index = 0; index < count; index++) {
-        const { jail, address } = readBanKey(keys.subarray(index * banKeyBytes, (index + 1) * banKeyBytes));
-        const scaffold = this.#jails.get(jail);
-        const isKept = scaffold !== undefined && (address.family === 4 || scaffold.ipv6Prefix === address.prefix);
-        if (!isKept) this.#unban(jail, address);
+        const key = keys.subarray(index * banKeyBytes, (index + 1) * banKeyBytes);
+        const { jail, address } = readBanKey(key);
+        if (!isKept(this.#plan.jails.get(jail), address)) bans.delete(key);
       }
       await turn();
     }
   }
 }
 
-/** Whether the first end is at least as late as the second; 0 = never ends. */
-function isLater(end: bigint | undefined, other: bigint): boolean {
-  if (end === undefined) return false;
-  return end === 0n || (other !== 0n && end >= other);
+// --- Plan --------------------------------------------------------------------------------------------------------------
+
+/** @throws UnsupportedChange where the program cannot do what the jails ask for */
+function planOf(jails: JailScaffold[]): Plan {
+  refuseReject('xdp', jails);
+  const beyond = jails.find(({ hooks }) => !hooks.includes('input'));
+  if (beyond !== undefined) {
+    throw new UnsupportedChange(
+      `the xdp backend cannot tell packets to be forwarded from those for this host, but jail ${beyond.name} has no "input" in hooks`,
+    );
+  }
+  const plan: Plan = {
+    jails: new Map(),
+    prefixes: [...new Set(jails.map(({ ipv6Prefix }) => ipv6Prefix))].sort((a, b) => b - a),
+    scopes: [],
+  };
+  const scopes = new Map<string, number>();
+  jails.forEach((jail, number) => {
+    const { ports, protocols } = jail;
+    const allow = jail.allow?.filter(({ family }) => family === 6) ?? [];
+    const text = scopeText({ ports, protocols, allow });
+    const scope = scopes.get(text) ?? scopes.size;
+    scopes.set(text, scope);
+    const planned = { ...jail, number, scope };
+    plan.jails.set(jail.name, planned);
+    plan.scopes[scope] ??= { ports, protocols, allow, jails: [] };
+    plan.scopes[scope].jails.push(planned);
+  });
+  const bounds = [
+    [plan.prefixes.length, xdpPrefixesMax, 'lengths of IPv6 prefixes'],
+    [plan.scopes.length, xdpScopesMax, 'different lists of ports and allowed networks'],
+  ] as const;
+  for (const [count, most, what] of bounds) {
+    if (count > most) throw new UnsupportedChange(`the xdp backend knows ${most} ${what} at most, not ${count}`);
+  }
+  return plan;
+}
+
+const networkText = ({ bytes, prefix }: Address) => `${Buffer.from(bytes).toString('hex')}/${prefix}`;
+
+function scopeText({ ports, protocols, allow }: Pick<Scope, 'ports' | 'protocols' | 'allow'>): string {
+  const chosen = ports.length === 0 ? [] : protocols;
+  return JSON.stringify([ports.map(({ first, last }) => [first, last]), chosen, allow.map(networkText).sort()]);
+}
+
+/** A text that two plans share if the same maps serve both. */
+function textOf({ jails, scopes, prefixes }: Plan): string {
+  return JSON.stringify([[...jails.values()].map(({ name, scope }) => [name, scope]), scopes.map(scopeText), prefixes]);
+}
+
+function forwards(): boolean {
+  return forwardingFiles.some((file) => {
+    try {
+      return readFileSync(file, 'latin1').trim() !== '0';
+    } catch {
+      return false;
+    }
+  });
+}
+
+// --- Maps --------------------------------------------------------------------------------------------------------------
+
+function createMaps({ jails, scopes }: Plan, bansMax: number): Maps {
+  const made: BpfMap[] = [];
+  const make = (...shape: Parameters<typeof BpfMap.create>): BpfMap => {
+    const map = BpfMap.create(...shape);
+    made.push(map);
+    return map;
+  };
+  const valueBytes = Math.max(1, scopes.length) * slotBytes;
+  const hasPorts = scopes.some(({ ports }) => ports.length > 0);
+  const allowed = allowedNetworks(scopes);
+  try {
+    const maps = {
+      drop4: make('f2z_drop4', mapType.hash, drop4KeyBytes, valueBytes, bansMax),
+      drop6: make('f2z_drop6', mapType.hash, drop6KeyBytes, valueBytes, bansMax),
+      counters: make('f2z_dropped', mapType.array, 4, counterBytes, counterOf(Math.max(1, jails.size), 4)),
+      ports: hasPorts ? make('f2z_ports', mapType.array, 4, scopeBitsBytes, destinations) : undefined,
+      allow:
+        allowed.length > 0
+          ? make('f2z_allow', mapType.longestPrefix, drop6KeyBytes, scopeBitsBytes, allowed.length)
+          : undefined,
+    };
+    maps.ports?.fill(Buffer.from(scopesByDestination(scopes).buffer));
+    for (const network of allowed) maps.allow?.update(dropKey(network), denyingScopes(scopes, network));
+    return maps;
+  } catch (error) {
+    for (const map of made) map.close();
+    throw error;
+  }
+}
+
+function closeMaps(maps: Maps | undefined): void {
+  for (const map of Object.values(maps ?? {})) map?.close();
+}
+
+/** Each once. */
+function allowedNetworks(scopes: readonly Scope[]): Address[] {
+  const all = scopes.flatMap(({ allow }) => allow.map((network): [string, Address] => [networkText(network), network]));
+  return [...new Map(all).values()];
+}
+
+/** The scopes that do not let a network pass. The kernel finds the longest: it says what the wider ones around it say, too. */
+function denyingScopes(scopes: readonly Scope[], network: Address): Buffer {
+  const value = Buffer.alloc(scopeBitsBytes);
+  let bits = 0;
+  scopes.forEach(({ allow }, scope) => {
+    if (!allow.some((wider) => isInside(network, wider))) bits |= 1 << scope;
+  });
+  value.writeInt32LE(bits);
+  return value;
+}
+
+/** The bans of an earlier run. */
+function adoptBans(programs: number[]): BpfMap | undefined {
+  for (const program of programs) {
+    let adopted: BpfMap | undefined;
+    for (const id of programInfo(program).mapIds) {
+      const map = BpfMap.open(id);
+      const { name, keyBytes, valueBytes } = map;
+      const fits = name === bansMapName && keyBytes === banKeyBytes && valueBytes === endBytes;
+      if (adopted === undefined && fits) adopted = map;
+      else map.close();
+    }
+    if (adopted !== undefined) return adopted;
+  }
+  return undefined;
+}
+
+// --- Addresses ---------------------------------------------------------------------------------------------------------
+
+function isInside(inner: Address, outer: Address): boolean {
+  if (inner.prefix < outer.prefix) return false;
+  return prefixMask(outer.prefix, 16).every((bits, at) => (inner.bytes[at]! & bits) === (outer.bytes[at]! & bits));
+}
+
+function isKept(jail: PlannedJail | undefined, { family, prefix }: Address): jail is PlannedJail {
+  return jail !== undefined && (family === 4 || jail.ipv6Prefix === prefix);
+}
+
+/** An address as a jail bans it. */
+function maskedFor({ name, ipv6Prefix }: PlannedJail, address: Address): Address {
+  const prefix = address.family === 4 ? 32 : ipv6Prefix;
+  if (address.prefix < prefix) throw new UnsupportedChange(`jail ${name} bans no /${address.prefix}`);
+  const key = toKey({ name, family: address.family, prefix }, address);
+  const bytes = new Uint8Array(16);
+  if (address.family === 4) bytes.fill(0xff, 10, 12);
+  bytes.set(key, 16 - key.length);
+  return { family: address.family, bytes, prefix };
 }
 
 function dropKey({ family, bytes, prefix }: Address): Buffer {
