@@ -7,7 +7,7 @@
  * jail, nothing else. What it does when full: the table evicts by policy; a full ring leaves
  * decisions in the table for the enforcer to find, or, in a replay, makes `feed` stop early.
  */
-import { byte, copyBytes, fillZero, findByte, int, setFloat, setInt } from '#linear';
+import { byte, fillZero, findByte, int, setInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
 import {
   addressEnd,
@@ -18,21 +18,19 @@ import {
   userEnd,
   userStart,
 } from './capture.ts';
+import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import {
   add,
   BYTES,
   countFilter,
   countJail,
-  DECISIONS,
-  DECISIONS_DEFERRED,
   FILTER_BAD_ADDRESS,
   FILTER_HOST_NAME,
   FILTER_IGNORED,
   FILTER_LINES,
   FILTER_MATCHED,
   FILTER_NO_PREFIX,
-  JAIL_DECISIONS,
   JAIL_FAILURES,
   JAIL_FUTURE,
   JAIL_IGNORED,
@@ -60,17 +58,6 @@ import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import {
   ADDRESS,
   BANTIMES_MAX,
-  DECISION_ADDRESS,
-  DECISION_BANS,
-  DECISION_BYTES,
-  DECISION_FAILURES,
-  DECISION_FAMILY,
-  DECISION_JAIL,
-  DECISION_OFFSET,
-  DECISION_PREFIX,
-  DECISION_SECONDS,
-  DECISION_SOURCE,
-  DECISION_TIME,
   FIXED_BYTES,
   GROUP_BYTES,
   GROUP_FILTER,
@@ -90,7 +77,6 @@ import {
   linksAt,
   RING_TAKEN,
   RING_WRITTEN,
-  ringAt,
   ringMax,
   routesAt,
   SEED,
@@ -103,16 +89,12 @@ import {
   confirm,
   copiedUntil,
   copyEntries,
-  decidedBans,
-  decidedSeconds,
-  decidedTime,
   endOfBan,
   escalate,
   forget,
   indexOfBan,
   isBanned,
   makeKey,
-  observe,
   recordBan,
   resetEntries,
   resetTable,
@@ -214,6 +196,7 @@ export function init(
   resetIgnores();
   resetTime();
   resetTable();
+  resetCharges();
   return end;
 }
 
@@ -415,8 +398,8 @@ function forgetIdentifier(start: i32): void {
   readIdentifier(start, start);
 }
 
-/** Charges the failure at ADDRESS to one jail. */
-function charge(jail: i32, now: f64, source: i32, offset: f64): void {
+/** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
+function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = jailsAt + jail * JAIL_BYTES;
   if (int(settings + JAIL_ACTIVE) === 0) return;
   if (isIgnored(jail)) {
@@ -434,29 +417,7 @@ function charge(jail: i32, now: f64, source: i32, offset: f64): void {
     }
   }
   countJail(jail, JAIL_FAILURES);
-  makeKey(jail);
-  const failures = observe(jail, lineTime);
-  if (failures === 0) return;
-  countJail(jail, JAIL_DECISIONS);
-  add(DECISIONS, 1);
-  const written = int(RING_WRITTEN);
-  if (written - int(RING_TAKEN) >= ringMax) {
-    // The table remembers that the ban was decided; the enforcer finds it there.
-    add(DECISIONS_DEFERRED, 1);
-    return;
-  }
-  const p = ringAt + (written & (ringMax - 1)) * DECISION_BYTES;
-  setInt(p + DECISION_JAIL, jail);
-  setInt(p + DECISION_FAMILY, family);
-  copyBytes(p + DECISION_ADDRESS, ADDRESS, 16);
-  setFloat(p + DECISION_TIME, decidedTime);
-  setInt(p + DECISION_FAILURES, failures);
-  setInt(p + DECISION_SECONDS, decidedSeconds);
-  setInt(p + DECISION_BANS, decidedBans);
-  setInt(p + DECISION_SOURCE, source);
-  setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(settings + JAIL_PREFIX));
-  setFloat(p + DECISION_OFFSET, offset);
-  setInt(RING_WRITTEN, written + 1);
+  charge(jail, lineTime, source, offset);
 }
 
 /** One line through every group of its source's route. */
@@ -474,7 +435,7 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
         let link = int(p + GROUP_JAILS);
         while (link >= 0) {
           const l = linksAt + link * LINK_BYTES;
-          charge(int(l), now, source, offset);
+          blame(int(l), now, source, offset);
           link = int(l + 4);
         }
       }
@@ -495,8 +456,10 @@ function countLines(route: i32, lines: i32): void {
 }
 
 /** Whether a replay has room for one line's decisions, one per jail at most; the daemon's table remembers what the ring cannot take. */
-function hasRoom(): bool {
-  return live || int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
+function hasRoom(source: i32): bool {
+  if (live || int(RING_WRITTEN) - int(RING_TAKEN) + waiting + links <= ringMax) return true;
+  settle(source);
+  return int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
 }
 
 /**
@@ -508,7 +471,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   const route = int(state);
   let p = start;
   let lines = 0;
-  while (p < end && hasRoom()) {
+  while (p < end && hasRoom(source)) {
     const eol = findByte(p, end, 10);
     if (int(state + 4) !== 0) {
       if (eol === end) {
@@ -530,6 +493,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
     takeLine(p, stop, route, now, source, offset + (p - start));
     p = eol === end ? end : eol + 1;
   }
+  settle(source);
   add(LINES, lines);
   add(BYTES, p - start);
   countLines(route, lines);

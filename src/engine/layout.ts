@@ -38,8 +38,20 @@ export const DENIALS_MAX: i32 = 32;
 export const DENIAL_FAMILY: i32 = 4;
 export const DENIAL_ADDRESS: i32 = 8;
 export const DENIAL_TIME: i32 = 24;
+/** Failures on their way to the table (charges.ts): address, jail, set in the table, float time, float offset of the line. */
+export const CHARGES: i32 = 1856;
+export const CHARGE_BYTES: i32 = 40;
+export const CHARGE_ADDRESS: i32 = 0;
+export const CHARGE_JAIL: i32 = 16;
+export const CHARGE_SET: i32 = 20;
+export const CHARGE_TIME: i32 = 24;
+export const CHARGE_OFFSET: i32 = 32;
+/** As many sets as a processor fetches at once, and some more. */
+export const CHARGES_MAX: i32 = 32;
+/** What the pass that touches them read. */
+export const CHARGES_TOUCHED: i32 = 3136;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 1856;
+export const FIXED_BYTES: i32 = 3144;
 
 /** Counters of one filter (floats; see counters.ts). */
 export const FILTER_COUNTERS_MAX: i32 = 8;

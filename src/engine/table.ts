@@ -142,6 +142,8 @@ const OPEN: i32 = 2;
 const HELD: i32 = 3;
 /** A ban that the kernel does not hold yet. */
 const UNDELIVERED: i32 = 4;
+/** What a processor fetches at once; sets begin on such a boundary. */
+const CACHE_LINE_BYTES: i32 = 64;
 /** 2^32, more than any second: worth first, then time. */
 const WORTH: f64 = 4294967296;
 
@@ -210,7 +212,8 @@ function bansOf(entry: i32): i32 {
   return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
-function setOf(jail: i32): i32 {
+/** The set of (jail, KEY). */
+export function setOf(jail: i32): i32 {
   const hash = hashWords(KEY, keyBytes >> 2, (jail << 1) | (family === 6 ? 1 : 0));
   return tableAt + spread(hash, tableSets) * TABLE_WAYS * entryBytes;
 }
@@ -219,6 +222,13 @@ function isEntryOf(entry: i32, tag: i32): bool {
   if ((int(entry + keyBytes) & TAG) !== tag) return false;
   if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4)) return false;
   return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
+}
+
+/** Reads something of each cache line of the set at `first`. */
+export function touch(first: i32): i32 {
+  let read = 0;
+  for (let p = first; p < first + TABLE_WAYS * entryBytes; p += CACHE_LINE_BYTES) read ^= int(p);
+  return read;
 }
 
 /** The entry of (jail, KEY), or 0. */
@@ -374,14 +384,13 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 }
 
 /**
- * Observes one failure of KEY in `jail` at log time `time`. Returns the failures within findtime when a ban is due, else 0.
+ * Observes one failure of KEY in `jail`, whose set is at `first`, at log time `time`. Returns the failures within findtime when a ban is due, else 0.
  * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in; until its end
  * nothing counts, and then the source starts afresh, but for the number of its bans.
  */
-export function observe(jail: i32, time: f64): i32 {
+export function observe(jail: i32, first: i32, time: f64): i32 {
   const settings = jailsAt + jail * JAIL_BYTES;
   const maxretry = int(settings + JAIL_MAXRETRY);
-  const first = setOf(jail);
   const tag = tagOf(jail);
   let entry = findIn(first, tag);
   let failures = 0;

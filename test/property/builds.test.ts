@@ -98,10 +98,12 @@ function feed(engine: Engine, text: Buffer, cuts: number[]): void {
   }
 }
 
-/** The memory but for what was read into it. */
+/** What is remembered: the memory but for what was read into it and the notes on the lines just examined. */
 function memoryOf(engine: Engine): Buffer {
   const whole = Buffer.from(engine.buffer.buffer.slice(0));
   whole.fill(0, engine.buffer.byteOffset, engine.buffer.byteOffset + engine.buffer.length);
+  whole.fill(0, layout.ADDRESS, layout.KEY + 16);
+  whole.fill(0, layout.CHARGES, layout.CHARGES_TOUCHED + 4);
   return whole;
 }
 

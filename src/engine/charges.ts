@@ -1,0 +1,105 @@
+/**
+ * Failures on their way to the table. Which set a source falls into is random, so most charges find it in no cache; a
+ * charge that waits for memory holds up everything behind it. So charges are gathered, and settled together: one pass
+ * touches every set, so that they are fetched at once, and a second one observes, in the order of the lines.
+ *
+ * Controlled by attackers: which addresses come and when. Invariant: settled before `feed` returns, what is left is what
+ * charging each line at once would have left. When full it is settled; when the decision ring is full, decisions stay in the
+ * table for the enforcer to find (a replay does not let it come to that: `engine.ts` asks how many charges wait).
+ */
+import { copyBytes, float, int, setFloat, setInt } from '#linear';
+import { copyAddress, family, loadAddress } from './address.ts';
+import { add, countJail, DECISIONS, DECISIONS_DEFERRED, JAIL_DECISIONS } from './counters.ts';
+import {
+  ADDRESS,
+  CHARGE_ADDRESS,
+  CHARGE_BYTES,
+  CHARGE_JAIL,
+  CHARGE_OFFSET,
+  CHARGE_SET,
+  CHARGE_TIME,
+  CHARGES,
+  CHARGES_MAX,
+  CHARGES_TOUCHED,
+  DECISION_ADDRESS,
+  DECISION_BANS,
+  DECISION_BYTES,
+  DECISION_FAILURES,
+  DECISION_FAMILY,
+  DECISION_JAIL,
+  DECISION_OFFSET,
+  DECISION_PREFIX,
+  DECISION_SECONDS,
+  DECISION_SOURCE,
+  DECISION_TIME,
+  JAIL_BYTES,
+  JAIL_PREFIX,
+  jailsAt,
+  RING_TAKEN,
+  RING_WRITTEN,
+  ringAt,
+  ringMax,
+} from './layout.ts';
+import { decidedBans, decidedSeconds, decidedTime, makeKey, observe, setOf, touch } from './table.ts';
+
+/** Charges that wait. */
+export let waiting: i32 = 0;
+
+/** Forgets what waits. */
+export function resetCharges(): void {
+  waiting = 0;
+}
+
+/** Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, to `jail`. */
+export function charge(jail: i32, time: f64, source: i32, offset: f64): void {
+  const p = CHARGES + waiting * CHARGE_BYTES;
+  makeKey(jail);
+  copyAddress(p + CHARGE_ADDRESS, ADDRESS);
+  setInt(p + CHARGE_JAIL, jail);
+  setInt(p + CHARGE_SET, setOf(jail));
+  setFloat(p + CHARGE_TIME, time);
+  setFloat(p + CHARGE_OFFSET, offset);
+  waiting++;
+  if (waiting === CHARGES_MAX) settle(source);
+}
+
+/** Brings the waiting charges, all of lines of `source`, into the table. */
+export function settle(source: i32): void {
+  const end = CHARGES + waiting * CHARGE_BYTES;
+  let touched = 0;
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touch(int(p + CHARGE_SET));
+  // Kept, so that no compiler takes the pass for idle.
+  setInt(CHARGES_TOUCHED, touched);
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) {
+    const jail = int(p + CHARGE_JAIL);
+    loadAddress(p + CHARGE_ADDRESS);
+    makeKey(jail);
+    const failures = observe(jail, int(p + CHARGE_SET), float(p + CHARGE_TIME));
+    if (failures > 0) hand(jail, failures, source, float(p + CHARGE_OFFSET));
+  }
+  waiting = 0;
+}
+
+/** Puts the ban that was decided of ADDRESS into the ring. */
+function hand(jail: i32, failures: i32, source: i32, offset: f64): void {
+  countJail(jail, JAIL_DECISIONS);
+  add(DECISIONS, 1);
+  const written = int(RING_WRITTEN);
+  if (written - int(RING_TAKEN) >= ringMax) {
+    // The table remembers that the ban was decided; the enforcer finds it there.
+    add(DECISIONS_DEFERRED, 1);
+    return;
+  }
+  const p = ringAt + (written & (ringMax - 1)) * DECISION_BYTES;
+  setInt(p + DECISION_JAIL, jail);
+  setInt(p + DECISION_FAMILY, family);
+  copyBytes(p + DECISION_ADDRESS, ADDRESS, 16);
+  setFloat(p + DECISION_TIME, decidedTime);
+  setInt(p + DECISION_FAILURES, failures);
+  setInt(p + DECISION_SECONDS, decidedSeconds);
+  setInt(p + DECISION_BANS, decidedBans);
+  setInt(p + DECISION_SOURCE, source);
+  setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(jailsAt + jail * JAIL_BYTES + JAIL_PREFIX));
+  setFloat(p + DECISION_OFFSET, offset);
+  setInt(RING_WRITTEN, written + 1);
+}
