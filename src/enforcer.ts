@@ -10,11 +10,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { Backoff } from './backends/backoff.ts';
 import { Comparison } from './backends/comparison.ts';
+import { DropTally } from './backends/drop-tally.ts';
 import { UnsupportedChange } from './backends/elements.ts';
 import { DECISIONS_DEFERRED } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
 import {
   banBatchMax,
+  dropsLookMs,
   reconcileApartMs,
   reconcileMs,
   reconcileTickMs,
@@ -92,9 +94,12 @@ export class Enforcer {
   #comparing: Promise<unknown> = Promise.resolve();
   #comparedAt = Number.NEGATIVE_INFINITY;
   #ticking: NodeJS.Timeout | undefined;
+  readonly #drops: DropTally;
+  #dropsAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: EnforcerOptions) {
     this.#options = { now: Date.now, ...options };
+    this.#drops = new DropTally(options.backend);
     this.#downBackoff = new Backoff(this.#options.now);
     this.#refusalBackoff = new Backoff(this.#options.now);
     this.counters = {
@@ -119,6 +124,11 @@ export class Enforcer {
     if (this.#options.now() - this.#repairedAt > repairShownMs) return undefined;
     const last = new Date(this.#repairedAt).toISOString();
     return `the kernel did not hold what it should, last at ${last}: repaired (${this.counters.repairs} repairs since the start)`;
+  }
+
+  /** Packets that the kernel dropped for a jail since the start, as last looked at. */
+  packetsDropped(jail: number): number {
+    return this.#drops.of(this.#options.jails[jail]!.name);
   }
 
   /** Decisions may be waiting. Cheap; called after every read. */
@@ -403,15 +413,19 @@ export class Enforcer {
 
   // --- Comparison -------------------------------------------------------------------------------------------------
 
-  /** Compares when it is time, or when others wrote into the kernel. */
+  /** Reads the kernel's counters, and compares when it is time, or when others wrote into the kernel. */
   async #tick(): Promise<void> {
     if (this.#comparison !== undefined || this.#down !== undefined) return;
     const elapsed = performance.now() - this.#comparedAt;
-    if (elapsed < reconcileApartMs) return;
     try {
+      if (performance.now() - this.#dropsAt >= dropsLookMs) {
+        this.#dropsAt = performance.now();
+        await this.#drops.look();
+      }
+      if (elapsed < reconcileApartMs) return;
       if (elapsed >= reconcileMs || (await this.#options.backend.disturbed?.())) this.#compare();
     } catch (error) {
-      this.#options.log.warn('cannot ask for changes', { error: (error as Error).message });
+      this.#options.log.warn('cannot ask the kernel', { error: (error as Error).message });
     }
   }
 

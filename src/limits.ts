@@ -310,6 +310,8 @@ limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction
 
 /** Pages of the runtime's files that are resident at once, bytes: its working set under attack, and what a second adds to it. */
 export const filePagesBytesMax = 16 * 1024 * 1024;
+/** The packets that the kernel dropped are counted this often, ms: more often than they are scraped; 20 µs and 15 more for each jail. */
+export const dropsLookMs = 5_000;
 /** What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized, bytes. */
 export const runtimeGrowthBytes = 5 * 1024 * 1024;
 /** The resident size is looked at this often, ms: right after a release 10 MiB of file pages a second come back (measured), then less. */

@@ -106,6 +106,7 @@ export function createOperator({
             bansActive: counts[index]!.held,
             bansPending: counts[index]!.pending,
             bansTotal: enforcer.counters.bans[index]!,
+            packetsDropped: enforcer.packetsDropped(index),
             failuresTotal: engine.jailCounter(index, counters.JAIL_FAILURES),
             sources: followed
               .filter(({ source, state }) => state === 'reading' && routes.jailsOf(source).includes(index))
@@ -138,6 +139,7 @@ export function createOperator({
         'decisions.waiting': engine.waiting,
         'bans.total': enforcer.counters.bans.reduce((sum, count) => sum + count, 0),
         'unbans.total': enforcer.counters.unbans,
+        'packets.dropped': jails.reduce((sum, _, jail) => sum + enforcer.packetsDropped(jail), 0),
         'transactions.total': enforcer.counters.transactions,
         'bans.unsupported': enforcer.counters.unsupported,
         'kernel.reconciles': enforcer.counters.reconciles,

@@ -128,8 +128,8 @@ export interface JailScaffold {
 
 export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; address: Address };
 
-/** Packets by jail and family. */
-export type Drops = Map<string, { 4: number; 6: number }>;
+/** Packets by jail. */
+export type Drops = Map<string, number>;
 
 /** The five verbs of a backend, and what helps to use them. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
 export interface Backend {
@@ -164,7 +164,7 @@ export interface Backend {
   pause?(): Promise<void> | undefined;
   /**
    * Packets of banned sources that the kernel dropped or rejected, as its counters say now: they start anew where rules are
-   * made anew. Costs a read of our rules. Absent where nothing is counted.
+   * made anew. Costs a read of our rules. Absent where nothing is dropped.
    */
   drops?(): Promise<Drops>;
   /** What it does otherwise than the jails ask, for an operator to know; known once it is installed. */

@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { chainNameMax, changesPerTransactionMax, ipsetElementsMax, ipsetTimeoutSecondsMax } from '../limits.ts';
 import { native } from '../native.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
 import {
   type Element,
   groupChanges,
@@ -39,7 +39,7 @@ import {
   openTransport,
   type Transport,
 } from './netlink.ts';
-import { allowRules, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
 
@@ -186,6 +186,10 @@ export class IpsetBackend implements Backend {
       count++;
     }
     return count + (await removeUnwanted(this, isWanted));
+  }
+
+  async drops(): Promise<Drops> {
+    return dropsOf(this.#tables, [...this.#layouts.values()]);
   }
 
   /** Removes rules, chains and sets; absent ones are success. */

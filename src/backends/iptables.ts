@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os';
 import { chainNameMax, iptablesBansMax } from '../limits.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
 import {
   groupChanges,
   keyBytes,
@@ -22,7 +22,7 @@ import {
 } from './elements.ts';
 import { kernelName } from './names.ts';
 import { NetlinkError } from './netlink.ts';
-import { allowRules, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /** Ending bans is one replace per this time at most, and tried again after it where it failed, ms. */
@@ -121,6 +121,11 @@ export class IptablesBackend implements Backend {
       return 1;
     });
     return rebuilt + (await removeUnwanted(this, isWanted));
+  }
+
+  drops(): Promise<Drops> {
+    const chains = [...this.#jails].map(([jail, { sets }]) => ({ jail, chain: sets[4].name }));
+    return dropsOf([this.#tables[4], this.#tables[6]], chains);
   }
 
   remove(): Promise<void> {

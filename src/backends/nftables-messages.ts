@@ -464,22 +464,26 @@ export function isSameSet(facts: SetFacts, set: SetLayout): boolean {
   return facts.flags === setFlagTimeout && facts.keyBytes === keyBytes[set.family] && facts.comment === set.comment;
 }
 
-/** What a rule dump says about one rule: its chain, and its expressions without their counters' values. */
+/** What a rule dump says about one rule: its chain, its expressions without their counters' values, and what it counted. */
 export interface RuleFacts {
   table: string;
   chain: string;
   shape: string;
+  packets: number;
 }
 
 export function decodeRule(bytes: Buffer, start: number, end: number): RuleFacts | null {
-  const facts: RuleFacts = { table: '', chain: '', shape: '' };
+  const facts: RuleFacts = { table: '', chain: '', shape: '', packets: 0 };
   const reader = new AttributeReader(bytes, start, end);
   while (reader.next()) {
     if (reader.type === 1) facts.table = reader.text();
     else if (reader.type === 2) facts.chain = reader.text();
     else if (reader.type === 4) {
       const expressions = reader.nested();
-      while (expressions.next()) facts.shape += `${expressionShape(expressions.nested())};`;
+      while (expressions.next()) {
+        facts.shape += `${expressionShape(expressions.nested())};`;
+        facts.packets += countedPackets(expressions.nested());
+      }
       if (expressions.malformed) return null;
     }
   }
@@ -494,6 +498,20 @@ function expressionShape(reader: AttributeReader): string {
     else if (reader.type === 2) data = reader.copy().toString('hex');
   }
   return name === 'counter' ? name : `${name}:${data}`;
+}
+
+/** What a counter says; 0 for any other expression. */
+function countedPackets(reader: AttributeReader): number {
+  let isCounter = false;
+  let packets = 0;
+  while (reader.next()) {
+    if (reader.type === 1) isCounter = reader.text() === 'counter';
+    else if (reader.type === 2 && isCounter) {
+      const data = reader.nested();
+      while (data.next()) if (data.type === 2) packets = Math.max(0, data.u64());
+    }
+  }
+  return packets;
 }
 
 /** The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed. */

@@ -8,7 +8,7 @@
  */
 import { constants } from 'node:os';
 import { changesPerTransactionMax } from '../limits.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
 import {
   type Element,
   groupChanges,
@@ -180,9 +180,15 @@ export class NftablesBackend implements Backend {
     return bans;
   }
 
+  /** The socket for what may take long. */
+  #ownReader(): NetlinkSocket {
+    this.#reader ??= new NetlinkSocket(this.#open(), this.#answerMilliseconds);
+    return this.#reader;
+  }
+
   /** Over a socket of its own, beside which transactions go on. */
   async each(visit: (ban: Ban) => void): Promise<number> {
-    this.#reader ??= new NetlinkSocket(this.#open(), this.#answerMilliseconds);
+    const socket = this.#ownReader();
     let count = 0;
     for (const { jail, sets } of this.#layouts.values()) {
       for (const set of [sets[4], sets[6]]) {
@@ -190,7 +196,7 @@ export class NftablesBackend implements Backend {
           count++;
           visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
         };
-        await this.#dumpElements(set, visitElement, () => undefined, { socket: this.#reader, tolerant: true });
+        await this.#dumpElements(set, visitElement, () => undefined, { socket, tolerant: true });
       }
     }
     return count;
@@ -203,6 +209,25 @@ export class NftablesBackend implements Backend {
       count++;
     }
     return count + (await removeUnwanted(this, isWanted));
+  }
+
+  /** Counted by the rules that end in a drop or an answer. */
+  async drops(): Promise<Drops> {
+    const dropped: Drops = new Map();
+    for (const { jail, chain, denial = chain } of [...this.#layouts.values()]) {
+      let packets = 0;
+      await this.#dump(
+        command.getRule,
+        `list chain ${denial}`,
+        decodeRule,
+        (facts) => {
+          if (facts.table === this.#table && facts.chain === denial) packets += facts.packets;
+        },
+        { socket: this.#ownReader(), chain: denial },
+      );
+      dropped.set(jail, packets);
+    }
+    return dropped;
   }
 
   /** Asks for the ruleset's generation, which our own transactions move by one each. */
@@ -381,13 +406,18 @@ export class NftablesBackend implements Backend {
     operation: string,
     decode: (bytes: Buffer, start: number, end: number) => Facts | null,
     deliver: (facts: Facts) => void,
+    { socket = this.#socket, chain }: { socket?: NetlinkSocket; chain?: string } = {},
   ): Promise<void> {
     let seen: Facts[] = [];
-    // Sets and rules are asked for by table where the kernel can do that; it always filters by family.
+    // Sets and rules are asked for by table, and rules by chain, where the kernel can do that; it always filters by family.
     const body = number === command.getSet || number === command.getRule ? this.#table : null;
     try {
-      await this.#socket.dump(
-        (writer, sequence) => encodeDump(writer, sequence, number, (w) => body !== null && w.text(1, body)),
+      await socket.dump(
+        (writer, sequence) =>
+          encodeDump(writer, sequence, number, (w) => {
+            if (body !== null) w.text(1, body);
+            if (chain !== undefined) w.text(2, chain);
+          }),
         operation,
         (bytes, start, end) => {
           const facts = decode(bytes, start, end);

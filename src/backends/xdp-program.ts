@@ -56,9 +56,6 @@ export function slotOf(end: bigint, jail: number): bigint {
 /** The number of the jail that a slot counts for. */
 export const jailOfSlot = (slot: bigint): number => Number(slot & 0xffn);
 
-/** The number in `counters` of a jail's packets of a family. */
-export const counterOf = (jail: number, family: 4 | 6): number => jail * 2 + (family === 4 ? 0 : 1);
-
 /** The scopes of each destination, as bits, for scopes with these ports and protocols; without ports, a scope is in all. */
 export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' | 'protocols'>[]): Uint32Array {
   const bits = new Uint32Array(destinations);
@@ -79,6 +76,7 @@ export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' 
 export interface XdpMaps {
   drop4: number;
   drop6: number;
+  /** Packets dropped, by the number of the jail. */
   counters: number;
   /** undefined = no scope has ports. */
   ports: number | undefined;
@@ -134,37 +132,34 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   if (maps.ports !== undefined) findDestination4(code);
   code.load('word', 3, 6, ipv4.source).store('word', 10, -drop4KeyBytes, 3);
   // What is banned of IPv4 is one address: if it is allowed it is never banned.
-  lookUp(code, { map: maps.drop4, keyBytes: drop4KeyBytes, ports: maps.ports, allow: undefined, scopes, family: 4 });
-  code.label('not in 4').jump('pass');
+  lookUp(code, { map: maps.drop4, keyBytes: drop4KeyBytes, ports: maps.ports, allow: undefined, scopes, name: 'IPv4' });
+  code.label('not in IPv4').jump('pass');
 
   code.label('ipv6').move(2, 6).add(2, ipv6.header).jumpIfRegister(2, 'greater', 7, 'pass');
   if (maps.ports !== undefined) findDestination6(code);
   for (const prefix of prefixes) {
     storeKey6(code, prefix);
     const { drop6: map, ports, allow } = maps;
-    lookUp(code, { map, keyBytes: drop6KeyBytes, ports, allow, scopes, family: 6, prefix });
-    code.label(`not in 6/${prefix}`);
+    lookUp(code, { map, keyBytes: drop6KeyBytes, ports, allow, scopes, name: `IPv6 /${prefix}` });
+    code.label(`not in IPv6 /${prefix}`);
   }
   code.jump('pass');
 
-  for (const family of [4, 6] as const) {
-    // r1: the slot, whose lowest byte is the jail.
-    code
-      .label(`drop ${family}`)
-      .mask(1, 0xff)
-      .shiftLeft(1, 1)
-      .add(1, counterOf(0, family))
-      .store('word', 10, -4, 1)
-      .loadMap(1, maps.counters)
-      .move(2, 10)
-      .add(2, -4)
-      .call(helper.mapLookup)
-      .jumpIf(0, 'equal', 0, 'drop')
-      .set(1, 1)
-      .addToMemory(0, 0, 1)
-      .jump('drop');
-  }
-  code.label('drop').set(0, verdict.drop).exit();
+  // r1: the slot, whose lowest byte is the jail: the number of its counter.
+  code
+    .label('banned')
+    .mask(1, 0xff)
+    .store('word', 10, -4, 1)
+    .loadMap(1, maps.counters)
+    .move(2, 10)
+    .add(2, -4)
+    .call(helper.mapLookup)
+    .jumpIf(0, 'equal', 0, 'drop')
+    .set(1, 1)
+    .addToMemory(0, 0, 1)
+    .label('drop')
+    .set(0, verdict.drop)
+    .exit();
   return code.label('pass').set(0, verdict.pass).exit().finish();
 }
 
@@ -262,13 +257,12 @@ interface Lookup {
   ports: number | undefined;
   allow: number | undefined;
   scopes: number;
-  family: 4 | 6;
-  prefix?: number;
+  /** In labels. */
+  name: string;
 }
 
-/** Looks the key at the stack's end up: to `drop` where a scope of the packet drops its source now, else to `not in`. */
-function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, family, prefix }: Lookup): void {
-  const name = prefix === undefined ? `${family}` : `${family}/${prefix}`;
+/** Looks the key at the stack's end up: to `banned` where a scope of the packet drops its source now, else to `not in`. */
+function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: Lookup): void {
   const absent = `not in ${name}`;
   const find = (descriptor: number, bytes: number, otherwise: string) =>
     code.loadMap(1, descriptor).move(2, 10).add(2, -bytes).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
@@ -295,7 +289,7 @@ function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, family, 
       .move(2, 7)
       .shiftRight(2, scope)
       .mask(2, 1)
-      .jumpIf(2, 'notEqual', 0, `drop ${family}`)
+      .jumpIf(2, 'notEqual', 0, 'banned')
       .label(next);
   }
   code.jump(absent);

@@ -20,7 +20,6 @@ import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } f
 import { prefixMask, refuseReject, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
-  counterOf,
   destinations,
   drop4KeyBytes,
   drop6KeyBytes,
@@ -193,18 +192,15 @@ export class XdpBackend implements Backend {
     return count;
   }
 
-  /** Packets that the program dropped since its counters were made: a lookup for each jail and family. */
+  /** Packets that the program dropped since its counters were made: a lookup for each jail. */
   drops(): Promise<Drops> {
     const { counters } = this.#installed();
     const key = Buffer.alloc(4);
     const value = Buffer.alloc(counterBytes);
     const dropped: Drops = new Map();
     for (const { name, number } of this.#plan.jails.values()) {
-      const [packets4 = 0, packets6 = 0] = ([4, 6] as const).map((family) => {
-        key.writeUInt32LE(counterOf(number, family));
-        return counters.lookup(key, value) ? Number(value.readBigUInt64LE()) : 0;
-      });
-      dropped.set(name, { 4: packets4, 6: packets6 });
+      key.writeUInt32LE(number);
+      dropped.set(name, counters.lookup(key, value) ? Number(value.readBigUInt64LE()) : 0);
     }
     return Promise.resolve(dropped);
   }
@@ -489,7 +485,7 @@ function createMaps({ jails, scopes }: Plan, bansMax: number): Maps {
     const maps = {
       drop4: make('f2z_drop4', mapType.hash, drop4KeyBytes, valueBytes, bansMax),
       drop6: make('f2z_drop6', mapType.hash, drop6KeyBytes, valueBytes, bansMax),
-      counters: make('f2z_dropped', mapType.array, 4, counterBytes, counterOf(Math.max(1, jails.size), 4)),
+      counters: make('f2z_dropped', mapType.array, 4, counterBytes, Math.max(1, jails.size)),
       ports: hasPorts ? make('f2z_ports', mapType.array, 4, scopeBitsBytes, destinations) : undefined,
       allow:
         allowed.length > 0

@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { xtablesLockMs } from '../limits.ts';
 import { native } from '../native.ts';
-import type { JailScaffold, PortRange } from '../types.ts';
+import type { Drops, JailScaffold, PortRange } from '../types.ts';
 import { keyBytes, prefixMask } from './elements.ts';
 import { NetlinkError } from './netlink.ts';
 
@@ -105,6 +105,16 @@ export function allowRules({ allow = [] }: JailScaffold, family: 4 | 6): Rule[] 
     });
 }
 
+/** Packets that the chains of jails dropped, both families together. */
+export async function dropsOf(tables: Xtables[], chains: { jail: string; chain: string }[]): Promise<Drops> {
+  const dropped: Drops = new Map(chains.map(({ jail }) => [jail, 0]));
+  for (const each of tables) {
+    const counts = await each.dropped();
+    for (const { jail, chain } of chains) dropped.set(jail, dropped.get(jail)! + (counts.get(chain) ?? 0));
+  }
+  return dropped;
+}
+
 interface Entry {
   bytes: Buffer;
   /** Where its verdict leads, if that is an entry. */
@@ -129,6 +139,9 @@ export class Xtables {
   readonly #prefix: string;
   readonly #lockPath: string;
   readonly #fd: number;
+  /** What the rules that we replaced had counted, by chain; undefined until the first replace, which meets an earlier run's. */
+  #counted: Map<string, number> | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
 
   /** @param prefix of the names of our chains: what bears it is ours */
   constructor(family: 4 | 6, prefix: string, lockPath = '/run/xtables.lock') {
@@ -144,14 +157,47 @@ export class Xtables {
   }
 
   /** Replaces all of ours by `ours`, in one step. */
-  async put(ours: Ours): Promise<void> {
+  put(ours: Ours): Promise<void> {
+    return this.#inOrder(() => this.#put(ours));
+  }
+
+  /** Packets that the rules of our chains dropped or rejected, by chain, since the first `put`. */
+  dropped(): Promise<Map<string, number>> {
+    return this.#inOrder(async () => {
+      const found = this.#read();
+      const counts = new Map(this.#counted);
+      const { counters } = layouts[this.family];
+      for (const [name, entry] of this.#endings(found)) {
+        counts.set(name, (counts.get(name) ?? 0) + Number(entry.bytes.readBigUInt64LE(counters)));
+      }
+      return counts;
+    });
+  }
+
+  #inOrder<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined);
+    return result;
+  }
+
+  /** The rules of our chains that end a packet, with the names of the chains. */
+  *#endings(found: Table): Generator<[chain: string, entry: Entry]> {
+    const { target } = layouts[this.family];
+    for (const { name, builtin, entries } of chainsOf(found, this.family)) {
+      if (builtin || !name.startsWith(this.#prefix)) continue;
+      for (const entry of entries.slice(1)) if (endsPacket(entry, target)) yield [name, entry];
+    }
+  }
+
+  async #put(ours: Ours): Promise<void> {
     const lock = await this.#lock();
     try {
       for (let tries = 1; ; tries++) {
         const found = this.#read();
+        const endings = [...this.#endings(found)];
         removeOurs(found, this.family, this.#prefix);
         addOurs(found, this.family, ours);
-        const result = await this.#replace(found);
+        const result = await this.#replace(found, endings);
         if (result === 0) return;
         // Somebody without the lock was faster: the number of counters is no longer right.
         if (result !== -EAGAIN || tries === replaceTriesMax)
@@ -249,11 +295,19 @@ export class Xtables {
     }
   }
 
-  async #replace(found: Table): Promise<number> {
+  /** @param endings rules that go, of which the kernel says at last what they counted */
+  async #replace(found: Table, endings: [chain: string, entry: Entry][]): Promise<number> {
     const replace = emitTable(found, this.family);
     const old = Buffer.alloc(Math.max(1, found.count) * counterBytes);
     const result = await native.xtablesReplace(this.#fd, levels[this.family], replace, old);
     if (result < 0) return result;
+    const counted = this.#counted ?? new Map<string, number>();
+    if (this.#counted !== undefined) {
+      for (const [chain, { oldIndex }] of endings) {
+        counted.set(chain, (counted.get(chain) ?? 0) + Number(old.readBigUInt64LE(oldIndex * counterBytes)));
+      }
+    }
+    this.#counted = counted;
     // A new table starts at zero: give the rules that stayed what they had counted.
     const counters = Buffer.alloc(countersHeaderBytes + found.entries.length * counterBytes);
     counters.write(table);
@@ -275,6 +329,14 @@ export class Xtables {
 /** Whether the entry's target is the standard one (a verdict), which has no name. */
 function isStandard(bytes: Buffer, targetField: number): boolean {
   return bytes[bytes.readUInt16LE(targetField) + 2] === 0;
+}
+
+/** Whether a rule drops or answers a packet: it neither jumps nor returns. */
+function endsPacket({ bytes }: Entry, targetField: number): boolean {
+  return (
+    !isStandard(bytes, targetField) ||
+    bytes.readInt32LE(bytes.readUInt16LE(targetField) + matchHeaderBytes) === verdict.drop
+  );
 }
 
 /** The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other entries. */

@@ -64,18 +64,19 @@ export function presentStatus(status: Status): string {
     ['memory', `${mebibytes(memory.residentBytes)} of ${mebibytes(memory.ceilingBytes)}`],
     ['table', `${memory.slotsUsed} of ${memory.slots} slots used`],
   ]);
-  const head = ['jail', 'filter', 'active', 'pending', 'bans', 'failures', 'sources'];
+  const head = ['jail', 'filter', 'active', 'pending', 'bans', 'dropped', 'failures', 'sources'];
   const rows = status.jails.map((jail) => [
     printable(jail.jail),
     printable(jail.filter),
     String(jail.bansActive),
     String(jail.bansPending),
     String(jail.bansTotal),
+    String(jail.packetsDropped),
     String(jail.failuresTotal),
     jail.sources.map((source) => printable(source)).join(' '),
   ]);
   const problems = status.problems.map((problem) => `problem: ${printable(problem)}\n`).join('');
-  return `${facts}\n${table([head, ...rows], [2, 3, 4, 5])}${problems && `\n${problems}`}`;
+  return `${facts}\n${table([head, ...rows], [2, 3, 4, 5, 6])}${problems && `\n${problems}`}`;
 }
 
 /** `name:  figure`, one a line, as the memory page of the documents shows it. */

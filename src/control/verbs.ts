@@ -20,6 +20,8 @@ export interface JailStatus {
   bansPending: number;
   /** Since the daemon started. */
   bansTotal: number;
+  /** Packets of banned sources that the kernel dropped or rejected, as of a few seconds ago. */
+  packetsDropped: number;
   failuresTotal: number;
   /** Files or journals this jail reads now. */
   sources: string[];

@@ -124,6 +124,13 @@ export function series({ config, engine, enforcer, backend, files, control, keep
         ]),
     },
     perJail('bans_total', 'Bans the kernel confirmed.', (jail) => enforcer.counters.bans[jail]!),
+    ...(backend.drops === undefined
+      ? []
+      : [
+          perJail('packets_dropped_total', 'Packets of banned sources that the kernel dropped or rejected.', (jail) =>
+            enforcer.packetsDropped(jail),
+          ),
+        ]),
     perJail('failures_ignored_total', 'Failures of addresses in ignoreip.', (jail) =>
       engine.jailCounter(jail, counters.JAIL_IGNORED),
     ),

@@ -107,6 +107,29 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       await prober.answered(attackerV6[0], hostV6, 2222);
     },
 
+    'counts what it drops, over changes of its rules': async () => {
+      const prober = await network();
+      const backend = await installed(everything, { ...everything, name: 'other' });
+      await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      await prober.dropped(attackerV6[0], hostV6, 2222);
+      const saved = () => {
+        const rules = run('iptables-legacy-save', '-c') + run('ip6tables-legacy-save', '-c');
+        return [...rules.matchAll(/^\[(\d+):\d+\] -A f2z-sshd .*-j DROP$/gm)].reduce(
+          (sum, [, count]) => sum + Number(count),
+          0,
+        );
+      };
+      const first = (await backend.drops!()).get('sshd')!;
+      assert.ok(first >= 2 && first <= saved(), `${first} counted, ${saved()} seen by iptables-save`);
+      await backend.apply([ban(attackerV4[1]), ban('203.0.113.1')]);
+      await prober.dropped(attackerV4[1], hostV4, 2222);
+      const second = (await backend.drops!()).get('sshd')!;
+      assert.ok(second > first, `${second} after ${first}`);
+      await prober.answered(attackerV4[2], hostV4, 2222);
+      assert.equal((await backend.drops!()).get('other'), 0);
+    },
+
     'drops only the ports, protocols and hooks of the jail': async () => {
       const prober = await network();
       await listenInside(8080);

@@ -280,9 +280,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.answered(attackerV4[0], hostV4, 2222);
     await backend.apply([ban(attackerV4[0])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
-    const counted = (await backend.drops()).get('sshd')!;
-    assert.ok(counted[4] > 0, 'the program counted the packet it dropped');
-    assert.equal(counted[6], 0);
+    assert.ok((await backend.drops()).get('sshd')! > 0, 'the program counted the packet it dropped');
     await prober.answered(attackerV4[1], hostV4, 2222);
     await backend.apply([unban(attackerV4[0]), unban('203.0.113.7')]);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -294,7 +292,7 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply([ban(attackerV6[0])]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.dropped(attackerV6[1], hostV6, 2222);
-    assert.ok((await backend.drops()).get('sshd')![6] >= 2);
+    assert.ok((await backend.drops()).get('sshd')! >= 2);
     await prober.answered(attackerV6[2], hostV6, 2222);
     await backend.apply([unban(attackerV6[0]), ban(attackerV6[0], hour, 'single')]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -340,7 +338,7 @@ export const scenarios: Record<string, Scenario> = {
     // A second jail's ban of the same source: each ends by itself.
     await backend.apply([ban(attackerV4[0], 1500, 'web')]);
     await prober.dropped(attackerV4[0], hostV4, 8080);
-    assert.ok((await backend.drops()).get('web')![4] > 0, 'counted for the jail whose ban it was');
+    assert.ok((await backend.drops()).get('web')! > 0, 'counted for the jail whose ban it was');
     await until(() => prober.answered(attackerV4[0], hostV4, 8080).then(() => true), { what: 'the end of the ban' });
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await backend.apply([unban(attackerV4[0])]);
@@ -365,8 +363,7 @@ export const scenarios: Record<string, Scenario> = {
       assert.equal(run(program, frame('203.0.113.20', '2001:db8:6::77')), drop, `${name}, banned on all ports`);
       assert.equal(run(program, frame('203.0.113.30', '2001:db8:7::77')), pass, `${name}, not banned`);
     }
-    const { 4: packets4, 6: packets6 } = (await backend.drops()).get('everything')!;
-    assert.equal(packets4 + packets6, portFrames().length);
+    assert.equal((await backend.drops()).get('everything'), portFrames().length);
   },
 
   'lets allowed networks pass though a ban covers them, in that jail only': async () => {

@@ -24,8 +24,8 @@ export function rememberingLog(): Logger & { said: Said[] } {
   const said: Said[] = [];
   const say =
     (level: string) =>
-    (text: string, fields: Fields = {}) => {
-      said.push({ level, text, fields });
+    (text: string, fields: Fields | (() => Fields) = {}) => {
+      said.push({ level, text, fields: typeof fields === 'function' ? fields() : fields });
     };
   return {
     said,
@@ -65,6 +65,7 @@ export function fakeOperator(pageRows = 2): FakeOperator {
             bansActive: fake.bans.length,
             bansPending: 0,
             bansTotal: 7,
+            packetsDropped: 41,
             failuresTotal: 42,
             sources: ['/var/log/auth\u001b[2Jevil.log'],
           },
