@@ -10,6 +10,9 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   fail2zig::RegisterMadvise(env, exports);
   fail2zig::RegisterBpf(env, exports);
   fail2zig::RegisterXtables(env, exports);
+  fail2zig::RegisterInotify(env, exports);
+  fail2zig::RegisterReadable(env, exports);
+  fail2zig::RegisterPread(env, exports);
   return exports;
 }
 

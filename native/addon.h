@@ -14,6 +14,11 @@ inline bool IsDescriptor(const Napi::Value& value) {
          value.As<Napi::Number>().DoubleValue() <= INT32_MAX;
 }
 
+/// True for a Uint8Array.
+inline bool IsBytes(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
 /// Raises a TypeError in the caller: a wrong argument is a bug of ours, never an errno.
 inline Napi::Value BadArgument(Napi::Env env, const char* message) {
   Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
@@ -26,5 +31,8 @@ void RegisterMemfd(Napi::Env env, Napi::Object exports);
 void RegisterMadvise(Napi::Env env, Napi::Object exports);
 void RegisterBpf(Napi::Env env, Napi::Object exports);
 void RegisterXtables(Napi::Env env, Napi::Object exports);
+void RegisterInotify(Napi::Env env, Napi::Object exports);
+void RegisterReadable(Napi::Env env, Napi::Object exports);
+void RegisterPread(Napi::Env env, Napi::Object exports);
 
 }  // namespace fail2zig

@@ -17,9 +17,7 @@ constexpr size_t kAttributeBytesMax = 256;
 /// Pointers of one call: no command that we use has more.
 constexpr size_t kPointersMax = 4;
 
-bool IsBytes(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
-}
+using fail2zig::IsBytes;
 
 /// bpf(command, attributes, offset, buffer, offset, buffer...) -> result or -errno. The address of each buffer is put at
 /// its offset; the kernel's answer is in `attributes` and the buffers, which must be as large as the map or command says.

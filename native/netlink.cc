@@ -182,8 +182,8 @@ class WaitCall : public Call {
 /// promise of it.
 Napi::Value Send(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
-      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array || !info[2].IsNumber()) {
+  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||
+      !info[2].IsNumber()) {
     return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array, microseconds: number)");
   }
   const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
@@ -219,8 +219,7 @@ Napi::Value Wait(const Napi::CallbackInfo& info) {
 /// netlinkReceive(fd, into) -> length of one datagram (its real one, even where `into` is shorter) or -errno; never waits.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsTypedArray() ||
-      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {
     return fail2zig::BadArgument(env, "netlinkReceive(fd: number, into: Uint8Array)");
   }
   Napi::Uint8Array into = info[1].As<Napi::Uint8Array>();

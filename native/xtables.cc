@@ -18,9 +18,7 @@ constexpr size_t kReplaceHeader = 96;
 constexpr size_t kCounterBytes = 16;
 constexpr int kSetReplace = 64;
 
-bool IsBytes(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
-}
+using fail2zig::IsBytes;
 
 /// xtablesOpen(family 4 or 6) -> descriptor of a plain datagram socket or -errno.
 Napi::Value Open(const Napi::CallbackInfo& info) {

@@ -12,7 +12,8 @@ import {
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { BYTES } from '../src/engine/counters.ts';
-import { FileSource } from '../src/sources/file.ts';
+import { FileSource, type FileSourceOptions } from '../src/sources/file.ts';
+import { PortableEvents } from '../src/sources/portable-events.ts';
 import { CollectingSink } from '../test/support/collecting-sink.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
@@ -25,22 +26,27 @@ import { type Follower, pollingFollower } from './twins/polling-followers.ts';
 
 type Follow = (path: string) => Follower;
 
-/** The real file source. */
-const follow: Follow = (path) => {
-  const sink = new CollectingSink();
-  const source = new FileSource({
-    patterns: [path],
-    assign: (_path, _patterns, previous) => Math.max(previous, 0),
-    release: () => {},
-    now: () => 0,
-    monotonic: () => performance.now(),
-    drain: () => sink.drain(),
-    event: () => {},
-    sink,
-  });
-  source.start();
-  return { lines: () => sink.texts(), stop: () => source.stop() };
-};
+/** The real file source, told of changes by `events` (the system's own by default). */
+const followWith =
+  (events?: FileSourceOptions['events']): Follow =>
+  (path) => {
+    const sink = new CollectingSink();
+    const source = new FileSource({
+      patterns: [path],
+      assign: (_path, _patterns, previous) => Math.max(previous, 0),
+      release: () => {},
+      now: () => 0,
+      monotonic: () => performance.now(),
+      drain: () => sink.drain(),
+      event: () => {},
+      sink,
+      ...(events && { events }),
+    });
+    source.start();
+    return { lines: () => sink.texts(), stop: () => source.stop() };
+  };
+
+const follow = followWith();
 
 /** Follows a log in a directory of its own while `act` writes it. */
 async function following(start: Follow, act: (path: string, read: () => string[]) => Promise<void>): Promise<void> {
@@ -236,38 +242,49 @@ claim(
   ],
 );
 
-/** What a page says, and the source it speaks of. */
-interface Watching {
-  tree: SourceTree;
+/** The file source where there is no inotify, and what the README says of it. */
+interface Portable {
+  follow: Follow;
   readme: string;
 }
 
 const readme = readFileSync('README.md', 'utf8');
-const watching: Watching = { tree: readTree('src/sources/**/*.ts', 'native/*.cc'), readme };
+/** By events alone: the poll would find the lines too, a second later. */
+const unpolled =
+  (start: Follow): Follow =>
+  (path) => {
+    const { poll } = FileSource.prototype;
+    FileSource.prototype.poll = () => {};
+    const follower = start(path);
+    return {
+      ...follower,
+      stop() {
+        follower.stop();
+        FileSource.prototype.poll = poll;
+      },
+    };
+  };
+const portable: Portable = { follow: unpolled(followWith((options) => new PortableEvents(options))), readme };
+const deaf = unpolled(followWith(() => ({ add: () => ({ close() {} }), read: () => false, close() {} })));
 
 claim(
   'LP-17',
-  given(watching),
-  ({ tree, readme }) => {
-    const interfaces = [...tree].flatMap(([path, text]) =>
-      path.endsWith('.ts') && /import \{[^}]*\bwatch\b[^}]*\} from 'node:fs'/.test(text) ? [path] : [],
-    );
-    assert.ok(interfaces.length > 0, 'nothing watches through node:fs');
-    const native = [...tree].filter(([path, text]) => !path.endsWith('.ts') && text.includes('inotify_add_watch'));
-    assert.equal(native.length, 0, 'a watch that only Linux has');
+  given(portable),
+  async ({ follow: start, readme }) => {
+    await following(start, async (path, read) => {
+      appendFileSync(path, 'one\n');
+      await expectLines(read, ['one']);
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, 'two\n');
+      await expectLines(read, ['one', 'two']);
+    });
     const limits = readme.split('\n## Limits\n')[1]?.split('\n## ')[0] ?? '';
     assert.match(limits, /kqueue.*not tested/s, 'what is untested on BSD is not said');
-    return `${interfaces.join(', ')}: fs.watch, which is inotify on Linux and kqueue on BSD; the latter stated as untested`;
+    return 'lines and a rotation heard through fs.watch alone, which is kqueue on BSD; that stated as untested';
   },
   [
-    twin(
-      'a source that asks inotify itself',
-      given<Watching>({
-        ...watching,
-        tree: new Map([['native/watch.cc', 'int w = inotify_add_watch(fd, path, mask);']]),
-      }),
-    ),
-    twin('a README that keeps quiet', given<Watching>({ ...watching, readme: readme.replaceAll('kqueue', 'events') })),
+    twin('a source that hears nothing', given<Portable>({ ...portable, follow: deaf })),
+    twin('a README that keeps quiet', given<Portable>({ ...portable, readme: readme.replaceAll('kqueue', 'events') })),
   ],
 );
 

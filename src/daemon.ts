@@ -112,7 +112,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     drain: () => {
       enforcer.wake();
       engine.takeDenials((denial) => sayDenial(log, jails, denial));
-      memory.governor.look();
     },
     event: (event) => sayFile(log, event),
     resume,
@@ -172,14 +171,20 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 }
 
 function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: Address; end: number }): void {
-  const until = Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever';
-  log.info('banned', { jail: jails[ban.jail]!.name, address: describe(ban.address), until });
+  log.info('banned', () => ({
+    jail: jails[ban.jail]!.name,
+    address: describe(ban.address),
+    until: Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever',
+  }));
 }
 
 /** Under log_and_drop; the logger bounds the lines. */
 function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: Denial): void {
-  const at = new Date(time * 1000).toISOString();
-  log.warn('the table is full: failure dropped', { jail: jails[jail]!.name, address: describe(address), at });
+  log.warn('the table is full: failure dropped', () => ({
+    jail: jails[jail]!.name,
+    address: describe(address),
+    at: new Date(time * 1000).toISOString(),
+  }));
 }
 
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {

@@ -184,8 +184,17 @@ export const lingerMs = 60_000;
 export const lingeringTailsMax = 8;
 /** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
 export const turnBytesMax = 1024 * 1024;
-/** Events served directly before the rest waits for a turn: libuv stays in its own loop while events come faster than we serve them. */
-export const wakesPerTurnMax = 64;
+/** Bytes of inotify events taken at once: some hundred. */
+export const inotifyReadBytes = 16 * 1024;
+/** So many wake-ups … */
+export const gatherWakes = 16;
+/** … within this time, ms, are a stream (1,500 a second), … */
+export const gatherWithinMs = 11;
+/** … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream that goes on rests twice as long, … */
+export const gatherTimes = 64;
+export const gatherMs = 4;
+/** … up to this, ms: what a line may wait while more than 1,500 are written every second. A quarter of the processor time. */
+export const gatherMsMax = 32;
 /** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
 export const fingerprintBytesMax = 64;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
@@ -221,6 +230,10 @@ export const iptablesBansMax = 2000;
 export const xdpBansMax = 1 << 20;
 /** Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some 30 ns. */
 export const xdpPrefixesMax = 8;
+/** Jails that differ in ports or allowed networks: each takes 8 bytes of every ban in the kernel, and some are 32 bits there. */
+export const xdpScopesMax = 32;
+/** IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for more. */
+export const xdpExtensionHeadersMax = 7;
 /** Bans read from the kernel between two turns of the event loop: a millisecond. */
 export const xdpSliceElements = 1024;
 /** Interfaces the xdp backend guards. */
@@ -230,13 +243,9 @@ export const logOnlyBansMax = 4096;
 /** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
 export const timeoutToleranceMs = 5_000;
 /** After this long without a transaction of ours the next one looks for nobody: one alone makes an `nft -f` start again once, ms. */
-/** Jails that differ in ports or allowed networks: each takes 8 bytes of every ban in the kernel, and some are 32 bits there. */
-export const xdpScopesMax = 32;
-/** IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for more. */
-export const xdpExtensionHeadersMax = 7;
 export const quietMs = 1_000;
 /** /proc/net/netlink is read this often at most, ms: 15 µs each. */
-export const lookMs = 5;
+export const lookMs = 20;
 /** While we give way we look this often whether the other is done, ms. */
 export const holdPollMs = 5;
 /** How long one foreign socket holds our transactions the first time, ms, enough for some 50,000 elements; doubled each time … */
@@ -301,6 +310,8 @@ export const reconcileMs = 60_000;
 export const reconcileTickMs = 1_000;
 /** … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes a fifth of a second. */
 export const reconcileApartMs = 5_000;
+/** The packets that the kernel dropped are counted this often, ms: more often than they are scraped; 20 µs and 15 more for each jail. */
+export const dropsLookMs = 5_000;
 /** A repair of what others removed shows in `status` this long, ms: an operator who looks after a breakfast still sees it. */
 export const repairShownMs = 3_600_000;
 
@@ -310,8 +321,6 @@ limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction
 
 /** Pages of the runtime's files that are resident at once, bytes: its working set under attack, and what a second adds to it. */
 export const filePagesBytesMax = 16 * 1024 * 1024;
-/** The packets that the kernel dropped are counted this often, ms: more often than they are scraped; 20 µs and 15 more for each jail. */
-export const dropsLookMs = 5_000;
 /** What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized, bytes. */
 export const runtimeGrowthBytes = 5 * 1024 * 1024;
 /** The resident size is looked at this often, ms: right after a release 10 MiB of file pages a second come back (measured), then less. */

@@ -185,7 +185,7 @@ export class Governor {
 
   /**
    * Releases when file pages reach their bound or less than the margin is left under the ceiling, and now and then anyway.
-   * To be called at every turn of the pipeline: a busy loop keeps timers waiting. It looks every `governorMs` at most.
+   * It looks every `governorMs` at most.
    */
   look(): void {
     const now = (this.#options.now ?? performance.now.bind(performance))();

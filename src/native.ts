@@ -56,6 +56,21 @@ export interface Native {
   bpfProgramInfo(fd: number, info: Uint8Array, mapIds: Uint8Array): number;
   /** CLOCK_BOOTTIME in nanoseconds. */
   bootNanoseconds(): bigint;
+  /** An inotify(7) queue (close-on-exec, reads never wait): descriptor or -errno. */
+  inotifyOpen(): number;
+  /** Watches `path` for the events of `mask`: watch descriptor (the one it has already, for the same inode) or -errno. */
+  inotifyAdd(fd: number, path: string, mask: number): number;
+  /** 0 or -errno. */
+  inotifyRemove(fd: number, watch: number): number;
+  /** Whole events: their bytes or -errno (-EAGAIN: none wait). */
+  inotifyRead(fd: number, into: Uint8Array): number;
+  /**
+   * Calls back from the event loop as long as the descriptor is readable. The answer is for how many milliseconds it is not
+   * called again, 0 for not resting. Returns the function that ends it (to be called before `fd` is closed), or -errno.
+   */
+  whenReadable(fd: number, callback: () => number): (() => void) | number;
+  /** preadv(2): the bytes that end at `position` into `before`, those that follow into `into`: bytes read in all, or -errno. */
+  readAround(fd: number, before: Uint8Array, into: Uint8Array, position: number): number;
   /** flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor. */
   tryLock(fd: number): number;
 }
@@ -92,5 +107,11 @@ export const native: Native = {
   bpf: (command, attributes, ...pointers) => addon().bpf(command, attributes, ...pointers),
   bpfProgramInfo: (fd, info, mapIds) => addon().bpfProgramInfo(fd, info, mapIds),
   bootNanoseconds: () => addon().bootNanoseconds(),
+  inotifyOpen: () => addon().inotifyOpen(),
+  inotifyAdd: (fd, path, mask) => addon().inotifyAdd(fd, path, mask),
+  inotifyRemove: (fd, watch) => addon().inotifyRemove(fd, watch),
+  inotifyRead: (fd, into) => addon().inotifyRead(fd, into),
+  whenReadable: (fd, callback) => addon().whenReadable(fd, callback),
+  readAround: (fd, before, into, position) => addon().readAround(fd, before, into, position),
   tryLock: (fd) => addon().tryLock(fd),
 };

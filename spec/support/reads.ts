@@ -1,8 +1,8 @@
-/** The real file source over the real engine, with every read(2) of a log noted: where its bytes went and how many they were. */
-import fs, { appendFileSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+/** The real file source over the real engine, with every read of a log noted: where its bytes went and how many they were. */
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine, LineSink } from '../../src/engine/host.ts';
+import { native } from '../../src/native.ts';
 import { FileSource } from '../../src/sources/file.ts';
 import { temporaryDirectory } from '../../test/support/control.ts';
 
@@ -18,13 +18,12 @@ export function readsOf(text: string, engine: Engine, sink: LineSink = engine): 
   const path = join(directory.path, 'auth.log');
   writeFileSync(path, '');
   const reads: Read[] = [];
-  const original = fs.readSync;
-  fs.readSync = ((...parameters: Parameters<typeof original>) => {
-    const count = original(...parameters);
-    reads.push({ memory: parameters[1].buffer, count });
+  const original = native.readAround;
+  native.readAround = (fd, before, into, position) => {
+    const count = original(fd, before, into, position);
+    reads.push({ memory: into.buffer, count: Math.max(0, count - before.length) });
     return count;
-  }) as typeof original;
-  syncBuiltinESMExports();
+  };
   const source = new FileSource({
     patterns: [path],
     assign: () => 0,
@@ -41,8 +40,7 @@ export function readsOf(text: string, engine: Engine, sink: LineSink = engine): 
     source.drain();
   } finally {
     source.stop();
-    fs.readSync = original;
-    syncBuiltinESMExports();
+    native.readAround = original;
     directory.remove();
   }
   return reads;

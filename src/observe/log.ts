@@ -15,8 +15,11 @@ export type Level = 'error' | 'warn' | 'info' | 'debug';
 
 export type Fields = Record<string, string | number | boolean | undefined>;
 
-/** `text` must be constant: it is the key of the rate limit. What varies goes into `fields`. */
-export type Say = (text: string, fields?: Fields) => void;
+/**
+ * `text` must be constant: it is the key of the rate limit. What varies goes into `fields`; where gathering them costs
+ * something, a function that is called only for a line that is written.
+ */
+export type Say = (text: string, fields?: Fields | (() => Fields)) => void;
 
 export interface Logger {
   error: Say;
@@ -128,7 +131,7 @@ export function createLogger(options: LogOptions): Logger {
     return budget;
   }
 
-  function say(level: Level, text: string, fields: Fields = {}): void {
+  function say(level: Level, text: string, fields: Fields | (() => Fields) = {}): void {
     if (priorities[level] > threshold) return;
     const budget = budgetOf(level, text);
     if (budget.left === 0) {
@@ -139,7 +142,7 @@ export function createLogger(options: LogOptions): Logger {
     budget.left -= 1;
     const suppressed = budget.suppressed === 0 ? {} : { suppressed: budget.suppressed };
     budget.suppressed = 0;
-    put(level, text, { ...fields, ...suppressed });
+    put(level, text, { ...(typeof fields === 'function' ? fields() : fields), ...suppressed });
   }
 
   return {

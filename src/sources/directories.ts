@@ -1,17 +1,36 @@
 /**
- * One inotify watch per directory, however many files are followed in it.
+ * One inotify watch per directory, for names that come and go, however many files are followed in it. What is written to a
+ * file is heard by a watch on the file itself (file.ts): others write to other files of the same directory.
  *
- * A watch on a file follows the old inode through a rotation and says nothing more, so only directories are watched.
- * Names in events come from whoever may create files there: they are looked up, never interpreted. When the queue of
- * the kernel overflows, events are lost without a word, and some file systems give none: whoever uses this polls too.
+ * Names in events come from whoever may create files there: they are looked up, never interpreted. Some file systems give no
+ * events: whoever uses this polls too.
  */
 
-import { type FSWatcher, statSync, watch } from 'node:fs';
+import { statSync } from 'node:fs';
 import { matchesComponent } from './glob.ts';
+import {
+  type Events,
+  IN_ATTRIB,
+  IN_CREATE,
+  IN_DELETE,
+  IN_DELETE_SELF,
+  IN_IGNORED,
+  IN_MOVE_SELF,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  IN_ONLYDIR,
+  type Watch,
+} from './inotify.ts';
+
+/** A name came or went. */
+const renames = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+/** The directory is no longer where it was, or no longer at all. */
+const gone = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED;
+const watched = renames | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 export interface DirectoryListener<Entry> {
-  /** Something happened to the name of an entry; `renamed`: it may stand for another file now. */
-  touched(entry: Entry, renamed: boolean): void;
+  /** The name of an entry came or went, and may stand for another file now, or who may read it changed. */
+  touched(entry: Entry): void;
   /** A name came or went that a pattern waits for, or the directory itself changed. */
   changed(): void;
   /** The watch could not be set, or broke. Reported once per directory until it works again. */
@@ -22,7 +41,7 @@ interface Directory<Entry> {
   readonly path: string;
   device: bigint;
   inode: bigint;
-  watcher: FSWatcher | null;
+  watch: Watch | null;
   /** Followed entries by name. */
   entries: Map<string, Entry[]>;
   /** Pattern components looked for in here. */
@@ -34,8 +53,11 @@ interface Directory<Entry> {
 export class Directories<Entry> {
   private readonly byPath = new Map<string, Directory<Entry>>();
   private readonly listener: DirectoryListener<Entry>;
+  private readonly events: Events | null;
 
-  constructor(listener: DirectoryListener<Entry>) {
+  /** Without events nothing is heard; `check` still tells of directories that moved. */
+  constructor(events: Events | null, listener: DirectoryListener<Entry>) {
+    this.events = events;
     this.listener = listener;
   }
 
@@ -73,7 +95,7 @@ export class Directories<Entry> {
   sweep(): void {
     for (const directory of this.byPath.values()) {
       if (directory.wanted) continue;
-      directory.watcher?.close();
+      directory.watch?.close();
       this.byPath.delete(directory.path);
     }
   }
@@ -86,7 +108,7 @@ export class Directories<Entry> {
   }
 
   close(): void {
-    for (const directory of this.byPath.values()) directory.watcher?.close();
+    for (const directory of this.byPath.values()) directory.watch?.close();
     this.byPath.clear();
   }
 
@@ -97,7 +119,7 @@ export class Directories<Entry> {
         path,
         device: 0n,
         inode: 0n,
-        watcher: null,
+        watch: null,
         entries: new Map(),
         components: new Set(),
         reported: false,
@@ -118,20 +140,17 @@ export class Directories<Entry> {
       const info = statSync(directory.path, { bigint: true });
       device = info.dev;
       inode = info.ino;
-      if (directory.watcher !== null && device === directory.device && inode === directory.inode) return false;
+      const stands = directory.watch !== null || this.events === null;
+      if (stands && device === directory.device && inode === directory.inode) return false;
       this.disarm(directory);
-      const watcher = watch(directory.path, { persistent: true }, (event, name) => this.heard(directory, event, name));
-      watcher.on('error', (error) => {
-        this.disarm(directory);
-        this.report(directory, error);
-      });
-      directory.watcher = watcher;
+      directory.watch =
+        this.events?.add(directory.path, watched, (mask, name) => this.heard(directory, mask, name)) ?? null;
       directory.device = device;
       directory.inode = inode;
       directory.reported = false;
       return true;
     } catch (error) {
-      const had = directory.watcher !== null;
+      const had = directory.watch !== null;
       this.disarm(directory);
       this.report(directory, error as Error);
       return had;
@@ -139,8 +158,8 @@ export class Directories<Entry> {
   }
 
   private disarm(directory: Directory<Entry>): void {
-    directory.watcher?.close();
-    directory.watcher = null;
+    directory.watch?.close();
+    directory.watch = null;
   }
 
   private report(directory: Directory<Entry>, error: Error): void {
@@ -149,24 +168,18 @@ export class Directories<Entry> {
     this.listener.failed(directory.path, error);
   }
 
-  private heard(directory: Directory<Entry>, event: string, name: string | null): void {
-    if (name === null) {
+  private heard(directory: Directory<Entry>, mask: number, name: string): void {
+    if ((mask & gone) !== 0) this.disarm(directory);
+    if (name === '') {
       this.listener.changed();
       return;
     }
-    const renamed = event === 'rename';
     const entries = directory.entries.get(name);
     if (entries !== undefined) {
-      for (let index = 0; index < entries.length; index++) this.listener.touched(entries[index]!, renamed);
+      for (let index = 0; index < entries.length; index++) this.listener.touched(entries[index]!);
+      return;
     }
-    if (!renamed) return;
-    // The directory itself, moved or removed, is told under its own last name. Its watch is dead then, even if the path
-    // leads to a new directory with the same inode number: it is set anew with the next `check`.
-    if (directory.path.endsWith(`/${name}`)) {
-      this.disarm(directory);
-      this.listener.changed();
-    }
-    if (entries !== undefined) return;
+    if ((mask & renames) === 0) return;
     for (const component of directory.components) {
       if (!matchesComponent(name, component)) continue;
       this.listener.changed();

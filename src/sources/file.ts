@@ -6,9 +6,11 @@
  * and truncation. What cannot be saved: lines that a copytruncate removes before they were read, and lines a truncated
  * file held if the same bytes stand before our position again (tail.ts). A file rewritten under a new inode is new.
  *
- * Woken by inotify, one watch per directory (directories.ts), and by a slow poll for events that got lost. When much is
- * there to read, files take turns of one buffer each, and the event loop gets its turn after `turnBytesMax`.
- * No heap buffers, promises or strings of ours per read: bytes go by pread into the engine's memory.
+ * Woken by inotify, with a watch on each file for what is written and one on each directory for names that come and go
+ * (directories.ts), and by a slow poll for events that got lost. Where wake-ups come so fast that they would cost more than
+ * the lines, they are spaced (moderation.ts). When much is there to read, files take turns of one buffer each, and the event
+ * loop gets its turn after `turnBytesMax`.
+ * No heap buffers, promises or strings of ours per read: bytes go by preadv into the engine's memory.
  * Full: past `followedFilesMax` further files are refused and reported.
  */
 
@@ -25,11 +27,13 @@ import {
   pollMs,
   rescanPolls,
   turnBytesMax,
-  wakesPerTurnMax,
 } from '../limits.ts';
 import { Directories } from './directories.ts';
 import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
 import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
+import { type Events, type EventsOptions, IN_MODIFY, Inotify } from './inotify.ts';
+import { Moderation } from './moderation.ts';
+import { PortableEvents } from './portable-events.ts';
 import { type Fingerprint, kindOf, NotRegularFile, type ReadOutcome, Tail } from './tail.ts';
 
 /** What happened to a file; rare, and worth a log line each. */
@@ -84,6 +88,8 @@ export interface FileSourceOptions {
   event(event: FileEvent): void;
   /** Read positions of an earlier run. */
   resume?: readonly ReadPosition[];
+  /** What tells of changes; the system's by default. */
+  events?(options: EventsOptions): Events;
 }
 
 /** What `status` shows of a file. */
@@ -130,7 +136,8 @@ export class FileSource {
   readonly counters: FileCounters = { bytes: 0, wakes: 0, rotations: 0, truncations: 0, errors: 0 };
   private readonly options: FileSourceOptions;
   private readonly followed = new Map<string, Followed>();
-  private readonly directories: Directories<Followed>;
+  private events: Events | null = null;
+  private directories: Directories<Followed>;
   private patterns: string[][] = [];
   private resume: ReadPosition[] = [];
   private queue: Followed[] = [];
@@ -141,7 +148,8 @@ export class FileSource {
   private turnPlanned = false;
   private rescanTimer: NodeJS.Timeout | null = null;
   private rescanAfter = 0;
-  private wakesThisTurn = 0;
+  private readonly moderation: Moderation;
+  private unwatchedReported = false;
   private polls = 0;
   private refusedForRoom = false;
   private readonly search: Search = {
@@ -159,17 +167,15 @@ export class FileSource {
 
   constructor(options: FileSourceOptions) {
     this.options = options;
+    this.moderation = new Moderation(() => options.monotonic());
     this.patterns = options.patterns.map(splitPattern);
-    this.directories = new Directories<Followed>({
-      touched: (file, renamed) => this.touched(file, renamed),
-      changed: () => this.planRescan(),
-      failed: (path, error) => this.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`),
-    });
+    this.directories = this.watchDirectories();
   }
 
   /** Opens what is there (at its end, or where an earlier run stopped) and begins to follow. */
   start(): void {
     this.running = true;
+    this.listen();
     this.resume = [...(this.options.resume ?? [])];
     this.rescan();
     this.resume = [];
@@ -195,6 +201,8 @@ export class FileSource {
     for (const file of this.followed.values()) this.closeTails(file);
     this.followed.clear();
     this.queue = [];
+    this.events?.close();
+    this.events = null;
   }
 
   /** Reads everything that is written by now, at once. For an orderly end, and for tests. */
@@ -417,6 +425,7 @@ export class FileSource {
       throw new Error(`${file.path} is the same file as another one followed for the same pattern`);
     const tail = taken ?? Tail.open(file.path);
     file.tail = tail;
+    this.watchTail(file, tail);
     file.realPath = realpathSync(file.path);
     this.watchFile(file);
     if (taken === null && this.initial) this.seekInitially(file, tail);
@@ -476,6 +485,7 @@ export class FileSource {
       if (info === undefined || info.ino !== position.inode || info.dev !== position.device || !info.isFile()) continue;
       const tail = Tail.open(path);
       if (tail.inode === position.inode && tail.seekTo(position.offset, position.mark)) {
+        this.watchTail(file, tail);
         file.lingering.push({ tail, until: this.options.monotonic() + lingerMs });
       } else {
         tail.close();
@@ -510,8 +520,9 @@ export class FileSource {
     const { sink, now, drain } = this.options;
     try {
       if (file.fed !== tail) this.changeOver(file, tail);
-      while (tail.read(sink, file.source, now(), true) === 'more') drain();
-      drain();
+      for (let outcome: ReadOutcome = 'more'; outcome === 'more' || outcome === 'cut'; drain()) {
+        outcome = tail.read(sink, file.source, now(), true);
+      }
       tail.leave(sink, file.source, now(), false);
     } catch (error) {
       this.report('error', file.path, file.source, tail.position, (error as Error).message);
@@ -534,30 +545,81 @@ export class FileSource {
 
   // -- Reading
 
-  private touched(file: Followed, renamed: boolean): void {
-    this.counters.wakes++;
-    if (renamed) this.check(file);
-    else if (file.failure !== '') file.retryAt = 0;
-    // Where events come faster than we return to the loop, libuv would keep us in its own: leave the work to the turn.
-    if (this.paused || this.queue.length > 0 || ++this.wakesThisTurn > wakesPerTurnMax) {
-      this.enqueue(file);
-      return;
+  /** Opens the queue of events; without one, files are polled. */
+  private listen(): void {
+    try {
+      const listeners = { woken: () => this.woken(), overflowed: () => this.overflowed() };
+      this.events = (this.options.events ?? systemEvents)(listeners);
+    } catch (error) {
+      this.reportUnwatched('', error as Error);
     }
-    if (this.readOnce(file) === 'more') this.enqueue(file);
+    this.directories = this.watchDirectories();
+  }
+
+  private watchDirectories(): Directories<Followed> {
+    return new Directories<Followed>(this.events, {
+      touched: (file) => this.touched(file),
+      changed: () => this.planRescan(),
+      failed: (path, error) => this.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`),
+    });
+  }
+
+  /** Hears what is written to the file, whatever its name becomes. */
+  private watchTail(file: Followed, tail: Tail): void {
+    tail.watch?.close();
+    tail.watch = null;
+    try {
+      const written = (): void => {
+        tail.atEnd = false;
+        this.queueUp(file);
+      };
+      tail.watch = this.events?.add(tail.link, IN_MODIFY, written) ?? null;
+    } catch (error) {
+      this.reportUnwatched(file.path, error as Error);
+    }
+  }
+
+  /** Once: where one watch is refused, others are too. */
+  private reportUnwatched(path: string, error: Error): void {
+    if (!this.unwatchedReported) this.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`);
+    this.unwatchedReported = true;
+  }
+
+  /** Events wait. Returns how long no others are wanted, ms. */
+  private woken(): number {
+    this.counters.wakes++;
+    const any = this.events?.read() ?? false;
+    this.takeTurn();
+    return this.moderation.rest(any);
+  }
+
+  /** Events were lost: every file is looked at. */
+  private overflowed(): void {
+    this.planRescan();
+    this.poll();
+  }
+
+  /** The name of a file came or went, or who may read it changed. */
+  private touched(file: Followed): void {
+    file.retryAt = 0;
+    this.check(file);
+    this.enqueue(file);
   }
 
   private enqueue(file: Followed): void {
-    if (!file.queued) {
-      file.queued = true;
-      this.queue.push(file);
-    }
+    this.queueUp(file);
     this.planTurn();
+  }
+
+  private queueUp(file: Followed): void {
+    if (file.queued) return;
+    file.queued = true;
+    this.queue.push(file);
   }
 
   /** Lets each waiting file read one buffer in turn, until `turnBytesMax` are read or nothing is left. */
   private takeTurn(): void {
     this.turnPlanned = false;
-    this.wakesThisTurn = 0;
     if (!this.running || this.paused) return;
     const until = this.counters.bytes + turnBytesMax;
     let next = 0;
@@ -583,8 +645,11 @@ export class FileSource {
     if (tail === null) return 'end';
     try {
       if (file.fed !== tail) this.changeOver(file, tail);
-      if (tail.rewindIfCut()) this.noteCut(file, tail);
       let outcome = this.feedOnce(file, tail);
+      if (outcome === 'cut') {
+        this.noteCut(file, tail);
+        return 'more';
+      }
       // The ring was full and has just been emptied: once more. If that is not enough, the next event or poll goes on.
       if (outcome === 'blocked') outcome = this.feedOnce(file, tail);
       return outcome === 'end' && tail !== file.tail && currentTail(file) !== null ? 'more' : outcome;
@@ -640,6 +705,10 @@ export class FileSource {
   private report(kind: FileEvent['kind'], path: string, source: number, offset: number, detail: string): void {
     this.options.event({ kind, path, source, offset, detail });
   }
+}
+
+function systemEvents(options: EventsOptions): Events {
+  return process.platform === 'linux' ? new Inotify(options) : new PortableEvents(options);
 }
 
 /** The file to read from: old ones come first, so that lines stay in order. */

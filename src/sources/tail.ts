@@ -5,14 +5,16 @@
  * whose newline has not come. They are not kept: when it comes they are read again, so a tail needs no buffer of its
  * own, and a long unfinished line costs each of its bytes two reads, not one per wake-up.
  *
- * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and before `seen`). It is
- * compared before each run of reads, so a file that was cut and has grown past our position again is noticed too
+ * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and before `seen`). They are
+ * read with what follows them, in one call, so a file that was cut and has grown past our position again is noticed too
  * (as long as what now stands there differs from what stood there).
  */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { LineSink } from '../engine/host.ts';
 import { fingerprintBytesMax, lineBytesMax } from '../limits.ts';
+import { native } from '../native.ts';
+import { systemError, type Watch } from './inotify.ts';
 
 const newline = 10;
 
@@ -29,7 +31,9 @@ export type ReadOutcome =
   /** There is (or may be) more. */
   | 'more'
   /** The engine took nothing although whole lines stand there: its decision ring is full. */
-  | 'blocked';
+  | 'blocked'
+  /** The file was cut: reading goes on at `position`, which is where it still fits. */
+  | 'cut';
 
 /** A path that is not followed because of what it is. */
 export class NotRegularFile extends Error {
@@ -41,12 +45,25 @@ export class NotRegularFile extends Error {
 
 /** One scratch area for all tails: fingerprints are compared, never kept as bytes. */
 const scratch = new Uint8Array(fingerprintBytesMax);
+/** It again, at each length that is read into it. */
+const scratchOf = Array.from({ length: fingerprintBytesMax + 1 }, (_, length) => scratch.subarray(0, length));
 
 /** FNV-1a over bytes[start, end), folded to 30 bits so that it stays a small integer. */
 function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5 | 0;
   for (let index = start; index < end; index++) hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
   return (hash ^ (hash >>> 30)) & 0x3fffffff;
+}
+
+/** Opens without leaving an access time behind at each read, which only the owner and root may. */
+function openQuietly(path: string): number {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  try {
+    return openSync(path, flags | (constants.O_NOATIME ?? 0));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    return openSync(path, flags);
+  }
 }
 
 /** What to call a file that is not a regular one. */
@@ -75,6 +92,8 @@ export class Tail {
   bytesRead = 0;
   /** How often the file was found cut. */
   truncations = 0;
+  /** Tells of what is written to it; closed with it. */
+  watch: Watch | null = null;
   private readonly descriptor: number;
   /** At the start of a file and after a cut: NULs that follow are a hole, not a line. */
   private mayBeHole = true;
@@ -98,7 +117,7 @@ export class Tail {
    * it is a regular file; O_NONBLOCK keeps a FIFO put there in between from blocking us.
    */
   static open(path: string): Tail {
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const descriptor = openQuietly(path);
     try {
       const info = fstatSync(descriptor, { bigint: true });
       if (!info.isFile()) throw new NotRegularFile(path, kindOf(info));
@@ -107,6 +126,11 @@ export class Tail {
       closeSync(descriptor);
       throw error;
     }
+  }
+
+  /** Leads to this very file, wherever it was moved. */
+  get link(): string {
+    return `/proc/self/fd/${this.descriptor}`;
   }
 
   /** Bytes in the file now. */
@@ -148,41 +172,22 @@ export class Tail {
   }
 
   /**
-   * Compares the fingerprints with the file; on a mismatch goes back to where it still fits. Returns true when the file
-   * was cut. To be called before each run of `read`.
-   */
-  rewindIfCut(): boolean {
-    const unfinished = this.seen > this.position;
-    const fits = this.fits(this.position, this.markHash, this.markLength);
-    if (fits && (!unfinished || this.fits(this.seen, this.seenHash, this.seenLength))) return false;
-    this.truncations++;
-    this.seen = this.position;
-    if (fits) return true;
-    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it writes is all new.
-    if (this.becameHole()) return true;
-    this.position = 0;
-    this.seen = 0;
-    this.markLength = 0;
-    this.mayBeHole = true;
-    this.discards = false;
-    return true;
-  }
-
-  /**
-   * One pread straight into the engine's buffer and one `feed`. `final` also feeds an unfinished last line.
+   * One preadv straight into the engine's buffer and one `feed`. `final` also feeds an unfinished last line.
    * Throws the system's error.
    */
   read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
     const { buffer } = sink;
     const pending = this.seen - this.position;
     if (pending > 0 && !final) {
-      const from = this.seen - Math.min(pending, fingerprintBytesMax);
-      const count = this.pread(buffer, from);
-      if (from + count <= this.seen) return this.end();
+      const from = this.seen - this.seenLength;
+      const count = this.readOn(buffer, from, 0, 0);
+      if (count < this.seenLength || hashBytes(buffer, 0, this.seenLength) !== this.seenHash) return this.cut();
+      if (count === this.seenLength) return this.end();
       const waits = from + count - this.position <= lineBytesMax;
       if (waits && buffer.lastIndexOf(newline, count - 1) < 0) return this.unfinished(buffer, count, from + count);
     }
-    const count = this.pread(buffer, this.position);
+    const count = this.readOn(buffer, this.position, this.markHash, this.markLength);
+    if (count < 0) return this.cut();
     this.seen = this.position;
     if (count === 0) return this.end();
     if (this.mayBeHole && this.skipHole(buffer, count)) return 'more';
@@ -218,13 +223,30 @@ export class Tail {
   }
 
   close(): void {
+    this.watch?.close();
     closeSync(this.descriptor);
   }
 
-  private pread(buffer: Uint8Array, position: number): number {
-    const count = readSync(this.descriptor, buffer, 0, buffer.length, position);
-    this.bytesRead += count;
-    return count;
+  /** Reads what follows `position`; -1 where the bytes before it are no longer those of the fingerprint. */
+  private readOn(buffer: Uint8Array, position: number, hash: number, length: number): number {
+    const count = native.readAround(this.descriptor, scratchOf[length]!, buffer, position);
+    if (count < 0) throw systemError(count, 'preadv');
+    this.bytesRead += Math.max(0, count - length);
+    return count < length || (length > 0 && hashBytes(scratch, 0, length) !== hash) ? -1 : count - length;
+  }
+
+  /** Goes back to where a fingerprint still fits. */
+  private cut(): ReadOutcome {
+    this.truncations++;
+    this.seen = this.position;
+    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it writes is all new.
+    if (this.fits(this.position, this.markHash, this.markLength) || this.becameHole()) return 'cut';
+    this.position = 0;
+    this.seen = 0;
+    this.markLength = 0;
+    this.mayBeHole = true;
+    this.discards = false;
+    return 'cut';
   }
 
   /** Passes over the rest of a line. */

@@ -271,8 +271,8 @@ describe('a followed file', () => {
     });
     const misses = broken((source) => {
       const { readOnce } = FileSource.prototype as unknown as { readOnce(file: unknown): string };
-      source.readOnce = (file: { tail: { rewindIfCut(): boolean } | null }) => {
-        if (file.tail !== null) file.tail.rewindIfCut = () => false;
+      source.readOnce = (file: { tail: { markLength: number } | null }) => {
+        if (file.tail !== null) file.tail.markLength = 0;
         return readOnce.call(source, file);
       };
     });

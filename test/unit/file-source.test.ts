@@ -23,6 +23,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lineBytesMax, lingerMs, turnBytesMax } from '../../src/limits.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/sources/file.ts';
+import type { Events, EventsOptions } from '../../src/sources/inotify.ts';
+import { PortableEvents } from '../../src/sources/portable-events.ts';
 import { readWhole } from '../../src/sources/read-whole.ts';
 import { CollectingSink } from '../support/collecting-sink.ts';
 import { until } from '../support/until.ts';
@@ -408,6 +410,110 @@ describe('a line that was cut', () => {
     third.source.drain();
     expect(second.sink.texts()).toEqual(['next']);
     expect(third.sink.texts()).toEqual(['next']);
+  });
+});
+
+describe('what tells of changes', () => {
+  test('fs.watch, as where there is no inotify: appended lines, a rotation, a directory that comes late', async () => {
+    const log = join(home, 'late/auth.log');
+    const bench = follow([log], { events: (options) => new PortableEvents(options) });
+    bench.source.poll = () => {};
+    mkdirSync(join(home, 'late'));
+    writeFileSync(log, 'one\n');
+    await arrives(bench, 'one');
+    appendFileSync(log, 'two\n');
+    await arrives(bench, 'one', 'two');
+    renameSync(log, `${log}.1`);
+    writeFileSync(log, 'three\n');
+    await arrives(bench, 'one', 'two', 'three');
+    renameSync(join(home, 'late'), join(home, 'gone'));
+    mkdirSync(join(home, 'late'));
+    writeFileSync(log, 'four\n');
+    await arrives(bench, 'one', 'two', 'three', 'four');
+  });
+
+  test('nothing, where no queue of events is to be had: said once, and polled', () => {
+    const log = join(home, 'auth.log');
+    writeFileSync(log, '');
+    const events = (): never => {
+      throw Object.assign(new Error('EMFILE: too many open files, inotify_init1'), { code: 'EMFILE' });
+    };
+    const bench = follow([log], { events });
+    appendFileSync(log, 'one\n');
+    bench.source.drain();
+    expect(bench.sink.texts()).toEqual(['one']);
+    bench.source.poll();
+    const errors = bench.events.filter(({ kind }) => kind === 'error');
+    expect(errors.map(({ detail }) => detail)).toEqual([
+      'not watched, polled instead: EMFILE: too many open files, inotify_init1',
+    ]);
+  });
+
+  test('a watch that is refused leaves its file to the poll', () => {
+    const log = join(home, 'auth.log');
+    writeFileSync(log, '');
+    const close = (): void => {};
+    const bench = follow([log], {
+      events: () => ({
+        add: (path) => {
+          if (path.startsWith('/proc/')) throw new Error('ENOSPC: no space left on device, inotify_add_watch');
+          return { close };
+        },
+        read: () => false,
+        close,
+      }),
+    });
+    appendFileSync(log, 'one\n');
+    bench.source.poll();
+    bench.source.drain();
+    expect(bench.sink.texts()).toEqual(['one']);
+    expect(bench.events.filter(({ kind }) => kind === 'error').map(({ detail }) => detail)).toEqual([
+      'not watched, polled instead: ENOSPC: no space left on device, inotify_add_watch',
+    ]);
+  });
+
+  test('events that were lost: everything is looked at', async () => {
+    const log = join(home, 'auth.log');
+    writeFileSync(log, '');
+    let told: EventsOptions | undefined;
+    const silent: Events = { add: () => ({ close() {} }), read: () => false, close() {} };
+    const bench = follow([log], {
+      events: (options) => {
+        told = options;
+        return silent;
+      },
+    });
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    appendFileSync(log, 'one\n');
+    told!.overflowed();
+    await arrives(bench, 'one');
+  });
+
+  test('a late writer of a rotated file is heard, without a poll', async () => {
+    const log = join(home, 'auth.log');
+    const writer = openSync(log, 'a');
+    const bench = follow([log]);
+    bench.source.poll = () => {};
+    renameSync(log, `${log}.1`);
+    writeFileSync(log, 'new\n');
+    await arrives(bench, 'new');
+    writeSync(writer, 'late\n');
+    closeSync(writer);
+    await arrives(bench, 'new', 'late');
+  });
+
+  test('what others write into the directory wakes nobody', async () => {
+    const log = join(home, 'auth.log');
+    writeFileSync(log, '');
+    writeFileSync(join(home, 'other.log'), '');
+    const bench = follow([log]);
+    appendFileSync(log, 'first\n');
+    await arrives(bench, 'first');
+    const { wakes } = bench.source.counters;
+    for (let line = 0; line < 20; line++) appendFileSync(join(home, 'other.log'), 'noise\n');
+    appendFileSync(log, 'second\n');
+    await arrives(bench, 'first', 'second');
+    expect(bench.source.counters.wakes - wakes).toBeLessThanOrEqual(2);
   });
 });
 

@@ -69,6 +69,17 @@ describe('lines', () => {
     expect(lines[1]?.length).toBeLessThan(logLineMax + 20);
   });
 
+  test('fields that cost something are gathered for lines that are written, and for no other', () => {
+    const { log, lines } = recording({ level: 'info' });
+    let gathered = 0;
+    const fields = () => ({ count: ++gathered });
+    log.debug('below the level', fields);
+    for (let line = 0; line < logBurst + 5; line++) log.info('x', fields);
+    expect(gathered).toBe(logBurst);
+    expect(lines).toHaveLength(logBurst);
+    expect(lines[0]).toContain(' count=1');
+  });
+
   test('a reader that is gone costs lines, not the daemon', () => {
     const { log } = recording({
       write: () => {

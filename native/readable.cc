@@ -1,0 +1,114 @@
+// Calls back when a descriptor becomes readable, from the event loop, and lets the callee ask for a rest: Node has this for
+// sockets and files of its own only, and not without a stream, a buffer and an event emitter per call.
+#include <uv.h>
+
+#include <memory>
+
+#include "addon.h"
+
+namespace {
+
+/// One watched descriptor. Lives until both handles are closed: by the function that `whenReadable` returned, or by the end of
+/// the environment.
+class Readable {
+ public:
+  Readable(Napi::Env env, Napi::Function callback)
+      : callback_(Napi::Persistent(callback)), context_(env, "fail2zig.readable") {}
+
+  /// 0 or a libuv error (-errno); on an error the object is gone.
+  static int Open(Napi::Env env, int descriptor, Napi::Function callback, Readable** opened) {
+    uv_loop_t* loop = nullptr;
+    napi_get_uv_event_loop(env, &loop);
+    auto* self = new Readable(env, callback);
+    const int result = uv_poll_init(loop, &self->poll_, descriptor);
+    if (result < 0) {
+      delete self;
+      return result;
+    }
+    uv_timer_init(loop, &self->timer_);
+    self->poll_.data = self;
+    self->timer_.data = self;
+    napi_add_async_cleanup_hook(
+        env, [](napi_async_cleanup_hook_handle, void* data) { static_cast<Readable*>(data)->Close(); }, self,
+        &self->cleanup_);
+    self->Listen();
+    *opened = self;
+    return 0;
+  }
+
+  void Close() {
+    if (closing_) return;
+    closing_ = true;
+    const auto closed = [](uv_handle_t* handle) { static_cast<Readable*>(handle->data)->Closed(); };
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll_), closed);
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer_), closed);
+  }
+
+ private:
+  void Listen() {
+    resting_ = false;
+    uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { static_cast<Readable*>(poll->data)->Call(); });
+  }
+
+  /// Asks the callee, who says how many milliseconds it will look at nothing; while it rests, the descriptor is not polled.
+  void Call() {
+    const Napi::Env env = callback_.Env();
+    const Napi::HandleScope scope(env);
+    const Napi::Value answer = callback_.MakeCallback(env.Global(), {}, context_);
+    if (env.IsExceptionPending()) {
+      napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+      return;
+    }
+    if (closing_) return;
+    const int64_t rest = answer.IsNumber() ? answer.As<Napi::Number>().Int64Value() : 0;
+    if (rest > 0) {
+      if (!resting_) uv_poll_stop(&poll_);
+      resting_ = true;
+      uv_timer_start(&timer_, [](uv_timer_t* timer) { static_cast<Readable*>(timer->data)->Call(); }, rest, 0);
+    } else if (resting_) {
+      Listen();
+    }
+  }
+
+  void Closed() {
+    if (++closed_ < 2) return;
+    napi_remove_async_cleanup_hook(cleanup_);
+    delete this;
+  }
+
+  uv_poll_t poll_;
+  uv_timer_t timer_;
+  Napi::FunctionReference callback_;
+  Napi::AsyncContext context_;
+  napi_async_cleanup_hook_handle cleanup_ = nullptr;
+  bool resting_ = false;
+  bool closing_ = false;
+  int closed_ = 0;
+};
+
+/// whenReadable(fd, callback) -> function that ends it, or -errno. The callback is called as long as the descriptor is
+/// readable, and not again for as many milliseconds as it returns. End it before the descriptor is closed.
+Napi::Value WhenReadable(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsFunction()) {
+    return fail2zig::BadArgument(env, "whenReadable(fd: number, callback: () => number)");
+  }
+  Readable* readable = nullptr;
+  const int result =
+      Readable::Open(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Function>(), &readable);
+  if (result < 0) return Napi::Number::New(env, result);
+  const auto open = std::make_shared<Readable*>(readable);
+  return Napi::Function::New(
+      env,
+      [open](const Napi::CallbackInfo&) {
+        if (*open != nullptr) (*open)->Close();
+        *open = nullptr;
+      },
+      "close");
+}
+
+}  // namespace
+
+void fail2zig::RegisterReadable(Napi::Env env, Napi::Object exports) {
+  exports.Set("whenReadable", Napi::Function::New(env, WhenReadable, "whenReadable"));
+}

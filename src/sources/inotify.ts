@@ -1,0 +1,139 @@
+/**
+ * One inotify(7) queue for all that is watched. Takes the kernel's events apart and hands each to its watch; what they mean is
+ * the listener's business.
+ *
+ * Names in events come from whoever may create files there. Events of one inode merge in the kernel while nobody reads, so
+ * a file that is written to all the time costs one event a read. When the queue overflows, events are lost: `overflowed` is
+ * called then, and whoever uses this looks at everything.
+ */
+import { closeSync } from 'node:fs';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { inotifyReadBytes } from '../limits.ts';
+import { native } from '../native.ts';
+
+/** What to watch for, and what happened: the bits of <linux/inotify.h>. */
+export const IN_MODIFY = 0x2;
+export const IN_ATTRIB = 0x4;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_ONLYDIR = 0x100_0000;
+/** The watch is gone: its inode was deleted or its file system unmounted. */
+export const IN_IGNORED = 0x8000;
+const IN_Q_OVERFLOW = 0x4000;
+
+/** struct inotify_event: watch, mask, cookie and the name's length, then the name, padded with NUL. */
+const headBytes = 16;
+const nul = 0;
+
+/** A failed call, with the code and text Node's own have. */
+export function systemError(result: number, call: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(result);
+  return Object.assign(new Error(`${code}: ${getSystemErrorMessage(result)}, ${call}`), { code, errno: result });
+}
+
+/** `name` is empty for events of the watched thing itself. */
+export type Heard = (mask: number, name: string) => void;
+
+export interface Watch {
+  close(): void;
+}
+
+export interface EventsOptions {
+  /** Events wait: `read` takes them. The answer is how long nobody need be woken again, ms. */
+  woken(): number;
+  /** Events were lost. */
+  overflowed(): void;
+}
+
+/** What tells of changes to files. */
+export interface Events {
+  /** Throws the system's error. Whoever watches one file twice must give the same mask. */
+  add(path: string, mask: number, heard: Heard): Watch;
+  /** Hands over events that wait; false: there were none. */
+  read(): boolean;
+  close(): void;
+}
+
+/** Somebody who watches; several may watch one inode. */
+interface Listener {
+  readonly heard: Heard;
+}
+
+export class Inotify implements Events {
+  readonly #options: EventsOptions;
+  readonly #descriptor: number;
+  readonly #end: () => void;
+  readonly #bytes = Buffer.alloc(inotifyReadBytes);
+  readonly #ints = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, inotifyReadBytes >> 2);
+  readonly #listeners = new Map<number, Listener[]>();
+
+  /** Throws the system's error: EMFILE where the user's instances are used up (fs.inotify.max_user_instances). */
+  constructor(options: EventsOptions) {
+    this.#options = options;
+    this.#descriptor = native.inotifyOpen();
+    if (this.#descriptor < 0) throw systemError(this.#descriptor, 'inotify_init1');
+    const end = native.whenReadable(this.#descriptor, options.woken);
+    if (typeof end === 'number') {
+      closeSync(this.#descriptor);
+      throw systemError(end, 'epoll_ctl');
+    }
+    this.#end = end;
+  }
+
+  /** ENOSPC: the user's watches are used up (fs.inotify.max_user_watches). */
+  add(path: string, mask: number, heard: Heard): Watch {
+    const id = native.inotifyAdd(this.#descriptor, path, mask);
+    if (id < 0) throw systemError(id, `inotify_add_watch '${path}'`);
+    const listener = { heard };
+    this.#listeners.set(id, [...(this.#listeners.get(id) ?? []), listener]);
+    return { close: () => this.#forget(id, listener) };
+  }
+
+  /** Hands over the events that wait, as many as one read takes; false: there were none. */
+  read(): boolean {
+    const length = native.inotifyRead(this.#descriptor, this.#bytes);
+    let at = 0;
+    while (at + headBytes <= length) {
+      const field = at >> 2;
+      const nameLength = this.#ints[field + 3]!;
+      this.#hear(this.#ints[field]!, this.#ints[field + 1]!, at + headBytes, nameLength);
+      at += headBytes + nameLength;
+    }
+    return length > 0;
+  }
+
+  close(): void {
+    this.#end();
+    closeSync(this.#descriptor);
+    this.#listeners.clear();
+  }
+
+  #forget(id: number, listener: Listener): void {
+    const left = this.#listeners.get(id)?.filter((other) => other !== listener);
+    if (left === undefined) return;
+    if (left.length > 0) {
+      this.#listeners.set(id, left);
+      return;
+    }
+    this.#listeners.delete(id);
+    native.inotifyRemove(this.#descriptor, id);
+  }
+
+  #hear(id: number, mask: number, nameAt: number, nameLength: number): void {
+    if ((mask & IN_Q_OVERFLOW) !== 0) this.#options.overflowed();
+    const listeners = this.#listeners.get(id);
+    if (listeners === undefined) return;
+    if ((mask & IN_IGNORED) !== 0) this.#listeners.delete(id);
+    const name = nameLength === 0 ? '' : this.#name(nameAt, nameLength);
+    for (let index = 0; index < listeners.length; index++) listeners[index]!.heard(mask, name);
+  }
+
+  #name(at: number, length: number): string {
+    const end = this.#bytes.indexOf(nul, at);
+    return this.#bytes.toString('utf8', at, end < 0 || end > at + length ? at + length : end);
+  }
+}

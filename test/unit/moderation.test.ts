@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { gatherMs, gatherMsMax, gatherTimes, gatherWakes, gatherWithinMs } from '../../src/limits.ts';
+import { Moderation } from '../../src/sources/moderation.ts';
+
+/** Wake-ups `apart` ms after each other or after the rest before; the rests they are given. */
+function wakes(count: number, apart: number, setUp = { clock: { now: 1000 }, moderation: null as Moderation | null }) {
+  setUp.moderation ??= new Moderation(() => setUp.clock.now);
+  const rests: number[] = [];
+  for (let wake = 0; wake < count; wake++) {
+    const rest = setUp.moderation.rest(true);
+    rests.push(rest);
+    setUp.clock.now += rest + apart;
+  }
+  return { rests, ...setUp, moderation: setUp.moderation };
+}
+
+const streamApart = (gatherWithinMs / gatherWakes) * 0.9;
+/** From one rest to the next: the rests, and the wake-ups that only measure. */
+const round = gatherTimes + gatherWakes - 1;
+
+test('wake-ups that come now and then never rest', () => {
+  const apart = (gatherWithinMs / gatherWakes) * 1.1;
+  expect(wakes(10 * round, apart).rests.every((rest) => rest === 0)).toBe(true);
+});
+
+test('a stream rests, longer the longer it lasts, and never longer than the limit', () => {
+  const { rests } = wakes(gatherWakes - 1 + 6 * round, streamApart);
+  const longest = Array.from({ length: 6 }, (_, index) => {
+    const from = gatherWakes - 1 + index * round;
+    expect(rests.slice(from, from + gatherTimes).every((rest) => rest === rests[from])).toBe(true);
+    expect(rests.slice(from + gatherTimes, from + round).every((rest) => rest === 0)).toBe(true);
+    return rests[from];
+  });
+  expect(longest).toEqual([gatherMs, 2 * gatherMs, 4 * gatherMs, gatherMsMax, gatherMsMax, gatherMsMax]);
+});
+
+test('a wake-up that finds nothing ends the rests at once', () => {
+  const stream = wakes(gatherWakes, streamApart);
+  expect(stream.rests.at(-1)).toBe(gatherMs);
+  expect(stream.moderation.rest(false)).toBe(0);
+  expect(stream.moderation.rest(true)).toBe(0);
+});
+
+test('a stream that slows down is served at once again', () => {
+  const stream = wakes(gatherWakes - 1 + round, streamApart);
+  const { rests } = wakes(2 * round, (2.2 * gatherWithinMs) / gatherWakes, stream);
+  // One measurement still has the fast ones in it.
+  expect(rests.slice(gatherTimes + gatherWakes).every((rest) => rest === 0)).toBe(true);
+});
