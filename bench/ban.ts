@@ -1,12 +1,18 @@
-/** Decision → acknowledgement through the backend classes, in a private network namespace: single bans, and batches. */
+/**
+ * Decision → acknowledgement through the backend classes, in a private network namespace: single bans, and batches. Beside
+ * them, where fail2ban is here, its own actions, run as it runs them: a program or two for each ban.
+ */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { Bench } from 'tinybench';
+import { fail2banMissing, runWithFail2ban } from '../scripts/lab/fail2ban.ts';
 import { quantile } from '../scripts/lab/figures.ts';
 import { IpsetBackend } from '../src/backends/ipset.ts';
 import { NftablesBackend } from '../src/backends/nftables.ts';
 import { parseCidr } from '../src/config/address.ts';
 import type { Backend, Change, JailScaffold } from '../src/types.ts';
 import { type Benchmark, type Context, differences } from './benchmark.ts';
-import { sourceBan } from './workload.ts';
+import { sourceAddress, sourceBan } from './workload.ts';
 
 const jail: JailScaffold = {
   name: 'sshd',
@@ -67,17 +73,60 @@ async function measure(context: Context, backend: Backend): Promise<void> {
   }
 }
 
+/** fail2ban's actions, and how other programs see what they banned. */
+const peers: Record<string, () => number> = {
+  'iptables-multiport': () => rejected('iptables-save') + rejected('ip6tables-save'),
+  'nftables-multiport': () => elements('addr-set-sshd') + elements('addr6-set-sshd'),
+};
+
+const read = (program: string, ...words: string[]) =>
+  execFileSync(program, words, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'ignore'] });
+const rejected = (program: string) =>
+  read(program)
+    .split('\n')
+    .filter((line) => / -s .*-j REJECT/.test(line)).length;
+
+function elements(set: string): number {
+  const { nftables } = JSON.parse(read('nft', '-j', 'list', 'set', 'inet', 'f2b-table', set));
+  return nftables.flatMap((each: { set?: { elem?: unknown[] } }) => each.set?.elem ?? []).length;
+}
+
+function measureFail2ban(context: Context, action: string): void {
+  const count = context.number('peer');
+  const addresses = Array.from({ length: count }, (_, number) => sourceAddress(number));
+  const program = join(import.meta.dirname, 'fail2ban-actions.py');
+  const { version, milliseconds } = runWithFail2ban(program, [action, ...addresses]) as {
+    version: string;
+    milliseconds: number[];
+  };
+  const held = peers[action]!();
+  context.report({
+    workload: `fail2ban/${action}`,
+    counts: { version, singles: milliseconds.length, held },
+    figures: [
+      { name: 'decision-to-ack', unit: 'µs', values: milliseconds.map((value) => value * 1000) },
+      { name: 'singles', unit: 'bans/s', values: milliseconds.map((value) => 1000 / value) },
+    ],
+    problems: differences({ held, singles: milliseconds.length }, { held: count, singles: count }),
+  });
+}
+
 export const ban: Benchmark = {
   name: 'ban',
-  says: 'a decision to its acknowledgement by the kernel, single and in batches: nftables, ipset',
+  says: 'a decision to its acknowledgement by the kernel, single and in batches: nftables, ipset; beside fail2ban',
   needsNetwork: true,
   options: {
     singles: { says: 'single bans', value: 2000 },
     batch: { says: 'bans of a batch', value: 1000 },
     batches: { says: 'batches', value: 50 },
+    peer: { says: 'bans by each action of fail2ban', value: 200 },
   },
   async run(context) {
-    await measure(context, new NftablesBackend({ table: 'fail2zig' }));
-    await measure(context, new IpsetBackend());
+    if (context.wanted('nftables')) await measure(context, new NftablesBackend({ table: 'fail2zig' }));
+    if (context.wanted('ipset')) await measure(context, new IpsetBackend());
+    const missing = fail2banMissing();
+    if (missing !== undefined) process.stdout.write(`${missing}\n`);
+    for (const action of missing === undefined ? Object.keys(peers) : [])
+      if (context.wanted(`fail2ban/${action}`)) measureFail2ban(context, action);
   },
 };

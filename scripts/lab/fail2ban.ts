@@ -1,0 +1,37 @@
+/** An installed fail2ban, used as a library by programs of ours that python runs: no daemon, no service. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where the set-up unpacks Debian's package; else the system's own is asked. */
+const unpacked = join(import.meta.dirname, '../../build/tools');
+const filterFolder = 'etc/fail2ban/filter.d';
+const root = existsSync(join(unpacked, filterFolder)) ? unpacked : '/';
+const python = '/usr/bin/python3';
+
+/** Why there is no fail2ban to compare with; undefined where there is. */
+export function fail2banMissing(): string | undefined {
+  if (!existsSync(python)) return `NOT COMPARED with fail2ban: there is no ${python}`;
+  if (existsSync(join(root, filterFolder))) return undefined;
+  return 'NOT COMPARED with fail2ban: it is not here (apt-get install fail2ban)';
+}
+
+/** Runs a program of ours that imports fail2ban; its JSON answer. Throws with what to install where there is no fail2ban. */
+export function runWithFail2ban(program: string, parameters: string[], input = ''): unknown {
+  const done = spawnSync(python, [program, ...parameters], {
+    input,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: {
+      ...process.env,
+      PYTHONPATH: join(root, 'usr/lib/python3/dist-packages'),
+      FAIL2BAN_CONFIG: join(root, 'etc/fail2ban'),
+    },
+  });
+  if (done.status !== 0) {
+    throw new Error(
+      `fail2ban cannot be compared with: ${done.error?.message ?? done.stderr.trim()}\nInstall it (apt-get install fail2ban) or leave the comparison out.`,
+    );
+  }
+  return JSON.parse(done.stdout);
+}
