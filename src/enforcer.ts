@@ -301,7 +301,8 @@ export class Enforcer {
   /** Those that have not ended and whose set is not left alone. */
   #sendable(batch: TableBan[]): TableBan[] {
     const now = this.#options.now() / 1000;
-    return batch.filter((ban) => ban.end > now && !this.#refusing.has(this.#setOf(ban)));
+    const someRefuse = this.#refusing.size > 0;
+    return batch.filter((ban) => ban.end > now && !(someRefuse && this.#refusing.has(this.#setOf(ban))));
   }
 
   /** Names the kernel's set of a ban. */
