@@ -1,5 +1,5 @@
 /**
- * Failures on their way to the table. Which set a source falls into is random, so most charges find it in no cache; a
+ * Failures on their way to the table. Which sets a source falls into is random, so most charges find it in no cache; a
  * charge that waits for memory holds up everything behind it. So charges are gathered, and settled together: one pass
  * touches every set, so that they are fetched at once, and a second one observes, in the order of the lines.
  *
@@ -14,9 +14,9 @@ import {
   ADDRESS,
   CHARGE_ADDRESS,
   CHARGE_BYTES,
+  CHARGE_HASH,
   CHARGE_JAIL,
   CHARGE_OFFSET,
-  CHARGE_SET,
   CHARGE_TIME,
   CHARGES,
   CHARGES_MAX,
@@ -40,7 +40,7 @@ import {
   ringAt,
   ringMax,
 } from './layout.ts';
-import { decidedBans, decidedSeconds, decidedTime, makeKey, observe, setOf, touch } from './table.ts';
+import { decidedBans, decidedSeconds, decidedTime, hashOf, makeKey, observe, touch } from './table.ts';
 
 /** Charges that wait. */
 export let waiting: i32 = 0;
@@ -56,7 +56,7 @@ export function charge(jail: i32, time: f64, source: i32, offset: f64): void {
   makeKey(jail);
   copyAddress(p + CHARGE_ADDRESS, ADDRESS);
   setInt(p + CHARGE_JAIL, jail);
-  setInt(p + CHARGE_SET, setOf(jail));
+  setInt(p + CHARGE_HASH, hashOf(jail));
   setFloat(p + CHARGE_TIME, time);
   setFloat(p + CHARGE_OFFSET, offset);
   waiting++;
@@ -67,14 +67,14 @@ export function charge(jail: i32, time: f64, source: i32, offset: f64): void {
 export function settle(source: i32): void {
   const end = CHARGES + waiting * CHARGE_BYTES;
   let touched = 0;
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touch(int(p + CHARGE_SET));
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touch(int(p + CHARGE_HASH));
   // Kept, so that no compiler takes the pass for idle.
   setInt(CHARGES_TOUCHED, touched);
   for (let p = CHARGES; p < end; p += CHARGE_BYTES) {
     const jail = int(p + CHARGE_JAIL);
     loadAddress(p + CHARGE_ADDRESS);
     makeKey(jail);
-    const failures = observe(jail, int(p + CHARGE_SET), float(p + CHARGE_TIME));
+    const failures = observe(jail, int(p + CHARGE_HASH), float(p + CHARGE_TIME));
     if (failures > 0) hand(jail, failures, source, float(p + CHARGE_OFFSET));
   }
   waiting = 0;

@@ -495,7 +495,7 @@ export class Engine implements LineSink {
     };
   }
 
-  /** Whether a full set asks for a run of the policy ban_all. */
+  /** Whether two full sets ask for a run of the policy ban_all. */
   get banAllDue(): boolean {
     return this.#ints[layout.BAN_ALL_DUE >> 2] !== 0;
   }

@@ -20,7 +20,7 @@ export const DENIALS_WRITTEN: i32 = 112;
 export const DENIALS_TAKEN: i32 = 116;
 /** How often the random part of a ban was drawn. */
 export const DRAWS: i32 = 120;
-/** Policy ban_all: 1 when a full set asks for a run. */
+/** Policy ban_all: 1 when two full sets ask for a run. */
 export const BAN_ALL_DUE: i32 = 124;
 /** Global counters, one float each (see counters.ts). */
 export const COUNTERS: i32 = 128;
@@ -38,15 +38,15 @@ export const DENIALS_MAX: i32 = 32;
 export const DENIAL_FAMILY: i32 = 4;
 export const DENIAL_ADDRESS: i32 = 8;
 export const DENIAL_TIME: i32 = 24;
-/** Failures on their way to the table (charges.ts): address, jail, set in the table, float time, float offset of the line. */
+/** Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of the line. */
 export const CHARGES: i32 = 1856;
 export const CHARGE_BYTES: i32 = 40;
 export const CHARGE_ADDRESS: i32 = 0;
 export const CHARGE_JAIL: i32 = 16;
-export const CHARGE_SET: i32 = 20;
+export const CHARGE_HASH: i32 = 20;
 export const CHARGE_TIME: i32 = 24;
 export const CHARGE_OFFSET: i32 = 32;
-/** As many sets as a processor fetches at once, and some more. */
+/** As many as make a processor fetch as much at once as it can. */
 export const CHARGES_MAX: i32 = 32;
 /** What the pass that touches them read. */
 export const CHARGES_TOUCHED: i32 = 3136;
@@ -111,7 +111,7 @@ export const DECISION_BANS: i32 = 56;
 export const CONNECTION_BYTES: i32 = 64;
 export const CONNECTION_WAYS: i32 = 4;
 
-/** Table: sets of 8 entries; an entry is key, meta, last failure, window. */
+/** Table: sets of 8 entries, two sets a key (table.ts); an entry is key, meta, last failure, window. */
 export const TABLE_WAYS: i32 = 8;
 
 export let filtersAt: i32 = 0;

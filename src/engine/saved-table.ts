@@ -5,7 +5,7 @@
  * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note` says how they lie: bytes of
  * a key and of a step, the number of steps, then the IPv6 prefix of each jail. Times are epoch seconds, so that the time
  * between two runs counts. An entry is left out where the new settings make nothing of it: its jail is gone, its ban or
- * window is over, its IPv6 prefix is another one now, or its set is full of others (the table never evicts for it).
+ * window is over, its IPv6 prefix is another one now, or its sets are full of others (the table never evicts for it).
  */
 import * as layout from './layout.ts';
 
@@ -51,7 +51,7 @@ export interface RestoredEntries {
   over: number;
   /** Entries of jails, or of prefixes, that are no more. */
   foreign: number;
-  /** Entries whose set was full. */
+  /** Entries whose sets were full. */
   crowded: number;
 }
 

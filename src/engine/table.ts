@@ -1,14 +1,30 @@
 /**
  * The tracker: a fixed, seeded, set-associative table of (jail, address) → failures within findtime.
- * Controlled by attackers: which addresses come and when. Invariants: never grows, never moves an entry, touches one set
- * of eight per observation; a full set triggers the eviction policy in that set (claims MM-11, MM-14, MM-15, D-*).
+ * Controlled by attackers: which addresses come and when. Invariants: never grows, never moves an entry, touches two sets
+ * of eight per observation; two full sets trigger the eviction policy in those two (claims MM-11, MM-14, MM-15, D-*).
+ *
+ * A key has two sets, and a new entry goes into the emptier one: so the sets fill evenly. With one set a key, the first one
+ * is full when a sixth of the table is in use; with two, when seven tenths are.
  *
  * Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) | window.
  * The window holds the distances of the earlier failures from the newest one, ascending; a banned entry keeps the end of
  * its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with the
  * number of bans so far: the memory of repeat offenders is as bounded as the table.
  */
-import { copyBytes, divide, half, int, seconds, setFloat, setHalf, setInt, setSeconds, spread, toInt } from '#linear';
+import {
+  copyBytes,
+  divide,
+  half,
+  int,
+  product,
+  seconds,
+  setFloat,
+  setHalf,
+  setInt,
+  setSeconds,
+  spread,
+  toInt,
+} from '#linear';
 import { family } from './address.ts';
 import {
   add,
@@ -73,7 +89,7 @@ export const BANNED: i32 = 3;
 export const FOREVER: f64 = 4294967295;
 
 /*
- * What a full set does (types.ts EvictionPolicy, same order). Free and spent entries are always taken first, then those of
+ * What two full sets do (types.ts EvictionPolicy, same order). Free and spent entries are always taken first, then those of
  * which only the number of bans is of use.
  */
 /** Gives up the source seen longest ago; one whose ban is not in the kernel yet only when there is nothing else. */
@@ -132,7 +148,7 @@ const FAMILY_6: i32 = 4;
 const BANS_SHIFT: i32 = 8;
 const BANS_MAX: i32 = 255;
 
-/* What an entry is worth; a full set gives up the least. */
+/* What an entry is worth; full sets give up the least. */
 const SPENT: i32 = 0;
 /** Only the number of its bans is of use. */
 const REMEMBERED: i32 = 1;
@@ -212,20 +228,28 @@ function bansOf(entry: i32): i32 {
   return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
-/** The set of (jail, KEY). */
-export function setOf(jail: i32): i32 {
-  const hash = hashWords(KEY, keyBytes >> 2, (jail << 1) | (family === 6 ? 1 : 0));
+/** The hash of (jail, KEY): says which two sets are its own. */
+export function hashOf(jail: i32): i32 {
+  return hashWords(KEY, keyBytes >> 2, (jail << 1) | (family === 6 ? 1 : 0));
+}
+
+/** Odd, with its ones well spread (2^32 ÷ the golden ratio): makes a second number out of a hash. */
+const SECOND: i32 = -1640531535;
+
+function setOf(hash: i32): i32 {
   return tableAt + spread(hash, tableSets) * TABLE_WAYS * entryBytes;
 }
 
-function isEntryOf(entry: i32, tag: i32): bool {
-  if ((int(entry + keyBytes) & TAG) !== tag) return false;
-  if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4)) return false;
-  return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
+/* The two sets of the key that was last looked for; in a tiny table they may be the same. */
+let firstSet: i32 = 0;
+let secondSet: i32 = 0;
+
+/** Reads something of each cache line of both sets of a key with this hash. */
+export function touch(hash: i32): i32 {
+  return touchSet(setOf(hash)) ^ touchSet(setOf(product(hash, SECOND)));
 }
 
-/** Reads something of each cache line of the set at `first`. */
-export function touch(first: i32): i32 {
+function touchSet(first: i32): i32 {
   let read = 0;
   for (let p = first; p < first + TABLE_WAYS * entryBytes; p += CACHE_LINE_BYTES) read ^= int(p);
   return read;
@@ -233,16 +257,33 @@ export function touch(first: i32): i32 {
 
 /** The entry of (jail, KEY), or 0. */
 function find(jail: i32): i32 {
-  return findIn(setOf(jail), tagOf(jail));
+  return findHashed(hashOf(jail), tagOf(jail));
+}
+
+/** The entry of KEY with the jail and family of `tag`, and that hash, or 0. */
+function findHashed(hash: i32, tag: i32): i32 {
+  firstSet = setOf(hash);
+  secondSet = setOf(product(hash, SECOND));
+  const entry = findIn(firstSet, tag);
+  return entry !== 0 ? entry : findIn(secondSet, tag);
 }
 
 /** The entry of KEY with the jail and family of `tag` in the set that starts at `entry`, or 0. */
 function findIn(entry: i32, tag: i32): i32 {
+  const first = int(KEY);
+  const second = int(KEY + 4);
   for (let way = 0; way < TABLE_WAYS; way++) {
-    if (isEntryOf(entry, tag)) return entry;
+    // The key first: nearly every entry differs in it, whereas many share a jail and a family.
+    if (((int(entry) ^ first) | (int(entry + 4) ^ second)) === 0 && isEntryOf(entry, tag)) return entry;
     entry += entryBytes;
   }
   return 0;
+}
+
+/** Whether an entry whose key begins like KEY is the one of KEY and `tag`. */
+function isEntryOf(entry: i32, tag: i32): bool {
+  if ((int(entry + keyBytes) & TAG) !== tag) return false;
+  return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
 }
 
 function stateOf(entry: i32): i32 {
@@ -279,6 +320,13 @@ function worthOf(entry: i32, time: f64): i32 {
   return bansOf(entry) > 0 && age <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
 }
 
+/** Whether the entry, last seen at `seen`, has failures within findtime of `time`: most have, where `worthOf` is asked about many. */
+function isOpen(entry: i32, seen: f64, time: f64): bool {
+  const meta = int(entry + keyBytes);
+  if ((meta & 3) >= DECIDED) return false;
+  return time - seen <= int(jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES + JAIL_FINDTIME);
+}
+
 /** Counts an entry of the given worth that is given up. */
 function countEviction(entry: i32, worth: i32): void {
   if (worth === SPENT) return;
@@ -290,22 +338,42 @@ function countEviction(entry: i32, worth: i32): void {
   countJail((int(entry + keyBytes) >>> 16) - 1, JAIL_EVICTED);
 }
 
-/** Makes room in the set at `first`: a free entry, or the one of least worth that the policy gives up; 0 when it gives up none. */
-function makeRoom(first: i32, jail: i32, time: f64): i32 {
+/** How many entries of the set that starts at `entry` are free. */
+function freeIn(entry: i32): i32 {
+  let free = 0;
+  for (let way = 0; way < TABLE_WAYS; way++) {
+    if (int(entry + keyBytes) === 0) free++;
+    entry += entryBytes;
+  }
+  return free;
+}
+
+/** A free entry, of the emptier set; 0 where both are full. */
+function freeEntry(): i32 {
+  const first = freeIn(firstSet);
+  const second = freeIn(secondSet);
+  if (first + second === 0) return 0;
+  let entry = second > first ? secondSet : firstSet;
+  while (int(entry + keyBytes) !== 0) entry += entryBytes;
+  add(TRACKED, 1);
+  return entry;
+}
+
+/** Makes room in two full sets: the entry of least worth that the policy gives up; 0 when it gives up none. */
+function makeRoom(jail: i32, time: f64): i32 {
   // Of equal worth, the one seen longest ago; what reaches the limit stays.
   let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
   let victim = 0;
   let victimWorth = SPENT;
-  let entry = first;
-  for (let way = 0; way < TABLE_WAYS; way++) {
-    if (int(entry + keyBytes) === 0) {
-      add(TRACKED, 1);
-      return entry;
-    }
-    const worth = worthOf(entry, time);
+  let entry = firstSet;
+  for (let way = 0; way < 2 * TABLE_WAYS; way++) {
+    if (way === TABLE_WAYS) entry = secondSet;
+    const seen = seconds(entry + keyBytes + 4);
+    let worth = OPEN;
+    if (!isOpen(entry, seen, time)) worth = worthOf(entry, time);
     // A ban that the kernel holds is worth no more than an open window where the oldest of both goes.
     const rank = worth === HELD && policy === EVICT_OLDEST ? OPEN : worth;
-    const value = WORTH * rank + seconds(entry + keyBytes + 4);
+    const value = WORTH * rank + seen;
     if (value < least) {
       least = value;
       victim = entry;
@@ -313,17 +381,18 @@ function makeRoom(first: i32, jail: i32, time: f64): i32 {
     }
     entry += entryBytes;
   }
-  if (victim === 0) deny(first, jail, time);
+  if (victim === 0) deny(jail, time);
   else countEviction(victim, victimWorth);
   return victim;
 }
 
-/** A failure of ADDRESS in `jail` finds no place in the set at `first`. */
-function deny(first: i32, jail: i32, time: f64): void {
+/** A failure of ADDRESS in `jail` finds no place. */
+function deny(jail: i32, time: f64): void {
   add(DENIED, 1);
   countJail(jail, JAIL_DENIED);
-  // A run under way has yet to come to the sets behind BAN_ALL_DONE.
-  if (policy === BAN_ALL && first - tableAt < int(BAN_ALL_DONE)) setInt(BAN_ALL_DUE, 1);
+  // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
+  const done = tableAt + int(BAN_ALL_DONE);
+  if (policy === BAN_ALL && firstSet < done && secondSet < done) setInt(BAN_ALL_DUE, 1);
   if (policy !== LOG_AND_DROP) return;
   const written = int(DENIALS_WRITTEN);
   if (written - int(DENIALS_TAKEN) >= DENIALS_MAX) return;
@@ -335,9 +404,10 @@ function deny(first: i32, jail: i32, time: f64): void {
   setInt(DENIALS_WRITTEN, written + 1);
 }
 
-/** A new entry for KEY in the set at `first`, last seen at `time`; 0 when there is no room. The caller writes its meta. */
-function claimEntry(first: i32, jail: i32, time: f64): i32 {
-  const entry = makeRoom(first, jail, time);
+/** A new entry for KEY in its sets, last seen at `time`; 0 when there is no room. The caller writes its meta. */
+function claimEntry(jail: i32, time: f64): i32 {
+  let entry = freeEntry();
+  if (entry === 0) entry = makeRoom(jail, time);
   if (entry === 0) return 0;
   setInt(entry, int(KEY));
   setInt(entry + 4, int(KEY + 4));
@@ -384,15 +454,16 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 }
 
 /**
- * Observes one failure of KEY in `jail`, whose set is at `first`, at log time `time`. Returns the failures within findtime when a ban is due, else 0.
+ * Observes one failure of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the failures within findtime when
+ * a ban is due, else 0.
  * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in; until its end
  * nothing counts, and then the source starts afresh, but for the number of its bans.
  */
-export function observe(jail: i32, first: i32, time: f64): i32 {
+export function observe(jail: i32, hash: i32, time: f64): i32 {
   const settings = jailsAt + jail * JAIL_BYTES;
   const maxretry = int(settings + JAIL_MAXRETRY);
   const tag = tagOf(jail);
-  let entry = findIn(first, tag);
+  let entry = findHashed(hash, tag);
   let failures = 0;
   let bans = 0;
   if (entry !== 0) {
@@ -419,7 +490,7 @@ export function observe(jail: i32, first: i32, time: f64): i32 {
       if (failures < maxretry) writeWindow(entry, time, newest, failures);
     }
   } else {
-    entry = claimEntry(first, jail, time);
+    entry = claimEntry(jail, time);
     if (entry === 0) return 0;
     failures = 1;
   }
@@ -501,11 +572,10 @@ export function confirm(jail: i32): bool {
  * `end`; it is at least the `bans`-th of its source.
  */
 export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
-  const first = setOf(jail);
   const tag = tagOf(jail);
-  let entry = findIn(first, tag);
+  let entry = find(jail);
   if (entry === 0) {
-    entry = claimEntry(first, jail, time);
+    entry = claimEntry(jail, time);
     if (entry === 0) return;
   } else if (bansOf(entry) > bans) bans = bansOf(entry);
   setInt(entry + keyBytes, tag | (bans << BANS_SHIFT) | BANNED);
@@ -549,22 +619,16 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
 /**
  * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first word of its window (the end
  * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now` or is there already, -1 when its
- * set is full: nothing is evicted for it.
+ * sets are full: nothing is evicted for it.
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
-  let entry = setOf(jail);
-  if (findIn(entry, tagOf(jail)) !== 0) return 0;
-  let way = 0;
-  while (way < TABLE_WAYS && int(entry + keyBytes) !== 0) {
-    entry += entryBytes;
-    way++;
-  }
-  if (way === TABLE_WAYS) return -1;
+  if (find(jail) !== 0) return 0;
+  const entry = freeEntry();
+  if (entry === 0) return -1;
   copyBytes(entry, KEY, keyBytes);
   setInt(entry + keyBytes, tagOf(jail) | history);
   setSeconds(entry + keyBytes + 4, seen);
   setSeconds(entry + keyBytes + 8, end);
-  add(TRACKED, 1);
   if (worthOf(entry, now) !== SPENT) return entry;
   free(entry);
   return 0;

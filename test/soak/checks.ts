@@ -1,4 +1,6 @@
 /** What a soak is judged by; pure functions of what was sampled. */
+
+import { randomFrom } from '../../bench/workload.ts';
 import { TABLE_WAYS } from '../../src/engine/layout.ts';
 import { attackersWith, gaps, judgedGap, linesPerSource, maxretry } from './attack.ts';
 import type { Sample } from './sample.ts';
@@ -19,28 +21,51 @@ const noiseBytes = 512 * 1024;
 
 const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 
-/** Chance that as many of `failures` of others as a set has entries fall into one of `sets`: that a tracked source is given up. */
-export function lossChance(failures: number, sets: number): number {
-  const mean = failures / sets;
-  let term = Math.exp(-mean);
-  let below = 0;
-  for (let n = 0; n < TABLE_WAYS; n++) {
-    below += term;
-    term *= mean / (n + 1);
+/** Entries of the table that `agesGivenUp` plays through. */
+const playedSlots = 100_000 * TABLE_WAYS;
+let played: Int32Array | undefined;
+
+/**
+ * What a table of `playedSlots` gives up under new sources only, once it is full: for each one that goes, the number of
+ * others that came since it did, ascending. Every source has two random sets, and of both the oldest goes.
+ */
+function agesGivenUp(): Int32Array {
+  if (played !== undefined) return played;
+  const sets = playedSlots / TABLE_WAYS;
+  const random = randomFrom(1);
+  const seen = new Int32Array(playedSlots);
+  // Filled at once, so a first round only mixes.
+  for (let slot = 0; slot < playedSlots; slot++) seen[slot] = slot - playedSlots;
+  const ages = new Int32Array(2 * playedSlots);
+  for (let now = 0; now < 3 * playedSlots; now++) {
+    let oldest = Math.floor(random() * sets) * TABLE_WAYS;
+    for (const set of [oldest, Math.floor(random() * sets) * TABLE_WAYS]) {
+      for (let slot = set; slot < set + TABLE_WAYS; slot++) if (seen[slot]! < seen[oldest]!) oldest = slot;
+    }
+    if (now >= playedSlots) ages[now - playedSlots] = now - seen[oldest]!;
+    seen[oldest] = now;
   }
-  return Math.max(0, 1 - below);
+  played = ages.sort();
+  return played;
+}
+
+/** Chance that a tracked source is given up while `failures` of others come, in a table of `slots` that is full. */
+export function lossChance(failures: number, slots: number): number {
+  const ages = agesGivenUp();
+  const age = (failures * playedSlots) / slots;
+  let [low, high] = [0, ages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ages[middle]! <= age) low = middle + 1;
+    else high = middle;
+  }
+  return low / ages.length;
 }
 
 /** Failures of others that may come between two of one source for it to be remembered with a chance of all but 1 in `odds`. */
 export function survival(slots: number, odds: number): number {
-  let low = 0;
-  let high = slots * 4;
-  while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (lossChance(middle, slots / TABLE_WAYS) < 1 / odds) low = middle;
-    else high = middle;
-  }
-  return low;
+  const ages = agesGivenUp();
+  return Math.floor(((ages[Math.floor(ages.length / odds)]! - 1) * slots) / playedSlots);
 }
 
 /** Slope (per second) of the medians of `blocks` stretches, with the half width of its 95 % interval. */
@@ -96,11 +121,11 @@ export interface Outcome {
 const lossDeviations = 5;
 
 /**
- * Attackers with this gap that may be missing. One is given up when as many others failed in its set between two of its
- * failures as the set has entries: within the time the table promises to remember, that is nobody.
+ * Attackers with this gap that may be missing: of those with two failures so far apart that the table gave them up in
+ * between. Within the time it promises to remember, that is nobody.
  */
 export function lossesAllowed(gap: number, attackers: number, slots: number): number {
-  const mean = lossChance(gap * linesPerSource, slots / TABLE_WAYS) * attackers * (maxretry - 1);
+  const mean = lossChance(gap * linesPerSource, slots) * attackers * (maxretry - 1);
   return Math.floor(mean + lossDeviations * Math.sqrt(mean));
 }
 

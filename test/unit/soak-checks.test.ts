@@ -148,24 +148,29 @@ describe('the judge', () => {
   });
 
   test('losses are allowed only where chance makes some', () => {
-    expect(lossesAllowed(10_000, 200_000, 800_000)).toBe(0);
-    const allowed = lossesAllowed(200_000, 20_000, 800_000);
-    expect(allowed).toBeGreaterThan(50);
+    expect(lossesAllowed(200_000, 20_000, 800_000)).toBe(0);
+    const slots = 400_000;
+    const allowed = lossesAllowed(200_000, 20_000, slots);
+    expect(allowed).toBeGreaterThan(20);
     expect(allowed).toBeLessThan(1_000);
-    const late = new Map(gaps.map((gap) => [gap as number, attackersWith(gap, 1_000_000)]));
-    const samples = [sample(1, { slotsUsed: 800_000, evictions: 200_000 })];
-    const million = { samples, sources: 1_000_000 };
-    expect(failed({ ...million, held: new Map([...late, [200_000, 20_000 - allowed]]) })).toEqual([]);
-    expect(failed({ ...million, held: new Map([...late, [200_000, 19_999 - allowed]]) })).toEqual([
+    const held = new Map(gaps.map((gap) => [gap as number, attackersWith(gap, 1_000_000)]));
+    const samples = [sample(1, { slots, slotsUsed: slots, evictions: 600_000 })];
+    const million = { samples, sources: 1_000_000, slotsMin: slots };
+    expect(failed({ ...million, held: new Map([...held, [200_000, 20_000 - allowed]]) })).toEqual([]);
+    expect(failed({ ...million, held: new Map([...held, [200_000, 19_999 - allowed]]) })).toEqual([
       'bans at a gap of 200000 sources',
     ]);
   });
 
   test('survival is where the chance of a loss reaches the odds', () => {
-    const gap = survival(800_000, 1_000_000);
-    expect(lossChance(gap, 100_000)).toBeLessThan(1e-6);
-    expect(lossChance(gap + 2, 100_000)).toBeGreaterThanOrEqual(1e-6);
-    expect(lossChance(0, 100_000)).toBe(0);
+    const gap = survival(800_000, 100_000);
+    expect(lossChance(gap, 800_000)).toBeLessThanOrEqual(1e-5);
+    expect(lossChance(gap + 2, 800_000)).toBeGreaterThanOrEqual(1e-5);
+    expect(lossChance(0, 800_000)).toBe(0);
+    expect(survival(1_600_000, 100_000)).toBeGreaterThan(1.99 * gap);
+    // A set of eight gives up half of them before another table's worth has come.
+    expect(lossChance(800_000, 800_000)).toBeGreaterThan(0.4);
+    expect(lossChance(800_000, 800_000)).toBeLessThan(0.6);
   });
 });
 
