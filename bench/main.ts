@@ -15,8 +15,9 @@ import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
 import { load, machine, record, resultText } from './report.ts';
 import { startUp } from './start-up.ts';
+import { table } from './table.ts';
 
-const benchmarks: Benchmark[] = [parse, pathological, latency, ban, attack, startUp];
+const benchmarks: Benchmark[] = [parse, pathological, table, latency, ban, attack, startUp];
 const exitUsage = 2;
 
 function usage(): string {

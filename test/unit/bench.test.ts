@@ -7,6 +7,7 @@ import { type Benchmark, differences, type Result } from '../../bench/benchmark.
 import { parse } from '../../bench/parse.ts';
 import { hostileLines, pathological } from '../../bench/pathological.ts';
 import { resultText } from '../../bench/report.ts';
+import { table } from '../../bench/table.ts';
 import { services, writeWorkload } from '../../bench/workload.ts';
 import { filters } from '../../src/filters/index.ts';
 import { lineBytesMax } from '../../src/limits.ts';
@@ -65,6 +66,23 @@ describe('pathological', () => {
       else if (!name.endsWith('/cut')) expect(line).toHaveLength(lineBytesMax - 1);
     }
   });
+});
+
+describe('table', () => {
+  test('counts every failure, and aims where it says', async () => {
+    const reported = await results(table, { slots: 4096, entries: 2000, lines: 600, rounds: 1 });
+    expect(reported.flatMap(({ workload, problems }) => problems.map((problem) => `${workload}: ${problem}`))).toEqual(
+      [],
+    );
+    expect(reported.map(({ workload }) => workload)).toEqual([
+      'live',
+      'flood/random',
+      'flood/sequential',
+      'flood/same-low-bits',
+      'flood/aimed-at-seed-0',
+      'flood/aimed-at-other-seed',
+    ]);
+  }, 60_000);
 });
 
 test('a wrong count is named', () => {
