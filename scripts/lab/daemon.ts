@@ -30,6 +30,9 @@ export class Daemon {
       this.said.push(line);
       for (const listener of this.#listeners) listener(line);
     });
+    child.once('close', (_, signal) => {
+      if (signal !== null) this.said.push(`ended by ${signal}`);
+    });
   }
 
   /**
@@ -129,7 +132,8 @@ export class Daemon {
   /** Asks it to stop; resolves to its exit status, null where it had to be killed. */
   async stop(): Promise<number | null> {
     if (this.#child.exitCode !== null) return this.#child.exitCode;
-    const ended = once(this.#child, 'exit');
+    // When it is gone and all it said was read.
+    const ended = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), startMs);
     const [code] = await ended;
