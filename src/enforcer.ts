@@ -17,6 +17,7 @@ import type { Engine, TableBan } from './engine/host.ts';
 import {
   banBatchMax,
   dropsLookMs,
+  enforcerStopMs,
   reconcileApartMs,
   reconcileMs,
   reconcileTickMs,
@@ -208,7 +209,8 @@ export class Enforcer {
     clearInterval(this.#ticking);
     this.#endPauses();
     this.#refusing.clear();
-    await this.#work();
+    // What is left after that stays decided: the saved state knows it.
+    await this.#work(performance.now() + enforcerStopMs);
     this.#stopped = true;
     this.#endPauses();
     await this.#comparing;
@@ -247,12 +249,14 @@ export class Enforcer {
     }
   }
 
-  /** Batch after batch until nothing waits or the kernel takes nothing. */
-  async #work(): Promise<void> {
+  /** Batch after batch until nothing waits, the kernel takes nothing, or the time is over (monotonic ms). */
+  async #work(until = Number.POSITIVE_INFINITY): Promise<void> {
     const { backend } = this.#options;
-    while (this.#hasWork() && this.#down === undefined) {
+    while (this.#hasWork() && this.#down === undefined && !this.#stopped && performance.now() < until) {
       const pause = backend.pause?.();
       if (pause !== undefined) await pause;
+      // A sweep visits the whole table: others have their turn between its slices, whatever the backend waits for.
+      else if (this.#sweepAt >= 0) await turn();
       if (this.#options.engine.banAllDue) await this.#banAll();
       else await this.#inTurn(() => this.#send(this.#gather(), this.#confirmed));
     }

@@ -352,6 +352,8 @@ export const stateBytesPerSecond = 1024 * 1024;
 export const statePauseMsMax = 500;
 /** A failed save is tried again after this, ms, and twice as long each time, up to the interval. */
 export const stateRetryMs = 1_000;
+/** A stop goes on sending bans for this long, ms: beyond it, a table full of them would outlast a service manager's patience. */
+export const enforcerStopMs = 5_000;
 /** The last save of a stop may take this long, ms: service managers kill after 90 s. */
 export const stateStopMs = 10_000;
 /** Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it. */

@@ -10,6 +10,8 @@ import type { ListPage, Stats, Status } from '../../src/control/verbs.ts';
 const root = join(import.meta.dirname, '..', '..');
 /** Starting takes a tenth of this even on a busy machine, ms. */
 const startMs = 15_000;
+/** A stop sends bans and saves the state within the bounds of limits.ts, far inside this, ms. */
+const stopMs = 60_000;
 /** Clock ticks in a second, as /proc shows them (USER_HZ). */
 const ticksPerSecond = 100;
 
@@ -135,7 +137,7 @@ export class Daemon {
     // When it is gone and all it said was read.
     const ended = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), startMs);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), stopMs);
     const [code] = await ended;
     clearTimeout(timer);
     return code;
