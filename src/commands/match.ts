@@ -7,13 +7,12 @@ import { formatAddress } from '../config/address.ts';
 import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
-import { ConfigError } from '../config/problem.ts';
 import { Engine, type Verdict } from '../engine/host.ts';
 import { printable } from '../observe/printable.ts';
 import type { FilterProgram } from '../types.ts';
 import { jsonText } from './json.ts';
 import { eachLine } from './lines.ts';
-import { exitUsage, parseOptions } from './options.ts';
+import { exitUsage, explain, parseOptions } from './options.ts';
 
 const usage = `fail2zig match: show which lines of a log a filter matches
 
@@ -73,15 +72,13 @@ export async function run(argv: string[]): Promise<number> {
     if (values.json) printJson(path, name, examine);
     else printSummary(path, values.filter, examine);
   } catch (error) {
-    return failed(error as Error);
+    return failed(error as Error, path);
   }
   return 0;
 }
 
-/** A configuration's mistakes stand on lines of their own and are safe for a terminal already. */
-function failed(error: Error): number {
-  const message = error instanceof ConfigError ? error.message : printable(error.message);
-  process.stderr.write(`fail2zig match: ${message}\n`);
+function failed(error: Error, input?: string): number {
+  process.stderr.write(`fail2zig match: ${explain(error, input)}\n`);
   return 1;
 }
 

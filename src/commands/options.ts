@@ -2,7 +2,9 @@
  * The command line of a subcommand: its options and operands, or what is wrong with it.
  */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { reasonOf } from '../config/file.ts';
 import { nearest } from '../config/nearest.ts';
+import { ConfigError } from '../config/problem.ts';
 import { printable } from '../observe/printable.ts';
 
 /** Exit status for a command line that makes no sense. */
@@ -34,6 +36,17 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
     complain(command, printable((error as Error).message));
     return undefined;
   }
+}
+
+/**
+ * What went wrong, for standard error. A configuration's mistakes stand on lines of their own and are safe for a terminal
+ * already; of a failed read Node does not say what was read: `input`.
+ */
+export function explain(error: Error, input?: string): string {
+  if (error instanceof ConfigError) return error.message;
+  const { path = input, code } = error as NodeJS.ErrnoException;
+  if (path === undefined || code === undefined) return printable(error.message);
+  return `${path === '-' ? 'standard input' : printable(path)}: ${reasonOf(error)}`;
 }
 
 function complain(command: string, message: string): void {

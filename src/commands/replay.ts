@@ -8,7 +8,6 @@ import { resolve } from 'node:path';
 import { formatAddress, parseCidr } from '../config/address.ts';
 import { formatDuration, parseDuration } from '../config/duration.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
-import { ConfigError } from '../config/problem.ts';
 import {
   DENIED,
   EVICTIONS,
@@ -24,13 +23,12 @@ import {
 import { Engine } from '../engine/host.ts';
 import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
-import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
 import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
 import { jsonText } from './json.ts';
 import { chooseFilter } from './match.ts';
-import { exitUsage, parseOptions } from './options.ts';
+import { exitUsage, explain, parseOptions } from './options.ts';
 
 const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
 
@@ -99,8 +97,7 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(values.json ? `${jsonText(report)}\n` : summary(report));
     return 0;
   } catch (error) {
-    const message = error instanceof ConfigError ? error.message : printable((error as Error).message);
-    process.stderr.write(`fail2zig replay: ${message}\n`);
+    process.stderr.write(`fail2zig replay: ${explain(error as Error)}\n`);
     return 1;
   }
 }
@@ -229,7 +226,7 @@ function summary(report: Report): string {
   );
   return [
     ...(bans.length > 0 ? ['would have banned\n', ...bans] : []),
-    `${lines} lines, ${matched} matched, ${decisions.length} bans; ${tracked} of ${slots} table entries in use\n`,
+    `${lines} lines, ${matched} matched, ${decisions.length} ${decisions.length === 1 ? 'ban' : 'bans'}; ${tracked} of ${slots} table entries in use\n`,
     ...drops.map(([reason, count]) => `  ${reason}: ${count}\n`),
     `${seconds.toFixed(3)} s, ${(linesPerSecond / 1e6).toFixed(2)} M lines/s, peak resident size ${(peakRssBytes / 1024 / 1024).toFixed(1)} MiB\n`,
   ].join('');

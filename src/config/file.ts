@@ -148,7 +148,8 @@ const reasons: Record<string, string> = {
   ELOOP: 'too many symbolic links',
 };
 
-function reasonOf(error: unknown): string {
+/** Why a file cannot be used, in words. */
+export function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return reasons[code] ?? (code === '' ? printable(String(error)) : code);
 }

@@ -17,12 +17,16 @@ export interface ReadWholeOptions {
 
 /**
  * Feeds everything from a path ("-" is standard input) and returns the bytes read. The last line is fed even without a
- * newline. Throws the system's error, or an Error when the ring stays full although `drain` was called.
+ * newline. Throws the system's error with its `path`, or an Error when the ring stays full although `drain` was called.
  */
 export function readWhole(path: string, sink: LineSink, options: ReadWholeOptions): number {
   const descriptor = path === '-' ? 0 : openSync(path, 'r');
   try {
     return readDescriptor(descriptor, sink, options);
+  } catch (error) {
+    // Of a failed read Node names no path.
+    if ((error as NodeJS.ErrnoException).code !== undefined) Object.assign(error as Error, { path });
+    throw error;
   } finally {
     if (descriptor !== 0) closeSync(descriptor);
   }

@@ -180,3 +180,10 @@ describe('filters', () => {
     });
   });
 });
+
+test.each(['match', 'replay'])('%s says in words why a log cannot be read', (command) => {
+  const missing = fail2zig(command, '--filter', 'sshd', '/nowhere/auth.log');
+  expect(missing).toEqual({ status: 1, out: '', error: `fail2zig ${command}: /nowhere/auth.log: no such file\n` });
+  const directory = fail2zig(command, '--filter', 'sshd', '/');
+  expect(directory).toEqual({ status: 1, out: '', error: `fail2zig ${command}: /: is a directory\n` });
+});
