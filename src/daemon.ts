@@ -2,10 +2,11 @@
  * The core: composes the running daemon from its rooms. Started by the launch stage with a checked configuration in a memory
  * file; nothing here parses what a person wrote.
  *
- * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the saved state → bans found in
- * the kernel → control socket and metrics page → log files, each from where it was read to. Stop (SIGTERM, SIGINT): read
- * what is written, send what waits, save, close; the bans stay, each with its own end. SIGHUP stops it where its terminal
- * went away, and elsewhere changes nothing but says so: the configuration is read at start, rotation is noticed anyway.
+ * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the
+ * saved state → control socket and metrics page → log files, each from where it was read to → beside all that, bans found in
+ * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own end.
+ * SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says so: the configuration is read at start,
+ * rotation is noticed anyway.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the control socket or the port of
  * the metrics page is taken; 70 (EX_SOFTWARE) anything else.
@@ -99,8 +100,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     banned: (ban) => sayBan(log, jails, ban),
     changed: () => keeper?.changed(),
   });
-  const adopted = await enforcer.adopt();
-
   const routes = new SourceRoutes(engine, jails);
   const files = new FileSource({
     patterns: routes.patterns,
@@ -138,7 +137,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   }
   memory.governor.look();
   files.start();
-  enforcer.start();
+  enforcer.start({ adopts: true });
   keeper?.start(files);
   memory.governor.release();
   const housekeeping = setInterval(() => {
@@ -150,7 +149,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     backend: backend.name,
     jails: jails.length,
     slots: engine.slots,
-    adopted,
     residentBytes: residentBytes(),
   });
   for (const part of memory.parts()) log.debug('memory', { ...part });

@@ -11,11 +11,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Backoff } from './backends/backoff.ts';
 import { Comparison } from './backends/comparison.ts';
 import { DropTally } from './backends/drop-tally.ts';
-import { UnsupportedChange } from './backends/elements.ts';
+import { keyText, UnsupportedChange } from './backends/elements.ts';
 import { DECISIONS_DEFERRED } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
 import {
+  adoptionShownMs,
   banBatchMax,
+  comparisonRests,
   dropsLookMs,
   enforcerStopMs,
   reconcileApartMs,
@@ -27,7 +29,7 @@ import {
   timeoutToleranceMs,
 } from './limits.ts';
 import type { Logger } from './observe/log.ts';
-import type { Address, Backend, Change, Decision, JailConfig } from './types.ts';
+import type { Address, Backend, Ban, Change, Decision, JailConfig } from './types.ts';
 
 export interface EnforcerOptions {
   engine: Engine;
@@ -94,6 +96,12 @@ export class Enforcer {
   #comparison: Comparison | undefined;
   #comparing: Promise<unknown> = Promise.resolve();
   #comparedAt = Number.NEGATIVE_INFINITY;
+  /** How long the last one took. */
+  #comparedMs = 0;
+  /** Since when the bans of an earlier run are being taken over (monotonic ms); undefined = they are not. */
+  #adoptingSince: number | undefined;
+  /** What the operator banned or unbanned meanwhile: what is still read of these is older. */
+  readonly #touched = new Set<string>();
   #ticking: NodeJS.Timeout | undefined;
   readonly #drops: DropTally;
   #dropsAt = Number.NEGATIVE_INFINITY;
@@ -132,6 +140,13 @@ export class Enforcer {
     return this.#drops.of(this.#options.jails[jail]!.name);
   }
 
+  /** That the table does not know all bans of the kernel yet; undefined when it does, or will in a moment. */
+  get adoption(): string | undefined {
+    if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < adoptionShownMs)
+      return undefined;
+    return 'bans that the kernel holds from before are still being taken over: it drops their packets, but not all are listed yet';
+  }
+
   /** Decisions may be waiting. Cheap; called after every read. */
   wake(): void {
     if (this.#busy || this.#stopped || this.#down !== undefined || !this.#hasWork()) return;
@@ -147,28 +162,35 @@ export class Enforcer {
    * end holds: the kernel may know of a ban that came after the last save, the table of an end that the kernel cannot hold.
    */
   async adopt(): Promise<number> {
-    const { backend, engine, jails } = this.#options;
-    const now = this.#options.now() / 1000;
     // One by one: the list of all of them could outgrow the heap, and the daemon would end before it protects anybody.
-    return backend.each(({ jail, address, timeoutMs }) => {
-      const index = jails.findIndex(({ name }) => name === jail);
-      if (index < 0) return;
-      const { bantime } = jails[index]!;
-      const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
-      const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
-      const known = engine.banEnd(index, address);
-      const isKnown = known !== undefined && (known > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
-      if (isKnown) engine.confirmBan(index, address);
-      else engine.setBan(index, address, now, end);
-    });
+    return this.#options.backend.each((held) => this.#takeOver(held));
   }
 
-  /** Compares kernel and table at once and from now on, and brings in what the saved state left to be done. */
-  start(): void {
+  #takeOver({ jail, address, timeoutMs }: Ban): void {
+    const { backend, engine, jails } = this.#options;
+    const index = jails.findIndex(({ name }) => name === jail);
+    if (index < 0 || this.#touched.has(touchedText(index, address))) return;
+    const now = this.#options.now() / 1000;
+    const { bantime } = jails[index]!;
+    const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
+    const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
+    const known = engine.banEnd(index, address);
+    const isKnown = known !== undefined && (known > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+    if (isKnown) engine.confirmBan(index, address);
+    else engine.setBan(index, address, now, end);
+  }
+
+  /**
+   * Compares kernel and table at once and from now on, and brings in what the saved state left to be done.
+   * @param adopts whether the first comparison takes over what the kernel held before we came (see `adopt`). A million bans
+   *   take a while: logs are read and operators answered beside it, and the kernel goes on dropping.
+   */
+  start({ adopts = false } = {}): void {
     this.#sweepAt = 0;
     this.wake();
     // A dry run holds nothing that others could change.
     if (this.#options.backend.name === 'log-only') return;
+    if (adopts) this.#adoptingSince = performance.now();
     this.#compare();
     this.#ticking = setInterval(() => void this.#tick(), reconcileTickMs);
     this.#ticking.unref();
@@ -178,6 +200,7 @@ export class Enforcer {
   async ban(jail: number, address: Address, seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#options;
     const timeoutMs = seconds < 0 ? 0 : seconds * 1000;
+    this.#touch(jail, address);
     await this.#forOperator(async () => {
       await backend.apply([{ verb: 'ban', ban: { jail: jails[jail]!.name, address, timeoutMs } }]);
       const now = this.#options.now() / 1000;
@@ -196,12 +219,17 @@ export class Enforcer {
       jail: jails[jail]!.name,
       address: address(jail),
     }));
+    for (const jail of chosen) this.#touch(jail, address(jail));
     await this.#forOperator(async () => {
       await backend.apply(changes);
       for (const jail of chosen) engine.forget(jail, address(jail));
     });
     this.counters.unbans += chosen.length;
     this.#options.changed?.();
+  }
+
+  #touch(jail: number, address: Address): void {
+    if (this.#adoptingSince !== undefined) this.#touched.add(touchedText(jail, address));
   }
 
   /** Sends what waits, then nothing more. */
@@ -427,8 +455,12 @@ export class Enforcer {
         this.#dropsAt = performance.now();
         await this.#drops.look();
       }
-      if (elapsed < reconcileApartMs) return;
-      if (elapsed >= reconcileMs || (await this.#options.backend.disturbed?.())) this.#compare();
+      if (elapsed < Math.max(reconcileApartMs, this.#comparedMs * comparisonRests.disturbed)) return;
+      if (
+        elapsed >= Math.max(reconcileMs, this.#comparedMs * comparisonRests.quiet) ||
+        (await this.#options.backend.disturbed?.())
+      )
+        this.#compare();
     } catch (error) {
       this.#options.log.warn('cannot ask the kernel', { error: (error as Error).message });
     }
@@ -448,20 +480,39 @@ export class Enforcer {
     return false;
   }
 
+  /** Every ban of an earlier run is in the table. */
+  #adopted(bans: number): void {
+    this.#adoptingSince = undefined;
+    this.#touched.clear();
+    if (bans === 0) return;
+    this.#options.log.info('bans taken over from the kernel', { bans });
+    this.#options.changed?.();
+  }
+
   /** Compares kernel and table and repairs the kernel. Decisions go on beside it. Returns the repairs; rejects when it cannot. */
   async reconcile(): Promise<number> {
     const { engine, backend, jails, log, now } = this.#options;
     this.#comparedAt = performance.now();
     const comparison = new Comparison(engine, jails, backend, now);
     this.#comparison = comparison;
+    const adopts = this.#adoptingSince !== undefined;
     let repairs = 0;
+    let found = 0;
+    const visit = (held: Ban): boolean => {
+      // Whoever stops us does not wait until all are read.
+      if (this.#stopped) throw new Error('stopped');
+      found++;
+      if (adopts) this.#takeOver(held);
+      return comparison.note(held);
+    };
     try {
       // What others did until now is what this looks at.
       await backend.disturbed?.();
-      repairs = await backend.reconcile(jails, (held) => comparison.note(held));
+      repairs = await backend.reconcile(jails, visit);
+      if (adopts) this.#adopted(found);
       // A dump misses some while the kernel enlarges a hash table: what seems to be missing is looked for once more.
-      if (await this.#lacks(comparison)) await backend.each((held) => comparison.note(held));
-      for (let at = 0; at >= 0 && this.#down === undefined; ) {
+      if (await this.#lacks(comparison)) await backend.each(visit);
+      for (let at = 0; at >= 0 && this.#down === undefined && !this.#stopped; ) {
         const pause = backend.pause?.();
         if (pause !== undefined) await pause;
         // The table is looked at and the kernel written in one turn, so that an unban in between is not undone.
@@ -477,11 +528,13 @@ export class Enforcer {
       this.counters.reconciles++;
       return repairs;
     } catch (error) {
+      if (this.#stopped) return repairs;
       const code = codeOf(error as Error);
       this.counters.failures.set(code, (this.counters.failures.get(code) ?? 0) + 1);
       log.error('cannot compare with the kernel', { error: (error as Error).message });
       throw error;
     } finally {
+      this.#comparedMs = performance.now() - this.#comparedAt;
       this.counters.repairs += repairs;
       // The first comparison meets what earlier runs and boots left behind.
       if (repairs > 0 && this.counters.reconciles > 1) this.#repairedAt = now();
@@ -490,6 +543,8 @@ export class Enforcer {
     }
   }
 }
+
+const touchedText = (jail: number, { bytes }: Address): string => `${jail} ${keyText(bytes)}`;
 
 function halves(part: TableBan[]): TableBan[][] {
   const middle = part.length >> 1;

@@ -310,6 +310,10 @@ export const reconcileMs = 60_000;
 export const reconcileTickMs = 1_000;
 /** … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes a fifth of a second. */
 export const reconcileApartMs = 5_000;
+/** A comparison of 300,000 bans takes seconds: such a one rests so many times as long, where others write meanwhile and where not. */
+export const comparisonRests = { disturbed: 2, quiet: 10 } as const;
+/** Taking over an earlier run's bans shows in `status` after this, ms: so long nobody looks. */
+export const adoptionShownMs = 1_000;
 /** The packets that the kernel dropped are counted this often, ms: more often than they are scraped; 20 µs and 15 more for each jail. */
 export const dropsLookMs = 5_000;
 /** A repair of what others removed shows in `status` this long, ms: an operator who looks after a breakfast still sees it. */

@@ -84,6 +84,7 @@ export function createOperator({
         .filter(({ state }) => state === 'failed')
         .map(({ path, detail }) => `${path}: ${detail}`);
       if (keeper?.problem !== undefined) problems.unshift(keeper.problem);
+      if (enforcer.adoption !== undefined) problems.unshift(enforcer.adoption);
       if (enforcer.disturbance !== undefined) problems.unshift(enforcer.disturbance);
       if (enforcer.problem !== undefined) problems.unshift(enforcer.problem);
       if (backend.name === 'log-only') problems.unshift('log-only: nothing is banned');

@@ -19,9 +19,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
+import { NftablesBackend } from '../../src/backends/nftables.ts';
+import { parseCidr } from '../../src/config/address.ts';
+import { changesPerTransactionMax } from '../../src/limits.ts';
+import type { Address } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { until } from '../support/until.ts';
-import { nft, nftElements } from './topology.ts';
+import { nft, nftElements, nftJson } from './topology.ts';
 
 /** A configuration, a log and a place for the state under the scenario's private /run. */
 class Host {
@@ -149,6 +153,43 @@ export const scenarios: Record<string, Scenario> = {
     rmSync(host.state, { force: true });
     daemon = await host.start();
     await banned(daemon, '192.0.2.1', '192.0.2.2');
+    await daemon.stop();
+  },
+
+  'many bans in the kernel are taken over beside the work, and protect meanwhile': async () => {
+    const host = new Host();
+    const count = 150_000;
+    const before = new NftablesBackend({ table: 'fail2zig' });
+    await before.install([{ name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] }]);
+    const earlier = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
+    for (let first = 0; first < count; first += changesPerTransactionMax) {
+      const length = Math.min(changesPerTransactionMax, count - first);
+      await before.apply(
+        Array.from({ length }, (_, n) => {
+          const address = parseCidr(earlier(first + n), 'refuse') as Address;
+          return { verb: 'ban', ban: { jail: 'sshd', address, timeoutMs: 3_600_000 } };
+        }),
+      );
+    }
+    before.close();
+    const daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    const isTakenOver = () => daemon.said.some((line) => line.includes('bans taken over'));
+    const status = await daemon.status();
+    // Tersely: without the elements, which nft would read first.
+    const rules = JSON.stringify(nftJson('-t', 'list', 'chain', 'inet', 'fail2zig', 'jail-sshd'));
+    assert.match(rules, /"right":"@ban4-sshd".*"goto":{"target":"deny-sshd"/);
+    await until(isTakenOver, { withinMs: 60_000, what: 'the bans of an earlier run' });
+    assert.ok(status.jails[0]!.bansActive < count, 'an operator had to wait for the bans of an earlier run');
+    const lineOf = (text: string) => daemon.said.findIndex((line) => line.includes(text));
+    const [ban, end] = [lineOf('banned jail=sshd address=192.0.2.1'), lineOf('bans taken over')];
+    assert.ok(ban >= 0 && ban < end, `a ban had to wait for those of an earlier run:\n${daemon.said.join('\n')}`);
+    const { jails, problems, memory } = await daemon.status();
+    assert.equal(jails[0]!.bansActive, count + 1);
+    assert.deepEqual(problems, []);
+    assert.ok(memory.residentBytes < memory.ceilingBytes, `${memory.residentBytes} bytes resident`);
+    await daemon.unban(earlier(count - 1));
+    assert.equal((await daemon.status()).jails[0]!.bansActive, count);
     await daemon.stop();
   },
 

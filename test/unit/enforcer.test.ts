@@ -4,7 +4,7 @@ import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NetlinkError } from '../../src/backends/netlink.ts';
 import { formatAddress, parseCidr } from '../../src/config/address.ts';
 import { refusalsPerBatchMax } from '../../src/limits.ts';
-import type { Backend, Ban, Change } from '../../src/types.ts';
+import type { Address, Backend, Ban, Change } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { until } from '../support/until.ts';
 
@@ -195,6 +195,90 @@ test('bans of an earlier run without their end get one, where the table does not
   expect(engine.banEnd(0, address)).toBeLessThan(Number.POSITIVE_INFINITY);
   enforcer.start();
   await until(() => kernel.held.get('10.0.0.1')!.timeoutMs > 0, { what: 'the end in the kernel' });
+  await enforcer.stop();
+});
+
+/** Bans of an earlier run, of which a comparison sees one after the other, each when it is let. */
+class SlowKernel extends FakeKernel {
+  readonly steps: (() => void)[] = [];
+
+  override async reconcile(_: unknown, isWanted: (held: Ban) => boolean): Promise<number> {
+    // As a dump does: what is seen was true a moment ago.
+    for (const held of [...this.held.values()]) {
+      await new Promise<void>((resolve) => this.steps.push(resolve));
+      isWanted(held);
+    }
+    return 0;
+  }
+}
+
+async function withEarlierBans(kernel: FakeKernel, count: number): Promise<Address[]> {
+  const first = await enforce(kernel);
+  first.attack(...addresses(count));
+  await until(() => kernel.held.size === count, { what: 'the bans of an earlier run' });
+  await first.enforcer.stop();
+  return [...kernel.held.values()].map(({ address }) => address);
+}
+
+test('bans go on while those of an earlier run are taken over, and what the operator does meanwhile holds', async () => {
+  const kernel = new SlowKernel();
+  const [lifted, shortened, kept] = (await withEarlierBans(kernel, 3)) as [Address, Address, Address];
+  const { attack, enforcer, engine, said } = await enforce(kernel);
+  enforcer.start({ adopts: true });
+  await until(() => kernel.steps.length === 1, { what: 'the first ban that is read' });
+  attack('10.0.9.9');
+  await until(() => kernel.held.has('10.0.9.9'), { what: 'a ban meanwhile' });
+  await enforcer.unban([0], () => lifted);
+  await enforcer.ban(0, shortened, 60);
+  expect(engine.banEnd(0, kept)).toBeUndefined();
+  for (let step = 0; step < 3; step++) {
+    await until(() => kernel.steps.length > step, { what: 'the next ban that is read' });
+    kernel.steps[step]!();
+  }
+  await until(() => engine.banEnd(0, kept) !== undefined, { what: 'the last ban that is taken over' });
+  await until(() => enforcer.counters.reconciles === 1, { what: 'the end of the comparison' });
+  expect(engine.banEnd(0, lifted)).toBeUndefined();
+  expect(engine.banEnd(0, shortened)).toBeLessThan(Date.now() / 1000 + 61);
+  expect([...kernel.held.keys()].sort()).toEqual(['10.0.0.1', '10.0.0.2', '10.0.9.9']);
+  expect(kernel.held.get('10.0.0.1')!.timeoutMs).toBe(60_000);
+  expect(said()).toContain('bans taken over from the kernel bans=3');
+  await enforcer.stop();
+});
+
+test('stopping does not wait until all bans of an earlier run are read, and they stay', async () => {
+  const kernel = new SlowKernel();
+  await withEarlierBans(kernel, 100);
+  const { enforcer, said } = await enforce(kernel);
+  enforcer.start({ adopts: true });
+  await until(() => kernel.steps.length === 1, { what: 'the first ban that is read' });
+  let isStopped = false;
+  void enforcer.stop().then(() => {
+    isStopped = true;
+  });
+  await until(
+    () => {
+      kernel.steps.at(-1)!();
+      return isStopped;
+    },
+    { what: 'the end' },
+  );
+  expect(kernel.steps.length).toBeLessThan(10);
+  expect(kernel.held.size).toBe(100);
+  expect(said()).not.toContain('cannot compare');
+});
+
+test('taking over goes on with the next comparison where the kernel could not be read', async () => {
+  const kernel = new FakeKernel();
+  const [address] = (await withEarlierBans(kernel, 1)) as [Address];
+  const { enforcer, engine } = await enforce(kernel);
+  const read = kernel.reconcile;
+  kernel.reconcile = () => Promise.reject(new NetlinkError(105, 'list set'));
+  enforcer.start({ adopts: true });
+  await until(() => enforcer.counters.failures.get('ENOBUFS') === 1, { what: 'the comparison that failed' });
+  kernel.reconcile = read;
+  expect(engine.banEnd(0, address)).toBeUndefined();
+  await enforcer.reconcile();
+  expect(engine.banEnd(0, address)).toBeDefined();
   await enforcer.stop();
 });
 
