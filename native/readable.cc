@@ -54,11 +54,19 @@ class Readable {
   void Call() {
     const Napi::Env env = callback_.Env();
     const Napi::HandleScope scope(env);
-    const Napi::Value answer = callback_.MakeCallback(env.Global(), {}, context_);
-    if (env.IsExceptionPending()) {
+    napi_value answered = nullptr;
+    // Not through the wrapper: where JavaScript can no longer run, since the environment ends, it would end the process.
+    const napi_status status =
+        napi_make_callback(env, context_, env.Global(), callback_.Value(), 0, nullptr, &answered);
+    if (status == napi_pending_exception && env.IsExceptionPending()) {
       napi_fatal_exception(env, env.GetAndClearPendingException().Value());
       return;
     }
+    if (status != napi_ok) {
+      Close();
+      return;
+    }
+    const Napi::Value answer(env, answered);
     if (closing_) return;
     const int64_t rest = answer.IsNumber() ? answer.As<Napi::Number>().Int64Value() : 0;
     if (rest > 0) {

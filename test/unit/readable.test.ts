@@ -1,0 +1,124 @@
+/** native/readable.cc: the callback, the rest it asks for, its failures, and the end of its environment. */
+import { execFileSync } from 'node:child_process';
+import { closeSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { native } from '../../src/native.ts';
+import { IN_CREATE } from '../../src/sources/inotify.ts';
+import { until } from '../support/until.ts';
+
+let home: string;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'readable-'));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+/** A descriptor that becomes readable with the next file in `home`, and stays so unless it is read. */
+function queue(): number {
+  const descriptor = native.inotifyOpen();
+  expect(native.inotifyAdd(descriptor, home, IN_CREATE)).toBeGreaterThan(0);
+  onTestFinished(() => closeSync(descriptor));
+  return descriptor;
+}
+
+let files = 0;
+const happen = (): void => writeFileSync(join(home, String(files++)), '');
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+};
+
+test('is called as long as there is something to read, and not before or after', async () => {
+  const descriptor = queue();
+  let calls = 0;
+  const end = native.whenReadable(descriptor, () => {
+    if (++calls === 3) native.inotifyRead(descriptor, Buffer.alloc(4096));
+    return 0;
+  }) as () => void;
+  await turns(20);
+  expect(calls).toBe(0);
+  happen();
+  await until(() => calls === 3);
+  await turns(20);
+  expect(calls).toBe(3);
+  end();
+  happen();
+  await turns(20);
+  expect(calls).toBe(3);
+  end();
+});
+
+test('rests as long as it asked, whatever there is to read, and is called once more then', async () => {
+  const descriptor = queue();
+  const at: number[] = [];
+  const end = native.whenReadable(descriptor, () => {
+    at.push(performance.now());
+    return at.length === 1 ? 30 : 60_000;
+  }) as () => void;
+  happen();
+  await until(() => at.length === 2);
+  // The loop's clock may be a millisecond behind.
+  expect(at[1]! - at[0]!).toBeGreaterThan(28);
+  await turns(50);
+  expect(at).toHaveLength(2);
+  end();
+});
+
+test('refuses what is no descriptor', () => {
+  expect(native.whenReadable(2 ** 30, () => 0)).toBe(-9);
+  expect(() => native.whenReadable(-1, () => 0)).toThrow(TypeError);
+});
+
+/** Runs a module in a process of its own; its standard output. */
+function run(source: string): string {
+  const script = `import { native } from ${JSON.stringify(join(import.meta.dirname, '../../src/native.ts'))};\n${source}`;
+  const file = join(home, 'script.mts');
+  writeFileSync(file, script);
+  return execFileSync(process.execPath, [file], { encoding: 'utf8', timeout: 20_000 });
+}
+
+test('a callback that throws is an uncaught exception, not the end of the queue', () => {
+  const said = run(`
+    import { writeFileSync } from 'node:fs';
+    const descriptor = native.inotifyOpen();
+    native.inotifyAdd(descriptor, ${JSON.stringify(home)}, ${IN_CREATE});
+    let calls = 0;
+    const end = native.whenReadable(descriptor, () => {
+      if (++calls === 1) throw new Error('first');
+      native.inotifyRead(descriptor, Buffer.alloc(4096));
+      console.log('second');
+      end();
+      return 0;
+    });
+    process.on('uncaughtException', (error) => console.log(error.message));
+    writeFileSync(${JSON.stringify(join(home, 'thrown'))}, '');`);
+  expect(said).toBe('first\nsecond\n');
+});
+
+test('threads and processes end while descriptors are watched, rested on and readable', () => {
+  const said = run(`
+    import { writeFileSync } from 'node:fs';
+    import { Worker, isMainThread, parentPort } from 'node:worker_threads';
+    const descriptor = native.inotifyOpen();
+    native.inotifyAdd(descriptor, ${JSON.stringify(home)}, ${IN_CREATE});
+    let rest = 0;
+    native.whenReadable(descriptor, () => (rest = rest === 0 ? 5 : 0));
+    if (isMainThread) {
+      for (let thread = 0; thread < 6; thread++) {
+        const worker = new Worker(new URL(import.meta.url));
+        await new Promise((resolve) => worker.once('message', resolve));
+        writeFileSync(${JSON.stringify(join(home, 'w'))} + thread, '');
+        const ended = new Promise((resolve) => worker.once('exit', resolve));
+        if (thread % 2 === 0) worker.terminate();
+        else worker.postMessage('end');
+        await ended;
+      }
+      console.log('all ended');
+      process.exit(0);
+    } else {
+      parentPort.once('message', () => process.exit(0));
+      parentPort.postMessage('up');
+    }`);
+  expect(said).toBe('all ended\n');
+});
