@@ -20,8 +20,8 @@ import {
   LINES_MATCHED,
   LINES_TOO_LONG,
 } from '../engine/counters.ts';
-import { Engine } from '../engine/host.ts';
-import { ceilingBytesDefault, maxretryMax, replayReserveBytes, tableBytesMin } from '../limits.ts';
+import { Engine, type TableBan } from '../engine/host.ts';
+import { ceilingBytesDefault, maxretryMax, replayReserveBytes, sweepEntries, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
@@ -55,6 +55,7 @@ interface Report {
   lines: number;
   matched: number;
   dropped: Record<string, number>;
+  /** `failures` 0: banned because the table was full, under the policy ban_all. */
   decisions: { jail: string; ip: string; time: number; failures: number; seconds: number }[];
   tracked: number;
   slots: number;
@@ -173,11 +174,16 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   });
   const all = jails.map((jail, index) => ({ index, filter: jail.filter, mode: jail.mode }));
   const decisions: Report['decisions'] = [];
-  const take = (decision: Decision): void => {
+  const take = (decision: Pick<Decision, 'jail' | 'address' | 'time' | 'failures' | 'seconds'>): void => {
     const { jail, address, time, failures, seconds } = decision;
     decisions.push({ jail: jails[jail]!.name, ip: formatAddress(address), time, failures, seconds });
+    // As if the kernel had taken it: what a full table gives up depends on that.
+    engine.confirmBan(jail, address);
   };
-  const drain = (): void => void engine.takeDecisions(take);
+  const drain = (): void => {
+    engine.takeDecisions(take);
+    if (engine.banAllDue) banAll(engine, take);
+  };
   const started = performance.now();
   for (const file of files) {
     const chosen = all.filter(({ index }) => jails[index]!.logpath.some((pattern) => names(pattern, resolve(file))));
@@ -197,6 +203,22 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
     linesPerSecond: Math.round(lines / seconds),
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** The policy ban_all as the enforcer runs it: every tracked source is banned, then the table is emptied. */
+function banAll(
+  engine: Engine,
+  take: (ban: TableBan & { time: number; failures: number; seconds: number }) => void,
+): void {
+  const time = engine.banAllTime;
+  engine.startBanAll();
+  for (let at = 0; at >= 0; at = engine.resetAll(at, sweepEntries, time)) {
+    engine.banAll(at, sweepEntries, time);
+    engine.eachBan(at, sweepEntries, (ban) => {
+      const seconds = Number.isFinite(ban.end) ? ban.end - time : -1;
+      if (!ban.confirmed) take({ ...ban, time, failures: 0, seconds });
+    });
+  }
 }
 
 function dropped(engine: Engine, jails: JailConfig[]): Record<string, number> {
@@ -222,7 +244,7 @@ function summary(report: Report): string {
   const drops = Object.entries(report.dropped).filter(([, count]) => count > 0);
   const bans = decisions.map(
     ({ jail, ip, time, failures, seconds: length }) =>
-      `  ${new Date(time * 1000).toISOString()}  ${jail}  ${ip}  ${failures} failures, ${length < 0 ? 'for ever' : `for ${formatDuration(length)}`}\n`,
+      `  ${new Date(time * 1000).toISOString()}  ${jail}  ${ip}  ${failures === 0 ? 'table full' : `${failures} failures`}, ${length < 0 ? 'for ever' : `for ${formatDuration(length)}`}\n`,
   );
   return [
     ...(bans.length > 0 ? ['would have banned\n', ...bans] : []),

@@ -497,7 +497,12 @@ export class Engine implements LineSink {
 
   /** Whether two full sets ask for a run of the policy ban_all. */
   get banAllDue(): boolean {
-    return this.#ints[layout.BAN_ALL_DUE >> 2] !== 0;
+    return this.banAllTime !== 0;
+  }
+
+  /** Epoch second of the failure that asked for it; 0 = none is due. */
+  get banAllTime(): number {
+    return this.#ints[layout.BAN_ALL_DUE >> 2]! >>> 0;
   }
 
   /** Starts such a run: slice after slice from entry 0 on, `banAll`, and `resetAll` when the kernel holds its bans. */

@@ -20,7 +20,7 @@ export const DENIALS_WRITTEN: i32 = 112;
 export const DENIALS_TAKEN: i32 = 116;
 /** How often the random part of a ban was drawn. */
 export const DRAWS: i32 = 120;
-/** Policy ban_all: 1 when two full sets ask for a run. */
+/** Policy ban_all: the epoch second at which two full sets asked for a run; 0 = none is due. */
 export const BAN_ALL_DUE: i32 = 124;
 /** Global counters, one float each (see counters.ts). */
 export const COUNTERS: i32 = 128;

@@ -392,7 +392,7 @@ function deny(jail: i32, time: f64): void {
   countJail(jail, JAIL_DENIED);
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
   const done = tableAt + int(BAN_ALL_DONE);
-  if (policy === BAN_ALL && firstSet < done && secondSet < done) setInt(BAN_ALL_DUE, 1);
+  if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(BAN_ALL_DUE, time > 0 ? time : 1);
   if (policy !== LOG_AND_DROP) return;
   const written = int(DENIALS_WRITTEN);
   if (written - int(DENIALS_TAKEN) >= DENIALS_MAX) return;

@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const command = join(import.meta.dirname, '../../bin/fail2zig');
 
 function fail2zig(...args: string[]): { status: number | null; out: string; error: string } {
-  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
   return { status, out: stdout.replaceAll(folder, 'FOLDER'), error: stderr.replaceAll(folder, 'FOLDER') };
 }
 
@@ -118,6 +118,38 @@ describe('replay --config', () => {
     const report = JSON.parse(out);
     expect(report).toMatchObject({ lines: 6, matched: 3, decisions: [{ jail: 'shop', ip: '192.0.2.7', failures: 2 }] });
     expect(report.dropped).toMatchObject({ hostName: 1, ignoredByFilter: 1 });
+  });
+
+  test('empties a full table under ban_all, with a ban for every source in it', () => {
+    const full = write(
+      'ban-all.toml',
+      `control.group = "root"
+[memory]
+ceiling = "45MB"
+eviction_policy = "ban_all"
+[jails.sshd]
+logpath = "${folder}/auth.log"
+maxretry = 2
+bantime = "1h"
+`,
+    );
+    const sources = 60_000;
+    const lines = Array.from(
+      { length: sources },
+      (_, n) =>
+        `2026-11-21T03:15:28Z host sshd[${n + 1}]: Failed password for root from 10.0.${n >> 8}.${n & 255} port 40022 ssh2\n`,
+    );
+    const flood = write('auth.log', lines.join(''));
+    const { status, out } = fail2zig('replay', '--config', full, '--json', flood);
+    expect(status).toBe(0);
+    const { decisions, dropped, slots, tracked } = JSON.parse(out);
+    expect(decisions.length).toBeGreaterThan(slots / 2);
+    expect(decisions.length).toBeLessThanOrEqual(slots);
+    expect(decisions[0]).toMatchObject({ jail: 'sshd', time: 1_795_230_928, failures: 0, seconds: 3_600 });
+    expect(new Set(decisions.map(({ ip }: { ip: string }) => ip)).size).toBe(decisions.length);
+    expect(dropped.denied).toBeGreaterThan(0);
+    expect(tracked + decisions.length + dropped.denied).toBe(sources);
+    expect(fail2zig('replay', '--config', full, flood).out).toContain('table full, for 1h');
   });
 
   test('of which one can be chosen', () => {
