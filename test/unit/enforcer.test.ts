@@ -1,9 +1,9 @@
 /** The enforcer against a kernel of the test's making: what is refused, lost or changed by others, and what comes of it. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NetlinkError } from '../../src/backends/netlink.ts';
 import { formatAddress, parseCidr } from '../../src/config/address.ts';
-import { refusalsPerBatchMax } from '../../src/limits.ts';
+import { enforcerStopMs, refusalsPerBatchMax } from '../../src/limits.ts';
 import type { Address, Backend, Ban, Change } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { until } from '../support/until.ts';
@@ -292,6 +292,33 @@ test('stopping brings in what waits for the kernel to come back, without waiting
   kernel.refuse = () => undefined;
   await enforcer.stop();
   expect(kernel.held.size).toBe(50);
+});
+
+test('stopping ends though bans wait without end; those that are left stay decided', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, engine } = await enforce(kernel);
+  attack(...addresses(3_000));
+  const clock = vi.spyOn(performance, 'now');
+  const apply = kernel.apply.bind(kernel);
+  let seconds = 0;
+  // Each transaction seems to take a second.
+  kernel.apply = async (changes) => {
+    await apply(changes);
+    clock.mockReturnValue(++seconds * 1_000);
+    attack(...addresses(400, 3_000 + seconds * 400));
+  };
+  clock.mockReturnValue(0);
+  await enforcer.stop();
+  clock.mockRestore();
+  expect(seconds).toBeGreaterThan(1);
+  // Two loops send, the one that was woken and the one that stops; each may have a transaction queued when time is over.
+  expect(seconds).toBeLessThanOrEqual(2 + enforcerStopMs / 1_000);
+  let decided = 0;
+  engine.eachBan(0, engine.slots, ({ confirmed }) => {
+    if (!confirmed) decided++;
+  });
+  expect(decided).toBe(3_000 + seconds * 400 - kernel.held.size);
+  expect(decided).toBeGreaterThan(0);
 });
 
 test('sets that others took away are made anew before an operator is refused', async () => {
