@@ -327,7 +327,7 @@ const claimRows: readonly Row[] = [
   [
     'PE-23',
     'parser',
-    'Lines with impossible times or over-long users are dropped, counted and shown as `drops.invalid`.',
+    'Lines with impossible times are dropped and shown as `drops.invalid`; an over-long user does not hide its sender.',
   ],
   ['PE-24', 'parser', '`npm run fuzz -- sshd` runs adversarial inputs against one filter.'],
   ['PE-25', 'parser', '`npm run bench -- parse` prints the throughput.'],

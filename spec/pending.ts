@@ -58,6 +58,5 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'PE-13': run('the peers on the same machine'),
   'PE-14': run('parse throughput from a file'),
   'PE-15': run('parse throughput from a file'),
-  'PE-23': part('dropping over-long users, and impossible times in `drops.invalid`'),
   'PE-25': run('the benchmark command'),
 };

@@ -129,7 +129,7 @@ export function createOperator({
         'lines.total': engine.counter(counters.LINES),
         'lines.matched': engine.counter(counters.LINES_MATCHED),
         'drops.too_long': engine.counter(counters.LINES_TOO_LONG),
-        'drops.invalid': ofFilters(counters.FILTER_BAD_ADDRESS),
+        'drops.invalid': ofFilters(counters.FILTER_BAD_ADDRESS) + ofFilters(counters.FILTER_BAD_TIME),
         'drops.host_name': ofFilters(counters.FILTER_HOST_NAME),
         'drops.too_old': ofJails(counters.JAIL_TOO_OLD),
         'drops.future': ofJails(counters.JAIL_FUTURE),

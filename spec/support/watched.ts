@@ -15,11 +15,16 @@ export interface Watched extends Pipeline {
   page: () => string;
 }
 
-const noFiles = {
+/** Rooms of the daemon that a specification does without, as the operator sees them. */
+export const noFiles = {
   status: () => [],
   counters: { rotations: 0, truncations: 0, errors: 0 },
 } as unknown as FileSource;
-const noMemory = { parts: () => [], governor: { releases: 0, longestMilliseconds: 0 } } as unknown as ProcessMemory;
+export const noMemory = {
+  parts: () => [],
+  governor: { releases: 0, longestMilliseconds: 0 },
+} as unknown as ProcessMemory;
+export const noRoutes = { jailsOf: () => [] } as unknown as SourceRoutes;
 
 /** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
 export function watched(spoil: (made: Watched) => Watched = (made) => made, slots?: number): Supply<Watched> {
@@ -31,7 +36,7 @@ export function watched(spoil: (made: Watched) => Watched = (made) => made, slot
         ...made,
         memory: noMemory,
         files: noFiles,
-        routes: { jailsOf: () => [] } as unknown as SourceRoutes,
+        routes: noRoutes,
         keeper: undefined,
       };
       const page = () => exposition(series({ ...running, control: undefined }));

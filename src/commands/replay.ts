@@ -12,6 +12,7 @@ import {
   DENIED,
   EVICTIONS,
   FILTER_BAD_ADDRESS,
+  FILTER_BAD_TIME,
   FILTER_HOST_NAME,
   FILTER_IGNORED,
   JAIL_IGNORED,
@@ -230,6 +231,7 @@ function dropped(engine: Engine, jails: JailConfig[]): Record<string, number> {
   return {
     tooLong: engine.counter(LINES_TOO_LONG),
     invalidAddress: ofFilters(FILTER_BAD_ADDRESS),
+    invalidTime: ofFilters(FILTER_BAD_TIME),
     hostName: ofFilters(FILTER_HOST_NAME),
     ignoredByFilter: ofFilters(FILTER_IGNORED),
     ignoredByJail: ofJails(JAIL_IGNORED),

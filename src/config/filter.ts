@@ -180,6 +180,7 @@ const whyNoFailure: Partial<Record<Verdict['outcome'], [reason: string, hint?: s
   ignored: ['an ignore pattern takes this line'],
   'bad-address': ['what stands where {ip} is, is no address'],
   'host-name': ['what stands where {ip} is, is a host name, which is never resolved'],
+  'bad-time': ['the time of this line is one that no calendar or clock has'],
 };
 
 /** Tries the sample lines of a filter, which `compileFilters` made of the table at `path`. */

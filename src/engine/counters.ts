@@ -40,6 +40,8 @@ export const FILTER_IGNORED: i32 = 2;
 export const FILTER_BAD_ADDRESS: i32 = 3;
 export const FILTER_HOST_NAME: i32 = 4;
 export const FILTER_NO_PREFIX: i32 = 5;
+/** Pattern matched, but the line's time is one that no calendar or clock has. */
+export const FILTER_BAD_TIME: i32 = 6;
 
 export const JAIL_FAILURES: i32 = 0;
 export const JAIL_DECISIONS: i32 = 1;

@@ -26,6 +26,7 @@ import {
   countFilter,
   countJail,
   FILTER_BAD_ADDRESS,
+  FILTER_BAD_TIME,
   FILTER_HOST_NAME,
   FILTER_IGNORED,
   FILTER_LINES,
@@ -102,7 +103,7 @@ import {
   setPolicy,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, resetTime } from './timestamp.ts';
+import { addZone, decodeTime, resetTime, scanTime } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
 export const LINE_BYTES_MAX: i32 = 4096;
@@ -124,6 +125,8 @@ export const HOST_NAME: i32 = 6;
 export const NO_FAILURE: i32 = 7;
 /** A failure whose address another line of the connection has to give. */
 export const NO_ADDRESS: i32 = 8;
+/** A pattern matched, but the line is written at a time that does not exist. */
+export const BAD_TIME: i32 = 9;
 
 /* Pattern flags, as the compiler writes them. */
 const FLAG_FAILURE: i32 = 1;
@@ -319,6 +322,18 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
 }
 
 /**
+ * Sets the time of a matched line from the text [start, end), as far as it is a time: what is written in another form than
+ * we know leaves the arrival time. False when it has the form of a time, yet no calendar or clock has such a moment.
+ */
+function setLineTime(start: i32, end: i32, now: f64): bool {
+  if (start >= end) return true;
+  const time = decodeTime(start, end, now);
+  if (time < 0) return scanTime(start, end) !== end;
+  lineTime = time;
+  return true;
+}
+
+/**
  * Examines one line for one filter and mode; follows its connection. Returns what became of it; after FAILURE the address
  * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`.
  */
@@ -327,8 +342,8 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   const connected = isConnected(filter);
   let found = -1;
   let headed = false;
-  let headTimeStart = start;
-  let headTimeEnd = start;
+  let impossible = false;
+  let flags = 0;
   pattern = -1;
   lineTime = now;
   while (prefixes !== 0 && found < 0) {
@@ -337,28 +352,36 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     const message = skipPrefix(kind, start, end, filter, journal);
     if (message < 0) continue;
     headed = true;
-    headTimeStart = !journal && kind <= PREFIX_TIME ? timeStart : start;
-    headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : start;
+    const headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : timeStart;
     clearCaptures();
     found = match(filter, message, end, modeBit);
-    if (found >= 0 && kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
+    if (found < 0) continue;
+    if (kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
+    pattern = found;
+    flags = flagsOf(filter, found);
+    if ((flags & FLAG_IGNORE) !== 0) {
+      countFilter(filter, FILTER_IGNORED, 1);
+      return IGNORED;
+    }
+    const timed =
+      capturedTimeStart >= 0
+        ? setLineTime(capturedTimeStart, capturedTimeEnd, now)
+        : setLineTime(timeStart, headTimeEnd, now);
+    if (!timed) {
+      // The text of a service that writes no times may begin like one: the prefixes that follow have their say.
+      impossible = true;
+      found = -1;
+    }
   }
   if (found < 0) {
+    if (impossible) {
+      countFilter(filter, FILTER_BAD_TIME, 1);
+      return BAD_TIME;
+    }
     if (headed) return NO_PATTERN;
     countFilter(filter, FILTER_NO_PREFIX, 1);
     return NO_PREFIX;
   }
-  pattern = found;
-  const flags = flagsOf(filter, found);
-  if ((flags & FLAG_IGNORE) !== 0) {
-    countFilter(filter, FILTER_IGNORED, 1);
-    return IGNORED;
-  }
-  let time: f64 = -1;
-  if (capturedTimeStart >= 0) time = decodeTime(capturedTimeStart, capturedTimeEnd, now);
-  else if (headTimeEnd > headTimeStart) time = decodeTime(headTimeStart, headTimeEnd, now);
-  if (time >= 0) lineTime = time;
-
   let address = ADDRESS_BAD;
   const written = (flags & FLAG_ADDRESS) !== 0 && addressStart >= 0;
   if (written) address = parseAddress(addressStart, addressEnd);

@@ -66,7 +66,8 @@ export interface Verdict {
     | 'bad-address'
     | 'host-name'
     | 'no-failure'
-    | 'no-address';
+    | 'no-address'
+    | 'bad-time';
   /** Name of the pattern that matched. */
   pattern?: string;
   address?: Address;
@@ -119,6 +120,7 @@ const outcomes: Verdict['outcome'][] = [
   'host-name',
   'no-failure',
   'no-address',
+  'bad-time',
 ];
 const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
 const pageBytes = 65_536;

@@ -1,6 +1,7 @@
 /**
- * Timestamps as services write them. `scanTime` finds where one ends; `decodeTime` turns its text into epoch seconds.
- * Input: log bytes, some of which an attacker may have written; an impossible date is no timestamp.
+ * Timestamps as services write them. `scanTime` finds where one ends, by its form; `decodeTime` turns its text into epoch
+ * seconds, where the calendar and the clock have such a moment.
+ * Input: log bytes, some of which an attacker may have written.
  * Formats: RFC 3164 with optional year or weekday; RFC 3339 / ISO 8601 with fractions and zones, also with slashes
  * (nginx) and without zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N.
  * A text without a zone is local time, by the zone table the host filled in; one without a year is put next to `now`.
@@ -314,7 +315,7 @@ function legal(): bool {
   return day <= monthDays(year < 0 ? 2000 : year, month);
 }
 
-/** Reads a timestamp at `start`; returns its end, or -1. Sets the fields. */
+/** Reads what has the form of a timestamp at `start`; returns its end, or -1. Sets the fields, which need not be legal. */
 function readTime(start: i32, end: i32): i32 {
   if (end - start < 10) return -1;
   zoned = false;
@@ -338,15 +339,16 @@ function readTime(start: i32, end: i32): i32 {
       stop = next >= 48 && next <= 57 ? readDayFirst(start + skip, end) : readMonthFirst(start + skip, end);
     } else stop = readMonthFirst(start, end);
   } else if (c === 64) stop = readTai(start, end);
-  return stop >= 0 && legal() ? stop : -1;
+  return stop;
 }
 
 /**
- * The end of a timestamp standing at `start`, or -1. The common shapes are recognised without decoding them: what looks
- * like RFC 3164 or RFC 3339 is decoded only when a pattern has matched.
+ * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is dropped as impossible when
+ * a pattern has matched. A bare number is one only where it is a time.
  */
 export function scanTime(start: i32, end: i32): i32 {
-  return readTime(start, end);
+  const stop = readTime(start, end);
+  return stop >= 0 && absolute && !legal() ? -1 : stop;
 }
 
 /** Days from 1970-01-01 to the given civil date (proleptic Gregorian). */
@@ -457,7 +459,7 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
   }
   secondAt = -1;
   folded = false;
-  if (readTime(start, end) !== end) return -1;
+  if (readTime(start, end) !== end || !legal()) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
   if (length <= TIME_TEXT_BYTES) {

@@ -147,6 +147,7 @@ export function series({ config, engine, enforcer, backend, files, control, keep
     perFilter('filter_matched_total', 'Lines a filter took for a failure.', counters.FILTER_MATCHED),
     perFilter('filter_ignored_total', 'Lines an ignore pattern took out.', counters.FILTER_IGNORED),
     perFilter('filter_bad_address_total', 'Matches whose address was none.', counters.FILTER_BAD_ADDRESS),
+    perFilter('filter_bad_time_total', 'Matches whose time does not exist.', counters.FILTER_BAD_TIME),
     perFilter(
       'filter_host_name_total',
       'Matches with a host name, which is never resolved.',

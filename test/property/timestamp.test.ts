@@ -306,6 +306,26 @@ describe('impossible dates and garbage', () => {
       { numRuns: 2_000 },
     );
   });
+  test.each(Object.keys(formats))(
+    '%s: the form ends where it ends, whether the calendar has the moment or not',
+    (name) => {
+      useZone('UTC', now);
+      let impossible = 0;
+      fc.assert(
+        fc.property(wild, (fields) => {
+          // A year before 1970 stands for no year where the form leaves it out, and one of other than four digits for none.
+          fc.pre(fields.year >= 1970 && fields.hour <= 99 && !/\d{3}/.test(clock(fields)));
+          const text = formats[name]!(fields);
+          if (readTime(text, now) < 0) impossible++;
+          bytes.fill(0x20, textAt, textAt + 256);
+          const length = bytes.write(text, textAt, 'latin1');
+          expect(scanTime(textAt, textAt + length) - textAt, text).toBe(length);
+        }),
+        { numRuns: 300 },
+      );
+      expect(impossible).toBeGreaterThan(10);
+    },
+  );
 });
 
 test('a repeated timestamp is remembered, not one that differs in any byte, the clock or the zone', () => {

@@ -4,6 +4,7 @@
  * engine's scanners. Slow on purpose; keep it stupid.
  */
 import type { ByteClass, Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
+import { readTime as readClock } from './time-oracle.ts';
 
 export type Range = [start: number, end: number];
 
@@ -231,6 +232,13 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
     const tagged = header !== null && (!filter.tags?.length || filter.tags.some(isTag));
     return tagged ? [line.subarray(time + header[0].length)] : [];
   });
+}
+
+/** Whether a line's own time, the one its pattern captured or else the one it begins with, is one that does not exist. */
+export function atNoTime(line: Buffer, message: Buffer, captured: Range | undefined, now: number): boolean {
+  const head = line.toString('latin1').replace(/^\[/, '');
+  const text = captured === undefined ? head.slice(0, timeLength(head)) : message.toString('latin1', ...captured);
+  return text !== '' && readClock(text, now) < 0;
 }
 
 /** A whole line: the first prefix under which a pattern matches. */

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { sshd } from '../../src/filters/sshd.ts';
 import { Connections } from './connection-oracle.ts';
-import { oracleLine, oracleMessages } from './oracle.ts';
+import { atNoTime, oracleLine, oracleMessages } from './oracle.ts';
 
 /** What became of a line, in the words of `fail2zig match`. */
 export interface LineVerdict {
@@ -21,6 +21,7 @@ export function sshdOracle(mode: string): (line: Buffer, time: number) => LineVe
     if (message === undefined) return { outcome: 'no-prefix' };
     const found = oracleLine(sshd, line, mode);
     if (found === null) return { outcome: 'no-pattern' };
+    if (atNoTime(line, message, found.time, time)) return { outcome: 'bad-time', pattern: found.pattern };
     const named = found.address && message.toString('latin1', ...found.address);
     const user = (found.user && message.toString('utf8', ...found.user)) || undefined;
     const address = named !== undefined && isIP(named) ? named : undefined;
