@@ -97,7 +97,8 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     backend,
     jails,
     log,
-    banned: (ban) => sayBan(log, jails, ban),
+    // A dry run has said what it would do.
+    ...(backend.name !== 'log-only' && { banned: (ban) => sayBan(log, jails, ban) }),
     changed: () => keeper?.changed(),
   });
   const routes = new SourceRoutes(engine, jails);
@@ -137,6 +138,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   }
   memory.governor.look();
   files.start();
+  for (const [index, { name, logpath }] of jails.entries()) {
+    if (routes.logsOf(index, files.status()).length > 0) continue;
+    log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
+  }
   enforcer.start({ adopts: true });
   keeper?.start(files);
   memory.governor.release();

@@ -83,6 +83,11 @@ export function createOperator({
       const problems = followed
         .filter(({ state }) => state === 'failed')
         .map(({ path, detail }) => `${path}: ${detail}`);
+      for (const index of chosen) {
+        const { name, logpath } = jails[index]!;
+        if (routes.logsOf(index, followed).length > 0) continue;
+        problems.push(`jail ${name} reads no log: no file fits ${logpath.join(', ')}`);
+      }
       if (keeper?.problem !== undefined) problems.unshift(keeper.problem);
       if (enforcer.adoption !== undefined) problems.unshift(enforcer.adoption);
       if (enforcer.disturbance !== undefined) problems.unshift(enforcer.disturbance);
@@ -109,9 +114,7 @@ export function createOperator({
             bansTotal: enforcer.counters.bans[index]!,
             packetsDropped: enforcer.packetsDropped(index),
             failuresTotal: engine.jailCounter(index, counters.JAIL_FAILURES),
-            sources: followed
-              .filter(({ source, state }) => state === 'reading' && routes.jailsOf(source).includes(index))
-              .map(({ path }) => path),
+            sources: routes.logsOf(index, followed),
           };
         }),
         problems,

@@ -5,6 +5,7 @@
 import type { Engine } from '../engine/host.ts';
 import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
 import type { JailConfig } from '../types.ts';
+import type { FileStatus } from './file.ts';
 
 export class SourceRoutes {
   /** Every path or glob of every jail; its position is the pattern's number. */
@@ -41,9 +42,11 @@ export class SourceRoutes {
     this.#free.push(source);
   }
 
-  /** Jails (by index) that read the source; empty for a number not in use. */
-  jailsOf(source: number): readonly number[] {
-    return this.#jailsOf[source] ?? [];
+  /** The files of `followed` that the jail (by index) reads now. */
+  logsOf(jail: number, followed: readonly FileStatus[]): string[] {
+    return followed
+      .filter(({ source, state }) => state === 'reading' && this.#jailsOf[source]?.includes(jail))
+      .map(({ path }) => path);
   }
 
   #route(jails: number[]): number {
