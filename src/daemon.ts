@@ -8,8 +8,8 @@
  * SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says so: the configuration is read at start,
  * rotation is noticed anyway.
  *
- * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the control socket or the port of
- * the metrics page is taken; 70 (EX_SOFTWARE) anything else.
+ * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state file, the control socket or
+ * the port of the metrics page is taken; 70 (EX_SOFTWARE) anything else.
  */
 import { networkInterfaces } from 'node:os';
 import { isatty } from 'node:tty';
@@ -18,7 +18,7 @@ import { formatAddress as describe, parseCidr } from './config/address.ts';
 import { readCoreConfig } from './config/record.ts';
 import { createControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
-import { TableInUseError, takeTable } from './control/sole.ts';
+import { InUseError, type Sole, takeState, takeTable } from './control/sole.ts';
 import { Enforcer } from './enforcer.ts';
 import { type Denial, Engine } from './engine/host.ts';
 import { housekeepingMs } from './limits.ts';
@@ -31,7 +31,7 @@ import { series } from './observe/series.ts';
 import { createOperator } from './operator.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { SourceRoutes } from './sources/routes.ts';
-import { StateKeeper } from './state/keeper.ts';
+import { makeDirectory, StateKeeper } from './state/keeper.ts';
 import type { Address, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -62,14 +62,27 @@ function ignoredNetworks(jail: JailConfig): Address[] {
     .filter((network): network is Address => typeof network === 'object');
 }
 
+/** Keeps a second daemon away from our table and our state file. */
+async function takeMarks({ firewall, state }: CoreConfig, log: Logger): Promise<Sole[]> {
+  const marks: Sole[] = [];
+  const keep = (mark: Sole | undefined, what: Record<string, string>): void => {
+    if (mark?.foreign) log.warn('somebody else holds the name that keeps a second daemon away', what);
+    if (mark !== undefined) marks.push(mark);
+  };
+  // A dry run changes nothing in the kernel, so that one may run beside a daemon that does.
+  if (firewall.backend !== 'log-only')
+    keep(await takeTable(firewall.table, native.peerCredentials), { table: firewall.table });
+  if (state.enabled) {
+    makeDirectory(state.path);
+    keep(await takeState(state.path, native.peerCredentials), { state: state.path });
+  }
+  return marks;
+}
+
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   // What is never banned passes the kernel's rules too, where a banned prefix covers it.
   const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
-  // A dry run changes nothing in the kernel, so that one may run beside a daemon that does.
-  const sole =
-    config.firewall.backend === 'log-only' ? undefined : await takeTable(config.firewall.table, native.peerCredentials);
-  if (sole?.foreign)
-    log.warn('somebody else holds the name that keeps a second daemon away', { table: config.firewall.table });
+  const marks = await takeMarks(config, log);
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
@@ -167,7 +180,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     files.stop();
     for (const close of closers.reverse()) await close();
     backend.close();
-    sole?.close();
+    for (const { close } of marks) close();
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
@@ -197,7 +210,7 @@ function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
 
 function statusOf(error: unknown): number {
   if (error instanceof StartError) return error.status;
-  return error instanceof SocketPathError || error instanceof TableInUseError ? exitUnavailable : exitSoftware;
+  return error instanceof SocketPathError || error instanceof InUseError ? exitUnavailable : exitSoftware;
 }
 
 async function main(): Promise<void> {

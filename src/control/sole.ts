@@ -1,33 +1,56 @@
 /**
- * One daemon per firewall table: a second one would replace the rules and sets of the first before anything else stopped it.
- * The mark is a socket with a name in the network namespace, where the table is too. It needs no file, and the kernel takes
- * it away with the process, whatever ended that.
+ * One daemon per firewall table, and one per state file: a second one would replace the rules and sets of the first before
+ * anything else stopped it, or its bans and read positions with its own. The mark is a socket with a name in the network
+ * namespace, where the table is too. It needs no file, and the kernel takes it away with the process, whatever ended that.
+ * Two daemons in different network namespaces with one state file are not noticed.
  * Input: any local user can take such a name, or connect to ours. Invariant: only root, or who we run as, keeps us from
  * starting by it; a connection is closed without a word. Claim: FM-1.
  */
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
+import { basename, dirname } from 'node:path';
 import { controlWriteMs } from '../limits.ts';
 import { type AskPeer, credentialsOf } from './authorise.ts';
 
-/** Another daemon of ours holds the table. */
-export class TableInUseError extends Error {
-  constructor(table: string, pid: number) {
-    super(
-      `another fail2zig (process ${pid}) holds the table "${table}": stop it, or give this one a table of its own (firewall.table)`,
-    );
-    this.name = 'TableInUseError';
+/** Another daemon of ours holds what this one needs for itself. */
+export class InUseError extends Error {
+  constructor(what: string, own: string, pid: number) {
+    super(`another fail2zig (process ${pid}) holds the ${what}: stop it, or give this one a ${own}`);
+    this.name = 'InUseError';
   }
 }
 
-/** The table is ours, until `close` or the end of the process. `foreign`: somebody without the right to it holds the mark. */
-export interface SoleTable {
+/** It is ours, until `close` or the end of the process. `foreign`: somebody without the right to it holds the mark. */
+export interface Sole {
   foreign: boolean;
   close(): void;
 }
 
-/** Takes `table` for this process. Rejects with TableInUseError. */
-export async function takeTable(table: string, askPeer: AskPeer): Promise<SoleTable> {
-  const path = `\0fail2zig/table/${table}`;
+/** Takes the firewall table for this process. Rejects with InUseError. */
+export function takeTable(table: string, askPeer: AskPeer): Promise<Sole> {
+  return take(`table/${table}`, askPeer, `table "${table}"`, 'table of its own (firewall.table)');
+}
+
+/**
+ * Takes the state file for this process, by whatever path it is reached. Rejects with InUseError; undefined where its
+ * directory cannot be looked at: then nobody saves there.
+ */
+export async function takeState(path: string, askPeer: AskPeer): Promise<Sole | undefined> {
+  let directory: string;
+  try {
+    const { dev, ino } = statSync(dirname(path), { bigint: true });
+    directory = `${dev}/${ino}`;
+  } catch {
+    return undefined;
+  }
+  // A name in this namespace is short, a file's may be long.
+  const file = createHash('sha256').update(basename(path)).digest('hex').slice(0, 32);
+  return take(`state/${directory}/${file}`, askPeer, `state file ${path}`, 'file of its own (state.path)');
+}
+
+async function take(name: string, askPeer: AskPeer, what: string, own: string): Promise<Sole> {
+  const path = `\0fail2zig/${name}`;
   const server = createServer((socket) => socket.destroy());
   if (await listens(server, path)) {
     server.unref();
@@ -35,7 +58,7 @@ export async function takeTable(table: string, askPeer: AskPeer): Promise<SoleTa
   }
   const holder = await holderOf(path, askPeer);
   if (holder !== undefined && (holder.uid === 0 || holder.uid === process.getuid?.())) {
-    throw new TableInUseError(table, holder.pid);
+    throw new InUseError(what, own, holder.pid);
   }
   return { foreign: true, close: () => {} };
 }

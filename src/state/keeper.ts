@@ -244,7 +244,7 @@ export class StateKeeper {
 }
 
 /** Makes the file's directory, not those above it. Where that fails, the save says so. */
-function makeDirectory(path: string): void {
+export function makeDirectory(path: string): void {
   try {
     mkdirSync(dirname(path), { mode: 0o700 });
   } catch {

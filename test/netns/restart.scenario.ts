@@ -15,6 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -294,6 +295,44 @@ export const scenarios: Record<string, Scenario> = {
     await daemon.kill();
     const third = await second.start();
     assert.equal(await third.stop(), 0, 'the table of one that was killed is free');
+  },
+
+  'a second daemon with the same state file is refused, whatever its table and backend': async () => {
+    const host = new Host();
+    const daemon = await host.start();
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    const second = new Host();
+    const settings = (path: string, backend: string) => `[firewall]
+backend = "${backend}"
+table = "other"
+[metrics]
+enabled = false
+[state]
+path = "${path}"
+[jails.sshd]
+logpath = "${second.log}"
+`;
+    const alias = join(second.directory, 'alias');
+    symlinkSync(join(host.directory, 'state'), alias);
+    for (const backend of ['nftables', 'log-only']) {
+      for (const path of [host.state, join(alias, 'state')]) {
+        await assert.rejects(Daemon.start(second.directory, settings(path, backend)), (error: Error) => {
+          assert.match(error.message, /ended with status 69/);
+          assert.match(
+            error.message,
+            new RegExp(`another fail2zig \\(process ${daemon.pid}\\) holds the state file ${path}`),
+          );
+          return true;
+        });
+      }
+    }
+    assert.ok(!execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' }).includes('other'), 'it made its table');
+    const beside = await Daemon.start(second.directory, settings(join(host.directory, 'state', 'other'), 'nftables'));
+    assert.equal(await beside.stop(), 0);
+    await daemon.kill();
+    const third = await Daemon.start(second.directory, settings(host.state, 'log-only'));
+    assert.equal(await third.stop(), 0, 'the state of one that was killed is free');
   },
 
   'SIGHUP changes nothing and says so; bans go on': async () => {
