@@ -1,9 +1,17 @@
-/** Enforcer and nftables backend together, against the real kernel and other programs that use it. Run by enforcer.test.ts. */
+/** Enforcer and backends together, against the real kernel and other programs that use it. Run by enforcer.test.ts. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { IpsetBackend } from '../../src/backends/ipset.ts';
+import { IptablesBackend } from '../../src/backends/iptables.ts';
+import { NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink.ts';
 import { NftablesBackend } from '../../src/backends/nftables.ts';
+import { addTable, Batch, command, decodeGeneration, encodeQuestion } from '../../src/backends/nftables-messages.ts';
+import { Pacer } from '../../src/backends/pacer.ts';
+import { XdpBackend } from '../../src/backends/xdp.ts';
+import { formatAddress } from '../../src/config/address.ts';
+import type { Backend } from '../../src/types.ts';
 import { enforce } from '../support/enforcement.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { until } from '../support/until.ts';
@@ -13,16 +21,17 @@ const table = 'fail2zig';
 const elements = () => nftElements(table, 'ban4-sshd');
 const address = (n: number) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`;
 
-async function enforced(build: 'plain' | 'wasm' = 'plain') {
-  const backend = new NftablesBackend({ table });
-  const jail = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input' as const] };
+const jail = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input' as const] };
+
+async function enforced(build: 'plain' | 'wasm' = 'plain', pacer = new Pacer()) {
+  const backend = new NftablesBackend({ table, pacer });
   await backend.install([jail]);
   return { backend, ...(await enforce(backend, undefined, { tableBytes: 8 << 20, build })) };
 }
 
 /** Loads `count` elements into a table of somebody else, as an operator would; its milliseconds. */
 async function load(count: number): Promise<number> {
-  const members = Array.from({ length: count }, (_, n) => `172.16.${n >> 8}.${n & 255}`);
+  const members = Array.from({ length: count }, (_, n) => `172.${16 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}`);
   const rules = `/run/rules-${count}.nft`;
   writeFileSync(
     rules,
@@ -35,7 +44,122 @@ async function load(count: number): Promise<number> {
   return performance.now() - started;
 }
 
+/** A backend with room for few bans, how many of IPv4 it takes, and what the kernel says to one more. */
+const small: Record<string, { create: () => Backend; room: number; code: string }> = {
+  nftables: { create: () => new NftablesBackend({ table, setElementsMax: 3 }), room: 3, code: 'ENFILE' },
+  // The kernel counts by the thousandfold in parts of a set: it is full a little later than it was told.
+  ipset: { create: () => new IpsetBackend({ setElementsMax: 64 }), room: 64, code: 'IPSET_ERR_HASH_FULL' },
+  iptables: { create: () => new IptablesBackend({ bansMax: 3 }), room: 3, code: 'ENOSPC' },
+  xdp: { create: () => new XdpBackend({ interfaces: ['lo'], bansMax: 3 }), room: 3, code: 'E2BIG' },
+};
+
+/** One ban too many: it stays wanted and visible, others go on, and it lands once there is room. */
+function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
+  return async () => {
+    const backend = create();
+    await backend.install([jail]);
+    const { attack, enforcer, engine } = await enforce(backend);
+    const held = async () => (await backend.list()).map(({ address: each }) => formatAddress(each));
+    attack(...Array.from({ length: room }, (_, n) => address(n + 1)));
+    await until(() => enforcer.counters.bans[0] === room, { what: 'the bans that find room' });
+    attack('192.0.2.99');
+    await until(() => enforcer.problem !== undefined, { what: 'a problem' });
+    assert.match(enforcer.problem!, new RegExp(`bans of sshd, IPv4 do not reach the kernel: .*${code}`));
+    assert.ok(enforcer.counters.failures.get(code)! > 0, 'the failure is counted by its errno');
+    assert.ok(!(await held()).includes('192.0.2.99'));
+    assert.deepEqual(engine.countBans(Date.now() / 1000), [{ held: room, pending: 1 }]);
+    const [first] = await backend.list();
+    await enforcer.unban([0], () => first!.address);
+    await until(() => enforcer.counters.bans[0] === room + 1, { what: 'the ban, once there is room' });
+    assert.ok((await held()).includes('192.0.2.99'));
+    await until(() => enforcer.problem === undefined, { what: 'the end of the problem' });
+    assert.deepEqual(engine.countBans(Date.now() / 1000), [{ held: room, pending: 0 }]);
+    await enforcer.stop();
+    backend.close();
+  };
+}
+
+/** Gives way to nobody. */
+class Impatient extends Pacer {
+  override pause(): undefined {
+    return undefined;
+  }
+}
+
+/** How long an operator's nft works on its file between the ruleset it read and its transaction, ms: some 50,000 elements. */
+const operatorMs = 100;
+/** So often nft's transaction is refused before this gives up. */
+const operatorTriesMax = 10;
+
+/**
+ * What nft -f does, step by step, in a process of its own: reads the ruleset's generation, works on its file, sends its
+ * transaction for that generation, and starts again where somebody else's came between (ERESTART). Returns the tries.
+ */
+async function operate(): Promise<number> {
+  const socket = new NetlinkSocket(openTransport(12));
+  for (let tries = 1; tries <= operatorTriesMax; tries++) {
+    let generation = -1;
+    await socket.ask(
+      (writer, sequence) => encodeQuestion(writer, sequence, command.getGeneration),
+      'read the generation',
+      (bytes, start, end) => {
+        generation = decodeGeneration(bytes, start, end);
+      },
+    );
+    await new Promise((resolve) => setTimeout(resolve, operatorMs));
+    const batch = new Batch(() => socket.nextSequence());
+    addTable(batch, 'other');
+    // NFNL_BATCH_GENID goes behind the batch's first message, of 20 bytes.
+    const bytes = Buffer.from(batch.finish());
+    const attribute = Buffer.from([8, 0, 1, 0, 0, 0, 0, 0]);
+    attribute.writeUInt32BE(generation, 4);
+    const request = Buffer.concat([bytes.subarray(0, 20), attribute, bytes.subarray(20)]);
+    request.writeUInt32LE(28, 0);
+    try {
+      await socket.exchange(request, batch.expected, batch.strays);
+      return tries;
+    } catch (error) {
+      if (!(error instanceof NetlinkError) || error.code !== 'ERESTART') throw error;
+    }
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** The tries that an operator's transaction takes while somebody new is banned every few milliseconds; Infinity = in vain. */
+async function triesBeside(pacer: Pacer): Promise<number> {
+  const { attack, enforcer, backend } = await enforced('plain', pacer);
+  let count = 0;
+  const stream = setInterval(() => attack(address(count++)), 2);
+  await until(() => enforcer.counters.transactions > 50, { what: 'a stream of bans' });
+  const operator = spawn(process.execPath, [import.meta.filename, '(operator)'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [answer] = await once(operator.stdout, 'data');
+  clearInterval(stream);
+  await until(() => enforcer.counters.bans[0] === count, { what: 'all bans' });
+  assert.equal(elements().size, count, 'every ban landed');
+  await enforcer.stop();
+  await backend.remove();
+  backend.close();
+  return JSON.parse(String(answer)) ?? Number.POSITIVE_INFINITY;
+}
+
 export const scenarios: Record<string, Scenario> = {
+  ...Object.fromEntries(
+    Object.entries(small).map(([name, each]) => [
+      `${name}: a ban that finds no room stays wanted and lands once there is some`,
+      fullSet(each),
+    ]),
+  ),
+
+  'an operator is given way beside a stream of bans, and would try in vain beside an impatient twin': async () => {
+    const ours = await triesBeside(new Pacer());
+    // The first may meet a ban that was under way.
+    assert.ok(ours <= 3, `the operator needed ${ours} tries`);
+    assert.equal(await triesBeside(new Impatient()), Number.POSITIVE_INFINITY, 'the twin: this shows nothing');
+    return { ours };
+  },
+
   'an outside flush is noticed and repaired': async () => {
     const { attack, enforcer, backend } = await enforced();
     attack(...Array.from({ length: 3000 }, (_, n) => address(n)));
@@ -109,4 +233,4 @@ export const scenarios: Record<string, Scenario> = {
   },
 };
 
-await answerScenario(import.meta.filename, scenarios);
+await answerScenario(import.meta.filename, { ...scenarios, '(operator)': operate });

@@ -4,7 +4,7 @@ import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';
 import { scenarios } from './enforcer.scenario.ts';
 
-describe('enforcer over nftables', () => {
+describe('enforcer', () => {
   for (const name of Object.keys(scenarios)) {
     test(name, () => runScenario(join(import.meta.dirname, 'enforcer.scenario.ts'), name));
   }
