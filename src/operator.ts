@@ -9,6 +9,7 @@ import * as counters from './engine/counters.ts';
 import type { Engine } from './engine/host.ts';
 import { sweepEntries } from './limits.ts';
 import type { ProcessMemory } from './memory.ts';
+import { PerMinute } from './observe/per-minute.ts';
 import { residentBytes } from './observe/resident.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
@@ -229,27 +230,4 @@ function stateStats({ counters: { saves, failures, bytes, savedAt, pauseLongestM
     'state.saved_at': Math.round(savedAt),
     'state.pause_longest_us': Math.round(pauseLongestMs * 1000),
   };
-}
-
-/** How much a counter grew in the minute that ended last. */
-class PerMinute {
-  readonly #read: () => number;
-  #at = performance.now();
-  #value = 0;
-  #rate = 0;
-
-  constructor(read: () => number) {
-    this.#read = read;
-  }
-
-  /** Per minute, over the time since the last change of the window (60 s or more) or, before that, since the start. */
-  read(): number {
-    const elapsed = performance.now() - this.#at;
-    const grown = this.#read() - this.#value;
-    if (elapsed < 60_000) return this.#rate === 0 ? grown : this.#rate;
-    this.#rate = Math.round((grown * 60_000) / elapsed);
-    this.#at += elapsed;
-    this.#value += grown;
-    return this.#rate;
-  }
 }
