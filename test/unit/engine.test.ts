@@ -1,0 +1,472 @@
+/** What the engine counts, ignores, refuses and cuts, asked from outside: through `feed` and `examine`, in both builds. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import * as counters from '../../src/engine/counters.ts';
+import { type Build, Engine, type EngineJail, type EngineOptions } from '../../src/engine/host.ts';
+import { decisionsMax, filtersMax, ignoredNetworksMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
+import type { Address, Decision } from '../../src/types.ts';
+
+const now = 1_763_694_928;
+
+function network(text: string, family: 4 | 6, prefix: number): Address {
+  const bytes = new Uint8Array(16);
+  if (family === 4) bytes.set([0xff, 0xff, ...text.split('.').map(Number)], 10);
+  else
+    for (const [index, group] of text.split(':').entries())
+      new DataView(bytes.buffer).setUint16(index * 2, Number.parseInt(group, 16));
+  return { family, bytes, prefix };
+}
+
+function jail(more: Partial<EngineJail> = {}): EngineJail {
+  return {
+    filter: 'sshd',
+    mode: '',
+    maxretry: 1,
+    findtime: 600,
+    bantime: 60,
+    ipv6Prefix: 64,
+    ignore: [],
+    ...more,
+  };
+}
+
+/** An engine whose source 0 leads to all jails. */
+async function engineOf(build: Build, jails: EngineJail[], more: Partial<EngineOptions> = {}): Promise<Engine> {
+  const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 100_000, ...more });
+  engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
+  return engine;
+}
+
+let pid = 0;
+
+function stamped(message: string, time = now): string {
+  return `${new Date(time * 1000).toISOString()} host sshd[${++pid}]: ${message}\n`;
+}
+
+function failure(address: string, time = now): string {
+  return stamped(`Failed password for root from ${address} port 22 ssh2`, time);
+}
+
+function feed(engine: Engine, text: string, final = false, source = 0, offset = 0): number {
+  const { length } = Buffer.from(text);
+  engine.buffer.set(Buffer.from(text));
+  return engine.feed(source, length, offset, now, final);
+}
+
+/** Feeds lines in portions that the buffer has room for; returns the bytes taken. */
+function feedMany(engine: Engine, lines: string[]): number {
+  let taken = 0;
+  for (let i = 0; i < lines.length; i += 500) taken += feed(engine, lines.slice(i, i + 500).join(''), false, 0, taken);
+  return taken;
+}
+
+function decisionsOf(engine: Engine): Decision[] {
+  const decisions: Decision[] = [];
+  engine.takeDecisions((decision) => void decisions.push(decision));
+  return decisions;
+}
+
+beforeEach(() => {
+  pid = 0;
+});
+
+describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
+  /* Of each network: its first and last address, and their neighbours outside. */
+  test.each<[what: string, ignored: Address, inside: string[], outside: string[]]>([
+    ['one IPv4 address', network('198.51.100.7', 4, 32), ['198.51.100.7'], ['198.51.100.6', '198.51.100.8']],
+    ['IPv4 /31', network('198.51.100.6', 4, 31), ['198.51.100.6', '198.51.100.7'], ['198.51.100.5', '198.51.100.8']],
+    ['IPv4 /24', network('192.0.2.0', 4, 24), ['192.0.2.0', '192.0.2.255'], ['192.0.1.255', '192.0.3.0']],
+    ['IPv4 /20', network('203.0.112.0', 4, 20), ['203.0.112.0', '203.0.127.255'], ['203.0.111.255', '203.0.128.0']],
+    ['IPv4 /9', network('10.128.0.0', 4, 9), ['10.128.0.0', '10.255.255.255'], ['10.127.255.255', '11.0.0.0']],
+    ['all of IPv4', network('0.0.0.0', 4, 0), ['0.0.0.0', '255.255.255.255'], ['2001:db8::1', '::fffe:192.0.2.1']],
+    [
+      'one IPv6 address',
+      network('2001:db8:0:0:0:0:0:7', 6, 128),
+      ['2001:db8::7'],
+      ['2001:db8::6', '2001:db8::8', '2001:db8:0:0:1::7'],
+    ],
+    [
+      'IPv6 /64',
+      network('2001:db8:0:1:0:0:0:0', 6, 64),
+      ['2001:db8:0:1::', '2001:db8:0:1:ffff:ffff:ffff:ffff'],
+      ['2001:db8:0:2::', '2001:db8::ffff:ffff:ffff:ffff', '2001:db9:0:1::'],
+    ],
+    [
+      'IPv6 /61',
+      network('2001:db8:0:8:0:0:0:0', 6, 61),
+      ['2001:db8:0:8::', '2001:db8:0:f:ffff::'],
+      ['2001:db8:0:7:ffff::', '2001:db8:0:10::'],
+    ],
+    [
+      'IPv6 /32',
+      network('2001:db8:0:0:0:0:0:0', 6, 32),
+      ['2001:db8::', '2001:db8:ffff::1'],
+      ['2001:db9::', '192.0.2.1'],
+    ],
+    ['everything', network('0:0:0:0:0:0:0:0', 6, 0), ['::', '192.0.2.1', '2001:db8::1'], []],
+  ])('ignoreip: %s', async (_what, ignored, inside, outside) => {
+    const engine = await engineOf(build, [jail({ ignore: [ignored], ipv6Prefix: 128 })]);
+    feed(engine, inside.map((address) => failure(address)).join(''));
+    expect(decisionsOf(engine)).toEqual([]);
+    expect(engine.jailCounter(0, counters.JAIL_IGNORED)).toBe(inside.length);
+    expect(engine.jailCounter(0, counters.JAIL_FAILURES)).toBe(0);
+    feed(engine, outside.map((address) => failure(address)).join(''));
+    expect(decisionsOf(engine)).toHaveLength(outside.length);
+    expect(engine.jailCounter(0, counters.JAIL_IGNORED)).toBe(inside.length);
+    expect(engine.jailCounter(0, counters.JAIL_FAILURES)).toBe(outside.length);
+  });
+
+  test('ignoreip: each jail has its own list, whatever stands before it', async () => {
+    const one = network('192.0.2.1', 4, 32);
+    const two = network('192.0.2.2', 4, 32);
+    const three = network('192.0.2.3', 4, 32);
+    const lists = [[], [one], [two, three], [three]];
+    const ignoring = async () => {
+      const engine = await engineOf(
+        build,
+        lists.map((ignore) => jail({ ignore })),
+      );
+      return lists.map((_, index) => [one, two, three].map((address) => engine.isIgnored(index, address)));
+    };
+    const expected = lists.map((list) => [one, two, three].map((address) => list.includes(address)));
+    expect(await ignoring()).toEqual(expected);
+    // A second engine starts with empty lists.
+    expect(await ignoring()).toEqual(expected);
+  });
+
+  test('ignoreip wins in its jail only', async () => {
+    const engine = await engineOf(build, [jail({ ignore: [network('192.0.2.1', 4, 32)] }), jail()]);
+    feed(engine, failure('192.0.2.1'));
+    expect(decisionsOf(engine).map((decision) => decision.jail)).toEqual([1]);
+  });
+
+  test('as many ignored networks as are allowed, and one more', async () => {
+    const ignore = Array.from({ length: ignoredNetworksMax }, (_, i) => network(`10.${i >> 8}.${i & 255}.0`, 4, 24));
+    const engine = await engineOf(build, [jail({ ignore: ignore.slice(1) }), jail({ ignore: ignore.slice(0, 1) })]);
+    expect(engine.isIgnored(0, ignore.at(-1)!)).toBe(true);
+    expect(engine.isIgnored(1, ignore[0]!)).toBe(true);
+    expect(engine.isIgnored(0, ignore[0]!)).toBe(false);
+    await expect(engineOf(build, [jail({ ignore }), jail({ ignore: ignore.slice(0, 1) })])).rejects.toThrow(
+      `${ignoredNetworksMax + 1} ignored networks over all jails; at most ${ignoredNetworksMax} are kept`,
+    );
+  });
+
+  test('what became of each line is counted once, by filter and in all', async () => {
+    const engine = await engineOf(build, [jail(), jail({ maxretry: 2 }), jail({ filter: 'dovecot' })]);
+    const text = [
+      failure('192.0.2.1'),
+      failure('host.example.org'),
+      failure('192.0.2.256'),
+      stamped('Accepted password for root from 192.0.2.9 port 22 ssh2'),
+      'a line of nobody\n',
+      stamped('Server listening on 0.0.0.0 port 22.'),
+    ];
+    const length = text.join('').length;
+    expect(feed(engine, text.join(''))).toBe(length);
+    expect(engine.counter(counters.LINES)).toBe(6);
+    expect(engine.counter(counters.BYTES)).toBe(length);
+    expect(engine.counter(counters.LINES_MATCHED)).toBe(1);
+    expect(engine.counter(counters.LINES_TOO_LONG)).toBe(0);
+    const ofFilter = (name: string) => {
+      const { filter } = engine.resolveFilter(name, '');
+      const count = (index: number) => engine.filterCounter(filter, index);
+      return {
+        lines: count(counters.FILTER_LINES),
+        matched: count(counters.FILTER_MATCHED),
+        badAddress: count(counters.FILTER_BAD_ADDRESS),
+        hostName: count(counters.FILTER_HOST_NAME),
+        noPrefix: count(counters.FILTER_NO_PREFIX),
+      };
+    };
+    expect(ofFilter('sshd')).toEqual({ lines: 6, matched: 1, badAddress: 1, hostName: 1, noPrefix: 1 });
+    expect(ofFilter('dovecot')).toMatchObject({ lines: 6, matched: 0, badAddress: 0, hostName: 0 });
+    expect(ofFilter('nginx-http-auth')).toEqual({ lines: 0, matched: 0, badAddress: 0, hostName: 0, noPrefix: 0 });
+    expect([0, 1, 2].map((index) => engine.jailCounter(index, counters.JAIL_FAILURES))).toEqual([1, 1, 0]);
+    expect([0, 1, 2].map((index) => engine.jailCounter(index, counters.JAIL_DECISIONS))).toEqual([1, 0, 0]);
+    expect(engine.counter(counters.DECISIONS)).toBe(1);
+    expect(engine.waiting).toBe(1);
+    expect(engine.tracked).toBe(2);
+  });
+
+  test('a live line counts from findtime ago to a minute ahead, to the second', async () => {
+    const engine = await engineOf(build, [jail(), jail({ findtime: 10 })]);
+    const times = [now - 601, now - 600, now - 11, now - 10, now + 60, now + 61];
+    feed(engine, times.map((time, i) => failure(`192.0.2.${i}`, time)).join(''));
+    const count = (index: number) => [0, 1].map((number) => engine.jailCounter(number, index));
+    expect(count(counters.JAIL_TOO_OLD)).toEqual([1, 3]);
+    expect(count(counters.JAIL_FUTURE)).toEqual([1, 1]);
+    expect(count(counters.JAIL_FAILURES)).toEqual([4, 2]);
+    const banned = decisionsOf(engine).filter((decision) => decision.jail === 0);
+    expect(banned.map(({ time }) => time)).toEqual(times.slice(1, -1));
+  });
+
+  test('a replay takes each line at its own time', async () => {
+    const engine = await engineOf(build, [jail()], { live: false });
+    const times = [now - 1_000_000, now, now + 1_000_000];
+    feed(engine, times.map((time, i) => failure(`192.0.2.${i}`, time)).join(''));
+    expect(decisionsOf(engine).map(({ time }) => time)).toEqual(times);
+    expect(engine.jailCounter(0, counters.JAIL_TOO_OLD)).toBe(0);
+    expect(engine.jailCounter(0, counters.JAIL_FUTURE)).toBe(0);
+  });
+
+  test('a decision says whose line it was and where that began', async () => {
+    const engine = await engineOf(build, [jail({ ipv6Prefix: 56, bantime: 77 })]);
+    engine.openSource(5, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
+    const first = stamped('Server listening on 0.0.0.0 port 22.');
+    feed(engine, first + failure('2001:db8:1:2ff:3:4:5:6') + failure('192.0.2.1'), false, 5, 1_000);
+    const [six, four] = decisionsOf(engine);
+    expect(six).toMatchObject({ jail: 0, failures: 1, seconds: 77, bans: 1, source: 5, offset: 1_000 + first.length });
+    expect(six!.address).toEqual(network('2001:db8:1:200:0:0:0:0', 6, 56));
+    expect(four!.address).toEqual(network('192.0.2.1', 4, 32));
+  });
+
+  test('decisions are handed over in order, no more than wanted', async () => {
+    const engine = await engineOf(build, [jail()]);
+    feed(engine, [1, 2, 3, 4, 5].map((i) => failure(`192.0.2.${i}`)).join(''));
+    const last = (decisions: Decision[]) => decisions.map(({ address }) => address.bytes[15]);
+    const first: Decision[] = [];
+    expect(engine.takeDecisions((decision) => void first.push(decision), 2)).toBe(2);
+    expect(last(first)).toEqual([1, 2]);
+    expect(engine.waiting).toBe(3);
+    expect(last(decisionsOf(engine))).toEqual([3, 4, 5]);
+    expect(engine.takeDecisions(() => expect(0).toBe(1))).toBe(0);
+    expect(engine.waiting).toBe(0);
+  });
+
+  test('a decision that cannot be handed on is not handed over again', async () => {
+    const engine = await engineOf(build, [jail()]);
+    feed(engine, failure('192.0.2.1') + failure('192.0.2.2'));
+    const stop = () =>
+      engine.takeDecisions(() => {
+        throw new Error('no');
+      });
+    expect(stop).toThrow('no');
+    expect(decisionsOf(engine).map(({ address }) => address.bytes[15])).toEqual([2]);
+  });
+
+  test('lines end with LF, with CRLF, or with the file', async () => {
+    const engine = await engineOf(build, [jail()]);
+    const [one, two, three] = [1, 2, 3].map((i) => failure(`192.0.2.${i}`));
+    const text = one! + two!.replace('\n', '\r\n');
+    expect(feed(engine, text + three!.trimEnd())).toBe(text.length);
+    expect(engine.counter(counters.LINES)).toBe(2);
+    expect(feed(engine, three!.trimEnd())).toBe(0);
+    expect(feed(engine, three!.trimEnd(), true)).toBe(three!.length - 1);
+    expect(engine.counter(counters.LINES)).toBe(3);
+    expect(decisionsOf(engine)).toHaveLength(3);
+    expect(feed(engine, '\n\r\n\n')).toBe(4);
+    expect(engine.counter(counters.LINES)).toBe(6);
+    expect(engine.counter(counters.LINES_MATCHED)).toBe(3);
+  });
+
+  test('a line of the longest length is whole, one byte more is cut', async () => {
+    const engine = await engineOf(build, [jail()]);
+    const tail = ' from 192.0.2.1 port 22 ssh2';
+    const head = stamped('Failed password for ').trimEnd();
+    const line = (length: number) => `${head} ${'u'.repeat(length - head.length - 1 - tail.length)}${tail}\n`;
+    const longest = line(lineBytesMax);
+    expect(longest).toHaveLength(lineBytesMax + 1);
+    expect(feed(engine, longest)).toBe(longest.length);
+    expect(engine.counter(counters.LINES_TOO_LONG)).toBe(0);
+    expect(decisionsOf(engine)).toHaveLength(1);
+    const long = line(lineBytesMax + 1) + failure('192.0.2.2');
+    expect(feed(engine, long)).toBe(long.length);
+    expect(engine.counter(counters.LINES_TOO_LONG)).toBe(1);
+    expect(engine.counter(counters.LINES)).toBe(3);
+    expect(decisionsOf(engine).map(({ address }) => address.bytes[15])).toEqual([2]);
+  });
+
+  test('the first part of a cut line counts, and its rest is skipped over any number of reads', async () => {
+    const engine = await engineOf(build, [jail()]);
+    const long = failure('192.0.2.1')
+      .trimEnd()
+      .padEnd(lineBytesMax + 1, ' ');
+    expect(feed(engine, long)).toBe(long.length);
+    expect(engine.counter(counters.LINES_TOO_LONG)).toBe(1);
+    expect(decisionsOf(engine)).toHaveLength(1);
+    const rest = failure('192.0.2.2').trimEnd();
+    expect(feed(engine, rest)).toBe(rest.length);
+    expect(feed(engine, rest, true)).toBe(rest.length);
+    const end = `${rest}\n${failure('192.0.2.3')}`;
+    expect(feed(engine, end)).toBe(end.length);
+    expect(decisionsOf(engine).map(({ address }) => address.bytes[15])).toEqual([3]);
+    expect(engine.counter(counters.LINES)).toBe(2);
+    // A source that is opened again starts with a whole line.
+    feed(engine, long);
+    engine.openSource(0, 0);
+    feed(engine, failure('192.0.2.4'));
+    expect(decisionsOf(engine).map(({ address }) => address.bytes[15])).toContain(4);
+  });
+
+  test.each([1, 2, 3])('a replay of %i jails leaves the line for which the ring has no room', async (jails) => {
+    const engine = await engineOf(
+      build,
+      Array.from({ length: jails }, () => jail()),
+      { live: false },
+    );
+    const fitting = Math.floor(decisionsMax / jails);
+    const lines = Array.from({ length: fitting + 2 }, (_, i) => failure(`198.18.${i >> 8}.${i & 255}`));
+    const before = feedMany(engine, lines.slice(0, fitting - 100));
+    const last = lines.slice(fitting - 100, fitting).join('').length;
+    expect(feed(engine, lines.slice(fitting - 100).join(''), false, 0, before)).toBe(last);
+    expect(engine.counter(counters.LINES)).toBe(fitting);
+    expect(engine.waiting).toBe(fitting * jails);
+    // One more than these must be taken before the next line has room.
+    const tooFew = jails - 1 - (decisionsMax % jails);
+    expect(engine.takeDecisions(() => undefined, tooFew)).toBe(tooFew);
+    expect(feed(engine, lines.slice(fitting).join(''))).toBe(0);
+    expect(decisionsOf(engine)).toHaveLength(fitting * jails - tooFew);
+    expect(feed(engine, lines.slice(fitting).join(''))).toBe(lines.slice(fitting).join('').length);
+    expect(engine.counter(counters.DECISIONS_DEFERRED)).toBe(0);
+  });
+
+  test('a daemon takes every line; what the ring has no room for stays in the table', async () => {
+    const engine = await engineOf(build, [jail()], { tableBytes: 1_000_000 });
+    const lines = Array.from({ length: decisionsMax + 2 }, (_, i) => failure(`198.18.${i >> 8}.${i & 255}`));
+    expect(feedMany(engine, lines)).toBe(lines.join('').length);
+    expect(engine.waiting).toBe(decisionsMax);
+    expect(engine.counter(counters.DECISIONS)).toBe(decisionsMax + 2);
+    expect(engine.counter(counters.DECISIONS_DEFERRED)).toBe(2);
+    expect(decisionsOf(engine).at(-1)!.address).toEqual(network('198.18.15.255', 4, 32));
+    expect(engine.isBanned(0, network('198.18.16.1', 4, 32))).toBe(true);
+    feed(engine, failure('192.0.2.1'));
+    expect(decisionsOf(engine).map(({ address }) => address)).toEqual([network('192.0.2.1', 4, 32)]);
+  });
+
+  test('sources go to the jails of their own route', async () => {
+    const jails = [jail(), jail(), jail({ mode: 'aggressive' })];
+    const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 100_000 });
+    const routeOf = (...indices: number[]) =>
+      engine.addRoute(indices.map((index) => ({ index, filter: 'sshd', mode: jails[index]!.mode })));
+    const routes = [routeOf(), routeOf(1), routeOf(0, 2), routeOf(2, 1, 0)];
+    expect(routes).toEqual([0, 1, 2, 3]);
+    const reached = routes.map((route) => {
+      engine.openSource(route, route);
+      feed(engine, failure(`192.0.2.${route}`), false, route);
+      return decisionsOf(engine)
+        .map((decision) => decision.jail)
+        .sort();
+    });
+    expect(reached).toEqual([[], [1], [0, 2], [0, 1, 2]]);
+  });
+
+  test('names that are unknown are refused', async () => {
+    const engine = await engineOf(build, []);
+    expect(() => engine.resolveFilter('nothing', '')).toThrow('unknown filter nothing');
+    expect(() => engine.resolveFilter('sshd', 'nothing')).toThrow('filter sshd has no mode nothing');
+    expect(engine.resolveFilter('sshd', 'normal').modeBit).toBe(1);
+    expect(engine.resolveFilter('sshd', '').modeBit).toBe(1);
+    expect(engine.resolveFilter('sshd', 'aggressive').modeBit).toBeGreaterThan(1);
+    const { filter } = engine.resolveFilter('sshd', '');
+    expect(engine.filterName(filter)).toBe('sshd');
+  });
+
+  test('a table has room for whole sets, one at least', async () => {
+    const sized = (tableBytes: EngineOptions['tableBytes']) => engineOf(build, [jail()], { tableBytes });
+    const { entryBytes, memoryBytes } = await sized(0);
+    expect((await sized(0)).slots).toBe(8);
+    expect((await sized(16 * entryBytes - 1)).slots).toBe(8);
+    expect((await sized(16 * entryBytes)).slots).toBe(16);
+    let others = 0;
+    const asked = await sized((otherBytes) => {
+      others = otherBytes;
+      return 24 * entryBytes;
+    });
+    expect(asked.slots).toBe(24);
+    expect(others).toBeGreaterThan(asked.buffer.length);
+    expect(others).toBeLessThan(memoryBytes);
+    expect(memoryBytes % 65_536).toBe(0);
+  });
+
+  test('an entry is as large as its jails need', async () => {
+    const bytesOf = async (...jails: Partial<EngineJail>[]) => (await engineOf(build, jails.map(jail))).entryBytes;
+    expect(await bytesOf()).toBe(24);
+    expect(await bytesOf({ maxretry: 5 })).toBe(24);
+    expect(await bytesOf({ maxretry: 6 })).toBe(24);
+    expect(await bytesOf({ maxretry: 7 })).toBe(32);
+    expect(await bytesOf({ maxretry: 1 }, { maxretry: 16 })).toBe(48);
+    expect(await bytesOf({ findtime: 65_535, maxretry: 6 })).toBe(24);
+    expect(await bytesOf({ findtime: 65_536, maxretry: 6 })).toBe(32);
+    expect(await bytesOf({ ipv6Prefix: 64 })).toBe(24);
+    expect(await bytesOf({ ipv6Prefix: 65 }, {})).toBe(32);
+  });
+
+  test('memory is prepared before its first use', async () => {
+    let size = 0;
+    const engine = await engineOf(build, [jail()], {
+      prepare: (memory) => {
+        size = memory.byteLength;
+        new Uint8Array(memory).fill(0xaa);
+      },
+    });
+    expect(size).toBe(engine.memoryBytes);
+    expect(engine.counter(counters.LINES)).toBe(0);
+    feed(engine, failure('192.0.2.1'));
+    expect(decisionsOf(engine)).toHaveLength(1);
+    expect(engine.tracked).toBe(1);
+  });
+
+  test('seeds differ where none is given', async () => {
+    // The seed decides in which set a source falls: among 50 sources one set differs, or chance is against us.
+    const placed = async () => {
+      const engine = await Engine.create({ build, jails: [jail()], now, tableBytes: 1_000_000 });
+      engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
+      feed(engine, Array.from({ length: 50 }, (_, i) => failure(`192.0.2.${i}`)).join(''));
+      const places: number[] = [];
+      engine.eachBan(0, engine.slots, ({ index }) => void places.push(index));
+      return places;
+    };
+    expect(await placed()).not.toEqual(await placed());
+  });
+
+  test('programs that do not fit are refused', async () => {
+    const program = (bytes: number) => ({
+      name: 'own',
+      patterns: ['one'],
+      ignore: [],
+      program: Buffer.alloc(bytes).toString('base64'),
+    });
+    const start = (filters: ReturnType<typeof program>[]) => engineOf(build, [jail()], { filters });
+    await start([program(programBytesMax)]);
+    await expect(start([program(programBytesMax), program(1)])).rejects.toThrow(
+      `more than ${programBytesMax} bytes of filters`,
+    );
+    await expect(start(Array.from({ length: filtersMax }, () => program(1)))).rejects.toThrow(
+      `more than ${filtersMax} filters`,
+    );
+  });
+});
+
+describe.each<Build>(['plain', 'wasm'])('one line examined (%s)', (build) => {
+  const ask = async (line: string, name = 'sshd', mode = '', journal = false) =>
+    (await engineOf(build, [])).examine(Buffer.from(line), name, mode, now + 0.9, journal);
+
+  test.each<[what: string, message: string, outcome: string, pattern: string | undefined, user: string | undefined]>([
+    ['a failure', 'Failed password for root from 192.0.2.1 port 22 ssh2', 'failure', 'failed', 'root'],
+    ['a host name', 'Failed password for root from host.example.org port 22', 'host-name', 'failed', 'root'],
+    ['no address', 'Failed password for root from 192.0.2.256 port 22', 'bad-address', 'failed', 'root'],
+    ['another message', 'Server listening on 0.0.0.0 port 22.', 'no-pattern', undefined, undefined],
+  ])('%s', async (_what, message, outcome, pattern, user) => {
+    const verdict = await ask(`Nov 21 03:15:28 host sshd[7]: ${message}`);
+    expect({ outcome: verdict.outcome, pattern: verdict.pattern }).toEqual({ outcome, pattern });
+    expect(verdict.user && Buffer.from(verdict.user).toString()).toBe(user);
+    expect(verdict.address === undefined).toBe(outcome !== 'failure');
+  });
+
+  test('its time is the arrival time where it has none', async () => {
+    expect(
+      (await ask('host sshd[7]: Failed password for root from 192.0.2.1 port 22 ssh2', 'sshd', '', true)).time,
+    ).toBe(now);
+    expect((await ask(failure('192.0.2.1', now - 5).trimEnd())).time).toBe(now - 5);
+  });
+
+  test('its address has the family’s own prefix', async () => {
+    expect((await ask(failure('192.0.2.1').trimEnd())).address).toEqual(network('192.0.2.1', 4, 32));
+    expect((await ask(failure('2001:db8::1').trimEnd())).address).toEqual(network('2001:db8:0:0:0:0:0:1', 6, 128));
+  });
+
+  test('no more of it than the longest line', async () => {
+    const line = `${failure('192.0.2.1').trimEnd()}${' '.repeat(lineBytesMax)}`;
+    expect((await ask(line)).outcome).toBe('failure');
+    expect((await ask(`${' '.repeat(lineBytesMax)}${line}`)).outcome).toBe('no-prefix');
+  });
+});
