@@ -33,8 +33,10 @@ const PID: i32 = 0;
 const HOST: i32 = 4;
 /** Group + 1; 0 is a free record. */
 const OWNER: i32 = 8;
-/** Epoch second of the first line. */
+/** Epoch second of the first line; 0 in a free record, so that it is older than any. */
 const CREATED: i32 = 12;
+/** Flipped, unsigned numbers compare as signed ones do. */
+const SIGN: i32 = -2147483648;
 
 /* Body. */
 const STATE: i32 = 0;
@@ -63,22 +65,35 @@ let body: i32 = 0;
 function hashText(start: i32, end: i32): i32 {
   let hash = int(SEED) ^ (end - start);
   let p = start;
-  while (p + 4 <= end) {
-    hash = product(hash ^ word(p), -1640531535);
-    hash ^= hash >>> 15;
+  while (p + 4 < end) {
+    hash = mix(hash, word(p));
     p += 4;
   }
-  while (p < end) {
-    hash = product(hash ^ byte(p), 16777619);
-    p++;
-  }
-  return hash;
+  // The last one to four bytes.
+  return p < end ? mix(hash, word(p) & (-1 >>> ((4 - end + p) << 3))) : hash;
 }
 
+function mix(hash: i32, value: i32): i32 {
+  const mixed = product(hash ^ value, -1640531535);
+  return mixed ^ (mixed >>> 15);
+}
+
+/** The number that the digits [start, end) are, modulo 2^32. */
 function readPid(start: i32, end: i32): i32 {
+  const length = end - start;
+  if (length <= 4) return lastDigits(end, length);
+  if (length <= 8) return product(lastDigits(end - 4, length - 4), 10000) + lastDigits(end, 4);
   let pid = 0;
   for (let p = start; p < end; p++) pid = (product(pid, 10) + byte(p) - 48) | 0;
   return pid;
+}
+
+/** The number that the `count` digits before `end` are, one to four of them. */
+function lastDigits(end: i32, count: i32): i32 {
+  const digits = word(end - 4) & 0x0f0f0f0f & (-1 << ((4 - count) << 3));
+  // Two digits in each half, the first one lowest.
+  const pairs = (product(digits, 10) + (digits >> 8)) & 0x00ff00ff;
+  return (pairs & 255) * 100 + (pairs >> 16);
 }
 
 /** The set of (host, pid). */
@@ -99,14 +114,13 @@ function open(owner: i32, host: i32, pid: i32, time: f64): bool {
     return time - seconds(p + CREATED) <= LIFETIME;
   }
   let oldest = 0;
-  let oldestTime: f64 = 4294967296;
-  for (let way = 0; way < CONNECTION_WAYS; way++) {
-    const p = set + way * KEY_BYTES;
-    // A free record is older than any.
-    const created = int(p + OWNER) === 0 ? 0 : seconds(p + CREATED);
-    oldest = created < oldestTime ? way : oldest;
-    oldestTime = created < oldestTime ? created : oldestTime;
+  let oldestOrder = int(set + CREATED) ^ SIGN;
+  for (let way = 1; way < CONNECTION_WAYS; way++) {
+    const order = int(set + way * KEY_BYTES + CREATED) ^ SIGN;
+    oldest = order < oldestOrder ? way : oldest;
+    oldestOrder = order < oldestOrder ? order : oldestOrder;
   }
+  const oldestTime = seconds(set + oldest * KEY_BYTES + CREATED);
   if (oldestTime > 0 && time - oldestTime <= LIFETIME) add(CONNECTIONS_EVICTED, 1);
   key = set + oldest * KEY_BYTES;
   body = bodies + oldest * BODY_BYTES;
@@ -155,6 +169,7 @@ export function follow(
     setInt(p + STATE, 0);
   }
   setInt(key + OWNER, ends ? 0 : group + 1);
+  if (ends) setInt(key + CREATED, 0);
 
   let state = int(p + STATE);
   if (userStart >= 0 && userEnd > userStart) {

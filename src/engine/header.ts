@@ -4,8 +4,8 @@
  * Accepts what rsyslog, syslog-ng, busybox, Solaris and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal
  * lines, the same without the time.
  */
-import { byte, findByte, word } from '#linear';
-import { scanTime } from './timestamp.ts';
+import { byte, digitsBefore, findByte, word } from '#linear';
+import { formLastBlank, scanKnownTime, scanTime } from './timestamp.ts';
 
 /** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
 const WORDS_MAX: i32 = 4;
@@ -27,6 +27,9 @@ export let afterTime: i32 = 0;
 
 /** End of the timestamp at `start`, or -1; the two shapes that syslog daemons write are not decoded here. */
 function scanHeadTime(start: i32, end: i32): i32 {
+  // A zone apart from its time is not looked for here: "yyyy-mm-ddThh:mm:ss +hhmm".
+  const known = scanKnownTime(start, end);
+  if (known >= 0 && byte(known) === 32 && formLastBlank < 19) return known;
   if (end - start > 20) {
     // "Mon DD hh:mm:ss "
     if (
@@ -78,17 +81,6 @@ export function readLineTime(start: i32, end: i32): bool {
   while (p < end && (byte(p) === 32 || byte(p) === 9)) p++;
   afterTime = p;
   return true;
-}
-
-/** Start of the run of digits that ends at `end`, not before `start`. */
-function digitsBefore(start: i32, end: i32): i32 {
-  let p = end;
-  while (p > start) {
-    const c = byte(p - 1);
-    if (c < 48 || c > 57) break;
-    p--;
-  }
-  return p;
 }
 
 /**

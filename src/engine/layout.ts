@@ -7,9 +7,9 @@
 export const ADDRESS: i32 = 16;
 /** The table key of the address under examination: the address with the jail's prefix applied. */
 export const KEY: i32 = 32;
-/** The last timestamp decoded, so that the next line of the same second costs a compare. */
-export const TIME_TEXT: i32 = 48;
-export const TIME_TEXT_BYTES: i32 = 48;
+/** How the last decoded timestamp is written (timestamp.ts), so that the lines of one minute cost a compare. */
+export const TIME_FORM: i32 = 48;
+export const TIME_FORM_BYTES: i32 = 48;
 /** Decision ring: records written and records taken, both counting up modulo 2^32. */
 export const RING_WRITTEN: i32 = 96;
 export const RING_TAKEN: i32 = 100;

@@ -157,7 +157,7 @@ export function spread(hash: i32, count: i32): i32 {
 
 /*
  * Runs of a byte class. The wasm build looks at sixteen bytes a step and may read (never write) up to fifteen bytes past
- * `end`; the layout keeps that much memory behind every region that lines stand in.
+ * `end`, or sixteen before it; the layout keeps that much memory around every region that lines stand in.
  */
 
 /** End of the run of 0-9 in [p, end). */
@@ -176,6 +176,27 @@ export function skipDecimal(p: i32, end: i32): i32 {
 export function skipNonspace(p: i32, end: i32): i32 {
   while (p < end && byte(p) !== 32 && (byte(p) < 9 || byte(p) > 13)) p++;
   return p;
+}
+
+/** In a form: a digit, whichever it is; any byte. */
+export const ANY_DIGIT: i32 = 0;
+export const ANY_BYTE: i32 = 1;
+
+/** Whether the text at `p` is written as the form, of `blocks` sixteen bytes: byte for byte, but for what it leaves open. */
+export function fits(p: i32, form: i32, blocks: i32): bool {
+  for (let i = 0; i < blocks << 4; i++) {
+    const value = byte(p + i);
+    const wanted = byte(form + i);
+    if (wanted === ANY_BYTE) continue;
+    if (wanted === ANY_DIGIT ? value < 48 || value > 57 : value !== wanted) return false;
+  }
+  return true;
+}
+
+/** Start of the run of 0-9 that ends at `end`, not before `start`. */
+export function digitsBefore(start: i32, end: i32): i32 {
+  while (end > start && byte(end - 1) >= 48 && byte(end - 1) <= 57) end--;
+  return end;
 }
 
 /** Which of the sixteen bytes at `p` are '.', one bit each, lowest first. */

@@ -6,8 +6,21 @@
  * (nginx) and without zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N.
  * A text without a zone is local time, by the zone table the host filled in; one without a year is put next to `now`.
  */
-import { byte, divide, float, int, product, setByte, setFloat, setInt, skipDigits, toInt, word } from '#linear';
-import { TIME_TEXT, TIME_TEXT_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layout.ts';
+import {
+  ANY_BYTE,
+  ANY_DIGIT,
+  byte,
+  divide,
+  fits,
+  float,
+  int,
+  product,
+  setByte,
+  setFloat,
+  setInt,
+  toInt,
+} from '#linear';
+import { TIME_FORM, TIME_FORM_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layout.ts';
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
 const YEAR_SLACK: f64 = 86400;
@@ -34,21 +47,27 @@ let epoch: f64 = 0;
 let absolute: bool = false;
 
 let zones: i32 = 0;
-/** Length of the remembered text; -1 = there is none. */
-let cachedBytes: i32 = -1;
-let cachedSeconds: f64 = 0;
 /** The local time was read as the earlier of two, because the later one is yet to come: true for this second only. */
 let folded: bool = false;
-/** Of the cached text: offsets of the second's digits (-1: none) and of what follows the fraction; its minute's instant. */
-let cachedSecondAt: i32 = -1;
-let cachedTailAt: i32 = 0;
-let cachedMinute: f64 = 0;
-let cachedNow: f64 = 0;
+
+/*
+ * How the last decoded timestamp is written (linear.ts `fits`), its second and fraction left open: lines of one minute cost
+ * a look at sixteen bytes at a time.
+ */
+/** Length of that text; 0 = none is remembered. */
+let formBytes: i32 = 0;
+/** Offset of the second's digits; -1: the text stands for itself only. */
+let formSecondAt: i32 = -1;
+/** Offset of its last blank, -1 without one. */
+export let formLastBlank: i32 = -1;
+/** The instant of its minute, or of the text, as seen at `formNow`. */
+let formInstant: f64 = 0;
+let formNow: f64 = 0;
 
 /** Empties the zone table and the cache: local time is UTC until zones are added. */
 export function resetTime(): void {
   zones = 0;
-  cachedBytes = -1;
+  formBytes = 0;
 }
 
 /** From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the table is full. */
@@ -58,7 +77,7 @@ export function addZone(from: f64, offset: i32): bool {
   setFloat(p, from);
   setInt(p + 8, offset);
   zones++;
-  cachedBytes = -1;
+  formBytes = 0;
   return true;
 }
 
@@ -342,15 +361,6 @@ function readTime(start: i32, end: i32): i32 {
   return stop;
 }
 
-/**
- * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is dropped as impossible when
- * a pattern has matched. A bare number is one only where it is a time.
- */
-export function scanTime(start: i32, end: i32): i32 {
-  const stop = readTime(start, end);
-  return stop >= 0 && absolute && !legal() ? -1 : stop;
-}
-
 /** Days from 1970-01-01 to the given civil date (proleptic Gregorian). */
 function daysFromCivil(y: i32, m: i32, d: i32): i32 {
   // Years start in March, so that the leap day is the last one.
@@ -420,56 +430,75 @@ function fieldsToEpoch(now: f64): f64 {
   return now;
 }
 
-/** Whether the text at `start` and the cached one agree in [from, to). */
-function agrees(start: i32, from: i32, to: i32): bool {
-  let i = from;
-  if (to - from >= 4) {
-    // Word by word, the last one overlapping its neighbour.
-    const last = to - 4;
-    while (i < last && word(start + i) === word(TIME_TEXT + i)) i += 4;
-    return i >= last && word(start + last) === word(TIME_TEXT + last);
+/** Remembers how the text at [start, end) is written, which was read just now and means `instant` as seen at `now`. */
+function remember(start: i32, end: i32, instant: f64, now: f64): void {
+  formBytes = 0;
+  if (end - start > TIME_FORM_BYTES) return;
+  // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands for itself only.
+  const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
+  const fraction = secondAt + 3;
+  formLastBlank = -1;
+  for (let i = 0; i < TIME_FORM_BYTES; i++) {
+    const p = start + i;
+    const isSlot = varies && (p === secondAt || p === secondAt + 1 || (p >= fraction && p < fractionEnd));
+    if (p < end && !isSlot && byte(p) <= ANY_BYTE) return;
+    if (p < end && byte(p) === 32) formLastBlank = i;
+    setByte(TIME_FORM + i, p >= end ? ANY_BYTE : isSlot ? ANY_DIGIT : byte(p));
   }
-  while (i < to && byte(start + i) === byte(TIME_TEXT + i)) i++;
-  return i === to;
+  formBytes = end - start;
+  formSecondAt = varies ? secondAt - start : -1;
+  formInstant = varies ? instant - second : instant;
+  formNow = now;
+}
+
+/** Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the remembered one. */
+function secondsOfKnown(start: i32): i32 {
+  if (!fits(start, TIME_FORM, (formBytes + 15) >> 4)) return -1;
+  if (formSecondAt < 0) return 0;
+  const p = start + formSecondAt;
+  const value = (byte(p) - 48) * 10 + byte(p + 1) - 48;
+  return value < 60 ? value : -1;
+}
+
+/** Can a time go on with a blank and this byte: a zone or a year? */
+function continues(value: i32): bool {
+  return (value >= 48 && value <= 57) || value === 43 || value === 45 || value === 71 || value === 85;
 }
 
 /**
- * The second, when the text of `length` bytes at `start` differs from the cached one in its second and fraction only; else
- * -1. Lines of one minute cost a compare, whatever their fractions.
+ * The end of the timestamp at `start` when it is written like the last one that was decoded, in the same minute, and ends
+ * before a `]` or a blank; else -1. Says what `readTime` would.
  */
-function secondOfCachedMinute(start: i32, length: i32, now: f64): i32 {
-  // A minute that may not have come yet can be read in two ways (localToUtc): it is decoded in full.
-  if (cachedSecondAt < 0 || cachedMinute > now) return -1;
-  const at = start + cachedSecondAt;
-  const value = two(at);
-  if (value < 0 || value > 59 || !agrees(start, 0, cachedSecondAt) || !agrees(start, cachedTailAt, length)) return -1;
-  if (cachedTailAt === cachedSecondAt + 2) return value;
-  if (byte(at + 2) !== byte(TIME_TEXT + cachedSecondAt + 2)) return -1;
-  const tail = start + cachedTailAt;
-  return skipDigits(at + 3, tail) === tail ? value : -1;
+export function scanKnownTime(start: i32, end: i32): i32 {
+  const stop = start + formBytes;
+  if (formBytes === 0 || stop + 1 >= end) return -1;
+  const next = byte(stop);
+  if (next !== 93 && (next !== 32 || continues(byte(stop + 1)))) return -1;
+  return secondsOfKnown(start) < 0 ? -1 : stop;
+}
+
+/**
+ * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is dropped as impossible when
+ * a pattern has matched. A bare number is one only where it is a time.
+ */
+export function scanTime(start: i32, end: i32): i32 {
+  const known = scanKnownTime(start, end);
+  if (known >= 0) return known;
+  const stop = readTime(start, end);
+  return stop >= 0 && absolute && !legal() ? -1 : stop;
 }
 
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
-  const length = end - start;
-  if (length === cachedBytes && now === cachedNow) {
-    if (agrees(start, 0, length)) return cachedSeconds;
-    const within = secondOfCachedMinute(start, length, now);
-    if (within >= 0) return cachedMinute + within;
+  if (end - start === formBytes && now === formNow) {
+    const seconds = secondsOfKnown(start);
+    if (seconds >= 0) return formInstant + seconds;
   }
   secondAt = -1;
   folded = false;
   if (readTime(start, end) !== end || !legal()) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
-  if (length <= TIME_TEXT_BYTES) {
-    for (let i = 0; i < length; i++) setByte(TIME_TEXT + i, byte(start + i));
-    cachedBytes = length;
-    cachedSeconds = instant;
-    cachedNow = now;
-    cachedSecondAt = !absolute && !folded && secondAt >= 0 && second < 60 ? secondAt - start : -1;
-    cachedTailAt = fractionEnd - start;
-    cachedMinute = instant - second;
-  }
+  remember(start, end, instant, now);
   return instant;
 }

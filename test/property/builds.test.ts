@@ -48,11 +48,13 @@ const anyLine = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...samples) },
   {
     weight: 3,
-    arbitrary: fc.tuple(fc.constantFrom(...samples), fc.nat(200), fc.nat(255)).map(([text, at, value]) => {
-      const line = Buffer.from(text, 'latin1');
-      if (line.length > 0) line[at % line.length] = value;
-      return line.toString('latin1');
-    }),
+    arbitrary: fc
+      .tuple(fc.oneof(anyFailure, fc.constantFrom(...samples)), fc.nat(200), fc.nat(255))
+      .map(([text, at, value]) => {
+        const line = Buffer.from(text, 'latin1');
+        if (line.length > 0) line[at % line.length] = value;
+        return line.toString('latin1');
+      }),
   },
   {
     weight: 1,

@@ -4,9 +4,10 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterTime, readLineTime, timeEnd, timeStart } from '../../src/engine/header.ts';
 import { ZONES_MAX } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
-import { addZone, decodeTime, resetTime, scanTime } from '../../src/engine/timestamp.ts';
+import { addZone, decodeTime, resetTime, scanKnownTime, scanTime } from '../../src/engine/timestamp.ts';
 import { zoneChanges } from '../../src/engine/zones.ts';
 import { instantsOf, readTime } from '../support/time-oracle.ts';
 
@@ -82,6 +83,7 @@ const formats: Record<string, (fields: Fields) => string> = {
   'RFC 3339 with fraction and zone': (f) => `${iso(f)}T${clock(f)}.123456+05:30`,
   'ISO 8601, short zone': (f) => `${iso(f)}T${clock(f)},5-0800`,
   'ISO 8601, hours only': (f) => `${iso(f)} ${clock(f)}+02`,
+  'ISO 8601, zone apart': (f) => `${iso(f)}T${clock(f)}.5 +0100`,
   'ISO 8601, local': (f) => `${iso(f)} ${clock(f)}`,
   'ISO 8601, local, T': (f) => `${iso(f)}T${clock(f)}.000`,
   'ISO 8601, UTC in words': (f) => `${iso(f)} ${clock(f)} UTC`,
@@ -378,5 +380,66 @@ describe('what is remembered of the line before', () => {
       }),
       { numRuns: Number(process.env.TIME_RUNS ?? 400) },
     );
+  });
+});
+
+describe('what was read before', () => {
+  /** A moment in one of the formats, a second one in the same format and minute or not, perhaps with another byte in it. */
+  const pair = fc.record({
+    format: fc.constantFrom(...Object.keys(formats), 'epoch', 'TAI'),
+    instant: fc.integer({ min: now - year, max: now + 7_200 }),
+    away: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: -15, max: 15 }) }, fc.constantFrom(-86_400, -60, 3_600)),
+    changed: fc.oneof(
+      { weight: 2, arbitrary: fc.constant(null) },
+      fc.tuple(fc.nat(45), fc.oneof(fc.nat(255), fc.integer({ min: 48, max: 57 }), fc.constantFrom(0, 1))),
+    ),
+    behind: fc.oneof(
+      { weight: 2, arbitrary: fc.constantFrom(']', '] x', ' host', ' host', '  host') },
+      fc.constantFrom(...behinds, ' 2026 x', ' 2026', ' +0100', ' +01', ' UTC', ' GMT]'),
+      fc.string({ unit: 'binary', maxLength: 8 }),
+    ),
+    seen: fc.constantFrom(now, now + 1, now - 86_400),
+  });
+  const write = (format: string, instant: number): string => {
+    if (format === 'epoch') return `${instant}.123`;
+    if (format === 'TAI') return `@4${(instant + 37).toString(16).padStart(15, '0')}0bebc200`;
+    return formats[format]!(fieldsAt(instant));
+  };
+  const put = (text: string): number => {
+    bytes.fill(0xff, textAt, textAt + 256);
+    return textAt + bytes.write(text, textAt, 'latin1');
+  };
+  /** All that is said of the time at the start of the text, alone and at the head of a line. */
+  const said = (text: string, seen: number): number[] => {
+    const end = put(text);
+    const stop = scanTime(textAt, end);
+    const headed = readLineTime(textAt, end) ? [timeStart, timeEnd, afterTime] : [];
+    return [stop, ...headed, stop < 0 ? -1 : decodeTime(textAt, stop, seen), decodeTime(textAt, end, seen)];
+  };
+
+  test.each(['UTC', 'Europe/Berlin', 'Australia/Lord_Howe'])('changes nothing in %s', (zone) => {
+    useZone(zone, now);
+    const changes = zoneChanges(now - 6 * year, now + year, ZONES_MAX);
+    const forget = (): void => {
+      resetTime();
+      for (const { from, offset } of changes) addZone(Number.isFinite(from) ? from : -1e15, offset);
+    };
+    let same = 0;
+    fc.assert(
+      fc.property(pair, ({ format, instant, away, changed, behind, seen }) => {
+        const first = write(format, instant);
+        const second = Buffer.from(write(format, instant + away), 'latin1');
+        if (changed !== null) second[changed[0] % second.length] = changed[1];
+        const text = second.toString('latin1') + Buffer.from(behind, 'latin1').toString('latin1');
+        forget();
+        const alone = said(text, seen);
+        forget();
+        decodeTime(textAt, put(first), now);
+        if (scanKnownTime(textAt, put(text)) >= 0) same++;
+        expect(said(text, seen), `${text} after ${first}`).toEqual(alone);
+      }),
+      { numRuns: 8_000 },
+    );
+    expect(same).toBeGreaterThan(100);
   });
 });

@@ -224,6 +224,45 @@ export function skipNonspace(p: i32, end: i32): i32 {
   return p;
 }
 
+export const ANY_DIGIT: i32 = 0;
+export const ANY_BYTE: i32 = 1;
+
+export function fits(p: i32, form: i32, blocks: i32): bool {
+  if (ASC_FEATURE_SIMD) {
+    let good = i8x16.splat(-1);
+    for (let i = 0; i < blocks << 4; i += 16) {
+      const block = v128.load(p + i);
+      const wanted = v128.load(form + i);
+      const digits = i8x16.lt_u(i8x16.sub(block, i8x16.splat(48)), i8x16.splat(10));
+      const open = i8x16.eq(wanted, i8x16.splat(0));
+      const any = i8x16.eq(wanted, i8x16.splat(1));
+      good = v128.and(good, v128.or(v128.bitselect(digits, i8x16.eq(block, wanted), open), any));
+    }
+    return i8x16.all_true(good);
+  }
+  for (let i = 0; i < blocks << 4; i++) {
+    const value = load<u8>(p + i);
+    const wanted = load<u8>(form + i);
+    if (wanted == (ANY_BYTE as u8)) continue;
+    if (wanted == (ANY_DIGIT as u8) ? value - 48 > (9 as u8) : value != wanted) return false;
+  }
+  return true;
+}
+
+export function digitsBefore(start: i32, end: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    while (end > start) {
+      const bits = i8x16.bitmask(i8x16.lt_u(i8x16.sub(v128.load(end - 16), i8x16.splat(48)), i8x16.splat(10)));
+      const run = clz(~(bits << 16));
+      end -= run;
+      if (run < 16) break;
+    }
+    return end > start ? end : start;
+  }
+  while (end > start && load<u8>(end - 1) - 48 <= (9 as u8)) end--;
+  return end;
+}
+
 export function dotBits(p: i32): i32 {
   if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load(p), i8x16.splat(46)));
   let bits = 0;
