@@ -4,7 +4,7 @@
  *
  * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the
  * saved state → control socket and metrics page → log files, each from where it was read to → beside all that, bans found in
- * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own end.
+ * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own end, unless keep_bans says otherwise.
  * SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says so: the configuration is read at start,
  * rotation is noticed anyway.
  *
@@ -177,6 +177,8 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     files.drain();
     await enforcer.stop();
     await keeper?.stop();
+    if (!config.firewall.keepBans)
+      await backend.remove().catch((error) => log.error('bans stay', { error: error.message }));
     files.stop();
     for (const close of closers.reverse()) await close();
     backend.close();

@@ -78,7 +78,14 @@ export interface CoreConfig {
   path: string;
   memory: { ceilingBytes: number; evictionPolicy: EvictionPolicy };
   /** `interfaces`: those the xdp backend guards. */
-  firewall: { backend: BackendName; table: string; allowLogOnly: boolean; interfaces: readonly string[] };
+  firewall: {
+    backend: BackendName;
+    table: string;
+    allowLogOnly: boolean;
+    interfaces: readonly string[];
+    /** Whether the kernel goes on dropping when the daemon is stopped. */
+    keepBans: boolean;
+  };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
   /** Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes where no ban comes. */

@@ -10,7 +10,7 @@ import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
 import { NftablesBackend } from './nftables.ts';
 import { XdpBackend } from './xdp.ts';
 
-type Firewall = CoreConfig['firewall'];
+type Firewall = Omit<CoreConfig['firewall'], 'keepBans'>;
 export type RealBackendName = Exclude<BackendName, 'auto'>;
 
 /** How a backend is made. `auto` tries them from the top. */

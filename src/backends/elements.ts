@@ -3,7 +3,7 @@
  * compared with what is wanted. A set holds one family and one prefix length; keys are masked to it. No kernel here.
  */
 import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
+import type { Address, Backend, Ban, Change } from '../types.ts';
 
 /** Length of a key, bytes. */
 export const keyBytes = { 4: 4, 6: 16 } as const;
@@ -35,13 +35,6 @@ export type Holdings = Map<string, number>;
 /** A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do. Nothing was sent. */
 export class UnsupportedChange extends Error {
   override readonly name = 'UnsupportedChange';
-}
-
-/** For backends that only drop. @throws UnsupportedChange for a jail that wants an answer sent */
-export function refuseReject(backend: string, jails: JailScaffold[]): void {
-  const answering = jails.find(({ action }) => action === 'reject');
-  if (answering === undefined) return;
-  throw new UnsupportedChange(`the ${backend} backend only drops, but jail ${answering.name} has action "reject"`);
 }
 
 /** The mask of a prefix length, as `length` bytes. */

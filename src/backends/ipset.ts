@@ -19,7 +19,6 @@ import {
   keyText,
   longer,
   prefixMask,
-  refuseReject,
   removeUnwanted,
   type SetChanges,
   type SetShape,
@@ -39,7 +38,7 @@ import {
   openTransport,
   type Transport,
 } from './netlink.ts';
-import { allowRules, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
 
@@ -132,7 +131,6 @@ export class IpsetBackend implements Backend {
 
   /** Makes sets and rules what `jails` ask for. Sets that are there keep their elements. */
   async install(jails: JailScaffold[]): Promise<void> {
-    refuseReject(this.name, jails);
     const layouts = jails.map(layoutOf);
     const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
     for (const set of sets) await this.#makeSet(set);
@@ -258,12 +256,12 @@ export class IpsetBackend implements Backend {
   }
 
   #rules(jails: JailScaffold[], layouts: JailSets[], family: 4 | 6): Ours {
-    const ours: Ours = { chains: [], jumps: [] };
+    const ours: Ours = { chains: denialChains(jails, chainPrefix), jumps: [] };
     layouts.forEach(({ chain, sets }, index) => {
       const allowed = allowRules(jails[index]!, family);
       ours.chains.push({
         name: chain,
-        rules: [...allowed, { setIndex: this.#index(sets[family].name), target: 'drop' }],
+        rules: [...allowed, { setIndex: this.#index(sets[family].name), target: denialOf(jails[index]!, chainPrefix) }],
       });
       ours.jumps.push(...jumpRules(jails[index]!, chain));
     });

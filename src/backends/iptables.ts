@@ -13,7 +13,6 @@ import {
   keyOfText,
   keyText,
   prefixMask,
-  refuseReject,
   removeUnwanted,
   type SetChanges,
   type SetShape,
@@ -22,7 +21,7 @@ import {
 } from './elements.ts';
 import { kernelName } from './names.ts';
 import { NetlinkError } from './netlink.ts';
-import { allowRules, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /** Ending bans is one replace per this time at most, and tried again after it where it failed, ms. */
@@ -80,10 +79,7 @@ export class IptablesBackend implements Backend {
 
   /** Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end until reconcile tells. */
   install(jails: JailScaffold[]): Promise<void> {
-    return this.#inOrder(async () => {
-      refuseReject(this.name, jails);
-      await this.#install(jails);
-    });
+    return this.#inOrder(() => this.#install(jails));
   }
 
   /** Bans and unbans, a replace per family that is touched; of several changes of one address the last one counts. */
@@ -169,17 +165,16 @@ export class IptablesBackend implements Backend {
   }
 
   #rules(jails: Map<string, JailBans>, family: 4 | 6, replaced?: Map<Bans, Bans['ends']>): Ours {
-    const ours: Ours = { chains: [], jumps: [] };
+    const scaffolds = [...jails.values()].map(({ scaffold }) => scaffold);
+    const ours: Ours = { chains: denialChains(scaffolds, chainPrefix), jumps: [] };
     let count = 0;
     for (const { scaffold, sets } of jails.values()) {
       const set = sets[family];
       const mask = prefixMask(set.prefix, keyBytes[family]);
       const ends = replaced?.get(set) ?? set.ends;
       count += ends.size;
-      const rules = [...ends.keys()].map((text) => ({
-        source: { key: keyOfText(text), mask },
-        target: 'drop' as const,
-      }));
+      const target = denialOf(scaffold, chainPrefix);
+      const rules = [...ends.keys()].map((text) => ({ source: { key: keyOfText(text), mask }, target }));
       ours.chains.push({ name: set.name, rules: [...allowRules(scaffold, family), ...rules] });
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }

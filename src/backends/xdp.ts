@@ -17,7 +17,7 @@ import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements
 import { native } from '../native.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
-import { prefixMask, refuseReject, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
+import { prefixMask, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
   destinations,
@@ -413,7 +413,10 @@ export class XdpBackend implements Backend {
 
 /** @throws UnsupportedChange where the program cannot do what the jails ask for */
 function planOf(jails: JailScaffold[]): Plan {
-  refuseReject('xdp', jails);
+  const answering = jails.find(({ action }) => action === 'reject');
+  if (answering !== undefined) {
+    throw new UnsupportedChange(`the xdp backend only drops, but jail ${answering.name} has action "reject"`);
+  }
   const beyond = jails.find(({ hooks }) => !hooks.includes('input'));
   if (beyond !== undefined) {
     throw new UnsupportedChange(

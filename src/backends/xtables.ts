@@ -28,8 +28,11 @@ const counterBytes = 16;
 const countersHeaderBytes = 40;
 const matchHeaderBytes = 32;
 const errorTarget = 'ERROR';
+const rejectTarget = 'REJECT';
 const verdict = { drop: -1, return: -5 } as const;
 const protocolNumber = { tcp: 6, udp: 17 } as const;
+/** Targets of the module REJECT: a TCP reset, else "administratively prohibited". */
+const rejectWith = { 4: { reset: 7, prohibited: 8 }, 6: { reset: 6, prohibited: 1 } } as const;
 /** Reads and replaces that may lose the race against another writer. */
 const replaceTriesMax = 5;
 
@@ -74,7 +77,7 @@ export interface Rule {
   source?: { key: Uint8Array; mask: Uint8Array };
   /** Index of an ipset that must hold the source. */
   setIndex?: number;
-  target: 'drop' | 'return' | { chain: string };
+  target: 'drop' | 'return' | keyof (typeof rejectWith)[4] | { chain: string };
 }
 
 /** All of ours in the table: chains, and the jumps to them at the head of the hooks, in order. */
@@ -82,6 +85,19 @@ export interface Ours {
   chains: { name: string; rules: Rule[] }[];
   jumps: { hook: Hook; rule: Rule }[];
 }
+
+/** What becomes of the packets of a jail's banned sources; and the chain that this needs, shared by all jails, before theirs. */
+export function denialOf({ action }: JailScaffold, prefix: string): Rule['target'] {
+  return action === 'reject' ? { chain: rejectChainName(prefix) } : 'drop';
+}
+
+export function denialChains(jails: JailScaffold[], prefix: string): Ours['chains'] {
+  if (!jails.some(({ action }) => action === 'reject')) return [];
+  return [{ name: rejectChainName(prefix), rules: [{ protocol: 'tcp', target: 'reset' }, { target: 'prohibited' }] }];
+}
+
+/** No chain of a jail: the names of those have no colon (see kernelName). */
+const rejectChainName = (prefix: string) => `${prefix}:reject`;
 
 /** The jumps of a jail to its chain: one per hook, protocol and port range; without ports one for every packet. */
 export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: string): Ours['jumps'] {
@@ -167,7 +183,7 @@ export class Xtables {
       const found = this.#read();
       const counts = new Map(this.#counted);
       const { counters } = layouts[this.family];
-      for (const [name, entry] of this.#endings(found)) {
+      for (const [name, entry] of this.#denials(found)) {
         counts.set(name, (counts.get(name) ?? 0) + Number(entry.bytes.readBigUInt64LE(counters)));
       }
       return counts;
@@ -180,12 +196,12 @@ export class Xtables {
     return result;
   }
 
-  /** The rules of our chains that end a packet, with the names of the chains. */
-  *#endings(found: Table): Generator<[chain: string, entry: Entry]> {
+  /** The rules of our chains that packets of banned sources end in, with the names of the chains. */
+  *#denials(found: Table): Generator<[chain: string, entry: Entry]> {
     const { target } = layouts[this.family];
     for (const { name, builtin, entries } of chainsOf(found, this.family)) {
       if (builtin || !name.startsWith(this.#prefix)) continue;
-      for (const entry of entries.slice(1)) if (endsPacket(entry, target)) yield [name, entry];
+      for (const entry of entries.slice(1)) if (deniesPacket(entry, target)) yield [name, entry];
     }
   }
 
@@ -194,10 +210,10 @@ export class Xtables {
     try {
       for (let tries = 1; ; tries++) {
         const found = this.#read();
-        const endings = [...this.#endings(found)];
+        const denials = [...this.#denials(found)];
         removeOurs(found, this.family, this.#prefix);
         addOurs(found, this.family, ours);
-        const result = await this.#replace(found, endings);
+        const result = await this.#replace(found, denials);
         if (result === 0) return;
         // Somebody without the lock was faster: the number of counters is no longer right.
         if (result !== -EAGAIN || tries === replaceTriesMax)
@@ -230,8 +246,8 @@ export class Xtables {
     const { source, target } = layouts[this.family];
     const found = chainsOf(this.#read(), this.family).find(({ name }) => name === chain);
     // Not its head, not its end, and not the rules that let someone pass.
-    const rules = (found === undefined ? [] : found.entries.slice(1, -1)).filter(
-      ({ bytes }) => bytes.readInt32LE(bytes.readUInt16LE(target) + matchHeaderBytes) === verdict.drop,
+    const rules = (found === undefined ? [] : found.entries.slice(1, -1)).filter((entry) =>
+      deniesPacket(entry, target),
     );
     return rules.map(({ bytes }) => Uint8Array.from(bytes.subarray(source, source + (this.family === 4 ? 4 : 16))));
   }
@@ -295,15 +311,15 @@ export class Xtables {
     }
   }
 
-  /** @param endings rules that go, of which the kernel says at last what they counted */
-  async #replace(found: Table, endings: [chain: string, entry: Entry][]): Promise<number> {
+  /** @param denials rules that go, of which the kernel says at last what they counted */
+  async #replace(found: Table, denials: [chain: string, entry: Entry][]): Promise<number> {
     const replace = emitTable(found, this.family);
     const old = Buffer.alloc(Math.max(1, found.count) * counterBytes);
     const result = await native.xtablesReplace(this.#fd, levels[this.family], replace, old);
     if (result < 0) return result;
     const counted = this.#counted ?? new Map<string, number>();
     if (this.#counted !== undefined) {
-      for (const [chain, { oldIndex }] of endings) {
+      for (const [chain, { oldIndex }] of denials) {
         counted.set(chain, (counted.get(chain) ?? 0) + Number(old.readBigUInt64LE(oldIndex * counterBytes)));
       }
     }
@@ -331,12 +347,10 @@ function isStandard(bytes: Buffer, targetField: number): boolean {
   return bytes[bytes.readUInt16LE(targetField) + 2] === 0;
 }
 
-/** Whether a rule drops or answers a packet: it neither jumps nor returns. */
-function endsPacket({ bytes }: Entry, targetField: number): boolean {
-  return (
-    !isStandard(bytes, targetField) ||
-    bytes.readInt32LE(bytes.readUInt16LE(targetField) + matchHeaderBytes) === verdict.drop
-  );
+/** Whether a rule of ours is for packets of banned sources: it does not let them pass. */
+function deniesPacket({ bytes }: Entry, targetField: number): boolean {
+  const at = bytes.readUInt16LE(targetField) + matchHeaderBytes;
+  return !isStandard(bytes, targetField) || bytes.readInt32LE(at) !== verdict.return;
 }
 
 /** The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other entries. */
@@ -489,7 +503,11 @@ function ruleEntry(family: 4 | 6, rule: Rule | null, heads: Map<string, Entry>):
   let to: Entry | null = null;
   if (rule === null || rule.target === 'return') target.writeInt32LE(verdict.return, matchHeaderBytes);
   else if (rule.target === 'drop') target.writeInt32LE(verdict.drop, matchHeaderBytes);
-  else to = heads.get(rule.target.chain) ?? null;
+  else if (typeof rule.target === 'object') to = heads.get(rule.target.chain) ?? null;
+  else {
+    target.write(rejectTarget, 2);
+    target.writeInt32LE(rejectWith[family][rule.target], matchHeaderBytes);
+  }
   if (rule?.protocol) {
     head.writeUInt16LE(protocolNumber[rule.protocol], layout.protocol);
     if (layout.flags >= 0) head[layout.flags] = flagProtocol;

@@ -266,6 +266,7 @@ class Reader {
         backend: firewall?.backend ?? defaultSettings.backend,
         table: firewall?.table ?? defaultSettings.table,
         allowLogOnly: firewall?.allow_log_only ?? defaultSettings.allowLogOnly,
+        keepBans: firewall?.keep_bans ?? defaultSettings.keepBans,
         interfaces: firewall?.interfaces ?? defaultSettings.interfaces,
       },
       control: {

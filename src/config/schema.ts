@@ -70,6 +70,7 @@ const firewall = z.strictObject({
   backend: setting((value) => parseWord(value, backendNames)),
   table: setting(parseTableName),
   allow_log_only: setting(parseBoolean),
+  keep_bans: setting(parseBoolean),
   interfaces: setting(parseInterfaces),
 });
 
@@ -214,6 +215,7 @@ export const defaultSettings = {
   backend: 'auto',
   table: 'fail2zig',
   allowLogOnly: false,
+  keepBans: true,
   interfaces: [],
   controlEnabled: true,
   socket: '/run/fail2zig/fail2zig.sock',

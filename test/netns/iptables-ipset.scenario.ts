@@ -179,7 +179,7 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       await assert.rejects(backend.apply([ban('198.51.100.0/24')]), UnsupportedChange);
     },
 
-    'lets allowed networks pass though a ban covers them, and refuses to send answers': async () => {
+    'lets allowed networks pass though a ban covers them': async () => {
       const prober = await network();
       const allow = [address(attackerV6[1]), address('192.0.2.8/30')];
       const backend = await installed({ ...everything, allow });
@@ -189,10 +189,32 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       await prober.answered(attackerV4[0], hostV4, 2222);
       await prober.dropped(attackerV4[2], hostV4, 2222);
       assert.equal((await backend.list()).length, 3, 'what lets pass is no ban');
-      await assert.rejects(
-        installed({ ...everything, action: 'reject' }),
-        /only drops, but jail sshd has action "reject"/,
-      );
+    },
+
+    'rejects where the jail says so: TCP is refused at once': async () => {
+      const prober = await network();
+      const allow = [address(attackerV6[1])];
+      const answering: JailScaffold = { ...everything, action: 'reject', allow };
+      const silent: JailScaffold = { ...everything, name: 'silent' };
+      const backend = await installed(answering, silent);
+      await backend.apply([ban(attackerV4[0]), ban(attackerV6[0]), ban(attackerV4[2], hour, 'silent')]);
+      await prober.refused(attackerV4[0], hostV4, 2222);
+      await prober.refused(attackerV6[0], hostV6, 2222);
+      await prober.answered(attackerV6[1], hostV6, 2222);
+      await prober.answered(attackerV4[1], hostV4, 2222);
+      await prober.dropped(attackerV4[2], hostV4, 2222);
+      assert.equal((await backend.drops!()).get('sshd'), 2);
+      assert.equal((await backend.list()).length, 3);
+      const saved = run('iptables-legacy-save') + run('ip6tables-legacy-save');
+      assert.match(saved, /--reject-with icmp-admin-prohibited/);
+      assert.match(saved, /--reject-with icmp6-adm-prohibited/);
+      assert.equal(saved.match(/--reject-with tcp-reset/g)?.length, 2);
+      // Back to silence, with the bans kept.
+      await backend.install([{ ...everything, allow }, silent]);
+      await prober.dropped(attackerV4[0], hostV4, 2222);
+      assert.doesNotMatch(run('iptables-legacy-save'), /REJECT|:reject/);
+      await backend.remove();
+      await prober.answered(attackerV4[0], hostV4, 2222);
     },
 
     'adopts the bans of an earlier run and drops jails that are gone': async () => {

@@ -39,9 +39,10 @@ class Host {
     writeFileSync(this.log, '');
   }
 
-  start(extra = ''): Promise<Daemon> {
+  start(extra = '', firewall = ''): Promise<Daemon> {
     const settings = `[firewall]
 backend = "nftables"
+${firewall}
 [metrics]
 enabled = false
 [state]
@@ -155,6 +156,25 @@ export const scenarios: Record<string, Scenario> = {
     daemon = await host.start();
     await banned(daemon, '192.0.2.1', '192.0.2.2');
     await daemon.stop();
+  },
+
+  'a stop takes the bans away where the operator wants that, and the next start puts them back': async () => {
+    const host = new Host();
+    const keeping = 'keep_bans = false';
+    let daemon = await host.start('', keeping);
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    assert.deepEqual(elements(), ['192.0.2.1']);
+    assert.equal(await daemon.stop(), 0);
+    const tables = () => nftJson('list', 'tables').nftables.filter((each) => 'table' in each);
+    assert.deepEqual(tables(), []);
+    daemon = await host.start('', keeping);
+    await until(() => elements().length === 1, { ...timeout, what: 'the ban in the kernel again' });
+    const left = nftElements('fail2zig', 'ban4-sshd').get('192.0.2.1')!;
+    assert.ok(left > 3_500 && left <= 3_600, `left: ${left}`);
+    // A crash is no stop.
+    await daemon.kill();
+    assert.deepEqual(elements(), ['192.0.2.1']);
   },
 
   'many bans in the kernel are taken over beside the work, and protect meanwhile': async () => {
