@@ -32,7 +32,7 @@ import { createOperator } from './operator.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
-import type { Address, CoreConfig, JailConfig } from './types.ts';
+import type { Address, CoreConfig, Decision, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 const exitUnavailable = 69;
@@ -110,6 +110,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     backend,
     jails,
     log,
+    // The names of the followed files are known below.
+    decided: log.enabled('debug')
+      ? (decision) => sayDecision(log, jails[decision.jail]!, engine, files, decision)
+      : undefined,
     // A dry run has said what it would do.
     ...(backend.name !== 'log-only' && { banned: (ban) => sayBan(log, jails, ban) }),
     changed: () => keeper?.changed(),
@@ -196,6 +200,22 @@ function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: 
   }));
 }
 
+/** What led to a ban, without a byte of the line: where it stands says where to read it. */
+function sayDecision(log: Logger, jail: JailConfig, engine: Engine, files: FileSource, decision: Decision): void {
+  const { address, failures, time, seconds, pattern, source, offset } = decision;
+  log.debug('decided', () => ({
+    jail: jail.name,
+    address: describe(address),
+    filter: jail.filter,
+    pattern: engine.patternName(jail.filter, pattern),
+    failures,
+    at: new Date(time * 1000).toISOString(),
+    seconds,
+    path: files.status().find((file) => file.source === source)?.path,
+    offset,
+  }));
+}
+
 /** Under log_and_drop; the logger bounds the lines. */
 function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: Denial): void {
   log.warn('the table is full: failure dropped', () => ({
@@ -218,7 +238,7 @@ function statusOf(error: unknown): number {
 async function main(): Promise<void> {
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));
-  const log = createLogger({ level: config.log.level });
+  const log = createLogger(config.log);
   let stop: (() => Promise<void>) | undefined;
   let stopping = false;
   const quit = (): void => {

@@ -38,6 +38,8 @@ export interface EnforcerOptions {
   log: Logger;
   /** Epoch milliseconds. */
   now?: () => number;
+  /** Told of each decision that the engine hands over, before it is carried out. */
+  decided?: (decision: Decision) => void;
   /** Told of each ban that the kernel confirmed. */
   banned?: (ban: TableBan) => void;
   /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
@@ -313,9 +315,12 @@ export class Enforcer {
 
   /** The next decisions: from the ring, else from the next slice of a sweep. */
   #gather(): TableBan[] {
-    const { engine } = this.#options;
+    const { engine, decided } = this.#options;
     const batch: TableBan[] = [];
-    engine.takeDecisions((decision) => batch.push(banOf(decision)), banBatchMax);
+    engine.takeDecisions((decision) => {
+      decided?.(decision);
+      batch.push(banOf(decision));
+    }, banBatchMax);
     if (batch.length === 0) {
       const deferred = engine.counter(DECISIONS_DEFERRED);
       if (deferred !== this.#deferredSeen) this.#sweepAt = 0;

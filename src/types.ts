@@ -90,7 +90,7 @@ export interface CoreConfig {
   metrics: { enabled: boolean; bind: string; port: number };
   /** Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes where no ban comes. */
   state: { enabled: boolean; path: string; intervalSeconds: number };
-  log: { level: 'error' | 'warn' | 'info' | 'debug' };
+  log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json' };
   /** The operator's own. */
   filters: FilterProgram[];
   jails: JailConfig[];
@@ -110,6 +110,8 @@ export interface Decision {
   source: number;
   /** Byte offset of the triggering line in its source. */
   offset: number;
+  /** Number of the pattern that took it, in the jail's filter. */
+  pattern: number;
 }
 
 /** A ban the kernel is asked to hold, or holds. */

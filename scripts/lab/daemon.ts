@@ -59,7 +59,7 @@ export class Daemon {
       child.once('error', (error) => fail(error.message));
       child.once('close', (code) => fail(`ended with status ${code}`));
       daemon.onLine((line) => {
-        if (!/ started /.test(line)) return;
+        if (!/ started |"msg":"started"/.test(line)) return;
         clearTimeout(timer);
         daemon.startMilliseconds = performance.now() - started;
         resolve();

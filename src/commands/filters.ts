@@ -8,8 +8,8 @@ import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError } from '../config/problem.ts';
 import { filters as builtIn } from '../filters/index.ts';
+import { jsonText } from '../observe/json.ts';
 import { printable } from '../observe/printable.ts';
-import { jsonText } from './json.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 

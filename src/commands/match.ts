@@ -8,9 +8,9 @@ import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { Engine, type Verdict } from '../engine/host.ts';
+import { jsonText } from '../observe/json.ts';
 import { printable } from '../observe/printable.ts';
 import type { FilterProgram } from '../types.ts';
-import { jsonText } from './json.ts';
 import { eachLine } from './lines.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 

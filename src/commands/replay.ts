@@ -24,10 +24,10 @@ import {
 import { Engine, type TableBan } from '../engine/host.ts';
 import { ceilingBytesDefault, maxretryMax, replayReserveBytes, sweepEntries, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
+import { jsonText } from '../observe/json.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
 import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
-import { jsonText } from './json.ts';
 import { chooseFilter } from './match.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 

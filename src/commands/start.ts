@@ -15,6 +15,7 @@ import { ConfigError } from '../config/problem.ts';
 import { writeCoreConfig } from '../config/record.ts';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
 import { native } from '../native.ts';
+import { createLogger } from '../observe/log.ts';
 import { printable } from '../observe/printable.ts';
 import type { CoreConfig } from '../types.ts';
 
@@ -73,13 +74,19 @@ export function coreFile(directory: string = import.meta.dirname): string | unde
   return [join(directory, 'core.cjs'), join(directory, '..', 'daemon.ts')].find((file) => existsSync(file));
 }
 
+/** Says what is odd about a usable configuration, in the form the log will have. */
+function warn({ log }: CoreConfig, warning: string): void {
+  if (log.format === 'json') createLogger(log).warn('configuration', { warning });
+  else process.stderr.write(`fail2zig: warning: ${warning}\n`);
+}
+
 /** Starts the daemon with the configuration at `path`. Returns an exit status only where it could not be started. */
 export function launch(path: string = defaultConfigPath): number {
   let config: CoreConfig;
   try {
     const compiled = loadConfig(path);
-    for (const warning of compiled.warnings) process.stderr.write(`fail2zig: warning: ${warning}\n`);
     config = compiled.config;
+    for (const warning of compiled.warnings) warn(config, warning);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(exitConfig, `the configuration cannot be used, nothing was changed\n${error.message}`);

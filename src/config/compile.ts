@@ -284,7 +284,7 @@ class Reader {
         path: state?.path ?? defaultSettings.statePath,
         intervalSeconds: state?.interval ?? defaultSettings.stateIntervalSeconds,
       },
-      log: { level: log?.level ?? defaultSettings.logLevel },
+      log: { level: log?.level ?? defaultSettings.logLevel, format: log?.format ?? defaultSettings.logFormat },
       filters: this.filters.map(({ program }) => program),
       jails: this.resolveJails(document),
     };

@@ -60,6 +60,7 @@ function setting<T>(parse: (value: unknown) => Parsed<T>) {
 export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+export const logFormats = ['text', 'json'] as const;
 
 const memory = z.strictObject({
   ceiling: setting((value) => parseSize(value, ceilingBytesMin, ceilingBytesMax)),
@@ -95,6 +96,7 @@ const state = z.strictObject({
 
 const log = z.strictObject({
   level: setting((value) => parseWord(value, logLevels)),
+  format: setting((value) => parseWord(value, logFormats)),
 });
 
 const whyRetryBound = 'the window is exact up to here: every failure in it is remembered';
@@ -227,6 +229,7 @@ export const defaultSettings = {
   statePath: '/var/lib/fail2zig/state',
   stateIntervalSeconds: 60,
   logLevel: 'info',
+  logFormat: 'text',
   // As fail2ban's: five failures within ten minutes ban for ten minutes.
   maxretry: 5,
   findtime: 600,

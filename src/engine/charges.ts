@@ -28,6 +28,7 @@ import {
   DECISION_FAMILY,
   DECISION_JAIL,
   DECISION_OFFSET,
+  DECISION_PATTERN,
   DECISION_PREFIX,
   DECISION_SECONDS,
   DECISION_SOURCE,
@@ -50,12 +51,12 @@ export function resetCharges(): void {
   waiting = 0;
 }
 
-/** Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, to `jail`. */
-export function charge(jail: i32, time: f64, source: i32, offset: f64): void {
+/** Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, which `pattern` took, to `jail`. */
+export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: i32): void {
   const p = CHARGES + waiting * CHARGE_BYTES;
   makeKey(jail);
   copyAddress(p + CHARGE_ADDRESS, ADDRESS);
-  setInt(p + CHARGE_JAIL, jail);
+  setInt(p + CHARGE_JAIL, jail | (pattern << 8));
   setInt(p + CHARGE_HASH, hashOf(jail));
   setFloat(p + CHARGE_TIME, time);
   setFloat(p + CHARGE_OFFSET, offset);
@@ -71,17 +72,17 @@ export function settle(source: i32): void {
   // Kept, so that no compiler takes the pass for idle.
   setInt(CHARGES_TOUCHED, touched);
   for (let p = CHARGES; p < end; p += CHARGE_BYTES) {
-    const jail = int(p + CHARGE_JAIL);
+    const jail = int(p + CHARGE_JAIL) & 255;
     loadAddress(p + CHARGE_ADDRESS);
     makeKey(jail);
     const failures = observe(jail, int(p + CHARGE_HASH), float(p + CHARGE_TIME));
-    if (failures > 0) hand(jail, failures, source, float(p + CHARGE_OFFSET));
+    if (failures > 0) hand(jail, failures, source, float(p + CHARGE_OFFSET), int(p + CHARGE_JAIL) >>> 8);
   }
   waiting = 0;
 }
 
 /** Puts the ban that was decided of ADDRESS into the ring. */
-function hand(jail: i32, failures: i32, source: i32, offset: f64): void {
+function hand(jail: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
   countJail(jail, JAIL_DECISIONS);
   add(DECISIONS, 1);
   const written = int(RING_WRITTEN);
@@ -100,6 +101,7 @@ function hand(jail: i32, failures: i32, source: i32, offset: f64): void {
   setInt(p + DECISION_BANS, decidedBans);
   setInt(p + DECISION_SOURCE, source);
   setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(jailsAt + jail * JAIL_BYTES + JAIL_PREFIX));
+  setInt(p + DECISION_PATTERN, pattern);
   setFloat(p + DECISION_OFFSET, offset);
   setInt(RING_WRITTEN, written + 1);
 }

@@ -440,7 +440,7 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
     }
   }
   countJail(jail, JAIL_FAILURES);
-  charge(jail, lineTime, source, offset);
+  charge(jail, lineTime, source, offset, pattern);
 }
 
 /** One line through every group of its source's route. */

@@ -306,6 +306,11 @@ export class Engine implements LineSink {
     return this.#filters[filter]!.name;
   }
 
+  /** Name of a pattern by its number in a filter. */
+  patternName(filter: string, pattern: number): string {
+    return this.#filters.find(({ name }) => name === filter)!.patterns[pattern]!;
+  }
+
   /** A route to the given jails: pairs of a jail's index and its filter. Sources with the same jails share one. */
   addRoute(jails: { index: number; filter: string; mode: string }[]): number {
     const route = this.#core.addRoute();
@@ -355,6 +360,7 @@ export class Engine implements LineSink {
         bans: int(layout.DECISION_BANS),
         source: int(layout.DECISION_SOURCE),
         offset: this.#floats[(p + layout.DECISION_OFFSET) >> 3]!,
+        pattern: int(layout.DECISION_PATTERN),
       });
     }
     return count;

@@ -42,6 +42,7 @@ export const DENIAL_TIME: i32 = 24;
 export const CHARGES: i32 = 1856;
 export const CHARGE_BYTES: i32 = 40;
 export const CHARGE_ADDRESS: i32 = 0;
+/** The jail, and above its eight bits the number of the pattern. */
 export const CHARGE_JAIL: i32 = 16;
 export const CHARGE_HASH: i32 = 20;
 export const CHARGE_TIME: i32 = 24;
@@ -106,6 +107,7 @@ export const DECISION_SOURCE: i32 = 40;
 export const DECISION_PREFIX: i32 = 44;
 export const DECISION_OFFSET: i32 = 48;
 export const DECISION_BANS: i32 = 56;
+export const DECISION_PATTERN: i32 = 60;
 
 /** One remembered connection (connection.ts). */
 export const CONNECTION_BYTES: i32 = 64;

@@ -1,17 +1,20 @@
 /**
- * The core's own log: one line per event on stderr, leveled, for journald or a terminal.
+ * The core's own log: one line per event on stderr, leveled, for journald or a terminal, as text or as JSON.
  * Input: constant texts of ours, with field values anybody may have written; values are made printable and cut.
- * Invariant: one call writes at most one line of at most `logLineMax` characters in one write(2), and keeps nothing.
+ * Invariant: one call writes at most one line of at most `logLineMax` characters behind its time and level in one write(2),
+ * and keeps nothing.
  * When full: a text that repeats faster than its budget is counted, and the count is said with the next line of that
  * text or by `flush`. A reader that is gone, or not ready where stderr does not block, loses lines, counted.
- * Claims: I-03 (info holds no log content: the caller passes log excerpts to `debug` only), LP-39.
+ * Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`), LP-31, LP-39.
  */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from '../limits.ts';
+import { jsonText } from './json.ts';
 import { printable } from './printable.ts';
 
 export type Level = 'error' | 'warn' | 'info' | 'debug';
+export type LogFormat = 'text' | 'json';
 
 export type Fields = Record<string, string | number | boolean | undefined>;
 
@@ -36,9 +39,11 @@ export interface Logger {
 
 export interface LogOptions {
   level: Level;
+  /** Default: text. */
+  format?: LogFormat;
   /** Takes a whole line with its newline; throws where the reader is not ready. Default: write(2) on stderr. */
   write?: (line: string) => void;
-  /** Prefix `<N>` for journald instead of time and level. Default: systemd gave us a journal stream. */
+  /** Prefix `<N>` for journald, in text instead of time and level. Default: systemd gave us a journal stream. */
   journal?: boolean;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -79,21 +84,57 @@ function formatFields(fields: Fields): string {
   return out;
 }
 
+/** `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and ends with '…'. */
+function jsonValue(value: string | number | boolean, room: number): string | undefined {
+  if (typeof value !== 'string') return jsonText(value);
+  const characters = Array.from(value.slice(0, 2 * (logFieldMax + 1)));
+  for (let count = Math.min(characters.length, logFieldMax); count > 0; count >>= 1) {
+    const text = jsonText(count < characters.length ? `${characters.slice(0, count).join('')}…` : value);
+    if (text.length <= room) return text;
+  }
+  return value === '' ? '""' : undefined;
+}
+
+/** One object: time, level and msg, then the fields, as far as there is room for them. */
+function jsonLine(time: number, level: Level, text: string, fields: Fields): string {
+  const taken = new Set(['time', 'level', 'msg']);
+  let room = logLineMax;
+  let out = '';
+  const add = (name: string, value: string | number | boolean): void => {
+    const head = `,${jsonText(name)}:`;
+    const body = jsonValue(value, room - head.length);
+    if (body === undefined) return;
+    out += head + body;
+    room -= head.length + body.length;
+  };
+  add('msg', text);
+  for (const [name, value] of Object.entries(fields)) {
+    // A name stands once: what means something to every reader is not given another meaning.
+    if (value !== undefined) add(taken.has(name) ? `${name}_` : name, value);
+  }
+  return `{"time":"${new Date(time).toISOString()}","level":"${level}"${out}}`;
+}
+
 /** A logger of its own budget table; nothing global is touched but stderr, and that only by the default `write`. */
 export function createLogger(options: LogOptions): Logger {
   const write = options.write ?? writeStderr;
   const now = options.now ?? Date.now;
   const journal = options.journal ?? stderrIsJournal(process.env, isTerminal());
+  const json = options.format === 'json';
   const threshold = priorities[options.level];
   const budgets = new Map<string, Budget>();
   let linesSuppressed = 0;
 
-  function put(level: Level, text: string, fields: Fields): void {
-    const head = journal ? `<${priorities[level]}>` : `${new Date(now()).toISOString()} ${level} `;
+  function textLine(level: Level, text: string, fields: Fields): string {
+    const head = journal ? '' : `${new Date(now()).toISOString()} ${level} `;
     const body = printable(text, logLineMax) + formatFields(fields);
-    const line = body.length > logLineMax ? `${body.slice(0, logLineMax)}…` : body;
+    return body.length > logLineMax ? `${head}${body.slice(0, logLineMax)}…` : head + body;
+  }
+
+  function put(level: Level, text: string, fields: Fields): void {
+    const priority = journal ? `<${priorities[level]}>` : '';
     try {
-      write(`${head}${line}\n`);
+      write(`${priority}${json ? jsonLine(now(), level, text, fields) : textLine(level, text, fields)}\n`);
     } catch {
       // The reader is gone or not reading (EAGAIN, EPIPE): a daemon that waits for its log stops protecting.
       linesSuppressed += 1;

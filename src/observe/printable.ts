@@ -6,7 +6,7 @@
 import { printedCharactersMax } from '../limits.ts';
 
 /** Code points that a terminal acts upon or that reorder or hide what stands beside them. */
-function hides(code: number): boolean {
+export function hides(code: number): boolean {
   return (
     code < 0x20 || // C0, escape included
     (code >= 0x7f && code <= 0x9f) || // DEL and C1, where 0x9b opens a sequence on some terminals

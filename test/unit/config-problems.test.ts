@@ -433,7 +433,7 @@ describe('a usable configuration', () => {
         control: { enabled: true, path: '/run/fail2zig/fail2zig.sock', groupId: 990 },
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
-        log: { level: 'info' },
+        log: { level: 'info', format: 'text' },
         filters: [],
         jails: [],
       },
@@ -564,7 +564,7 @@ describe('a usable configuration', () => {
       control = { enabled = false, socket = "/run/x.sock", group = "adm" }
       metrics = { enabled = false, bind = "::", port = 9101, allow_remote = true }
       state = { enabled = false, path = "/srv/state", interval = "10s" }
-      log.level = "debug"
+      log = { level = "debug", format = "json" }
       ${jail}
     `);
     expect(config).toMatchObject({
@@ -573,7 +573,7 @@ describe('a usable configuration', () => {
       control: { enabled: false, path: '/run/x.sock', groupId: 4 },
       metrics: { enabled: false, bind: '::', port: 9101 },
       state: { enabled: false, path: '/srv/state', intervalSeconds: 10 },
-      log: { level: 'debug' },
+      log: { level: 'debug', format: 'json' },
     });
     expect(warnings).toEqual([
       'metrics are served on ::, which other hosts may reach: guard it with a firewall rule',

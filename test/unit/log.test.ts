@@ -92,6 +92,70 @@ describe('lines', () => {
   });
 });
 
+describe('JSON', () => {
+  const hostile = [
+    '","level":"error","msg":"forged',
+    'root\n{"time":"2025-11-21T01:15:28.000Z"}',
+    '\\" \\\\ } ]',
+    '\u001b[2J\u009b\u202e\u2066\u200b\ufeff\u0085\u061c\0',
+    '\u{e0041}\u{1f600}',
+    '',
+  ];
+
+  test('one object a line: time, level, msg, then the fields with their types', () => {
+    const { log, lines } = recording({ format: 'json', journal: false });
+    log.info('banned', { jail: 'sshd', count: 3, held: true, none: undefined });
+    expect(lines).toEqual([
+      '{"time":"2025-11-21T01:15:28.000Z","level":"info","msg":"banned","jail":"sshd","count":3,"held":true}\n',
+    ]);
+  });
+
+  test('a value comes back as it was, and acts on no terminal', () => {
+    const { log, lines } = recording({ format: 'json', journal: false });
+    for (const value of hostile) log.info('x', { value, behind: 1 });
+    expect(lines.map((line) => JSON.parse(line).value)).toEqual(hostile);
+    for (const line of lines) {
+      expect(Object.keys(JSON.parse(line))).toEqual(['time', 'level', 'msg', 'value', 'behind']);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+      expect(line.slice(0, -1)).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u202e\u2066\ufeff]|\udb40/);
+    }
+  });
+
+  test('a field named like the head gives way to it', () => {
+    const { log, lines } = recording({ format: 'json', journal: false });
+    log.warn('x', { level: 'error', time: 7, msg: 'y' });
+    expect(JSON.parse(lines[0]!)).toEqual({
+      time: '2025-11-21T01:15:28.000Z',
+      level: 'warn',
+      msg: 'x',
+      level_: 'error',
+      time_: 7,
+      msg_: 'y',
+    });
+  });
+
+  test('long values and many fields are cut, and the line is an object still', () => {
+    const { log, lines } = recording({ format: 'json', journal: false });
+    log.info('x', { user: 'u'.repeat(100_000), jail: 'sshd' });
+    expect(JSON.parse(lines[0]!)).toMatchObject({ user: `${'u'.repeat(logFieldMax)}…`, jail: 'sshd' });
+    log.info('y', { user: '\u0001'.repeat(100_000), astral: '\u{1f600}'.repeat(100_000) });
+    expect(JSON.parse(lines[1]!)).toMatchObject({ user: `${'\u0001'.repeat(logFieldMax / 2)}…` });
+    log.info('z', Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`field${index}`, 'u'.repeat(100)])));
+    expect(Object.keys(JSON.parse(lines[2]!)).length).toBeGreaterThan(8);
+    for (const line of lines) expect(line.length).toBeLessThan(logLineMax + 80);
+  });
+
+  test('budget and journal as in text', () => {
+    const { log, lines, clock } = recording({ format: 'json' });
+    for (let count = 0; count < logBurst + 5; count++) log.error('again');
+    clock.now += logRefillMs;
+    log.error('again');
+    expect(lines).toHaveLength(logBurst + 1);
+    expect(lines[0]).toMatch(/^<3>\{/);
+    expect(JSON.parse(lines.at(-1)!.slice(3)).suppressed).toBe(5);
+  });
+});
+
 describe('budgets', () => {
   test('a text that repeats is held back and the count is said with its next line', () => {
     const { log, lines, clock } = recording();
