@@ -337,6 +337,11 @@ export const governorMarginBytes = 6 * 1024 * 1024;
 export const governorGainBytesMin = 2 * 1024 * 1024;
 /** … and is not repeated for so many looks. */
 export const governorPauses = 20;
+/**
+ * A full garbage collection at least this often, ms: it takes some 20 ms. What the heap's few old objects hold outside of it
+ * (handles, requests) is given back only then, and left to itself a heap that hardly grows waits for more than an hour.
+ */
+export const collectMs = 300_000;
 /** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
 export const housekeepingMs = 60_000;
 
@@ -354,6 +359,8 @@ export const stateSoonMs = 1_000;
 export const stateBytesPerSecond = 1024 * 1024;
 /** Reading of logs waits no longer than this for a disk, ms; then the save is given up. Only tables beyond one portion wait at all. */
 export const statePauseMsMax = 500;
+/** The next try may wait twice as long, and so on up to this, ms: on a busy machine a log read late is better than no state. */
+export const statePauseMsLongest = 8 * statePauseMsMax;
 /** A failed save is tried again after this, ms, and twice as long each time, up to the interval. */
 export const stateRetryMs = 1_000;
 /** A stop goes on sending bans for this long, ms: beyond it, a table full of them would outlast a service manager's patience. */

@@ -10,7 +10,8 @@
  *   `stateBytesPerSecond` are written on average. Until then it follows from the lines that are read again.
  * - The pause: 3 ms where all fits one portion (some 10,000 sources), nearly all of it a look at each of 700,000 entries.
  *   Larger tables go to the page cache portion by portion, 20 to 40 ms for 450,000 sources. A disk that is so slow that it
- *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading goes on.
+ *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading goes on. The next try may
+ *   take twice as long, up to `statePauseMsLongest`.
  * - Nothing here stops a ban. A save that fails leaves the last file as it is, is seen in `problem`, metrics and log, and is
  *   tried again.
  */
@@ -19,7 +20,14 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BYTES } from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
-import { stateBytesPerSecond, statePauseMsMax, stateRetryMs, stateSoonMs, stateStopMs } from '../limits.ts';
+import {
+  stateBytesPerSecond,
+  statePauseMsLongest,
+  statePauseMsMax,
+  stateRetryMs,
+  stateSoonMs,
+  stateStopMs,
+} from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
 import { type LoadedTable, loadState } from './load.ts';
@@ -71,6 +79,8 @@ export class StateKeeper {
   #bytesRead = 0;
   #notBefore = 0;
   #retryMs = 0;
+  /** So long may reading wait for the next save. */
+  #pauseMs = statePauseMsMax;
   #problem: string | undefined;
 
   constructor(options: KeeperOptions) {
@@ -198,14 +208,14 @@ export class StateKeeper {
         this.counters.pauseLongestMs = Math.max(this.counters.pauseLongestMs, performance.now() - began);
         readers.unpause();
       };
-      const timer = setTimeout(release, statePauseMsMax);
+      const timer = setTimeout(release, this.#pauseMs);
       readers.pause();
       this.#changed = false;
       this.#bytesRead = engine.counter(BYTES);
       const table = engine.saveTable(time);
       const read = (into: Uint8Array): number => {
         if (!over) return table.read(into);
-        const why = `the disk took longer than the ${statePauseMsMax} ms for which reading of logs may wait`;
+        const why = `the disk took longer than the ${this.#pauseMs} ms for which reading of logs may wait`;
         throw Object.assign(new Error(why), { code: 'ETIMEDOUT' });
       };
       return { time, jails, positions: readers.positions(), table: { ...table, read }, taken: release };
@@ -228,6 +238,7 @@ export class StateKeeper {
     this.counters.savedAt = this.#now() / 1000;
     this.#notBefore = performance.now() + (bytes / stateBytesPerSecond) * 1000;
     this.#retryMs = 0;
+    this.#pauseMs = statePauseMsMax;
     if (this.#problem !== undefined) log.info('the state is saved again', { path });
     this.#problem = undefined;
   }
@@ -237,6 +248,7 @@ export class StateKeeper {
     const code = error.code ?? error.name;
     failures.set(code, (failures.get(code) ?? 0) + 1);
     this.#changed = true;
+    if (code === 'ETIMEDOUT') this.#pauseMs = Math.min(2 * this.#pauseMs, statePauseMsLongest);
     this.#retryMs = Math.min(Math.max(stateRetryMs, this.#retryMs * 2), Math.max(stateRetryMs, this.#intervalMs));
     if (this.#problem !== error.message) this.#options.log.error('state not saved', { error: error.message });
     this.#problem = error.message;

@@ -204,6 +204,29 @@ describe('the state keeper', () => {
     await keeper.stop();
   });
 
+  test('after a save that took too long the next may take longer, and after one that did not, no longer', {
+    timeout: 60_000,
+  }, async () => {
+    const { keeper, disk, logPath, lines } = await start(30_000);
+    let given = 0;
+    const tooLong = async (limit: number): Promise<void> => {
+      const before = disk.writes;
+      disk.hold();
+      keeper.changed();
+      await until(() => disk.writes > before, { what: 'a write' });
+      fail(logPath, '192.0.2.1');
+      await until(() => lines() === given + 1, { what: 'reading goes on' });
+      disk.letGo();
+      await until(() => keeper.counters.failures.get('ETIMEDOUT') === given + 1, { what: 'the save is given up' });
+      expect(keeper.problem).toContain(`longer than the ${limit} ms`);
+      given++;
+    };
+    for (const limit of [500, 1_000, 2_000]) await tooLong(limit);
+    await until(() => keeper.problem === undefined, { what: 'a save' });
+    await tooLong(500);
+    await keeper.stop();
+  });
+
   test('a disk that fails is tried again, said once, and never throws', async () => {
     const { keeper, disk, log } = await start(1);
     disk.fail = 'EIO';
