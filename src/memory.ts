@@ -17,6 +17,7 @@
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
 import {
+  collectMs,
   filePagesBytesMax,
   governorGainBytesMin,
   governorLooksMax,
@@ -146,6 +147,8 @@ export interface GovernorOptions {
   /** What is resident, as of its last `read`. */
   resident: { all: number; file: number; read(): void };
   dropPages: (address: number, bytes: number) => number;
+  /** Collects all garbage of the heap. */
+  collect: () => void;
   /** Milliseconds of a clock that never goes back. */
   now?: () => number;
 }
@@ -154,7 +157,7 @@ export interface GovernorOptions {
  * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look` looks every `governorMs`; it
  * costs one small read where there is nothing to do. Every `governorLooksMax` looks it releases in any case, so that the
  * resident size shows what was used lately instead of creeping up to the ceiling. After a release that gained next to nothing it waits a while: then
- * the pages are in use, and taking them again would only cost time.
+ * the pages are in use, and taking them again would only cost time. Every `collectMs` it has the heap's garbage collected.
  */
 export class Governor {
   releases = 0;
@@ -163,10 +166,14 @@ export class Governor {
   /** The longest release, ms: so long stood the pipeline still. */
   longestMilliseconds = 0;
   readonly #options: GovernorOptions;
+  readonly #now: () => number;
   #pauses = 0;
+  #nextCollection: number;
 
   constructor(options: GovernorOptions) {
     this.#options = options;
+    this.#now = options.now ?? performance.now.bind(performance);
+    this.#nextCollection = this.#now() + collectMs;
   }
 
   /** Releases every page that may go; returns the bytes gained. */
@@ -188,9 +195,13 @@ export class Governor {
    * It looks every `governorMs` at most.
    */
   look(): void {
-    const now = (this.#options.now ?? performance.now.bind(performance))();
+    const now = this.#now();
     if (now < this.#nextLook) return;
     this.#nextLook = now + governorMs;
+    if (now >= this.#nextCollection) {
+      this.#nextCollection = now + collectMs;
+      this.#options.collect();
+    }
     if (++this.#looks >= governorLooksMax) {
       this.release();
       return;
@@ -223,6 +234,8 @@ export class ProcessMemory {
       mappings: releasableMappings(smaps),
       resident: new ResidentReader(pageBytes),
       dropPages: native.dropPages,
+      // Absent where the core was not started by the launch stage.
+      collect: () => void globalThis.gc?.(),
     });
     this.governor.release();
   }

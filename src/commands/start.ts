@@ -37,6 +37,8 @@ export const coreFlags: readonly string[] = [
   '--no-maglev',
   // No eval, no new Function, in a process that reads attackers' bytes as root.
   '--disallow-code-generation-from-strings',
+  // Garbage is collected now and then though the heap has room (memory.ts).
+  '--expose-gc',
   // SIGUSR1 would otherwise open a debugger port.
   '--disable-sigusr1',
 ];

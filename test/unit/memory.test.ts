@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
+  collectMs,
   filePagesBytesMax,
   governorLooksMax,
   governorMarginBytes,
@@ -116,7 +117,7 @@ describe('Governor', () => {
   /** A process of `fixed` bytes and file pages that go at each release. */
   function process(fixed: number, file: number) {
     const dropped: [number, number][] = [];
-    const state = { file };
+    const state = { file, collections: 0 };
     let clock = 0;
     const governor = new Governor({
       ceilingBytes,
@@ -138,9 +139,22 @@ describe('Governor', () => {
         state.file = 0;
         return 0;
       },
+      collect: () => void state.collections++,
     });
     return { governor, dropped, state };
   }
+
+  test('has garbage collected now and then, however much room there is', () => {
+    const { governor, state } = process(10 * mebibyte, 1);
+    // The clock went on by one step when the governor was made.
+    const looks = collectMs / governorMs;
+    for (let look = 1; look < looks; look++) governor.look();
+    expect(state.collections).toBe(0);
+    governor.look();
+    expect(state.collections).toBe(1);
+    for (let look = 1; look <= 3 * looks; look++) governor.look();
+    expect(state.collections).toBe(4);
+  });
 
   test('leaves everything alone while there is room', () => {
     const { governor, dropped } = process(50 * mebibyte, 14 * mebibyte - governorMarginBytes - 1);
@@ -171,7 +185,14 @@ describe('Governor', () => {
   test('looks no more often than it should, however often it is called', () => {
     let looks = 0;
     const resident = { all: 0, file: 0, read: () => void looks++ };
-    const governor = new Governor({ ceilingBytes, mappings: [], resident, dropPages: () => 0, now: () => 1_000 });
+    const governor = new Governor({
+      ceilingBytes,
+      mappings: [],
+      resident,
+      dropPages: () => 0,
+      collect: () => {},
+      now: () => 1_000,
+    });
     for (let call = 0; call < 100; call++) governor.look();
     expect(looks).toBe(1);
   });
