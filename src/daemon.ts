@@ -4,9 +4,9 @@
  *
  * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the
  * saved state → control socket and metrics page → log files, each from where it was read to → beside all that, bans found in
- * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own end, unless keep_bans says otherwise.
- * SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says so: the configuration is read at start,
- * rotation is noticed anyway.
+ * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own
+ * end, unless keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says
+ * so: the configuration is read at start, rotation is noticed anyway.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state file, the control socket or
  * the port of the metrics page is taken; 70 (EX_SOFTWARE) anything else.
