@@ -1,0 +1,290 @@
+/** What the lines of one connection count together, line by line, in a table of four connections. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { family } from '../../src/engine/address.ts';
+import { CONTEXT, COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
+import { CONNECTIONS_EVICTED } from '../../src/engine/counters.ts';
+import { ADDRESS, COUNTERS, layOut, SEED } from '../../src/engine/layout.ts';
+import { bindMemory, float, setInt } from '../../src/engine/linear.ts';
+
+const memory = new ArrayBuffer(65_536);
+const bytes = Buffer.from(memory);
+const textAt = 32_768;
+const start = 1_700_000_000;
+const verdicts = { [CONTEXT]: 'context', [SAME_ATTEMPT]: 'same attempt', [UNADDRESSED]: 'no address' };
+
+/** Connections that the table has room for: four to a set. */
+function makeRoom(connections: number): void {
+  bytes.fill(0);
+  bindMemory(memory);
+  layOut(0, 1, 0, 1, 1, 1, 1, connections, 1, 0, 0, 8, 2, 0, 0);
+  setInt(SEED, 0x1234_5678);
+  setInt(SEED + 4, 0x0bad_cafe);
+}
+
+beforeEach(() => makeRoom(4));
+
+interface Line {
+  pid?: string;
+  host?: string;
+  user?: string;
+  /** Last byte of 192.0.2.x, or a last group of 2001:db8::x. */
+  four?: number;
+  six?: number;
+  /** Or all 16 bytes. */
+  address?: number[];
+  failure?: boolean;
+  ends?: boolean;
+  gained?: boolean;
+  stage?: number;
+  group?: number;
+  time?: number;
+}
+
+/** The verdict on a line; the address to charge where it counts. */
+function take(line: Line): string {
+  const { pid = '7', host = 'host', user, four, six, address, failure = true, ends = false, gained = false } = line;
+  const { stage = 0, group = 0, time = start } = line;
+  bytes.fill(0xee, ADDRESS, ADDRESS + 16);
+  if (four !== undefined) bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, four], ADDRESS);
+  if (six !== undefined) bytes.set([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, six], ADDRESS);
+  if (address !== undefined) bytes.set(address, ADDRESS);
+  const hostEnd = textAt + bytes.write(host, textAt);
+  const pidEnd = hostEnd + bytes.write(pid, hostEnd);
+  const userEnd = pidEnd + bytes.write(user ?? '', pidEnd);
+  // What an earlier, longer line left behind must not matter.
+  bytes.fill(0x39, userEnd, userEnd + 16);
+  const hasAddress = (four ?? six ?? address) !== undefined;
+  const userStart = user === undefined ? -1 : pidEnd;
+  const verdict = follow(
+    group,
+    textAt,
+    hostEnd,
+    hostEnd,
+    pidEnd,
+    failure,
+    ends,
+    gained,
+    stage,
+    hasAddress,
+    userStart,
+    user === undefined ? -1 : userEnd,
+    time,
+  );
+  if (verdict === COUNTS) return `${bytes[ADDRESS + 12] === 192 ? 4 : 6}:${bytes[ADDRESS + 15]}`;
+  return verdicts[verdict]!;
+}
+
+const evicted = () => float(COUNTERS + CONNECTIONS_EVICTED * 8);
+
+describe('one line', () => {
+  test('counts at its own address', () => {
+    expect(take({ four: 1 })).toBe('4:1');
+    expect(take({ pid: '8', six: 9 })).toBe('6:9');
+  });
+
+  test('without an address waits for one', () => {
+    expect(take({})).toBe('no address');
+    expect(take({ four: 3, failure: false })).toBe('4:3');
+    expect(take({ failure: false })).toBe('context');
+  });
+
+  test('of no pid belongs to no connection', () => {
+    expect(take({ pid: '' })).toBe('no address');
+    expect(take({ pid: '', four: 1, failure: false })).toBe('context');
+    expect(take({ pid: '', four: 1 })).toBe('4:1');
+    expect(take({ pid: '', four: 1, gained: true })).toBe('context');
+    expect(take({ pid: '', user: 'a', four: 1 })).toBe('4:1');
+    expect(take({ pid: '', user: 'b', four: 1, failure: false })).toBe('context');
+  });
+
+  test('that recognises a login is no failure', () => {
+    expect(take({ four: 1, gained: true })).toBe('context');
+  });
+});
+
+describe('the address', () => {
+  test('of an earlier line is charged, family included', () => {
+    expect(take({ six: 5, failure: false })).toBe('context');
+    expect(take({ pid: '8', four: 1 })).toBe('4:1');
+    expect(take({})).toBe('6:5');
+    expect(family).toBe(6);
+    expect(take({ pid: '9', four: 6, failure: false })).toBe('context');
+    expect(take({ pid: '9' })).toBe('4:6');
+    expect(family).toBe(4);
+  });
+
+  test('another one is another connection: the pending failure is not charged to it', () => {
+    expect(take({ four: 1 })).toBe('4:1');
+    expect(take({ four: 2, failure: false })).toBe('context');
+    expect(take({})).toBe('4:2');
+  });
+
+  test.each([0, 4, 8, 12, 15])('that differs in byte %i is another one', (flipped) => {
+    const address = Array.from({ length: 16 }, (_, i) => (i === flipped ? 0x81 : 0x80));
+    const same = Array.from({ length: 16 }, () => 0x80);
+    take({ address: same, user: 'a', failure: false });
+    expect(take({ address: same, user: 'b', failure: false })).toBe('6:128');
+    // Several names are one connection's; a new one has none yet.
+    expect(take({ address, failure: false })).toBe('context');
+  });
+
+  test('a pending failure ends when the login succeeds', () => {
+    expect(take({})).toBe('no address');
+    expect(take({ gained: true })).toBe('context');
+    expect(take({ four: 1, failure: false })).toBe('context');
+  });
+
+  test('a pending failure counts once', () => {
+    take({});
+    expect(take({ four: 1, failure: false })).toBe('4:1');
+    expect(take({ four: 1, failure: false })).toBe('context');
+  });
+});
+
+describe('connections are told apart', () => {
+  test.each<[what: string, other: Line]>([
+    ['by pid', { pid: '8' }],
+    ['by a longer pid', { pid: '77' }],
+    ['by host', { host: 'hosu' }],
+    ['by a longer host', { host: 'host0' }],
+    ['by the end of a host that is no multiple of four', { host: 'hosts' }],
+    ['by group', { group: 1 }],
+  ])('%s', (_what, other) => {
+    take({ four: 1, failure: false });
+    expect(take(other)).toBe('no address');
+    expect(take({})).toBe('4:1');
+  });
+
+  test.each([
+    ['a', 'b'],
+    ['abcd', 'abce'],
+    ['abcdefg', 'abcdefh'],
+    ['abcdefgh', 'abcdefgi'],
+    ['abcdxfgh', 'abcdefgh'],
+    ['', 'a'],
+  ])('hosts %s and %s', (one, other) => {
+    take({ host: one, four: 1, failure: false });
+    expect(take({ host: other })).toBe('no address');
+    expect(take({ host: one })).toBe('4:1');
+  });
+
+  test('over many sets, each in its own', () => {
+    makeRoom(256);
+    const pids = Array.from({ length: 60 }, (_, i) => String(1_000 + i));
+    for (const [index, pid] of pids.entries()) take({ pid, four: index, failure: false });
+    expect(evicted()).toBe(0);
+    for (const [index, pid] of pids.entries()) expect(take({ pid })).toBe(`4:${index}`);
+  });
+});
+
+describe('several names', () => {
+  test('make every line of the connection count', () => {
+    expect(take({ four: 1, user: 'anna', failure: false })).toBe('context');
+    expect(take({ four: 1, user: 'anna', failure: false })).toBe('context');
+    expect(take({ four: 1, user: 'bert', failure: false })).toBe('4:1');
+    expect(take({ failure: false })).toBe('4:1');
+    expect(take({ user: 'bert', failure: false })).toBe('4:1');
+  });
+
+  test('but no first line, and no empty name', () => {
+    expect(take({ four: 1, user: '', failure: false })).toBe('context');
+    expect(take({ four: 1, user: 'anna', failure: false })).toBe('context');
+    expect(take({ four: 1, user: '', failure: false })).toBe('context');
+  });
+
+  test('are told apart by their first 256 bytes', () => {
+    const long = 'u'.repeat(256);
+    take({ four: 1, user: `${long}a`, failure: false });
+    expect(take({ four: 1, user: `${long}b`, failure: false })).toBe('context');
+    expect(take({ four: 1, user: long, failure: false })).toBe('context');
+    expect(take({ four: 1, user: `${long.slice(1)}x`, failure: false })).toBe('4:1');
+  });
+
+  test('of the same connection only', () => {
+    take({ four: 1, user: 'anna', failure: false });
+    expect(take({ pid: '8', four: 1, user: 'bert', failure: false })).toBe('context');
+  });
+});
+
+describe('stages', () => {
+  test('a later stage of an attempt that is counted does not count again', () => {
+    expect(take({ four: 1, stage: 1 })).toBe('4:1');
+    expect(take({ four: 1, stage: 2 })).toBe('same attempt');
+    expect(take({ four: 1, stage: 3 })).toBe('same attempt');
+  });
+
+  test('the same stage, or an earlier one, is the next attempt', () => {
+    expect(take({ four: 1, stage: 2 })).toBe('4:1');
+    expect(take({ four: 1, stage: 2 })).toBe('4:1');
+    expect(take({ four: 1, stage: 1 })).toBe('4:1');
+    expect(take({ four: 1, stage: 2 })).toBe('same attempt');
+    expect(take({ four: 1, stage: 1 })).toBe('4:1');
+  });
+
+  test('lines of no stage count each, and change none', () => {
+    expect(take({ four: 1, stage: 1 })).toBe('4:1');
+    expect(take({ four: 1 })).toBe('4:1');
+    expect(take({ four: 1, stage: 2, failure: false })).toBe('context');
+    expect(take({ four: 1, stage: 2, gained: true })).toBe('context');
+    expect(take({ four: 1, stage: 2 })).toBe('same attempt');
+  });
+
+  test('a later stage of a connection with several names does not count again either', () => {
+    take({ four: 1, user: 'a', failure: false });
+    expect(take({ four: 1, user: 'b', stage: 1 })).toBe('4:1');
+    expect(take({ four: 1, user: 'b', stage: 2 })).toBe('same attempt');
+    expect(take({ four: 1, failure: false })).toBe('4:1');
+  });
+
+  test('what was pending counts with a later stage that is the same attempt', () => {
+    expect(take({ stage: 1 })).toBe('no address');
+    expect(take({ four: 1, stage: 2 })).toBe('4:1');
+  });
+});
+
+describe('the end', () => {
+  test('of a connection: the pid is free for another one', () => {
+    expect(take({ four: 1, failure: false })).toBe('context');
+    expect(take({ ends: true })).toBe('4:1');
+    expect(take({})).toBe('no address');
+  });
+
+  test('an ended connection leaves its place without being counted as given up', () => {
+    for (let i = 0; i < 12; i++) take({ pid: String(i), four: 1, ends: true });
+    expect(evicted()).toBe(0);
+  });
+
+  test('comes 300 seconds after the first line, whatever came since', () => {
+    take({ four: 1, failure: false, time: start });
+    expect(take({ time: start + 200 })).toBe('4:1');
+    expect(take({ time: start + 300 })).toBe('4:1');
+    expect(take({ time: start + 301 })).toBe('no address');
+  });
+});
+
+describe('a full set', () => {
+  test('gives up the connection that began first', () => {
+    for (const [index, age] of [3, 1, 2, 4].entries())
+      take({ pid: String(index), four: age, failure: false, time: start + age });
+    expect(evicted()).toBe(0);
+    expect(take({ pid: '9', four: 9, failure: false, time: start + 5 })).toBe('context');
+    expect(evicted()).toBe(1);
+    for (const [pid, last] of [
+      ['0', 3],
+      ['2', 2],
+      ['3', 4],
+      ['9', 9],
+    ] as const)
+      expect(take({ pid, time: start + 5 })).toBe(`4:${last}`);
+    expect(take({ pid: '1', time: start + 5 })).toBe('no address');
+    expect(evicted()).toBe(2);
+  });
+
+  test('counts only what was still remembered', () => {
+    for (let i = 0; i < 4; i++) take({ pid: String(i), four: i, failure: false, time: start });
+    take({ pid: '8', four: 8, failure: false, time: start + 301 });
+    expect(evicted()).toBe(0);
+    take({ pid: '9', four: 9, failure: false, time: start + 300 });
+    expect(evicted()).toBe(1);
+  });
+});
