@@ -146,6 +146,8 @@ export class StateKeeper {
     const readers = this.#readers;
     if (readers === undefined) return;
     this.#readers = undefined;
+    // Nothing is read any more, so nothing waits for the disk.
+    this.#pauseMs = stateStopMs;
     let deadline: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       deadline = setTimeout(resolve, stateStopMs);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LINES } from '../../src/engine/counters.ts';
 import { Engine } from '../../src/engine/host.ts';
+import { statePauseMsMax } from '../../src/limits.ts';
 import { FileSource, type ReadPosition } from '../../src/sources/file.ts';
 import { StateKeeper } from '../../src/state/keeper.ts';
 import { loadState } from '../../src/state/load.ts';
@@ -225,6 +226,19 @@ describe('the state keeper', () => {
     await until(() => keeper.problem === undefined, { what: 'a save' });
     await tooLong(500);
     await keeper.stop();
+  });
+
+  test('the last save may take longer than others: nothing is read any more', async () => {
+    const { keeper, disk } = await start(30_000);
+    disk.hold();
+    keeper.changed();
+    const began = performance.now();
+    const stopping = keeper.stop();
+    await until(() => performance.now() > began + 2 * statePauseMsMax, { what: 'longer than another save may take' });
+    disk.letGo();
+    await stopping;
+    expect(keeper.problem).toBe(undefined);
+    expect(keeper.counters.saves).toBe(2);
   });
 
   test('a disk that fails is tried again, said once, and never throws', async () => {
