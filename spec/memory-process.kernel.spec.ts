@@ -126,3 +126,64 @@ claim(
   ],
   { needs: [...needs], timeoutMs: 240_000 },
 );
+
+/** Less room than sources, so that the table is full for most of the run. */
+const crowded = { sources: 600_000, ceiling: '56MB', bytes: 56 * mebibyte };
+let second: Promise<Report> | undefined;
+const overrun: Attack = () => {
+  second ??= attack(
+    ...['--sources', String(crowded.sources), '--ceiling', crowded.ceiling, '--seconds', '1', '--rate', '100000'],
+  )();
+  return second;
+};
+
+claim(
+  ['WHY-12', 'MM-26'],
+  given(overrun),
+  async (underAttack) => {
+    const { checks, samples, stats } = await underAttack();
+    const last = samples.at(-1)!;
+    const bound = 1.1 * crowded.bytes;
+    assert.ok(last.peakBytes <= bound, `VmHWM ${mebibytes(last.peakBytes)} MiB is over 1.1 times ${crowded.ceiling}`);
+    const full = samples.filter(({ evictions }) => evictions > 0);
+    assert.ok(full.length >= 3, `the table was full in ${full.length} samples`);
+    // Clean pages of files come and go within their own bound, garbage and a state being written within the other parts'.
+    const range = (field: 'rssBytes' | 'anonymousBytes'): number[] => {
+      const sizes = full.map((sample) => sample[field]);
+      return [Math.min(...sizes), Math.max(...sizes)];
+    };
+    const [least = 0, most = Number.NaN] = range('anonymousBytes');
+    assert.ok(most - least <= 5 * mebibyte, `${mebibytes(least)} to ${mebibytes(most)} MiB under a full table`);
+    const evictions = stats['evictions.total'] ?? Number.NaN;
+    assert.ok(evictions >= crowded.sources - last.slots, `${evictions} evictions, ${last.slots} slots`);
+    const kinds = ['open', 'banned', 'undelivered', 'remembered'].map(
+      (kind) => stats[`evictions.${kind}`] ?? Number.NaN,
+    );
+    assert.equal(
+      kinds.reduce((sum, count) => sum + count, 0),
+      evictions,
+      'evictions by what was given up',
+    );
+    assert.ok(
+      samples.every(({ slots }) => slots === last.slots),
+      'the table was resized',
+    );
+    const idle = full.slice(1).filter(({ lines }, index) => lines === full[index]!.lines && lines < last.lines);
+    assert.equal(idle.length, 0, 'samples between which no line was read, though some waited');
+    const failed = checks.filter(({ ok }) => !ok).map(({ name, found }) => `${name}: ${found}`);
+    assert.deepEqual(failed, [], 'checks of the soak');
+    return `${crowded.sources} sources, ${last.slots} slots, ${evictions} evictions, ${last.lines} lines: VmHWM ${mebibytes(last.peakBytes)} MiB of ${crowded.ceiling}, once the table was full ${range('rssBytes').map(mebibytes).join(' to ')} resident, ${range('anonymousBytes').map(mebibytes).join(' to ')} without files`;
+  },
+  [
+    twin('a process that keeps a dictionary of sources', given(dictionary)),
+    twin('a table that never fills', given(daemon)),
+    twin(
+      'evictions that are not counted',
+      given<Attack>(async () => {
+        const report = await overrun();
+        return { ...report, stats: { ...report.stats, 'evictions.total': 0 } };
+      }),
+    ),
+  ],
+  { needs: [...needs], timeoutMs: 240_000 },
+);

@@ -11,9 +11,7 @@ const part = (what: string) => `not built yet: ${what}`;
 const proof = (what: string) => `no specification with a twin yet: ${what}`;
 
 export const pendingReasons: Readonly<Record<string, string>> = {
-  'MM-16': run('cost of the dearest insertion under a flood'),
   'MM-21': part('reload'),
-  'MM-26': proof('resident size of the whole process under attack'),
   'MM-28': run('the soak'),
   'MM-29': run('fail2ban on the same work'),
   'LP-01': part('the single executable'),
@@ -44,7 +42,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'WHY-06': part('the single executable'),
   'WHY-07': part('the command that counts lines'),
   'WHY-09': run('ban latency'),
-  'WHY-12': proof('counters of a full table'),
   'WHY-15': part('import of a fail2ban configuration'),
   'T-01a': part('an installer that sets mode and owner'),
   'R-01a': part('the audit record in the journal'),

@@ -1,0 +1,79 @@
+/** The memory page, third part: what a failure costs in a table that is full, in work that no busy machine can change. */
+import assert from 'node:assert/strict';
+import type { EvictionPolicy } from '../src/types.ts';
+import { claim, type Supply, twin } from './claim.ts';
+import { countedEngine } from './support/counted-engine.ts';
+import { epoch, failureLine, feedText, sourceAddress } from './support/tracker.ts';
+
+/** A failure of a source never seen before comes in; the work it took, from its line to the table. */
+type Insert = (source: number) => number;
+/** A table of so many entries under a policy. */
+type MakeTable = (slots: number, policy: EvictionPolicy) => Promise<Insert>;
+
+const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
+const slotCounts = [1_024, 8_192];
+/** Failures for each entry of the table: most of them find it full. */
+const rounds = 3;
+/** The dearest failure to the typical one: the lines differ by a few bytes, the searched sets by what stands in them. */
+const factorMax = 2;
+/** The dearest failure in a table eight times as large: the same work, but for chance. */
+const growthMax = 1.25;
+
+const real: MakeTable = async (slots, evictionPolicy) => {
+  const jail = { filter: 'sshd', mode: '', maxretry: 2, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] };
+  const probe = await countedEngine({ jails: [jail], tableBytes: 1, now: epoch });
+  const tableBytes = slots * probe.engine.entryBytes;
+  const { engine, takeSteps } = await countedEngine({ jails: [jail], tableBytes, evictionPolicy, now: epoch });
+  assert.equal(engine.slots, slots);
+  engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
+  return (source) => {
+    takeSteps();
+    feedText(engine, failureLine(sourceAddress(source), epoch, source), epoch);
+    return takeSteps();
+  };
+};
+
+/** A dictionary that doubles its room when that is used up, and moves everything. */
+const doubling: MakeTable = async (slots) => {
+  let room = slots / 4;
+  return (source) => {
+    if (source < room) return 300;
+    room *= 2;
+    return 300 + source;
+  };
+};
+
+/** A table that looks at all its entries for the oldest one. */
+const scanning: MakeTable = async (slots) => (source) => 300 + (source < slots ? 0 : slots);
+
+const given = (table: MakeTable): Supply<MakeTable> => ({ make: () => table });
+
+claim(
+  'MM-16',
+  given(real),
+  async (makeTable) => {
+    const dearest: number[] = [];
+    let typical = 0;
+    for (const policy of policies) {
+      const worst: number[] = [];
+      for (const slots of slotCounts) {
+        const insert = await makeTable(slots, policy);
+        const work = Array.from({ length: rounds * slots }, (_, source) => insert(source)).sort((a, b) => a - b);
+        const [median, most] = [work[work.length >> 1]!, work.at(-1)!];
+        const of = `${policy}, ${slots} entries: ${most} steps against ${median} typically`;
+        assert.ok(median > 100, `too little was counted: ${of}`);
+        assert.ok(most <= factorMax * median, `a failure stalls: ${of}`);
+        worst.push(most);
+        typical = Math.max(typical, median);
+      }
+      const growth = worst[1]! / worst[0]!;
+      assert.ok(growth <= growthMax, `${policy}: work grows with the table, ${worst.join(' → ')} steps`);
+      dearest.push(...worst);
+    }
+    return `${policies.length} policies, tables of ${slotCounts.join(' and ')} entries flooded ${rounds} times over: at most ${Math.max(...dearest)} memory accesses a failure, typically ${typical}`;
+  },
+  [
+    twin('a dictionary that doubles', given(doubling)),
+    twin('a table that looks for its oldest entry', given(scanning)),
+  ],
+);

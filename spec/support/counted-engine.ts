@@ -1,0 +1,35 @@
+/**
+ * The plain engine with its memory accesses counted: the same source files, loaded a second time with counted primitives
+ * under them. Work is what a machine's load cannot change.
+ */
+import { registerHooks } from 'node:module';
+import type { EngineOptions } from '../../src/engine/host.ts';
+import { takeSteps } from './counted-linear.ts';
+
+const mark = '?counted';
+const linear = new URL('./counted-linear.ts', import.meta.url).href;
+let hooked = false;
+
+/** What a marked file of the engine imports is marked too; its primitives are the counted ones. */
+function hook(): void {
+  if (hooked) return;
+  hooked = true;
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (context.parentURL?.endsWith(mark) !== true) return next(specifier, context);
+      if (specifier === '#linear' || specifier === './linear.ts') return { url: linear, shortCircuit: true };
+      const found = next(specifier, context);
+      return found.url.includes('/src/engine/') ? { ...found, url: found.url + mark } : found;
+    },
+  });
+}
+
+/** An engine of the plain build, and the steps that its calls took since they were last asked for. */
+export async function countedEngine(options: Omit<EngineOptions, 'build'>) {
+  hook();
+  const path = new URL('../../src/engine/host.ts', import.meta.url).href + mark;
+  const { Engine } = (await import(path)) as typeof import('../../src/engine/host.ts');
+  const engine = await Engine.create({ ...options, build: 'plain' });
+  takeSteps();
+  return { engine, takeSteps };
+}
