@@ -3,23 +3,13 @@
  * Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without leading zeros), plus brackets
  * and an IPv6 zone id (RFC 4007 section 11), which is dropped. IPv4-mapped addresses become IPv4.
  */
-import {
-  byte,
-  copyBytes,
-  digitBits,
-  dotBits,
-  fillZero,
-  int,
-  lowestBit,
-  setByte,
-  setInt,
-  skipDecimal,
-  word,
-} from '#linear';
+import { byte, copyBytes, digitBits, dotBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
 import { ADDRESS } from './layout.ts';
 
 /** Longest legal text: 45 bytes of address, '%' and a zone id, brackets. */
 const TEXT_MAX: i32 = 80;
+/** Longest dotted quad. */
+const QUAD_MAX: i32 = 15;
 
 export const ADDRESS_OK: i32 = 1;
 export const ADDRESS_BAD: i32 = 0;
@@ -45,13 +35,15 @@ function octet(p: i32, count: i32): i32 {
   return first === 0 && count > 1 ? 256 : value;
 }
 
-/** Parses a dotted quad filling [start, end) into the last four bytes of ADDRESS. */
-function parseQuad(start: i32, end: i32): bool {
-  const length = end - start;
-  if (length < 7 || length > 15) return false;
+/** Which of the first `length` bytes at `start` (at most 15) are dots, one bit each, lowest first; -1 when others than digits are there. */
+function dotsIn(start: i32, length: i32): i32 {
   const inside = (1 << length) - 1;
   const dots = dotBits(start) & inside;
-  if (((dots | digitBits(start)) & inside) !== inside) return false;
+  return ((dots | digitBits(start)) & inside) === inside ? dots : -1;
+}
+
+/** Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots`, into the last four bytes of ADDRESS. */
+function parseQuad(start: i32, length: i32, dots: i32): bool {
   const one = lowestBit(dots);
   const rest = dots & (dots - 1);
   const two = lowestBit(rest);
@@ -62,8 +54,9 @@ function parseQuad(start: i32, end: i32): bool {
   const second = two - one - 1;
   const third = three - two - 1;
   const fourth = length - three - 1;
-  if (one < 1 || one > 3 || second < 1 || second > 3 || third < 1 || third > 3 || fourth < 1 || fourth > 3)
-    return false;
+  const least = (one - 1) | (second - 1) | (third - 1) | (fourth - 1);
+  const most = (3 - one) | (3 - second) | (3 - third) | (3 - fourth);
+  if ((least | most) < 0) return false;
   const a = octet(start, one);
   const b = octet(start + one + 1, second);
   const c = octet(start + two + 1, third);
@@ -98,7 +91,9 @@ function parseSix(start: i32, end: i32): bool {
     if (p < end && byte(p) === 46) {
       // An embedded dotted quad ends the text.
       if (at > 12 || (gap < 0 && at !== 12)) return false;
-      if (!parseQuad(groupStart, end)) return false;
+      const length = end - groupStart;
+      const dots = length <= QUAD_MAX ? dotsIn(groupStart, length) : -1;
+      if (dots < 0 || !parseQuad(groupStart, length, dots)) return false;
       const quad = word(ADDRESS + 12);
       if (at < 12) fillZero(ADDRESS + 12, 4);
       setByte(ADDRESS + at, quad & 255);
@@ -138,12 +133,13 @@ export function parseAddress(start: i32, end: i32): i32 {
     end--;
   }
   if (end <= start) return ADDRESS_BAD;
-  if (end - start <= 15 && skipDecimal(start, end) === end) {
+  const dots = end - start <= QUAD_MAX ? dotsIn(start, end - start) : -1;
+  if (dots >= 0) {
     family = 4;
     setInt(ADDRESS, 0);
     setInt(ADDRESS + 4, 0);
     setInt(ADDRESS + 8, -65536); // 00 00 ff ff
-    return parseQuad(start, end) ? ADDRESS_OK : ADDRESS_BAD;
+    return parseQuad(start, end - start, dots) ? ADDRESS_OK : ADDRESS_BAD;
   }
   let colons = 0;
   let letters = 0;

@@ -85,6 +85,11 @@ export function toInt(value: f64): i32 {
   return value | 0;
 }
 
+/*
+ * Searches and runs. The wasm build looks at sixteen bytes a step and may read (never write) up to eighteen bytes behind
+ * `end` or before `p`; the layout keeps that much memory around every region that lines stand in.
+ */
+
 /** First position of `wanted` in [p, end), or `end`. */
 export function findByte(p: i32, end: i32, wanted: i32): i32 {
   if (p >= end) return end;
@@ -155,10 +160,7 @@ export function spread(hash: i32, count: i32): i32 {
   return Math.floor(((hash >>> 0) * count) / 4294967296);
 }
 
-/*
- * Runs of a byte class. The wasm build looks at sixteen bytes a step and may read (never write) up to fifteen bytes past
- * `end`, or sixteen before it; the layout keeps that much memory around every region that lines stand in.
- */
+/* Runs of a byte class. */
 
 /** End of the run of 0-9 in [p, end). */
 export function skipDigits(p: i32, end: i32): i32 {

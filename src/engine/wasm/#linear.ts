@@ -1,6 +1,6 @@
 /**
  * The engine's one memory in the wasm build (AssemblyScript). Same exports as ../linear.ts, which documents them.
- * The VM checks every access; vector loads stay inside the range that was asked for.
+ * The VM checks every access.
  */
 
 export function byte(p: i32): i32 {
@@ -51,14 +51,17 @@ export function toInt(value: f64): i32 {
   return value as i32;
 }
 
+/* Vector loads reach past the range that is asked for, up to fifteen bytes behind it, eighteen before it: ../linear.ts. */
+
 export function findByte(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     const splat = i8x16.splat(wanted as i8);
-    while (p + 16 <= end) {
+    while (p < end) {
       const mask = i8x16.bitmask(i8x16.eq(v128.load(p), splat));
-      if (mask != 0) return p + ctz(mask);
+      if (mask != 0) return p + ctz(mask) < end ? p + ctz(mask) : end;
       p += 16;
     }
+    return end;
   }
   while (p < end && load<u8>(p) != (wanted as u8)) p++;
   return p < end ? p : end;
@@ -67,11 +70,12 @@ export function findByte(p: i32, end: i32, wanted: i32): i32 {
 export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     const splat = i8x16.splat(wanted as i8);
-    while (p + 16 <= end) {
+    while (p < end) {
       const mask = i8x16.bitmask(i8x16.eq(v128.load(end - 16), splat));
-      if (mask != 0) return end - 1 - (clz(mask) - 16);
       end -= 16;
+      if (mask != 0) return found(p, end, mask);
     }
+    return -1;
   }
   while (end > p) {
     end--;
@@ -80,15 +84,22 @@ export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
   return -1;
 }
 
+/** The position of the highest of sixteen bits, the lowest of which stands for `at`; -1 when it lies before `p`. */
+function found(p: i32, at: i32, mask: i32): i32 {
+  const last = at + 31 - clz(mask);
+  return last < p ? -1 : last;
+}
+
 export function findPair(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     const first = i8x16.splat(wanted as i8);
     const second = i8x16.splat((wanted >> 8) as i8);
-    while (p + 17 <= end) {
+    while (p + 2 <= end) {
       const mask = i8x16.bitmask(v128.and(i8x16.eq(v128.load(p), first), i8x16.eq(v128.load(p, 1), second)));
-      if (mask != 0) return p + ctz(mask);
+      if (mask != 0) return p + ctz(mask) + 2 <= end ? p + ctz(mask) : end;
       p += 16;
     }
+    return end;
   }
   while (p + 2 <= end) {
     if (load<u16>(p) == (wanted as u16)) return p;
@@ -101,12 +112,13 @@ export function findPairLast(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     const first = i8x16.splat(wanted as i8);
     const second = i8x16.splat((wanted >> 8) as i8);
-    while (p + 17 <= end) {
+    while (p + 2 <= end) {
       const q = end - 17;
       const mask = i8x16.bitmask(v128.and(i8x16.eq(v128.load(q), first), i8x16.eq(v128.load(q, 1), second)));
-      if (mask != 0) return q + 31 - clz(mask);
+      if (mask != 0) return found(p, q, mask);
       end -= 16;
     }
+    return -1;
   }
   while (p + 2 <= end) {
     end--;
@@ -128,11 +140,12 @@ export function findWord(p: i32, end: i32, wanted: i32): i32 {
     const second = i8x16.splat((wanted >> 8) as i8);
     const third = i8x16.splat((wanted >> 16) as i8);
     const fourth = i8x16.splat((wanted >> 24) as i8);
-    while (p + 19 <= end) {
+    while (p + 4 <= end) {
       const mask = wordBits(p, first, second, third, fourth);
-      if (mask != 0) return p + ctz(mask);
+      if (mask != 0) return p + ctz(mask) + 4 <= end ? p + ctz(mask) : end;
       p += 16;
     }
+    return end;
   }
   while (p + 4 <= end) {
     if (load<i32>(p) == wanted) return p;
@@ -147,11 +160,12 @@ export function findWordLast(p: i32, end: i32, wanted: i32): i32 {
     const second = i8x16.splat((wanted >> 8) as i8);
     const third = i8x16.splat((wanted >> 16) as i8);
     const fourth = i8x16.splat((wanted >> 24) as i8);
-    while (p + 19 <= end) {
+    while (p + 4 <= end) {
       const mask = wordBits(end - 19, first, second, third, fourth);
-      if (mask != 0) return end - 19 + 31 - clz(mask);
+      if (mask != 0) return found(p, end - 19, mask);
       end -= 16;
     }
+    return -1;
   }
   while (p + 4 <= end) {
     end--;

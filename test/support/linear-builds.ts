@@ -1,0 +1,44 @@
+/** The engine's memory functions as each build has them: plain TypeScript, and compiled alone from wasm/#linear.ts. */
+import { readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import asc from 'assemblyscript/asc';
+import type { Build } from '../../src/engine/host.ts';
+import * as plain from '../../src/engine/linear.ts';
+
+export type Linear = Pick<
+  typeof plain,
+  | 'findByte'
+  | 'findByteLast'
+  | 'findPair'
+  | 'findPairLast'
+  | 'findWord'
+  | 'findWordLast'
+  | 'skipDigits'
+  | 'skipDecimal'
+  | 'skipNonspace'
+  | 'digitsBefore'
+  | 'fits'
+>;
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** Both see the same `bytes`: the functions, and the memory they work on. */
+export async function linearOf(build: Build): Promise<{ linear: Linear; bytes: Buffer }> {
+  if (build === 'plain') {
+    const memory = new ArrayBuffer(65_536);
+    plain.bindMemory(memory);
+    return { linear: plain, bytes: Buffer.from(memory) };
+  }
+  const output = join(tmpdir(), `linear-${process.pid}-${build}.wasm`);
+  const { error, stderr } = await asc.main([
+    'src/engine/wasm/#linear.ts',
+    ...['--baseDir', root, '--outFile', output, '-O3', '--runtime', 'stub', '--noAssert', '--importMemory'],
+    ...[build === 'wasm' ? '--enable' : '--disable', 'simd'],
+  ]);
+  if (error) throw new Error(stderr.toString());
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(output)), { env: { memory } });
+  rmSync(output);
+  return { linear: exports as unknown as Linear, bytes: Buffer.from(memory.buffer) };
+}
