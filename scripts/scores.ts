@@ -1,7 +1,8 @@
 /**
  * Coverage, mutation score and claims as CI shows them: reads what `npm run coverage`, `npm run mutation` and
- * `npm run verify` left in reports/, writes one badge (shields.io endpoint JSON) each into reports/badges/ and a table
- * to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent is said to be absent.
+ * `npm run verify` left in reports/, writes one badge (shields.io endpoint JSON) each into reports/badges/, all scores into
+ * reports/scores.json, and a table to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent is
+ * said to be absent.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -13,8 +14,15 @@ export interface Score {
   percent?: number;
 }
 
+interface Covered {
+  covered: number;
+  total: number;
+  pct: number;
+}
+/** By absolute path of a file, and `total`. */
 interface CoverageSummary {
-  total: { lines: { pct: number }; branches: { pct: number } };
+  [path: string]: { lines: Covered; branches: Covered };
+  total: { lines: Covered; branches: Covered };
 }
 interface MutationReport {
   files: Record<string, { mutants: { status: string }[] }>;
@@ -26,19 +34,38 @@ interface VerifyReport {
 const detected = new Set(['Killed', 'Timeout']);
 const undetected = new Set(['Survived', 'NoCoverage']);
 
+/** Code that every log byte passes, with scores of its own. */
+const folders = ['src/engine', 'src/compiler'];
+
+function share(covered: number, total: number): number {
+  return Math.round((covered / total) * 10_000) / 100;
+}
+
 export function coverageScore({ total }: CoverageSummary): Score {
   const { lines, branches } = total;
   return { name: 'coverage', text: `${lines.pct} % of lines, ${branches.pct} % of branches`, percent: branches.pct };
 }
 
-/** Detected mutants of all valid ones, as Stryker counts them. */
-export function mutationScore({ files }: MutationReport): Score {
-  const statuses = Object.values(files).flatMap(({ mutants }) => mutants.map(({ status }) => status));
+/** The files below `folder` together. */
+export function folderCoverage({ total: _, ...files }: CoverageSummary, folder: string): Score {
+  const inside = Object.entries(files).filter(([path]) => path.includes(`/${folder}/`));
+  const sum = (of: 'lines' | 'branches', what: 'covered' | 'total') =>
+    inside.reduce((before, [, file]) => before + file[of][what], 0);
+  const [lines, branches] = (['lines', 'branches'] as const).map((of) => share(sum(of, 'covered'), sum(of, 'total')));
+  return { name: `coverage of ${folder}`, text: `${lines} % of lines, ${branches} % of branches`, percent: branches! };
+}
+
+/** Detected mutants of all valid ones, as Stryker counts them; of the files below `folder`, where one is given. */
+export function mutationScore({ files }: MutationReport, folder?: string): Score {
+  const name = folder === undefined ? 'mutation' : `mutation of ${folder}`;
+  const statuses = Object.entries(files)
+    .filter(([path]) => folder === undefined || path.startsWith(`${folder}/`))
+    .flatMap(([, { mutants }]) => mutants.map(({ status }) => status));
   const killed = statuses.filter((status) => detected.has(status)).length;
   const valid = killed + statuses.filter((status) => undetected.has(status)).length;
-  if (valid === 0) return { name: 'mutation', text: 'no mutants' };
+  if (valid === 0) return { name, text: 'no mutants' };
   const percent = Math.round((killed / valid) * 1000) / 10;
-  return { name: 'mutation', text: `${percent} % (${killed} of ${valid} mutants detected)`, percent };
+  return { name, text: `${percent} % (${killed} of ${valid} mutants detected)`, percent };
 }
 
 export function claimScore({ claims }: VerifyReport): Score {
@@ -60,15 +87,22 @@ function read<Report>(path: string, name: string, score: (report: Report) => Sco
 }
 
 function main(): void {
-  const scores = [
-    read('reports/coverage/coverage-summary.json', 'coverage', coverageScore),
-    read('reports/mutation/mutation.json', 'mutation', mutationScore),
+  const [coverage, mutation] = ['reports/coverage/coverage-summary.json', 'reports/mutation/mutation.json'];
+  const totals = [
+    read(coverage!, 'coverage', coverageScore),
+    read(mutation!, 'mutation', (report: MutationReport) => mutationScore(report)),
     read('reports/verify.json', 'claims', claimScore),
   ];
+  const parts = folders.flatMap((folder) => [
+    read(coverage!, `coverage of ${folder}`, (report: CoverageSummary) => folderCoverage(report, folder)),
+    read(mutation!, `mutation of ${folder}`, (report: MutationReport) => mutationScore(report, folder)),
+  ]);
   mkdirSync('reports/badges', { recursive: true });
-  for (const score of scores) {
+  for (const score of totals) {
     writeFileSync(`reports/badges/${score.name}.json`, `${JSON.stringify(badge(score))}\n`);
   }
+  const scores = [...totals, ...parts];
+  writeFileSync('reports/scores.json', `${JSON.stringify(scores, null, 2)}\n`);
   const rows = scores.map(({ name, text }) => `| ${name} | ${text} |`);
   const table = ['| score | value |', '|---|---|', ...rows, ''].join('\n');
   const summaryPath = process.env.GITHUB_STEP_SUMMARY;

@@ -1,6 +1,6 @@
 /** The scores that CI publishes are computed from the reports and from nothing else. */
 import { expect, test } from 'vitest';
-import { badge, claimScore, coverageScore, mutationScore } from '../../scripts/scores.ts';
+import { badge, claimScore, coverageScore, folderCoverage, mutationScore } from '../../scripts/scores.ts';
 
 test('the mutation score counts detected mutants of the valid ones', () => {
   const mutants = ['Killed', 'Timeout', 'Survived', 'NoCoverage', 'Ignored', 'CompileError'].map((status) => ({
@@ -14,15 +14,44 @@ test('the mutation score counts detected mutants of the valid ones', () => {
   expect(mutationScore({ files: {} }).text).toBe('no mutants');
 });
 
+test('a folder has the mutation score of its own files', () => {
+  const files = {
+    'src/engine/a.ts': { mutants: [{ status: 'Killed' }, { status: 'Timeout' }, { status: 'Survived' }] },
+    'src/engine-room/b.ts': { mutants: [{ status: 'Survived' }] },
+  };
+  expect(mutationScore({ files }, 'src/engine')).toEqual({
+    name: 'mutation of src/engine',
+    text: '66.7 % (2 of 3 mutants detected)',
+    percent: 66.7,
+  });
+  expect(mutationScore({ files }, 'src/compiler').text).toBe('no mutants');
+});
+
 test('claims count those that can be tested', () => {
   const claims = ['HELD', 'PENDING', 'POSITION', 'FAILED'].map((status) => ({ status }));
   expect(claimScore({ claims }).text).toBe('1 of 3 held, 1 pending, 1 failed');
 });
 
+const covered = (covered: number, total: number) => ({ covered, total, pct: (covered / total) * 100 });
+
 test('coverage shows lines and branches', () => {
-  expect(coverageScore({ total: { lines: { pct: 91.5 }, branches: { pct: 80 } } }).text).toBe(
-    '91.5 % of lines, 80 % of branches',
-  );
+  const total = { lines: { ...covered(183, 200), pct: 91.5 }, branches: { ...covered(8, 10), pct: 80 } };
+  expect(coverageScore({ total }).text).toBe('91.5 % of lines, 80 % of branches');
+});
+
+test('coverage of a folder is that of its files together', () => {
+  const all = { lines: covered(1, 1), branches: covered(1, 1) };
+  const report = {
+    total: all,
+    '/home/src/engine/a.ts': { lines: covered(1, 3), branches: covered(1, 2) },
+    '/home/src/engine/b.ts': { lines: covered(9, 9), branches: covered(0, 1) },
+    '/home/src/other/c.ts': { lines: covered(0, 9), branches: covered(0, 9) },
+  };
+  expect(folderCoverage(report, 'src/engine')).toEqual({
+    name: 'coverage of src/engine',
+    text: '83.33 % of lines, 33.33 % of branches',
+    percent: 33.33,
+  });
 });
 
 test('a badge without a figure is grey', () => {
