@@ -1,6 +1,6 @@
 // netlink(7) sockets: open, send, receive one datagram, wait. Messages are built and read in src/backends/netlink.ts.
 // send() may block for seconds while another nft transaction runs, so it never runs on the calling thread; a receive
-// never waits.
+// never waits, but while a dump goes on the kernel makes its next part inside it: some 10 ms where a set is large.
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -178,6 +178,28 @@ class WaitCall : public Call {
   int milliseconds_;
 };
 
+/// recv() without waiting: the real length of one datagram or -errno.
+ssize_t ReceiveNow(int descriptor, void* into, size_t length) {
+  const ssize_t received = recv(descriptor, into, length, MSG_DONTWAIT | MSG_TRUNC);
+  return received < 0 ? -errno : received;
+}
+
+class ReceiveCall : public Call {
+ public:
+  ReceiveCall(Napi::Env env, int descriptor, Napi::Uint8Array into)
+      : Call(env), descriptor_(descriptor), data_(into.Data()), length_(into.ByteLength()),
+        held_(Napi::Persistent(into)) {}
+
+ protected:
+  void Execute() override { result_ = ReceiveNow(descriptor_, data_, length_); }
+
+ private:
+  int descriptor_;
+  uint8_t* data_;
+  size_t length_;
+  Napi::Reference<Napi::Uint8Array> held_;  // keeps the memory alive until the call is over
+};
+
 /// netlinkSend(fd, bytes, microseconds) -> the bytes sent or -errno, where the call was over within that time; else a
 /// promise of it.
 Napi::Value Send(const Napi::CallbackInfo& info) {
@@ -223,9 +245,19 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
     return fail2zig::BadArgument(env, "netlinkReceive(fd: number, into: Uint8Array)");
   }
   Napi::Uint8Array into = info[1].As<Napi::Uint8Array>();
-  const ssize_t received =
-      recv(info[0].As<Napi::Number>().Int32Value(), into.Data(), into.ByteLength(), MSG_DONTWAIT | MSG_TRUNC);
-  return Napi::Number::New(env, static_cast<double>(received < 0 ? -errno : received));
+  const ssize_t received = ReceiveNow(info[0].As<Napi::Number>().Int32Value(), into.Data(), into.ByteLength());
+  return Napi::Number::New(env, static_cast<double>(received));
+}
+
+/// netlinkReceiveAside(fd, into) -> promise of the same, on a pool thread. `into` is the call's until then.
+Napi::Value ReceiveAside(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {
+    return fail2zig::BadArgument(env, "netlinkReceiveAside(fd: number, into: Uint8Array)");
+  }
+  auto* call = new ReceiveCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Uint8Array>());
+  call->Queue();
+  return call->Promise();
 }
 
 }  // namespace
@@ -235,4 +267,5 @@ void fail2zig::RegisterNetlink(Napi::Env env, Napi::Object exports) {
   exports.Set("netlinkSend", Napi::Function::New(env, Send, "netlinkSend"));
   exports.Set("netlinkWait", Napi::Function::New(env, Wait, "netlinkWait"));
   exports.Set("netlinkReceive", Napi::Function::New(env, Receive, "netlinkReceive"));
+  exports.Set("netlinkReceiveAside", Napi::Function::New(env, ReceiveAside, "netlinkReceiveAside"));
 }

@@ -29,6 +29,8 @@ export interface Native {
   netlinkSend(fd: number, bytes: Uint8Array, microseconds: number): number | Promise<number>;
   /** One datagram, without waiting (-EAGAIN: none). The result is its real length, even where `into` is shorter. */
   netlinkReceive(fd: number, into: Uint8Array): number;
+  /** The same on a pool thread, since the kernel makes the next part of a dump meanwhile. `into` must not be touched until then. */
+  netlinkReceiveAside(fd: number, into: Uint8Array): Promise<number>;
   /** poll(2) for input on a pool thread: 1 readable, 0 time is up, or -errno. */
   netlinkWait(fd: number, milliseconds: number): Promise<number>;
   /** SO_PEERCRED and SO_PEERGROUPS of a connected unix socket, or -errno. */
@@ -95,6 +97,7 @@ export const native: Native = {
     addon().netlinkOpen(protocol, groups, sendBytes, receiveBytes),
   netlinkSend: (fd, bytes, microseconds) => addon().netlinkSend(fd, bytes, microseconds),
   netlinkReceive: (fd, into) => addon().netlinkReceive(fd, into),
+  netlinkReceiveAside: (fd, into) => addon().netlinkReceiveAside(fd, into),
   netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
   peerCredentials: (fd) => addon().peerCredentials(fd),
   memfd: (name) => addon().memfd(name),
