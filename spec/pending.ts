@@ -33,7 +33,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-35': part('import of a fail2ban configuration'),
   'LP-36': part('units for systemd'),
   'LP-37': proof('agreement of the twenty filters with fail2ban on known lines'),
-  'LP-39': proof('hostile lines against the running daemon'),
   'LP-42': part('the single executable'),
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
   'WHY-01': proof('decisions against those of fail2ban on the same logs'),

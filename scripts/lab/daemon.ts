@@ -72,6 +72,10 @@ export class Daemon {
     return this.#child.pid!;
   }
 
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   onLine(listener: (line: string) => void): void {
     this.#listeners.push(listener);
   }
