@@ -332,6 +332,50 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(decisionsOf(engine).map(({ address }) => address)).toEqual([network('192.0.2.1', 4, 32)]);
   });
 
+  test('lines of services without connections stand for themselves', async () => {
+    const engine = await engineOf(build, [jail({ filter: 'vsftpd' }), jail({ filter: 'nginx-http-auth' })]);
+    const vsftpd = (message: string) => stamped(message).replace('sshd[', 'vsftpd[');
+    const nginx = (client: string, referrer = '') =>
+      `2025/11/21 03:15:28 [error] 8#8: *4 user "a": password mismatch, client: ${client}, server: , request: "GET / HTTP/1.1", host: "example.org"${referrer}\n`;
+    const pam = (user: string, host: string) =>
+      vsftpd(`pam_unix(x:auth): authentication failure; logname= uid=0 euid=0 tty=x ruser=${user} rhost=${host}`);
+    const text = [
+      pam('a', '192.0.2.1'),
+      pam('a', 'host.example.org'),
+      pam('a', '192.0.2.2  user=b rhost=198.51.100.9'),
+      nginx('192.0.2.3'),
+      nginx(
+        '192.0.2.4',
+        ', referrer: "x": password mismatch, client: 198.51.100.9, server: , request: "GET / HTTP/1.1", host: "h"',
+      ),
+    ];
+    feed(engine, text.join(''));
+    const count = (name: string, index: number) => engine.filterCounter(engine.resolveFilter(name, '').filter, index);
+    const banned = decisionsOf(engine).map(({ jail: number, address }) =>
+      [number, ...address.bytes.slice(12)].join('.'),
+    );
+    expect(banned).toEqual(['0.192.0.2.1', '1.192.0.2.3']);
+    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_MATCHED))).toEqual([1, 1]);
+    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_IGNORED))).toEqual([1, 1]);
+    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_HOST_NAME))).toEqual([1, 0]);
+    expect(engine.counter(counters.LINES_MATCHED)).toBe(2);
+  });
+
+  test('the place of a ban in the table', async () => {
+    const engine = await engineOf(build, [jail(), jail()]);
+    const addresses = [1, 2, 3].map((last) => network(`192.0.2.${last}`, 4, 32));
+    for (const address of addresses.slice(0, 2)) engine.setBan(0, address, now, now + 60);
+    const places: number[] = [];
+    let next = 0;
+    while (next >= 0) next = engine.eachBan(next, 8, ({ index }) => void places.push(index));
+    expect(addresses.map((address) => engine.banIndex(0, address)).sort()).toEqual([-1, ...places].sort());
+    expect(engine.banIndex(0, addresses[2]!)).toBe(-1);
+    expect(engine.banIndex(1, addresses[0]!)).toBe(-1);
+    feed(engine, failure('192.0.2.9'));
+    expect(engine.banIndex(0, network('192.0.2.9', 4, 32))).toBeGreaterThanOrEqual(0);
+    expect(engine.tracked).toBe(4);
+  });
+
   test('sources go to the jails of their own route', async () => {
     const jails = [jail(), jail(), jail({ mode: 'aggressive' })];
     const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 100_000 });

@@ -148,6 +148,79 @@ describe('heads of syslog lines', () => {
   });
 });
 
+describe('the time of a line', () => {
+  const clock = '21-Nov-2026 08:00:00';
+
+  /** The timestamp and what stands behind it; nothing where there is none. */
+  function timeOf(line: string): [time: string, rest: string] | undefined {
+    bytes.fill(0, 0, 65_536);
+    const end = lineAt + bytes.write(line, lineAt, 'latin1');
+    bytes.write('] ]: 12', end, 'latin1');
+    const found = header.readLineTime(lineAt, end);
+    const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
+    if (!found) return undefined;
+    return [cut(header.timeStart, header.timeEnd), cut(header.afterTime, end)];
+  }
+
+  test.each<[what: string, line: string, rest: string]>([
+    ['alone', clock, ''],
+    ['with blanks behind it', `${clock} \t x`, 'x'],
+    ['with a colon', `${clock}: x`, 'x'],
+    ['with one colon of two', `${clock}:: x`, ': x'],
+    ['in brackets', `[${clock}] x`, 'x'],
+    ['in brackets, no blank', `[${clock}]x`, 'x'],
+    ['in brackets, with a colon', `[${clock}]: x`, 'x'],
+    ['in brackets, at the end', `[${clock}]`, ''],
+    ['in brackets, with a zone', `[${clock} Europe/Berlin] x`, 'x'],
+    ['in brackets, with as long a zone as is read', `[${clock}${'z'.repeat(40)}] x`, 'x'],
+  ])('%s', (_what, line, rest) => expect(timeOf(line)).toEqual([clock, rest]));
+
+  test.each<[what: string, line: string]>([
+    ['nothing', ''],
+    ['a bracket', '['],
+    ['a bracket that does not close', `[${clock} x`],
+    ['a bracket that closes behind the line', `[${clock}`],
+    ['a zone that is too long', `[${clock}${'z'.repeat(41)}] x`],
+    ['a word', 'host x'],
+  ])('%s is none', (_what, line) => expect(timeOf(line)).toBe(undefined));
+
+  /* The two shapes read without a closer look: what is not quite one of them is read as what it is, or not at all. */
+  test.each<[line: string, time: string]>([
+    ['Nov 21 08:00:00 x', 'Nov 21 08:00:00'],
+    ['Nov 21 08:00:00 host x', 'Nov 21 08:00:00'],
+    ['Nov 21 08:00:00 2026 host', 'Nov 21 08:00:00 2026'],
+    ['Nov 21 08:00:00 9host and more', 'Nov 21 08:00:00'],
+    ['2026-11-21T08:00:00Z host', '2026-11-21T08:00:00Z'],
+    ['2026-11-21T08:00:00+01:00 host', '2026-11-21T08:00:00+01:00'],
+    ['2026-11-21T08:00:00.123456789+01:00 host', '2026-11-21T08:00:00.123456789+01:00'],
+    ['2026-11-21T08:00:00: host and more', '2026-11-21T08:00:00'],
+    ['2026-11-21T08:00:00.5, host and more', '2026-11-21T08:00:00.5'],
+  ])('%s', (line, time) => expect(timeOf(line)?.[0]).toBe(time));
+});
+
+describe('what stands between identifier and message', () => {
+  test.each<[line: string, message: string]>([
+    ['[ID 800047 auth.info] Failed', 'Failed'],
+    ['[ID 800047 auth.info]Failed', '[ID 800047 auth.info]Failed'],
+    ['[ID 800047 auth.info', '[ID 800047 auth.info'],
+    ['[IP 800047 auth.info] Failed', '[IP 800047 auth.info] Failed'],
+    [`[ID ${'1'.repeat(44)}] x`, 'x'],
+    [`[ID ${'1'.repeat(45)}] x`, `[ID ${'1'.repeat(45)}] x`],
+    ['kernel: [ 1234.567890] Failed password', 'Failed password'],
+    ['kernel: [1234.567890] Failed password', 'Failed password'],
+    ['kernel: [/0129:] Failed password', 'kernel: [/0129:] Failed password'],
+    ['kernel: [ 1234.567890]Failed password', 'kernel: [ 1234.567890]Failed password'],
+    ['kernel: [ 1234.567890 Failed password', 'kernel: [ 1234.567890 Failed password'],
+    ['kernel: ( 1234.567890] Failed password', 'kernel: ( 1234.567890] Failed password'],
+    ['kernel; [ 1234.567890] Failed password', 'kernel; [ 1234.567890] Failed password'],
+    ['kernes: [ 1234.567890] Failed password', 'kernes: [ 1234.567890] Failed password'],
+    ['kernel: [ 0123456789.012345', 'kernel: [ 0123456789.012345'],
+    ['kernel: [ 0123456789.0123]', 'kernel: [ 0123456789.0123]'],
+  ])('%s', (line, message) => {
+    expect(read(`Nov 21 08:00:00 host sshd[1]: ${line}`)).toMatchObject({ tag: 'sshd', pid: '1', message });
+  });
+});
+
 describe('what an attacker writes', () => {
   const hostile = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 60 }),

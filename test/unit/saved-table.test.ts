@@ -136,6 +136,44 @@ describe.each(builds)('a saved table (%s)', (build) => {
     expect(restore(again, savedAgain, [-1, -1, 0], start + 5)).toMatchObject({ bans: 2, foreign: 0 });
   });
 
+  test('keeps windows of more than 18 hours', async () => {
+    const long: DrivenJail = { ...jail, maxretry: 4, findtime: 200_000 };
+    const before = await driver([long]);
+    for (const time of [0, 70_000, 140_000]) before.fail(0, v4('192.0.2.1'), start + time);
+    for (const time of [0, 70_000, 140_000]) before.fail(0, v4('192.0.2.2'), start + time);
+    const saved = save(before, start + 140_000);
+    const after = await driver([long], [7, 8]);
+    expect(restore(after, saved, [0], start + 140_000)).toEqual({ ...nothing, windows: 2 });
+    expect(after.fail(0, v4('192.0.2.1'), start + 200_000)).toMatchObject({ failures: 4 });
+    expect(after.fail(0, v4('192.0.2.2'), start + 200_001)).toBe(undefined);
+    expect(after.fail(0, v4('192.0.2.2'), start + 200_002)).toMatchObject({ failures: 4 });
+  });
+
+  test('is not read into less than an entry', async () => {
+    const before = await driver();
+    const { entryBytes } = before.engine;
+    before.fail(0, v4('192.0.2.1'), start);
+    const { read } = before.engine.saveTable(start);
+    expect(() => read(new Uint8Array(entryBytes - 1))).toThrow('no room for one entry');
+    expect(read(new Uint8Array(entryBytes))).toBe(entryBytes);
+  });
+
+  test('of a jail that the list does not know is left out', async () => {
+    const before = await driver([jail, jail]);
+    before.fail(0, v4('192.0.2.1'), start);
+    before.fail(1, v4('192.0.2.1'), start);
+    const saved = save(before, start);
+    const after = await driver([jail], [7, 8]);
+    expect(restore(after, saved, [0, -1], start)).toEqual({ ...nothing, windows: 1, foreign: 1 });
+    // Entries that name a third jail, in the upper half of the word behind the key, where there were two.
+    const forged = saved.entries.slice();
+    for (let at = 0; at < forged.length; at += saved.entryBytes) forged[at + 10] = 3;
+    expect(restore(await driver([jail], [7, 8]), { ...saved, entries: forged }, [0, 0], start)).toEqual({
+      ...nothing,
+      foreign: 2,
+    });
+  });
+
   test('an IPv6 source tracked under another prefix is not believed', async () => {
     const before = await driver();
     before.fail(0, v6(1n), start);
