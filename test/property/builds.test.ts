@@ -114,6 +114,7 @@ function firstDifference(one: Buffer, other: Buffer): string {
   return `memories differ at ${at}`;
 }
 
+let runs = 0;
 const seen = { lines: 0, matched: 0, decisions: 0, evictions: 0 };
 
 /** The property: `other` leaves the memory that the plain build leaves, and says the same of every ban. */
@@ -126,6 +127,7 @@ function equalMemories(other: (settings: Settings) => Promise<Engine>) {
     const [one, two] = [memoryOf(plain), memoryOf(second)];
     expect(two.length).toBe(one.length);
     if (!one.equals(two)) throw new Error(firstDifference(one, two));
+    runs++;
     seen.lines += plain.counter(LINES);
     seen.matched += plain.counter(LINES_MATCHED);
     seen.decisions += plain.counter(DECISIONS);
@@ -142,7 +144,7 @@ describe('the same bytes leave the same memory', () => {
   });
 
   test('the runs reached every stage', () => {
-    for (const [stage, count] of Object.entries(seen)) expect(count, stage).toBeGreaterThan(20);
+    for (const [stage, count] of Object.entries(seen)) expect(count, stage).toBeGreaterThan(runs / 15);
   });
 
   test.each<[what: string, other: (settings: Settings) => Promise<Engine>]>([

@@ -93,6 +93,7 @@ const accepted: fc.Arbitrary<Filter> = fc
   .filter((filter) => checkFilter(filter).length === 0);
 
 test('random filters are matched alike by emitted code, interpreter and oracle', () => {
+  let runs = 0;
   let matched = 0;
   fc.assert(
     fc.property(
@@ -103,6 +104,7 @@ test('random filters are matched alike by emitted code, interpreter and oracle',
         ),
       ),
       ([filter, messages]) => {
+        runs++;
         const emitted = loadEmitted(filter);
         const interpreted = loadInterpreted(filter);
         for (const [index, [message, behind]] of messages.entries()) {
@@ -117,5 +119,5 @@ test('random filters are matched alike by emitted code, interpreter and oracle',
     ),
     { numRuns: 300 },
   );
-  expect(matched).toBeGreaterThan(300);
+  expect(matched).toBeGreaterThan(runs);
 });

@@ -56,6 +56,7 @@ const accepted: fc.Arbitrary<Filter> = fc
   .filter((filter) => filter.patterns.length > 0);
 
 test('program, matcher and oracle agree on every message', () => {
+  let runs = 0;
   let matched = 0;
   fc.assert(
     fc.property(
@@ -66,6 +67,7 @@ test('program, matcher and oracle agree on every message', () => {
         ),
       ),
       ([filter, messages]) => {
+        runs++;
         const emitted = loadEmitted(filter);
         const interpreted = loadInterpreted(filter);
         for (const [message, behind] of messages) {
@@ -79,7 +81,7 @@ test('program, matcher and oracle agree on every message', () => {
     ),
     { numRuns: 300 },
   );
-  expect(matched).toBeGreaterThan(300);
+  expect(matched).toBeGreaterThan(runs);
 });
 
 test('any text is a pattern or refused at a place inside it', () => {

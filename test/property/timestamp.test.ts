@@ -230,9 +230,11 @@ describe('impossible dates and garbage', () => {
 
   test.each(Object.keys(formats))('%s: a moment is read exactly when the calendar has it', (name) => {
     useZone('UTC', now);
+    let runs = 0;
     let accepted = 0;
     fc.assert(
       fc.property(wild, (fields) => {
+        runs++;
         const text = formats[name]!(fields);
         const expected = readTime(text, now);
         if (expected >= 0) accepted++;
@@ -240,8 +242,8 @@ describe('impossible dates and garbage', () => {
       }),
       { numRuns: 300 },
     );
-    expect(accepted).toBeGreaterThan(10);
-    expect(accepted).toBeLessThan(300);
+    expect(accepted).toBeGreaterThan(runs / 30);
+    expect(accepted).toBeLessThan(runs);
   });
 
   const anyText = fc
@@ -312,12 +314,14 @@ describe('impossible dates and garbage', () => {
     '%s: the form ends where it ends, whether the calendar has the moment or not',
     (name) => {
       useZone('UTC', now);
+      let runs = 0;
       let impossible = 0;
       fc.assert(
         fc.property(wild, (fields) => {
           // A year before 1970 stands for no year where the form leaves it out, and one of other than four digits for none.
           fc.pre(fields.year >= 1970 && fields.hour <= 99 && !/\d{3}/.test(clock(fields)));
           const text = formats[name]!(fields);
+          runs++;
           if (readTime(text, now) < 0) impossible++;
           bytes.fill(0x20, textAt, textAt + 256);
           const length = bytes.write(text, textAt, 'latin1');
@@ -325,7 +329,7 @@ describe('impossible dates and garbage', () => {
         }),
         { numRuns: 300 },
       );
-      expect(impossible).toBeGreaterThan(10);
+      expect(impossible).toBeGreaterThan(runs / 30);
     },
   );
 });
@@ -424,9 +428,11 @@ describe('what was read before', () => {
       resetTime();
       for (const { from, offset } of changes) addZone(Number.isFinite(from) ? from : -1e15, offset);
     };
+    let runs = 0;
     let same = 0;
     fc.assert(
       fc.property(pair, ({ format, instant, away, changed, behind, seen }) => {
+        runs++;
         const first = write(format, instant);
         const second = Buffer.from(write(format, instant + away), 'latin1');
         if (changed !== null) second[changed[0] % second.length] = changed[1];
@@ -440,6 +446,6 @@ describe('what was read before', () => {
       }),
       { numRuns: 8_000 },
     );
-    expect(same).toBeGreaterThan(100);
+    expect(same).toBeGreaterThan(runs / 80);
   });
 });

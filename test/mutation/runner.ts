@@ -1,0 +1,154 @@
+/**
+ * The test runner of `npm run mutation`: a Stryker plugin that loads the judging tests once per process and then only
+ * calls them. Starting vitest anew for each of 8,000 mutants takes seconds, most tests take microseconds.
+ *
+ * A mutant is tried by the tests that cover it, those that found the mutants before it first, then the quickest. Since
+ * all mutants share a process, one may leave something behind: a test that fails counts only if it passes again without
+ * the mutant. If it does not, the process is given up, and the mutant is tried again as the first of a new one. A mutant that never ends is
+ * noticed by how often one test passes it.
+ */
+import { registerHooks } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { INSTRUMENTER_CONSTANTS, type InstrumenterContext } from '@stryker-mutator/api/core';
+import { declareFactoryPlugin, PluginKind } from '@stryker-mutator/api/plugin';
+import {
+  type DryRunResult,
+  DryRunStatus,
+  type MutantRunOptions,
+  type MutantRunResult,
+  MutantRunStatus,
+  type TestResult,
+  type TestRunner,
+  TestStatus,
+} from '@stryker-mutator/api/test-runner';
+import { judgesUnder } from './judges.ts';
+import { enterFile, type Test, tests } from './vitest.ts';
+
+/** What the instrumented code looks at. */
+const globals = globalThis as unknown as Record<string, InstrumenterContext | undefined>;
+const instrumenter: InstrumenterContext = globals[INSTRUMENTER_CONSTANTS.NAMESPACE] ?? {};
+globals[INSTRUMENTER_CONSTANTS.NAMESPACE] = instrumenter;
+
+/** In place of these packages, tests are given the file of the same name in this folder. */
+const replaced = ['vitest', 'fast-check'];
+
+function replacePackages(): void {
+  registerHooks({
+    resolve(specifier, context, next) {
+      const ours = replaced.includes(specifier) && context.parentURL?.startsWith(import.meta.dirname) !== true;
+      const mine = pathToFileURL(join(import.meta.dirname, `${specifier}.ts`)).href;
+      return ours && context.parentURL !== mine ? { url: mine, shortCircuit: true } : next(specifier, context);
+    },
+  });
+}
+
+/** So often a test may pass the place of a mutant, several times what the busiest does (the first run checks it). */
+const passesMax = 100_000_000;
+const passesUnmutatedMax = passesMax / 4;
+
+let loaded = false;
+
+async function load(): Promise<void> {
+  if (loaded) return;
+  loaded = true;
+  replacePackages();
+  const root = process.cwd();
+  for (const path of judgesUnder(root)) {
+    enterFile(path);
+    await import(pathToFileURL(join(root, path)).href);
+  }
+}
+
+/** The message of the failure, or nothing. */
+async function failureOf(test: Test): Promise<string | undefined> {
+  try {
+    await test.run();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const milliseconds = new Map<string, number>();
+/** When a test last found a mutant: the later, the sooner it is tried again. */
+const foundAt = new Map<string, number>();
+let mutants = 0;
+/** Whether what the last mutant left behind makes tests fail. */
+let isSpoiled = false;
+
+function inOrder(ids: string[]): Test[] {
+  const rank = (id: string) => foundAt.get(id) ?? 0;
+  const time = (id: string) => milliseconds.get(id) ?? 1;
+  return [...ids].sort((a, b) => rank(b) - rank(a) || time(a) - time(b)).map((id) => tests.get(id)!);
+}
+
+class InProcessRunner implements TestRunner {
+  capabilities() {
+    return { reloadEnvironment: false };
+  }
+
+  async dryRun(): Promise<DryRunResult> {
+    delete instrumenter.activeMutant;
+    await load();
+    const results: TestResult[] = [];
+    for (const test of tests.values()) {
+      instrumenter.currentTestId = test.id;
+      const start = performance.now();
+      const failureMessage = await failureOf(test);
+      const timeSpentMs = performance.now() - start;
+      milliseconds.set(test.id, timeSpentMs);
+      const outcome =
+        failureMessage === undefined
+          ? { status: TestStatus.Success as const }
+          : { status: TestStatus.Failed as const, failureMessage };
+      results.push({ id: test.id, name: test.name, timeSpentMs, ...outcome });
+    }
+    delete instrumenter.currentTestId;
+    const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
+    for (const [id, passes] of Object.entries(mutantCoverage.perTest)) {
+      const most = Math.max(...Object.values(passes));
+      if (most > passesUnmutatedMax) throw new Error(`${id} passes a mutant ${most} times: too busy to judge mutants`);
+    }
+    return { status: DryRunStatus.Complete, tests: results, mutantCoverage };
+  }
+
+  async mutantRun({ activeMutant, testFilter, mutantActivation }: MutantRunOptions): Promise<MutantRunResult> {
+    const activate = (): void => {
+      instrumenter.activeMutant = activeMutant.id;
+    };
+    if (isSpoiled) throw new Error('a mutant left something behind');
+    if (mutantActivation === 'static') activate();
+    await load();
+    instrumenter.hitLimit = passesMax;
+    mutants++;
+    let nrOfTests = 0;
+    try {
+      for (const test of inOrder(testFilter ?? [...tests.keys()])) {
+        nrOfTests++;
+        activate();
+        instrumenter.hitCount = 0;
+        const start = performance.now();
+        const failureMessage = await failureOf(test);
+        if (failureMessage === undefined) {
+          milliseconds.set(test.id, performance.now() - start);
+          continue;
+        }
+        const isEndless = instrumenter.hitCount > passesMax;
+        delete instrumenter.activeMutant;
+        isSpoiled = mutantActivation === 'runtime' && (await failureOf(test)) !== undefined;
+        // The first mutant of a process has nobody else to blame.
+        if (isSpoiled && mutants > 1) throw new Error(`${test.id} fails without the mutant too`);
+        foundAt.set(test.id, mutants);
+        if (isEndless) return { status: MutantRunStatus.Timeout, reason: `${test.id} does not end` };
+        return { status: MutantRunStatus.Killed, killedBy: [test.id], failureMessage, nrOfTests };
+      }
+      return { status: MutantRunStatus.Survived, nrOfTests };
+    } finally {
+      delete instrumenter.activeMutant;
+    }
+  }
+}
+
+const create = Object.assign(() => new InProcessRunner(), { inject: [] as const });
+export const strykerPlugins = [declareFactoryPlugin(PluginKind.TestRunner, 'in-process', create)];

@@ -1,0 +1,107 @@
+/**
+ * What the tests import from vitest, as a mutation run sees it: `describe` and `test` write down what there is to run,
+ * and the runner calls it, thousands of times in one process. `expect` is vitest's own.
+ */
+import { format } from 'node:util';
+
+export { expect } from '../../node_modules/vitest/dist/index.js';
+
+type Body = (...values: never[]) => unknown;
+type Hook = () => unknown;
+const kinds = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'] as const;
+type Hooks = Record<(typeof kinds)[number], Hook[]>;
+
+/** A file or a `describe`: its hooks belong to every test below it. */
+interface Suite {
+  name: string;
+  hooks: Hooks;
+  parent?: Suite;
+}
+
+export interface Test {
+  /** File and names of all suites, unique. */
+  id: string;
+  name: string;
+  /** With the hooks of its suites before and after it, as if it were the only one. */
+  run(): Promise<void>;
+}
+
+export const tests = new Map<string, Test>();
+let current: Suite = suite('');
+
+function suite(name: string, parent?: Suite): Suite {
+  return { name, hooks: { beforeAll: [], beforeEach: [], afterEach: [], afterAll: [] }, ...(parent && { parent }) };
+}
+
+/** What is declared from here on belongs to `file`. */
+export function enterFile(file: string): void {
+  current = suite(file);
+}
+
+function ancestors(from: Suite | undefined): Suite[] {
+  return from === undefined ? [] : [...ancestors(from.parent), from];
+}
+
+async function runAlone(body: () => unknown, suites: Suite[]): Promise<void> {
+  const call = async (kind: keyof Hooks, order: Suite[]) => {
+    for (const { hooks } of order) for (const hook of hooks[kind]) await hook();
+  };
+  const inward = suites;
+  const outward = [...suites].reverse();
+  try {
+    await call('beforeAll', inward);
+    await call('beforeEach', inward);
+    await body();
+  } finally {
+    await call('afterEach', outward);
+    await call('afterAll', outward);
+  }
+}
+
+function declareTest(name: string, body: () => unknown): void {
+  const suites = ancestors(current);
+  const path = [...suites.map((each) => each.name), name].join(' > ');
+  let id = path;
+  for (let again = 2; tests.has(id); again++) id = `${path} (${again})`;
+  tests.set(id, { id, name: path, run: () => runAlone(body, suites) });
+}
+
+function declareSuite(name: string, body: () => unknown): void {
+  const outer = current;
+  current = suite(name, outer);
+  body();
+  current = outer;
+}
+
+/** A row's title: `$key` of an object, printf's `%s` of a list. */
+function title(pattern: string, row: unknown): string {
+  if (typeof row === 'object' && row !== null && !Array.isArray(row)) {
+    return pattern.replace(/\$(\w+)/g, (_, key: string) => String((row as Record<string, unknown>)[key]));
+  }
+  const used = pattern.match(/%[sidfjo]/g)?.length ?? 0;
+  return format(pattern, ...[row].flat().slice(0, used));
+}
+
+function withRows(declare: (name: string, body: () => unknown) => void) {
+  const each = (rows: readonly unknown[]) => (name: string, body: Body) => {
+    for (const row of rows) {
+      const values = (Array.isArray(row) ? row : [row]) as never[];
+      declare(title(name, row), () => body(...values));
+    }
+  };
+  return Object.assign((name: string, body: () => unknown, _timeout?: unknown) => declare(name, body), { each });
+}
+
+export const test = withRows(declareTest);
+export const describe = withRows(declareSuite);
+
+function hookOf(kind: keyof Hooks) {
+  return (hook: Hook): void => {
+    current.hooks[kind].push(hook);
+  };
+}
+
+export const beforeAll = hookOf('beforeAll');
+export const beforeEach = hookOf('beforeEach');
+export const afterEach = hookOf('afterEach');
+export const afterAll = hookOf('afterAll');
