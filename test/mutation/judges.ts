@@ -17,14 +17,7 @@ const subjects = [
 /** They compare files on disk or read the source as text, where mutants stand out without any behaviour. */
 const readers = ['imports', 'ledger', 'readme'];
 /** They take seconds, through a program around the engine or by sheer number: what they notice, a nearer test does. */
-const slow = [
-  'bench',
-  'decision-ring',
-  'file-source-engine',
-  'operator-commands',
-  'state-keeper',
-  'table-placement',
-];
+const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 
 /** Paths under `root`, the short ones first. */
 export function judgesUnder(root: string): string[] {
