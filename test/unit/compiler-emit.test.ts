@@ -2,11 +2,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { checkFilter } from '../../src/compiler/check.ts';
 import { emitFilter } from '../../src/compiler/emit.ts';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import { generateFiles } from '../../src/compiler/generate.ts';
 import { operation } from '../../src/compiler/operations.ts';
-import type { Filter, Pattern } from '../../src/compiler/pattern.ts';
+import type { Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import {
   filterConnection,
   filterCount,
@@ -19,7 +20,7 @@ import { filterNames } from '../../src/engine/generated/names.ts';
 import * as interpreter from '../../src/engine/interpreter.ts';
 import * as linear from '../../src/engine/linear.ts';
 import { filters } from '../../src/filters/index.ts';
-import { bind, loadEmitted, outcome, withBytes } from '../support/matchers.ts';
+import { bind, expectedOutcome, loadEmitted, loadInterpreted, outcome, withBytes } from '../support/matchers.ts';
 
 beforeEach(bind);
 
@@ -109,6 +110,39 @@ const targets = [
     },
   },
 ];
+
+describe('a text in the last place', () => {
+  const head: Token[] = [{ kind: 'literal', text: 'no ' }, { kind: 'ip' }, { kind: 'literal', text: ' ' }];
+  const user = 'user' as const;
+  test.each<[what: string, tokens: Token[], message: string, taken: [from: number, to: number] | null]>([
+    ['from the left takes nothing', [{ kind: 'text', from: 'left', capture: user }], 'anna', [0, 0]],
+    ['from the right takes what is left', [{ kind: 'text', from: 'right', capture: user }], 'anna', [0, 4]],
+    ['as much as it may', [{ kind: 'text', from: 'right', max: 3, capture: user }], 'anna', [0, 3]],
+    [
+      'up to a byte that it is without',
+      [{ kind: 'text', from: 'right', without: { bytes: 'x' }, capture: user }],
+      'anxna',
+      [0, 2],
+    ],
+    ['to the end', [{ kind: 'text', from: 'right', max: 4, capture: user }, { kind: 'end' }], 'anna', [0, 4]],
+    ['not to the end', [{ kind: 'text', from: 'right', max: 3, capture: user }, { kind: 'end' }], 'anna', null],
+  ])('%s', (_what, tokens, rest, taken) => {
+    const filter: Filter = {
+      name: 'last',
+      about: '',
+      prefixes: ['bare'],
+      patterns: [{ name: 'one', tokens: [...head, ...tokens], sample: '', counter: '' }],
+    };
+    expect(checkFilter(filter)).toEqual([]);
+    const start = 'no 192.0.2.1 '.length;
+    const expected =
+      taken === null ? { pattern: -1 } : { pattern: 0, address: [3, 12], user: taken.map((at) => start + at) };
+    const message = Buffer.from(`no 192.0.2.1 ${rest}`);
+    expect(expectedOutcome(filter, message), 'oracle').toEqual(expected);
+    expect(outcome(loadEmitted(filter).match, message, 1), 'emitted').toEqual(expected);
+    expect(outcome(loadInterpreted(filter), message, 1), 'interpreted').toEqual(expected);
+  });
+});
 
 describe.each(targets)('$target', ({ load }) => {
   test('flags say what a pattern means', () => {

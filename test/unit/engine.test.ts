@@ -1,9 +1,11 @@
 /** What the engine counts, ignores, refuses and cuts, asked from outside: through `feed` and `examine`, in both builds. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { encodeFilter } from '../../src/compiler/encode.ts';
+import type { Filter, Token } from '../../src/compiler/pattern.ts';
 import * as counters from '../../src/engine/counters.ts';
 import { type Build, Engine, type EngineJail, type EngineOptions } from '../../src/engine/host.ts';
 import { decisionsMax, filtersMax, ignoredNetworksMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
-import type { Address, Decision } from '../../src/types.ts';
+import type { Address, Decision, FilterProgram } from '../../src/types.ts';
 
 const now = 1_763_694_928;
 
@@ -460,6 +462,32 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
       return places;
     };
     expect(await placed()).not.toEqual(await placed());
+  });
+
+  test('of two filters of an operator each has its own tags, patterns and connections', async () => {
+    const own = (name: string, tokens: Token[], more: Partial<Filter>): FilterProgram => {
+      const pattern = { name: 'refused', tokens, sample: '', counter: '' };
+      const bytes = encodeFilter({ name, about: '', prefixes: ['syslog'], tags: [name], patterns: [pattern], ...more });
+      return { name, patterns: ['refused'], ignore: [], program: Buffer.from(bytes).toString('base64') };
+    };
+    const end: Token = { kind: 'end' };
+    const filters = [
+      own('one', [{ kind: 'literal', text: 'no, ' }, { kind: 'ip' }, end], {}),
+      own('two', [{ kind: 'either', of: [[{ kind: 'ip' }], [{ kind: 'literal', text: 'again' }]] }, end], {
+        connection: 'pid',
+      }),
+    ];
+    const engine = await engineOf(build, [jail({ filter: 'one' }), jail({ filter: 'two', maxretry: 2 })], { filters });
+    const line = (tag: string, message: string) => `${new Date(now * 1000).toISOString()} host ${tag}[7]: ${message}\n`;
+    feed(engine, line('sshd', 'no, 192.0.2.9') + line('two', 'no, 192.0.2.9') + line('one', '192.0.2.9'));
+    feed(engine, line('one', 'again') + line('one', 'no, 192.0.2.1') + line('two', '192.0.2.2') + line('two', 'again'));
+    expect(decisionsOf(engine).map(({ jail: number, address }) => [number, address.bytes[15]])).toEqual([
+      [0, 1],
+      [1, 2],
+    ]);
+    expect(engine.examine(Buffer.from('host one: no, 192.0.2.1'), 'one', '', now, true).outcome).toBe('failure');
+    expect(engine.examine(Buffer.from('host two: no, 192.0.2.1'), 'one', '', now, true).outcome).toBe('no-prefix');
+    expect(engine.filterName(engine.resolveFilter('two', '').filter)).toBe('two');
   });
 
   test('programs that do not fit are refused', async () => {
