@@ -72,6 +72,8 @@ async function bundle(output: string, entry: string, external: string[] = []): P
     outfile: temporary,
     bundle: true,
     external,
+    // Paths stand in what comes out: where node_modules really lies makes no difference.
+    preserveSymlinks: true,
     platform: 'node',
     target: 'node24',
     format: 'cjs',
