@@ -54,6 +54,12 @@ export interface Run {
   results: Result[];
 }
 
+/** The command that repeats a run. */
+export function commandOf({ benchmark, options }: Pick<Run, 'benchmark' | 'options'>): string {
+  const settings = Object.entries(options).map(([name, value]) => ` --${name} ${value}`);
+  return `npm run bench -- ${benchmark}${settings.join('')}`;
+}
+
 /** Writes a run where the documents can link to it; returns the path. */
 export function record(run: Run, now = new Date()): string {
   // The kind of machine, not its name: runs are published.
@@ -74,6 +80,9 @@ export function record(run: Run, now = new Date()): string {
       n: values.length,
     })),
   }));
-  writeFileSync(path, `${JSON.stringify({ ...run, at: now.toISOString(), machine: machine(), results }, null, 2)}\n`);
+  writeFileSync(
+    path,
+    `${JSON.stringify({ command: commandOf(run), ...run, at: now.toISOString(), machine: machine(), results }, null, 2)}\n`,
+  );
   return path;
 }
