@@ -168,6 +168,17 @@ describe('connections are told apart', () => {
     expect(take({ host: one })).toBe('4:1');
   });
 
+  test.each([1, 2, 3, 4, 5, 7, 8, 9, 10])('pids of %i digits, by each of them', (length) => {
+    const pid = '1234567891'.slice(0, length);
+    for (let i = 0; i < length; i++) {
+      makeRoom(4);
+      take({ pid, four: 1, failure: false });
+      const other = `${pid.slice(0, i)}${pid[i] === '9' ? 0 : Number(pid[i]) + 1}${pid.slice(i + 1)}`;
+      expect(take({ pid: other }), other).toBe('no address');
+      expect(take({ pid })).toBe('4:1');
+    }
+  });
+
   test('over many sets, each in its own', () => {
     makeRoom(256);
     const pids = Array.from({ length: 60 }, (_, i) => String(1_000 + i));
