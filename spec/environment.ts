@@ -4,8 +4,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { fail2banMissing } from '../scripts/lab/fail2ban.ts';
 
-export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft';
+export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban';
 
 interface Environment {
   /** What to tell a person where it is absent. */
@@ -23,6 +24,7 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
   root: { without: 'not root', present: () => process.geteuid?.() === 0 },
   namespaces: { without: 'no right to make a network namespace', present: () => succeeds('unshare', ['-n', 'true']) },
   built: { without: 'not built; run `npm run setup`', present: () => existsSync('dist/core.cjs') },
+  fail2ban: { without: 'no fail2ban to compare with', present: () => fail2banMissing() === undefined },
   nft: { without: 'the nft program is not installed', present: () => succeeds('nft', ['--version']) },
 };
 

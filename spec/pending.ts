@@ -35,7 +35,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-37': proof('agreement of the twenty filters with fail2ban on known lines'),
   'LP-42': part('the single executable'),
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
-  'WHY-01': proof('decisions against those of fail2ban on the same logs'),
   'WHY-02': part(
     'the seccomp filter (E-01c); the rest of what contains the runtime is proven as E-01a, LP-02, WHY-03 and WHY-14',
   ),

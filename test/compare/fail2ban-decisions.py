@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """What an installed fail2ban decides about a log, line by line: its own stock filter and its own filter class, as a library.
 
-usage: fail2ban-decisions.py FILTER MODE MAXRETRY FINDTIME < log    (each line starts with an ISO 8601 time in UTC)
-prints one JSON object: {"version": …, "lines": [[address charged by the line, …], …], "bans": [{"ip": …, "line": …}, …]}
+usage: fail2ban-decisions.py FILTER MODE MAXRETRY FINDTIME [BANTIME [IGNOREIP…]] < log    (lines start with an ISO 8601 time)
+prints one JSON object: {"version": …, "lines": [[address charged by the line, …], …], "bans": [{"ip": …, "line": …}, …],
+"seconds": {"findtime": …, "bantime": …}}. FINDTIME and BANTIME are durations as the configuration writes them.
 The clock is each line's own time, so that no line is too old or in the future. Host names are not resolved.
 """
 import datetime
@@ -64,9 +65,12 @@ def stock_filter(jail, name, mode, maxretry, findtime):
 
 def main():
     logging.disable(logging.CRITICAL)
-    name, mode, maxretry, findtime = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    name, mode, maxretry = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    findtime, bantime = (MyTime.str2seconds(text) for text in (sys.argv[4:6] + ["0"])[:2])
     jail = CollectingJail()
     subject = stock_filter(jail, name, mode, maxretry, findtime)
+    for network in sys.argv[6:]:
+        subject.addIgnoreIP(network)
     charged = []
     record = subject.failManager.addFailure
     subject.failManager.addFailure = lambda ticket, *more: (charged.append(str(ticket.getID())), record(ticket, *more))[1]
@@ -79,7 +83,8 @@ def main():
         lines.append(list(charged))
         bans += [{"ip": ip, "line": number} for ip in jail.tickets]
         jail.tickets.clear()
-    json.dump({"version": version, "lines": lines, "bans": bans}, sys.stdout)
+    seconds = {"findtime": findtime, "bantime": bantime}
+    json.dump({"version": version, "lines": lines, "bans": bans, "seconds": seconds}, sys.stdout)
 
 
 main()

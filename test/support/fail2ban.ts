@@ -8,14 +8,26 @@ export interface Fail2banAnswer {
   /** Per line, the addresses it charged. */
   lines: string[][];
   bans: { ip: string; line: number }[];
+  /** What it takes the durations for. */
+  seconds: { findtime: number; bantime: number };
+}
+
+export interface Fail2banQuestion {
+  filter: string;
+  mode: string;
+  maxretry: number;
+  /** Seconds, or a duration as the configuration writes it. */
+  findtime: number | string;
+  bantime?: string;
+  ignoreip?: string[];
 }
 
 /** Throws with what to install where there is no fail2ban. */
 export function askFail2ban(
   lines: string[],
-  { filter, mode, maxretry, findtime }: { filter: string; mode: string; maxretry: number; findtime: number },
+  { filter, mode, maxretry, findtime, bantime = '10m', ignoreip = [] }: Fail2banQuestion,
 ): Fail2banAnswer {
-  const parameters = [filter, mode, String(maxretry), String(findtime)];
+  const parameters = [filter, mode, String(maxretry), String(findtime), bantime, ...ignoreip];
   const answer = runWithFail2ban('test/compare/fail2ban-decisions.py', parameters, `${lines.join('\n')}\n`);
   return answer as Fail2banAnswer;
 }
