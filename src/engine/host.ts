@@ -598,7 +598,6 @@ function maskAddress(address: Address): void {
   }
 }
 
-/** An engine out of its compiled module; the plain build where there is none. */
 /** AssemblyScript calls this when one of its own assertions fails; the build has none. */
 function abortEngine(): never {
   throw new Error('the engine stopped itself: a bug of ours');
