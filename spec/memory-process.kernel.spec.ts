@@ -111,7 +111,9 @@ claim(
       Math.abs(sum(bounds) - ceiling) <= 4096,
       `the bounds add up to ${sum(bounds)}, the ceiling is ${ceiling}`,
     );
-    assert.equal(Math.max(...bytes), bytes[parts.indexOf('table')], 'the largest part is the table');
+    // Clean pages of files are the kernel's to take; on a busy machine a sample may catch them just before they are given back.
+    const own = bytes.filter((_, part) => parts[part] !== 'file');
+    assert.equal(Math.max(...own), bytes[parts.indexOf('table')], 'the largest part of its own is the table');
     return parts.map((part, i) => `${part} ${mebibytes(bytes[i]!)} of ${mebibytes(bounds[i]!)}`).join(', ');
   },
   [
