@@ -24,7 +24,7 @@ export interface Running {
   enforcer: Enforcer;
   backend: Backend;
   files: FileSource;
-  routes: SourceRoutes;
+  routes: Pick<SourceRoutes, 'logsOf'>;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
 }

@@ -24,7 +24,7 @@ export const noMemory = {
   parts: () => [],
   governor: { releases: 0, longestMilliseconds: 0 },
 } as unknown as ProcessMemory;
-export const noRoutes = { jailsOf: () => [] } as unknown as SourceRoutes;
+export const noRoutes: Pick<SourceRoutes, 'logsOf'> = { logsOf: () => [] };
 
 /** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
 export function watched(spoil: (made: Watched) => Watched = (made) => made, slots?: number): Supply<Watched> {
