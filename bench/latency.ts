@@ -34,7 +34,9 @@ async function measure(context: Context, busy: boolean): Promise<void> {
   const [bans, perSecond] = [context.number('bans'), context.number('rate')];
   const path = join(directory, busy ? 'busy.log' : 'quiet.log');
   const noise = join(directory, 'noise.log');
-  const storm = new Storm(path);
+  // The bans of the first run stay in the kernel, and the second daemon takes them over: other sources.
+  const first = busy ? 2 * bans : 0;
+  const storm = new Storm(path, new Set(Array.from({ length: first }, (_, source) => sourceBan(source))));
   const watch = new BanWatch('fail2zig', 64, (ban, at) => storm.land(ban, at));
   const settings = stormSettings(path).replace(`"${path}"`, `["${path}", "${noise}"]`);
   const daemon = await Daemon.start(directory, settings);
@@ -45,8 +47,7 @@ async function measure(context: Context, busy: boolean): Promise<void> {
     : undefined;
   try {
     if (disturbance) await once(disturbance, 'message');
-    // The bans of the first run stay in the kernel, and the second daemon adopts them: other sources.
-    const attempts = [...interleaved(busy ? 2 * bans : 0, bans + warmUpBans)];
+    const attempts = [...interleaved(first, bans + warmUpBans)];
     await storm.write(attempts.splice(0, warmUpBans * maxretry), perSecond);
     await pause(200);
     storm.latencies.length = 0;

@@ -27,14 +27,18 @@ export class Storm {
   readonly #counts = new Map<string, number>();
   readonly #decidedAt = new Map<string, number>();
   readonly #path: string;
+  readonly #held: ReadonlySet<string>;
 
-  constructor(path: string) {
+  /** @param held bans that the kernel holds before: the daemon may refresh them when it takes them over */
+  constructor(path: string, held: ReadonlySet<string> = new Set()) {
     this.#path = path;
+    this.#held = held;
     closeSync(openSync(path, 'a', 0o640));
   }
 
   /** For BanWatch. */
   land(ban: string, at: number): void {
+    if (this.#held.has(ban)) return;
     this.landed.add(ban);
     this.lastBanAt = at;
     const since = this.#decidedAt.get(ban);
@@ -80,13 +84,15 @@ export class Storm {
 
   /** What is in the kernel without a reason, or is not though it must be. */
   problems(): string[] {
-    const missing = this.decided - [...this.#decidedAt.keys()].filter((ban) => this.landed.has(ban)).length;
-    const surplus = this.landed.size - (this.decided - missing);
-    return [
-      ...(missing === 0 ? [] : [`${missing} bans missing`]),
-      ...(surplus === 0 ? [] : [`${surplus} bans for nothing`]),
-    ];
+    const missing = [...this.#decidedAt.keys()].filter((ban) => !this.landed.has(ban));
+    const surplus = [...this.landed].filter((ban) => !this.#decidedAt.has(ban));
+    return [...told('missing', missing), ...told('for nothing', surplus)];
   }
+}
+
+/** How many bans, and the first of them. */
+function told(what: string, bans: string[]): string[] {
+  return bans.length === 0 ? [] : [`bans ${what}: ${bans.length}, first ${bans.slice(0, 3).join(' ')}`];
 }
 
 /** TOML of the daemon that is measured: what an operator would run, with the log's path. */
