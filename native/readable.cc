@@ -55,11 +55,13 @@ class Readable {
     const Napi::Env env = callback_.Env();
     const Napi::HandleScope scope(env);
     napi_value answered = nullptr;
-    // Not through the wrapper: where JavaScript can no longer run, since the environment ends, it would end the process.
+    // Nothing of this through the wrappers: where JavaScript can no longer run, since the environment ends, they end the process.
     const napi_status status =
         napi_make_callback(env, context_, env.Global(), callback_.Value(), 0, nullptr, &answered);
-    if (status == napi_pending_exception && env.IsExceptionPending()) {
-      napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+    napi_value thrown = nullptr;
+    if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &thrown) == napi_ok &&
+        !IsTermination(env, thrown)) {
+      napi_fatal_exception(env, thrown);
       return;
     }
     if (status != napi_ok) {
@@ -76,6 +78,12 @@ class Readable {
     } else if (resting_) {
       Listen();
     }
+  }
+
+  /// A thread that is ended in the middle of its JavaScript leaves null as what was thrown.
+  static bool IsTermination(napi_env env, napi_value thrown) {
+    napi_valuetype type = napi_undefined;
+    return napi_typeof(env, thrown, &type) != napi_ok || type == napi_null;
   }
 
   void Closed() {
