@@ -17,29 +17,17 @@ import {
   type Transport,
 } from '../../src/backends/netlink.ts';
 import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
-import type { Address, Backend, Change, JailScaffold } from '../../src/types.ts';
+import { formatAddress } from '../../src/config/address.ts';
+import type { Backend } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { acknowledgement } from '../support/recorded-transport.ts';
+import { ban, sshd, unban } from './bans.ts';
 import { nftJson } from './topology.ts';
 
 const table = 'fail2zig';
-const jail: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
 const held = '203.0.113.1';
 const other = '203.0.113.2';
 const { errno } = constants;
-
-function address(text: string): Address {
-  const parsed = parseCidr(text, 'refuse');
-  if (typeof parsed === 'string') throw new Error(parsed);
-  return parsed;
-}
-
-const ban = (text: string): Change => ({
-  verb: 'ban',
-  ban: { jail: 'sshd', address: address(text), timeoutMs: 3_600_000 },
-});
-const unban = (text: string): Change => ({ verb: 'unban', jail: 'sshd', address: address(text) });
 
 // --- Faults ----------------------------------------------------------------------------------------------------------
 
@@ -188,7 +176,7 @@ const isList = ({ seen }: Subject, result: unknown) => JSON.stringify(result) ==
 
 const operations: Record<string, Operation> = {
   install: {
-    run: (backend) => backend.install([jail, { ...jail, name: 'web' }]),
+    run: (backend) => backend.install([sshd, { ...sshd, name: 'web' }]),
     isDone: ({ jails }) => jails().includes('web'),
   },
   ban: { run: (backend) => backend.apply([ban(other)]), isDone: ({ seen }) => seen()!.includes(other) },
@@ -206,7 +194,7 @@ const operations: Record<string, Operation> = {
     isDone: isList,
   },
   reconcile: {
-    run: (backend) => backend.reconcile([jail], () => false),
+    run: (backend) => backend.reconcile([sshd], () => false),
     isDone: ({ seen }) => !seen()!.includes(held),
   },
   remove: { run: (backend) => backend.remove(), isDone: ({ seen }) => seen() === undefined },
@@ -216,7 +204,7 @@ const operations: Record<string, Operation> = {
 async function examine(subject: Subject, operation: Operation, fault: Fault, believing: boolean): Promise<void> {
   const faulty = new Faulty();
   const backend = subject.create(() => faulty.open());
-  await backend.install([jail]);
+  await backend.install([sshd]);
   await backend.apply([ban(held)]);
   faulty.fault = fault;
   const run = () => operation.run(backend);
@@ -236,7 +224,7 @@ async function examine(subject: Subject, operation: Operation, fault: Fault, bel
     assert.ok(operation.isDone(subject, outcome.result), 'it said that it was done, and others do not see it');
   }
   // Once the cause is gone it works.
-  if (operation !== operations.remove) await backend.install([jail]);
+  if (operation !== operations.remove) await backend.install([sshd]);
   assert.ok(operation.isDone(subject, await run()), 'it works again');
   await backend.remove();
   backend.close();

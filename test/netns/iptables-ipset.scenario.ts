@@ -9,51 +9,15 @@ import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { IpsetBackend } from '../../src/backends/ipset.ts';
 import { IptablesBackend } from '../../src/backends/iptables.ts';
 import { NetlinkError } from '../../src/backends/netlink.ts';
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
 import { native } from '../../src/native.ts';
-import type { Address, Backend, Ban, Change, JailScaffold } from '../../src/types.ts';
+import type { Backend, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
-import {
-  attackerV4,
-  attackerV6,
-  buildTopology,
-  hostV4,
-  hostV6,
-  insideV4,
-  listen,
-  listenInside,
-  Prober,
-} from './topology.ts';
-
-const hour = 3_600_000;
-const everything: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
-
-function address(text: string): Address {
-  const parsed = parseCidr(text, 'clear');
-  if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
-  return parsed;
-}
-
-const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({ jail, address: address(text), timeoutMs });
-const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
-  verb: 'ban',
-  ban: wanted(text, timeoutMs, jail),
-});
-const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
-const texts = (bans: Ban[]) => bans.map((each) => formatAddress(each.address)).sort();
+import { address, ban, hour, sshd, texts, unban, wanted } from './bans.ts';
+import { attackerV4, attackerV6, hostV4, hostV6, insideV4, listenInside, network } from './topology.ts';
 
 const run = (program: string, ...words: string[]) => execFileSync(program, words, { encoding: 'utf8' });
-
-async function network(): Promise<Prober> {
-  buildTopology();
-  await Promise.all([listen(2222), listen(8080)]);
-  const prober = new Prober();
-  for (const from of attackerV4) await prober.answered(from, hostV4, 2222);
-  for (const from of attackerV6) await prober.answered(from, hostV6, 2222);
-  return prober;
-}
 
 /** A backend, and what other programs say it holds in jail `sshd`. */
 interface Subject {
@@ -89,12 +53,12 @@ const subjects: Record<string, Subject> = {
 function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
   const installed = async (...jails: JailScaffold[]) => {
     const backend = create();
-    await backend.install(jails.length > 0 ? jails : [everything]);
+    await backend.install(jails.length > 0 ? jails : [sshd]);
     return backend;
   };
   return {
     'drops banned sources and answers their neighbours': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       const backend = await installed();
       await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
       await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -108,8 +72,8 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'counts what it drops, over changes of its rules': async () => {
-      const prober = await network();
-      const backend = await installed(everything, { ...everything, name: 'other' });
+      const prober = await network(2222, 8080);
+      const backend = await installed(sshd, { ...sshd, name: 'other' });
       await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
       await prober.dropped(attackerV4[0], hostV4, 2222);
       await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -131,11 +95,11 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'drops only the ports, protocols and hooks of the jail': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       await listenInside(8080);
-      const tcp: JailScaffold = { ...everything, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] };
+      const tcp: JailScaffold = { ...sshd, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] };
       const udp: JailScaffold = { ...tcp, name: 'udp', protocols: ['udp'] };
-      const forward: JailScaffold = { ...everything, name: 'forward', hooks: ['forward'] };
+      const forward: JailScaffold = { ...sshd, name: 'forward', hooks: ['forward'] };
       const backend = await installed(tcp, udp, forward);
       await backend.apply([
         ban(attackerV4[0]),
@@ -154,7 +118,7 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'lets a source pass again when its ban has run out, and renews one': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       const backend = await installed();
       await backend.apply([ban(attackerV4[0], 2000), ban(attackerV4[1], 2000)]);
       await backend.apply([ban(attackerV4[1])]);
@@ -180,9 +144,9 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'lets allowed networks pass though a ban covers them': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       const allow = [address(attackerV6[1]), address('192.0.2.8/30')];
-      const backend = await installed({ ...everything, allow });
+      const backend = await installed({ ...sshd, allow });
       await backend.apply([ban(attackerV6[0]), ban(attackerV4[0]), ban(attackerV4[2])]);
       await prober.dropped(attackerV6[0], hostV6, 2222);
       await prober.answered(attackerV6[1], hostV6, 2222);
@@ -192,10 +156,10 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'rejects where the jail says so: TCP is refused at once': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       const allow = [address(attackerV6[1])];
-      const answering: JailScaffold = { ...everything, action: 'reject', allow };
-      const silent: JailScaffold = { ...everything, name: 'silent' };
+      const answering: JailScaffold = { ...sshd, action: 'reject', allow };
+      const silent: JailScaffold = { ...sshd, name: 'silent' };
       const backend = await installed(answering, silent);
       await backend.apply([ban(attackerV4[0]), ban(attackerV6[0]), ban(attackerV4[2], hour, 'silent')]);
       await prober.refused(attackerV4[0], hostV4, 2222);
@@ -210,7 +174,7 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       assert.match(saved, /--reject-with icmp6-adm-prohibited/);
       assert.equal(saved.match(/--reject-with tcp-reset/g)?.length, 2);
       // Back to silence, with the bans kept.
-      await backend.install([{ ...everything, allow }, silent]);
+      await backend.install([{ ...sshd, allow }, silent]);
       await prober.dropped(attackerV4[0], hostV4, 2222);
       assert.doesNotMatch(run('iptables-legacy-save'), /REJECT|:reject/);
       await backend.remove();
@@ -218,18 +182,18 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'adopts the bans of an earlier run and drops jails that are gone': async () => {
-      const before = await installed(everything, { ...everything, name: 'gone' });
+      const before = await installed(sshd, { ...sshd, name: 'gone' });
       await before.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1'), ban('203.0.113.9', hour, 'gone')]);
       before.close();
       const after = await installed();
       assert.deepEqual(texts(await after.list()), ['2001:db8:0:1::/64', '203.0.113.1']);
       assert.doesNotMatch(run('iptables-legacy-save') + run('ipset', 'list', '-n'), /gone/);
-      const wider = await installed({ ...everything, ipv6Prefix: 48 });
+      const wider = await installed({ ...sshd, ipv6Prefix: 48 });
       assert.deepEqual(texts(await wider.list()), ['2001:db8::/48', '203.0.113.1']);
     },
 
     'leaves the rules of others and their counters alone, and removes all of its own': async () => {
-      await network();
+      await network(2222, 8080);
       run('iptables-legacy', '-N', 'mine');
       run('iptables-legacy', '-A', 'INPUT', '-s', '192.0.2.200');
       run('iptables-legacy', '-A', 'INPUT', '-p', 'tcp', '--dport', '80', '-j', 'mine');
@@ -241,7 +205,7 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
           .split('\n')
           .filter((line) => !line.startsWith('#') && !/^:[A-Z]+ /.test(line));
       const before = rules();
-      const backend = await installed({ ...everything, hooks: ['input', 'forward'] });
+      const backend = await installed({ ...sshd, hooks: ['input', 'forward'] });
       await backend.apply([ban('203.0.113.1')]);
       await backend.apply([ban('203.0.113.2')]);
       assert.deepEqual(
@@ -256,21 +220,21 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
     },
 
     'repairs what others did': async () => {
-      const prober = await network();
+      const prober = await network(2222, 8080);
       const backend = await installed();
       const bans = [wanted(attackerV4[0]), wanted(attackerV6[0], 0)];
       await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));
-      assert.equal(await reconcile(backend, [everything], bans), 0, 'nothing to repair');
+      assert.equal(await reconcile(backend, [sshd], bans), 0, 'nothing to repair');
       run('iptables-legacy', '-F');
       await prober.answered(attackerV4[0], hostV4, 2222);
-      assert.ok((await reconcile(backend, [everything], bans)) > 0);
+      assert.ok((await reconcile(backend, [sshd], bans)) > 0);
       await prober.dropped(attackerV4[0], hostV4, 2222);
       run('ip6tables-legacy', '-F', 'INPUT');
-      assert.ok((await reconcile(backend, [everything], bans)) > 0);
+      assert.ok((await reconcile(backend, [sshd], bans)) > 0);
       await prober.dropped(attackerV6[0], hostV6, 2222);
-      assert.equal(await reconcile(backend, [everything], [bans[1]!]), 1, 'one that nobody wants any more');
+      assert.equal(await reconcile(backend, [sshd], [bans[1]!]), 1, 'one that nobody wants any more');
       await prober.answered(attackerV4[0], hostV4, 2222);
-      assert.equal(await reconcile(backend, [everything], bans), 1, 'one that is missing');
+      assert.equal(await reconcile(backend, [sshd], bans), 1, 'one that is missing');
       await prober.dropped(attackerV4[0], hostV4, 2222);
     },
 
@@ -299,7 +263,7 @@ export const scenarios: Record<string, Scenario> = {
 
   'iptables refuses more bans than it can hold, and changes nothing': async () => {
     const backend = new IptablesBackend({ bansMax: 2 });
-    await backend.install([everything]);
+    await backend.install([sshd]);
     await backend.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1')]);
     const refused = backend.apply([ban('2001:db8:0:2::1'), ban('203.0.113.2'), ban('203.0.113.3')]);
     await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOSPC');
@@ -310,7 +274,7 @@ export const scenarios: Record<string, Scenario> = {
 
   'ipset says IPSET_ERR_HASH_FULL when a set is full, and takes the ban once there is room': async () => {
     const backend = new IpsetBackend({ setElementsMax: 64 });
-    await backend.install([everything]);
+    await backend.install([sshd]);
     const many = Array.from({ length: 2000 }, (_, index) => ban(`10.0.${index >> 8}.${index & 255}`));
     const refused = backend.apply(many);
     await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'IPSET_ERR_HASH_FULL');
@@ -323,13 +287,13 @@ export const scenarios: Record<string, Scenario> = {
 
   'ipset says ENOENT when its sets are gone, and the ban lands after reconcile': async () => {
     const backend = new IpsetBackend();
-    await backend.install([everything]);
+    await backend.install([sshd]);
     run('iptables-legacy', '-F');
     run('ip6tables-legacy', '-F');
     run('ipset', 'destroy');
     const refused = backend.apply([ban('203.0.113.1')]);
     await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOENT');
-    await reconcile(backend, [everything], [wanted('203.0.113.1')]);
+    await reconcile(backend, [sshd], [wanted('203.0.113.1')]);
     assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
   },
 };

@@ -6,11 +6,12 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
-import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
+import { formatAddress } from '../../src/config/address.ts';
+import type { Ban, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
+import { address, ban, hour, sshd, texts, unban, wanted } from './bans.ts';
 import {
   attackerV4,
   attackerV6,
@@ -19,53 +20,24 @@ import {
   hostV4,
   hostV6,
   insideV4,
-  listen,
   listenInside,
+  network,
   nft,
   nftElements,
   nftJson,
-  Prober,
 } from './topology.ts';
 
 const table = 'fail2zig';
-const hour = 3_600_000;
-
-const everything: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
-
-export function address(text: string): Address {
-  const parsed = parseCidr(text, 'clear');
-  if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
-  return parsed;
-}
-
-const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
-  verb: 'ban',
-  ban: { jail, address: address(text), timeoutMs },
-});
-const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
-const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({ jail, address: address(text), timeoutMs });
-const texts = (bans: Ban[]) => bans.map((each) => formatAddress(each.address)).sort();
 
 async function installed(...jails: JailScaffold[]): Promise<NftablesBackend> {
   const backend = new NftablesBackend({ table });
-  await backend.install(jails.length > 0 ? jails : [everything]);
+  await backend.install(jails.length > 0 ? jails : [sshd]);
   return backend;
-}
-
-/** The topology, a listener on port 2222 and 8080 of the host, and an attacker all of whose addresses are answered. */
-async function network(): Promise<Prober> {
-  buildTopology();
-  await Promise.all([listen(2222), listen(8080)]);
-  const prober = new Prober();
-  // Silence means nothing where no answer came before (IPv6 needs a while on a new link).
-  for (const from of attackerV4) await prober.answered(from, hostV4, 2222);
-  for (const from of attackerV6) await prober.answered(from, hostV6, 2222);
-  return prober;
 }
 
 export const scenarios: Record<string, Scenario> = {
   'drops a banned IPv4 source and answers its neighbour': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const backend = await installed();
     await prober.answered(attackerV4[0], hostV4, 2222);
     await backend.apply([ban(attackerV4[0])]);
@@ -81,7 +53,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'drops a whole banned /64 and answers the next one': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const backend = await installed();
     await backend.apply([ban(attackerV6[0])]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -91,16 +63,16 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'drops one IPv6 address alone where the jail tracks /128': async () => {
-    const prober = await network();
-    const backend = await installed({ ...everything, ipv6Prefix: 128 });
+    const prober = await network(2222, 8080);
+    const backend = await installed({ ...sshd, ipv6Prefix: 128 });
     await backend.apply([ban(attackerV6[0])]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
   },
 
   'drops only the ports and protocols of the jail': async () => {
-    const prober = await network();
-    const backend = await installed({ ...everything, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] });
+    const prober = await network(2222, 8080);
+    const backend = await installed({ ...sshd, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] });
     await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -109,17 +81,17 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'drops a jail of UDP ports only UDP': async () => {
-    const prober = await network();
-    const backend = await installed({ ...everything, ports: [{ first: 2222, last: 2222 }], protocols: ['udp'] });
+    const prober = await network(2222, 8080);
+    const backend = await installed({ ...sshd, ports: [{ first: 2222, last: 2222 }], protocols: ['udp'] });
     await backend.apply([ban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
   },
 
   'drops forwarded packets only where the jail says so': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     await listenInside(8080);
-    const input = { ...everything, name: 'input-only' };
-    const forward: JailScaffold = { ...everything, name: 'forward-only', hooks: ['forward'] };
+    const input = { ...sshd, name: 'input-only' };
+    const forward: JailScaffold = { ...sshd, name: 'forward-only', hooks: ['forward'] };
     const backend = await installed(input, forward);
     await backend.apply([ban(attackerV4[0], hour, 'input-only'), ban(attackerV4[1], hour, 'forward-only')]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -129,8 +101,8 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'rejects where the jail says so: TCP is refused at once': async () => {
-    const prober = await network();
-    const backend = await installed({ ...everything, action: 'reject' });
+    const prober = await network(2222, 8080);
+    const backend = await installed({ ...sshd, action: 'reject' });
     await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
     await prober.refused(attackerV4[0], hostV4, 2222);
     await prober.refused(attackerV6[1], hostV6, 2222);
@@ -140,14 +112,14 @@ export const scenarios: Record<string, Scenario> = {
     assert.match(rules, /"reject":{"type":"tcp reset"}/);
     assert.match(rules, /"reject":{"type":"icmpx","expr":"admin-prohibited"}/);
     // Back to silence, with the bans kept.
-    await backend.install([everything]);
+    await backend.install([sshd]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
   },
 
   'lets allowed networks pass though a ban covers them, in that jail only': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const allow = [address(attackerV6[1]), address('192.0.2.8/30')];
-    const backend = await installed({ ...everything, allow }, { ...everything, name: 'strict' });
+    const backend = await installed({ ...sshd, allow }, { ...sshd, name: 'strict' });
     await backend.apply([ban(attackerV6[0]), ban(attackerV4[0]), ban(attackerV4[2])]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
@@ -158,7 +130,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'lets a source pass again when its ban has run out': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const backend = await installed();
     await backend.apply([ban(attackerV4[0], 1500), ban(attackerV4[1])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -168,7 +140,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'unbans, also what is not banned': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const backend = await installed();
     await backend.apply([ban(attackerV4[0]), ban(attackerV6[0])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -183,7 +155,7 @@ export const scenarios: Record<string, Scenario> = {
   'renews the timeout of a banned source, on new kernels and on old ones': async () => {
     for (const refreshes of [undefined, false]) {
       const backend = new NftablesBackend(refreshes === undefined ? { table } : { table, refreshes });
-      await backend.install([everything]);
+      await backend.install([sshd]);
       await backend.apply([ban('203.0.113.1', 60_000), ban('203.0.113.2', 60_000), ban('203.0.113.3', 0)]);
       await backend.apply([ban('203.0.113.1', hour), ban('203.0.113.2', 0), ban('203.0.113.3', hour)]);
       const seen = nftElements(table, 'ban4-sshd');
@@ -211,7 +183,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'adopts the bans of an earlier run with the time they have left': async () => {
-    const before = await installed(everything, { ...everything, name: 'gone' });
+    const before = await installed(sshd, { ...sshd, name: 'gone' });
     await before.apply([ban('203.0.113.1', 600_000), ban('203.0.113.2', 0), ban('2001:db8:0:9::1', 600_000)]);
     before.close();
     const after = await installed();
@@ -229,7 +201,7 @@ export const scenarios: Record<string, Scenario> = {
     const before = await installed();
     await before.apply([ban('2001:db8:0:1::1', 0), ban('2001:db8:0:2::1', 600_000)]);
     before.close();
-    const after = await installed({ ...everything, ipv6Prefix: 56 });
+    const after = await installed({ ...sshd, ipv6Prefix: 56 });
     assert.deepEqual([...nftElements(table, 'ban6-sshd')], [['2001:db8::', Infinity]]);
     after.close();
     nft('delete', 'table', 'inet', table);
@@ -270,7 +242,7 @@ export const scenarios: Record<string, Scenario> = {
       await until(() => heard.has(attackerV4[1]), { what: 'the first packet of the innocent sender' });
       for (let round = 0; round < 25; round++) {
         heard.delete(attackerV4[1]);
-        await backend.install([{ ...everything, ipv6Prefix: round % 2 === 0 ? 56 : 64 }]);
+        await backend.install([{ ...sshd, ipv6Prefix: round % 2 === 0 ? 56 : 64 }]);
         await until(() => heard.has(attackerV4[1]), { what: 'a packet of the innocent sender' });
       }
       assert.ok(!heard.has(attackerV4[0]), 'a packet of the banned sender came through');
@@ -283,7 +255,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'lists what nft lists': async () => {
-    const backend = await installed(everything, { ...everything, name: 'nginx', ipv6Prefix: 48 });
+    const backend = await installed(sshd, { ...sshd, name: 'nginx', ipv6Prefix: 48 });
     const changes: Change[] = [];
     for (let index = 0; index < 300; index++) {
       changes.push(ban(`198.51.${index >> 8}.${index & 255}`, index % 3 === 0 ? 0 : hour + index * 1000));
@@ -314,38 +286,38 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'repairs what others did to the table': async () => {
-    const prober = await network();
+    const prober = await network(2222, 8080);
     const backend = await installed();
     const bans = [wanted(attackerV4[0]), wanted(attackerV6[0]), wanted('203.0.113.1', 0)];
     await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));
-    assert.equal(await reconcile(backend, [everything], bans), 0, 'nothing to repair');
+    assert.equal(await reconcile(backend, [sshd], bans), 0, 'nothing to repair');
 
     nft('flush', 'ruleset');
     await prober.answered(attackerV4[0], hostV4, 2222);
-    assert.equal(await reconcile(backend, [everything], bans), 4, 'the scaffold and three elements');
+    assert.equal(await reconcile(backend, [sshd], bans), 4, 'the scaffold and three elements');
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.dropped(attackerV6[0], hostV6, 2222);
 
     nft('insert', 'rule', 'inet', table, 'input', 'accept');
     await prober.answered(attackerV4[0], hostV4, 2222);
-    assert.equal(await reconcile(backend, [everything], bans), 1, 'a rule too many');
+    assert.equal(await reconcile(backend, [sshd], bans), 1, 'a rule too many');
     await prober.dropped(attackerV4[0], hostV4, 2222);
 
     nft('flush', 'chain', 'inet', table, 'jail-sshd');
-    assert.equal(await reconcile(backend, [everything], bans), 1, 'rules too few');
+    assert.equal(await reconcile(backend, [sshd], bans), 1, 'rules too few');
     nft('add', 'table', 'inet', table, '{ flags dormant; }');
-    assert.equal(await reconcile(backend, [everything], bans), 1, 'a table put to sleep');
+    assert.equal(await reconcile(backend, [sshd], bans), 1, 'a table put to sleep');
     await prober.dropped(attackerV4[0], hostV4, 2222);
 
     nft('delete', 'element', 'inet', table, 'ban4-sshd', `{ ${attackerV4[0]} }`);
     nft('add', 'element', 'inet', table, 'ban4-sshd', `{ ${attackerV4[1]} }`);
     nft('delete', 'element', 'inet', table, 'ban4-sshd', '{ 203.0.113.1 }');
     nft('add', 'element', 'inet', table, 'ban4-sshd', '{ 203.0.113.1 timeout 1m }');
-    assert.equal(await reconcile(backend, [everything], bans), 3, 'one missing, one too many, one too short');
+    assert.equal(await reconcile(backend, [sshd], bans), 3, 'one missing, one too many, one too short');
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await prober.answered(attackerV4[1], hostV4, 2222);
     assert.equal(nftElements(table, 'ban4-sshd').get('203.0.113.1'), Infinity);
-    assert.equal(await reconcile(backend, [everything], bans), 0);
+    assert.equal(await reconcile(backend, [sshd], bans), 0);
   },
 
   'removes all it made, and what is not there': async () => {

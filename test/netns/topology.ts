@@ -165,3 +165,14 @@ export function droppedPackets(table: string, chain: string): number {
   }
   return packets;
 }
+
+/** The topology, listeners on `ports` of the host, and an attacker all of whose addresses are answered on the first one. */
+export async function network(...ports: [number, ...number[]]): Promise<Prober> {
+  buildTopology();
+  await Promise.all(ports.map(listen));
+  const prober = new Prober();
+  // Silence means nothing where no answer came before (IPv6 needs a while on a new link).
+  for (const from of attackerV4) await prober.answered(from, hostV4, ports[0]);
+  for (const from of attackerV6) await prober.answered(from, hostV6, ports[0]);
+  return prober;
+}

@@ -14,13 +14,14 @@ import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { Links } from '../../src/backends/link.ts';
 import { NetlinkError } from '../../src/backends/netlink.ts';
 import { XdpBackend } from '../../src/backends/xdp.ts';
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
+import { formatAddress } from '../../src/config/address.ts';
 import { portRangesMax, xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
-import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
+import type { JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
+import { address, ban, hour, sshd, texts, unban, wanted } from './bans.ts';
 import {
   attackerV4,
   attackerV6,
@@ -30,25 +31,9 @@ import {
   insideV4,
   listen,
   listenInside,
+  network,
   Prober,
 } from './topology.ts';
-
-const hour = 3_600_000;
-const sshd: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
-
-function address(text: string): Address {
-  const parsed = parseCidr(text, 'clear');
-  if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
-  return parsed;
-}
-
-const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({ jail, address: address(text), timeoutMs });
-const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
-  verb: 'ban',
-  ban: wanted(text, timeoutMs, jail),
-});
-const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
-const texts = (bans: Ban[]) => bans.map((each) => formatAddress(each.address)).sort();
 
 async function installed(
   jails = [sshd],
@@ -57,15 +42,6 @@ async function installed(
   const backend = new XdpBackend({ interfaces: ['front0'], ...options });
   await backend.install(jails);
   return backend;
-}
-
-async function network(): Promise<Prober> {
-  buildTopology();
-  await listen(2222);
-  const prober = new Prober();
-  for (const from of attackerV4) await prober.answered(from, hostV4, 2222);
-  for (const from of attackerV6) await prober.answered(from, hostV6, 2222);
-  return prober;
 }
 
 /** What `ip` says about the program of an interface: other eyes than ours. */
@@ -274,7 +250,7 @@ async function refused(work: Promise<unknown> | (() => unknown)): Promise<Error>
 
 export const scenarios: Record<string, Scenario> = {
   'drops a banned IPv4 source, answers its neighbour, and again after the unban': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const backend = await installed();
     assert.deepEqual(programOf('front0')?.mode, backend.attached[0]!.mode);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -287,7 +263,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'drops a whole banned /64 and answers the next one; /128 drops one alone': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const backend = await installed([sshd, { ...sshd, name: 'single', ipv6Prefix: 128 }]);
     await backend.apply([ban(attackerV6[0])]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
@@ -320,7 +296,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'drops only the ports and protocols of the jail, IPv4 and IPv6, until the ban ends': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     await listen(8080);
     const ssh: JailScaffold = { ...sshd, ports: [{ first: 2200, last: 2300 }], protocols: ['tcp'] };
     const udp: JailScaffold = { ...ssh, name: 'udp', protocols: ['udp'] };
@@ -367,7 +343,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'lets allowed networks pass though a ban covers them, in that jail only': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const guarded: JailScaffold = {
       ...sshd,
       name: 'guarded',
@@ -472,7 +448,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'lets a source pass again when its ban has run out, and forgets it': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const backend = await installed();
     await backend.apply([ban(attackerV4[0], 1500), ban(attackerV4[1]), ban(attackerV4[2], 0)]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
@@ -486,7 +462,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'two jails ban one source: it is dropped until the later one ends': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const backend = await installed([sshd, { ...sshd, name: 'web' }]);
     await backend.apply([ban(attackerV4[0], hour), ban(attackerV4[0], 2 * hour, 'web')]);
     assert.equal((await backend.list()).length, 2);
@@ -499,7 +475,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'a new start takes over program and bans without a gap, and leaves others alone': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const first = await installed();
     await first.apply([ban(attackerV4[0]), ban(attackerV4[1])]);
     const before = programOf('front0')!.id;
@@ -524,7 +500,7 @@ export const scenarios: Record<string, Scenario> = {
   },
 
   'repairs what others did': async () => {
-    const prober = await network();
+    const prober = await network(2222);
     const backend = await installed();
     const bans = [wanted(attackerV4[0]), wanted(attackerV6[0])];
     await backend.apply(bans.map((each) => ({ verb: 'ban', ban: each })));

@@ -1,0 +1,32 @@
+/** Bans as the scenarios of every backend write them down. */
+import { formatAddress, parseCidr } from '../../src/config/address.ts';
+import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
+
+/** Milliseconds. */
+export const hour = 3_600_000;
+
+/** A jail that bans a source from everything. */
+export const sshd: JailScaffold = { name: 'sshd', ipv6Prefix: 64, ports: [], protocols: [], hooks: ['input'] };
+
+/** An address or a prefix. @throws Error for any other text */
+export function address(text: string): Address {
+  const parsed = parseCidr(text, 'clear');
+  if (typeof parsed === 'string') throw new Error(`${text}: ${parsed}`);
+  return parsed;
+}
+
+export const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({
+  jail,
+  address: address(text),
+  timeoutMs,
+});
+
+export const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
+  verb: 'ban',
+  ban: wanted(text, timeoutMs, jail),
+});
+
+export const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
+
+/** The addresses of bans, in the order of their texts. */
+export const texts = (bans: Ban[]): string[] => bans.map((each) => formatAddress(each.address)).sort();
