@@ -155,8 +155,9 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   }
   memory.governor.look();
   files.start();
+  const followed = files.status();
   for (const [index, { name, logpath }] of jails.entries()) {
-    if (routes.logsOf(index, files.status()).length > 0) continue;
+    if (routes.logsOf(index, followed).length > 0) continue;
     log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
   }
   enforcer.start({ adopts: true });
