@@ -2,21 +2,20 @@
  * The lines of a file or of standard input, one at a time and in bounded memory. The content is anybody's: a line over
  * the limit is cut (its rest is skipped), whatever its length.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { lineBytesMax } from '../limits.ts';
+import { withInput } from '../sources/read-whole.ts';
 
 const chunkBytes = 64 * 1024;
 const newline = 10;
 const carriageReturn = 13;
 
-/** Calls `take` with each line without its end; the bytes are valid during the call only. "-" is standard input. */
+/**
+ * Calls `take` with each line without its end; the bytes are valid during the call only. "-" is standard input. Throws the
+ * system's error with its `path`.
+ */
 export function eachLine(path: string, take: (line: Uint8Array, cut: boolean) => void): void {
-  const fd = path === '-' ? 0 : openSync(path, 'r');
-  try {
-    readLines(fd, take);
-  } finally {
-    if (fd !== 0) closeSync(fd);
-  }
+  withInput(path, (descriptor) => readLines(descriptor, take));
 }
 
 function readLines(fd: number, take: (line: Uint8Array, cut: boolean) => void): void {

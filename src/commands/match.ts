@@ -72,13 +72,13 @@ export async function run(argv: string[]): Promise<number> {
     if (values.json) printJson(path, name, examine);
     else printSummary(path, values.filter, examine);
   } catch (error) {
-    return failed(error as Error, path);
+    return failed(error as Error);
   }
   return 0;
 }
 
-function failed(error: Error, input?: string): number {
-  process.stderr.write(`fail2zig match: ${explain(error, input)}\n`);
+function failed(error: Error): number {
+  process.stderr.write(`fail2zig match: ${explain(error)}\n`);
   return 1;
 }
 

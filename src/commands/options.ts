@@ -38,13 +38,10 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
   }
 }
 
-/**
- * What went wrong, for standard error. A configuration's mistakes stand on lines of their own and are safe for a terminal
- * already; of a failed read Node does not say what was read: `input`.
- */
-export function explain(error: Error, input?: string): string {
+/** What went wrong, for standard error. A configuration's mistakes stand on lines of their own and are safe for a terminal already. */
+export function explain(error: Error): string {
   if (error instanceof ConfigError) return error.message;
-  const { path = input, code } = error as NodeJS.ErrnoException;
+  const { path, code } = error as NodeJS.ErrnoException;
   if (path === undefined || code === undefined) return printable(error.message);
   return `${path === '-' ? 'standard input' : printable(path)}: ${reasonOf(error)}`;
 }

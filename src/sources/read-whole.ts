@@ -20,11 +20,15 @@ export interface ReadWholeOptions {
  * newline. Throws the system's error with its `path`, or an Error when the ring stays full although `drain` was called.
  */
 export function readWhole(path: string, sink: LineSink, options: ReadWholeOptions): number {
+  return withInput(path, (descriptor) => readDescriptor(descriptor, sink, options));
+}
+
+/** Opens a path ("-" is standard input) for `read`. Throws the system's error with its `path`: of a failed read Node names none. */
+export function withInput<Result>(path: string, read: (descriptor: number) => Result): Result {
   const descriptor = path === '-' ? 0 : openSync(path, 'r');
   try {
-    return readDescriptor(descriptor, sink, options);
+    return read(descriptor);
   } catch (error) {
-    // Of a failed read Node names no path.
     if ((error as NodeJS.ErrnoException).code !== undefined) Object.assign(error as Error, { path });
     throw error;
   } finally {
