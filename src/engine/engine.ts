@@ -48,11 +48,13 @@ import {
   messageStart,
   pidEnd,
   pidStart,
+  readHead,
   readIdentifier,
   readLineTime,
   tagEnd,
   tagStart,
   timeEnd,
+  timeSeconds,
   timeStart,
 } from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
@@ -103,7 +105,7 @@ import {
   setPolicy,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, resetTime, scanTime } from './timestamp.ts';
+import { addZone, decodeTime, instantOf, resetTime, scanTime } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
 export const LINE_BYTES_MAX: i32 = 4096;
@@ -312,8 +314,7 @@ export function lastUserEnd(): i32 {
 /** Where the message begins under prefix `kind`, or -1 when the line has no such prefix for `filter`. */
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
-    if (!journal) readLineTime(start, end);
-    if (!readIdentifier(journal ? start : afterTime, end)) return -1;
+    if (!(journal ? readIdentifier(start, end) : readHead(start, end))) return -1;
     return readsTag(filter, tagStart, tagEnd) ? messageStart : -1;
   }
   if (journal) return readIdentifier(start, end) ? messageStart : start;
@@ -330,6 +331,14 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
   const time = decodeTime(start, end, now);
   if (time < 0) return scanTime(start, end) !== end;
   lineTime = time;
+  return true;
+}
+
+/** The same for the time before the message. */
+function setHeadTime(now: f64): bool {
+  const known = instantOf(timeSeconds, now);
+  if (known < 0) return setLineTime(timeStart, timeEnd, now);
+  lineTime = known;
   return true;
 }
 
@@ -352,7 +361,6 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     const message = skipPrefix(kind, start, end, filter, journal);
     if (message < 0) continue;
     headed = true;
-    const headTimeEnd = !journal && kind <= PREFIX_TIME ? timeEnd : timeStart;
     clearCaptures();
     found = match(filter, message, end, modeBit);
     if (found < 0) continue;
@@ -366,7 +374,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     const timed =
       capturedTimeStart >= 0
         ? setLineTime(capturedTimeStart, capturedTimeEnd, now)
-        : setLineTime(timeStart, headTimeEnd, now);
+        : journal || kind > PREFIX_TIME || setHeadTime(now);
     if (!timed) {
       // The text of a service that writes no times may begin like one: the prefixes that follow have their say.
       impossible = true;

@@ -4,8 +4,17 @@
  * Accepts what rsyslog, syslog-ng, busybox, Solaris and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal
  * lines, the same without the time.
  */
-import { byte, digitsBefore, findByte, word } from '#linear';
-import { formLastBlank, scanKnownTime, scanTime } from './timestamp.ts';
+import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
+import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
+import {
+  formBytes,
+  formLastBlank,
+  formSerial,
+  scanKnownTime,
+  scannedSeconds,
+  scanTime,
+  secondsAt,
+} from './timestamp.ts';
 
 /** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
 const WORDS_MAX: i32 = 4;
@@ -13,6 +22,8 @@ const WORDS_MAX: i32 = 4;
 /** The timestamp, empty when there is none. */
 export let timeStart: i32 = 0;
 export let timeEnd: i32 = 0;
+/** Its seconds past the remembered instant (timestamp.ts `instantOf`), -1 when it is written in another way. */
+export let timeSeconds: i32 = -1;
 export let hostStart: i32 = 0;
 export let hostEnd: i32 = 0;
 export let tagStart: i32 = 0;
@@ -24,6 +35,22 @@ export let pidEnd: i32 = 0;
 export let messageStart: i32 = 0;
 /** First byte after the timestamp and its brackets: where a filter with prefix `time` begins. */
 export let afterTime: i32 = 0;
+
+/*
+ * How the last head with a pid is written, up to the pid (linear.ts `fits`): most lines of a log have the head of the line
+ * before but for second and pid. Positions count from the start of the line.
+ */
+/** Of the remembered time that stands in it; any other: no head is remembered. */
+let headSerial: i32 = -1;
+let headBytes: i32 = 0;
+let headAfterTime: i32 = 0;
+let headHostStart: i32 = 0;
+let headHostEnd: i32 = 0;
+let headTagStart: i32 = 0;
+/** Heads in a row that were written in another way. */
+let headMisses: i32 = 0;
+/** So many make us remember another one: services that write in turn shall not drive each other out line by line. */
+const HEAD_MISSES_MAX: i32 = 8;
 
 /** End of the timestamp at `start`, or -1; the two shapes that syslog daemons write are not decoded here. */
 function scanHeadTime(start: i32, end: i32): i32 {
@@ -62,6 +89,7 @@ function scanHeadTime(start: i32, end: i32): i32 {
 export function readLineTime(start: i32, end: i32): bool {
   timeStart = start;
   timeEnd = start;
+  timeSeconds = -1;
   afterTime = start;
   let p = start;
   const bracket = p < end && byte(p) === 91;
@@ -70,6 +98,7 @@ export function readLineTime(start: i32, end: i32): bool {
   if (stop < 0) return false;
   timeStart = p;
   timeEnd = stop;
+  if (stop - p === formBytes) timeSeconds = scannedSeconds;
   p = stop;
   if (bracket) {
     // PHP writes a zone name between the clock and the bracket.
@@ -170,4 +199,57 @@ export function readIdentifier(start: i32, end: i32): bool {
     p = stop + 1;
   }
   return false;
+}
+
+/** Reads the head of a syslog line: its time, if it has one, and its identifier. False when no word looks like an identifier. */
+export function readHead(start: i32, end: i32): bool {
+  if (readKnownHead(start, end)) return true;
+  readLineTime(start, end);
+  if (!readIdentifier(afterTime, end)) return false;
+  if (++headMisses > HEAD_MISSES_MAX || headSerial !== formSerial) rememberHead(start);
+  return true;
+}
+
+/** Takes a head that is written like the remembered one; says what reading it would. */
+function readKnownHead(start: i32, end: i32): bool {
+  const pid = start + headBytes;
+  if (headSerial !== formSerial || pid + 4 > end || !fits(start, HEAD_FORM, (headBytes + 15) >> 4)) return false;
+  const stop = skipDigits(pid, end);
+  if (stop === pid || stop + 3 > end || byte(stop) !== 93 || byte(stop + 1) !== 58 || byte(stop + 2) !== 32)
+    return false;
+  timeStart = start;
+  timeEnd = start + formBytes;
+  timeSeconds = secondsAt(start);
+  afterTime = start + headAfterTime;
+  hostStart = start + headHostStart;
+  hostEnd = start + headHostEnd;
+  tagStart = start + headTagStart;
+  tagEnd = pid - 1;
+  pidStart = pid;
+  pidEnd = stop;
+  messageStart = skipExtras(stop + 3, end);
+  headMisses = 0;
+  return true;
+}
+
+/** Remembers the head that was read just now, where its time stands first and a pid in brackets last. */
+function rememberHead(start: i32): void {
+  headSerial = -1;
+  headMisses = 0;
+  const length = pidStart - start;
+  if (timeSeconds < 0 || timeStart !== start || length > HEAD_FORM_BYTES) return;
+  // "identifier[pid"
+  if (pidStart === pidEnd || tagEnd + 1 !== pidStart) return;
+  copyBytes(HEAD_FORM, TIME_FORM, formBytes);
+  for (let i = formBytes; i < HEAD_FORM_BYTES; i++) {
+    const value = i < length ? byte(start + i) : ANY_BYTE;
+    if (i < length && value <= ANY_BYTE) return;
+    setByte(HEAD_FORM + i, value);
+  }
+  headBytes = length;
+  headAfterTime = afterTime - start;
+  headHostStart = hostStart - start;
+  headHostEnd = hostEnd - start;
+  headTagStart = tagStart - start;
+  headSerial = formSerial;
 }

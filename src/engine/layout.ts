@@ -51,8 +51,11 @@ export const CHARGE_OFFSET: i32 = 32;
 export const CHARGES_MAX: i32 = 32;
 /** What the pass that touches them read. */
 export const CHARGES_TOUCHED: i32 = 3136;
+/** How the last syslog head is written, its time included (header.ts), so that lines of one service cost a compare. */
+export const HEAD_FORM: i32 = 3144;
+export const HEAD_FORM_BYTES: i32 = 96;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 3144;
+export const FIXED_BYTES: i32 = 3240;
 
 /** Counters of one filter (floats; see counters.ts). */
 export const FILTER_COUNTERS_MAX: i32 = 8;

@@ -55,7 +55,9 @@ let folded: bool = false;
  * a look at sixteen bytes at a time.
  */
 /** Length of that text; 0 = none is remembered. */
-let formBytes: i32 = 0;
+export let formBytes: i32 = 0;
+/** Counts the texts that were remembered or forgotten: who keeps more of a line than its time learns that it is stale. */
+export let formSerial: i32 = 0;
 /** Offset of the second's digits; -1: the text stands for itself only. */
 let formSecondAt: i32 = -1;
 /** Offset of its last blank, -1 without one. */
@@ -63,11 +65,18 @@ export let formLastBlank: i32 = -1;
 /** The instant of its minute, or of the text, as seen at `formNow`. */
 let formInstant: f64 = 0;
 let formNow: f64 = 0;
+/** Of the text that was scanned last: seconds past `formInstant`, -1 when it is not written like the remembered one. */
+export let scannedSeconds: i32 = -1;
 
 /** Empties the zone table and the cache: local time is UTC until zones are added. */
 export function resetTime(): void {
   zones = 0;
+  forgetForm();
+}
+
+function forgetForm(): void {
   formBytes = 0;
+  formSerial++;
 }
 
 /** From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the table is full. */
@@ -77,7 +86,7 @@ export function addZone(from: f64, offset: i32): bool {
   setFloat(p, from);
   setInt(p + 8, offset);
   zones++;
-  formBytes = 0;
+  forgetForm();
   return true;
 }
 
@@ -432,7 +441,7 @@ function fieldsToEpoch(now: f64): f64 {
 
 /** Remembers how the text at [start, end) is written, which was read just now and means `instant` as seen at `now`. */
 function remember(start: i32, end: i32, instant: f64, now: f64): void {
-  formBytes = 0;
+  forgetForm();
   if (end - start > TIME_FORM_BYTES) return;
   // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands for itself only.
   const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
@@ -453,7 +462,11 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
 
 /** Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the remembered one. */
 function secondsOfKnown(start: i32): i32 {
-  if (!fits(start, TIME_FORM, (formBytes + 15) >> 4)) return -1;
+  return fits(start, TIME_FORM, (formBytes + 15) >> 4) ? secondsAt(start) : -1;
+}
+
+/** The same for a text of which only the digits of the second remain to be looked at. */
+export function secondsAt(start: i32): i32 {
   if (formSecondAt < 0) return 0;
   const p = start + formSecondAt;
   const value = (byte(p) - 48) * 10 + byte(p + 1) - 48;
@@ -471,10 +484,17 @@ function continues(value: i32): bool {
  */
 export function scanKnownTime(start: i32, end: i32): i32 {
   const stop = start + formBytes;
+  scannedSeconds = -1;
   if (formBytes === 0 || stop + 1 >= end) return -1;
   const next = byte(stop);
   if (next !== 93 && (next !== 32 || continues(byte(stop + 1)))) return -1;
-  return secondsOfKnown(start) < 0 ? -1 : stop;
+  scannedSeconds = secondsOfKnown(start);
+  return scannedSeconds < 0 ? -1 : stop;
+}
+
+/** The instant of a text that was scanned with `seconds` past the remembered one, as seen at `now`; -1 when that is to be read anew. */
+export function instantOf(seconds: i32, now: f64): f64 {
+  return seconds >= 0 && now === formNow ? formInstant + seconds : -1;
 }
 
 /**
@@ -491,8 +511,8 @@ export function scanTime(start: i32, end: i32): i32 {
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   if (end - start === formBytes && now === formNow) {
-    const seconds = secondsOfKnown(start);
-    if (seconds >= 0) return formInstant + seconds;
+    const known = instantOf(secondsOfKnown(start), now);
+    if (known >= 0) return known;
   }
   secondAt = -1;
   folded = false;

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as header from '../../src/engine/header.ts';
+import { FIXED_BYTES } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
-import { resetTime } from '../../src/engine/timestamp.ts';
+import { decodeTime, instantOf, resetTime } from '../../src/engine/timestamp.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
@@ -22,28 +23,23 @@ interface Head {
   message: string;
 }
 
-/** Reads a syslog line, or a journal one; `undefined` where no identifier is found. */
-function read(line: string, journal = false): Head | undefined {
-  bytes.fill(0, 0, 65_536);
+/**
+ * Reads a syslog line, or a journal one; `undefined` where no identifier is found. What follows in the buffer is the next
+ * line, or what a longer line left there.
+ */
+function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'): Head | undefined {
+  bytes.fill(0, FIXED_BYTES);
   const length = bytes.write(line, lineAt, 'latin1');
-  // What follows in the buffer is the next line, or what a longer line left there.
-  bytes.write('[1]: x sshd[2]: 12:00:00', lineAt + length, 'latin1');
+  bytes.write(behind, lineAt + length, 'latin1');
   const end = lineAt + length;
   const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
-  let start = lineAt;
-  let time = '';
-  if (!journal) {
-    header.readLineTime(lineAt, end);
-    time = cut(header.timeStart, header.timeEnd);
-    start = header.afterTime;
-  }
-  if (!header.readIdentifier(start, end)) return undefined;
+  if (!(journal ? header.readIdentifier(lineAt, end) : header.readHead(lineAt, end))) return undefined;
   for (const at of [header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd]) {
     expect(at).toBeGreaterThanOrEqual(lineAt);
     expect(at).toBeLessThanOrEqual(end);
   }
   return {
-    time,
+    time: journal ? '' : cut(header.timeStart, header.timeEnd),
     host: cut(header.hostStart, header.hostEnd),
     tag: cut(header.tagStart, header.tagEnd),
     pid: cut(header.pidStart, header.pidEnd),
@@ -218,6 +214,126 @@ describe('what stands between identifier and message', () => {
     ['kernel: [ 0123456789.0123]', 'kernel: [ 0123456789.0123]'],
   ])('%s', (line, message) => {
     expect(read(`Nov 21 08:00:00 host sshd[1]: ${line}`)).toMatchObject({ tag: 'sshd', pid: '1', message });
+  });
+});
+
+describe('what is remembered of the lines before', () => {
+  const now = Date.UTC(2026, 10, 21, 9) / 1000;
+
+  /** Reads a line as the engine does: a matched one has its time decoded, which is remembered. */
+  function readTimed(line: string, behind?: string): unknown {
+    const head = read(line, false, behind);
+    if (head === undefined || head.time === '') return head;
+    const known = instantOf(header.timeSeconds, now);
+    const decoded = decodeTime(header.timeStart, header.timeEnd, now);
+    if (known >= 0) expect(decoded).toBe(known);
+    return { ...head, decoded, afterTime: header.afterTime };
+  }
+
+  test('a head like the last one is read at once', () => {
+    const line = (second: string, pid: string) => `Nov 21 08:00:${second} host sshd[${pid}]: ${message}`;
+    expect(instantOf(header.timeSeconds, now)).toBe(-1);
+    // The first one is decoded, the second has that time, the third that head.
+    for (const second of ['00', '01', '59']) {
+      readTimed(line(second, '7'));
+      expect(header.timeSeconds).toBe(second === '00' ? -1 : Number(second));
+    }
+    expect(read(line('02', '4194304'))).toMatchObject({ host: 'host', tag: 'sshd', pid: '4194304', message });
+    expect(header.timeSeconds).toBe(2);
+  });
+
+  const usual = 'Nov 21 08:00:00 host sshd[7]: x';
+
+  /** Makes `like` the remembered head: decoded, seen with that time, seen with that head. */
+  function remember(like: string): void {
+    resetTime();
+    for (let time = 0; time < 3; time++) readTimed(like);
+  }
+
+  test.each<[like: string, line: string]>([
+    [usual, 'Nov 21 08:00:60 host sshd[7]: x'],
+    [usual, 'Nov 21 08:00:61 host sshd[7]: x'],
+    [usual, 'Nov 21 08:00:01 host sshd[]: x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]:'],
+    [usual, 'Nov 21 08:00:01 host sshd[7'],
+    [usual, 'Nov 21 08:00:01 host sshd[12345]'],
+    [usual, 'Nov 21 08:00:01 host sshd[12345]:'],
+    [usual, 'Nov 21 08:00:01 host sshd[12345'],
+    [usual, 'Nov 21 08:00:01 host sshd['],
+    [usual, 'Nov 21 08:00:01 host sshd'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]:x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]; x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7)]: x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]: [ID 1 auth.info] x'],
+    ['Nov 21 08:00:00 host sshd [7]: x', 'Nov 21 08:00:00 host sshd [8]: x'],
+    ['Nov 21 08:00:00 host [sshd]: x', 'Nov 21 08:00:00 host [sshd]5]: x'],
+    ['Nov 21 08:00:00 host s\0hd[7]: x', 'Nov 21 08:00:00 host s0hd[7]: x'],
+    ['Nov 21 08:00:00 h\x01st sshd[7]: x', 'Nov 21 08:00:00 h st sshd[7]: x'],
+    ['[21-Nov-2026 08:00:00] host php[7]: x', '[21-Nov-2026 08:00:01] host php[8]: x'],
+  ])('%s, then %s', (like, line) => {
+    for (const behind of ['[1]: x', '7]: x', ']: x', ': x', ' x']) {
+      resetTime();
+      const fresh = readTimed(line, behind);
+      remember(like);
+      expect(readTimed(line, behind)).toEqual(fresh);
+    }
+  });
+
+  test('nothing is looked at behind the memory', () => {
+    remember(usual);
+    const cut = Buffer.from('Nov 21 08:00:00 host sshd[');
+    const start = memory.byteLength - cut.length;
+    cut.copy(bytes, start);
+    expect(header.readHead(start, memory.byteLength - 3)).toBe(false);
+  });
+
+  test('nothing else than a fresh look would say', () => {
+    const time = fc.oneof(
+      { weight: 6, arbitrary: fc.nat({ max: 99 }).map((second) => `Nov 21 08:00:${String(second).padStart(2, '0')}`) },
+      {
+        weight: 6,
+        arbitrary: fc
+          .tuple(fc.nat({ max: 61 }), fc.nat({ max: 999 }))
+          .map(([second, part]) => `2026-11-21T08:00:${String(second).padStart(2, '0')}.${part}+01:00`),
+      },
+      fc.constantFrom('Nov 21 08:01:00', 'Nov  1 08:00:00', '2026-11-21T08:00:00Z', 'Nov 21 08:00:00 2026', ''),
+    );
+    const host = fc.constantFrom(
+      'host',
+      'host',
+      'hosts',
+      'host relay',
+      '2020-web',
+      'h\x01st',
+      'hast',
+      'h'.repeat(60),
+      '',
+    );
+    const identifier = fc.constantFrom(
+      ...['sshd', 'sshd', 'sshd', 'sshds', 'app[web]', '[sshd]', 'auth.info sshd', 'sshd ', 'sshd: x', 's\0hd', 's0hd'],
+    );
+    const pid = fc.oneof(
+      { weight: 4, arbitrary: fc.nat({ max: 4_194_304 }).map((number) => `[${number}]`) },
+      fc.constantFrom('', '[]', '[12a]', `[${'1'.repeat(40)}]`, '[1', '1]', '[1][2]'),
+    );
+    const gap = fc.constantFrom(': ', ': ', ': ', ': ', ':', '; ', ' ', '', ':  ', ': [ID 1 auth.info] ');
+    const text = fc.constantFrom(message, '', 'x', '1');
+    const line = fc
+      .tuple(time, host, identifier, pid, gap, text)
+      .map(([when, where, who, number, between, what]) => `${when} ${where} ${who}${number}${between}${what}`);
+    fc.assert(
+      fc.property(fc.array(line, { minLength: 2, maxLength: 60 }), (lines) => {
+        resetTime();
+        const remembering = lines.map((each) => readTimed(each));
+        const fresh = lines.map((each) => {
+          resetTime();
+          return readTimed(each);
+        });
+        expect(remembering).toEqual(fresh);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 
