@@ -34,6 +34,11 @@ test('generated files are what the compiler writes now', () => {
   }
 });
 
+test.each(filters)('what is written for $name is its file', (filter) => {
+  const written = emitFilter(filter, `src/filters (${filter.name})`);
+  expect(written).toBe(readFileSync(join(folder, `${filter.name}.ts`), 'utf8'));
+});
+
 test('a refused filter stops the generator with its findings', () => {
   const bad: Filter = { name: 'bad', about: '', prefixes: ['bare'], patterns: [] };
   expect(() => generateFiles([bad])).toThrow('filters refused\n  bad: it has no pattern');
