@@ -7,6 +7,7 @@
  * the mutant. If it does not, the process is given up, and the mutant is tried again as the first of a new one. A mutant that never ends is
  * noticed by how often one test passes it.
  */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -48,10 +49,14 @@ const passesMax = 100_000_000;
 const passesUnmutatedMax = passesMax / 4;
 
 /**
- * CPU seconds of tests that a mutant has to survive; no test begins after them. Nearly all that are found are found in
- * milliseconds; without a bound the others would take most of the hours of a run. So the score is never too high.
+ * CPU seconds of tests that a mutant has to survive; no test begins after them, and one that takes longer by itself does not
+ * judge. Nearly all that are found are found in milliseconds; without a bound the others would take most of the hours of a
+ * run. So the score is never too high. `timeoutMS` (stryker.config.json) is several times of it: what takes that long is endless.
  */
 const trialSecondsMax = 3;
+
+/** Where the first run leaves how long each test takes, for the other processes. They all run in the same copy of the project. */
+const timesFile = 'test-times.json';
 
 let loaded = false;
 
@@ -64,6 +69,9 @@ async function load(): Promise<void> {
     enterFile(path);
     await import(pathToFileURL(join(root, path)).href);
   }
+  if (!existsSync(timesFile)) return;
+  for (const [id, time] of Object.entries(JSON.parse(readFileSync(timesFile, 'utf8'))))
+    milliseconds.set(id, time as number);
 }
 
 /** The message of the failure, or nothing. */
@@ -76,6 +84,7 @@ async function failureOf(test: Test): Promise<string | undefined> {
   }
 }
 
+/** Of each test, as the last run of it that found nothing took. */
 const milliseconds = new Map<string, number>();
 /** When a test last found a mutant: the later, the sooner it is tried again. */
 const foundAt = new Map<string, number>();
@@ -86,7 +95,10 @@ let isSpoiled = false;
 function inOrder(ids: string[]): Test[] {
   const rank = (id: string) => foundAt.get(id) ?? 0;
   const time = (id: string) => milliseconds.get(id) ?? 1;
-  return [...ids].sort((a, b) => rank(b) - rank(a) || time(a) - time(b)).map((id) => tests.get(id)!);
+  return ids
+    .filter((id) => time(id) <= trialSecondsMax * 1000)
+    .sort((a, b) => rank(b) - rank(a) || time(a) - time(b))
+    .map((id) => tests.get(id)!);
 }
 
 class InProcessRunner implements TestRunner {
@@ -111,6 +123,7 @@ class InProcessRunner implements TestRunner {
       results.push({ id: test.id, name: test.name, timeSpentMs, ...outcome });
     }
     delete instrumenter.currentTestId;
+    writeFileSync(timesFile, JSON.stringify(Object.fromEntries(milliseconds)));
     const mutantCoverage = instrumenter.mutantCoverage ?? { static: {}, perTest: {} };
     for (const [id, passes] of Object.entries(mutantCoverage.perTest)) {
       const most = Math.max(...Object.values(passes));
