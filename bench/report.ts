@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { median, quantile, spread } from '../scripts/lab/figures.ts';
+import { version } from '../src/version.ts';
 import type { Figure, Result } from './benchmark.ts';
 
 /** Three digits that count. */
@@ -31,18 +32,27 @@ export function load(): number {
   return loadavg()[0]!;
 }
 
+/** What is measured: the commit, or the version where there is no repository, as in an unpacked archive, or no git. */
+function subject(): { commit: string } | { version: string } {
+  try {
+    const options = { encoding: 'utf8' as const, stdio: 'pipe' as const };
+    return {
+      commit: execFileSync('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty'], options).trim(),
+    };
+  } catch {
+    return { version };
+  }
+}
+
 /** The machine and the build that figures belong to. */
 export function machine(): Record<string, string | number> {
-  const commit = execFileSync('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty'], {
-    encoding: 'utf8',
-  });
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
     cpus: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
-    commit: commit.trim(),
+    ...subject(),
   };
 }
 
