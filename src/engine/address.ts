@@ -18,8 +18,9 @@ export const ADDRESS_HOST_NAME: i32 = -1;
 /** 4 or 6: family of the address in ADDRESS. */
 export let family: i32 = 0;
 
+/** The value of a hexadecimal digit; negative for other bytes. */
 function hexDigit(c: i32): i32 {
-  if (c >= 48 && c <= 57) return c - 48;
+  if (c <= 57) return c - 48;
   if (c >= 97 && c <= 102) return c - 87;
   if (c >= 65 && c <= 70) return c - 55;
   return -1;
@@ -35,22 +36,23 @@ function octet(p: i32, count: i32): i32 {
   return first === 0 && count > 1 ? 256 : value;
 }
 
-/** Which of the first `length` bytes at `start` (at most 15) are dots, one bit each, lowest first; -1 when others than digits are there. */
+/** Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 when others than digits are there, or too many for a quad. */
 function dotsIn(start: i32, length: i32): i32 {
+  if (length > QUAD_MAX) return -1;
   const inside = (1 << length) - 1;
   const dots = dotBits(start) & inside;
   return ((dots | digitBits(start)) & inside) === inside ? dots : -1;
 }
 
-/** Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots`, into the last four bytes of ADDRESS. */
+/** Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots` (as `dotsIn`), into the last four bytes of ADDRESS. */
 function parseQuad(start: i32, length: i32, dots: i32): bool {
   const one = lowestBit(dots);
   const rest = dots & (dots - 1);
   const two = lowestBit(rest);
   const last = rest & (rest - 1);
   const three = lowestBit(last);
-  // Exactly three dots, and one to three digits around each.
-  if (last === 0 || (last & (last - 1)) !== 0) return false;
+  // Three dots at most, and one to three digits around each: a dot that is missing stands behind the end, at 32.
+  if ((last & (last - 1)) !== 0) return false;
   const second = two - one - 1;
   const third = three - two - 1;
   const fourth = length - three - 1;
@@ -68,7 +70,6 @@ function parseQuad(start: i32, length: i32, dots: i32): bool {
 
 /** Parses an IPv6 address filling [start, end). */
 function parseSix(start: i32, end: i32): bool {
-  fillZero(ADDRESS, 16);
   let p = start;
   let at = 0; // bytes written
   let gap = -1; // where "::" stands
@@ -90,12 +91,10 @@ function parseSix(start: i32, end: i32): bool {
     if (p === groupStart) return false;
     if (p < end && byte(p) === 46) {
       // An embedded dotted quad ends the text.
-      if (at > 12 || (gap < 0 && at !== 12)) return false;
+      if (at > 12) return false;
       const length = end - groupStart;
-      const dots = length <= QUAD_MAX ? dotsIn(groupStart, length) : -1;
-      if (dots < 0 || !parseQuad(groupStart, length, dots)) return false;
+      if (!parseQuad(groupStart, length, dotsIn(groupStart, length))) return false;
       const quad = word(ADDRESS + 12);
-      if (at < 12) fillZero(ADDRESS + 12, 4);
       setByte(ADDRESS + at, quad & 255);
       setByte(ADDRESS + at + 1, (quad >> 8) & 255);
       setByte(ADDRESS + at + 2, (quad >> 16) & 255);
@@ -128,12 +127,12 @@ function parseSix(start: i32, end: i32): bool {
 /** Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or ADDRESS_HOST_NAME. */
 export function parseAddress(start: i32, end: i32): i32 {
   if (start < end && byte(start) === 91) {
+    if (byte(end - 1) !== 93) return ADDRESS_BAD;
     start++;
-    if (start >= end || byte(end - 1) !== 93) return ADDRESS_BAD;
     end--;
   }
-  if (end <= start) return ADDRESS_BAD;
-  const dots = end - start <= QUAD_MAX ? dotsIn(start, end - start) : -1;
+  // Nothing at all is a quad without dots.
+  const dots = dotsIn(start, end - start);
   if (dots >= 0) {
     family = 4;
     setInt(ADDRESS, 0);
@@ -141,27 +140,28 @@ export function parseAddress(start: i32, end: i32): i32 {
     setInt(ADDRESS + 8, -65536); // 00 00 ff ff
     return parseQuad(start, end - start, dots) ? ADDRESS_OK : ADDRESS_BAD;
   }
-  let colons = 0;
-  let letters = 0;
+  let hasColon = false;
+  let hasLetter = false;
   let stop = end;
   if (end - start > TEXT_MAX) return ADDRESS_HOST_NAME;
   for (let p = start; p < end; p++) {
     const c = byte(p);
-    if (c === 58) colons++;
+    if (c === 58) hasColon = true;
     else if (c === 37) {
       stop = p;
       break;
-    } else if ((c < 48 || c > 57) && c !== 46) letters++;
+    } else if ((c < 48 || c > 57) && c !== 46) hasLetter = true;
   }
-  if (colons === 0) {
-    if (stop !== end) return ADDRESS_BAD;
-    return letters > 0 ? ADDRESS_HOST_NAME : ADDRESS_BAD;
-  }
-  if (stop === start || (stop !== end && stop + 1 === end)) return ADDRESS_BAD;
-  if (!parseSix(start, stop)) return ADDRESS_BAD;
-  if (word(ADDRESS) === 0 && word(ADDRESS + 4) === 0 && word(ADDRESS + 8) === -65536) family = 4;
-  else family = 6;
+  if (!hasColon) return hasLetter && stop === end ? ADDRESS_HOST_NAME : ADDRESS_BAD;
+  // A zone has a name.
+  if (stop + 1 === end || !parseSix(start, stop)) return ADDRESS_BAD;
+  family = familyOf(ADDRESS);
   return ADDRESS_OK;
+}
+
+/** The family of the 16 bytes at `p`: 4 for a mapped address. */
+function familyOf(p: i32): i32 {
+  return int(p) === 0 && int(p + 4) === 0 && int(p + 8) === -65536 ? 4 : 6;
 }
 
 /** Copies the 16 bytes of an address; both places are multiples of 4. */
@@ -176,5 +176,5 @@ export function copyAddress(to: i32, from: i32): void {
 /** Takes the 16 bytes at `p`, a multiple of 4, as the address under examination. */
 export function loadAddress(p: i32): void {
   copyAddress(ADDRESS, p);
-  family = word(ADDRESS) === 0 && word(ADDRESS + 4) === 0 && word(ADDRESS + 8) === -65536 ? 4 : 6;
+  family = familyOf(p);
 }

@@ -19,13 +19,20 @@ const textAt = 4_096;
 
 beforeEach(() => bindMemory(memory));
 
-/** Reads `text` with hostile bytes around it. */
+const zeros = Buffer.alloc(textAt);
+const behinds = ['\xff', '0', '.', ':', 'a', '[', ']'];
+
+/** Reads `text` with hostile bytes around it; nothing outside ADDRESS is written. */
 function read(text: string, behind = '\xff'): number {
+  bytes.fill(0, 0, textAt - 16);
   bytes.fill(0xee, ADDRESS, ADDRESS + 16);
   bytes.fill('9', textAt - 16, textAt);
   const length = bytes.write(text, textAt, 'latin1');
   bytes.fill(behind, textAt + length, textAt + length + 64, 'latin1');
-  return parseAddress(textAt, textAt + length);
+  const verdict = parseAddress(textAt, textAt + length);
+  const untouched = bytes.compare(zeros, ADDRESS + 16, textAt - 16, ADDRESS + 16, textAt - 16) === 0;
+  if (!untouched || bytes.compare(zeros, 0, ADDRESS, 0, ADDRESS) !== 0) throw new Error(`${text}: written elsewhere`);
+  return verdict;
 }
 
 /** The address as text in the shortest form of its 16 bytes. */
@@ -66,7 +73,7 @@ const anyText = fc.oneof(
 describe('inet_pton is the judge', () => {
   test('accepted is what it accepts, with the same bytes', () => {
     fc.assert(
-      fc.property(anyText, fc.constantFrom('\xff', '0', '.', ':', 'a', ']'), (text, behind) => {
+      fc.property(anyText, fc.constantFrom(...behinds), (text, behind) => {
         const version = isIP(text);
         expect(read(text, behind) === ADDRESS_OK, text).toBe(version !== 0);
         if (version === 0) return;
@@ -127,10 +134,28 @@ describe('what a log writes around an address', () => {
     ['0:0:0:0:0:ffff:192.0.2.7', '192.0.2.7', 4],
     ['::192.0.2.7', '::192.0.2.7', 6],
     ['64:ff9b::192.0.2.7', '64:ff9b::192.0.2.7', 6],
+    ['255.255.255.255', '255.255.255.255', 4],
+    ['[255.255.255.255]', '255.255.255.255', 4],
+    ['::255.255.255.255', '::255.255.255.255', 6],
+    ['::', '::', 6],
+    ['2001:db8::7', '2001:db8::7', 6],
+    ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0', 6],
+    ['2001:db8:9abc:def0:9ABC:DEF0:af:AF', '2001:db8:9abc:def0:9abc:def0:af:af', 6],
+    // All of the bytes say whether an address is mapped.
+    ['1::ffff:192.0.2.7', '1::ffff:192.0.2.7', 6],
+    ['0:0:1::ffff:192.0.2.7', '0:0:1::ffff:192.0.2.7', 6],
+    ['::1:0:ffff:192.0.2.7', '::1:0:ffff:192.0.2.7', 6],
+    ['::fffe:192.0.2.7', '::fffe:192.0.2.7', 6],
+    ['::ffff:0:192.0.2.7', '::ffff:0:192.0.2.7', 6],
+    [`fe80::1%${'e'.repeat(72)}`, 'fe80::1', 6],
   ])('%s', (text, expected, version) => {
-    expect(read(text)).toBe(ADDRESS_OK);
-    expect(family).toBe(version);
-    expect(shortest()).toBe(wanted(expected));
+    for (const behind of behinds) {
+      expect(read(text, behind)).toBe(ADDRESS_OK);
+      expect(family).toBe(version);
+      expect(shortest()).toBe(wanted(expected));
+      loadAddress(ADDRESS);
+      expect(family).toBe(version);
+    }
   });
 
   test.each([
@@ -150,8 +175,15 @@ describe('what a log writes around an address', () => {
     '192.0.2',
     '192.0.2.7.9',
     '192.0.2.7.',
+    '192.0.2.',
     '.192.0.2.7',
+    '.0.2.7',
     '192..2.7',
+    '192.0..7',
+    '1920.0.2.7',
+    '192.1000.2.7',
+    '192.0.2000.7',
+    '192.0.2.7000',
     '192.0.2.256',
     '192.0.2.7 ',
     ' 192.0.2.7',
@@ -159,35 +191,85 @@ describe('what a log writes around an address', () => {
     '0xc0000207',
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
+    '1:2:3:4:5:6:7:8::',
     '1::2::3',
     ':1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:',
     ':::',
+    ':::1',
+    ':',
+    ':1234',
+    ':1::',
+    '::1::2',
     '12345::',
+    Array.from({ length: 39 }, () => 1).join(':'),
+    `::${Array.from({ length: 39 }, () => 1).join(':')}`,
     '2001:db8::g',
     '2001:db8::7/64',
     '::192.0.2.7:1',
     '1:2:3:4:5:6:7:192.0.2.7',
+    '1:2:3:4:5:192.0.2.7',
+    '::192.0.2.7.9.11.13',
+    '::1111.198.51.100',
     '2001:db8::\xff',
+    `fe80::1%${'e'.repeat(73)}`,
   ])('%j is no address', (text) => {
-    expect(read(text)).not.toBe(ADDRESS_OK);
+    for (const behind of behinds) expect(read(text, behind)).not.toBe(ADDRESS_OK);
   });
 
-  test.each(['localhost', 'host.example.org', 'a', 'x-1.example', '1.2.3.example', 'UNKNOWN', 'a'.repeat(255)])(
-    '%s is a host name',
-    (text) => {
-      expect(read(text)).toBe(ADDRESS_HOST_NAME);
-    },
-  );
+  test.each([
+    '',
+    '[192.0.2.77',
+    '[localhost',
+    '[]',
+    '192.0.2',
+    '1.2.3.4.5.6.7.8.9',
+    '90.90.90.90.90.90',
+    '1234567890123456789',
+    '192.0.2.7%eth0',
+    'host%eth0',
+    '%eth0',
+    'fe80::1%',
+    '2001:db8::g',
+  ])('%j is not a host name either', (text) => {
+    for (const behind of behinds) expect(read(text, behind)).toBe(ADDRESS_BAD);
+  });
 
-  test('any bytes are an address, a host name or nothing, and nothing outside ADDRESS is written', () => {
+  test.each([
+    'localhost',
+    'host.example.org',
+    'a',
+    'x-1.example',
+    '1.2.3.example',
+    '192-0-2-7',
+    '192.0.2.7.static.broadband.example.org',
+    'UNKNOWN',
+    'a'.repeat(80),
+    'a'.repeat(81),
+    'a'.repeat(255),
+  ])('%s is a host name', (text) => {
+    for (const behind of behinds) expect(read(text, behind)).toBe(ADDRESS_HOST_NAME);
+  });
+
+  test('16 bytes are taken over whole, and nothing behind them', () => {
+    for (const [words, version] of [
+      [[1, 2, 3, 4, 5], 6],
+      [[0, 0, -65536, 7, 8], 4],
+    ] as const) {
+      const from = textAt + 64;
+      for (const [i, value] of words.entries()) bytes.writeInt32LE(value, from + i * 4);
+      bytes.fill(0xee, 0, textAt);
+      loadAddress(from);
+      expect(family).toBe(version);
+      expect(bytes.subarray(ADDRESS, ADDRESS + 16)).toEqual(bytes.subarray(from, from + 16));
+      expect(bytes.subarray(ADDRESS + 16, ADDRESS + 32)).toEqual(Buffer.alloc(16, 0xee));
+    }
+  });
+
+  test('any bytes are an address, a host name or nothing', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (text) => {
-        bytes.fill(0, 0, ADDRESS);
-        bytes.fill(0, ADDRESS + 16, textAt - 16);
         expect([ADDRESS_OK, ADDRESS_BAD, ADDRESS_HOST_NAME]).toContain(read(text));
-        expect(bytes.subarray(0, ADDRESS).every((byte) => byte === 0)).toBe(true);
-        expect(bytes.subarray(ADDRESS + 16, textAt - 16).every((byte) => byte === 0)).toBe(true);
       }),
       { numRuns: 2_000 },
     );
