@@ -8,15 +8,17 @@
  * those of failed batches, are found again by a sweep over the table in bounded slices.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { Backoff } from './backends/backoff.ts';
 import { Comparison } from './backends/comparison.ts';
 import { DropTally } from './backends/drop-tally.ts';
 import { keyText, UnsupportedChange } from './backends/elements.ts';
+import { Backoff } from './backoff.ts';
 import { DECISIONS_DEFERRED } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
 import {
   adoptionShownMs,
   banBatchMax,
+  banRetryMs,
+  banRetryMsMax,
   comparisonRests,
   dropsLookMs,
   enforcerStopMs,
@@ -111,8 +113,8 @@ export class Enforcer {
   constructor(options: EnforcerOptions) {
     this.#options = { now: Date.now, ...options };
     this.#drops = new DropTally(options.backend);
-    this.#downBackoff = new Backoff(this.#options.now);
-    this.#refusalBackoff = new Backoff(this.#options.now);
+    this.#downBackoff = new Backoff(this.#options.now, banRetryMs, banRetryMsMax);
+    this.#refusalBackoff = new Backoff(this.#options.now, banRetryMs, banRetryMsMax);
     this.counters = {
       bans: options.jails.map(() => 0),
       unbans: 0,

@@ -194,7 +194,7 @@ export const gatherWithinMs = 11;
 export const gatherTimes = 64;
 export const gatherMs = 4;
 /** … up to this, ms: what a line may wait while more than 1,500 are written every second. A quarter of the processor time. */
-export const gatherMsMax = 32;
+export const gatherMsMax = 64;
 /** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
 export const fingerprintBytesMax = 64;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
@@ -353,9 +353,11 @@ export const stateSectionBytesMax = 64 * 1024;
 export const statePortionBytes = 272 * 1024;
 /** What the engine may say about its saved entries, bytes. */
 export const stateTableNoteBytesMax = 4 * 1024;
-/** A ban is on disk about so soon, ms, where the table is small … */
+/** A ban is on disk about so soon, ms, where the table is small; of a stream of bans each save waits twice as long as the one before, … */
 export const stateSoonMs = 1_000;
-/** … and where it is large not before so many bytes a second were written on average: a flood must not wear out the disk. */
+/** … up to this. */
+export const stateSoonMsMax = 4 * stateSoonMs;
+/** Where it is large, not before so many bytes a second were written on average: a flood must not wear out the disk. */
 export const stateBytesPerSecond = 1024 * 1024;
 /** Reading of logs waits no longer than this for a disk, ms; then the save is given up. Only tables beyond one portion wait at all. */
 export const statePauseMsMax = 500;

@@ -6,8 +6,9 @@
  *   copied, so a line is either before the positions and in the windows, or behind the positions and in none. After a crash
  *   the lines since the last write are read again, and each counts once. What is not saved is the memory of half-finished
  *   connections (connection.ts): of an attempt whose lines lie on both sides of the crash, the second half stands alone.
- * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where the file is large, so much later that no more than
- *   `stateBytesPerSecond` are written on average. Until then it follows from the lines that are read again.
+ * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where bans come in a stream, up to `stateSoonMsMax` after;
+ *   where the file is large, so much later that no more than `stateBytesPerSecond` are written on average. Until then it
+ *   follows from the lines that are read again.
  * - The pause: 3 ms where all fits one portion (some 10,000 sources), nearly all of it a look at each of 700,000 entries.
  *   Larger tables go to the page cache portion by portion, 20 to 40 ms for 450,000 sources. A disk that is so slow that it
  *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading goes on. The next try may
@@ -18,6 +19,7 @@
 import { mkdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Backoff } from '../backoff.ts';
 import { BYTES } from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import {
@@ -26,6 +28,7 @@ import {
   statePauseMsMax,
   stateRetryMs,
   stateSoonMs,
+  stateSoonMsMax,
   stateStopMs,
 } from '../limits.ts';
 import type { Logger } from '../observe/log.ts';
@@ -78,6 +81,8 @@ export class StateKeeper {
   #changed = false;
   #bytesRead = 0;
   #notBefore = 0;
+  /** How soon a change is on disk: a save costs a look at every entry of the table. */
+  readonly #soon = new Backoff(() => performance.now(), stateSoonMs, stateSoonMsMax);
   #retryMs = 0;
   /** So long may reading wait for the next save. */
   #pauseMs = statePauseMsMax;
@@ -167,7 +172,7 @@ export class StateKeeper {
   #planSoon(): void {
     // While saves fail, the retry's own pace holds.
     if (this.#retryMs > 0) return;
-    this.#plan(Math.max(stateSoonMs, this.#notBefore - performance.now()));
+    this.#plan(Math.max(this.#soon.next(), this.#notBefore - performance.now()));
   }
 
   /** A save in `ms`, unless one is due before. */

@@ -14,6 +14,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** The version, out of package.json. */
   version: [],
   limits: [],
+  backoff: [],
   native: [],
   engine: [],
   /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
@@ -22,12 +23,12 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   compiler: ['filters', 'engine', 'limits'],
   sources: ['host', 'limits', 'native', 'observe'],
   backends: ['host', 'limits', 'native', 'observe'],
-  state: ['host', 'limits', 'native', 'observe'],
+  state: ['host', 'limits', 'native', 'observe', 'backoff'],
   observe: ['host', 'limits', 'native', 'version'],
   control: ['host', 'limits', 'native', 'observe'],
   config: ['limits', 'filters', 'compiler', 'host', 'native', 'observe', 'engine'],
   memory: ['limits', 'native', 'observe'],
-  enforcer: ['host', 'limits', 'backends', 'observe', 'state'],
+  enforcer: ['host', 'limits', 'backends', 'observe', 'state', 'backoff'],
   commands: ['host', 'engine', 'limits', 'config', 'filters', 'compiler', 'observe', 'native', 'sources'],
   /** The composition root, and the operator's view of it. Of config only what reads the handed record: no npm package (LP-02). */
   daemon: [...core, 'enforcer', 'version', 'config', 'operator', 'memory'],
