@@ -7,7 +7,7 @@ import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
 import type { Rule } from './rules.ts';
-import { capturesOf, minimumLength, normalise, type TextToken } from './shape.ts';
+import { capturesOf, minimumLength, normalise, segmentsOf, type TextToken } from './shape.ts';
 
 /** Texts in one pattern: each may scan the line once. */
 export const textsMax = 4;
@@ -120,8 +120,9 @@ function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void 
   if (!addressed && !paths.every((path) => path.some((token) => token.kind === 'ip'))) {
     refuse('no-address', 'a failure without an address: every way through it needs an ip');
   }
-  for (const path of paths) checkPath(path);
-  checkOneReading(normalise(pattern.tokens));
+  const firm = firmTexts(normalise(pattern.tokens), paths);
+  for (const path of paths) checkPath(path, firm);
+  checkOneReading(normalise(pattern.tokens), firm);
   for (const path of paths) checkScannedOnce(path);
 }
 
@@ -164,7 +165,7 @@ function checkTokens(tokens: readonly Token[], outermost: boolean): void {
           refuse('no-bytes', 'a text of no bytes');
         if (token.without !== undefined) checkClass(token.without);
         if (tokens[index + 1]?.kind === 'text')
-          refuse('text-place', 'two texts side by side: nothing says where the first ends', outermost ? index : -1);
+          refuse('text-place', 'two texts side by side: nothing says where the first ends', index);
         break;
       case 'end':
         if (index < tokens.length - 1)
@@ -228,8 +229,7 @@ function weigh(tokens: readonly Token[]): { tokens: number; literalBytes: number
   const weight = { tokens: 0, literalBytes: 0 };
   for (const token of tokens) {
     weight.tokens++;
-    const literals = token.kind === 'literal' ? [token.text] : token.kind === 'choice' ? token.of : [];
-    for (const text of literals) weight.literalBytes += bytesOf(text).length;
+    for (const text of wordsOf(token)) weight.literalBytes += bytesOf(text).length;
     const inner = token.kind === 'either' ? token.of : 'tokens' in token ? [token.tokens] : [];
     for (const tokens of inner) {
       const more = weigh(tokens);
@@ -254,25 +254,25 @@ function pathsOf(tokens: readonly Token[]): Token[][] {
   return paths;
 }
 
-function checkPath(path: readonly Token[]): void {
-  /** Position of the token that is one too many, or -1. */
-  const beyond = (most: number, wanted: (token: Token) => boolean): number =>
-    path.flatMap((token, index) => (wanted(token) ? [index] : []))[most] ?? -1;
+function checkPath(path: readonly Token[], firm: readonly boolean[]): void {
+  /** Position of the token that is one too many. */
+  const beyond = (most: number, wanted: (token: Token) => boolean): number | undefined =>
+    path.flatMap((token, index) => (wanted(token) ? [index] : []))[most];
   const limits: [most: number, wanted: (token: Token) => boolean, rule: Rule, reason: string][] = [
     [1, (token) => token.kind === 'ip', 'captured-twice', 'two addresses on one way through it'],
     [1, (token) => token.kind === 'time', 'captured-twice', 'two timestamps on one way through it'],
-    [1, (token) => 'capture' in token && token.capture === 'user', 'captured-twice', 'two users on one way through it'],
+    [1, (token) => capturesOf([token]).has('user'), 'captured-twice', 'two users on one way through it'],
     [textsMax, (token) => token.kind === 'text', 'unbounded', `a scan without bound: more than ${textsMax} texts`],
   ];
   for (const [most, wanted, rule, reason] of limits) {
     const token = beyond(most, wanted);
-    if (token >= 0) refuse(rule, reason, token);
+    if (token !== undefined) refuse(rule, reason, token);
   }
   for (const [index, token] of path.entries()) {
     checkNeighbours(token, path[index + 1], index);
     if (token.kind === 'ip') {
       checkAnchored(path[index - 1], index);
-      checkOutOfReach(path, index);
+      checkOutOfReach(path, index, firm);
     }
   }
 }
@@ -288,7 +288,7 @@ function checkScannedOnce(path: readonly Token[]): void {
     if (token.kind === 'text') text = index;
     if (text < 0 || !(token.kind === 'ip' || (token.kind === 'span' && token.max > rescannedBytesMax))) continue;
     const set = token.kind === 'ip' ? addressBytes : byteSet(token.of);
-    if (keptOut(literalsBetween(path, text + 1, index), (byte) => !set[byte])) continue;
+    if (path.slice(text + 1, index).some((between) => alwaysHolds(between, (byte) => !set[byte]))) continue;
     refuse(
       'scanned-again',
       `a scan without bound: the ${token.kind} can hold all that stands between it and the text, and is tried again inside it`,
@@ -303,11 +303,11 @@ function checkNeighbours(token: Token, next: Token | undefined, index: number): 
   if (token.kind === 'text' && !['literal', 'choice', 'end'].includes(next.kind)) {
     refuse('text-place', `attacker text directly beside ${next.kind}: it needs a literal or the end after it`, index);
   }
-  const first = next.kind === 'literal' ? [next.text] : next.kind === 'choice' ? next.of : [];
+  const first = wordsOf(next);
   if (first.length === 0) return;
   const eaten = (text: string): boolean => {
     const byte = bytesOf(text)[0] as number;
-    if (token.kind === 'span') return token.min <= token.max && byteSet(token.of)[byte] === true;
+    if (token.kind === 'span') return byteSet(token.of)[byte] === true;
     return token.kind === 'ip' && /^[0-9A-Za-z_%-]/.test(text);
   };
   if (first.every(eaten))
@@ -339,10 +339,10 @@ function checkAnchored(before: Token | undefined, index: number): void {
  * No attacker text may decide where the address is. Sure are: a search from the right whose segment fits at one place only
  * of any line the pattern describes; and texts, all of them up to the address, that cannot hold the literal that ends them.
  */
-function checkOutOfReach(path: readonly Token[], address: number): void {
-  const texts = path.flatMap((token, index) => (token.kind === 'text' && index < address ? [index] : []));
-  const nearest = texts.at(-1);
-  if (nearest === undefined || texts.every((text) => holdsNotItsEnd(path, text))) return;
+function checkOutOfReach(path: readonly Token[], address: number, firm: readonly boolean[]): void {
+  const texts = textsOf(path.slice(0, address));
+  if (texts.every((_, order) => firm[order])) return;
+  const nearest = texts.at(-1) as number;
   if ((path[nearest] as TextToken).from === 'left') {
     refuse(
       'in-reach',
@@ -353,56 +353,63 @@ function checkOutOfReach(path: readonly Token[], address: number): void {
 }
 
 /** The other half of `checkOutOfReach`, over the whole pattern: each segment with an address, searched from the right. */
-function checkOneReading(tokens: readonly Token[]): void {
-  for (const [index, token] of tokens.entries()) {
-    if (token.kind !== 'text' || token.from !== 'right') continue;
-    const next = tokens.findIndex((other, position) => position > index && other.kind === 'text');
-    const segment = tokens.slice(index + 1, next < 0 ? tokens.length : next);
-    if (!capturesOf(segment).has('address')) continue;
-    if (tokens.every((other, text) => other.kind !== 'text' || text > index || holdsNotItsEnd(tokens, text))) continue;
-    const reading = secondReading(segment, next < 0 ? [] : tokens.slice(next));
+function checkOneReading(tokens: readonly Token[], firm: readonly boolean[]): void {
+  const { searched } = segmentsOf(tokens);
+  for (const [order, { text, segment }] of searched.entries()) {
+    if (text.from === 'left' || !capturesOf(segment).has('address')) continue;
+    if (firm.slice(0, order + 1).every(Boolean)) continue;
+    const rest = searched.slice(order + 1).flatMap((next) => [next.text, ...next.segment]);
+    const reading = secondReading(segment, rest);
     if (reading === null) continue;
     const [before, again] = reading.map((part) => JSON.stringify(part));
     refuse(
       'in-reach',
       `attacker text could reach the address: after the text, ${before} may be followed by ${again}, which fits there too; ` +
         'let end close the pattern and leave no room for it after the address',
-      index,
+      textsOf(tokens)[order],
     );
   }
 }
 
-/** The literals (each a list of possible texts) at path[from], path[from + 1], … before path[to] or the next text. */
-function literalsBetween(path: readonly Token[], from: number, to: number): string[][] {
-  const literals: string[][] = [];
-  for (let index = from; index < to; index++) {
-    const token = path[index] as Token;
-    if (token.kind === 'text') break;
-    if (token.kind === 'literal') literals.push([token.text]);
-    else if (token.kind === 'choice') literals.push(token.of);
-  }
-  return literals;
+/** Where the texts of a pattern or path stand. */
+function textsOf(tokens: readonly Token[]): number[] {
+  return tokens.flatMap((token, index) => (token.kind === 'text' ? [index] : []));
 }
 
-/** Is there a literal that holds an excluded byte, whichever of its texts stands there? */
-function keptOut(literals: string[][], excludes: (byte: number) => boolean): boolean {
-  return literals.some((texts) => texts.every((text) => bytesOf(text).some(excludes)));
+/** The words one of which stands where a literal or choice does; none for other tokens. */
+function wordsOf(token: Token | undefined): readonly string[] {
+  if (token?.kind === 'literal') return [token.text];
+  return token?.kind === 'choice' ? token.of : [];
 }
 
-/** The text cannot hold the literal that ends it, so there is only one place where it can end. */
-function holdsNotItsEnd(path: readonly Token[], text: number): boolean {
-  const { without } = path[text] as TextToken;
-  return without !== undefined && keptOut(literalsBetween(path, text + 1, path.length).slice(0, 1), inSet(without));
+/** Is it a literal that holds such a byte, whichever of its words stands there? */
+function alwaysHolds(token: Token, wanted: (byte: number) => boolean): boolean {
+  const words = wordsOf(token);
+  return words.length > 0 && words.every((word) => bytesOf(word).some(wanted));
 }
 
-function inSet(of: ByteClass): (byte: number) => boolean {
-  const set = byteSet(of);
-  return (byte) => set[byte] === true;
+/**
+ * Which texts of a pattern cannot hold the literal that ends them, and so end at one place only of any line: before the
+ * first byte that the text is without, by as much as that stands inside the literal. This must be equally much for all
+ * literals that may follow; otherwise a text could end inside one and leave the rest of it to another.
+ */
+function firmTexts(tokens: readonly Token[], paths: readonly Token[][]): boolean[] {
+  const ways = paths.map((path) => segmentsOf(path).searched);
+  return segmentsOf(tokens).searched.map(({ text }, order) => {
+    const without = byteSet(text.without ?? {});
+    const inside = ways.flatMap((searched) =>
+      searched.slice(order, order + 1).flatMap(({ segment: [next] }) => {
+        const words = wordsOf(next);
+        return words.length === 0 ? [-1] : words.map((word) => bytesOf(word).findIndex((byte) => without[byte]));
+      }),
+    );
+    return inside.every((bytes) => bytes >= 0 && bytes === inside[0]);
+  });
 }
 
 /** Some earlier pattern that applies wherever this one does takes every line this one could. */
 function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Pattern[]): void {
-  const modes = (of: Pattern): readonly string[] => of.modes ?? filter.modes ?? [''];
+  const modes = (of: Pattern): readonly string[] => of.modes ?? filter.modes ?? [];
   const shadow = earlier.find(
     (other) =>
       modes(pattern).every((mode) => modes(other).includes(mode)) &&

@@ -12,7 +12,15 @@ import { modeMask } from './emit.ts';
 import { operation } from './operations.ts';
 import type { ByteClass, Filter, Token } from './pattern.ts';
 import { pivotOf } from './pivot.ts';
-import { encodePrefixes, flagsOf, minimumLength, normalise } from './shape.ts';
+import {
+  encodePrefixes,
+  flagsOf,
+  minimumLength,
+  normalise,
+  type PlainToken,
+  segmentsOf,
+  type TextToken,
+} from './shape.ts';
 
 /** The program of a filter; its length is a multiple of 4. Load it at an address that is one too. */
 export function encodeFilter(filter: Filter): Uint8Array {
@@ -39,15 +47,11 @@ export function encodeFilter(filter: Filter): Uint8Array {
 }
 
 function encodeList(tokens: readonly Token[]): number[] {
-  const words: number[] = [];
-  for (const [index, token] of tokens.entries()) {
-    if (token.kind === 'text') return [...words, ...encodeText(token, tokens.slice(index + 1))];
-    words.push(...encodeToken(token));
-  }
-  return words;
+  const { head, searched } = segmentsOf(tokens);
+  return [...head.flatMap(encodeToken), ...searched.flatMap(({ text, segment }) => encodeText(text, segment))];
 }
 
-function encodeToken(token: Token): number[] {
+function encodeToken(token: PlainToken): number[] {
   switch (token.kind) {
     case 'literal':
       return instruction(operation.literal, encodeBytes(token.text));
@@ -75,15 +79,11 @@ function encodeToken(token: Token): number[] {
       return instruction(operation.time, []);
     case 'end':
       return instruction(operation.end, []);
-    case 'text':
-      throw new Error('text inside optional, either or repeat');
   }
 }
 
 /** A text holds the segment that ends it; what follows the segment comes after the instruction. */
-function encodeText(token: Extract<Token, { kind: 'text' }>, after: readonly Token[]): number[] {
-  const next = after.findIndex((other) => other.kind === 'text');
-  const segment = next < 0 ? after : after.slice(0, next);
+function encodeText(token: TextToken, segment: readonly PlainToken[]): number[] {
   const first = segment[0];
   const pivot = pivotOf(segment);
   const operands = [
@@ -92,13 +92,12 @@ function encodeText(token: Extract<Token, { kind: 'text' }>, after: readonly Tok
     token.capture === 'user' ? 1 : 0,
     minimumLength(segment),
     first?.kind === 'literal' ? (bytesOf(first.text)[0] as number) : -1,
-    ...encodeClass(token.without ?? { bytes: '' }),
+    ...encodeClass(token.without ?? {}),
     pivot?.least ?? 0,
     pivot?.most ?? 0,
     ...encodeBytes(pivot?.text ?? ''),
   ];
-  const words = instruction(operation.text, [...operands, ...encodeList(segment)]);
-  return next < 0 ? words : [...words, ...encodeList(after.slice(next))];
+  return instruction(operation.text, [...operands, ...segment.flatMap(encodeToken)]);
 }
 
 function instruction(code: number, operands: number[]): number[] {

@@ -7,6 +7,7 @@ const addressBytesMax = 257;
 const portBytesMax = 6;
 
 export type TextToken = Extract<Token, { kind: 'text' }>;
+export type PlainToken = Exclude<Token, TextToken>;
 
 /** Same meaning, fewer tokens: adjacent literals joined, one-word choices made literals, empty literals dropped. */
 export function normalise(tokens: readonly Token[]): Token[] {
@@ -69,8 +70,8 @@ export function maximumLength(tokens: readonly Token[]): number {
 
 /** A pattern cut at its texts: what stands before the first one, then each text with the segment that ends it. */
 export interface Segments {
-  head: Token[];
-  searched: { text: TextToken; segment: Token[] }[];
+  head: PlainToken[];
+  searched: { text: TextToken; segment: PlainToken[] }[];
 }
 
 export function segmentsOf(tokens: readonly Token[]): Segments {

@@ -52,6 +52,14 @@ test.each(Object.entries(refused))('%s refuses', (rule, [filter, token]) => {
   expect(findingsOf(filter)).toEqual([expect.objectContaining({ rule, token })]);
 });
 
+test.each<[string, Token[]]>([
+  ['in an optional', [ip, optional(literal('\n'))]],
+  ['in a choice', [ip, { kind: 'choice', of: [' a', '\n'] }]],
+  ['behind the end of an optional', [ip, optional(end, literal('x'))]],
+])('a fault %s is that of its pattern', (_where, tokens) => {
+  expect(findingsOf(of([pattern(...tokens)]))).toEqual([expect.objectContaining({ token: -1 })]);
+});
+
 test('what is refused is next to what is accepted', () => {
   expect(findingsOf(of([good]))).toEqual([]);
 });
