@@ -116,7 +116,7 @@ class Automaton {
   }
 
   accepts({ index }: Stand): boolean {
-    return this.nodes[index]?.kind === 'accept';
+    return (this.nodes[index] as Node).kind === 'accept';
   }
 }
 
@@ -166,7 +166,7 @@ export function secondReading(
     const seconds: (Stand | null)[] =
       pair.second === null && pair.before !== null ? [null, ...closure(again)] : [pair.second];
     for (const second of seconds) {
-      const key = `${pair.meant.key}/${second?.key ?? ''}/${pair.before === null}`;
+      const key = `${pair.meant.key}/${second?.key ?? ''}`;
       if (seen.has(key)) continue;
       seen.add(key);
       const here: Pair = { ...pair, second };
@@ -186,22 +186,24 @@ export function secondReading(
 
 function example(pair: Pair): [string, string] {
   const parts: [string, string] = ['', ''];
-  for (let at: Pair | null = pair; at !== null && at.byte >= 0; at = at.before) {
-    const side = at.before?.second === null ? 0 : 1;
-    parts[side] = String.fromCharCode(at.byte) + parts[side];
+  for (let { before, byte } = pair; before !== null; { before, byte } = before) {
+    const side = before.second === null ? 0 : 1;
+    parts[side] = String.fromCharCode(byte) + parts[side];
   }
   return parts;
 }
+
+/** Asked from here on, a group of bytes is shown by a printable one where it has one. */
+const firstPrintable = 0x21;
 
 /** One byte, printable where possible, for each group of bytes that no node tells apart. */
 function distinctBytes(automaton: Automaton): number[] {
   const sets = automaton.nodes.flatMap((node) => ('of' in node ? [node.of] : []));
   const groups = new Map<string, number>();
-  const readable = (byte: number): boolean => byte > 0x20 && byte < 0x7f;
-  for (let byte = 255; byte >= 0; byte--) {
+  for (let step = 0; step < 256; step++) {
+    const byte = (firstPrintable + step) % 256;
     const key = sets.map((set) => (set[byte] ? '1' : '0')).join('');
-    const known = groups.get(key);
-    if (known === undefined || readable(byte) || !readable(known)) groups.set(key, byte);
+    if (!groups.has(key)) groups.set(key, byte);
   }
   return [...groups.values()];
 }

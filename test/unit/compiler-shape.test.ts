@@ -20,7 +20,10 @@ const optional = (...tokens: Token[]): Token => ({ kind: 'optional', tokens });
 const either = (...of: Token[][]): Token => ({ kind: 'either', of });
 const digits: Token = { kind: 'span', of: { name: 'digit' }, min: 2, max: 5 };
 const text: Token = { kind: 'text', from: 'right', capture: 'user' };
+const run = (bytes: string): Token => ({ kind: 'span', of: { bytes }, min: 1, max: 5 });
 const ip: Token = { kind: 'ip' };
+const ipPort: Token = { kind: 'ip', port: true };
+const time: Token = { kind: 'time' };
 const end: Token = { kind: 'end' };
 
 describe('bytes', () => {
@@ -72,16 +75,7 @@ describe('shape', () => {
 
   test('the fewest bytes a list can take', () => {
     expect(
-      minimumLength([
-        literal('é'),
-        choice('abc', 'ab'),
-        optional(literal('x')),
-        digits,
-        ip,
-        { kind: 'time' },
-        text,
-        end,
-      ]),
+      minimumLength([literal('é'), choice('abc', 'ab'), optional(literal('x')), digits, ip, time, text, end]),
     ).toBe(8);
     expect(minimumLength([either([literal('abc')], [literal('ab')])])).toBe(2);
     expect(minimumLength([{ kind: 'repeat', max: 3, tokens: [literal('x')] }])).toBe(0);
@@ -114,11 +108,7 @@ describe('shape', () => {
     expect(commonPrefix([])).toBe('');
     expect(pascalCase('nginx-http-auth2')).toBe('NginxHttpAuth2');
     expect(encodePrefixes(['bare', 'syslog', 'time'])).toBe(3 | (1 << 2) | (2 << 4));
-    expect([...capturesOf([either([ip], [optional(text)]), { kind: 'time' }])].sort()).toEqual([
-      'address',
-      'time',
-      'user',
-    ]);
+    expect([...capturesOf([either([ip], [optional(text)]), time])].sort()).toEqual(['address', 'time', 'user']);
   });
 });
 
@@ -149,11 +139,51 @@ describe('second readings', () => {
       [{ kind: 'text', from: 'left', without: { bytes: ' ' } }, end],
       false,
     ],
-    ['a timestamp behind', [literal(' from '), ip, literal(' at '), { kind: 'time' }, end], [], true],
+    ['a timestamp behind', [literal(' from '), ip, literal(' at '), time, end], [], true],
     ['brackets', [literal('x'), ip, literal('x'), end], [], false],
+    ['a choice', [choice(' from ', ' by '), ip, optional(choice(' for ', ' by '), run('gh')), end], [], true],
+    ['a firm choice', [choice(' from ', ' by '), ip, optional(choice(' for ', ' to '), run('gh')), end], [], false],
+    ['a word where an address belongs', [literal('='), ip, optional(literal(' ='), run('gh')), end], [], true],
+    ['a dash where an address belongs', [literal('='), ip, optional(literal(' ='), run('-')), end], [], true],
+    ['no word where an address belongs', [literal('='), ip, optional(literal(' ='), run('~')), end], [], false],
+    ['one byte where an address belongs', [literal('='), ip, optional(literal(' =h')), end], [], true],
+    ['no byte where an address belongs', [literal('='), ip, optional(literal(' =')), end], [], false],
+    ['a delimiter that stands in an IPv4 address', [literal('.'), ip, end], [], true],
+    ['a delimiter that stands in an IPv6 address', [literal(':'), ip, end], [], true],
+    ['a delimiter that stands in host names', [literal('-'), ip, end], [], false],
+    ['an address in brackets', [literal('='), ip, optional(literal(' =['), run('gh'), literal(']')), end], [], true],
+    ['an address in one bracket', [literal('='), ip, optional(literal(' =['), run('gh')), end], [], false],
+    ['a run of letters cut short', [literal('='), ip, either([literal(' =7z!')], [literal('z!')]), end], [], false],
+    ['a run with a dash cut short', [literal('='), ip, either([literal(' =7-!')], [literal('-!')]), end], [], false],
+    ['a run that ends', [literal('='), ip, either([literal(' =7;!')], [literal(';!')]), end], [], true],
+    ['a port', [literal('='), ipPort, optional(literal(' ='), run('gh'), literal(':'), digits), end], [], true],
+    ['no port', [literal('='), ipPort, optional(literal(' ='), run('gh')), end], [], false],
+    ['a port of letters', [literal('='), ipPort, optional(literal(' ='), run('gh'), literal(':gh')), end], [], false],
+    ['a delimiter no timestamp holds', [literal('<'), ip, literal(' '), time, end], [], false],
+    ['a timestamp behind, and more', [literal(' from '), ip, literal(' at '), time, literal('~'), end], [], true],
+    ['a timestamp behind, and a letter', [literal(' from '), ip, literal(' at '), time, literal('e'), end], [], true],
+    [
+      'text behind, without another byte',
+      [literal(' from '), ip, literal(': ')],
+      [{ kind: 'text', from: 'left', without: { bytes: ';' } }, end],
+      true,
+    ],
+    [
+      'text behind, without all but some bytes',
+      [literal(' from '), ip, literal(': ')],
+      [{ kind: 'text', from: 'left', without: { bytes: 'from: 1', not: true } }, end],
+      true,
+    ],
   ];
   test.each(rows)('%s', (_what, segment, rest, twice) => {
     expect(secondReading(segment, rest) !== null).toBe(twice);
+  });
+
+  test('what an example shows is printable, a blank, or asked for', () => {
+    const anything: Token = { kind: 'span', of: { name: 'any' }, min: 1, max: 9 };
+    const [before, again] = secondReading([literal('\t'), ip, literal(' '), anything, end], []) ?? ['', ''];
+    expect(before).toMatch(/^\t[0-9a-f:.]+ [!-~]*$/);
+    expect(again).toMatch(/^\t[!-~]+ [!-~]+$/);
   });
 
   test('the example is a line that has both readings', () => {
