@@ -315,10 +315,10 @@ claim(
   'LP-30',
   watched(),
   async ({ fail, engine, enforcer, page }) => {
-    const before = sample(page(), 'fail2zig_lines_total');
+    const before = sample(await page(), 'fail2zig_lines_total');
     for (let i = 0; i < 3; i++) fail(sourceAddress(7));
     await until(() => enforcer.counters.bans.every((bans) => bans === 1), { what: 'the ban in both jails' });
-    const text = page();
+    const text = await page();
     const jails = ['sshd', 'slow'];
     for (const jail of jails) {
       assert.equal(sample(text, `fail2zig_bans_total{jail="${jail}"}`), 1, `bans of ${jail}`);
@@ -332,7 +332,10 @@ claim(
   [
     twin(
       'a page that leaves out a jail',
-      watched((made) => ({ ...made, page: () => made.page().replaceAll('jail="slow"', 'jail="sshd"') })),
+      watched((made) => ({
+        ...made,
+        page: async () => (await made.page()).replaceAll('jail="slow"', 'jail="sshd"'),
+      })),
     ),
     twin(
       'a page that never changes',

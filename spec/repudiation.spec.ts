@@ -21,7 +21,7 @@ claim(
     const { jails } = await operator.status({});
     const expected = { sshd: 3, slow: 1 };
     assert.deepEqual(Object.fromEntries(jails.map(({ jail, bansTotal }) => [jail, bansTotal])), expected, 'status');
-    const text = page();
+    const text = await page();
     const shown = Object.fromEntries(
       ['sshd', 'slow'].map((jail) => [jail, shownFor(text, 'fail2zig_bans_total', jail)]),
     );
@@ -43,7 +43,7 @@ claim(
     ),
     twin(
       'a page without jails',
-      watched((made) => ({ ...made, page: () => made.page().replaceAll(/\{jail="[^"]*"\}/g, '') })),
+      watched((made) => ({ ...made, page: async () => (await made.page()).replaceAll(/\{jail="[^"]*"\}/g, '') })),
     ),
   ],
 );

@@ -297,6 +297,8 @@ export const tableBytesMin = 1024 * 1024;
 export const banBatchMax = 1024;
 /** Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction. */
 export const sweepEntries = 1024;
+/** Entries that a count of running bans visits between two turns of the event loop: a tenth of a millisecond. */
+export const countEntries = 64 * 1024;
 /** First pause after a failed transaction, ms; it doubles … */
 export const banRetryMs = 100;
 /** … up to this, ms. */

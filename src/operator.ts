@@ -77,9 +77,9 @@ export function createOperator({
   };
 
   return {
-    status({ jail }) {
-      const counts = engine.countBans(Date.now() / 1000);
+    async status({ jail }) {
       const chosen = jail === undefined ? jails.map((_, index) => index) : [indexOf(jail)];
+      const counts = await engine.countBans(Date.now() / 1000);
       const followed = files.status();
       const problems = followed
         .filter(({ state }) => state === 'failed')

@@ -12,7 +12,7 @@ import { type Pipeline, pipeline, strictConfig } from './pipeline.ts';
 export interface Watched extends Pipeline {
   operator: Operator;
   /** The page of the metrics. */
-  page: () => string;
+  page: () => Promise<string>;
 }
 
 /** Rooms of the daemon that a specification does without, as the operator sees them. */

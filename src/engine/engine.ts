@@ -538,9 +538,9 @@ export function isIgnoredAddress(jail: i32): bool {
   return isIgnored(jail);
 }
 
-/** Counts the running bans of the first `jails` jails at `now`; the host reads the counts from their records. */
-export function countBans(jails: i32, now: f64): void {
-  tallyBans(jails, now);
+/** Counts the bans of `count` entries from `first` on that run at `now`; the host reads the counts from the jails' records. */
+export function countBans(first: i32, count: i32, now: f64): void {
+  tallyBans(first, count, now);
 }
 
 /** Whether a ban of ADDRESS in `jail` is decided or held. */

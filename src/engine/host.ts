@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import * as limits from '../limits.ts';
 import type { Address, Decision, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
 import * as counters from './counters.ts';
@@ -75,6 +76,14 @@ export interface Verdict {
   user?: Uint8Array;
   /** Epoch seconds. */
   time: number;
+}
+
+/** Running bans of a jail. */
+export interface BanCount {
+  /** The kernel holds them. */
+  held: number;
+  /** Decided, not yet confirmed by the kernel. */
+  pending: number;
 }
 
 /** A ban as the table remembers it. */
@@ -160,6 +169,8 @@ export class Engine implements LineSink {
   readonly #steps: { step: number; steps: number };
   /** By filter number. */
   readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
+  /** The count of running bans under way. */
+  #counting: Promise<BanCount[]> | undefined;
 
   private constructor(
     core: Exports,
@@ -559,9 +570,22 @@ export class Engine implements LineSink {
     return this.#floats[((this.#at.jails + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS) >> 3) + index]!;
   }
 
-  /** Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at the whole table. */
-  countBans(now: number): { held: number; pending: number }[] {
-    this.#core.countBans(this.#prefixes.length, now);
+  /**
+   * Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at the whole table, in slices
+   * between which others have their turn; whoever asks meanwhile is given the same.
+   */
+  countBans(now: number): Promise<BanCount[]> {
+    this.#counting ??= this.#count(now).finally(() => {
+      this.#counting = undefined;
+    });
+    return this.#counting;
+  }
+
+  async #count(now: number): Promise<BanCount[]> {
+    for (let first = 0; first < this.slots; first += limits.countEntries) {
+      if (first > 0) await turn();
+      this.#core.countBans(first, Math.min(limits.countEntries, this.slots - first), now);
+    }
     return this.#prefixes.map((_, jail) => {
       const record = this.#at.jails + jail * layout.JAIL_BYTES;
       return {

@@ -538,14 +538,17 @@ function draw(most: i32): i32 {
   return spread(hashWords(DRAWS, 1, most), most + 1);
 }
 
-/** Counts the running bans of every jail at epoch second `now` into its JAIL_HELD and JAIL_PENDING. Visits the whole table. */
-export function tallyBans(jails: i32, now: f64): void {
-  for (let jail = 0; jail < jails; jail++) {
+/**
+ * Counts the bans that run at epoch second `now` among `count` entries from `first` on into JAIL_HELD and JAIL_PENDING of
+ * their jails; the first entry of the table begins a count.
+ */
+export function tallyBans(first: i32, count: i32, now: f64): void {
+  for (let jail = 0; first === 0 && jail < jailCount; jail++) {
     setInt(jailsAt + jail * JAIL_BYTES + JAIL_HELD, 0);
     setInt(jailsAt + jail * JAIL_BYTES + JAIL_PENDING, 0);
   }
-  const end = tableAt + tableSets * TABLE_WAYS * entryBytes;
-  for (let entry = tableAt; entry < end; entry += entryBytes) {
+  const end = tableAt + (first + count) * entryBytes;
+  for (let entry = tableAt + first * entryBytes; entry < end; entry += entryBytes) {
     const meta = int(entry + keyBytes);
     if ((meta & 3) < DECIDED || banEnd(entry) <= now) continue;
     const p = jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES + ((meta & 3) === DECIDED ? JAIL_PENDING : JAIL_HELD);

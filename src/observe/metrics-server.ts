@@ -64,19 +64,27 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
   const sockets = new Set<Socket>();
   let page = Buffer.alloc(0);
   let pageAt = Number.NEGATIVE_INFINITY;
+  /** The page that is being made, for everybody who asks meanwhile. */
+  let making: Promise<Buffer> | undefined;
   let scrapesTotal = 0;
 
-  function currentPage(): Buffer {
+  async function makePage(): Promise<Buffer> {
     const time = now();
-    if (time - pageAt >= metricsPageMs) {
-      page = Buffer.from(exposition(options.series));
-      pageAt = time;
-    }
+    page = Buffer.from(await exposition(options.series));
+    pageAt = time;
     return page;
   }
 
+  function currentPage(): Buffer | Promise<Buffer> {
+    if (now() - pageAt < metricsPageMs) return page;
+    making ??= makePage().finally(() => {
+      making = undefined;
+    });
+    return making;
+  }
+
   /** What the request gets; reading the table is the only thing that can fail. */
-  function choose(request: IncomingMessage): Answer {
+  async function choose(request: IncomingMessage): Promise<Answer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'only GET and HEAD');
     if (hasBody(request)) return refuse(413, 'a request with a body is not answered');
     const target = request.url ?? '';
@@ -86,18 +94,18 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
     if (path !== '/metrics') return { status: 404, type: plainText, body: notFound };
     scrapesTotal += 1;
     try {
-      return { status: 200, type: metricsContentType, body: currentPage() };
+      return { status: 200, type: metricsContentType, body: await currentPage() };
     } catch (error) {
       options.log.error('metrics page failed', { error: String(error) });
       return refuse(500, 'the page could not be made; the reason is in the log');
     }
   }
 
-  function answer(request: IncomingMessage, response: ServerResponse): void {
-    const { status, type, body, last } = choose(request);
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A reader slower than this loses its connection; the timer of the socket alone is reset by every byte it takes.
     const timer = setTimeout(() => request.socket.destroy(), timeoutMs);
     response.once('close', () => clearTimeout(timer));
+    const { status, type, body, last } = await choose(request);
     response.writeHead(status, {
       'Content-Type': type,
       'Content-Length': body.length,

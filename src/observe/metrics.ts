@@ -16,8 +16,11 @@ export interface Series {
   type: 'counter' | 'gauge';
   /** Empty for a series of one value. */
   labels: readonly string[];
-  /** Called once per scrape; must not block, must not change anything. A bare number where there are no labels. */
-  read(): number | Iterable<Row>;
+  /**
+   * Called once per page; must not block, must not change anything. A bare number where there are no labels; what takes a
+   * look at the whole table comes later.
+   */
+  read(): number | Iterable<Row> | Promise<Iterable<Row>>;
 }
 
 export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
@@ -78,9 +81,9 @@ function formatRow(series: Series, [values, value]: Row): string {
   return `${series.name}${labels} ${formatValue(value)}\n`;
 }
 
-function formatSeries(series: Series): string {
+async function formatSeries(series: Series): Promise<string> {
   let out = `# HELP ${series.name} ${escapeHelp(series.help)}\n# TYPE ${series.name} ${series.type}\n`;
-  const rows = series.read();
+  const rows = await series.read();
   if (typeof rows === 'number') return out + formatRow(series, [[], rows]);
   let count = 0;
   for (const row of rows) {
@@ -92,6 +95,8 @@ function formatSeries(series: Series): string {
 }
 
 /** The page of one scrape, in the table's order. */
-export function exposition(table: readonly Series[]): string {
-  return table.map(formatSeries).join('');
+export async function exposition(table: readonly Series[]): Promise<string> {
+  let page = '';
+  for (const series of table) page += await formatSeries(series);
+  return page;
 }

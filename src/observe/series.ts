@@ -117,8 +117,8 @@ export function series({ config, engine, enforcer, backend, files, control, keep
       help: 'Bans that run now: held by the kernel, or decided and on their way to it.',
       type: 'gauge',
       labels: ['jail', 'state'],
-      read: () =>
-        engine.countBans(Date.now() / 1000).flatMap(({ held, pending }, jail): Row[] => [
+      read: async () =>
+        (await engine.countBans(Date.now() / 1000)).flatMap(({ held, pending }, jail): Row[] => [
           [[jails[jail]!.name, 'held'], held],
           [[jails[jail]!.name, 'pending'], pending],
         ]),
