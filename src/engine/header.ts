@@ -6,6 +6,7 @@
  */
 import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
+import { smaller } from './scan.ts';
 import {
   formBytes,
   formLastBlank,
@@ -102,7 +103,7 @@ export function readLineTime(start: i32, end: i32): bool {
   p = stop;
   if (bracket) {
     // PHP writes a zone name between the clock and the bracket.
-    const close = findByte(p, p + 40 < end ? p + 40 : end, 93);
+    const close = findByte(p, smaller(p + 40, end), 93);
     if (close >= end || byte(close) !== 93) return false;
     p = close + 1;
   }
@@ -140,7 +141,7 @@ function readTag(start: i32, end: i32): bool {
 /** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
 function skipExtras(p: i32, end: i32): i32 {
   if (p + 4 < end && word(p) === 0x2044495b) {
-    const close = findByte(p, p + 48 < end ? p + 48 : end, 93);
+    const close = findByte(p, smaller(p + 48, end), 93);
     if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 32) return close + 2;
   } else if (p + 24 < end && word(p) === 0x6e72656b && word(p + 4) === 0x203a6c65 && byte(p + 8) === 91) {
     let q = p + 9;
@@ -171,12 +172,12 @@ export function readIdentifier(start: i32, end: i32): bool {
         messageStart = skipExtras(stop < end ? stop + 1 : stop, end);
         return true;
       }
-    } else if (last === 93 && byte(p) !== 91 && readTag(p, stop) && pidStart < pidEnd) {
+    } else if (last === 93 && readTag(p, stop) && pidStart < pidEnd) {
       messageStart = stop < end ? stop + 1 : stop;
       return true;
     } else if (stop + 1 < end && byte(stop + 1) === 91) {
       // "identifier [pid]: message"
-      const close = findByte(stop + 2, stop + 14 < end ? stop + 14 : end, 93);
+      const close = findByte(stop + 2, smaller(stop + 14, end), 93);
       if (
         close + 1 < end &&
         byte(close) === 93 &&

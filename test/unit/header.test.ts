@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as header from '../../src/engine/header.ts';
-import { FIXED_BYTES } from '../../src/engine/layout.ts';
+import { FIXED_BYTES, HEAD_FORM, TIME_FORM, TIME_FORM_BYTES } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
 import { decodeTime, instantOf, resetTime } from '../../src/engine/timestamp.ts';
 
@@ -28,16 +28,15 @@ interface Head {
  * line, or what a longer line left there.
  */
 function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'): Head | undefined {
-  bytes.fill(0, FIXED_BYTES);
+  bytes.fill(0, FIXED_BYTES, lineAt + 1_024);
+  bytes.write('[', lineAt - 1, 'latin1');
   const length = bytes.write(line, lineAt, 'latin1');
   bytes.write(behind, lineAt + length, 'latin1');
   const end = lineAt + length;
   const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
   if (!(journal ? header.readIdentifier(lineAt, end) : header.readHead(lineAt, end))) return undefined;
-  for (const at of [header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd]) {
-    expect(at).toBeGreaterThanOrEqual(lineAt);
-    expect(at).toBeLessThanOrEqual(end);
-  }
+  const places = [header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd];
+  if (places.some((at) => at < lineAt || at > end)) throw new Error(`${line}: ${places} is not all inside it`);
   return {
     time: journal ? '' : cut(header.timeStart, header.timeEnd),
     host: cut(header.hostStart, header.hostEnd),
@@ -50,7 +49,7 @@ function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'
 const message = 'Invalid user x from 192.0.2.7 port 22';
 
 describe('heads of syslog lines', () => {
-  test.each<[what: string, head: string, time: string, host: string, tag: string, pid: string]>([
+  const heads: [what: string, head: string, time: string, host: string, tag: string, pid: string][] = [
     ['RFC 3164', 'Nov 21 08:00:00 host sshd[123]: ', 'Nov 21 08:00:00', 'host', 'sshd', '123'],
     ['RFC 3164, one digit', 'Nov  1 08:00:00 host sshd[123]: ', 'Nov  1 08:00:00', 'host', 'sshd', '123'],
     ['RFC 3164 with a year', 'Nov 21 2026 08:00:00 host sshd[123]: ', 'Nov 21 2026 08:00:00', 'host', 'sshd', '123'],
@@ -109,8 +108,20 @@ describe('heads of syslog lines', () => {
       'php',
       '1',
     ],
-    ['several spaces', 'Nov 21 08:00:00   host   sshd[1]: ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
-  ])('%s', (_, head, time, host, tag, pid) => {
+    ['several spaces', 'Nov 21 08:00:00      host      sshd[1]: ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
+    ['a facility in brackets', 'Nov 21 08:00:00 host [auth.info] sshd[1]: ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
+    [
+      'as many words as are read',
+      'Nov 21 08:00:00 relay host auth.info sshd[1]: ',
+      'Nov 21 08:00:00',
+      'relay',
+      'sshd',
+      '1',
+    ],
+    ['months of another language', 'Mai 21 08:00:00 host sshd[1]: ', 'Mai 21 08:00:00', 'host', 'sshd', '1'],
+  ];
+
+  test.each(heads)('%s', (_, head, time, host, tag, pid) => {
     const found = read(head + message);
     if (tag === 'kernel') {
       // The clock belongs to a message that begins with "kernel: " in some systems only.
@@ -118,6 +129,16 @@ describe('heads of syslog lines', () => {
       return;
     }
     expect(found).toEqual({ time, host, tag, pid, message });
+  });
+
+  test.each(heads)('%s: nothing behind a line changes what is read of it', (_, head) => {
+    const whole = `${head}x`;
+    for (let length = 0; length < whole.length; length++) {
+      const cut = whole.slice(0, length);
+      const alone = read(cut, false, '\xff'.repeat(64));
+      for (const behind of [whole.slice(length), ' ', ':', ']', '[1]: x'])
+        expect(read(cut, false, behind)).toEqual(alone);
+    }
   });
 
   test.each<[what: string, head: string, host: string, tag: string, pid: string]>([
@@ -132,7 +153,15 @@ describe('heads of syslog lines', () => {
     ['nothing', ''],
     ['only a time', 'Nov 21 08:00:00'],
     ['only a host', 'Nov 21 08:00:00 host'],
-    ['no identifier in the first words', 'Nov 21 08:00:00 host a b c d sshd[1]: x'],
+    ['no identifier in the first words', 'Nov 21 08:00:00 host a b c sshd[1]: x'],
+    ['a pid that no bracket opens', 'Nov 21 08:00:00 host sshd123]: x'],
+    ['a pid alone', '123]: x'],
+    ['a pid of nobody', 'Nov 21 08:00:00 host sshd [1234567890123]: x'],
+    ['letters for a pid behind a space', 'Nov 21 08:00:00 host sshd [12a]: x'],
+    ['an empty pid behind a space', 'Nov 21 08:00:00 host sshd []: x'],
+    ['no colon behind a pid and a space', 'Nov 21 08:00:00 host sshd [123] x'],
+    ['no brackets around a pid', 'Nov 21 08:00:00 host sshd (123]: x'],
+    ['a pid that is not closed', 'Nov 21 08:00:00 host sshd [123: x'],
     ['a colon inside a word', 'Nov 21 08:00:00 host a:b c'],
     ['letters for a pid', 'Nov 21 08:00:00 host sshd[12a]: x'],
     ['an empty pid', 'Nov 21 08:00:00 host sshd[]: x'],
@@ -148,14 +177,23 @@ describe('the time of a line', () => {
   const clock = '21-Nov-2026 08:00:00';
 
   /** The timestamp and what stands behind it; nothing where there is none. */
-  function timeOf(line: string): [time: string, rest: string] | undefined {
+  function timeBefore(line: string, behind: string): [time: string, rest: string] | undefined {
     bytes.fill(0, 0, 65_536);
     const end = lineAt + bytes.write(line, lineAt, 'latin1');
-    bytes.write('] ]: 12', end, 'latin1');
+    bytes.write(behind, end, 'latin1');
     const found = header.readLineTime(lineAt, end);
     const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
+    expect(header.afterTime).toBeLessThanOrEqual(end);
     if (!found) return undefined;
     return [cut(header.timeStart, header.timeEnd), cut(header.afterTime, end)];
+  }
+
+  /** The same, whatever stands behind the line. */
+  function timeOf(line: string): [time: string, rest: string] | undefined {
+    const found = timeBefore(line, '] ]: 12');
+    for (const behind of [': x', ' x', `[${clock}] x`, ':00:00 host and more', '1', ' +0100 x'])
+      expect(timeBefore(line, behind)).toEqual(found);
+    return found;
   }
 
   test.each<[what: string, line: string, rest: string]>([
@@ -178,6 +216,19 @@ describe('the time of a line', () => {
     ['a bracket that closes behind the line', `[${clock}`],
     ['a zone that is too long', `[${clock}${'z'.repeat(41)}] x`],
     ['a word', 'host x'],
+    ['a cut one', 'Mai 21 08'],
+    ['no month', 'mai 21 08:00:00 host and more'],
+    ['no month either', '9ai 21 08:00:00 host and more'],
+    ['no day', 'Mai-21 08:00:00 host and more'],
+    ['no clock', 'Mai 21-08:00:00 host and more'],
+    ['no minute', 'Mai 21 08-00:00 host and more'],
+    ['no second', 'Mai 21 08:00-00 host and more'],
+    ['no end', 'Mai 21 08:00:00.host and more'],
+    ['no year', '2026:11-21T08:00:00 +0100 host'],
+    ['no month of a year', '2026-11:21T08:00:00 +0100 host'],
+    ['nothing before the clock', '2026-11-21t08:00:00 +0100 host'],
+    ['no minute of a year', '2026-11-21T08-00:00 +0100 host'],
+    ['no second of a year', '2026-11-21T08:00-00 +0100 host'],
   ])('%s is none', (_what, line) => expect(timeOf(line)).toBe(undefined));
 
   /* The two shapes read without a closer look: what is not quite one of them is read as what it is, or not at all. */
@@ -186,6 +237,10 @@ describe('the time of a line', () => {
     ['Nov 21 08:00:00 host x', 'Nov 21 08:00:00'],
     ['Nov 21 08:00:00 2026 host', 'Nov 21 08:00:00 2026'],
     ['Nov 21 08:00:00 9host and more', 'Nov 21 08:00:00'],
+    ['Abr 21 08:00:00 host and more', 'Abr 21 08:00:00'],
+    ['Z\xe1\xf8 21 08:00:00 - and more', 'Z\xe1\xf8 21 08:00:00'],
+    ['2026-11-21T08:00:00 +0100 host', '2026-11-21T08:00:00'],
+    ['2026-11-21T08:00:09 +0100 host', '2026-11-21T08:00:09'],
     ['2026-11-21T08:00:00Z host', '2026-11-21T08:00:00Z'],
     ['2026-11-21T08:00:00+01:00 host', '2026-11-21T08:00:00+01:00'],
     ['2026-11-21T08:00:00.123456789+01:00 host', '2026-11-21T08:00:00.123456789+01:00'],
@@ -210,10 +265,18 @@ describe('what stands between identifier and message', () => {
     ['kernel: ( 1234.567890] Failed password', 'kernel: ( 1234.567890] Failed password'],
     ['kernel; [ 1234.567890] Failed password', 'kernel; [ 1234.567890] Failed password'],
     ['kernes: [ 1234.567890] Failed password', 'kernes: [ 1234.567890] Failed password'],
+    [`[ID ${'1'.repeat(45)} x`, `[ID ${'1'.repeat(45)} x`],
+    ['barrel: [ 1234.567890] Failed password', 'barrel: [ 1234.567890] Failed password'],
     ['kernel: [ 0123456789.012345', 'kernel: [ 0123456789.012345'],
     ['kernel: [ 0123456789.0123]', 'kernel: [ 0123456789.0123]'],
   ])('%s', (line, message) => {
-    expect(read(`Nov 21 08:00:00 host sshd[1]: ${line}`)).toMatchObject({ tag: 'sshd', pid: '1', message });
+    const head = 'Nov 21 08:00:00 host sshd[1]: ';
+    expect(read(head + line)).toMatchObject({ tag: 'sshd', pid: '1', message });
+    for (let length = 0; length < line.length; length++) {
+      const cut = line.slice(0, length);
+      const alone = read(head + cut, false, '\xff'.repeat(64));
+      for (const behind of [line.slice(length), '] ', ' ']) expect(read(head + cut, false, behind)).toEqual(alone);
+    }
   });
 });
 
@@ -265,6 +328,9 @@ describe('what is remembered of the lines before', () => {
     [usual, 'Nov 21 08:00:01 host sshd[7]:x'],
     [usual, 'Nov 21 08:00:01 host sshd[7]; x'],
     [usual, 'Nov 21 08:00:01 host sshd[7)]: x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7): x'],
+    [usual, 'Nov 21 08:00:01 host sshd[7]: '],
+    [usual, 'Nov 21 08:00:01 host sshd[1234567]: x'],
     [usual, 'Nov 21 08:00:01 host sshd[7]: [ID 1 auth.info] x'],
     ['Nov 21 08:00:00 host sshd [7]: x', 'Nov 21 08:00:00 host sshd [8]: x'],
     ['Nov 21 08:00:00 host [sshd]: x', 'Nov 21 08:00:00 host [sshd]5]: x'],
@@ -278,6 +344,39 @@ describe('what is remembered of the lines before', () => {
       remember(like);
       expect(readTimed(line, behind)).toEqual(fresh);
     }
+  });
+
+  test('a head that differs from it in any byte is read anew', () => {
+    for (const like of [usual, usual.replace('host', 'h'.repeat(60)), usual.replace('host', 'h'.repeat(90))]) {
+      for (let i = 0; i < like.length; i++) {
+        const line = `${like.slice(0, i)}${like[i] === '1' ? 2 : 1}${like.slice(i + 1)}`;
+        resetTime();
+        const fresh = readTimed(line);
+        remember(like);
+        expect(readTimed(line), line).toEqual(fresh);
+      }
+    }
+  });
+
+  test.each([60, 69, 70, 71, 90])('with a host of %i bytes, and nothing else is written', (length) => {
+    bytes.fill(0, 0, FIXED_BYTES);
+    const like = usual.replace('host', 'h'.repeat(length));
+    resetTime();
+    const fresh = readTimed(like);
+    remember(like);
+    expect(readTimed(like)).toEqual(fresh);
+    expect(bytes.subarray(FIXED_BYTES, lineAt - 1).every((byte) => byte === 0)).toBe(true);
+    expect(bytes.subarray(TIME_FORM + TIME_FORM_BYTES, HEAD_FORM).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('a zone apart from its time is not looked for in a head, remembered or not', () => {
+    const time = '2026-11-21T08:00:00 +0100';
+    const line = `${time} host sshd[7]: x`;
+    const fresh = read(line);
+    expect(fresh).toMatchObject({ time: '2026-11-21T08:00:00', tag: 'sshd', pid: '7' });
+    read(line);
+    expect(decodeTime(header.timeStart, header.timeStart + time.length, now)).toBeGreaterThan(0);
+    expect(read(line)).toEqual(fresh);
   });
 
   test('nothing is looked at behind the memory', () => {
