@@ -36,7 +36,7 @@ function places({ least, most }: Pivot): number {
   return most - least + 1;
 }
 
-function isBetter(one: Pivot, other: Pivot): boolean {
-  if (places(one) !== places(other)) return places(one) < places(other);
-  return bytesOf(one.text).length > bytesOf(other.text).length;
+/** Is a later literal better than an earlier one? It never has fewer places. */
+function isBetter(later: Pivot, earlier: Pivot): boolean {
+  return places(later) === places(earlier) && bytesOf(later.text).length > bytesOf(earlier.text).length;
 }

@@ -44,6 +44,12 @@ test('a refused filter stops the generator with its findings', () => {
   expect(() => generateFiles([bad])).toThrow('filters refused\n  bad: it has no pattern');
 });
 
+test('a text where the checks allow none stops the generator', () => {
+  const tokens: Token[] = [{ kind: 'optional', tokens: [{ kind: 'text', from: 'left' }] }];
+  const unchecked: Filter = { ...demo, patterns: [{ ...pattern('inner', ''), tokens }] };
+  expect(() => emitFilter(unchecked, 'a test')).toThrow('text inside optional, either or repeat');
+});
+
 test('names, prefixes, connections and tags are those of the definitions', () => {
   const codes = { syslog: 1, time: 2, bare: 3 };
   expect(filterCount).toBe(filters.length);
@@ -116,18 +122,41 @@ const targets = [
   },
 ];
 
-describe('a text in the last place', () => {
+describe('a text', () => {
   const head: Token[] = [{ kind: 'literal', text: 'no ' }, { kind: 'ip' }, { kind: 'literal', text: ' ' }];
   const user = 'user' as const;
   test.each<[what: string, tokens: Token[], message: string, taken: [from: number, to: number] | null]>([
-    ['from the left takes nothing', [{ kind: 'text', from: 'left', capture: user }], 'anna', [0, 0]],
-    ['from the right takes what is left', [{ kind: 'text', from: 'right', capture: user }], 'anna', [0, 4]],
+    ['in the last place from the left takes nothing', [{ kind: 'text', from: 'left', capture: user }], 'anna', [0, 0]],
+    [
+      'in the last place from the right takes what is left',
+      [{ kind: 'text', from: 'right', capture: user }],
+      'anna',
+      [0, 4],
+    ],
     ['as much as it may', [{ kind: 'text', from: 'right', max: 3, capture: user }], 'anna', [0, 3]],
     [
       'up to a byte that it is without',
       [{ kind: 'text', from: 'right', without: { bytes: 'x' }, capture: user }],
       'anxna',
       [0, 2],
+    ],
+    [
+      'from the left up to the first of some words',
+      [
+        { kind: 'text', from: 'left', capture: user },
+        { kind: 'choice', of: ['; ', '= '] },
+      ],
+      'an; na= x',
+      [0, 2],
+    ],
+    [
+      'from the right up to the last of some words',
+      [
+        { kind: 'text', from: 'right', capture: user },
+        { kind: 'choice', of: ['; ', '= '] },
+      ],
+      'an; na= x',
+      [0, 6],
     ],
     ['to the end', [{ kind: 'text', from: 'right', max: 4, capture: user }, { kind: 'end' }], 'anna', [0, 4]],
     ['not to the end', [{ kind: 'text', from: 'right', max: 3, capture: user }, { kind: 'end' }], 'anna', null],

@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { secondReading } from '../../src/compiler/ambiguity.ts';
 import { bitmapOf, byteSet, bytesOf, complement, rangesOf } from '../../src/compiler/bytes.ts';
 import type { Token } from '../../src/compiler/pattern.ts';
+import { pivotOf } from '../../src/compiler/pivot.ts';
 import {
   capturesOf,
   commonPrefix,
   encodePrefixes,
+  maximumLength,
   minimumLength,
   normalise,
   pascalCase,
@@ -81,6 +83,19 @@ describe('shape', () => {
     expect(minimumLength([{ kind: 'repeat', max: 3, tokens: [literal('x')] }])).toBe(0);
   });
 
+  test.each<[what: string, tokens: Token[], bytes: number]>([
+    ['literals and choices', [literal('é'), choice('ab', 'abc'), end], 5],
+    ['an optional', [optional(literal('x'), digits), digits], 11],
+    ['an either', [either([literal('ab')], [literal('abc')], [])], 3],
+    ['a repeat', [{ kind: 'repeat', max: 3, tokens: [literal('ab')] }], 6],
+    ['an address, brackets included', [ip], 257],
+    ['an address with its port', [ipPort], 263],
+    ['a timestamp', [literal('a'), time], Number.POSITIVE_INFINITY],
+    ['a text', [literal('a'), text, end], Number.POSITIVE_INFINITY],
+  ])('the most bytes of %s', (_what, tokens, bytes) => {
+    expect(maximumLength(tokens)).toBe(bytes);
+  });
+
   test('a pattern is cut at its texts', () => {
     expect(segmentsOf([literal('a'), text, literal('b'), ip, text, end])).toEqual({
       head: [literal('a')],
@@ -101,6 +116,7 @@ describe('shape', () => {
     expect(prefixesOf([literal('é')])).toEqual(['\u00c3\u00a9']);
     const wide = choice(...'abcdefghi');
     expect(prefixesOf([wide, wide]).sort()).toEqual([...'abcdefghi']);
+    expect(prefixesOf([wide, wide, literal('z')]).sort()).toEqual([...'abcdefghi']);
   });
 
   test('small helpers', () => {
@@ -109,6 +125,28 @@ describe('shape', () => {
     expect(pascalCase('nginx-http-auth2')).toBe('NginxHttpAuth2');
     expect(encodePrefixes(['bare', 'syslog', 'time'])).toBe(3 | (1 << 2) | (2 << 4));
     expect([...capturesOf([either([ip], [optional(text)]), time])].sort()).toEqual(['address', 'time', 'user']);
+  });
+});
+
+describe('pivots', () => {
+  const span = (min: number, max: number): Token => ({ kind: 'span', of: { name: 'digit' }, min, max });
+  test.each<[what: string, segment: Token[], pivot: ReturnType<typeof pivotOf>]>([
+    ['the only literal', [literal(' from '), ip, end], { text: ' from ', least: 0, most: 0 }],
+    ['none without an end', [literal(' from '), ip], null],
+    ['none without a literal', [choice('=', ';'), ip, end], null],
+    ['none that may occur again', [literal('7'), span(1, 3), end], null],
+    ['a literal behind others', [choice('a', 'bcd'), literal(';'), end], { text: ';', least: 1, most: 3 }],
+    ['the longest', [literal('='), span(2, 2), literal(' by '), end], { text: ' by ', least: 3, most: 3 }],
+    ['the first of equal length', [literal('='), span(2, 2), literal(';'), end], { text: '=', least: 0, most: 0 }],
+    [
+      'the one with the fewest places',
+      [literal('='), span(1, 2), literal('by'), end],
+      { text: '=', least: 0, most: 0 },
+    ],
+    ['one with many places', [span(1, 512), literal(';'), end], { text: ';', least: 1, most: 512 }],
+    ['none with too many', [span(1, 513), literal(';'), end], null],
+  ])('%s', (_what, segment, pivot) => {
+    expect(pivotOf(segment)).toEqual(pivot);
   });
 });
 
