@@ -285,10 +285,7 @@ function emitSearch(scope: Scope, text: TextToken, segment: Token[]): string[] {
   const capture = (stop: string): string[] =>
     text.capture === 'user' ? [`${writer.use('captureUser', captures)}(at, ${stop});`] : [];
 
-  if (segment.length === 0) {
-    const stop = text.from === 'left' ? 'at' : last;
-    return [...lines, ...capture(stop), ...(stop === 'at' ? [] : [`at = ${stop};`])];
-  }
+  if (segment.length === 0) return [...lines, ...capture(text.from === 'left' ? 'at' : last)];
   if (segment[0]?.kind === 'end') {
     return [...lines, ...(bounded ? [`if (${limit} !== end) ${fail}`] : []), ...capture('end'), 'at = end;'];
   }

@@ -178,6 +178,26 @@ describe('a text', () => {
   });
 });
 
+test('an alternative may be empty, and may match at the very end', () => {
+  const tokens: Token[] = [
+    { kind: 'literal', text: 'no ' },
+    { kind: 'ip' },
+    { kind: 'either', of: [[{ kind: 'literal', text: ' again' }], []] },
+    { kind: 'end' },
+  ];
+  const filter: Filter = {
+    name: 'empty',
+    about: '',
+    prefixes: ['bare'],
+    patterns: [{ ...pattern('one', ''), tokens }],
+  };
+  expect(checkFilter(filter)).toEqual([]);
+  for (const match of [loadEmitted(filter).match, loadInterpreted(filter)]) {
+    const asked = ['no 192.0.2.1', 'no 192.0.2.1 again', 'no 192.0.2.1 twice'];
+    expect(asked.map((text) => outcome(match, Buffer.from(text), 1).pattern)).toEqual([0, 0, -1]);
+  }
+});
+
 describe.each(targets)('$target', ({ load }) => {
   test('flags say what a pattern means', () => {
     const { flags } = load();
