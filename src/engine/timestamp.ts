@@ -285,9 +285,8 @@ function readCompact(p: i32, end: i32): i32 {
   return readClock(p, end);
 }
 
-/** Ten digits and a fraction, ended by neither digit nor letter. */
+/** Ten digits and a fraction, ended by neither digit nor letter; as many bytes are there. */
 function readEpoch(p: i32, end: i32): i32 {
-  if (p + 10 > end) return -1;
   epoch = 0;
   for (let i = 0; i < 10; i++) {
     const value = digit(p + i);
@@ -412,31 +411,23 @@ function fieldsToUtc(y: i32, now: f64): f64 {
   return zoned ? local - zone : localToUtc(local, now);
 }
 
-/** The civil year of an instant, in UTC. */
-function yearOf(instant: f64): i32 {
-  let y = 1970 + toInt(instant / 31556952);
-  if (fieldsOfNewYear(y + 1) <= instant) y++;
-  return y;
-}
-
-function fieldsOfNewYear(y: i32): f64 {
-  const days: f64 = daysFromCivil(y, 1, 1);
-  return days * 86400;
+/** The civil year of an instant, in UTC; at the turn of the year that before or behind it. */
+function yearNear(instant: f64): i32 {
+  return 1970 + toInt(instant / 31556952);
 }
 
 function fieldsToEpoch(now: f64): f64 {
   if (absolute) return epoch;
   if (year >= 0) return fieldsToUtc(year, now);
   // The latest year that does not put the line into the future; February 29 goes back to a leap year.
-  let y = yearOf(now) + 1;
-  for (let i = 0; i < 10; i++) {
+  let y = yearNear(now) + 1;
+  while (true) {
     if (day <= monthDays(y, month)) {
       const instant = fieldsToUtc(y, now);
       if (instant <= now + YEAR_SLACK) return instant;
     }
     y--;
   }
-  return now;
 }
 
 /** Remembers how the text at [start, end) is written, which was read just now and means `instant` as seen at `now`. */

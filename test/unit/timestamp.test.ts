@@ -1,0 +1,230 @@
+/** Timestamps one by one: each form at its edges, the turn of the year, and what is kept of a text. test/property/timestamp.test.ts has the rest. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { FIXED_BYTES, TIME_FORM, TIME_FORM_BYTES, ZONES_MAX } from '../../src/engine/layout.ts';
+import { bindMemory } from '../../src/engine/linear.ts';
+import { addZone, decodeTime, resetTime, scanTime } from '../../src/engine/timestamp.ts';
+
+const memory = new ArrayBuffer(65_536);
+const bytes = Buffer.from(memory);
+const textAt = 4_096;
+const now = Date.UTC(2026, 10, 21, 9) / 1000;
+
+beforeEach(() => {
+  bindMemory(memory);
+  bytes.fill(0);
+  resetTime();
+});
+
+const behinds = ['\xff', '0', ' ', ':', '.5', '+01:00', 'Z', ' 2019 ', ' UTC'];
+
+/** Epoch seconds of the text, or -1, whatever stands behind it, read anew and remembered. */
+function decode(text: string, at = now): number {
+  const end = textAt + bytes.write(text, textAt, 'latin1');
+  const times = behinds.flatMap((behind) => {
+    bytes.write(behind.padEnd(32, '\xff'), end, 'latin1');
+    resetTime();
+    return [decodeTime(textAt, end, at), decodeTime(textAt, end, at)];
+  });
+  expect(new Set(times).size).toBe(1);
+  return times[0]!;
+}
+
+const utc = (text: string): number => Date.parse(text) / 1000;
+
+describe('a text is a time', () => {
+  test.each<[text: string, same: string]>([
+    ['Nov 21 08:00:01', '2026-11-21T08:00:01Z'],
+    ['Nov 21 8:00:01', '2026-11-21T08:00:01Z'],
+    ['Nov  1 08:00:01', '2026-11-01T08:00:01Z'],
+    ['Nov 1 08:00:01', '2026-11-01T08:00:01Z'],
+    ['Nov 21, 08:00:01', '2026-11-21T08:00:01Z'],
+    ['Nov 21 2019 08:00:01', '2019-11-21T08:00:01Z'],
+    ['Nov 21 08:00:01 2019', '2019-11-21T08:00:01Z'],
+    ['Nov 21 08:00:01.25 2019', '2019-11-21T08:00:01Z'],
+    ['Sat Nov 21 08:00:01 2026', '2026-11-21T08:00:01Z'],
+    ['Sat Nov 21 08:00:01.5 2026', '2026-11-21T08:00:01Z'],
+    ['Sat, 21 Nov 2026 08:00:01', '2026-11-21T08:00:01Z'],
+    ['Mon Nov 16 08:00:01', '2026-11-16T08:00:01Z'],
+    ['Tue Nov 17 08:00:01', '2026-11-17T08:00:01Z'],
+    ['Wed Nov 18 08:00:01', '2026-11-18T08:00:01Z'],
+    ['Thu Nov 19 08:00:01', '2026-11-19T08:00:01Z'],
+    ['Fri Nov 20 08:00:01', '2026-11-20T08:00:01Z'],
+    ['Sun Nov 15 08:00:01', '2026-11-15T08:00:01Z'],
+    ['2026-11-21T08:00:01Z', '2026-11-21T08:00:01Z'],
+    ['2026-11-21T08:00:01', '2026-11-21T08:00:01Z'],
+    ['2026-11-21 08:00:01', '2026-11-21T08:00:01Z'],
+    ['2026-11-21  8:00:01', '2026-11-21T08:00:01Z'],
+    ['2026/11/21 08:00:01', '2026-11-21T08:00:01Z'],
+    ['2026-11-21T08:00:01.5+01:00', '2026-11-21T07:00:01Z'],
+    ['2026-11-21T08:00:01,5-01:30', '2026-11-21T09:30:01Z'],
+    ['2026-11-21T08:00:01+0530', '2026-11-21T02:30:01Z'],
+    ['2026-11-21T08:00:01+18', '2026-11-20T14:00:01Z'],
+    ['2026-11-21 08:00:01 +0100', '2026-11-21T07:00:01Z'],
+    ['2026-11-21 08:00:01 +01:00', '2026-11-21T07:00:01Z'],
+    ['2026-11-21 08:00:01 UTC', '2026-11-21T08:00:01Z'],
+    ['2026-11-21 08:00:01 GMT', '2026-11-21T08:00:01Z'],
+    ['21/Nov/2026:08:00:01 +0059', '2026-11-21T07:01:01Z'],
+    ['21-Nov-2026 08:00:01.123', '2026-11-21T08:00:01Z'],
+    ['21 Nov 2026 08:00:01', '2026-11-21T08:00:01Z'],
+    ['261121  8:00:01', '2026-11-21T08:00:01Z'],
+    ['261121 08:00:01', '2026-11-21T08:00:01Z'],
+    ['1795248001', '2026-11-21T08:00:01Z'],
+    ['1795248001.123', '2026-11-21T08:00:01Z'],
+    ['@400000006b014fa61dcd6500', '2026-11-21T08:00:01Z'],
+    ['1970-01-01T00:00:00Z', '1970-01-01T00:00:00Z'],
+    ['2105-12-31T23:59:59Z', '2105-12-31T23:59:59Z'],
+    ['2024-02-29T00:00:00Z', '2024-02-29T00:00:00Z'],
+    ['2000-02-29T00:00:00Z', '2000-02-29T00:00:00Z'],
+    ['2016-12-31T23:59:60Z', '2017-01-01T00:00:00Z'],
+    [`2026-11-21T08:00:01.${'9'.repeat(30)}+01:00`, '2026-11-21T07:00:01Z'],
+  ])('%s', (text, same) => {
+    expect(decode(text)).toBe(utc(same));
+    // What is kept of it stays in its place.
+    expect(bytes.subarray(TIME_FORM + TIME_FORM_BYTES, FIXED_BYTES).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test.each('Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ').map((name, index) => [name, index] as const))(
+    '%s 1 00:00:00 2019, and the last day of the month',
+    (name, index) => {
+      expect(decode(`${name} 1 00:00:00 2019`)).toBe(Date.UTC(2019, index, 1) / 1000);
+      const last = new Date(Date.UTC(2019, index + 1, 0)).getUTCDate();
+      expect(decode(`${name} ${last} 00:00:00 2019`)).toBe(Date.UTC(2019, index, last) / 1000);
+      expect(decode(`${name} ${last + 1} 00:00:00 2019`)).toBe(-1);
+    },
+  );
+
+  test.each([
+    '',
+    'Nov 21',
+    'Nov 21 08:00',
+    'Nov 21 08:00:0',
+    'Nov 0 08:00:01',
+    'Nov 31 08:00:01',
+    'Nov 21 24:00:01',
+    'Nov 21 08:60:01',
+    'Nov 21 08:00:61',
+    'Nov-21 08:00:01',
+    'Nov 21-08:00:01',
+    'Nov 21 08-00:01',
+    'Nov 21 08:00-01',
+    'Nov 21 a8:00:01',
+    'Nov 21 08:a0:01',
+    'Nov 21 08:00:a1',
+    'Nov x1 08:00:01',
+    'Now 21 08:00:01',
+    'Nov 21 08:00:01 1969',
+    'Nov 21 08:00:01 2106',
+    '2023-02-29T00:00:00Z',
+    '2100-02-29T00:00:00Z',
+    '1969-12-31T23:59:59Z',
+    '2106-01-01T00:00:00Z',
+    '2026-00-21T08:00:01Z',
+    '2026-13-21T08:00:01Z',
+    '2026-11-00T08:00:01Z',
+    '2026-11/21T08:00:01Z',
+    '2026.11.21T08:00:01Z',
+    '2026-11-21t08:00:01Z',
+    '202a-11-21T08:00:01Z',
+    '2026-1a-21T08:00:01Z',
+    '2026-11-2aT08:00:01Z',
+    '2026-11-21T08:00:01+19',
+    '2026-11-21T08:00:01+01:60',
+    '2026-11-21 08:00:01 +01',
+    '2026-11-21 08:00:01 CET',
+    '2026-11-21T08:00:01 Z',
+    '21/Nov-2026:08:00:01 +0100',
+    '21.Nov.2026:08:00:01 +0100',
+    '21/Now/2026:08:00:01 +0100',
+    '2a/Nov/2026:08:00:01 +0100',
+    '21/Nov/202a:08:00:01 +0100',
+    '21/Nov/2026-08:00:01 +0100',
+    '26112a 08:00:01',
+    '261121-08:00:01',
+    '179524800',
+    '179524800a',
+    '17952480011',
+    '1795248001a',
+    '1795248001Z',
+    '4291747200',
+    '9999999999',
+    '@400000006b014fa61dcd650',
+    '@300000006b014fa61dcd6500',
+    '@400000006b014fag1dcd6500',
+    '@400000006B014fa61dcd6500',
+    '@400000006b014fa61dcd6500a',
+  ])('but not %j', (text) => expect(decode(text)).toBe(-1));
+
+  test('what has the form of a time is scanned as one, a number only where it is a time', () => {
+    const scan = (text: string): number => {
+      const end = textAt + bytes.write(text, textAt, 'latin1');
+      resetTime();
+      return scanTime(textAt, end) - textAt;
+    };
+    expect(scan('Nov 32 25:61:61 host')).toBe('Nov 32 25:61:61'.length);
+    expect(scan('2026-11-31T24:00:00Z host')).toBe('2026-11-31T24:00:00Z'.length);
+    expect(scan('4291747199 host')).toBe(10);
+    expect(scan('4291747200 host')).toBe(-1 - textAt);
+  });
+});
+
+describe('a time without a year is put next to the clock', () => {
+  test.each<[clock: string, text: string, same: string]>([
+    ['2026-11-21T09:00:00Z', 'Nov 22 09:00:00', '2026-11-22T09:00:00Z'],
+    ['2026-11-21T09:00:00Z', 'Nov 22 09:00:01', '2025-11-22T09:00:01Z'],
+    ['2024-01-01T06:00:00Z', 'Jan  1 05:00:00', '2024-01-01T05:00:00Z'],
+    ['2024-01-01T06:00:00Z', 'Dec 31 23:00:00', '2023-12-31T23:00:00Z'],
+    ['2023-12-31T23:59:00Z', 'Jan  1 00:00:01', '2024-01-01T00:00:01Z'],
+    ['1972-12-31T23:59:59Z', 'Dec 31 23:00:00', '1972-12-31T23:00:00Z'],
+    ['2026-11-21T09:00:00Z', 'Feb 29 09:00:00', '2024-02-29T09:00:00Z'],
+    ['2103-12-31T23:00:00Z', 'Feb 29 09:00:00', '2096-02-29T09:00:00Z'],
+    ['1971-06-01T00:00:00Z', 'Nov 21 08:00:00', '1970-11-21T08:00:00Z'],
+  ])('at %s, %s', (clock, text, same) => expect(decode(text, utc(clock))).toBe(utc(same)));
+
+  test('before 1970 there is none', () => {
+    expect(decode('Nov 21 08:00:00', utc('1970-06-01T00:00:00Z'))).toBe(-1);
+    expect(decode('Feb 29 08:00:00', utc('1971-06-01T00:00:00Z'))).toBe(-1);
+  });
+});
+
+describe('local time', () => {
+  /** Two hours east of UTC until October, then one. */
+  const october = utc('2026-10-25T01:00:00Z');
+  const zoned = (text: string, at: number): number => {
+    const end = textAt + bytes.write(text, textAt, 'latin1');
+    resetTime();
+    addZone(-1e15, 7_200);
+    addZone(october, 3_600);
+    return decodeTime(textAt, end, at);
+  };
+
+  test.each<[text: string, same: string]>([
+    ['2026-07-01 12:00:00', '2026-07-01T10:00:00Z'],
+    ['2026-10-25 01:59:59', '2026-10-24T23:59:59Z'],
+    ['2026-10-25 02:00:00', '2026-10-25T01:00:00Z'],
+    ['2026-10-25 02:59:59', '2026-10-25T01:59:59Z'],
+    ['2026-11-21 12:00:00', '2026-11-21T11:00:00Z'],
+    ['2026-11-21T12:00:00Z', '2026-11-21T12:00:00Z'],
+  ])('%s', (text, same) => expect(zoned(text, now)).toBe(utc(same)));
+
+  test('of an hour that comes twice, the second unless it is yet to come', () => {
+    const text = '2026-10-25 02:30:00';
+    const second = utc('2026-10-25T01:30:00Z');
+    expect(zoned(text, second)).toBe(second);
+    expect(zoned(text, second - 60)).toBe(second);
+    expect(zoned(text, second - 61)).toBe(second - 3_600);
+  });
+
+  test('as many changes as there is room for', () => {
+    for (let i = 0; i < ZONES_MAX; i++) expect(addZone(i * 1_000, i)).toBe(true);
+    expect(addZone(ZONES_MAX * 1_000, 0)).toBe(false);
+    resetTime();
+    expect(addZone(0, 0)).toBe(true);
+  });
+});
+
+test('the clock is part of what is remembered', () => {
+  const end = textAt + bytes.write('Nov 22 09:00:01', textAt);
+  expect(decodeTime(textAt, end, now)).toBe(utc('2025-11-22T09:00:01Z'));
+  expect(decodeTime(textAt, end, now + 1)).toBe(utc('2026-11-22T09:00:01Z'));
+  expect(decodeTime(textAt, end, now)).toBe(utc('2025-11-22T09:00:01Z'));
+});
