@@ -68,7 +68,6 @@ import {
   GROUP_MODE,
   GROUP_NEXT,
   groupsAt,
-  JAIL_ACTIVE,
   JAIL_BANTIMES,
   JAIL_BYTES,
   JAIL_FINDTIME,
@@ -229,7 +228,6 @@ export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, p
   escalate(jail, -1, 0, false);
   for (let i = 0; i < BANTIMES_MAX; i++) setInt(p + JAIL_BANTIMES + i * 4, bantime);
   setInt(p + JAIL_PREFIX, prefix);
-  setInt(p + JAIL_ACTIVE, 1);
 }
 
 /** How bans of returning sources grow in `jail` (table.ts `escalate`); `setBantime` gives their lengths. */
@@ -432,7 +430,6 @@ function forgetIdentifier(start: i32): void {
 /** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = jailsAt + jail * JAIL_BYTES;
-  if (int(settings + JAIL_ACTIVE) === 0) return;
   if (isIgnored(jail)) {
     countJail(jail, JAIL_IGNORED);
     return;

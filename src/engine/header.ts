@@ -57,7 +57,7 @@ const HEAD_MISSES_MAX: i32 = 8;
 function scanHeadTime(start: i32, end: i32): i32 {
   // A zone apart from its time is not looked for here: "yyyy-mm-ddThh:mm:ss +hhmm".
   const known = scanKnownTime(start, end);
-  if (known >= 0 && byte(known) === 32 && formLastBlank < 19) return known;
+  if (known >= 0 && formLastBlank < 19) return known;
   if (end - start > 20) {
     // "Mon DD hh:mm:ss "
     if (
@@ -140,10 +140,11 @@ function readTag(start: i32, end: i32): bool {
 
 /** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
 function skipExtras(p: i32, end: i32): i32 {
-  if (p + 4 < end && word(p) === 0x2044495b) {
+  // What begins like one of them behind the end of the line has no bracket before it.
+  if (word(p) === 0x2044495b) {
     const close = findByte(p, smaller(p + 48, end), 93);
     if (close + 1 < end && byte(close) === 93 && byte(close + 1) === 32) return close + 2;
-  } else if (p + 24 < end && word(p) === 0x6e72656b && word(p + 4) === 0x203a6c65 && byte(p + 8) === 91) {
+  } else if (word(p) === 0x6e72656b && word(p + 4) === 0x203a6c65 && byte(p + 8) === 91) {
     let q = p + 9;
     while (q < end && (byte(q) === 32 || byte(q) === 46 || (byte(q) >= 48 && byte(q) <= 57))) q++;
     if (q + 1 < end && byte(q) === 93 && byte(q + 1) === 32) return q + 2;
@@ -175,7 +176,7 @@ export function readIdentifier(start: i32, end: i32): bool {
     } else if (last === 93 && readTag(p, stop) && pidStart < pidEnd) {
       messageStart = stop < end ? stop + 1 : stop;
       return true;
-    } else if (stop + 1 < end && byte(stop + 1) === 91) {
+    } else if (byte(stop + 1) === 91) {
       // "identifier [pid]: message"
       const close = findByte(stop + 2, smaller(stop + 14, end), 93);
       if (

@@ -68,7 +68,6 @@ export const JAIL_FINDTIME: i32 = 4;
 export const JAIL_PREFIX: i32 = 12;
 export const JAIL_IGNORE_FIRST: i32 = 16;
 export const JAIL_IGNORE_COUNT: i32 = 20;
-export const JAIL_ACTIVE: i32 = 24;
 /** Seconds for which a source's bans are remembered; -1 = not at all. */
 export const JAIL_MEMORY: i32 = 28;
 /** Seconds that are added at random to all but a source's first ban, at most. */

@@ -423,17 +423,19 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(memoryBytes % 65_536).toBe(0);
   });
 
-  test('an entry is as large as its jails need', async () => {
-    const bytesOf = async (...jails: Partial<EngineJail>[]) => (await engineOf(build, jails.map(jail))).entryBytes;
-    expect(await bytesOf()).toBe(24);
-    expect(await bytesOf({ maxretry: 5 })).toBe(24);
-    expect(await bytesOf({ maxretry: 6 })).toBe(24);
-    expect(await bytesOf({ maxretry: 7 })).toBe(32);
-    expect(await bytesOf({ maxretry: 1 }, { maxretry: 16 })).toBe(48);
-    expect(await bytesOf({ findtime: 65_535, maxretry: 6 })).toBe(24);
-    expect(await bytesOf({ findtime: 65_536, maxretry: 6 })).toBe(32);
-    expect(await bytesOf({ ipv6Prefix: 64 })).toBe(24);
-    expect(await bytesOf({ ipv6Prefix: 65 }, {})).toBe(32);
+  test.each<[bytes: number, jails: Partial<EngineJail>[]]>([
+    [24, []],
+    [24, [{ maxretry: 5 }]],
+    [24, [{ maxretry: 6 }]],
+    [32, [{ maxretry: 7 }]],
+    [48, [{ maxretry: 1 }, { maxretry: 16 }]],
+    [24, [{ findtime: 65_535, maxretry: 6 }]],
+    [32, [{ findtime: 65_536, maxretry: 6 }]],
+    [32, [{ findtime: 65_536, maxretry: 6 }, {}]],
+    [24, [{ ipv6Prefix: 64 }]],
+    [32, [{ ipv6Prefix: 65 }, {}]],
+  ])('an entry is as large as its jails need: %i bytes for %j', async (bytes, jails) => {
+    expect((await engineOf(build, jails.map(jail), { tableBytes: 0 })).entryBytes).toBe(bytes);
   });
 
   test('memory is prepared before its first use', async () => {
@@ -488,6 +490,72 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(engine.examine(Buffer.from('host one: no, 192.0.2.1'), 'one', '', now, true).outcome).toBe('failure');
     expect(engine.examine(Buffer.from('host two: no, 192.0.2.1'), 'one', '', now, true).outcome).toBe('no-prefix');
     expect(engine.filterName(engine.resolveFilter('two', '').filter)).toBe('two');
+  });
+
+  test('a pattern of context alone is no failure, and a journal line needs no identifier', async () => {
+    const ip: Token[] = [{ kind: 'ip' }, { kind: 'end' }];
+    const patterns = [
+      { name: 'seen', tokens: [{ kind: 'literal', text: 'seen ' } as const, ...ip], sample: '', counter: '' },
+      { name: 'refused', tokens: [{ kind: 'literal', text: 'no ' } as const, ...ip], sample: '', counter: '' },
+    ].map((pattern, index) => (index === 0 ? { ...pattern, effect: { kind: 'context' as const } } : pattern));
+    const bytes = encodeFilter({ name: 'own', about: '', prefixes: ['time'], patterns });
+    const program = Buffer.from(bytes).toString('base64');
+    const filters: FilterProgram[] = [{ name: 'own', patterns: ['seen', 'refused'], ignore: [], program }];
+    const engine = await engineOf(build, [], { filters, tableBytes: 0 });
+    const ask = (line: string, journal: boolean) => engine.examine(Buffer.from(line), 'own', '', now, journal).outcome;
+    expect(ask('2025-11-21T03:15:28Z seen 192.0.2.1', false)).toBe('no-failure');
+    expect(ask('2025-11-21T03:15:28Z no 192.0.2.1', false)).toBe('failure');
+    expect(
+      ['no 192.0.2.1', 'host own[7]: no 192.0.2.1', 'host own: seen 192.0.2.1'].map((line) => ask(line, true)),
+    ).toEqual(['failure', 'failure', 'no-failure']);
+    expect(engine.patternName('own', 1)).toBe('refused');
+    expect(engine.patternName('sshd', 0)).not.toBe(engine.patternName('sshd', 1));
+  });
+
+  test('a tag may end in a star, and a pattern of any row has its own flags', async () => {
+    const refused: Token[] = [{ kind: 'ip' }, { kind: 'end' }];
+    const own = (name: string, tags: string[]): FilterProgram => {
+      const patterns = [
+        { name: 'over', tokens: [{ kind: 'literal' as const, text: 'over' }], effect: { kind: 'context' as const } },
+        { name: 'refused', tokens: refused },
+      ].map((pattern) => ({ ...pattern, sample: '', counter: '' }));
+      const bytes = encodeFilter({ name, about: '', prefixes: ['syslog'], tags, patterns });
+      return { name, patterns: ['over', 'refused'], ignore: [], program: Buffer.from(bytes).toString('base64') };
+    };
+    const filters = [own('own', ['app', 'web-*']), own('each', ['*'])];
+    const engine = await engineOf(build, [], { filters, tableBytes: 0 });
+    const ask = (tag: string, name = 'own', text = '192.0.2.1') =>
+      engine.examine(Buffer.from(`host ${tag}: ${text}`), name, '', now, true).outcome;
+    for (const tag of ['app', 'web-', 'web-1', 'web-front']) expect(ask(tag), tag).toBe('failure');
+    for (const tag of ['ap', 'apps', 'web', 'wob-1', 'web*', 'xapp', 'w']) expect(ask(tag), tag).toBe('no-prefix');
+    for (const tag of ['a', 'web']) expect(ask(tag, 'each'), tag).toBe('failure');
+    expect(ask('app', 'own', 'over')).toBe('no-failure');
+  });
+
+  test('local time is what the process has', async () => {
+    const before = process.env.TZ;
+    process.env.TZ = 'Europe/Berlin';
+    try {
+      const engine = await engineOf(build, [], { tableBytes: 0 });
+      const timeOf = (stamp: string) =>
+        engine.examine(
+          Buffer.from(`${stamp} host sshd[7]: Failed password for root from 192.0.2.1 port 22 ssh2`),
+          'sshd',
+          '',
+          now,
+          false,
+        ).time;
+      expect(timeOf('2025-11-21 04:15:28')).toBe(now);
+      expect(timeOf('2025-07-01 12:00:00')).toBe(Date.UTC(2025, 6, 1, 10) / 1000);
+      expect(timeOf('2020-07-01 12:00:00')).toBe(Date.UTC(2020, 6, 1, 10) / 1000);
+      expect(timeOf('2012-01-01 12:00:00')).toBe(Date.UTC(2012, 0, 1, 11) / 1000);
+      process.env.TZ = 'UTC';
+      engine.setClock(now);
+      expect(timeOf('2025-07-01 12:00:00')).toBe(Date.UTC(2025, 6, 1, 12) / 1000);
+    } finally {
+      if (before === undefined) delete process.env.TZ;
+      else process.env.TZ = before;
+    }
   });
 
   test('programs that do not fit are refused', async () => {

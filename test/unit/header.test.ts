@@ -157,6 +157,7 @@ describe('heads of syslog lines', () => {
     ['a pid that no bracket opens', 'Nov 21 08:00:00 host sshd123]: x'],
     ['a pid alone', '123]: x'],
     ['a pid of nobody', 'Nov 21 08:00:00 host sshd [1234567890123]: x'],
+    ['a pid of nobody that is not closed', 'Nov 21 08:00:00 host sshd [123456789012): x'],
     ['letters for a pid behind a space', 'Nov 21 08:00:00 host sshd [12a]: x'],
     ['an empty pid behind a space', 'Nov 21 08:00:00 host sshd []: x'],
     ['no colon behind a pid and a space', 'Nov 21 08:00:00 host sshd [123] x'],
@@ -267,6 +268,8 @@ describe('what stands between identifier and message', () => {
     ['kernes: [ 1234.567890] Failed password', 'kernes: [ 1234.567890] Failed password'],
     [`[ID ${'1'.repeat(45)} x`, `[ID ${'1'.repeat(45)} x`],
     ['barrel: [ 1234.567890] Failed password', 'barrel: [ 1234.567890] Failed password'],
+    ['kernel: [ 1234.567890) Failed password', 'kernel: [ 1234.567890) Failed password'],
+    ['kernel: [1.0] x', 'x'],
     ['kernel: [ 0123456789.012345', 'kernel: [ 0123456789.012345'],
     ['kernel: [ 0123456789.0123]', 'kernel: [ 0123456789.0123]'],
   ])('%s', (line, message) => {
@@ -377,6 +380,7 @@ describe('what is remembered of the lines before', () => {
     read(line);
     expect(decodeTime(header.timeStart, header.timeStart + time.length, now)).toBeGreaterThan(0);
     expect(read(line)).toEqual(fresh);
+    expect(header.timeSeconds).toBe(-1);
   });
 
   test('nothing is looked at behind the memory', () => {
