@@ -92,7 +92,10 @@ class Automaton {
     return node;
   }
 
-  /** The nodes that take a byte (or accept) reachable without one, each with the bytes it may not take. */
+  /**
+   * The nodes that take a byte (or accept) reachable without one, each with the bytes it may not take. There is no way
+   * back to a node without a byte: what is repeated takes something.
+   */
   closure(start: number): Stand[] {
     const stands: Stand[] = [];
     const seen = new Set<string>();
@@ -102,7 +105,7 @@ class Automaton {
       seen.add(key);
       const node = this.nodes[index] as Node;
       if (node.kind === 'split') for (const next of node.next) visit(next, guards);
-      else if (node.kind === 'guard') visit(node.next, guards.includes(index) ? guards : [...guards, index]);
+      else if (node.kind === 'guard') visit(node.next, [...guards, index]);
       else stands.push({ index, guards, key });
     };
     visit(start, []);

@@ -4,7 +4,7 @@
  * is that long: a wrong guess only leads to patterns that look again. So `dispatchReach` bytes after a message must be
  * readable memory.
  */
-import { wordAt } from './emit.ts';
+import { indent, wordAt } from './emit.ts';
 import { commonPrefix } from './shape.ts';
 
 /** How far beyond the start of a message a dispatch may read, in bytes. */
@@ -75,7 +75,7 @@ function select(variable: string, branches: Branch[]): string {
   if (branches.length > casesMax) {
     const half = branches.length >> 1;
     const middle = wordAt((branches[half] as Branch).bytes, 0);
-    const [low, high] = [branches.slice(0, half), branches.slice(half)].map((part) => indented(select(variable, part)));
+    const [low, high] = [branches.slice(0, half), branches.slice(half)].map((part) => indent(select(variable, part)));
     return `if (${variable} < ${middle}) {\n${low}\n} else {\n${high}\n}`;
   }
   const bodies = new Map<string, Branch[]>();
@@ -83,7 +83,7 @@ function select(variable: string, branches: Branch[]): string {
   return [...bodies]
     .map(([body, alike]) => {
       const test = alike.map(({ bytes }) => `${variable} === ${wordAt(bytes, 0)}`).join(' || ');
-      return `if (${test}) { // ${alike.map(({ text }) => JSON.stringify(text)).join(' ')}\n${indented(body)}\n}`;
+      return `if (${test}) { // ${alike.map(({ text }) => JSON.stringify(text)).join(' ')}\n${indent(body)}\n}`;
     })
     .join('\n');
 }
@@ -105,11 +105,4 @@ function attempts(candidates: Candidate[]): string {
     return `if (${mode}${call}) return ${number};${leaves === '' ? '' : `\n${leaves}`}`;
   });
   return [...lines, 'return -1;'].join('\n');
-}
-
-function indented(text: string): string {
-  return text
-    .split('\n')
-    .map((line) => `  ${line}`)
-    .join('\n');
 }

@@ -85,8 +85,9 @@ function emitImports(writer: Writer): string {
 
 /** Bits of the modes in which a pattern applies; 0 = all. */
 export function modeMask(filter: Filter, pattern: Pattern): number {
-  const bits = (pattern.modes ?? []).reduce((mask, mode) => mask | (1 << (filter.modes ?? []).indexOf(mode)), 0);
-  return bits === (1 << (filter.modes?.length ?? 0)) - 1 ? 0 : bits;
+  const modes = filter.modes ?? [];
+  const bits = (pattern.modes ?? []).reduce((mask, mode) => mask | (1 << modes.indexOf(mode)), 0);
+  return bits === (1 << modes.length) - 1 ? 0 : bits;
 }
 
 function emitFlags(filter: Filter, name: string): string {
@@ -152,7 +153,7 @@ function emitPattern(writer: Writer, pattern: Pattern): void {
 
 /** The last step of `at` is never read again. */
 function withoutLastStep(lines: string[]): string[] {
-  return /^at (\+)?= [^;]*;$/.test(lines.at(-1) ?? '') && !/\(/.test(lines.at(-1) ?? '') ? lines.slice(0, -1) : lines;
+  return /^at (\+)?= [^;(]*;$/.test(lines.at(-1) as string) ? lines.slice(0, -1) : lines;
 }
 
 /** A function that matches tokens at `at` and returns the position after them, or -1. */
@@ -572,6 +573,6 @@ function comment(text: string): string {
 export function indent(text: string): string {
   return text
     .split('\n')
-    .map((line) => (line === '' ? line : `  ${line}`))
+    .map((line) => `  ${line}`)
     .join('\n');
 }

@@ -198,6 +198,12 @@ describe('second readings', () => {
     ['no port', [literal('='), ipPort, optional(literal(' ='), run('gh')), end], [], false],
     ['a port of letters', [literal('='), ipPort, optional(literal(' ='), run('gh'), literal(':gh')), end], [], false],
     ['a delimiter no timestamp holds', [literal('<'), ip, literal(' '), time, end], [], false],
+    [
+      'two ways through nothing',
+      [literal('='), ip, either([{ kind: 'repeat', max: 2, tokens: [literal(';')] }], []), literal('!'), end],
+      [],
+      false,
+    ],
     ['a timestamp behind, and more', [literal(' from '), ip, literal(' at '), time, literal('~'), end], [], true],
     ['a timestamp behind, and a letter', [literal(' from '), ip, literal(' at '), time, literal('e'), end], [], true],
     [
