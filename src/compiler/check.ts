@@ -352,12 +352,11 @@ function checkOutOfReach(path: readonly Token[], address: number, firm: readonly
   }
 }
 
-/** The other half of `checkOutOfReach`, over the whole pattern: each segment with an address, searched from the right. */
+/** The other half of `checkOutOfReach`, over the whole pattern, where the texts left are searched from the right. */
 function checkOneReading(tokens: readonly Token[], firm: readonly boolean[]): void {
   const { searched } = segmentsOf(tokens);
-  for (const [order, { text, segment }] of searched.entries()) {
-    if (text.from === 'left' || !capturesOf(segment).has('address')) continue;
-    if (firm.slice(0, order + 1).every(Boolean)) continue;
+  for (const [order, { segment }] of searched.entries()) {
+    if (!capturesOf(segment).has('address') || firm.slice(0, order + 1).every(Boolean)) continue;
     const rest = searched.slice(order + 1).flatMap((next) => [next.text, ...next.segment]);
     const reading = secondReading(segment, rest);
     if (reading === null) continue;
@@ -398,10 +397,7 @@ function firmTexts(tokens: readonly Token[], paths: readonly Token[][]): boolean
   return segmentsOf(tokens).searched.map(({ text }, order) => {
     const without = byteSet(text.without ?? {});
     const inside = ways.flatMap((searched) =>
-      searched.slice(order, order + 1).flatMap(({ segment: [next] }) => {
-        const words = wordsOf(next);
-        return words.length === 0 ? [-1] : words.map((word) => bytesOf(word).findIndex((byte) => without[byte]));
-      }),
+      wordsOf(searched[order]?.segment[0]).map((word) => bytesOf(word).findIndex((byte) => without[byte])),
     );
     return inside.every((bytes) => bytes >= 0 && bytes === inside[0]);
   });
