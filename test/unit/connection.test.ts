@@ -44,7 +44,8 @@ interface Line {
 function take(line: Line): string {
   const { pid = '7', host = 'host', user, four, six, address, failure = true, ends = false, gained = false } = line;
   const { stage = 0, group = 0, time = start } = line;
-  bytes.fill(0xee, ADDRESS, ADDRESS + 16);
+  // What stands behind the address does not belong to it.
+  bytes.fill(0xee, ADDRESS, ADDRESS + 32);
   if (four !== undefined) bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, four], ADDRESS);
   if (six !== undefined) bytes.set([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, six], ADDRESS);
   if (address !== undefined) bytes.set(address, ADDRESS);
@@ -275,19 +276,19 @@ describe('the end', () => {
 
 describe('a full set', () => {
   test('gives up the connection that began first', () => {
-    for (const [index, age] of [3, 1, 2, 4].entries())
+    for (const [index, age] of [3, 1, 5, 2].entries())
       take({ pid: String(index), four: age, failure: false, time: start + age });
     expect(evicted()).toBe(0);
-    expect(take({ pid: '9', four: 9, failure: false, time: start + 5 })).toBe('context');
+    expect(take({ pid: '9', four: 9, failure: false, time: start + 6 })).toBe('context');
     expect(evicted()).toBe(1);
     for (const [pid, last] of [
       ['0', 3],
-      ['2', 2],
-      ['3', 4],
+      ['2', 5],
+      ['3', 2],
       ['9', 9],
     ] as const)
-      expect(take({ pid, time: start + 5 })).toBe(`4:${last}`);
-    expect(take({ pid: '1', time: start + 5 })).toBe('no address');
+      expect(take({ pid, time: start + 6 })).toBe(`4:${last}`);
+    expect(take({ pid: '1', time: start + 6 })).toBe('no address');
     expect(evicted()).toBe(2);
   });
 
