@@ -76,6 +76,8 @@ export function resetTime(): void {
 
 function forgetForm(): void {
   formBytes = 0;
+  // No text, not even one of no length, is written like it now.
+  formNow = -1;
   formSerial++;
 }
 

@@ -1,15 +1,23 @@
 /** Timestamps one by one: each form at its edges, the turn of the year, and what is kept of a text. test/property/timestamp.test.ts has the rest. */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { FIXED_BYTES, TIME_FORM, TIME_FORM_BYTES, ZONES_MAX } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
 import { addZone, decodeTime, resetTime, scanTime } from '../../src/engine/timestamp.ts';
+import { readTime } from '../support/time-oracle.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
 const textAt = 4_096;
 const now = Date.UTC(2026, 10, 21, 9) / 1000;
 
+const zoneBefore = process.env.TZ;
+afterAll(() => {
+  if (zoneBefore === undefined) delete process.env.TZ;
+  else process.env.TZ = zoneBefore;
+});
+
 beforeEach(() => {
+  process.env.TZ = 'UTC';
   bindMemory(memory);
   bytes.fill(0);
   resetTime();
@@ -32,7 +40,7 @@ function decode(text: string, at = now): number {
 const utc = (text: string): number => Date.parse(text) / 1000;
 
 describe('a text is a time', () => {
-  test.each<[text: string, same: string]>([
+  const texts: [text: string, same: string][] = [
     ['Nov 21 08:00:01', '2026-11-21T08:00:01Z'],
     ['Nov 21 8:00:01', '2026-11-21T08:00:01Z'],
     ['Nov  1 08:00:01', '2026-11-01T08:00:01Z'],
@@ -77,10 +85,27 @@ describe('a text is a time', () => {
     ['2000-02-29T00:00:00Z', '2000-02-29T00:00:00Z'],
     ['2016-12-31T23:59:60Z', '2017-01-01T00:00:00Z'],
     [`2026-11-21T08:00:01.${'9'.repeat(30)}+01:00`, '2026-11-21T07:00:01Z'],
-  ])('%s', (text, same) => {
+  ];
+
+  test.each(texts)('%s', (text, same) => {
     expect(decode(text)).toBe(utc(same));
     // What is kept of it stays in its place.
     expect(bytes.subarray(TIME_FORM + TIME_FORM_BYTES, FIXED_BYTES).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test.each(texts)('%s with any byte changed, taken away or said twice is what it then is', (text) => {
+    for (let i = 0; i < text.length; i++) {
+      const [before, after] = [text.slice(0, i), text.slice(i + 1)];
+      const others = [...'/059:; .,-+TZ'].map((other) => before + other + after);
+      for (const changed of [...others, before + after, text.slice(0, i + 1) + text.slice(i), before]) {
+        bytes.fill(0xff, textAt, textAt + 128);
+        resetTime();
+        const end = textAt + bytes.write(changed, textAt, 'latin1');
+        const expected = readTime(changed, now);
+        if (decodeTime(textAt, end, now) !== expected)
+          expect(`${changed}: another time`).toBe(`${changed}: ${expected}`);
+      }
+    }
   });
 
   test.each('Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ').map((name, index) => [name, index] as const))(
@@ -154,17 +179,73 @@ describe('a text is a time', () => {
     '@400000006b014fa61dcd6500a',
   ])('but not %j', (text) => expect(decode(text)).toBe(-1));
 
-  test('what has the form of a time is scanned as one, a number only where it is a time', () => {
-    const scan = (text: string): number => {
-      const end = textAt + bytes.write(text, textAt, 'latin1');
+  /** The part of the line that is scanned as a time, whatever stands behind the line. */
+  function scan(line: string): string | undefined {
+    const end = textAt + bytes.write(line, textAt, 'latin1');
+    const stops = behinds.map((behind) => {
+      bytes.write(behind.padEnd(32, '\xff'), end, 'latin1');
       resetTime();
-      return scanTime(textAt, end) - textAt;
-    };
-    expect(scan('Nov 32 25:61:61 host')).toBe('Nov 32 25:61:61'.length);
-    expect(scan('2026-11-31T24:00:00Z host')).toBe('2026-11-31T24:00:00Z'.length);
-    expect(scan('4291747199 host')).toBe(10);
-    expect(scan('4291747200 host')).toBe(-1 - textAt);
-  });
+      return scanTime(textAt, end);
+    });
+    expect(new Set(stops).size).toBe(1);
+    return stops[0]! < 0 ? undefined : line.slice(0, stops[0]! - textAt);
+  }
+
+  test.each<[time: string, rest: string]>([
+    ['Nov 32 25:61:61', ' host'],
+    ['2026-11-31T24:00:00Z', ' host'],
+    ['Nov 21 08:00:01', ' host'],
+    ['Nov 21 08:00:01', ' 2020-web'],
+    ['Nov 21 08:00:01', ' 2001:db8::1'],
+    ['Nov 21 08:00:01', ' 1969 x'],
+    ['Nov 21 08:00:01', ' 202 x'],
+    ['Nov 21 08:00:01', '2020 x'],
+    ['Nov 21 08:00:01', '. x'],
+    ['Nov 21 08:00:01', '.'],
+    ['Nov 21 08:00:01.0', 'x'],
+    ['Nov 21 08:00:01,09', '.5'],
+    ['Nov 21 08:00:01 1970', ' x'],
+    ['Nov 21 08:00:01 2019', ': x'],
+    ['Nov 21 08:00:01 2019', ':'],
+    ['Nov 21 08:00:01 2019', '] x'],
+    ['Nov 21 08:00:01 2019', ', x'],
+    ['Nov 21 2019 08:00:01', ' 2020 x'],
+    ['2026-11-21 08:00:01', ' host'],
+    ['2026-11-21 08:00:01', ' UTCx'],
+    ['2026-11-21 08:00:01', ' UT'],
+    ['2026-11-21 08:00:01', ' Z x'],
+    ['2026-11-21 08:00:01', ' +01 x'],
+    ['2026-11-21 08:00:01', ' +1'],
+    ['2026-11-21 08:00:01', 'UTC'],
+    ['2026-11-21 08:00:01', '+19:00'],
+    ['2026-11-21 08:00:01', '+01:60'],
+    ['2026-11-21 08:00:01', '+x1:00'],
+    ['2026-11-21 08:00:01', '*01:00'],
+    ['2026-11-21 08:00:01 UTC', ' x'],
+    ['2026-11-21 08:00:01 UTC', '] x'],
+    ['2026-11-21 08:00:01 GMT', ''],
+    ['2026-11-21 08:00:01 +0100', 'x'],
+    ['2026-11-21 08:00:01 -01:00', ' x'],
+    ['2026-11-21 08:00:01+01', ':x0'],
+    ['2026-11-21 08:00:01+01', 'x'],
+    ['2026-11-21 08:00:01+01', ':'],
+    ['2026-11-21 08:00:01+00:59', '0'],
+    ['2026-11-21 08:00:01Z', 'Z'],
+    ['21/Nov/2026:08:00:01 +0100', '] x'],
+    ['261121  8:00:01', ' 12 x'],
+    ['1795248001', ' x'],
+    ['1795248001', '.'],
+    ['1795248001', '. x'],
+    ['1795248001', ':'],
+    ['1795248001.09', ': x'],
+    ['4291747199', ' host'],
+    ['@400000006b014fa61dcd6500', 'a'],
+  ])('%s, and then %j', (time, rest) => expect(scan(time + rest)).toBe(time));
+
+  test.each(['4291747200 host', '17952480010', '1795248001a', '1795248001z', '1795248001A', '1795248001Z', '', 'host'])(
+    'there is none in %j',
+    (line) => expect(scan(line)).toBe(undefined),
+  );
 });
 
 describe('a time without a year is put next to the clock', () => {
@@ -220,6 +301,13 @@ describe('local time', () => {
     resetTime();
     expect(addZone(0, 0)).toBe(true);
   });
+});
+
+test('nothing is no time, whatever was read before', () => {
+  const end = textAt + bytes.write('Nov 21 08:00:01', textAt);
+  expect(decodeTime(textAt, end, now)).toBe(utc('2026-11-21T08:00:01Z'));
+  resetTime();
+  expect(decodeTime(textAt, textAt, now)).toBe(-1);
 });
 
 test('the clock is part of what is remembered', () => {
