@@ -24,6 +24,8 @@ import { TIME_FORM, TIME_FORM_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layo
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
 const YEAR_SLACK: f64 = 86400;
+/** Years tried for such a text: two leap years are up to eight apart. */
+const YEARS_TRIED: i32 = 10;
 /** 2106-01-01: the table keeps seconds in 32 bits. */
 const SECONDS_MAX: f64 = 4291747200;
 /** Seconds after `now` from which the second of two readings of an ambiguous local time is not believed. */
@@ -422,14 +424,14 @@ function fieldsToEpoch(now: f64): f64 {
   if (absolute) return epoch;
   if (year >= 0) return fieldsToUtc(year, now);
   // The latest year that does not put the line into the future; February 29 goes back to a leap year.
-  let y = yearNear(now) + 1;
-  while (true) {
-    if (day <= monthDays(y, month)) {
-      const instant = fieldsToUtc(y, now);
-      if (instant <= now + YEAR_SLACK) return instant;
-    }
-    y--;
+  const latest = yearNear(now) + 1;
+  for (let y = latest; y > latest - YEARS_TRIED; y--) {
+    if (day > monthDays(y, month)) continue;
+    const instant = fieldsToUtc(y, now);
+    if (instant <= now + YEAR_SLACK) return instant;
   }
+  // Not reached, for any clock there is: the years tried hold every day.
+  return now;
 }
 
 /** Remembers how the text at [start, end) is written, which was read just now and means `instant` as seen at `now`. */
