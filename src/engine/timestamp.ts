@@ -49,7 +49,7 @@ let epoch: f64 = 0;
 let absolute: bool = false;
 
 let zones: i32 = 0;
-/** The local time was read as the earlier of two, because the later one is yet to come: true for this second only. */
+/** The text was read as the earlier of two times, because the later one is yet to come: true for this second only. */
 let folded: bool = false;
 
 /*
@@ -429,6 +429,7 @@ function fieldsToEpoch(now: f64): f64 {
     if (day > monthDays(y, month)) continue;
     const instant = fieldsToUtc(y, now);
     if (instant <= now + YEAR_SLACK) return instant;
+    if (instant - second <= now + YEAR_SLACK) folded = true;
   }
   // Not reached, for any clock there is: the years tried hold every day.
   return now;

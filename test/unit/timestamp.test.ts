@@ -104,6 +104,9 @@ describe('a text is a time', () => {
         const expected = readTime(changed, now);
         if (decodeTime(textAt, end, now) !== expected)
           expect(`${changed}: another time`).toBe(`${changed}: ${expected}`);
+        // Where it is none it ends nowhere, and else behind its start.
+        const stop = scanTime(textAt, end);
+        if (stop !== -1 && (stop <= textAt || stop > end)) expect(`${changed}: ${stop - textAt}`).toBe(changed);
       }
     }
   });
@@ -301,6 +304,54 @@ describe('local time', () => {
     resetTime();
     expect(addZone(0, 0)).toBe(true);
   });
+});
+
+test('what was read before changes nothing', () => {
+  const changesAt = utc('2026-10-25T01:00:00Z');
+  const clear = () => {
+    resetTime();
+    addZone(-1e15, 7_200);
+    addZone(changesAt, 3_600);
+  };
+  const texts = [
+    ...[
+      'Nov 21 09:59:59',
+      'Nov 21 10:00:00',
+      'Nov 21 10:00:01',
+      'Nov 21 10:00:59',
+      'Nov 21 10:00:60',
+      'Nov 21 10:00:61',
+    ],
+    ...[
+      'Nov 22 10:00:00',
+      'Nov 22 10:00:01',
+      'Nov 22 10:00:59',
+      'Nov 22 10:01:00',
+      'Nov  2 10:00:00',
+      'Nov 21 10:00:0x',
+    ],
+    ...['2026-10-25 02:00:00', '2026-10-25 02:00:30', '2026-10-25 02:00:59', '2026-10-25 02:00:60'],
+    ...['2026-11-21T10:00:01.5Z', '2026-11-21T10:00:02.7Z', '2026-11-21T10:00:02.77Z', '2026-11-21T10:00:02.x'],
+    ...['1795248001', '1795248002', '1795248001.5', '@400000006b014fa61dcd6500', '@400000006b014fa71dcd6500'],
+  ];
+  const read = (text: string, at: number) => {
+    const end = textAt + bytes.write(text, textAt);
+    bytes.write('] x', end);
+    return [scanTime(textAt, end + 3), decodeTime(textAt, end, at)].join();
+  };
+  for (const at of [utc('2026-11-21T09:00:00Z'), utc('2026-11-21T09:00:30Z'), changesAt - 30, changesAt - 3_570]) {
+    const fresh = texts.map((text) => {
+      clear();
+      return read(text, at);
+    });
+    for (const before of texts) {
+      for (const [index, text] of texts.entries()) {
+        clear();
+        read(before, at);
+        if (read(text, at) !== fresh[index]) expect(`${text} after ${before}`).toBe(fresh[index]);
+      }
+    }
+  }
 });
 
 test('nothing is no time, whatever was read before', () => {
