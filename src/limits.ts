@@ -193,8 +193,8 @@ export const gatherWithinMs = 11;
 /** … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream that goes on rests twice as long, … */
 export const gatherTimes = 64;
 export const gatherMs = 4;
-/** … up to this, ms: what a line may wait while more than 1,500 are written every second. A quarter of the processor time. */
-export const gatherMsMax = 64;
+/** … up to this, ms: what a line may wait while more than 1,500 are written every second. A sixth of the processor time. */
+export const gatherMsMax = 100;
 /** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
 export const fingerprintBytesMax = 64;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
@@ -208,10 +208,10 @@ limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given u
 /** Changes of one kernel transaction: some 40 ms of the kernel's time, 320 KiB of messages (3 times that before Linux 6.12). */
 export const changesPerTransactionMax = 8192;
 /**
- * A send is waited for awake this long before the event loop goes on without it, µs: a single ban takes a third of it, and
- * going to sleep costs as much again. What other transactions hold up longer is waited for asleep.
+ * A send is waited for awake this long before the event loop goes on without it, µs: a single ban takes a fifth of it, to
+ * wake the sending thread of an idle machine up to a half, and going to sleep costs as much again. What other transactions hold up longer is waited for asleep.
  */
-export const sendAwakeMicroseconds = 60;
+export const sendAwakeMicroseconds = 100;
 /** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */
 export const kernelNameMax = 31;
 limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
