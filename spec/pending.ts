@@ -20,9 +20,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-07': run('parse throughput from a file'),
   'LP-09': part('the single executable'),
   'LP-11': part('import of a fail2ban configuration'),
-  'LP-12': run(
-    'the attack, which now says of itself that it took too much CPU; every figure from a run without a complaint',
-  ),
   'LP-14': run('the peers on the same machine'),
   'LP-18': part('the journal source'),
   'LP-19': run('io_uring against read(2)'),

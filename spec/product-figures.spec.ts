@@ -1,0 +1,112 @@
+/** The figures that are published: each row of the README's table leads to the run that measured it, and that run says how. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { claim, type Supply, twin } from './claim.ts';
+
+interface Figure {
+  name: string;
+  unit: string;
+  median: number;
+  spread: number;
+  n: number;
+}
+
+interface Run {
+  command: string;
+  machine: Record<string, unknown>;
+  results: { workload: string; counts: Record<string, number>; figures: Figure[]; problems: string[] }[];
+}
+
+interface Published {
+  rows: string[];
+  /** The recorded run at a path of the repository. */
+  runOf: (path: string) => Run;
+}
+
+const root = join(import.meta.dirname, '..');
+const machineFacts = ['cpu', 'cpus', 'memoryGiB', 'kernel', 'node'];
+
+function published(spoil: (made: Published) => Published = (made) => made): Supply<Published> {
+  return {
+    make() {
+      const readme = readFileSync(join(root, 'README.md'), 'utf8');
+      const table = readme.slice(readme.indexOf('<!-- figures:begin'), readme.indexOf('<!-- figures:end'));
+      // Below the heads of its columns and the line under them.
+      const rows = table
+        .split('\n')
+        .filter((line) => line.startsWith('|'))
+        .slice(2);
+      return spoil({ rows, runOf: (path) => JSON.parse(readFileSync(join(root, path), 'utf8')) });
+    },
+  };
+}
+
+/** The same with every run changed. */
+const changed = (change: (run: Run) => Run): Supply<Published> =>
+  published((made) => ({ ...made, runOf: (path) => change(made.runOf(path)) }));
+
+const withFigures = (change: (figure: Figure) => Partial<Figure>): Supply<Published> =>
+  changed((run) => ({
+    ...run,
+    results: run.results.map((result) => ({ ...result, figures: result.figures.map(change) as Figure[] })),
+  }));
+
+claim(
+  'LP-12',
+  published(),
+  ({ rows, runOf }) => {
+    assert.ok(rows.length >= 10, `${rows.length} rows`);
+    const paths = new Set<string>();
+    for (const row of rows) {
+      const path = /\]\((bench\/runs\/[^)]+\.json)\)/.exec(row)?.[1];
+      assert.ok(path !== undefined, `no run behind "${row}"`);
+      paths.add(path);
+    }
+    let figures = 0;
+    for (const path of paths) {
+      const { command, machine, results } = runOf(path);
+      assert.match(command, /^npm run bench -- \w/, `the command of ${path}`);
+      for (const fact of machineFacts) assert.ok(machine[fact], `${fact} of the machine of ${path}`);
+      assert.ok(machine.commit ?? machine.version, `what ${path} measured`);
+      assert.ok(results.length > 0, `${path} holds no result`);
+      for (const result of results) {
+        const name = `${path}, ${result.workload}`;
+        assert.deepEqual(result.problems, [], `complaints of ${name}`);
+        assert.ok(result.workload !== '' && Object.keys(result.counts).length > 0, `the workload of ${name}`);
+        for (const figure of result.figures) {
+          assert.ok(figure.unit !== '' && figure.n > 0, `unit and number of values of ${figure.name}, ${name}`);
+          assert.ok(Number.isFinite(figure.spread), `the spread of ${figure.name}, ${name}`);
+          figures++;
+        }
+      }
+    }
+    return `${rows.length} published rows over ${paths.size} runs: ${figures} figures with command, workload, machine and spread, none of them from a run with a complaint`;
+  },
+  [
+    twin(
+      'a figure that nobody measured',
+      published((made) => ({ ...made, rows: [...made.rows, '| Lines a second | 10 M | on my machine |'] })),
+    ),
+    twin(
+      'runs without a command',
+      changed((run) => ({ ...run, command: '' })),
+    ),
+    twin(
+      'runs of an unknown machine',
+      changed((run) => ({ ...run, machine: {} })),
+    ),
+    twin(
+      'runs that complain',
+      changed((run) => ({ ...run, results: run.results.map((result) => ({ ...result, problems: ['too slow'] })) })),
+    ),
+    twin(
+      'runs of nobody knows what',
+      changed((run) => ({ ...run, results: run.results.map((result) => ({ ...result, counts: {} })) })),
+    ),
+    twin(
+      'figures without a spread',
+      withFigures(({ spread: _, ...figure }) => figure),
+    ),
+  ],
+);
