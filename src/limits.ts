@@ -193,7 +193,7 @@ export const gatherWithinMs = 11;
 /** … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream that goes on rests twice as long, … */
 export const gatherTimes = 64;
 export const gatherMs = 4;
-/** … up to this, ms: what a line may wait while more than 1,500 are written every second. A sixth of the processor time. */
+/** … up to this, ms: what a line may wait while more than 1,500 are written every second. */
 export const gatherMsMax = 100;
 /** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
 export const fingerprintBytesMax = 64;

@@ -507,8 +507,8 @@ export function scanTime(start: i32, end: i32): i32 {
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */
 export function decodeTime(start: i32, end: i32, now: f64): f64 {
   if (end - start === formBytes && now === formNow) {
-    const known = instantOf(secondsOfKnown(start), now);
-    if (known >= 0) return known;
+    const seconds = secondsOfKnown(start);
+    if (seconds >= 0) return formInstant + seconds;
   }
   secondAt = -1;
   folded = false;

@@ -8,7 +8,7 @@ import {
   metricsRequestsPerConnectionMax,
   metricsRowsMax,
 } from '../../src/limits.ts';
-import type { Series } from '../../src/observe/metrics.ts';
+import type { Row, Series } from '../../src/observe/metrics.ts';
 import { createMetricsServer, type MetricsServer } from '../../src/observe/metrics-server.ts';
 import { rememberingLog } from '../support/control.ts';
 import { readExposition } from '../support/exposition.ts';
@@ -124,6 +124,26 @@ describe('scrapers that behave', () => {
     clock.now += metricsPageMs;
     await (await fetchText('/metrics')).text();
     expect(readings).toBe(2);
+  });
+
+  test('scrapers that ask while a page is made share it, and those that leave meanwhile hurt nobody', async () => {
+    let finish = (): void => {};
+    const made = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    await start(async () => {
+      await made;
+      return few() as Row[];
+    });
+    const leaving = Array.from({ length: 3 }, raw);
+    for (const { socket } of leaving) socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    const staying = Array.from({ length: 5 }, async () => (await fetchText('/metrics')).text());
+    await until(() => server.scrapesTotal === 8, { what: 'every scrape begun' });
+    for (const { socket } of leaving) socket.destroy();
+    await until(() => server.connectionsOpen === 5, { what: 'three of them gone' });
+    finish();
+    for (const page of await Promise.all(staying)) expect(page).toContain('fail2zig_bans_total{jail="sshd"} 3');
+    expect(readings).toBe(1);
   });
 
   test('a table that cannot be read is a 500 and a line in the log, not a crash', async () => {
