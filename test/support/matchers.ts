@@ -61,10 +61,13 @@ export function loadEmitted(filter: Filter): Emitted {
 /** A matcher that walks the encoded filter. */
 export function loadInterpreted(filter: Filter): Match {
   const program = encodeFilter(filter);
-  return (start, end, mode) => {
-    bytes.set(program, programAt);
-    return interpret(programAt, start, end, mode);
-  };
+  return (start, end, mode) => withProgram(program, (at) => interpret(at, start, end, mode));
+}
+
+/** Runs `use` with the address of a program in the engine's memory. */
+export function withProgram<Result>(program: Uint8Array, use: (at: number) => Result): Result {
+  bytes.set(program, programAt);
+  return use(programAt);
 }
 
 /** Runs an engine matcher on a message. `behind` are the bytes that follow it in memory. */
