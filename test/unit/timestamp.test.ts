@@ -111,6 +111,20 @@ describe('a text is a time', () => {
     }
   });
 
+  test.each(texts)('%s cut anywhere is what is left, though the rest stands behind it', (text) => {
+    for (let length = 0; length < text.length; length++) {
+      const end = textAt + length;
+      const readings = ['\xff', text.slice(length)].map((behind) => {
+        bytes.write((text.slice(0, length) + behind).padEnd(96, '\xff'), textAt, 'latin1');
+        resetTime();
+        const stop = scanTime(textAt, end);
+        return { stop, time: decodeTime(textAt, end, now) };
+      });
+      expect(readings[1], text.slice(0, length)).toEqual(readings[0]);
+      expect(readings[0]!.time, text.slice(0, length)).toBe(readTime(text.slice(0, length), now));
+    }
+  });
+
   test.each('Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ').map((name, index) => [name, index] as const))(
     '%s 1 00:00:00 2019, and the last day of the month',
     (name, index) => {
