@@ -2,7 +2,15 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { FIXED_BYTES, TIME_FORM, TIME_FORM_BYTES, ZONES_MAX } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
-import { addZone, decodeTime, resetTime, scanTime } from '../../src/engine/timestamp.ts';
+import {
+  addZone,
+  decodeTime,
+  instantOf,
+  resetTime,
+  scanKnownTime,
+  scannedSeconds,
+  scanTime,
+} from '../../src/engine/timestamp.ts';
 import { readTime } from '../support/time-oracle.ts';
 
 const memory = new ArrayBuffer(65_536);
@@ -320,7 +328,7 @@ describe('local time', () => {
   });
 });
 
-test('what was read before changes nothing', () => {
+describe('what was read before changes nothing', () => {
   const changesAt = utc('2026-10-25T01:00:00Z');
   const clear = () => {
     resetTime();
@@ -347,25 +355,56 @@ test('what was read before changes nothing', () => {
     ...['2026-10-25 02:00:00', '2026-10-25 02:00:30', '2026-10-25 02:00:59', '2026-10-25 02:00:60'],
     ...['2026-11-21T10:00:01.5Z', '2026-11-21T10:00:02.7Z', '2026-11-21T10:00:02.77Z', '2026-11-21T10:00:02.x'],
     ...['1795248001', '1795248002', '1795248001.5', '@400000006b014fa61dcd6500', '@400000006b014fa71dcd6500'],
+    // As long as what is remembered may be, and longer.
+    ...['01', '02'].flatMap((second) =>
+      [48, 49].map((length) => `2026-11-21T10:00:${second}.${'5'.repeat(length - 21)}Z`),
+    ),
+    // Bytes that mean something else where they are remembered.
+    ...['Nov 21 10:00:01\x00', 'Nov 21\x0110:00:01'],
   ];
+  const behinds = ['] x', ' x', ' 2019', ' +01:00', ' -01:00', ' UTC', ' GMT', ' 9', ']', ' ', ''];
   const read = (text: string, at: number) => {
-    const end = textAt + bytes.write(text, textAt);
-    bytes.write('] x', end);
-    return [scanTime(textAt, end + 3), decodeTime(textAt, end, at)].join();
-  };
-  for (const at of [utc('2026-11-21T09:00:00Z'), utc('2026-11-21T09:00:30Z'), changesAt - 30, changesAt - 3_570]) {
-    const fresh = texts.map((text) => {
-      clear();
-      return read(text, at);
+    const end = textAt + bytes.write(text, textAt, 'latin1');
+    const stops = behinds.map((behind) => {
+      bytes.write(behind.padEnd(8, '\xff'), end, 'latin1');
+      return scanTime(textAt, end + behind.length);
     });
-    for (const before of texts) {
-      for (const [index, text] of texts.entries()) {
-        clear();
-        read(before, at);
-        if (read(text, at) !== fresh[index]) expect(`${text} after ${before}`).toBe(fresh[index]);
-      }
-    }
-  }
+    return [...stops, decodeTime(textAt, end, at)].join();
+  };
+
+  describe.each([utc('2026-11-21T09:00:00Z'), utc('2026-11-21T09:00:30Z'), changesAt - 30, changesAt - 3_570])(
+    'at %i',
+    (at) => {
+      test.each(texts)('after %s', (before) => {
+        for (const text of texts) {
+          clear();
+          const fresh = read(text, at);
+          clear();
+          read(before, at);
+          expect(read(text, at), text).toBe(fresh);
+        }
+      });
+    },
+  );
+});
+
+test.each([
+  ['Nov 21 08:00:01', 'Nov 21 08:00:00'],
+  ['Nov 21 08:00:01', 'Nov 21 08:00:59'],
+  ['2026-11-21T08:00:01.123456+00:00', '2026-11-21T08:00:29.987654+00:00'],
+  ['2026-11-21 08:00:01', '2026-11-21 08:00:30'],
+  ['21/Nov/2026:08:00:01 +0000', '21/Nov/2026:08:00:30 +0000'],
+  ['261121 08:00:01', '261121 08:00:30'],
+  ['1795248001.5', '1795248001.5'],
+])('after %s, %s is known at a look, as seen by the same clock', (before, text) => {
+  decodeTime(textAt, textAt + bytes.write(before, textAt), now);
+  const end = textAt + bytes.write(text, textAt);
+  bytes.write('] ', end);
+  expect(scanKnownTime(textAt, end + 2)).toBe(end);
+  expect(instantOf(scannedSeconds, now)).toBe(readTime(text, now));
+  expect(instantOf(scannedSeconds, now + 1)).toBe(-1);
+  expect(scanKnownTime(textAt, end + 1)).toBe(-1);
+  expect(instantOf(scannedSeconds, now)).toBe(-1);
 });
 
 test('nothing is no time, whatever was read before', () => {
