@@ -116,11 +116,11 @@ export function scanAddress(at: i32, end: i32): i32 {
 
 /** The same for `ip` with `port`: returns the position after the port, or -1. */
 export function scanAddressPort(at: i32, end: i32): i32 {
-  const bracketed = at < end && byte(at) === 91;
   const stop = scanAddress(at, end);
   if (stop < 0) return -1;
   const after = skipPort(stop, end);
-  if (after >= 0 || bracketed) return after;
+  if (after >= 0) return after;
+  // No port ends in a bracket, so that what follows finds none within one.
   const colon = findByteLast(at, stop, 58);
   if (colon <= at || skipPort(colon, stop) !== stop || withoutColon(at, colon) !== colon) return -1;
   captureAddress(at, colon);

@@ -1,6 +1,6 @@
-/** `ip` with `port`: where the address ends and the port begins, in all three readings. */
-import { beforeEach, expect, test } from 'vitest';
-import type { Filter } from '../../src/compiler/pattern.ts';
+/** The source address, alone and with its port: where it ends and the port begins, in all three readings. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Filter, Token } from '../../src/compiler/pattern.ts';
 import { bind, expectedOutcome, loadEmitted, loadInterpreted, outcome } from '../support/matchers.ts';
 
 beforeEach(bind);
@@ -59,4 +59,28 @@ test.each([
   expect(expectedOutcome(filter, message)).toEqual(wanted);
   expect(outcome(emitted.match, message, 1)).toEqual(wanted);
   expect(outcome(interpreted, message, 1)).toEqual(wanted);
+});
+
+describe('every short text, whatever stands behind it', () => {
+  /** All texts of up to `length` of these bytes. */
+  const textsOf = (bytes: string, length: number): string[] =>
+    length === 0 ? [''] : ['', ...textsOf(bytes, length - 1).flatMap((text) => [...bytes].map((byte) => byte + text))];
+  const texts = [
+    ...new Set([...textsOf('1.:[]a%-_ ', 3), ...textsOf('1:', 6), ...textsOf('1].:', 4).map((text) => `[${text}`)]),
+  ];
+  const long = [254, 255, 256].flatMap((length) => ['a', '1', '[a'].map((byte) => byte.repeat(length)));
+
+  test.each<[what: string, token: Token]>([
+    ['alone', { kind: 'ip' }],
+    ['with its port', { kind: 'ip', port: true }],
+  ])('%s', (_what, token) => {
+    const bare = { ...filter, patterns: [{ ...filter.patterns[0]!, tokens: [token] }] };
+    const walked = loadInterpreted(bare);
+    for (const text of [...texts, ...long, ...long.map((text) => `${text}]:1`)]) {
+      const message = Buffer.from(text);
+      const expected = expectedOutcome(bare, message);
+      for (const behind of ['1', ':1', ']:1', '[1]:1'])
+        expect(outcome(walked, message, 1, Buffer.from(behind)), text).toEqual(expected);
+    }
+  });
 });
