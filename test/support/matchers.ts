@@ -1,6 +1,6 @@
 /**
  * The ways to match a message that must agree: the emitted code, the interpreter on the encoded filter, and the oracle.
- * All engine code runs in one small memory of the plain build; a message lies in it with hostile bytes right behind it.
+ * All engine code runs in one small memory of the plain build; a message lies in it between hostile bytes.
  */
 import { stripTypeScriptTypes } from 'node:module';
 import { emitFilter } from '../../src/compiler/emit.ts';
@@ -72,6 +72,7 @@ export function withProgram<Result>(program: Uint8Array, use: (at: number) => Re
 
 /** Runs an engine matcher on a message. `behind` are the bytes that follow it in memory. */
 export function outcome(match: Match, message: Buffer, modeBit: number, behind = Buffer.alloc(0)): Outcome {
+  bytes.fill(0x3a, messageAt - 64, messageAt);
   bytes.fill(0x20, messageAt + message.length, messageAt + message.length + 64);
   bytes.set(message, messageAt);
   bytes.set(behind.subarray(0, 4096), messageAt + message.length);
