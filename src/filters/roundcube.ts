@@ -2,10 +2,11 @@
  * Roundcube. `Login failed for U against H from A. E` comes from rcube_imap.php through rcube::log_bug (`IMAP Error: … in
  * FILE on line N (METHOD URI)`), `Failed login for U from A in session S (error: N)` from rcmail::log_login. A is
  * `address (X-Real-IP: …,X-Forwarded-For: …)` where the client sent such headers. U, the headers, the URI and whatever
- * the mail server repeats of U in E are the client's own bytes.
+ * the mail server repeats of U in E are the client's own bytes. Since 1.7 FILE and N are not written.
  *
  * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) follow. A line with such words
- * twice is ignored: one of them is the client's, and a mail server that repeats his name leaves open which.
+ * twice is ignored: one of them is the client's, and a mail server that repeats his name leaves open which. So is a line
+ * in which the parenthesis of the headers opens twice: a name or a header may hold an address with headers of its own.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -22,21 +23,27 @@ import {
   userToLast,
 } from './tokens.ts';
 
-/** Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. Then the session. */
+/** As PHP makes them. */
+const session: Token = { kind: 'span', of: { name: 'word', bytes: ',-' }, min: 1, max: 256 };
+
+/**
+ * Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. PHP's own log and standard output
+ * name the log file. Then the session.
+ */
 const head: Token[] = [
-  optional(literal('['), time, optional(literal(' '), until(']')), literal(']: ')),
-  optional(literal('<'), some('word', 64), literal('> ')),
+  optional(literal('['), time, optional(literal(' '), until(']')), literal(']'), optional(literal(':')), literal(' ')),
+  optional(choice('errors: ', 'userlogins: ')),
+  optional(literal('<'), session, literal('> ')),
 ];
+
+/** How the parenthesis of the headers opens. */
+const headers = ['(X-Real-IP: ', '(X-Forwarded-For: '];
 
 /**
  * Headers that a proxy, or the client himself, sent: after the connection's own address. Addresses hold no `A` or `L`, with
  * which the server's words begin.
  */
-const forwarded: Token = optional(
-  choice(' (X-Real-IP: ', '(X-Real-IP: ', ' (X-Forwarded-For: ', '(X-Forwarded-For: '),
-  until('()AL'),
-  literal(')'),
-);
+const forwarded: Token = optional(optional(literal(' ')), choice(...headers), until('()AL'), literal(')'));
 
 /** Where the error was noticed, and the request. */
 const noticed: Token[] = [
@@ -88,6 +95,7 @@ const patterns: Pattern[] = [
       userToLast(),
       literal(' from '),
       ip,
+      forwarded,
       literal('. '),
       choice(...answers),
       optional(literal('.')),
@@ -104,8 +112,9 @@ const patterns: Pattern[] = [
       userToLast(),
       literal(' from '),
       ip,
+      forwarded,
       literal(' in session '),
-      some('word', 64),
+      session,
       optional(literal(' (error: '), some('digit', 4), literal(')')),
       ...lineEnd,
     ],
@@ -132,11 +141,26 @@ const twoAnswers: Pattern = {
   counter: `${at} IMAP Error: Login failed for alice from 192.0.2.7. LOGIN: Login failed. in /srv/rcube_imap.php on line 200 (POST /)`,
 };
 
+const twoHeaders: Pattern = {
+  name: 'forwarded-twice',
+  tokens: [
+    ...head,
+    optional(literal('IMAP Error: ')),
+    failedLogin,
+    textToFirst(),
+    choice(...headers),
+    textToFirst(),
+    choice(...headers),
+  ],
+  sample: `${at} Failed login for alice from 192.0.2.7 (X-Forwarded-For: a from 198.51.100.9 (X-Real-IP: b) in session 0a1b2c3d4e5f (error: 1)`,
+  counter: `${at} Failed login for alice from 192.0.2.7 (X-Real-IP: 198.51.100.9,X-Forwarded-For: 198.51.100.9) in session 0a1b2c3d4e5f (error: 1)`,
+};
+
 export const roundcube: Filter = {
   name: 'roundcube-auth',
   about: 'Roundcube web mail: failed logins',
   prefixes: ['bare', 'syslog'],
   tags: ['roundcube'],
-  ignore: [twoAnswers],
+  ignore: [twoAnswers, twoHeaders],
   patterns,
 };

@@ -255,13 +255,26 @@ const formats: Format[] = [
         } in /srv/rcube_imap.php on line 200 (POST ${path(b)})`,
     }),
   ),
-  {
-    title: 'Roundcube: forwarded headers',
-    filter: 'roundcube-auth',
-    phrases: [' from %. AUTHENTICATE PLAIN: ', ' from %', ') in session x (error: 1)', '). LOGIN: x', ' in session x'],
-    write: (address, a, b) =>
-      `[04-Mar-2025 05:06:07 +0100]: Failed login for ${a.slice(0, 256)} from ${address} (X-Forwarded-For: ${b}) in session 0a1b (error: 0)`,
-  },
+  ...[
+    { log: 'logins', rest: ' in session 0a1b (error: 0)' },
+    { log: 'errors', rest: '. LOGIN: Login failed. in /srv/rcube_imap.php on line 200 (POST /)' },
+  ].map(
+    ({ log, rest }): Format => ({
+      title: `Roundcube: forwarded headers in the log of ${log}`,
+      filter: 'roundcube-auth',
+      phrases: [
+        ' from %. AUTHENTICATE PLAIN: ',
+        ' from %',
+        ' from % (X-Real-IP: x',
+        ' from % (X-Forwarded-For: x)',
+        ') in session x (error: 1)',
+        '). LOGIN: x',
+        ' in session x',
+      ],
+      write: (address, a, b) =>
+        `[04-Mar-2025 05:06:07 +0100]: ${log === 'errors' ? 'IMAP Error: Login failed' : 'Failed login'} for ${a.slice(0, 256)} from ${address} (X-Forwarded-For: ${b})${rest}`,
+    }),
+  ),
   {
     title: 'Roundcube: the log of logins',
     filter: 'roundcube-auth',

@@ -487,7 +487,8 @@ export const filterNames: FilterNames[] = [
       "plugin-login-failed"
     ],
     "ignore": [
-      "answered-twice"
+      "answered-twice",
+      "forwarded-twice"
     ]
   },
   {
