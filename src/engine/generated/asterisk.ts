@@ -447,7 +447,7 @@ function takeExtensionNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' tried to authenticate with nonexistent user') */
+/** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' failed to pass IP ACL as ' | ' tried to authenticate with nonexistent user' | ' denied access to register peer ') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part1(at, end);
@@ -491,7 +491,9 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (next8 >= 0) at = next8;
   if (end - at >= 23 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x61206f74 && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 19) === 0x65746163) at += 23; // ' failed to authenticate'
   else if (end - at >= 26 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x2035444d && word(at + 12) === 0x68747561 && word(at + 16) === 0x69746e65 && word(at + 20) === 0x69746163 && word(at + 22) === 0x6e6f6974) at += 26; // ' failed MD5 authentication'
+  else if (end - at >= 26 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x70206f74 && word(at + 12) === 0x20737361 && word(at + 16) === 0x41205049 && word(at + 20) === 0x61204c43 && word(at + 22) === 0x20736120) at += 26; // ' failed to pass IP ACL as '
   else if (end - at >= 44 && word(at) === 0x69727420 && word(at + 4) === 0x74206465 && word(at + 8) === 0x7561206f && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x77206574 && word(at + 24) === 0x20687469 && word(at + 28) === 0x656e6f6e && word(at + 32) === 0x74736978 && word(at + 36) === 0x20746e65 && word(at + 40) === 0x72657375) at += 44; // ' tried to authenticate with nonexistent user'
+  else if (end - at >= 32 && word(at) === 0x6e656420 && word(at + 4) === 0x20646569 && word(at + 8) === 0x65636361 && word(at + 12) === 0x74207373 && word(at + 16) === 0x6572206f && word(at + 20) === 0x74736967 && word(at + 24) === 0x70207265 && word(at + 28) === 0x20726565) at += 32; // ' denied access to register peer '
   else return false;
   return true;
 }
@@ -575,6 +577,57 @@ function takePeerNotRegistered(at: i32, end: i32): bool {
     forgetAddress();
   }
   captureUser(at, place8);
+  return true;
+}
+
+/** connect-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Rejected connect attempt from ' ip [':' digit{1,5}] ', ' ('who was trying to reach ' | 'request '') */
+function takeConnectRejected(at: i32, end: i32): bool {
+  if (end - at < 55) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
+  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
+  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
+  else return false;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
+  at += 1;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
+  if (!(end - at >= 30 && word(at) === 0x656a6552 && word(at + 4) === 0x64657463 && word(at + 8) === 0x6e6f6320 && word(at + 12) === 0x7463656e && word(at + 16) === 0x74746120 && word(at + 20) === 0x74706d65 && word(at + 24) === 0x6f726620 && word(at + 26) === 0x206d6f72)) return false; // 'Rejected connect attempt from '
+  at += 30;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next8 = part7(at, end);
+  if (next8 >= 0) at = next8;
+  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return false; // ', '
+  at += 2;
+  if (end - at >= 24 && word(at) === 0x206f6877 && word(at + 4) === 0x20736177 && word(at + 8) === 0x69797274 && word(at + 12) === 0x7420676e && word(at + 16) === 0x6572206f && word(at + 20) === 0x20686361) at += 24; // 'who was trying to reach '
+  else if (end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x27207473) at += 9; // 'request ''
+  else return false;
   return true;
 }
 
@@ -723,14 +776,17 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
+/** '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
 function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  const next1 = part7(at, end);
-  if (next1 >= 0) at = next1;
+  let next1 = part13(at, end);
+  if (next1 < 0) {
+    forgetAddress();
+    next1 = part14(at, end);
+  }
+  if (next1 < 0) return -1;
+  at = next1;
   if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return -1; // '' (callid: '
   at += 11;
   const stop2 = skipRun4(at, smaller(end, at + 4097));
@@ -751,7 +807,7 @@ function part19(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
+/** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
 function takeRequestFailed(at: i32, end: i32): bool {
   if (end - at < 78) return false;
   const next1 = part1(at, end);
@@ -794,7 +850,7 @@ function takeRequestFailed(at: i32, end: i32): bool {
   if (next8 >= 0) at = next8;
   if (!(end - at >= 6 && word(at) === 0x6d6f7266 && word(at + 2) === 0x27206d6f)) return false; // 'from ''
   at += 6;
-  // user up to the last '' failed for '' ip [':' digit{1,5}] '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end
+  // user up to the last '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end
   const pivot9 = findLast1(at, end); // the last '' failed for ''
   if (pivot9 < 0) return false;
   const lowestplace9 = larger(at, pivot9);
@@ -1062,8 +1118,8 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
 export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
   if (word0 === 0x49544f4e || word0 === 0x4e524157 || word0 === 0x55434553) { // "NOTI" "WARN" "SECU"
-    if (takeRequestAmbiguous(start, end)) return 9;
-    if (takeEventAmbiguous(start, end)) return 10;
+    if (takeRequestAmbiguous(start, end)) return 10;
+    if (takeEventAmbiguous(start, end)) return 11;
     if (takeRegistrationFailed(start, end)) return 0;
     forgetUser();
     forgetAddress();
@@ -1075,21 +1131,23 @@ export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
     if (takePeerNotRegistered(start, end)) return 3;
     forgetUser();
     forgetAddress();
-    if (takeAttackDetected(start, end)) return 4;
+    if (takeConnectRejected(start, end)) return 4;
     forgetAddress();
-    if (takeConnectionRejected(start, end)) return 5;
+    if (takeAttackDetected(start, end)) return 5;
     forgetAddress();
-    if (takeRequestFailed(start, end)) return 6;
+    if (takeConnectionRejected(start, end)) return 6;
+    forgetAddress();
+    if (takeRequestFailed(start, end)) return 7;
     forgetUser();
     forgetAddress();
-    if (takeRefused(start, end)) return 7;
+    if (takeRefused(start, end)) return 8;
     forgetUser();
     forgetAddress();
-    if (takeRefusedQuoted(start, end)) return 8;
+    if (takeRefusedQuoted(start, end)) return 9;
     return -1;
   }
-  if (takeRequestAmbiguous(start, end)) return 9;
-  if (takeEventAmbiguous(start, end)) return 10;
+  if (takeRequestAmbiguous(start, end)) return 10;
+  if (takeEventAmbiguous(start, end)) return 11;
   if (takeRegistrationFailed(start, end)) return 0;
   forgetUser();
   forgetAddress();
@@ -1101,17 +1159,19 @@ export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
   if (takePeerNotRegistered(start, end)) return 3;
   forgetUser();
   forgetAddress();
-  if (takeAttackDetected(start, end)) return 4;
+  if (takeConnectRejected(start, end)) return 4;
   forgetAddress();
-  if (takeConnectionRejected(start, end)) return 5;
+  if (takeAttackDetected(start, end)) return 5;
   forgetAddress();
-  if (takeRequestFailed(start, end)) return 6;
+  if (takeConnectionRejected(start, end)) return 6;
+  forgetAddress();
+  if (takeRequestFailed(start, end)) return 7;
   forgetUser();
   forgetAddress();
-  if (takeRefused(start, end)) return 7;
+  if (takeRefused(start, end)) return 8;
   forgetUser();
   forgetAddress();
-  if (takeRefusedQuoted(start, end)) return 8;
+  if (takeRefusedQuoted(start, end)) return 9;
   return -1;
 }
 
@@ -1122,14 +1182,15 @@ export function flagsAsterisk(pattern: i32): i32 {
     case 1: // extension-not-found
     case 2: // login-failed
     case 3: // peer-not-registered
-    case 4: // attack-detected
-    case 5: // connection-rejected
-    case 6: // request-failed
-    case 7: // refused
-    case 8: // refused-quoted
+    case 4: // connect-rejected
+    case 5: // attack-detected
+    case 6: // connection-rejected
+    case 7: // request-failed
+    case 8: // refused
+    case 9: // refused-quoted
       return 17;
-    case 9: // request-ambiguous
-    case 10: // event-ambiguous
+    case 10: // request-ambiguous
+    case 11: // event-ambiguous
       return 8;
   }
   return 0;

@@ -249,9 +249,9 @@ export function filterPrefixes(filter: i32): i32 {
     case 13: // exim
       return 6;
     case 14: // gitlab
-      return 2;
+      return 14;
     case 15: // grafana
-      return 3;
+      return 7;
     case 16: // haproxy-http-auth
       return 1;
     case 17: // mysqld-auth
@@ -279,7 +279,7 @@ export function filterPrefixes(filter: i32): i32 {
     case 28: // proftpd
       return 1;
     case 29: // proxmox
-      return 1;
+      return 9;
     case 30: // pure-ftpd
       return 1;
     case 31: // recidive
@@ -291,11 +291,11 @@ export function filterPrefixes(filter: i32): i32 {
     case 34: // sieve
       return 1;
     case 35: // squid
-      return 2;
+      return 6;
     case 36: // traefik-auth
       return 3;
     case 37: // vaultwarden
-      return 14;
+      return 54;
     case 38: // vsftpd
       return 6;
     case 39: // webmin-auth

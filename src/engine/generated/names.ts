@@ -166,6 +166,7 @@ export const filterNames: FilterNames[] = [
       "extension-not-found",
       "login-failed",
       "peer-not-registered",
+      "connect-rejected",
       "attack-detected",
       "connection-rejected",
       "request-failed",
@@ -260,7 +261,8 @@ export const filterNames: FilterNames[] = [
     "about": "GitLab: failed logins",
     "modes": [],
     "patterns": [
-      "login-failed"
+      "login-failed",
+      "login-failed-json"
     ],
     "ignore": []
   },
@@ -393,7 +395,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "phpmyadmin-syslog",
-    "about": "phpMyAdmin: users that the database refused",
+    "about": "phpMyAdmin: users that the database, or its own rules, refused",
     "modes": [],
     "patterns": [
       "user-denied"
@@ -538,7 +540,7 @@ export const filterNames: FilterNames[] = [
   },
   {
     "name": "vaultwarden",
-    "about": "Vaultwarden: wrong passwords, one-time codes and administration tokens",
+    "about": "Vaultwarden: wrong passwords, keys, one-time codes and administration tokens",
     "modes": [],
     "patterns": [
       "login-failed"
