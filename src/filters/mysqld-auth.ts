@@ -24,18 +24,34 @@ import {
 
 const gap = some('space', 8);
 
-/** `2025-03-04T05:06:07.008Z 8 [Note] [MY-010926] [Server] `: in syslog the time may stand there again. */
+/**
+ * `2025-03-04T05:06:07.008Z 8 [Note] [MY-010926] [Server] `: in syslog the time may stand there again, or, from MySQL 5.7
+ * on, nothing of it.
+ */
 const head: Token[] = [
   optional(time, gap),
   optional(some('digit', 20), gap),
-  literal('['),
-  some('word', 16),
-  literal('] '),
-  repeat(4, literal('['), until(']'), literal('] ')),
+  repeat(5, literal('['), until(']'), literal('] ')),
   literal("Access denied for user '"),
 ];
 
 const usingPassword: Token[] = [literal('(using password: '), choice('YES', 'NO'), literal(')')];
+/** What MySQL 8 says of an account that its administrator, or too many wrong passwords, have closed. */
+const closed: Token[] = [
+  literal('. Account is '),
+  either(
+    [literal('locked.')],
+    [
+      literal('blocked for '),
+      some('word'),
+      literal(' day(s) ('),
+      some('word'),
+      literal(' day(s) remaining) due to '),
+      some('digit', 10),
+      literal(' consecutive failed logins.'),
+    ],
+  ),
+];
 const toDatabase: Token[] = [literal("to database '"), until("'", 0), literal("'")];
 
 export const mysqldAuth: Filter = {
@@ -52,6 +68,7 @@ export const mysqldAuth: Filter = {
         literal("'@'"),
         ip,
         literal("'"),
+        optional(...closed),
         optional(gap, either(usingPassword, toDatabase)),
         optional(gap, either(usingPassword, toDatabase)),
         ...lineEnd,

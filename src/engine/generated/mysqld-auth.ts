@@ -39,8 +39,48 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(using password: ' ('YES' | 'NO') ')' */
+/** 'locked.' */
 function part4(at: i32, end: i32): i32 {
+  if (!(end - at >= 7 && word(at) === 0x6b636f6c && word(at + 3) === 0x2e64656b)) return -1; // 'locked.'
+  at += 7;
+  return at;
+}
+
+/** 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.' */
+function part5(at: i32, end: i32): i32 {
+  if (!(end - at >= 12 && word(at) === 0x636f6c62 && word(at + 4) === 0x2064656b && word(at + 8) === 0x20726f66)) return -1; // 'blocked for '
+  at += 12;
+  const stop1 = skipWord(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  if (!(end - at >= 9 && word(at) === 0x79616420 && word(at + 4) === 0x20297328 && word(at + 5) === 0x28202973)) return -1; // ' day(s) ('
+  at += 9;
+  const stop2 = skipWord(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  at = stop2;
+  if (!(end - at >= 26 && word(at) === 0x79616420 && word(at + 4) === 0x20297328 && word(at + 8) === 0x616d6572 && word(at + 12) === 0x6e696e69 && word(at + 16) === 0x64202967 && word(at + 20) === 0x74206575 && word(at + 22) === 0x206f7420)) return -1; // ' day(s) remaining) due to '
+  at += 26;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return -1;
+  at = stop3;
+  if (!(end - at >= 27 && word(at) === 0x6e6f6320 && word(at + 4) === 0x75636573 && word(at + 8) === 0x65766974 && word(at + 12) === 0x69616620 && word(at + 16) === 0x2064656c && word(at + 20) === 0x69676f6c && word(at + 23) === 0x2e736e69)) return -1; // ' consecutive failed logins.'
+  at += 27;
+  return at;
+}
+
+/** '. Account is ' ('locked.' | 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.') */
+function part6(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x6341202e && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x73692074 && word(at + 9) === 0x20736920)) return -1; // '. Account is '
+  at += 13;
+  let next1 = part4(at, end);
+  if (next1 < 0) next1 = part5(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
+  return at;
+}
+
+/** '(using password: ' ('YES' | 'NO') ')' */
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x69737528 && word(at + 4) === 0x7020676e && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(using password: '
   at += 17;
   if (end - at >= 3 && byte(at) === 89 && byte(at + 1) === 69 && byte(at + 2) === 83) at += 3; // 'YES'
@@ -52,7 +92,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** 'to database '' not-'''{0,4096} ''' */
-function part5(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x64206f74 && word(at + 4) === 0x62617461 && word(at + 8) === 0x20657361 && word(at + 9) === 0x27206573)) return -1; // 'to database ''
   at += 13;
   const stop1 = findByte(at, smaller(end, at + 4097), 39);
@@ -64,20 +104,20 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''') */
-function part6(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
-  let next2 = part4(at, end);
-  if (next2 < 0) next2 = part5(at, end);
+  let next2 = part7(at, end);
+  if (next2 < 0) next2 = part8(at, end);
   if (next2 < 0) return -1;
   at = next2;
   return at;
 }
 
-/** access-denied: [time space{1,8}] [digit{1,20} space{1,8}] '[' word{1,16} '] ' ('[' not-']'{1,4096} '] '){0,4} 'Access denied for user '' user{0,4096} ''@'' ip ''' [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] space{0,4096} end */
+/** access-denied: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,4096} '] '){0,5} 'Access denied for user '' user{0,4096} ''@'' ip ''' ['. Account is ' ('locked.' | 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] space{0,4096} end */
 function takeAccessDenied(at: i32, end: i32): bool {
-  if (end - at < 33) return false;
+  if (end - at < 29) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
@@ -85,33 +125,28 @@ function takeAccessDenied(at: i32, end: i32): bool {
   }
   const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipWord(at, smaller(end, at + 17));
-  if (stop3 - at < 1 || stop3 - at > 16) return false;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  for (let times4 = 0; times4 < 4; times4++) {
-    const next4 = part3(at, end);
-    if (next4 <= at) break;
-    at = next4;
+  for (let times3 = 0; times3 < 5; times3++) {
+    const next3 = part3(at, end);
+    if (next3 <= at) break;
+    at = next3;
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
-  const stop5 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop5 - at > 4096) return false;
-  captureUser(at, stop5);
-  at = stop5;
+  const stop4 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop4 - at > 4096) return false;
+  captureUser(at, stop4);
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return false; // ''@''
   at += 3;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 39)) return false; // '''
   at += 1;
-  const next6 = part6(at, end);
+  const next5 = part6(at, end);
+  if (next5 >= 0) at = next5;
+  const next6 = part9(at, end);
   if (next6 >= 0) at = next6;
-  const next7 = part6(at, end);
+  const next7 = part9(at, end);
   if (next7 >= 0) at = next7;
   const stop8 = skipSpace(at, smaller(end, at + 4097));
   if (stop8 - at > 4096) return false;
@@ -121,7 +156,7 @@ function takeAccessDenied(at: i32, end: i32): bool {
 }
 
 /** ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
-function part7(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return -1; // ''@''
   at += 3;
   at = scanAddress(at, end);
@@ -150,9 +185,9 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** access-denied-quoted-user: [time space{1,8}] [digit{1,20} space{1,8}] '[' word{1,16} '] ' ('[' not-']'{1,4096} '] '){0,4} 'Access denied for user '' user… ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
+/** access-denied-quoted-user: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,4096} '] '){0,5} 'Access denied for user '' user… ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
 function takeAccessDeniedQuotedUser(at: i32, end: i32): bool {
-  if (end - at < 54) return false;
+  if (end - at < 50) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
@@ -160,35 +195,28 @@ function takeAccessDeniedQuotedUser(at: i32, end: i32): bool {
   }
   const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipWord(at, smaller(end, at + 17));
-  if (stop3 - at < 1 || stop3 - at > 16) return false;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  for (let times4 = 0; times4 < 4; times4++) {
-    const next4 = part3(at, end);
-    if (next4 <= at) break;
-    at = next4;
+  for (let times3 = 0; times3 < 5; times3++) {
+    const next3 = part3(at, end);
+    if (next3 <= at) break;
+    at = next3;
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
   // user up to the last ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end
-  const pivot5 = findLast1(at, end); // the last ''@''
-  if (pivot5 < 0) return false;
-  const lowestplace5 = larger(at, pivot5);
-  const beyondplace5 = smaller(end - 25, pivot5 + 1);
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const pivot4 = findLast1(at, end); // the last ''@''
+  if (pivot4 < 0) return false;
+  const lowestplace4 = larger(at, pivot4);
+  const beyondplace4 = smaller(end - 25, pivot4 + 1);
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place5 = findPairLast(lowestplace5, place5 + 1, 0x4027); // ''@'
-    if (place5 < lowestplace5) return false;
-    next5 = part7(place5, end);
-    if (next5 >= 0) break;
+    place4 = findPairLast(lowestplace4, place4 + 1, 0x4027); // ''@'
+    if (place4 < lowestplace4) return false;
+    next4 = part10(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
