@@ -259,7 +259,16 @@ const httpAuth: Filter = {
   ],
 };
 
-const zone: Token[] = [literal('by zone "'), until('"'), literal('", client: '), ip, literal(', server: ')];
+/** A stream's line says what was going on, and whether it came over UDP. */
+const zone: Token[] = [
+  literal('by zone "'),
+  until('"'),
+  literal('"'),
+  optional(choice(' while initializing session', ' while prereading client data', ' while reading PROXY protocol')),
+  choice(', client: ', ', udp client: '),
+  ip,
+  literal(', server: '),
+];
 
 const limitReq: Filter = {
   name: 'nginx-limit-req',

@@ -35,7 +35,16 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** requests-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting requests, excess: ' '0123456789.'{1,4096} ' by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
+/** (' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol') */
+function part3(at: i32, end: i32): i32 {
+  if (end - at >= 27 && word(at) === 0x69687720 && word(at + 4) === 0x6920656c && word(at + 8) === 0x6974696e && word(at + 12) === 0x7a696c61 && word(at + 16) === 0x20676e69 && word(at + 20) === 0x73736573 && word(at + 23) === 0x6e6f6973) at += 27; // ' while initializing session'
+  else if (end - at >= 29 && word(at) === 0x69687720 && word(at + 4) === 0x7020656c && word(at + 8) === 0x65726572 && word(at + 12) === 0x6e696461 && word(at + 16) === 0x6c632067 && word(at + 20) === 0x746e6569 && word(at + 24) === 0x74616420 && word(at + 25) === 0x61746164) at += 29; // ' while prereading client data'
+  else if (end - at >= 29 && word(at) === 0x69687720 && word(at + 4) === 0x7220656c && word(at + 8) === 0x69646165 && word(at + 12) === 0x5020676e && word(at + 16) === 0x59584f52 && word(at + 20) === 0x6f727020 && word(at + 24) === 0x6f636f74 && word(at + 25) === 0x6c6f636f) at += 29; // ' while reading PROXY protocol'
+  else return -1;
+  return at;
+}
+
+/** requests-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting requests, excess: ' '0123456789.'{1,4096} ' by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeRequestsLimited(at: i32, end: i32): bool {
   if (end - at < 73) return false;
   const next1 = part1(at, end);
@@ -75,15 +84,20 @@ function takeRequestsLimited(at: i32, end: i32): bool {
   const stop8 = findByte(at, smaller(end, at + 4097), 34);
   if (stop8 - at < 1 || stop8 - at > 4096) return false;
   at = stop8;
-  if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
-  at += 11;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  const next9 = part3(at, end);
+  if (next9 >= 0) at = next9;
+  if (end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e) at += 10; // ', client: '
+  else if (end - at >= 14 && word(at) === 0x6475202c && word(at + 4) === 0x6c632070 && word(at + 8) === 0x746e6569 && word(at + 10) === 0x203a746e) at += 14; // ', udp client: '
+  else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   return true;
 }
 
-/** request-delayed: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' delaying request, excess: ' '0123456789.'{1,4096} ', by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
+/** request-delayed: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' delaying request, excess: ' '0123456789.'{1,4096} ', by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeRequestDelayed(at: i32, end: i32): bool {
   if (end - at < 73) return false;
   const next1 = part1(at, end);
@@ -123,15 +137,20 @@ function takeRequestDelayed(at: i32, end: i32): bool {
   const stop8 = findByte(at, smaller(end, at + 4097), 34);
   if (stop8 - at < 1 || stop8 - at > 4096) return false;
   at = stop8;
-  if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
-  at += 11;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  const next9 = part3(at, end);
+  if (next9 >= 0) at = next9;
+  if (end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e) at += 10; // ', client: '
+  else if (end - at >= 14 && word(at) === 0x6475202c && word(at + 4) === 0x6c632070 && word(at + 8) === 0x746e6569 && word(at + 10) === 0x203a746e) at += 14; // ', udp client: '
+  else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   return true;
 }
 
-/** connections-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting connections by zone "' not-'"'{1,4096} '", client: ' ip ', server: ' */
+/** connections-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting connections by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeConnectionsLimited(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = part1(at, end);
@@ -166,8 +185,13 @@ function takeConnectionsLimited(at: i32, end: i32): bool {
   const stop7 = findByte(at, smaller(end, at + 4097), 34);
   if (stop7 - at < 1 || stop7 - at > 4096) return false;
   at = stop7;
-  if (!(end - at >= 11 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 7) === 0x203a746e)) return false; // '", client: '
-  at += 11;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  const next8 = part3(at, end);
+  if (next8 >= 0) at = next8;
+  if (end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e) at += 10; // ', client: '
+  else if (end - at >= 14 && word(at) === 0x6475202c && word(at + 4) === 0x6c632070 && word(at + 8) === 0x746e6569 && word(at + 10) === 0x203a746e) at += 14; // ', udp client: '
+  else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
