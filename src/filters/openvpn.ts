@@ -4,7 +4,10 @@
  * address at the end. Nothing before an address is the client's.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { choice, ipPort, literal, optional } from './tokens.ts';
+import { choice, ipPort, literal, optional, some } from './tokens.ts';
+
+/** Microseconds behind the time, which it writes into its own log from `verb 4` on. */
+const microseconds = optional(literal('us='), some('digit', 6), literal(' '));
 
 const host = 'Mar  4 05:06:07 vpn ovpn-server[811]:';
 
@@ -17,9 +20,11 @@ export const openvpn: Filter = {
     {
       name: 'handshake-failed',
       tokens: [
+        microseconds,
         ipPort,
         choice(
           ' TLS Auth Error:',
+          ' TLS Auth Error (verify_user_pass',
           ' VERIFY ERROR:',
           ' TLS Error: TLS handshake failed',
           ' SIGUSR1[soft,connection-reset] received',
@@ -31,6 +36,7 @@ export const openvpn: Filter = {
     {
       name: 'packet-refused',
       tokens: [
+        microseconds,
         literal('TLS Error: '),
         choice(
           'cannot locate HMAC in incoming packet',
