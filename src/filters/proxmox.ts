@@ -1,6 +1,6 @@
 /**
- * Proxmox VE, Mail Gateway and Backup Server: `authentication failure; rhost=A user=U msg=…`. What the client chose stands
- * after the address.
+ * Proxmox VE, Mail Gateway, Backup Server and Datacenter Manager: `authentication failure; rhost=A user=U msg=…`. What the client chose stands
+ * after the address. The last two also keep an `auth.log` of their own.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { ip, literal, optional, some, userUntil } from './tokens.ts';
@@ -8,8 +8,17 @@ import { ip, literal, optional, some, userUntil } from './tokens.ts';
 export const proxmox: Filter = {
   name: 'proxmox',
   about: 'Proxmox: failed logins to the web interface and the API',
-  prefixes: ['syslog'],
-  tags: ['pvedaemon', 'pveproxy', 'pmgdaemon', 'pmgproxy', 'proxmox-backup-proxy', 'proxmox-backup-api'],
+  prefixes: ['syslog', 'time'],
+  tags: [
+    'pvedaemon',
+    'pveproxy',
+    'pmgdaemon',
+    'pmgproxy',
+    'proxmox-backup-proxy',
+    'proxmox-backup-api',
+    'proxmox-datacenter-privileged-api',
+    'proxmox-datacenter-api',
+  ],
   patterns: [
     {
       name: 'login-failed',
@@ -18,7 +27,7 @@ export const proxmox: Filter = {
         ip,
         optional(literal(':'), some('digit', 5)),
         literal(' user='),
-        userUntil(' '),
+        userUntil(' ', 0),
       ],
       sample:
         'Mar  4 05:06:07 pve pvedaemon[811]: authentication failure; rhost=::ffff:192.0.2.7 user=root@pam msg=Authentication failure',

@@ -13,9 +13,9 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: 'authentication failure; rhost=' ip [':' digit{1,5}] ' user=' user{1,4096} */
+/** login-failed: 'authentication failure; rhost=' ip [':' digit{1,5}] ' user=' user{0,4096} */
 function takeLoginFailed(at: i32, end: i32): bool {
-  if (end - at < 38) return false;
+  if (end - at < 37) return false;
   if (!(end - at >= 30 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x736f6872 && word(at + 26) === 0x3d74736f)) return false; // 'authentication failure; rhost='
   at += 30;
   at = scanAddress(at, end);
@@ -25,7 +25,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return false; // ' user='
   at += 6;
   const stop2 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  if (stop2 - at > 4096) return false;
   captureUser(at, stop2);
   return true;
 }
@@ -53,5 +53,7 @@ export function tagProxmox(start: i32, end: i32): bool {
   if (end - start === 8 && word(start) === 0x70676d70 && word(start + 4) === 0x79786f72) return true; // pmgproxy
   if (end - start === 20 && word(start) === 0x786f7270 && word(start + 4) === 0x2d786f6d && word(start + 8) === 0x6b636162 && word(start + 12) === 0x702d7075 && word(start + 16) === 0x79786f72) return true; // proxmox-backup-proxy
   if (end - start === 18 && word(start) === 0x786f7270 && word(start + 4) === 0x2d786f6d && word(start + 8) === 0x6b636162 && word(start + 12) === 0x612d7075 && word(start + 14) === 0x6970612d) return true; // proxmox-backup-api
+  if (end - start === 33 && word(start) === 0x786f7270 && word(start + 4) === 0x2d786f6d && word(start + 8) === 0x61746164 && word(start + 12) === 0x746e6563 && word(start + 16) === 0x702d7265 && word(start + 20) === 0x69766972 && word(start + 24) === 0x6567656c && word(start + 28) === 0x70612d64 && word(start + 29) === 0x6970612d) return true; // proxmox-datacenter-privileged-api
+  if (end - start === 22 && word(start) === 0x786f7270 && word(start + 4) === 0x2d786f6d && word(start + 8) === 0x61746164 && word(start + 12) === 0x746e6563 && word(start + 16) === 0x612d7265 && word(start + 18) === 0x6970612d) return true; // proxmox-datacenter-api
   return false;
 }
