@@ -1,22 +1,40 @@
 /**
- * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`. What the client chose stands
- * after the address.
+ * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`; its first releases wrote day and
+ * time in brackets of their own. What the client chose stands after the address.
  */
-import type { Filter } from '../compiler/pattern.ts';
-import { choice, either, ip, literal, optional, run, until, userUntil } from './tokens.ts';
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { choice, either, ip, literal, optional, run, time, until, userUntil } from './tokens.ts';
+
+/** The time again behind that of the journal. */
+const ownTime: Token = optional(
+  either(
+    [literal('['), time, literal(']')],
+    [literal('['), run('0123456789-'), literal(']['), run('0123456789:'), literal(']')],
+  ),
+);
 
 export const vaultwarden: Filter = {
   name: 'vaultwarden',
-  about: 'Vaultwarden: wrong passwords, one-time codes and administration tokens',
-  prefixes: ['time', 'bare'],
+  about: 'Vaultwarden: wrong passwords, keys, one-time codes and administration tokens',
+  prefixes: ['time', 'syslog', 'bare'],
+  tags: ['vaultwarden', 'bitwarden_rs'],
   patterns: [
     {
       name: 'login-failed',
       tokens: [
+        ownTime,
         literal('['),
         until(']'),
         literal('][ERROR] '),
-        choice('Username or password is incorrect', 'Invalid admin token', 'Invalid TOTP code'),
+        choice(
+          'Username or password is incorrect',
+          'Username or access code is incorrect',
+          'Invalid admin token',
+          'Invalid TOTP code',
+          'Invalid client_id',
+          'Incorrect client_secret',
+          'Token is invalid',
+        ),
         choice('.', '!'),
         either(
           [literal(' Try again. IP: ')],
