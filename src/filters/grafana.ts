@@ -6,7 +6,9 @@ import type { Filter, Token } from '../compiler/pattern.ts';
 import { any, choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, time, until } from './tokens.ts';
 
 const context: Token[] = [
-  literal('logger=context userId='),
+  literal('logger=context '),
+  optional(literal('traceID='), any('word', 64), literal(' ')),
+  literal('userId='),
   some('digit', 20),
   literal(' orgId='),
   some('digit', 20),
@@ -28,7 +30,8 @@ const invalid: Token[] = [
 export const grafana: Filter = {
   name: 'grafana',
   about: 'Grafana: failed logins',
-  prefixes: ['bare'],
+  prefixes: ['bare', 'syslog'],
+  tags: ['grafana', 'grafana-server'],
   patterns: [
     {
       name: 'login-failed',

@@ -78,115 +78,140 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** login-failed-context-first: 'logger=context userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time (' lvl=eror' | ' level=error') ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
+/** 'traceID=' word{0,64} ' ' */
+function part4(at: i32, end: i32): i32 {
+  if (!(end - at >= 8 && word(at) === 0x63617274 && word(at + 4) === 0x3d444965)) return -1; // 'traceID='
+  at += 8;
+  const stop1 = skipWord(at, smaller(end, at + 65));
+  if (stop1 - at > 64) return -1;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  return at;
+}
+
+/** login-failed-context-first: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time (' lvl=eror' | ' level=error') ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
 function takeLoginFailedContextFirst(at: i32, end: i32): bool {
   if (end - at < 100) return false;
-  if (!(end - at >= 22 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 12) === 0x75207478 && word(at + 16) === 0x49726573 && word(at + 18) === 0x3d644972)) return false; // 'logger=context userId='
-  at += 22;
-  const stop1 = skipDigits(at, smaller(end, at + 21));
-  if (stop1 - at < 1 || stop1 - at > 20) return false;
-  at = stop1;
-  if (!(end - at >= 7 && word(at) === 0x67726f20 && word(at + 3) === 0x3d644967)) return false; // ' orgId='
+  if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
+  at += 15;
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 7 && word(at) === 0x72657375 && word(at + 3) === 0x3d644972)) return false; // 'userId='
   at += 7;
   const stop2 = skipDigits(at, smaller(end, at + 21));
   if (stop2 - at < 1 || stop2 - at > 20) return false;
   at = stop2;
+  if (!(end - at >= 7 && word(at) === 0x67726f20 && word(at + 3) === 0x3d644967)) return false; // ' orgId='
+  at += 7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 7 && word(at) === 0x616e7520 && word(at + 3) === 0x3d656d61)) return false; // ' uname='
   at += 7;
-  const stop3 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop4 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 116 && byte(at + 2) === 61)) return false; // ' t='
   at += 3;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return false;
-  captureTime(at, stop4);
-  at = stop4;
+  const stop5 = scanTime(at, end);
+  if (stop5 < 0) return false;
+  captureTime(at, stop5);
+  at = stop5;
   if (end - at >= 9 && word(at) === 0x6c766c20 && word(at + 4) === 0x6f72653d && word(at + 5) === 0x726f7265) at += 9; // ' lvl=eror'
   else if (end - at >= 12 && word(at) === 0x76656c20 && word(at + 4) === 0x653d6c65 && word(at + 8) === 0x726f7272) at += 12; // ' level=error'
   else return false;
   if (!(end - at >= 35 && word(at) === 0x67736d20 && word(at + 4) === 0x6e49223d && word(at + 8) === 0x696c6176 && word(at + 12) === 0x73752064 && word(at + 16) === 0x616e7265 && word(at + 20) === 0x6f20656d && word(at + 24) === 0x61702072 && word(at + 28) === 0x6f777373 && word(at + 31) === 0x2264726f)) return false; // ' msg="Invalid username or password"'
   at += 35;
   // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end
-  const pivot5 = findLast1(at, end); // the last ' remote_addr='
-  if (pivot5 < 0) return false;
-  const lowestplace5 = larger(at, pivot5);
-  const beyondplace5 = smaller(end - 13, pivot5 + 1);
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const pivot6 = findLast1(at, end); // the last ' remote_addr='
+  if (pivot6 < 0) return false;
+  const lowestplace6 = larger(at, pivot6);
+  const beyondplace6 = smaller(end - 13, pivot6 + 1);
+  let next6 = -1;
+  let place6 = beyondplace6;
   while (true) {
-    place5 = findWordLast(lowestplace5 + 7, place5 + 10, 0x6464615f) - 7; // '_add'
-    if (place5 < lowestplace5) return false;
-    next5 = part3(place5, end);
-    if (next5 >= 0) break;
+    place6 = findWordLast(lowestplace6 + 7, place6 + 10, 0x6464615f) - 7; // '_add'
+    if (place6 < lowestplace6) return false;
+    next6 = part3(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
   }
   return true;
 }
 
 /** ' errorMessageID=password-auth.failed' */
-function part4(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 36 && word(at) === 0x72726520 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x3d444965 && word(at + 16) === 0x73736170 && word(at + 20) === 0x64726f77 && word(at + 24) === 0x7475612d && word(at + 28) === 0x61662e68 && word(at + 32) === 0x64656c69)) return -1; // ' errorMessageID=password-auth.failed'
   at += 36;
   return at;
 }
 
-/** login-request-refused: 'logger=context userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time ' level=info msg="Request Completed" method=POST path=' nonspace{1,4096} ' status=401 remote_addr=' ip text… ' errorMessageID=password-auth.failed' */
+/** login-request-refused: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time ' level=info msg="Request Completed" method=POST path=' nonspace{1,4096} ' status=401 remote_addr=' ip text… ' errorMessageID=password-auth.failed' */
 function takeLoginRequestRefused(at: i32, end: i32): bool {
   if (end - at < 157) return false;
-  if (!(end - at >= 22 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 12) === 0x75207478 && word(at + 16) === 0x49726573 && word(at + 18) === 0x3d644972)) return false; // 'logger=context userId='
-  at += 22;
-  const stop1 = skipDigits(at, smaller(end, at + 21));
-  if (stop1 - at < 1 || stop1 - at > 20) return false;
-  at = stop1;
-  if (!(end - at >= 7 && word(at) === 0x67726f20 && word(at + 3) === 0x3d644967)) return false; // ' orgId='
+  if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
+  at += 15;
+  const next1 = part4(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 7 && word(at) === 0x72657375 && word(at + 3) === 0x3d644972)) return false; // 'userId='
   at += 7;
   const stop2 = skipDigits(at, smaller(end, at + 21));
   if (stop2 - at < 1 || stop2 - at > 20) return false;
   at = stop2;
+  if (!(end - at >= 7 && word(at) === 0x67726f20 && word(at + 3) === 0x3d644967)) return false; // ' orgId='
+  at += 7;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return false;
+  at = stop3;
   if (!(end - at >= 7 && word(at) === 0x616e7520 && word(at + 3) === 0x3d656d61)) return false; // ' uname='
   at += 7;
-  const stop3 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop4 = findByte(at, smaller(end, at + 4097), 32);
+  if (stop4 - at > 4096) return false;
+  at = stop4;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 116 && byte(at + 2) === 61)) return false; // ' t='
   at += 3;
-  const stop4 = scanTime(at, end);
-  if (stop4 < 0) return false;
-  captureTime(at, stop4);
-  at = stop4;
+  const stop5 = scanTime(at, end);
+  if (stop5 < 0) return false;
+  captureTime(at, stop5);
+  at = stop5;
   if (!(end - at >= 53 && word(at) === 0x76656c20 && word(at + 4) === 0x693d6c65 && word(at + 8) === 0x206f666e && word(at + 12) === 0x3d67736d && word(at + 16) === 0x71655222 && word(at + 20) === 0x74736575 && word(at + 24) === 0x6d6f4320 && word(at + 28) === 0x74656c70 && word(at + 32) === 0x20226465 && word(at + 36) === 0x6874656d && word(at + 40) === 0x503d646f && word(at + 44) === 0x2054534f && word(at + 48) === 0x68746170 && word(at + 49) === 0x3d687461)) return false; // ' level=info msg="Request Completed" method=POST path='
   at += 53;
-  const stop5 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
-  at = stop5;
+  const stop6 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop6 - at < 1 || stop6 - at > 4096) return false;
+  at = stop6;
   if (!(end - at >= 24 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 8) === 0x20313034 && word(at + 12) === 0x6f6d6572 && word(at + 16) === 0x615f6574 && word(at + 20) === 0x3d726464)) return false; // ' status=401 remote_addr='
   at += 24;
   at = scanAddress(at, end);
   if (at < 0) return false;
   // text up to the first ' errorMessageID=password-auth.failed'
-  const beyondplace6 = end - 35;
-  let next6 = -1;
-  let place6 = at;
+  const beyondplace7 = end - 35;
+  let next7 = -1;
+  let place7 = at;
   while (true) {
-    place6 = findWord(place6 + 3, beyondplace6 + 6, 0x4d726f72) - 3; // 'rorM'
-    if (place6 >= beyondplace6) return false;
-    next6 = part4(place6, end);
-    if (next6 >= 0) break;
-    place6++;
+    place7 = findWord(place7 + 3, beyondplace7 + 6, 0x4d726f72) - 3; // 'rorM'
+    if (place7 >= beyondplace7) return false;
+    next7 = part5(place7, end);
+    if (next7 >= 0) break;
+    place7++;
   }
   return true;
 }
 
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchGrafana(start: i32, end: i32, _mode: i32): i32 {
+  const word15 = word(start + 15);
+  if (word15 === 0x63617274 || word15 === 0x72657375) { // "trac" "user"
+    if (takeLoginFailed(start, end)) return 0;
+    forgetTime();
+    forgetAddress();
+    if (takeLoginFailedContextFirst(start, end)) return 1;
+    forgetTime();
+    forgetAddress();
+    if (takeLoginRequestRefused(start, end)) return 2;
+    return -1;
+  }
   if (takeLoginFailed(start, end)) return 0;
-  forgetTime();
-  forgetAddress();
-  if (takeLoginFailedContextFirst(start, end)) return 1;
-  forgetTime();
-  forgetAddress();
-  if (takeLoginRequestRefused(start, end)) return 2;
   return -1;
 }
 
@@ -202,6 +227,8 @@ export function flagsGrafana(pattern: i32): i32 {
 }
 
 /** Does this filter read messages of the syslog identifier [start, end)? */
-export function tagGrafana(_start: i32, _end: i32): bool {
-  return true;
+export function tagGrafana(start: i32, end: i32): bool {
+  if (end - start === 7 && word(start) === 0x66617267 && word(start + 3) === 0x616e6166) return true; // grafana
+  if (end - start === 14 && word(start) === 0x66617267 && word(start + 4) === 0x2d616e61 && word(start + 8) === 0x76726573 && word(start + 10) === 0x72657672) return true; // grafana-server
+  return false;
 }
