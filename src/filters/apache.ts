@@ -30,6 +30,9 @@ const upToClient: Token[] = [
   choice('[client ', '[remote '),
 ];
 
+/** What `ErrorLogFormat` is often made to write in addition: the numbers of the request (`%L`) and the connection. */
+const numbers: Token = repeat(2, choice('[R:', '[C:'), until(']', 0), literal('] '));
+
 /** Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port behind the address. */
 const errorHead: Token[] = [
   either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
@@ -39,6 +42,7 @@ const errorHead: Token[] = [
       some('digit', 20),
       optional(literal(':tid '), some('digit', 20)),
       literal('] '),
+      numbers,
       ...upToClient,
       either([ipPort], [ip]),
     ],
@@ -89,7 +93,7 @@ const auth: Filter = {
     errorPattern(
       'client-denied',
       'authz_core',
-      [choice('client denied by server configuration: ', 'client used wrong authentication scheme')],
+      [scheme, choice('client denied by server configuration: ', 'client used wrong authentication scheme')],
       'AH01630: client denied by server configuration: /srv/www/private',
       'AH01626: authorization result of Require all denied: denied',
     ),
@@ -131,6 +135,13 @@ const auth: Filter = {
       [literal('Authorization of user '), userToFirst(), literal(' to access '), textToFirst(), literal(' failed')],
       'AH01637: Authorization of user alice to access /private failed, reason: file owner bob does not match.',
       'AH01637: Authorization of user alice to access /private, reason: unknown',
+    ),
+    errorPattern(
+      'user-not-required',
+      'authz_user',
+      [literal('access to '), textToFirst(), literal(" failed, reason: user '"), userUntil("'", 0), literal("' ")],
+      "access to /private failed, reason: user 'alice' does not meet 'require'ments for user/valid-user to be allowed access",
+      'access to /private failed, reason: SSL connection required',
     ),
     errorPattern(
       'digest-nonce-invalid',
@@ -177,10 +188,13 @@ const auth: Filter = {
   ],
 };
 
+/** How the names of scripts end. */
+const extensions = ['php8', 'php7', 'php5', 'php4', 'php', '.aspx', '.asp', '.cgi', '.exe', '.jsp', '.pl'];
+
 /** A script's path: a program that httpd would hand to an interpreter, or the folder of such programs. */
 const script: Token = either(
   [
-    choice('php5', 'php4', 'php', '.asp', '.exe', '.pl'),
+    choice(...extensions),
     either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: 4096 }]),
   ],
   [literal('cgi-bin/'), some('word')],
@@ -216,7 +230,7 @@ const noscript: Filter = {
       [
         literal('stderr from /'),
         textToFirst(' '),
-        either([choice('php5', 'php4', 'php', '.asp', '.exe', '.pl')], [literal('cgi-bin/'), until('/: \t')]),
+        either([choice(...extensions)], [literal('cgi-bin/'), until('/: \t')]),
         choice(': script not found or unable to stat', ': not found or unable to stat', ': script does not exist'),
       ],
       'AH02811: stderr from /usr/lib/cgi-bin/shell.pl: script not found or unable to stat',
@@ -226,11 +240,26 @@ const noscript: Filter = {
       'script-unknown-to-fpm',
       'proxy_fcgi',
       [
-        choice("Got error 'Primary script unknown", "Got error 'primary script unknown"),
-        either([literal("'")], [literal("\\n'")]),
+        literal("Got error '"),
+        either(
+          [choice('Primary script unknown', 'primary script unknown'), either([literal("'")], [literal("\\n'")])],
+          [literal('Unable to open primary script: ')],
+        ),
       ],
       "AH01071: Got error 'Primary script unknown\\n'",
       "AH01071: Got error 'PHP message: Primary script unknown'",
+    ),
+    errorPattern(
+      'script-unknown-to-fastcgi',
+      'fastcgi',
+      [
+        literal('FastCGI: server "'),
+        until('"'),
+        literal('" stderr: '),
+        choice('Primary script unknown', 'Unable to open primary script: '),
+      ],
+      'FastCGI: server "/usr/lib/cgi-bin/php5-fcgi" stderr: Primary script unknown',
+      'FastCGI: server "/usr/lib/cgi-bin/php5-fcgi" stderr: PHP message: Primary script unknown',
     ),
   ],
 };

@@ -54,8 +54,21 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
 function part4(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
+  else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
+  else return -1;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
+  at += 2;
+  return at;
+}
+
+/** '(' digit{1,10} ')' not-'['{1,4096} */
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -70,21 +83,21 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ip:port */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function part7(at: i32, end: i32): i32 {
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
   const stop1 = skipDigits(at, smaller(end, at + 21));
@@ -94,23 +107,28 @@ function part7(at: i32, end: i32): i32 {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next3 = part4(at, end);
-  if (next3 >= 0) at = next3;
+  for (let times3 = 0; times3 < 2; times3++) {
+    const next3 = part4(at, end);
+    if (next3 <= at) break;
+    at = next3;
+  }
+  const next4 = part5(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next4 = part5(at, end);
-  if (next4 < 0) {
+  let next5 = part6(at, end);
+  if (next5 < 0) {
     forgetAddress();
-    next4 = part6(at, end);
+    next5 = part7(at, end);
   }
-  if (next4 < 0) return -1;
-  at = next4;
+  if (next5 < 0) return -1;
+  at = next5;
   return at;
 }
 
 /** ':' digit{1,5} */
-function part8(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 6));
@@ -120,21 +138,21 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function part9(at: i32, end: i32): i32 {
-  const next1 = part4(at, end);
+function part10(at: i32, end: i32): i32 {
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next2 = part8(at, end);
+  const next2 = part9(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function part10(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
   const stop1 = skipDigits(at, smaller(end, at + 7));
@@ -145,32 +163,8 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** client-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('client denied by server configuration: ' | 'client used wrong authentication scheme') */
-function takeClientDenied(at: i32, end: i32): bool {
-  if (end - at < 55) return false;
-  let next1 = part1(at, end);
-  if (next1 < 0) next1 = part2(at, end);
-  if (next1 < 0) return false;
-  at = next1;
-  let next2 = part7(at, end);
-  if (next2 < 0) {
-    forgetAddress();
-    next2 = part9(at, end);
-  }
-  if (next2 < 0) return false;
-  at = next2;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const next3 = part10(at, end);
-  if (next3 >= 0) at = next3;
-  if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x65696e65 && word(at + 12) === 0x79622064 && word(at + 16) === 0x72657320 && word(at + 20) === 0x20726576 && word(at + 24) === 0x666e6f63 && word(at + 28) === 0x72756769 && word(at + 32) === 0x6f697461 && word(at + 35) === 0x203a6e6f) at += 39; // 'client denied by server configuration: '
-  else if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x7520746e && word(at + 8) === 0x20646573 && word(at + 12) === 0x6e6f7277 && word(at + 16) === 0x75612067 && word(at + 20) === 0x6e656874 && word(at + 24) === 0x61636974 && word(at + 28) === 0x6e6f6974 && word(at + 32) === 0x68637320 && word(at + 35) === 0x656d6568) at += 39; // 'client used wrong authentication scheme'
-  else return false;
-  return true;
-}
-
 /** alpha{1,16} ': ' */
-function part11(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   const stop1 = skipAlpha(at, smaller(end, at + 17));
   if (stop1 - at < 1 || stop1 - at > 16) return -1;
   at = stop1;
@@ -179,8 +173,34 @@ function part11(at: i32, end: i32): i32 {
   return at;
 }
 
+/** client-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('client denied by server configuration: ' | 'client used wrong authentication scheme') */
+function takeClientDenied(at: i32, end: i32): bool {
+  if (end - at < 55) return false;
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
+  if (next1 < 0) return false;
+  at = next1;
+  let next2 = part8(at, end);
+  if (next2 < 0) {
+    forgetAddress();
+    next2 = part10(at, end);
+  }
+  if (next2 < 0) return false;
+  at = next2;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const next3 = part11(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part12(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x65696e65 && word(at + 12) === 0x79622064 && word(at + 16) === 0x72657320 && word(at + 20) === 0x20726576 && word(at + 24) === 0x666e6f63 && word(at + 28) === 0x72756769 && word(at + 32) === 0x6f697461 && word(at + 35) === 0x203a6e6f) at += 39; // 'client denied by server configuration: '
+  else if (end - at >= 39 && word(at) === 0x65696c63 && word(at + 4) === 0x7520746e && word(at + 8) === 0x20646573 && word(at + 12) === 0x6e6f7277 && word(at + 16) === 0x75612067 && word(at + 20) === 0x6e656874 && word(at + 24) === 0x61636974 && word(at + 28) === 0x6e6f6974 && word(at + 32) === 0x68637320 && word(at + 35) === 0x656d6568) at += 39; // 'client used wrong authentication scheme'
+  else return false;
+  return true;
+}
+
 /** ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
-function part12(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x6f6e2027 && word(at + 4) === 0x6f662074 && word(at + 7) === 0x646e756f) at += 11; // '' not found'
   else if (end - at >= 20 && word(at) === 0x65642027 && word(at + 4) === 0x6465696e && word(at + 8) === 0x20796220 && word(at + 12) === 0x766f7270 && word(at + 16) === 0x72656469) at += 20; // '' denied by provider'
   else if (end - at >= 24 && word(at) === 0x75612027 && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 20) === 0x6572756c) at += 24; // '' authentication failure'
@@ -189,25 +209,25 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** digest-user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user `' user{0,4096} '' in realm `' text… ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
+/** digest-user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user `' user{0,4096} '' in realm `' text… ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
 function takeDigestUserRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 6 && word(at) === 0x72657375 && word(at + 2) === 0x60207265)) return false; // 'user `'
   at += 6;
@@ -224,7 +244,7 @@ function takeDigestUserRefused(at: i32, end: i32): bool {
   while (true) {
     place6 = findPair(place6, beyondplace6 + 1, 0x2027); // '' '
     if (place6 >= beyondplace6) return false;
-    next6 = part12(place6, end);
+    next6 = part13(place6, end);
     if (next6 >= 0) break;
     place6++;
   }
@@ -232,7 +252,7 @@ function takeDigestUserRefused(at: i32, end: i32): bool {
 }
 
 /** (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
-function part13(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (end - at >= 10 && word(at) === 0x746f6e20 && word(at + 4) === 0x756f6620 && word(at + 6) === 0x646e756f) at += 10; // ' not found'
   else if (end - at >= 24 && word(at) === 0x7561203a && word(at + 4) === 0x6e656874 && word(at + 8) === 0x61636974 && word(at + 12) === 0x6e6f6974 && word(at + 16) === 0x69616620 && word(at + 20) === 0x6572756c) at += 24; // ': authentication failure'
   else if (end - at >= 23 && word(at) === 0x7561203a && word(at + 4) === 0x726f6874 && word(at + 8) === 0x74617a69 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x6572756c) at += 23; // ': authorization failure'
@@ -242,25 +262,25 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user ' user… (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
+/** user-refused: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user ' user… (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 31) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x20726573)) return false; // 'user '
   at += 5;
@@ -270,7 +290,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   let place5 = at;
   while (true) {
     if (place5 >= beyondplace5) return false;
-    next5 = part13(place5, end);
+    next5 = part14(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
@@ -279,36 +299,36 @@ function takeUserRefused(at: i32, end: i32): bool {
 }
 
 /** ' to access ' */
-function part14(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x206f7420 && word(at + 4) === 0x65636361 && word(at + 7) === 0x20737365)) return -1; // ' to access '
   at += 11;
   return at;
 }
 
 /** ' failed' */
-function part15(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69)) return -1; // ' failed'
   at += 7;
   return at;
 }
 
-/** authorization-failed: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Authorization of user ' user… ' to access ' text… ' failed' */
+/** authorization-failed: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Authorization of user ' user… ' to access ' text… ' failed' */
 function takeAuthorizationFailed(at: i32, end: i32): bool {
   if (end - at < 56) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x7a69726f && word(at + 8) === 0x6f697461 && word(at + 12) === 0x666f206e && word(at + 16) === 0x65737520 && word(at + 18) === 0x20726573)) return false; // 'Authorization of user '
   at += 22;
@@ -319,7 +339,7 @@ function takeAuthorizationFailed(at: i32, end: i32): bool {
   while (true) {
     place4 = findWord(place4 + 5, beyondplace4 + 8, 0x73656363) - 5; // 'cces'
     if (place4 >= beyondplace4) return false;
-    next4 = part14(place4, end);
+    next4 = part15(place4, end);
     if (next4 >= 0) break;
     place4++;
   }
@@ -332,40 +352,88 @@ function takeAuthorizationFailed(at: i32, end: i32): bool {
   while (true) {
     place5 = findWord(place5 + 1, beyondplace5 + 4, 0x6c696166) - 1; // 'fail'
     if (place5 >= beyondplace5) return false;
-    next5 = part15(place5, end);
+    next5 = part16(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
   return true;
 }
 
+/** ' failed, reason: user '' user{0,4096} '' ' */
+function part17(at: i32, end: i32): i32 {
+  if (!(end - at >= 23 && word(at) === 0x69616620 && word(at + 4) === 0x2c64656c && word(at + 8) === 0x61657220 && word(at + 12) === 0x3a6e6f73 && word(at + 16) === 0x65737520 && word(at + 19) === 0x27207265)) return -1; // ' failed, reason: user ''
+  at += 23;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop1 - at > 4096) return -1;
+  captureUser(at, stop1);
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 39 && byte(at + 1) === 32)) return -1; // '' '
+  at += 2;
+  return at;
+}
+
+/** user-not-required: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'access to ' text… ' failed, reason: user '' user{0,4096} '' ' */
+function takeUserNotRequired(at: i32, end: i32): bool {
+  if (end - at < 51) return false;
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
+  if (next1 < 0) return false;
+  at = next1;
+  let next2 = part8(at, end);
+  if (next2 < 0) {
+    forgetAddress();
+    next2 = part10(at, end);
+  }
+  if (next2 < 0) return false;
+  at = next2;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const next3 = part11(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 10 && word(at) === 0x65636361 && word(at + 4) === 0x74207373 && word(at + 6) === 0x206f7420)) return false; // 'access to '
+  at += 10;
+  // text up to the first ' failed, reason: user '' user{0,4096} '' '
+  const beyondplace4 = end - 24;
+  let next4 = -1;
+  let place4 = at;
+  while (true) {
+    place4 = findWord(place4 + 4, beyondplace4 + 7, 0x2c64656c) - 4; // 'led,'
+    if (place4 >= beyondplace4) return false;
+    next4 = part17(place4, end);
+    if (next4 >= 0) break;
+    forgetUser();
+    place4++;
+  }
+  return true;
+}
+
 /** (' received - length is not ' | ' received - user attempted time travel') */
-function part16(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (end - at >= 26 && word(at) === 0x63657220 && word(at + 4) === 0x65766965 && word(at + 8) === 0x202d2064 && word(at + 12) === 0x676e656c && word(at + 16) === 0x69206874 && word(at + 20) === 0x6f6e2073 && word(at + 22) === 0x20746f6e) at += 26; // ' received - length is not '
   else if (end - at >= 38 && word(at) === 0x63657220 && word(at + 4) === 0x65766965 && word(at + 8) === 0x202d2064 && word(at + 12) === 0x72657375 && word(at + 16) === 0x74746120 && word(at + 20) === 0x74706d65 && word(at + 24) === 0x74206465 && word(at + 28) === 0x20656d69 && word(at + 32) === 0x76617274 && word(at + 34) === 0x6c657661) at += 38; // ' received - user attempted time travel'
   else return -1;
   return at;
 }
 
-/** digest-nonce-invalid: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'invalid nonce ' text… (' received - length is not ' | ' received - user attempted time travel') */
+/** digest-nonce-invalid: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'invalid nonce ' text… (' received - length is not ' | ' received - user attempted time travel') */
 function takeDigestNonceInvalid(at: i32, end: i32): bool {
   if (end - at < 56) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 14 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x636e6f6e && word(at + 10) === 0x2065636e)) return false; // 'invalid nonce '
   at += 14;
@@ -376,7 +444,7 @@ function takeDigestNonceInvalid(at: i32, end: i32): bool {
   while (true) {
     place5 = findWord(place5 + 7, beyondplace5 + 10, 0x2d206465) - 7; // 'ed -'
     if (place5 >= beyondplace5) return false;
-    next5 = part16(place5, end);
+    next5 = part18(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
@@ -384,31 +452,31 @@ function takeDigestNonceInvalid(at: i32, end: i32): bool {
 }
 
 /** '' but expected ' */
-function part17(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x75622027 && word(at + 4) === 0x78652074 && word(at + 8) === 0x74636570 && word(at + 11) === 0x20646574)) return -1; // '' but expected '
   at += 15;
   return at;
 }
 
-/** digest-realm-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'realm mismatch - got `' text… '' but expected ' */
+/** digest-realm-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'realm mismatch - got `' text… '' but expected ' */
 function takeDigestRealmMismatch(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 22 && word(at) === 0x6c616572 && word(at + 4) === 0x696d206d && word(at + 8) === 0x74616d73 && word(at + 12) === 0x2d206863 && word(at + 16) === 0x746f6720 && word(at + 18) === 0x6020746f)) return false; // 'realm mismatch - got `'
   at += 22;
@@ -419,7 +487,7 @@ function takeDigestRealmMismatch(at: i32, end: i32): bool {
   while (true) {
     place5 = findWord(place5, beyondplace5 + 3, 0x75622027); // '' bu'
     if (place5 >= beyondplace5) return false;
-    next5 = part17(place5, end);
+    next5 = part19(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
@@ -427,31 +495,31 @@ function takeDigestRealmMismatch(at: i32, end: i32): bool {
 }
 
 /** '' received' */
-function part18(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x65722027 && word(at + 4) === 0x76696563 && word(at + 6) === 0x64657669)) return -1; // '' received'
   at += 10;
   return at;
 }
 
-/** digest-field-unknown: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('unknown algorithm `' | 'invalid qop `') text… '' received' */
+/** digest-field-unknown: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('unknown algorithm `' | 'invalid qop `') text… '' received' */
 function takeDigestFieldUnknown(at: i32, end: i32): bool {
   if (end - at < 39) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (end - at >= 19 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x6f676c61 && word(at + 12) === 0x68746972 && word(at + 15) === 0x60206d68) at += 19; // 'unknown algorithm `'
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x20706f71 && word(at + 9) === 0x6020706f) at += 13; // 'invalid qop `'
@@ -463,7 +531,7 @@ function takeDigestFieldUnknown(at: i32, end: i32): bool {
   while (true) {
     place5 = findWord(place5, beyondplace5 + 3, 0x65722027); // '' re'
     if (place5 >= beyondplace5) return false;
-    next5 = part18(place5, end);
+    next5 = part20(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
@@ -471,14 +539,14 @@ function takeDigestFieldUnknown(at: i32, end: i32): bool {
 }
 
 /** ', but no hostname provided' */
-function part19(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 26 && word(at) === 0x7562202c && word(at + 4) === 0x6f6e2074 && word(at + 8) === 0x736f6820 && word(at + 12) === 0x6d616e74 && word(at + 16) === 0x72702065 && word(at + 20) === 0x6469766f && word(at + 22) === 0x64656469)) return -1; // ', but no hostname provided'
   at += 26;
   return at;
 }
 
 /** ' and hostname ' nonspace{1,4096} ' provided' */
-function part20(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x646e6120 && word(at + 4) === 0x736f6820 && word(at + 8) === 0x6d616e74 && word(at + 10) === 0x20656d61)) return -1; // ' and hostname '
   at += 14;
   const stop1 = skipNonspace(at, smaller(end, at + 4097));
@@ -490,29 +558,29 @@ function part20(at: i32, end: i32): i32 {
 }
 
 /** ' for a name based virtual host' */
-function part21(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 30 && word(at) === 0x726f6620 && word(at + 4) === 0x6e206120 && word(at + 8) === 0x20656d61 && word(at + 12) === 0x65736162 && word(at + 16) === 0x69762064 && word(at + 20) === 0x61757472 && word(at + 24) === 0x6f68206c && word(at + 26) === 0x74736f68)) return -1; // ' for a name based virtual host'
   at += 30;
   return at;
 }
 
-/** server-name-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Hostname ' | 'No hostname ') nonspace{1,4096} ' provided via SNI' (', but no hostname provided' | ' and hostname ' nonspace{1,4096} ' provided' | ' for a name based virtual host') */
+/** server-name-mismatch: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Hostname ' | 'No hostname ') nonspace{1,4096} ' provided via SNI' (', but no hostname provided' | ' and hostname ' nonspace{1,4096} ' provided' | ' for a name based virtual host') */
 function takeServerNameMismatch(at: i32, end: i32): bool {
   if (end - at < 67) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 9 && word(at) === 0x74736f48 && word(at + 4) === 0x656d616e && word(at + 5) === 0x20656d61) at += 9; // 'Hostname '
   else if (end - at >= 12 && word(at) === 0x68206f4e && word(at + 4) === 0x6e74736f && word(at + 8) === 0x20656d61) at += 12; // 'No hostname '
@@ -522,9 +590,9 @@ function takeServerNameMismatch(at: i32, end: i32): bool {
   at = stop4;
   if (!(end - at >= 17 && word(at) === 0x6f727020 && word(at + 4) === 0x65646976 && word(at + 8) === 0x69762064 && word(at + 12) === 0x4e532061 && word(at + 13) === 0x494e5320)) return false; // ' provided via SNI'
   at += 17;
-  let next5 = part19(at, end);
-  if (next5 < 0) next5 = part20(at, end);
-  if (next5 < 0) next5 = part21(at, end);
+  let next5 = part21(at, end);
+  if (next5 < 0) next5 = part22(at, end);
+  if (next5 < 0) next5 = part23(at, end);
   if (next5 < 0) return false;
   return true;
 }
@@ -533,7 +601,7 @@ function takeServerNameMismatch(at: i32, end: i32): bool {
 export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
   const word2 = word(start + 2);
   if (word2 === 0x69736176) { // "vasi"
-    if ((mode & 1) !== 0 && takeModEvasive(start, end)) return 8;
+    if ((mode & 1) !== 0 && takeModEvasive(start, end)) return 9;
     if (takeClientDenied(start, end)) return 0;
     forgetAddress();
     if (takeDigestUserRefused(start, end)) return 1;
@@ -545,13 +613,16 @@ export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
     if (takeAuthorizationFailed(start, end)) return 3;
     forgetAddress();
     forgetUser();
-    if (takeDigestNonceInvalid(start, end)) return 4;
+    if (takeUserNotRequired(start, end)) return 4;
     forgetAddress();
-    if (takeDigestRealmMismatch(start, end)) return 5;
+    forgetUser();
+    if (takeDigestNonceInvalid(start, end)) return 5;
     forgetAddress();
-    if (takeDigestFieldUnknown(start, end)) return 6;
+    if (takeDigestRealmMismatch(start, end)) return 6;
     forgetAddress();
-    if (takeServerNameMismatch(start, end)) return 7;
+    if (takeDigestFieldUnknown(start, end)) return 7;
+    forgetAddress();
+    if (takeServerNameMismatch(start, end)) return 8;
     return -1;
   }
   if (word2 === 0x726f7272) { // "rror"
@@ -568,13 +639,16 @@ export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
       if (takeAuthorizationFailed(start, end)) return 3;
       forgetAddress();
       forgetUser();
-      if (takeDigestNonceInvalid(start, end)) return 4;
+      if (takeUserNotRequired(start, end)) return 4;
       forgetAddress();
-      if (takeDigestRealmMismatch(start, end)) return 5;
+      forgetUser();
+      if (takeDigestNonceInvalid(start, end)) return 5;
       forgetAddress();
-      if (takeDigestFieldUnknown(start, end)) return 6;
+      if (takeDigestRealmMismatch(start, end)) return 6;
       forgetAddress();
-      if (takeServerNameMismatch(start, end)) return 7;
+      if (takeDigestFieldUnknown(start, end)) return 7;
+      forgetAddress();
+      if (takeServerNameMismatch(start, end)) return 8;
       return -1;
     }
     if (takeClientDenied(start, end)) return 0;
@@ -588,13 +662,16 @@ export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
     if (takeAuthorizationFailed(start, end)) return 3;
     forgetAddress();
     forgetUser();
-    if (takeDigestNonceInvalid(start, end)) return 4;
+    if (takeUserNotRequired(start, end)) return 4;
     forgetAddress();
-    if (takeDigestRealmMismatch(start, end)) return 5;
+    forgetUser();
+    if (takeDigestNonceInvalid(start, end)) return 5;
     forgetAddress();
-    if (takeDigestFieldUnknown(start, end)) return 6;
+    if (takeDigestRealmMismatch(start, end)) return 6;
     forgetAddress();
-    if (takeServerNameMismatch(start, end)) return 7;
+    if (takeDigestFieldUnknown(start, end)) return 7;
+    forgetAddress();
+    if (takeServerNameMismatch(start, end)) return 8;
     return -1;
   }
   if (takeClientDenied(start, end)) return 0;
@@ -608,13 +685,16 @@ export function matchApacheAuth(start: i32, end: i32, mode: i32): i32 {
   if (takeAuthorizationFailed(start, end)) return 3;
   forgetAddress();
   forgetUser();
-  if (takeDigestNonceInvalid(start, end)) return 4;
+  if (takeUserNotRequired(start, end)) return 4;
   forgetAddress();
-  if (takeDigestRealmMismatch(start, end)) return 5;
+  forgetUser();
+  if (takeDigestNonceInvalid(start, end)) return 5;
   forgetAddress();
-  if (takeDigestFieldUnknown(start, end)) return 6;
+  if (takeDigestRealmMismatch(start, end)) return 6;
   forgetAddress();
-  if (takeServerNameMismatch(start, end)) return 7;
+  if (takeDigestFieldUnknown(start, end)) return 7;
+  forgetAddress();
+  if (takeServerNameMismatch(start, end)) return 8;
   return -1;
 }
 
@@ -625,12 +705,13 @@ export function flagsApacheAuth(pattern: i32): i32 {
     case 1: // digest-user-refused
     case 2: // user-refused
     case 3: // authorization-failed
-    case 4: // digest-nonce-invalid
-    case 5: // digest-realm-mismatch
-    case 6: // digest-field-unknown
-    case 7: // server-name-mismatch
+    case 4: // user-not-required
+    case 5: // digest-nonce-invalid
+    case 6: // digest-realm-mismatch
+    case 7: // digest-field-unknown
+    case 8: // server-name-mismatch
       return 17;
-    case 8: // mod-evasive
+    case 9: // mod-evasive
       return 8;
   }
   return 0;

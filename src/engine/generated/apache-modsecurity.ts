@@ -47,8 +47,21 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
 function part4(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
+  else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
+  else return -1;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
+  at += 2;
+  return at;
+}
+
+/** '(' digit{1,10} ')' not-'['{1,4096} */
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -63,21 +76,21 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ip:port */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function part7(at: i32, end: i32): i32 {
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
   const stop1 = skipDigits(at, smaller(end, at + 21));
@@ -87,23 +100,28 @@ function part7(at: i32, end: i32): i32 {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next3 = part4(at, end);
-  if (next3 >= 0) at = next3;
+  for (let times3 = 0; times3 < 2; times3++) {
+    const next3 = part4(at, end);
+    if (next3 <= at) break;
+    at = next3;
+  }
+  const next4 = part5(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next4 = part5(at, end);
-  if (next4 < 0) {
+  let next5 = part6(at, end);
+  if (next5 < 0) {
     forgetAddress();
-    next4 = part6(at, end);
+    next5 = part7(at, end);
   }
-  if (next4 < 0) return -1;
-  at = next4;
+  if (next5 < 0) return -1;
+  at = next5;
   return at;
 }
 
 /** ':' digit{1,5} */
-function part8(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 6));
@@ -113,21 +131,21 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function part9(at: i32, end: i32): i32 {
-  const next1 = part4(at, end);
+function part10(at: i32, end: i32): i32 {
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next2 = part8(at, end);
+  const next2 = part9(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function part10(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
   const stop1 = skipDigits(at, smaller(end, at + 7));
@@ -139,7 +157,7 @@ function part10(at: i32, end: i32): i32 {
 }
 
 /** '[client ' not-']'{1,4096} '] ' */
-function part11(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65)) return -1; // '[client '
   at += 8;
   const stop1 = findByte(at, smaller(end, at + 4097), 93);
@@ -151,7 +169,7 @@ function part11(at: i32, end: i32): i32 {
 }
 
 /** word{1,64} ' "' not-'"'{0,4096} '"]' */
-function part12(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   const stop1 = skipWord(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -166,7 +184,7 @@ function part12(at: i32, end: i32): i32 {
 }
 
 /** not-']'{0,4096} ']' */
-function part13(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   const stop1 = findByte(at, smaller(end, at + 4097), 93);
   if (stop1 - at > 4096) return -1;
   at = stop1;
@@ -176,11 +194,11 @@ function part13(at: i32, end: i32): i32 {
 }
 
 /** '[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096} */
-function part14(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  let next1 = part12(at, end);
-  if (next1 < 0) next1 = part13(at, end);
+  let next1 = part13(at, end);
+  if (next1 < 0) next1 = part14(at, end);
   if (next1 < 0) return -1;
   at = next1;
   const stop2 = skipSpace(at, smaller(end, at + 4097));
@@ -189,25 +207,25 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** access-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} 'Access denied with code ' ('4' | '5') digit{1,2} */
+/** access-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} 'Access denied with code ' ('4' | '5') digit{1,2} */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part11(at, end);
+  const next4 = part12(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 12 && word(at) === 0x53646f4d && word(at + 4) === 0x72756365 && word(at + 8) === 0x3a797469)) return false; // 'ModSecurity:'
   at += 12;
@@ -215,7 +233,7 @@ function takeAccessDenied(at: i32, end: i32): bool {
   if (stop5 - at < 1 || stop5 - at > 4096) return false;
   at = stop5;
   for (let times6 = 0; times6 < 64; times6++) {
-    const next6 = part14(at, end);
+    const next6 = part15(at, end);
     if (next6 <= at) break;
     at = next6;
   }

@@ -47,8 +47,21 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
 function part4(at: i32, end: i32): i32 {
+  if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
+  else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
+  else return -1;
+  const stop1 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
+  at += 2;
+  return at;
+}
+
+/** '(' digit{1,10} ')' not-'['{1,4096} */
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -63,21 +76,21 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ip:port */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
-function part7(at: i32, end: i32): i32 {
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
   const stop1 = skipDigits(at, smaller(end, at + 21));
@@ -87,23 +100,28 @@ function part7(at: i32, end: i32): i32 {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
-  const next3 = part4(at, end);
-  if (next3 >= 0) at = next3;
+  for (let times3 = 0; times3 < 2; times3++) {
+    const next3 = part4(at, end);
+    if (next3 <= at) break;
+    at = next3;
+  }
+  const next4 = part5(at, end);
+  if (next4 >= 0) at = next4;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
-  let next4 = part5(at, end);
-  if (next4 < 0) {
+  let next5 = part6(at, end);
+  if (next5 < 0) {
     forgetAddress();
-    next4 = part6(at, end);
+    next5 = part7(at, end);
   }
-  if (next4 < 0) return -1;
-  at = next4;
+  if (next5 < 0) return -1;
+  at = next5;
   return at;
 }
 
 /** ':' digit{1,5} */
-function part8(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 6));
@@ -113,21 +131,21 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
-function part9(at: i32, end: i32): i32 {
-  const next1 = part4(at, end);
+function part10(at: i32, end: i32): i32 {
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65) at += 8; // '[client '
   else if (end - at >= 8 && word(at) === 0x6d65725b && word(at + 4) === 0x2065746f) at += 8; // '[remote '
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next2 = part8(at, end);
+  const next2 = part9(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
 /** 'AH' digit{1,6} ': ' */
-function part10(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 65 && byte(at + 1) === 72)) return -1; // 'AH'
   at += 2;
   const stop1 = skipDigits(at, smaller(end, at + 7));
@@ -139,7 +157,7 @@ function part10(at: i32, end: i32): i32 {
 }
 
 /** end */
-function part11(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -155,31 +173,36 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** not-word{1,4096} */
-function part12(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   const stop1 = skipRun2(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
   return at;
 }
 
-/** ('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) */
-function part13(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
+/** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) */
+function part14(at: i32, end: i32): i32 {
+  if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
+  else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
+  else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
   else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
   else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
+  else if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
   else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
+  else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
   else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
+  else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
   else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
   else return -1;
-  let next1 = part11(at, end);
-  if (next1 < 0) next1 = part12(at, end);
+  let next1 = part12(at, end);
+  if (next1 < 0) next1 = part13(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
 /** 'cgi-bin/' word{1,4096} */
-function part14(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
   at += 8;
   const stop1 = skipWord(at, smaller(end, at + 4097));
@@ -188,92 +211,97 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
-function part15(at: i32, end: i32): i32 {
-  let next1 = part13(at, end);
-  if (next1 < 0) next1 = part14(at, end);
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+function part16(at: i32, end: i32): i32 {
+  let next1 = part14(at, end);
+  if (next1 < 0) next1 = part15(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
-/** script-missing: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+/** script-missing: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
 function takeScriptMissing(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 22 && word(at) === 0x656c6946 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'File does not exist: /'
   else if (end - at >= 22 && word(at) === 0x656c6966 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'file does not exist: /'
   else if (end - at >= 37 && word(at) === 0x69726373 && word(at + 4) === 0x6e207470 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f && word(at + 16) === 0x20726f20 && word(at + 20) === 0x62616e75 && word(at + 24) === 0x7420656c && word(at + 28) === 0x7473206f && word(at + 32) === 0x203a7461 && word(at + 33) === 0x2f203a74) at += 37; // 'script not found or unable to stat: /'
   else return false;
-  // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
   const limit4 = findByte(at, end, 32);
   const beyondplace4 = smaller(limit4 + 1, end - 2);
   let next4 = -1;
   let place4 = at;
   while (true) {
     if (place4 >= beyondplace4) return false;
-    next4 = part15(place4, end);
+    next4 = part16(place4, end);
     if (next4 >= 0) break;
     place4++;
   }
   return true;
 }
 
-/** script-missing-for-interpreter: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+/** script-missing-for-interpreter: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
 function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 9 && word(at) === 0x69726373 && word(at + 4) === 0x27207470 && word(at + 5) === 0x2f272074)) return false; // 'script '/'
   at += 9;
-  // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
   const limit4 = findByte(at, end, 32);
   const beyondplace4 = smaller(limit4 + 1, end - 2);
   let next4 = -1;
   let place4 = at;
   while (true) {
     if (place4 >= beyondplace4) return false;
-    next4 = part15(place4, end);
+    next4 = part16(place4, end);
     if (next4 >= 0) break;
     place4++;
   }
   return true;
 }
 
-/** ('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') */
-function part16(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
+/** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') */
+function part17(at: i32, end: i32): i32 {
+  if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
+  else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
+  else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
   else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
   else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
+  else if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
   else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
+  else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
   else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
+  else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
   else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
   else return -1;
   return at;
@@ -290,7 +318,7 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** 'cgi-bin/' not-'/: \t'{1,4096} */
-function part17(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
   at += 8;
   const stop1 = skipRun3(at, smaller(end, at + 4097));
@@ -299,10 +327,10 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
-function part18(at: i32, end: i32): i32 {
-  let next1 = part16(at, end);
-  if (next1 < 0) next1 = part17(at, end);
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+function part19(at: i32, end: i32): i32 {
+  let next1 = part17(at, end);
+  if (next1 < 0) next1 = part18(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (end - at >= 36 && word(at) === 0x6373203a && word(at + 4) === 0x74706972 && word(at + 8) === 0x746f6e20 && word(at + 12) === 0x756f6620 && word(at + 16) === 0x6f20646e && word(at + 20) === 0x6e752072 && word(at + 24) === 0x656c6261 && word(at + 28) === 0x206f7420 && word(at + 32) === 0x74617473) at += 36; // ': script not found or unable to stat'
@@ -312,34 +340,34 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-missing-for-cgi: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+/** script-missing-for-cgi: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
 function takeScriptMissingForCgi(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 13 && word(at) === 0x65647473 && word(at + 4) === 0x66207272 && word(at + 8) === 0x206d6f72 && word(at + 9) === 0x2f206d6f)) return false; // 'stderr from /'
   at += 13;
-  // text up to the first (('php5' | 'php4' | 'php' | '.asp' | '.exe' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
   const limit4 = findByte(at, end, 32);
   const beyondplace4 = smaller(limit4 + 1, end - 25);
   let next4 = -1;
   let place4 = at;
   while (true) {
     if (place4 >= beyondplace4) return false;
-    next4 = part18(place4, end);
+    next4 = part19(place4, end);
     if (next4 >= 0) break;
     place4++;
   }
@@ -347,43 +375,92 @@ function takeScriptMissingForCgi(at: i32, end: i32): bool {
 }
 
 /** ''' */
-function part19(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
 /** '\\n'' */
-function part20(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 92 && byte(at + 1) === 110 && byte(at + 2) === 39)) return -1; // '\\n''
   at += 3;
   return at;
 }
 
-/** script-unknown-to-fpm: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Got error 'Primary script unknown' | 'Got error 'primary script unknown') (''' | '\\n'') */
+/** ('Primary script unknown' | 'primary script unknown') (''' | '\\n'') */
+function part22(at: i32, end: i32): i32 {
+  if (end - at >= 22 && word(at) === 0x6d697250 && word(at + 4) === 0x20797261 && word(at + 8) === 0x69726373 && word(at + 12) === 0x75207470 && word(at + 16) === 0x6f6e6b6e && word(at + 18) === 0x6e776f6e) at += 22; // 'Primary script unknown'
+  else if (end - at >= 22 && word(at) === 0x6d697270 && word(at + 4) === 0x20797261 && word(at + 8) === 0x69726373 && word(at + 12) === 0x75207470 && word(at + 16) === 0x6f6e6b6e && word(at + 18) === 0x6e776f6e) at += 22; // 'primary script unknown'
+  else return -1;
+  let next1 = part20(at, end);
+  if (next1 < 0) next1 = part21(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
+  return at;
+}
+
+/** 'Unable to open primary script: ' */
+function part23(at: i32, end: i32): i32 {
+  if (!(end - at >= 31 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x706f206f && word(at + 12) === 0x70206e65 && word(at + 16) === 0x616d6972 && word(at + 20) === 0x73207972 && word(at + 24) === 0x70697263 && word(at + 27) === 0x203a7470)) return -1; // 'Unable to open primary script: '
+  at += 31;
+  return at;
+}
+
+/** script-unknown-to-fpm: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Got error '' (('Primary script unknown' | 'primary script unknown') (''' | '\\n'') | 'Unable to open primary script: ') */
 function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part2(at, end);
   if (next1 < 0) return false;
   at = next1;
-  let next2 = part7(at, end);
+  let next2 = part8(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part9(at, end);
+    next2 = part10(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const next3 = part10(at, end);
+  const next3 = part11(at, end);
   if (next3 >= 0) at = next3;
-  if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x50272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'Primary script unknown'
-  else if (end - at >= 33 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x70272072 && word(at + 12) === 0x616d6972 && word(at + 16) === 0x73207972 && word(at + 20) === 0x70697263 && word(at + 24) === 0x6e752074 && word(at + 28) === 0x776f6e6b && word(at + 29) === 0x6e776f6e) at += 33; // 'Got error 'primary script unknown'
-  else return false;
-  let next4 = part19(at, end);
-  if (next4 < 0) next4 = part20(at, end);
+  if (!(end - at >= 11 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 7) === 0x2720726f)) return false; // 'Got error ''
+  at += 11;
+  let next4 = part22(at, end);
+  if (next4 < 0) next4 = part23(at, end);
   if (next4 < 0) return false;
+  return true;
+}
+
+/** script-unknown-to-fastcgi: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'FastCGI: server "' not-'"'{1,4096} '" stderr: ' ('Primary script unknown' | 'Unable to open primary script: ') */
+function takeScriptUnknownToFastcgi(at: i32, end: i32): bool {
+  if (end - at < 66) return false;
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part2(at, end);
+  if (next1 < 0) return false;
+  at = next1;
+  let next2 = part8(at, end);
+  if (next2 < 0) {
+    forgetAddress();
+    next2 = part10(at, end);
+  }
+  if (next2 < 0) return false;
+  at = next2;
+  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
+  at += 2;
+  const next3 = part11(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 17 && word(at) === 0x74736146 && word(at + 4) === 0x3a494743 && word(at + 8) === 0x72657320 && word(at + 12) === 0x20726576 && word(at + 13) === 0x22207265)) return false; // 'FastCGI: server "'
+  at += 17;
+  const stop4 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  at = stop4;
+  if (!(end - at >= 10 && word(at) === 0x74732022 && word(at + 4) === 0x72726564 && word(at + 6) === 0x203a7272)) return false; // '" stderr: '
+  at += 10;
+  if (end - at >= 22 && word(at) === 0x6d697250 && word(at + 4) === 0x20797261 && word(at + 8) === 0x69726373 && word(at + 12) === 0x75207470 && word(at + 16) === 0x6f6e6b6e && word(at + 18) === 0x6e776f6e) at += 22; // 'Primary script unknown'
+  else if (end - at >= 31 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x706f206f && word(at + 12) === 0x70206e65 && word(at + 16) === 0x616d6972 && word(at + 20) === 0x73207972 && word(at + 24) === 0x70697263 && word(at + 27) === 0x203a7470) at += 31; // 'Unable to open primary script: '
+  else return false;
   return true;
 }
 
@@ -398,6 +475,8 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
     if (takeScriptMissingForCgi(start, end)) return 2;
     forgetAddress();
     if (takeScriptUnknownToFpm(start, end)) return 3;
+    forgetAddress();
+    if (takeScriptUnknownToFastcgi(start, end)) return 4;
     return -1;
   }
   if (word5 === 0x5b205d72) { // "r] ["
@@ -410,6 +489,8 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
       if (takeScriptMissingForCgi(start, end)) return 2;
       forgetAddress();
       if (takeScriptUnknownToFpm(start, end)) return 3;
+      forgetAddress();
+      if (takeScriptUnknownToFastcgi(start, end)) return 4;
       return -1;
     }
     if (takeScriptMissing(start, end)) return 0;
@@ -419,6 +500,8 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
     if (takeScriptMissingForCgi(start, end)) return 2;
     forgetAddress();
     if (takeScriptUnknownToFpm(start, end)) return 3;
+    forgetAddress();
+    if (takeScriptUnknownToFastcgi(start, end)) return 4;
     return -1;
   }
   if (takeScriptMissing(start, end)) return 0;
@@ -428,6 +511,8 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
   if (takeScriptMissingForCgi(start, end)) return 2;
   forgetAddress();
   if (takeScriptUnknownToFpm(start, end)) return 3;
+  forgetAddress();
+  if (takeScriptUnknownToFastcgi(start, end)) return 4;
   return -1;
 }
 
@@ -438,6 +523,7 @@ export function flagsApacheNoscript(pattern: i32): i32 {
     case 1: // script-missing-for-interpreter
     case 2: // script-missing-for-cgi
     case 3: // script-unknown-to-fpm
+    case 4: // script-unknown-to-fastcgi
       return 17;
   }
   return 0;

@@ -87,6 +87,7 @@ export const filterNames: FilterNames[] = [
       "digest-user-refused",
       "user-refused",
       "authorization-failed",
+      "user-not-required",
       "digest-nonce-invalid",
       "digest-realm-mismatch",
       "digest-field-unknown",
@@ -116,7 +117,8 @@ export const filterNames: FilterNames[] = [
       "script-missing",
       "script-missing-for-interpreter",
       "script-missing-for-cgi",
-      "script-unknown-to-fpm"
+      "script-unknown-to-fpm",
+      "script-unknown-to-fastcgi"
     ],
     "ignore": []
   },
