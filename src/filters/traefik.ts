@@ -1,10 +1,11 @@
 /**
- * Traefik's access log in the common format (pkg/middlewares/accesslog): `A - U [time] "METHOD PATH PROTOCOL" status …`.
- * The address stands first. Modes as fail2ban has them: `normal` counts a refused user name, `ddos` a refusal without
+ * Traefik's access log (pkg/middlewares/accesslog) in the common format, `A - U [time] "METHOD PATH PROTOCOL" status …`,
+ * and in JSON, whose keys are sorted. Of what the client chose, only text escaped by JSON stands before the status, and
+ * nothing before the address. Modes as fail2ban has them: `normal` counts a refused user name, `ddos` a refusal without
  * one (which is also how a browser's first request looks), `aggressive` both.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { ip, literal, some, textToFirst, time, userToFirst } from './tokens.ts';
+import { ip, literal, some, textToFirst, time, until, userToFirst } from './tokens.ts';
 
 const refused: Token[] = [
   literal(' ['),
@@ -15,6 +16,25 @@ const refused: Token[] = [
   textToFirst(),
   literal('" 401 '),
 ];
+
+const jsonHead: Token[] = [
+  literal('{"ClientAddr":"'),
+  until('"', 0),
+  literal('","ClientHost":"'),
+  ip,
+  literal('","ClientPort":"'),
+  until('"', 0),
+  literal('","ClientUsername":"'),
+];
+
+const jsonRefused: Token[] = [
+  literal('","DownstreamContentSize":'),
+  some('digit', 20),
+  literal(',"DownstreamStatus":401,'),
+];
+
+const json = (user: string, status: number): string =>
+  `{"ClientAddr":"192.0.2.7:40122","ClientHost":"192.0.2.7","ClientPort":"40122","ClientUsername":"${user}","DownstreamContentSize":17,"DownstreamStatus":${status},"Duration":73911}`;
 
 export const traefik: Filter = {
   name: 'traefik-auth',
@@ -28,6 +48,13 @@ export const traefik: Filter = {
       tokens: [ip, literal(' - - [')],
       sample: '192.0.2.7 - - [04/Mar/2025:05:06:07 +0000] "GET / HTTP/2.0" 401 17 "-" "-" 1 "a" "-" 0ms',
       counter: '192.0.2.7 - alice [04/Mar/2025:05:06:07 +0000] "GET / HTTP/2.0" 401 17 "-" "-" 1 "a" "-" 0ms',
+    },
+    {
+      name: 'no-user-json',
+      modes: ['normal'],
+      tokens: [...jsonHead, literal('-"')],
+      sample: json('-', 401),
+      counter: json('alice', 401),
     },
   ],
   patterns: [
@@ -44,6 +71,20 @@ export const traefik: Filter = {
       tokens: [ip, literal(' - '), userToFirst(), ...refused],
       sample: '192.0.2.7 - alice [04/Mar/2025:05:06:07 +0000] "GET / HTTP/2.0" 401 17 "-" "-" 1 "a" "-" 0ms',
       counter: '192.0.2.7 - alice [04/Mar/2025:05:06:07 +0000] "GET /401 HTTP/2.0" 200 401 "-" "-" 1 "a" "-" 0ms',
+    },
+    {
+      name: 'refused-without-user-json',
+      modes: ['ddos', 'aggressive'],
+      tokens: [...jsonHead, literal('-'), ...jsonRefused],
+      sample: json('-', 401),
+      counter: json('-', 404),
+    },
+    {
+      name: 'user-refused-json',
+      modes: ['normal', 'aggressive'],
+      tokens: [...jsonHead, userToFirst(), ...jsonRefused],
+      sample: json('alice', 401),
+      counter: json('alice', 200),
     },
   ],
 };

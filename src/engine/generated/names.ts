@@ -534,10 +534,13 @@ export const filterNames: FilterNames[] = [
     ],
     "patterns": [
       "refused-without-user",
-      "user-refused"
+      "user-refused",
+      "refused-without-user-json",
+      "user-refused-json"
     ],
     "ignore": [
-      "no-user"
+      "no-user",
+      "no-user-json"
     ]
   },
   {
