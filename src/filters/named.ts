@@ -4,12 +4,14 @@
  * with their blanks escaped and stand after the address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, either, ip, lineEnd, literal, optional, repeat, some, until } from './tokens.ts';
+import { choice, either, ip, lineEnd, literal, optional, repeat, some, time, until } from './tokens.ts';
 
 const word = some('nonspace');
 
 /** Up to the message. The colon after the client ends the last word of it. */
 const head: Token[] = [
+  // Also in syslog, as the channel is set.
+  optional(time, literal(' ')),
   repeat(3, { kind: 'span', of: { name: 'word', bytes: '-/' }, min: 1, max: 64 }, literal(': ')),
   literal('client '),
   optional(literal('@'), until(' '), literal(' ')),
