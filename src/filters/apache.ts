@@ -337,9 +337,10 @@ const modsecurity: Filter = {
           either([some('word', 64), literal(' "'), until('"', 0), literal('"]')], [until(']', 0), literal(']')]),
           any('space'),
         ),
-        literal('Access denied with code '),
-        choice('4', '5'),
-        some('digit', 2),
+        either(
+          [literal('Access denied with code '), choice('4', '5'), some('digit', 2)],
+          [literal('Access denied with connection close')],
+        ),
       ],
       '[client 192.0.2.7] ModSecurity: Access denied with code 403 (phase 2). Operator EQ matched 0 at REQUEST_HEADERS. [id "1"]',
       '[client 192.0.2.7] ModSecurity: Warning. Pattern match "Access denied with code 403" at ARGS:q. [id "1"]',

@@ -207,7 +207,27 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** access-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} 'Access denied with code ' ('4' | '5') digit{1,2} */
+/** 'Access denied with code ' ('4' | '5') digit{1,2} */
+function part16(at: i32, end: i32): i32 {
+  if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x69772064 && word(at + 16) === 0x63206874 && word(at + 20) === 0x2065646f)) return -1; // 'Access denied with code '
+  at += 24;
+  if (end - at >= 1 && byte(at) === 52) at += 1; // '4'
+  else if (end - at >= 1 && byte(at) === 53) at += 1; // '5'
+  else return -1;
+  const stop1 = skipDigits(at, smaller(end, at + 3));
+  if (stop1 - at < 1 || stop1 - at > 2) return -1;
+  at = stop1;
+  return at;
+}
+
+/** 'Access denied with connection close' */
+function part17(at: i32, end: i32): i32 {
+  if (!(end - at >= 35 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x69772064 && word(at + 16) === 0x63206874 && word(at + 20) === 0x656e6e6f && word(at + 24) === 0x6f697463 && word(at + 28) === 0x6c63206e && word(at + 31) === 0x65736f6c)) return -1; // 'Access denied with connection close'
+  at += 35;
+  return at;
+}
+
+/** access-denied: ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} ('Access denied with code ' ('4' | '5') digit{1,2} | 'Access denied with connection close') */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   let next1 = part1(at, end);
@@ -237,13 +257,9 @@ function takeAccessDenied(at: i32, end: i32): bool {
     if (next6 <= at) break;
     at = next6;
   }
-  if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x69772064 && word(at + 16) === 0x63206874 && word(at + 20) === 0x2065646f)) return false; // 'Access denied with code '
-  at += 24;
-  if (end - at >= 1 && byte(at) === 52) at += 1; // '4'
-  else if (end - at >= 1 && byte(at) === 53) at += 1; // '5'
-  else return false;
-  const stop7 = skipDigits(at, smaller(end, at + 3));
-  if (stop7 - at < 1 || stop7 - at > 2) return false;
+  let next7 = part16(at, end);
+  if (next7 < 0) next7 = part17(at, end);
+  if (next7 < 0) return false;
   return true;
 }
 
