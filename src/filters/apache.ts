@@ -35,6 +35,8 @@ const numbers: Token = repeat(2, choice('[R:', '[C:'), until(']', 0), literal(']
 
 /** Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port behind the address. */
 const errorHead: Token[] = [
+  // Through `| logger` the time stands behind that of the head.
+  optional(literal('['), time, literal('] ')),
   either([literal('[error] ')], [literal('['), until(' :]', 0), literal(':'), some('word', 16), literal('] ')]),
   either(
     [
@@ -389,7 +391,8 @@ const agentPattern = (name: string, agents: Token[], agent: string): Pattern => 
 const badbots: Filter = {
   name: 'apache-badbots',
   about: 'Apache: robots that harvest addresses, scan for holes or take no notice of robots.txt, by their user agent',
-  prefixes: ['bare'],
+  prefixes: ['bare', 'syslog'],
+  tags,
   patterns: [
     agentPattern('address-harvester', [choice(...addressHarvesters)], 'EmailSiphon'),
     agentPattern('forged-agent', [choice(...forgedAgents)], 'TrackBack/1.02'),

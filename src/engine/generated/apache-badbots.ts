@@ -477,6 +477,8 @@ export function flagsApacheBadbots(pattern: i32): i32 {
 }
 
 /** Does this filter read messages of the syslog identifier [start, end)? */
-export function tagApacheBadbots(_start: i32, _end: i32): bool {
-  return true;
+export function tagApacheBadbots(start: i32, end: i32): bool {
+  if (end - start >= 6 && word(start) === 0x63617061 && word(start + 2) === 0x65686361) return true; // apache*
+  if (end - start >= 5 && word(start) === 0x70747468 && word(start + 1) === 0x64707474) return true; // httpd*
+  return false;
 }

@@ -225,7 +225,7 @@ export function filterPrefixes(filter: i32): i32 {
     case 1: // apache-auth
       return 6;
     case 2: // apache-badbots
-      return 3;
+      return 7;
     case 3: // apache-noscript
       return 6;
     case 4: // apache-overflows
