@@ -124,7 +124,7 @@ const httpAuth: Filter = {
   name: 'nginx-http-auth',
   about: 'nginx: wrong user or password for basic authentication; fallback: TLS handshakes that break off',
   prefixes: ['time', 'syslog'],
-  tags: ['nginx'],
+  tags: ['nginx*'],
   modes: ['normal', 'auth', 'fallback', 'aggressive'],
   ignore: [
     cut,
@@ -274,7 +274,7 @@ const limitReq: Filter = {
   name: 'nginx-limit-req',
   about: 'nginx: requests or connections over the limit of limit_req and limit_conn (dry runs do not count)',
   prefixes: ['time', 'syslog'],
-  tags: ['nginx'],
+  tags: ['nginx*'],
   patterns: [
     {
       name: 'requests-limited',
@@ -307,7 +307,7 @@ const forbidden: Filter = {
   name: 'nginx-forbidden',
   about: 'nginx: requests that a deny rule turns away',
   prefixes: ['time', 'syslog'],
-  tags: ['nginx'],
+  tags: ['nginx*'],
   patterns: [
     {
       name: 'access-forbidden',
@@ -327,7 +327,7 @@ const badRequest: Filter = {
   name: 'nginx-bad-request',
   about: 'nginx: requests answered with 400 Bad Request',
   prefixes: ['bare', 'syslog'],
-  tags: ['nginx'],
+  tags: ['nginx*'],
   patterns: [
     {
       name: 'bad-request',
@@ -351,7 +351,7 @@ const botsearch: Filter = {
   name: 'nginx-botsearch',
   about: 'nginx: searches for web applications that are not here',
   prefixes: ['bare', 'time', 'syslog'],
-  tags: ['nginx'],
+  tags: ['nginx*'],
   ignore: [
     cut,
     ambiguous(

@@ -558,6 +558,6 @@ export function flagsNginxBotsearch(pattern: i32): i32 {
 
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagNginxBotsearch(start: i32, end: i32): bool {
-  if (end - start === 5 && word(start) === 0x6e69676e && word(start + 1) === 0x786e6967) return true; // nginx
+  if (end - start >= 5 && word(start) === 0x6e69676e && word(start + 1) === 0x786e6967) return true; // nginx*
   return false;
 }

@@ -80,6 +80,6 @@ export function flagsNginxForbidden(pattern: i32): i32 {
 
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagNginxForbidden(start: i32, end: i32): bool {
-  if (end - start === 5 && word(start) === 0x6e69676e && word(start + 1) === 0x786e6967) return true; // nginx
+  if (end - start >= 5 && word(start) === 0x6e69676e && word(start + 1) === 0x786e6967) return true; // nginx*
   return false;
 }
