@@ -56,17 +56,42 @@ const notValid = choice('invalid user ', 'illegal user ');
 /** sshd's log level; which lines carry it changed between releases. */
 const level = optional(choice('error: ', 'fatal: '));
 const lineTail: Token[] = [optional(literal(' [preauth]')), ...lineEnd];
+/** rsyslog's way to say that a line came again, unless it is told not to; it closes the bracket behind the line. */
+const again: Token[] = [literal('message repeated '), digits, literal(' times: [ ')];
 /** What may follow an address at the end of a line, in any order. */
 const addressTail: Token[] = [
   repeat(3, either([literal(' port '), digits], [literal(' [preauth]')], [literal(' on '), localAddress])),
   ...lineEnd,
 ];
+const keyType: Token = { kind: 'span', of: { name: 'word', bytes: '-@.' }, min: 1, max: 64 };
 /** `RSA SHA256:…` or `RSA 01:23:…`: type and fingerprint of a key, no attacker text. */
-const key: Token[] = [
-  { kind: 'span', of: { name: 'word', bytes: '-@.' }, min: 1, max: 64 },
-  literal(' '),
-  { kind: 'span', of: { name: 'base64', bytes: ':$' }, min: 1, max: 255 },
+const key: Token[] = [keyType, literal(' '), { kind: 'span', of: { name: 'base64', bytes: ':$' }, min: 1, max: 255 }];
+/** What is said of a certificate, behind its type and, since 7.9, its fingerprint. */
+const certificate: Token[] = [
+  literal(' ID '),
+  until(' \t', 0),
+  literal(' (serial '),
+  some('digit', 20),
+  literal(') CA '),
+  ...key,
 ];
+/** PAM's errors that speak of the one who logs in, in the words of Linux-PAM and of OpenPAM. */
+const pamVerdict = choice(
+  'Authentication failure',
+  'authentication failure',
+  'Authentication error',
+  'authentication error',
+  'Authentication failed',
+  'authentication failed',
+  'User not known to the underlying authentication module',
+  'unknown user',
+  'Have exhausted maximum number of retries for service',
+  'maximum number of tries exceeded',
+  'User account has expired',
+  'user account has expired',
+  'Permission denied',
+  'permission denied',
+);
 /** The user of a connection in the making, as sshd names it before the address. Needs `preauthEnd` or the like behind. */
 const namedUser: Token[] = [
   choice('authenticating user ', 'authenticatinguser ', 'invalid user '),
@@ -121,6 +146,27 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4102]: Accepted password for root from 192.0.2.10 port 50023 ssh2`,
   },
   {
+    name: 'failed-again',
+    effect: { stage: 3 },
+    tokens: [
+      ...again,
+      literal('Failed '),
+      word,
+      literal(' for '),
+      optional(notValid),
+      anyUser,
+      literal(' from '),
+      ip,
+      literal(' port '),
+      digits,
+      protocolVersion,
+      literal(']'),
+      ...lineEnd,
+    ],
+    sample: `${host} sshd[4128]: message repeated 2 times: [ Failed password for root from 192.0.2.10 port 50023 ssh2]`,
+    counter: `${host} sshd[4128]: message repeated 2 times: [ Accepted password for root from 192.0.2.10 port 50023 ssh2]`,
+  },
+  {
     name: 'failed-key',
     effect: { stage: 3 },
     tokens: [
@@ -169,10 +215,17 @@ const attempts: Pattern[] = [
       literal(' port '),
       digits,
       choice(' ssh2: ', ' ssh1: '),
-      ...key,
       either(
-        [literal(' ID '), until(' \t', 0), literal(' (serial '), some('digit', 20), literal(') CA '), ...key],
-        [literal(', client user "'), until(' \t"', 0), literal('", client host "'), until(' \t"', 0), literal('"')],
+        [keyType, ...certificate],
+        [...key, ...certificate],
+        [
+          ...key,
+          literal(', client user "'),
+          until(' \t"', 0),
+          literal('", client host "'),
+          until(' \t"', 0),
+          literal('"'),
+        ],
       ),
       ...lineTail,
     ],
@@ -254,17 +307,7 @@ const attempts: Pattern[] = [
     tokens: [
       level,
       optional(literal('PAM: ')),
-      choice(
-        'Authentication failure',
-        'authentication failure',
-        'Authentication error',
-        'authentication error',
-        'Authentication failed',
-        'authentication failed',
-        'User not known to the underlying authentication module',
-        'Have exhausted maximum number of retries for service',
-        'Permission denied',
-      ),
+      pamVerdict,
       literal(' for '),
       optional(notValid),
       anyUser,
@@ -275,6 +318,25 @@ const attempts: Pattern[] = [
     ],
     sample: `${host} sshd[4110]: error: PAM: Authentication failure for illegal user erin from 192.0.2.10`,
     counter: `${host} sshd[4110]: error: PAM: Authentication failure for erin`,
+  },
+  {
+    name: 'pam-refused-again',
+    effect: { stage: 2 },
+    tokens: [
+      ...again,
+      level,
+      literal('PAM: '),
+      pamVerdict,
+      literal(' for '),
+      optional(notValid),
+      anyUser,
+      literal(' from '),
+      ip,
+      literal(']'),
+      ...lineEnd,
+    ],
+    sample: `${host} sshd[4129]: message repeated 2 times: [ error: PAM: Authentication failure for root from 192.0.2.10]`,
+    counter: `${host} sshd[4129]: message repeated 2 times: [ error: PAM: System error for root from 192.0.2.10]`,
   },
   {
     name: 'root-refused',
@@ -303,6 +365,23 @@ const attempts: Pattern[] = [
     ],
     sample: `${host} sshd[4112]: User root from 192.0.2.10 not allowed because not listed in AllowUsers`,
     counter: `${host} sshd[4112]: User root not allowed because account is locked`,
+  },
+  {
+    // RefuseConnection, since 9.9.
+    name: 'connection-prohibited',
+    effect: { stage: 1 },
+    tokens: [
+      literal('administratively prohibited connection for '),
+      optional(notValid),
+      anyUser,
+      literal(' from '),
+      ip,
+      literal(' port '),
+      digits,
+      ...lineTail,
+    ],
+    sample: `${host} sshd-session[4130]: administratively prohibited connection for invalid user bob from 192.0.2.10 port 50029`,
+    counter: `${host} sshd-session[4130]: administratively prohibited connection for invalid user bob`,
   },
   {
     name: 'user-locked',
@@ -380,6 +459,14 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Packet corrupt [preauth]`,
   },
   {
+    // Up to 7.4.
+    name: 'disconnecting-change-addressless',
+    effect: { ends: true },
+    tokens: [level, literal(`Disconnecting${userChange}`)],
+    sample: `${host} sshd[4131]: Disconnecting: Change of username or service not allowed: (admin,ssh-connection) -> (root,ssh-connection) [preauth]`,
+    counter: `${host} sshd[4131]: Disconnecting: Packet corrupt [preauth]`,
+  },
+  {
     // After the refused changes: what they repeat of the names may end in this phrase, cut where sshd cuts it.
     name: 'disconnecting-too-many',
     effect: { stage: 5, ends: true },
@@ -409,6 +496,7 @@ const attempts: Pattern[] = [
       literal('3: '),
       anyText,
       literal(': Auth fail'),
+      optional(literal(" for methods '"), until("'", 0), literal("'")),
       ...lineTail,
     ],
     sample: `${host} sshd[4118]: error: Received disconnect from 192.0.2.10 port 50032:3: com.example.Client: Auth fail [preauth]`,
@@ -500,7 +588,9 @@ const connections: Pattern[] = [
       literal(' port '),
       digits,
       literal(': '),
+      optional(choice('Protocol error: ', 'protocol error: ', 'strict KEX violation: ')),
       until(':[()'),
+      optional(literal('(seqnr '), digits, literal(') ')),
       literal('[preauth]'),
       end,
     ],
@@ -593,11 +683,25 @@ const connections: Pattern[] = [
   },
 ];
 
+/** What only a broken or hostile client sends, in the words of ssherr.c. */
+const packetError = choice(
+  ': message authentication code incorrect',
+  ': Connection corrupted',
+  ': connection corrupted',
+  ': incomplete message',
+  ': invalid format',
+  ': invalid elliptic curve value',
+  ': unexpected bytes remain after decoding',
+  ': string is too large',
+  ': bignum is negative',
+  ': bignum is too large',
+);
+
 const protocol: Pattern[] = [
   {
     name: 'no-identification',
     modes: ddos,
-    tokens: [level, literal('Did not receive identification string from '), ip],
+    tokens: [level, choice('Did not receive identification string from ', 'Could not write ident string to '), ip],
     sample: `${host} sshd[4301]: Did not receive identification string from 192.0.2.10 port 50050`,
     counter: `${host} sshd[4301]: Did not receive identification string`,
   },
@@ -648,12 +752,29 @@ const protocol: Pattern[] = [
       literal('ssh_dispatch_run_fatal: Connection from '),
       ip,
       port,
-      choice(': message authentication code incorrect', ': Connection corrupted', ': connection corrupted'),
+      packetError,
       literal(' [preauth]'),
       end,
     ],
     sample: `${host} sshd[4305]: ssh_dispatch_run_fatal: Connection from 192.0.2.10 port 50053: message authentication code incorrect [preauth]`,
     counter: `${host} sshd[4305]: ssh_dispatch_run_fatal: Connection from 192.0.2.10 port 50053: Broken pipe [preauth]`,
+  },
+  {
+    name: 'packet-corrupt-user',
+    modes: ddos,
+    tokens: [
+      level,
+      literal('ssh_dispatch_run_fatal: Connection from '),
+      ...namedUser,
+      ip,
+      literal(' port '),
+      digits,
+      packetError,
+      literal(' [preauth]'),
+      end,
+    ],
+    sample: `${host} sshd[4312]: ssh_dispatch_run_fatal: Connection from invalid user bob 192.0.2.10 port 50053: message authentication code incorrect [preauth]`,
+    counter: `${host} sshd[4312]: ssh_dispatch_run_fatal: Connection from user bob 192.0.2.10 port 50053: message authentication code incorrect`,
   },
   {
     name: 'reset-addressless',

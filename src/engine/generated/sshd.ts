@@ -141,6 +141,63 @@ function takeFailed(at: i32, end: i32): bool {
   return true;
 }
 
+/** ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end */
+function part6(at: i32, end: i32): i32 {
+  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
+  at += 6;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
+  at += 6;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  const next2 = part4(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** failed-again: 'message repeated ' digit{1,10} ' times: [ Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end */
+function takeFailedAgain(at: i32, end: i32): bool {
+  if (end - at < 56) return false;
+  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return false; // 'message repeated '
+  at += 17;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return false;
+  at = stop1;
+  if (!(end - at >= 17 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 8) === 0x6146205b && word(at + 12) === 0x64656c69 && word(at + 13) === 0x2064656c)) return false; // ' times: [ Failed '
+  at += 17;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
+  if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
+  at += 5;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
+  // user up to the last ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end
+  const pivot4 = findLast1(at, end); // the last ' port '
+  if (pivot4 < 0) return false;
+  const lowestplace4 = larger(at, pivot4 - 263);
+  const beyondplace4 = smaller(end - 14, pivot4 - 6);
+  let next4 = -1;
+  let place4 = beyondplace4;
+  while (true) {
+    place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place4 < lowestplace4) return false;
+    next4 = part6(place4, end);
+    if (next4 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place4);
+  return true;
+}
+
 /** End of the run of '-' to '.', '0' to '9', '@' to 'Z', '_', 'a' to 'z' at `at`. */
 function skipRun3(at: i32, end: i32): i32 {
   while (at < end) {
@@ -162,7 +219,7 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -205,7 +262,7 @@ function takeFailedKey(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < at) return false;
-    next1 = part6(place1, end);
+    next1 = part7(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -240,28 +297,64 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
-function part7(at: i32, end: i32): i32 {
+/** word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
+function part8(at: i32, end: i32): i32 {
+  const stop1 = skipRun3(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
   if (!(end - at >= 4 && word(at) === 0x20444920)) return -1; // ' ID '
   at += 4;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x6c616972 && word(at + 5) === 0x206c6169)) return -1; // ' (serial '
   at += 9;
-  const stop2 = skipDigits(at, smaller(end, at + 21));
-  if (stop2 - at < 1 || stop2 - at > 20) return -1;
-  at = stop2;
+  const stop3 = skipDigits(at, smaller(end, at + 21));
+  if (stop3 - at < 1 || stop3 - at > 20) return -1;
+  at = stop3;
   if (!(end - at >= 5 && word(at) === 0x41432029 && word(at + 1) === 0x20414320)) return -1; // ') CA '
   at += 5;
-  const stop3 = skipRun3(at, smaller(end, at + 65));
-  if (stop3 - at < 1 || stop3 - at > 64) return -1;
-  at = stop3;
+  const stop4 = skipRun3(at, smaller(end, at + 65));
+  if (stop4 - at < 1 || stop4 - at > 64) return -1;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop4 = skipRun4(at, smaller(end, at + 256));
-  if (stop4 - at < 1 || stop4 - at > 255) return -1;
+  const stop5 = skipRun4(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return -1;
+  at = stop5;
+  return at;
+}
+
+/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
+function part9(at: i32, end: i32): i32 {
+  const stop1 = skipRun3(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  const stop2 = skipRun4(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
+  if (!(end - at >= 4 && word(at) === 0x20444920)) return -1; // ' ID '
+  at += 4;
+  const stop3 = skipRun1(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
+  if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x6c616972 && word(at + 5) === 0x206c6169)) return -1; // ' (serial '
+  at += 9;
+  const stop4 = skipDigits(at, smaller(end, at + 21));
+  if (stop4 - at < 1 || stop4 - at > 20) return -1;
   at = stop4;
+  if (!(end - at >= 5 && word(at) === 0x41432029 && word(at + 1) === 0x20414320)) return -1; // ') CA '
+  at += 5;
+  const stop5 = skipRun3(at, smaller(end, at + 65));
+  if (stop5 - at < 1 || stop5 - at > 64) return -1;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  const stop6 = skipRun4(at, smaller(end, at + 256));
+  if (stop6 - at < 1 || stop6 - at > 255) return -1;
+  at = stop6;
   return at;
 }
 
@@ -275,26 +368,34 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"' */
-function part8(at: i32, end: i32): i32 {
+/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"' */
+function part10(at: i32, end: i32): i32 {
+  const stop1 = skipRun3(at, smaller(end, at + 65));
+  if (stop1 - at < 1 || stop1 - at > 64) return -1;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  const stop2 = skipRun4(at, smaller(end, at + 256));
+  if (stop2 - at < 1 || stop2 - at > 255) return -1;
+  at = stop2;
   if (!(end - at >= 15 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 8) === 0x65737520 && word(at + 11) === 0x22207265)) return -1; // ', client user "'
   at += 15;
-  const stop1 = skipRun5(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
+  const stop3 = skipRun5(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 16 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x6f682074 && word(at + 12) === 0x22207473)) return -1; // '", client host "'
   at += 16;
-  const stop2 = skipRun5(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
-  at = stop2;
+  const stop4 = skipRun5(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** failed-invalid-plain-tail: 'Failed ' nonspace{1,4096} ' for ' ('invalid user ' | 'illegal user ') user{0,4096} ' from ' ip ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') word+'-@.'{1,64} ' ' base64+':$'{1,255} (' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"') [' [preauth]'] space{0,4096} end */
+/** failed-invalid-plain-tail: 'Failed ' nonspace{1,4096} ' for ' ('invalid user ' | 'illegal user ') user{0,4096} ' from ' ip ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') (word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"') [' [preauth]'] space{0,4096} end */
 function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
-  if (end - at < 72) return false;
+  if (end - at < 70) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
   const stop1 = skipNonspace(at, smaller(end, at + 4097));
@@ -321,28 +422,21 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
   else return false;
-  const stop4 = skipRun3(at, smaller(end, at + 65));
-  if (stop4 - at < 1 || stop4 - at > 64) return false;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop5 = skipRun4(at, smaller(end, at + 256));
-  if (stop5 - at < 1 || stop5 - at > 255) return false;
-  at = stop5;
-  let next6 = part7(at, end);
-  if (next6 < 0) next6 = part8(at, end);
-  if (next6 < 0) return false;
-  at = next6;
+  let next4 = part8(at, end);
+  if (next4 < 0) next4 = part9(at, end);
+  if (next4 < 0) next4 = part10(at, end);
+  if (next4 < 0) return false;
+  at = next4;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop7 = skipSpace(at, smaller(end, at + 4097));
-  if (stop7 - at > 4096) return false;
-  at = stop7;
+  const stop5 = skipSpace(at, smaller(end, at + 4097));
+  if (stop5 - at > 4096) return false;
+  at = stop5;
   if (at !== end) return false;
   return true;
 }
 
 /** ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
-function part9(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -374,7 +468,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2 + 1, beyondplace2 + 4, 0x74726f70) - 1; // 'port'
     if (place2 >= beyondplace2) return false;
-    next2 = part9(place2, end);
+    next2 = part11(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -382,7 +476,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function part10(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -418,7 +512,7 @@ function takeFailedPortless(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part10(place3, end);
+    next3 = part12(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -427,16 +521,16 @@ function takeFailedPortless(at: i32, end: i32): bool {
 }
 
 /** ' [preauth]' */
-function part11(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
   return at;
 }
 
 /** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function part12(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   let next1 = part1(at, end);
-  if (next1 < 0) next1 = part11(at, end);
+  if (next1 < 0) next1 = part13(at, end);
   if (next1 < 0) next1 = part3(at, end);
   if (next1 < 0) return -1;
   at = next1;
@@ -444,13 +538,13 @@ function part12(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part13(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part12(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -476,7 +570,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < at) return false;
-    next1 = part13(place1, end);
+    next1 = part15(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -485,7 +579,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
 }
 
 /** 'pam_' word{1,32} '(sshd:auth):' space{0,8} */
-function part14(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -500,7 +594,7 @@ function part14(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function part15(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -518,12 +612,12 @@ function part15(at: i32, end: i32): i32 {
 /** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' nonspace{0,4096} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part14(at, end);
+  const next1 = part16(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part17(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -555,12 +649,12 @@ function takePamFailure(at: i32, end: i32): bool {
 /** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' user{0,4096} space{1,8} 'rhost=' ip */
 function takePamFailureUnnamed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = part14(at, end);
+  const next1 = part16(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part17(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -598,7 +692,7 @@ function takePamMoreFailures(at: i32, end: i32): bool {
 }
 
 /** ('error: ' | 'fatal: ') */
-function part16(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
   else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
   else return -1;
@@ -606,7 +700,7 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
-function part17(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
   const stop1 = skipRun2(at, smaller(end, at + 4097));
@@ -616,15 +710,15 @@ function part17(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part18(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part17(at, end);
+  const next1 = part19(at, end);
   if (next1 >= 0) at = next1;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part12(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -635,10 +729,10 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'Have exhausted maximum number of retries for service' | 'Permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'User account has expired' | 'user account has expired' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takePamRefused(at: i32, end: i32): bool {
-  if (end - at < 29) return false;
-  const next1 = part16(at, end);
+  if (end - at < 24) return false;
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41) at += 5; // 'PAM: '
   if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
@@ -648,8 +742,13 @@ function takePamRefused(at: i32, end: i32): bool {
   else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
   else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
   else if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
+  else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
+  else if (end - at >= 24 && word(at) === 0x72657355 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'User account has expired'
+  else if (end - at >= 24 && word(at) === 0x72657375 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'user account has expired'
   else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
+  else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
@@ -662,11 +761,87 @@ function takePamRefused(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part18(place3, end);
+    next3 = part20(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
   captureUser(at, place3);
+  return true;
+}
+
+/** ' from ' ip ']' space{0,4096} end */
+function part21(at: i32, end: i32): i32 {
+  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
+  at += 6;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
+  at += 1;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
+  at = stop1;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** Position of the last ' from ' in [at, end), or -1. */
+function findLast2(at: i32, end: i32): i32 {
+  while (true) {
+    const found = findWordLast(at + 1, end - 1, 0x6d6f7266) - 1;
+    if (found < at) return -1;
+    if (word(found) === 0x6f726620 && word(found + 2) === 0x206d6f72) return found;
+    end = found + 5;
+  }
+}
+
+/** pam-refused-again: 'message repeated ' digit{1,10} ' times: [ ' [('error: ' | 'fatal: ')] 'PAM: ' ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'User account has expired' | 'user account has expired' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ']' space{0,4096} end */
+function takePamRefusedAgain(at: i32, end: i32): bool {
+  if (end - at < 58) return false;
+  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return false; // 'message repeated '
+  at += 17;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return false;
+  at = stop1;
+  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return false; // ' times: [ '
+  at += 10;
+  const next2 = part18(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41)) return false; // 'PAM: '
+  at += 5;
+  if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
+  else if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
+  else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
+  else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
+  else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
+  else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
+  else if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
+  else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+  else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
+  else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
+  else if (end - at >= 24 && word(at) === 0x72657355 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'User account has expired'
+  else if (end - at >= 24 && word(at) === 0x72657375 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'user account has expired'
+  else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
+  else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
+  else return false;
+  if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
+  at += 5;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
+  // user up to the last ' from ' ip ']' space{0,4096} end
+  const pivot4 = findLast2(at, end); // the last ' from '
+  if (pivot4 < 0) return false;
+  const lowestplace4 = larger(at, pivot4);
+  const beyondplace4 = smaller(end - 7, pivot4 + 1);
+  let next4 = -1;
+  let place4 = beyondplace4;
+  while (true) {
+    place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place4 < lowestplace4) return false;
+    next4 = part21(place4, end);
+    if (next4 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place4);
   return true;
 }
 
@@ -681,7 +856,7 @@ function takeRootRefused(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part19(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -695,7 +870,7 @@ function part19(at: i32, end: i32): i32 {
   else if (end - at >= 47 && word(at) === 0x656e6f6e && word(at + 4) === 0x20666f20 && word(at + 8) === 0x72657375 && word(at + 12) === 0x67207327 && word(at + 16) === 0x70756f72 && word(at + 20) === 0x72612073 && word(at + 24) === 0x696c2065 && word(at + 28) === 0x64657473 && word(at + 32) === 0x206e6920 && word(at + 36) === 0x6f6c6c41 && word(at + 40) === 0x6f724777 && word(at + 43) === 0x7370756f) at += 47; // 'none of user's groups are listed in AllowGroups'
   else return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part12(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -707,7 +882,7 @@ function part19(at: i32, end: i32): i32 {
 }
 
 /** Position of the last ' not allowed because ' in [at, end), or -1. */
-function findLast2(at: i32, end: i32): i32 {
+function findLast3(at: i32, end: i32): i32 {
   while (true) {
     const found = findWordLast(at + 6, end - 11, 0x776f6c6c) - 6;
     if (found < at) return -1;
@@ -722,7 +897,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   if (!(end - at >= 5 && word(at) === 0x72657355 && word(at + 1) === 0x20726573)) return false; // 'User '
   at += 5;
   // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const pivot1 = findLast2(at, end); // the last ' not allowed because '
+  const pivot1 = findLast3(at, end); // the last ' not allowed because '
   if (pivot1 < 0) return false;
   const lowestplace1 = larger(at, pivot1 - 263);
   const beyondplace1 = smaller(end - 43, pivot1 - 6);
@@ -731,7 +906,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(lowestplace1 + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < lowestplace1) return false;
-    next1 = part19(place1, end);
+    next1 = part22(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -739,8 +914,52 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   return true;
 }
 
+/** ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
+function part23(at: i32, end: i32): i32 {
+  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
+  at += 6;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
+  at += 6;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** connection-prohibited: 'administratively prohibited connection for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
+function takeConnectionProhibited(at: i32, end: i32): bool {
+  if (end - at < 57) return false;
+  if (!(end - at >= 43 && word(at) === 0x696d6461 && word(at + 4) === 0x7473696e && word(at + 8) === 0x69746172 && word(at + 12) === 0x796c6576 && word(at + 16) === 0x6f727020 && word(at + 20) === 0x69626968 && word(at + 24) === 0x20646574 && word(at + 28) === 0x6e6e6f63 && word(at + 32) === 0x69746365 && word(at + 36) === 0x66206e6f && word(at + 39) === 0x20726f66)) return false; // 'administratively prohibited connection for '
+  at += 43;
+  const next1 = part2(at, end);
+  if (next1 >= 0) at = next1;
+  // user up to the last ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end
+  const pivot2 = findLast1(at, end); // the last ' port '
+  if (pivot2 < 0) return false;
+  const lowestplace2 = larger(at, pivot2 - 263);
+  const beyondplace2 = smaller(end - 13, pivot2 - 6);
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findWordLast(lowestplace2 + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place2 < lowestplace2) return false;
+    next2 = part23(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place2);
+  return true;
+}
+
 /** ' not allowed because ' ('account is locked' | 'shell ') */
-function part20(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x746f6e20 && word(at + 4) === 0x6c6c6120 && word(at + 8) === 0x6465776f && word(at + 12) === 0x63656220 && word(at + 16) === 0x65737561 && word(at + 17) === 0x20657375)) return -1; // ' not allowed because '
   at += 21;
   if (end - at >= 17 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x6c207369 && word(at + 12) === 0x656b636f && word(at + 13) === 0x64656b63) at += 17; // 'account is locked'
@@ -761,7 +980,7 @@ function takeUserLocked(at: i32, end: i32): bool {
   while (true) {
     place1 = findWord(place1 + 6, beyondplace1 + 9, 0x776f6c6c) - 6; // 'llow'
     if (place1 >= beyondplace1) return false;
-    next1 = part20(place1, end);
+    next1 = part24(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -770,7 +989,7 @@ function takeUserLocked(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part21(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -780,7 +999,7 @@ function part21(at: i32, end: i32): i32 {
   const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = part12(at, end);
+    const next3 = part14(at, end);
     if (next3 <= at) break;
     at = next3;
   }
@@ -794,7 +1013,7 @@ function part21(at: i32, end: i32): i32 {
 /** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 45 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 20) === 0x61206e6f && word(at + 24) === 0x6d657474 && word(at + 28) === 0x20737470 && word(at + 32) === 0x65637865 && word(at + 36) === 0x64656465 && word(at + 40) === 0x726f6620 && word(at + 41) === 0x20726f66)) return false; // 'maximum authentication attempts exceeded for '
   at += 45;
@@ -807,7 +1026,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part21(place3, end);
+    next3 = part25(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -818,14 +1037,14 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
 /** disconnecting-too-many-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Too many authentication failures' */
 function takeDisconnectingTooManyAddressless(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 47 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x54203a67 && word(at + 16) === 0x6d206f6f && word(at + 20) === 0x20796e61 && word(at + 24) === 0x68747561 && word(at + 28) === 0x69746e65 && word(at + 32) === 0x69746163 && word(at + 36) === 0x66206e6f && word(at + 40) === 0x756c6961 && word(at + 43) === 0x73657275)) return false; // 'Disconnecting: Too many authentication failures'
   return true;
 }
 
 /** ' -> (' not-' '{0,4096} */
-function part22(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x203e2d20 && word(at + 1) === 0x28203e2d)) return -1; // ' -> ('
   at += 5;
   const stop1 = findByte(at, smaller(end, at + 4097), 32);
@@ -835,7 +1054,7 @@ function part22(at: i32, end: i32): i32 {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
-function part23(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -850,7 +1069,7 @@ function part23(at: i32, end: i32): i32 {
   const stop2 = findByte(at, smaller(end, at + 4097), 32);
   if (stop2 - at < 1 || stop2 - at > 4096) return -1;
   at = stop2;
-  const next3 = part22(at, end);
+  const next3 = part26(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   if (at !== end) return -1;
@@ -860,7 +1079,7 @@ function part23(at: i32, end: i32): i32 {
 /** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
 function takeDisconnectingUserChange(at: i32, end: i32): bool {
   if (end - at < 83) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -879,7 +1098,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part23(place2, end);
+    next2 = part27(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -890,7 +1109,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
 /** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,4096} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
 function takeDisconnectingAccountChange(at: i32, end: i32): bool {
   if (end - at < 90) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x75612067 && word(at + 16) === 0x6e656874 && word(at + 20) === 0x61636974 && word(at + 24) === 0x676e6974 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Disconnecting authenticating user '
   at += 34;
@@ -912,7 +1131,7 @@ function takeDisconnectingAccountChange(at: i32, end: i32): bool {
 }
 
 /** ': Change of username or service not allowed: (' */
-function part24(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
   return at;
@@ -921,7 +1140,7 @@ function part24(at: i32, end: i32): i32 {
 /** disconnecting-invalid-change: [('error: ' | 'fatal: ')] 'Disconnecting invalid user ' text… ': Change of username or service not allowed: (' */
 function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 27 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x6e692067 && word(at + 16) === 0x696c6176 && word(at + 20) === 0x73752064 && word(at + 23) === 0x20726573)) return false; // 'Disconnecting invalid user '
   at += 27;
@@ -932,15 +1151,24 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2, beyondplace2 + 3, 0x6843203a); // ': Ch'
     if (place2 >= beyondplace2) return false;
-    next2 = part24(place2, end);
+    next2 = part28(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
   return true;
 }
 
+/** disconnecting-change-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Change of username or service not allowed: (' */
+function takeDisconnectingChangeAddressless(at: i32, end: i32): bool {
+  if (end - at < 59) return false;
+  const next1 = part18(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 59 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x43203a67 && word(at + 16) === 0x676e6168 && word(at + 20) === 0x666f2065 && word(at + 24) === 0x65737520 && word(at + 28) === 0x6d616e72 && word(at + 32) === 0x726f2065 && word(at + 36) === 0x72657320 && word(at + 40) === 0x65636976 && word(at + 44) === 0x746f6e20 && word(at + 48) === 0x6c6c6120 && word(at + 52) === 0x6465776f && word(at + 55) === 0x28203a64)) return false; // 'Disconnecting: Change of username or service not allowed: ('
+  return true;
+}
+
 /** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function part25(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -960,7 +1188,7 @@ function part25(at: i32, end: i32): i32 {
 /** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
 function takeDisconnectingTooMany(at: i32, end: i32): bool {
   if (end - at < 70) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -978,7 +1206,7 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part25(place2, end);
+    next2 = part29(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -986,32 +1214,36 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   return true;
 }
 
-/** ': Auth fail' [' [preauth]'] space{0,4096} end */
-function part26(at: i32, end: i32): i32 {
-  if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
-  at += 11;
-  if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
+/** ' for methods '' not-'''{0,4096} ''' */
+function part30(at: i32, end: i32): i32 {
+  if (!(end - at >= 14 && word(at) === 0x726f6620 && word(at + 4) === 0x74656d20 && word(at + 8) === 0x73646f68 && word(at + 10) === 0x27207364)) return -1; // ' for methods ''
+  at += 14;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
   if (stop1 - at > 4096) return -1;
   at = stop1;
+  if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
+  at += 1;
+  return at;
+}
+
+/** ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
+function part31(at: i32, end: i32): i32 {
+  if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
+  at += 11;
+  const next1 = part30(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** Position of the last ': Auth fail' in [at, end), or -1. */
-function findLast3(at: i32, end: i32): i32 {
-  while (true) {
-    const found = findWordLast(at, end - 7, 0x7541203a);
-    if (found < at) return -1;
-    if (word(found) === 0x7541203a && word(found + 4) === 0x66206874 && word(found + 7) === 0x6c696166) return found;
-    end = found + 10;
-  }
-}
-
-/** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' [preauth]'] space{0,4096} end */
+/** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
 function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1026,17 +1258,14 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 3 && byte(at) === 51 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '3: '
   at += 3;
-  // text up to the last ': Auth fail' [' [preauth]'] space{0,4096} end
-  const pivot4 = findLast3(at, end); // the last ': Auth fail'
-  if (pivot4 < 0) return false;
-  const lowestplace4 = larger(at, pivot4);
-  const beyondplace4 = smaller(end - 10, pivot4 + 1);
+  // text up to the last ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end
+  const beyondplace4 = end - 10;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {
-    place4 = findWordLast(lowestplace4, place4 + 3, 0x7541203a); // ': Au'
-    if (place4 < lowestplace4) return false;
-    next4 = part26(place4, end);
+    place4 = findWordLast(at, place4 + 3, 0x7541203a); // ': Au'
+    if (place4 < at) return false;
+    next4 = part31(place4, end);
     if (next4 >= 0) break;
   }
   return true;
@@ -1045,7 +1274,7 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
 /** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} ('14: No authentication methods available' | '14: No supported authentication methods available') */
 function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (end - at < 66) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1067,7 +1296,7 @@ function takeDisconnectNoMethods(at: i32, end: i32): bool {
 /** disconnect: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' */
 function takeDisconnect(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1080,14 +1309,14 @@ function takeDisconnect(at: i32, end: i32): bool {
 }
 
 /** ' ' */
-function part27(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** end */
-function part28(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -1110,8 +1339,8 @@ function takeAccepted(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  let next3 = part27(at, end);
-  if (next3 < 0) next3 = part28(at, end);
+  let next3 = part32(at, end);
+  if (next3 < 0) next3 = part33(at, end);
   if (next3 < 0) return false;
   return true;
 }
@@ -1141,7 +1370,7 @@ function takeUnfinished(at: i32, end: i32): bool {
 }
 
 /** ' by PAM account configuration' */
-function part29(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 29 && word(at) === 0x20796220 && word(at + 4) === 0x204d4150 && word(at + 8) === 0x6f636361 && word(at + 12) === 0x20746e75 && word(at + 16) === 0x666e6f63 && word(at + 20) === 0x72756769 && word(at + 24) === 0x6f697461 && word(at + 25) === 0x6e6f6974)) return -1; // ' by PAM account configuration'
   at += 29;
   return at;
@@ -1150,7 +1379,7 @@ function part29(at: i32, end: i32): i32 {
 /** account-denied: [('error: ' | 'fatal: ')] 'Access denied for user ' user… ' by PAM account configuration' */
 function takeAccountDenied(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 19) === 0x20726573)) return false; // 'Access denied for user '
   at += 23;
@@ -1161,7 +1390,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 3, place2 + 6, 0x4d415020) - 3; // ' PAM'
     if (place2 < at) return false;
-    next2 = part29(place2, end);
+    next2 = part34(place2, end);
     if (next2 >= 0) break;
   }
   captureUser(at, place2);
@@ -1171,7 +1400,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
 /** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1194,7 +1423,7 @@ function takeClosedPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
-function part30(at: i32, end: i32): i32 {
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1213,7 +1442,7 @@ function part30(at: i32, end: i32): i32 {
 /** closed-preauth-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ' [preauth]' end */
 function takeClosedPreauthUser(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1234,12 +1463,21 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part30(place2, end);
+    next2 = part35(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
   captureUser(at, place2);
   return true;
+}
+
+/** ('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ') */
+function part36(at: i32, end: i32): i32 {
+  if (end - at >= 16 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'Protocol error: '
+  else if (end - at >= 16 && word(at) === 0x746f7270 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'protocol error: '
+  else if (end - at >= 22 && word(at) === 0x69727473 && word(at + 4) === 0x4b207463 && word(at + 8) === 0x76205845 && word(at + 12) === 0x616c6f69 && word(at + 16) === 0x6e6f6974 && word(at + 18) === 0x203a6e6f) at += 22; // 'strict KEX violation: '
+  else return -1;
+  return at;
 }
 
 /** End of the run of bytes other than '(' to ')', ':', '[' at `at`. */
@@ -1252,10 +1490,22 @@ function skipRun6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
+/** '(seqnr ' digit{1,10} ') ' */
+function part37(at: i32, end: i32): i32 {
+  if (!(end - at >= 7 && word(at) === 0x71657328 && word(at + 3) === 0x20726e71)) return -1; // '(seqnr '
+  at += 7;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
+  at += 2;
+  return at;
+}
+
+/** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' [('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ')] not-':[()'{1,4096} ['(seqnr ' digit{1,10} ') '] '[preauth]' end */
 function takeDisconnectingPreauth(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1268,9 +1518,13 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const stop3 = skipRun6(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const next3 = part36(at, end);
+  if (next3 >= 0) at = next3;
+  const stop4 = skipRun6(at, smaller(end, at + 4097));
+  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  at = stop4;
+  const next5 = part37(at, end);
+  if (next5 >= 0) at = next5;
   if (!(end - at >= 9 && word(at) === 0x6572705b && word(at + 4) === 0x68747561 && word(at + 5) === 0x5d687475)) return false; // '[preauth]'
   at += 9;
   if (at !== end) return false;
@@ -1278,7 +1532,7 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
-function part31(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1312,7 +1566,7 @@ function findLast4(at: i32, end: i32): i32 {
 /** disconnecting-preauth-user: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
 function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   if (end - at < 48) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1330,7 +1584,7 @@ function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part31(place2, end);
+    next2 = part38(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1358,7 +1612,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(lowestplace1, place1, 32); // ' '
     if (place1 < lowestplace1) return false;
-    next1 = part30(place1, end);
+    next1 = part35(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -1369,7 +1623,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
 /** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1379,7 +1633,7 @@ function takeClosed(at: i32, end: i32): bool {
   at = scanAddress(at, end);
   if (at < 0) return false;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part12(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -1391,7 +1645,7 @@ function takeClosed(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
-function part32(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1409,7 +1663,7 @@ function part32(at: i32, end: i32): i32 {
 /** closed-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
 function takeClosedUser(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1430,7 +1684,7 @@ function takeClosedUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part32(place2, end);
+    next2 = part39(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1514,26 +1768,27 @@ function takeRefusedConnectBare(at: i32, end: i32): bool {
   return true;
 }
 
-/** no-identification: [('error: ' | 'fatal: ')] 'Did not receive identification string from ' ip */
+/** no-identification: [('error: ' | 'fatal: ')] ('Did not receive identification string from ' | 'Could not write ident string to ') ip */
 function takeNoIdentification(at: i32, end: i32): bool {
-  if (end - at < 44) return false;
-  const next1 = part16(at, end);
+  if (end - at < 33) return false;
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
-  if (!(end - at >= 43 && word(at) === 0x20646944 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x65636572 && word(at + 12) === 0x20657669 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x69666974 && word(at + 24) === 0x69746163 && word(at + 28) === 0x73206e6f && word(at + 32) === 0x6e697274 && word(at + 36) === 0x72662067 && word(at + 39) === 0x206d6f72)) return false; // 'Did not receive identification string from '
-  at += 43;
+  if (end - at >= 43 && word(at) === 0x20646944 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x65636572 && word(at + 12) === 0x20657669 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x69666974 && word(at + 24) === 0x69746163 && word(at + 28) === 0x73206e6f && word(at + 32) === 0x6e697274 && word(at + 36) === 0x72662067 && word(at + 39) === 0x206d6f72) at += 43; // 'Did not receive identification string from '
+  else if (end - at >= 32 && word(at) === 0x6c756f43 && word(at + 4) === 0x6f6e2064 && word(at + 8) === 0x72772074 && word(at + 12) === 0x20657469 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x74732074 && word(at + 24) === 0x676e6972 && word(at + 28) === 0x206f7420) at += 32; // 'Could not write ident string to '
+  else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   return true;
 }
 
 /** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part33(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part12(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -1557,7 +1812,7 @@ function findLast5(at: i32, end: i32): i32 {
 /** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
@@ -1571,7 +1826,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part33(place2, end);
+    next2 = part40(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1581,7 +1836,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
 /** identification-failed: [('error: ' | 'fatal: ')] 'kex_exchange_identification: ' ['read: '] ('client sent invalid protocol identifier' | 'Client sent invalid protocol identifier' | 'Connection closed by remote host' | 'connection closed by remote host' | 'Connection reset by peer' | 'connection reset by peer') */
 function takeIdentificationFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 29 && word(at) === 0x5f78656b && word(at + 4) === 0x68637865 && word(at + 8) === 0x65676e61 && word(at + 12) === 0x6564695f && word(at + 16) === 0x6669746e && word(at + 20) === 0x74616369 && word(at + 24) === 0x3a6e6f69 && word(at + 25) === 0x203a6e6f)) return false; // 'kex_exchange_identification: '
   at += 29;
@@ -1599,7 +1854,7 @@ function takeIdentificationFailed(at: i32, end: i32): bool {
 /** banner-exchange: [('error: ' | 'fatal: ')] 'banner exchange: Connection from ' ip [' port ' digit{1,10}] (': invalid format' | ': could not read protocol version') */
 function takeBannerExchange(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 33 && word(at) === 0x6e6e6162 && word(at + 4) === 0x65207265 && word(at + 8) === 0x61686378 && word(at + 12) === 0x3a65676e && word(at + 16) === 0x6e6f4320 && word(at + 20) === 0x7463656e && word(at + 24) === 0x206e6f69 && word(at + 28) === 0x6d6f7266 && word(at + 29) === 0x206d6f72)) return false; // 'banner exchange: Connection from '
   at += 33;
@@ -1613,10 +1868,10 @@ function takeBannerExchange(at: i32, end: i32): bool {
   return true;
 }
 
-/** packet-corrupt: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ip [' port ' digit{1,10}] (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted') ' [preauth]' end */
+/** packet-corrupt: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ip [' port ' digit{1,10}] (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function takePacketCorrupt(at: i32, end: i32): bool {
-  if (end - at < 73) return false;
-  const next1 = part16(at, end);
+  if (end - at < 67) return false;
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
@@ -1627,6 +1882,13 @@ function takePacketCorrupt(at: i32, end: i32): bool {
   if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
   else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
   else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
+  else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
+  else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
+  else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
+  else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
+  else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
+  else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
+  else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
   else return false;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return false; // ' [preauth]'
   at += 10;
@@ -1634,10 +1896,67 @@ function takePacketCorrupt(at: i32, end: i32): bool {
   return true;
 }
 
+/** ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
+function part41(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
+  at += 6;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
+  else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
+  else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
+  else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
+  else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
+  else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
+  else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
+  else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
+  else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
+  else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
+  else return -1;
+  if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
+  at += 10;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** packet-corrupt-user: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
+function takePacketCorruptUser(at: i32, end: i32): bool {
+  if (end - at < 88) return false;
+  const next1 = part18(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
+  at += 40;
+  if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7520676e && word(at + 16) === 0x20726573) at += 20; // 'authenticating user '
+  else if (end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7375676e && word(at + 15) === 0x20726573) at += 19; // 'authenticatinguser '
+  else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
+  else return false;
+  // user up to the last ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end
+  const pivot2 = findLast1(at, end); // the last ' port '
+  if (pivot2 < 0) return false;
+  const lowestplace2 = larger(at, pivot2 - 258);
+  const beyondplace2 = smaller(end - 34, pivot2 - 1);
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findByteLast(lowestplace2, place2, 32); // ' '
+    if (place2 < lowestplace2) return false;
+    next2 = part41(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place2);
+  return true;
+}
+
 /** reset-addressless: [('error: ' | 'fatal: ')] 'Read from socket failed: Connection reset by peer' */
 function takeResetAddressless(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 49 && word(at) === 0x64616552 && word(at + 4) === 0x6f726620 && word(at + 8) === 0x6f73206d && word(at + 12) === 0x74656b63 && word(at + 16) === 0x69616620 && word(at + 20) === 0x3a64656c && word(at + 24) === 0x6e6f4320 && word(at + 28) === 0x7463656e && word(at + 32) === 0x206e6f69 && word(at + 36) === 0x65736572 && word(at + 40) === 0x79622074 && word(at + 44) === 0x65657020 && word(at + 45) === 0x72656570)) return false; // 'Read from socket failed: Connection reset by peer'
   return true;
@@ -1646,7 +1965,7 @@ function takeResetAddressless(at: i32, end: i32): bool {
 /** login-timeout: [('error: ' | 'fatal: ')] 'Timeout before authentication for ' ['connection from '] ip */
 function takeLoginTimeout(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x656d6954 && word(at + 4) === 0x2074756f && word(at + 8) === 0x6f666562 && word(at + 12) === 0x61206572 && word(at + 16) === 0x65687475 && word(at + 20) === 0x6369746e && word(at + 24) === 0x6f697461 && word(at + 28) === 0x6f66206e && word(at + 30) === 0x20726f66)) return false; // 'Timeout before authentication for '
   at += 34;
@@ -1681,7 +2000,7 @@ function takeScanner(at: i32, end: i32): bool {
 }
 
 /** ' found.' */
-function part34(at: i32, end: i32): i32 {
+function part42(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x756f6620 && word(at + 3) === 0x2e646e75)) return -1; // ' found.'
   at += 7;
   return at;
@@ -1690,7 +2009,7 @@ function part34(at: i32, end: i32): i32 {
 /** no-match-negotiated: [('error: ' | 'fatal: ')] 'Unable to negotiate with ' ip [' port ' digit{1,10}] ': no matching ' text… ' found.' */
 function takeNoMatchNegotiated(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x68746977 && word(at + 21) === 0x20687469)) return false; // 'Unable to negotiate with '
   at += 25;
@@ -1707,7 +2026,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
   while (true) {
     place3 = findWord(place3 + 3, beyondplace3 + 6, 0x2e646e75) - 3; // 'und.'
     if (place3 >= beyondplace3) return false;
-    next3 = part34(place3, end);
+    next3 = part42(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -1717,7 +2036,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
 /** no-match-addressless: [('error: ' | 'fatal: ')] ('Unable to negotiate a key exchange method' | 'no matching cipher found:' | 'no matching mac found:' | 'no matching MAC found:' | 'no matching comp found:' | 'no matching compression method found:' | 'no matching key exchange method found:' | 'no matching host key type found:') */
 function takeNoMatchAddressless(at: i32, end: i32): bool {
   if (end - at < 22) return false;
-  const next1 = part16(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 41 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x656b2061 && word(at + 24) === 0x78652079 && word(at + 28) === 0x6e616863 && word(at + 32) === 0x6d206567 && word(at + 36) === 0x6f687465 && word(at + 37) === 0x646f6874) at += 41; // 'Unable to negotiate a key exchange method'
   else if (end - at >= 25 && word(at) === 0x6d206f6e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x68706963 && word(at + 16) === 0x66207265 && word(at + 20) === 0x646e756f && word(at + 21) === 0x3a646e75) at += 25; // 'no matching cipher found:'
@@ -1738,70 +2057,108 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
     if (word0 < 0x61766e49) {
       if (word0 < 0x544f4f52) {
         if (word0 === 0x204d4150) { // "PAM "
-          if (takePamMoreFailures(start, end)) return 10;
+          if (takePamMoreFailures(start, end)) return 11;
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x20646142) { // "Bad "
-          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 40;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
           return -1;
         }
         if (word0 === 0x20646944) { // "Did "
-          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 39;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
           return -1;
         }
         if (word0 === 0x3a4d4150) { // "PAM:"
-          if (takePamRefused(start, end)) return 11;
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
       } else {
         if (word0 === 0x544f4f52) { // "ROOT"
-          if (takeRootRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeRootRefused(start, end)) return 14;
           return -1;
         }
         if (word0 === 0x5f687373) { // "ssh_"
-          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 43;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+          forgetAddress();
+          if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
           return -1;
         }
         if (word0 === 0x5f6d6170) { // "pam_"
-          if (takePamFailure(start, end)) return 8;
+          if (takePamFailure(start, end)) return 9;
           forgetAddress();
           forgetUser();
-          if (takePamFailureUnnamed(start, end)) return 9;
+          if (takePamFailureUnnamed(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x5f78656b) { // "kex_"
-          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 41;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
           return -1;
         }
         if (word0 === 0x61746166) { // "fata"
           const word7 = word(start + 7);
-          if (word7 < 0x656d6954) {
-            if (word7 < 0x62616e55) {
+          if (word7 < 0x65636341) {
+            if (word7 < 0x5f78656b) {
               if (word7 === 0x20646142) { // "Bad "
-                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 40;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 39;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
                 return -1;
               }
               if (word7 === 0x3a4d4150) { // "PAM:"
-                if (takePamRefused(start, end)) return 11;
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 43;
-                return -1;
-              }
-              if (word7 === 0x5f78656b) { // "kex_"
-                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 41;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+                forgetAddress();
+                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
                 return -1;
               }
             } else {
-              if (word7 === 0x62616e55) { // "Unab"
-                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 48;
+              if (word7 === 0x5f78656b) { // "kex_"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
+                return -1;
+              }
+              if (word7 === 0x62616e55) { // "Unab"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
                 return -1;
               }
               if (word7 === 0x63736944) { // "Disc"
@@ -1809,145 +2166,218 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-                    forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                    forgetUser();
+                    forgetAddress();
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                    forgetAddress();
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
                     return -1;
                   }
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
+                  if (takePamRefused(start, end)) return 12;
+                  forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
+                  if (word20 === 0x6843203a) { // ": Ch"
+                    if (takePamRefused(start, end)) return 12;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingChangeAddressless(start, end)) return 23;
+                    return -1;
+                  }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    if (takePamRefused(start, end)) return 12;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 19;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    forgetUser();
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooMany(start, end)) return 20;
+                    if (takeDisconnectingAccountChange(start, end)) return 21;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 19;
-                    if (takeDisconnectingTooMany(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingInvalidChange(start, end)) return 22;
+                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
                     return -1;
                   }
-                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                  if (takePamRefused(start, end)) return 12;
+                  forgetUser();
+                  forgetAddress();
+                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
                   return -1;
                 }
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 44;
-                return -1;
-              }
-              if (word7 === 0x65636341) { // "Acce"
-                if (takeAccountDenied(start, end)) return 26;
-                return -1;
-              }
-              if (word7 === 0x65636552) { // "Rece"
-                if (takeDisconnectAuthFail(start, end)) return 21;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 22;
-                forgetAddress();
-                if (takeDisconnect(start, end)) return 23;
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
                 return -1;
               }
             }
           } else {
-            if (word7 < 0x6d206f6e) {
-              if (word7 === 0x656d6954) { // "Time"
-                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 45;
+            if (word7 < 0x6c756f43) {
+              if (word7 === 0x65636341) { // "Acce"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeAccountDenied(start, end)) return 30;
                 return -1;
               }
-              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
-                if (takePamRefused(start, end)) return 11;
+              if (word7 === 0x65636552) { // "Rece"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeDisconnectAuthFail(start, end)) return 25;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+                forgetAddress();
+                if (takeDisconnect(start, end)) return 27;
+                return -1;
+              }
+              if (word7 === 0x656d6954) { // "Time"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
-                if (takeTooManyAttempts(start, end)) return 15;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeTooManyAttempts(start, end)) return 18;
                 return -1;
               }
             } else {
-              if (word7 === 0x6d206f6e) { // "no m"
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+              if (word7 === 0x6c756f43) { // "Coul"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
                 return -1;
               }
-              if (word7 === 0x6d726550 || word7 === 0x72657355) { // "Perm" "User"
-                if (takePamRefused(start, end)) return 11;
+              if (word7 === 0x6d206f6e) { // "no m"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
                 return -1;
               }
               if (word7 === 0x6e6e6162) { // "bann"
-                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 42;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-                  forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+                  if (takePamRefused(start, end)) return 12;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                  forgetUser();
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
                   return -1;
                 }
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
             }
           }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
       }
     } else {
       if (word0 < 0x63736944) {
         if (word0 === 0x61766e49 || word0 === 0x61766e69) { // "Inva" "inva"
-          if (takeInvalidUser(start, end)) return 7;
+          if (takeInvalidUser(start, end)) return 8;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x62616e55) { // "Unab"
-          if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 48;
-          forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+          const word20 = word(start + 20);
+          if (word20 === 0x656b2061) { // "a ke"
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+            return -1;
+          }
+          if (word20 === 0x68746977) { // "with"
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+            return -1;
+          }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x626f7270) { // "prob"
-          if ((mode & 10) !== 0 && takeScanner(start, end)) return 47;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeScanner(start, end)) return 52;
           return -1;
         }
       } else {
@@ -1956,165 +2386,231 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word9 === 0x20646574) { // "ted "
             const word13 = word(start + 13);
             if (word13 === 0x61766e69 || word13 === 0x68747561) { // "inva" "auth"
-              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-              forgetAddress();
-              if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+              if (takePamRefused(start, end)) return 12;
               forgetUser();
               forgetAddress();
-              if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 31;
+              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+              forgetAddress();
+              if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
               forgetUser();
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+              if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 35;
+              forgetUser();
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+              forgetAddress();
+              if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
               return -1;
             }
             if (word13 === 0x6d6f7266) { // "from"
               const word18 = word(start + 18);
               if (word18 === 0x61766e69 || word18 === 0x68747561) { // "inva" "auth"
-                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-                forgetAddress();
-                if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+                if (takePamRefused(start, end)) return 12;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 31;
+                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 35;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                forgetAddress();
+                if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
                 return -1;
               }
               if (word18 === 0x72657375) { // "user"
-                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
                 forgetAddress();
-                if (takeClosedSession(start, end)) return 34;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                forgetAddress();
+                if (takeClosedSession(start, end)) return 38;
                 return -1;
               }
-              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
+              if (takePamRefused(start, end)) return 12;
+              forgetUser();
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+              forgetAddress();
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
               return -1;
             }
-            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+            forgetAddress();
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
             return -1;
           }
           if (word9 === 0x676e6974) { // "ting"
             const word13 = word(start + 13);
+            if (word13 === 0x6843203a) { // ": Ch"
+              if (takePamRefused(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takeDisconnectingChangeAddressless(start, end)) return 23;
+              return -1;
+            }
             if (word13 === 0x6f54203a) { // ": To"
-              if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+              if (takePamRefused(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takeDisconnectingTooManyAddressless(start, end)) return 19;
               return -1;
             }
             if (word13 === 0x6f726620) { // " fro"
-              if (takeDisconnectingUserChange(start, end)) return 17;
+              const word19 = word(start + 19);
+              if (word19 === 0x61766e69 || word19 === 0x68747561) { // "inva" "auth"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeDisconnectingUserChange(start, end)) return 20;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                return -1;
+              }
+              if (takePamRefused(start, end)) return 12;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
               return -1;
             }
             if (word13 === 0x74756120) { // " aut"
-              if (takeDisconnectingUserChange(start, end)) return 17;
+              if (takePamRefused(start, end)) return 12;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingAccountChange(start, end)) return 18;
+              if (takeDisconnectingUserChange(start, end)) return 20;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingTooMany(start, end)) return 20;
+              if (takeDisconnectingAccountChange(start, end)) return 21;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+              if (takeDisconnectingTooMany(start, end)) return 24;
+              forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+              forgetAddress();
+              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
               return -1;
             }
             if (word13 === 0x766e6920) { // " inv"
-              if (takeDisconnectingUserChange(start, end)) return 17;
+              if (takePamRefused(start, end)) return 12;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingInvalidChange(start, end)) return 19;
-              if (takeDisconnectingTooMany(start, end)) return 20;
+              if (takeDisconnectingUserChange(start, end)) return 20;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+              if (takeDisconnectingInvalidChange(start, end)) return 22;
+              if (takeDisconnectingTooMany(start, end)) return 24;
+              forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+              forgetAddress();
+              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
               return -1;
             }
-            if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
             return -1;
           }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x64616552) { // "Read"
-          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 44;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
           return -1;
         }
         if (word0 === 0x65636341) { // "Acce"
-          if (takeAccepted(start, end)) return 24;
-          forgetUser();
-          forgetAddress();
-          if (takeAccountDenied(start, end)) return 26;
+          const word4 = word(start + 4);
+          if (word4 === 0x64207373) { // "ss d"
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takeAccountDenied(start, end)) return 30;
+            return -1;
+          }
+          if (word4 === 0x64657470) { // "pted"
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takeAccepted(start, end)) return 28;
+            return -1;
+          }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x65636552) { // "Rece"
-          if (takeDisconnectAuthFail(start, end)) return 21;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
           forgetAddress();
-          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 22;
+          if (takeDisconnectAuthFail(start, end)) return 25;
           forgetAddress();
-          if (takeDisconnect(start, end)) return 23;
+          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+          forgetAddress();
+          if (takeDisconnect(start, end)) return 27;
           return -1;
         }
         if (word0 === 0x656c6c49) { // "Ille"
-          if (takeInvalidUser(start, end)) return 7;
+          if (takeInvalidUser(start, end)) return 8;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
       }
     }
   } else {
-    if (word0 < 0x6e616373) {
-      if (word0 < 0x68747561) {
+    if (word0 < 0x6e6e6162) {
+      if (word0 < 0x6978616d) {
         if (word0 === 0x656c6c69) { // "ille"
-          if (takeInvalidUser(start, end)) return 7;
+          if (takeInvalidUser(start, end)) return 8;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x656d6954) { // "Time"
-          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 45;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
           return -1;
         }
-        if (word0 === 0x65766148 || word0 === 0x68747541) { // "Have" "Auth"
-          if (takePamRefused(start, end)) return 11;
+        if (word0 === 0x68747561) { // "auth"
+          if (takePamFailure(start, end)) return 9;
+          forgetAddress();
+          forgetUser();
+          if (takePamFailureUnnamed(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
+          return -1;
+        }
+        if (word0 === 0x696d6461) { // "admi"
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeConnectionProhibited(start, end)) return 16;
           return -1;
         }
       } else {
-        if (word0 === 0x68747561) { // "auth"
-          const word15 = word(start + 15);
-          if (word15 === 0x6c696166) { // "fail"
-            const word19 = word(start + 19);
-            if (word19 === 0x20657275 || word19 === 0x66206465) { // "ure " "ed f"
-              if (takePamRefused(start, end)) return 11;
-              return -1;
-            }
-            if (word19 === 0x3b657275) { // "ure;"
-              if (takePamFailure(start, end)) return 8;
-              forgetAddress();
-              forgetUser();
-              if (takePamFailureUnnamed(start, end)) return 9;
-              return -1;
-            }
-            return -1;
-          }
-          if (word15 === 0x6f727265) { // "erro"
-            if (takePamRefused(start, end)) return 11;
-            return -1;
-          }
-          return -1;
-        }
         if (word0 === 0x6978616d) { // "maxi"
-          if (takeTooManyAttempts(start, end)) return 15;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeTooManyAttempts(start, end)) return 18;
           return -1;
         }
         if (word0 === 0x6c696146) { // "Fail"
@@ -2124,86 +2620,125 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (takeFailed(start, end)) return 1;
           forgetUser();
           forgetAddress();
-          if (takeFailedKey(start, end)) return 2;
+          if (takeFailedKey(start, end)) return 3;
           forgetUser();
           forgetAddress();
-          if (takeFailedAccountTail(start, end)) return 3;
+          if (takeFailedAccountTail(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takeFailedInvalidPlainTail(start, end)) return 4;
+          if (takeFailedInvalidPlainTail(start, end)) return 5;
           forgetUser();
           forgetAddress();
-          if (takeFailedInvalidTail(start, end)) return 5;
-          if (takeFailedPortless(start, end)) return 6;
+          if (takeFailedInvalidTail(start, end)) return 6;
+          if (takeFailedPortless(start, end)) return 7;
+          forgetUser();
+          forgetAddress();
+          if (takePamRefused(start, end)) return 12;
+          return -1;
+        }
+        if (word0 === 0x6c756f43) { // "Coul"
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
           return -1;
         }
         if (word0 === 0x6d206f6e) { // "no m"
-          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
           return -1;
         }
-        if (word0 === 0x6d726550) { // "Perm"
-          if (takePamRefused(start, end)) return 11;
+        if (word0 === 0x6e616373) { // "scan"
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeScanner(start, end)) return 52;
           return -1;
         }
       }
     } else {
-      if (word0 < 0x72657355) {
-        if (word0 === 0x6e616373) { // "scan"
-          if ((mode & 10) !== 0 && takeScanner(start, end)) return 47;
-          return -1;
-        }
+      if (word0 < 0x7373656d) {
         if (word0 === 0x6e6e6162) { // "bann"
-          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 42;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
           return -1;
         }
         if (word0 === 0x6e6e6f43) { // "Conn"
           const word11 = word(start + 11);
           if (word11 === 0x65736572 || word11 === 0x736f6c63) { // "rese" "clos"
-            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-            forgetAddress();
-            if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+            if (takePamRefused(start, end)) return 12;
             forgetUser();
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+            if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+            forgetAddress();
+            if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
             return -1;
           }
           if (word11 === 0x6d6f7266) { // "from"
-            if (takeConnection(start, end)) return 35;
+            if (takePamRefused(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takeConnection(start, end)) return 39;
             return -1;
           }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x6f727265) { // "erro"
           const word7 = word(start + 7);
-          if (word7 < 0x656d6954) {
-            if (word7 < 0x62616e55) {
+          if (word7 < 0x65636341) {
+            if (word7 < 0x5f78656b) {
               if (word7 === 0x20646142) { // "Bad "
-                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 40;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 39;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
                 return -1;
               }
               if (word7 === 0x3a4d4150) { // "PAM:"
-                if (takePamRefused(start, end)) return 11;
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 43;
-                return -1;
-              }
-              if (word7 === 0x5f78656b) { // "kex_"
-                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 41;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+                forgetAddress();
+                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
                 return -1;
               }
             } else {
-              if (word7 === 0x62616e55) { // "Unab"
-                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 48;
+              if (word7 === 0x5f78656b) { // "kex_"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
+                return -1;
+              }
+              if (word7 === 0x62616e55) { // "Unab"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
                 return -1;
               }
               if (word7 === 0x63736944) { // "Disc"
@@ -2211,162 +2746,239 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-                    forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                    forgetUser();
+                    forgetAddress();
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                    forgetAddress();
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
                     return -1;
                   }
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
+                  if (takePamRefused(start, end)) return 12;
+                  forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
+                  if (word20 === 0x6843203a) { // ": Ch"
+                    if (takePamRefused(start, end)) return 12;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingChangeAddressless(start, end)) return 23;
+                    return -1;
+                  }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 16;
+                    if (takePamRefused(start, end)) return 12;
+                    forgetUser();
+                    forgetAddress();
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 19;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    forgetUser();
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 18;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooMany(start, end)) return 20;
+                    if (takeDisconnectingAccountChange(start, end)) return 21;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takeDisconnectingUserChange(start, end)) return 17;
+                    if (takePamRefused(start, end)) return 12;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 19;
-                    if (takeDisconnectingTooMany(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 20;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                    if (takeDisconnectingInvalidChange(start, end)) return 22;
+                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 30;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    forgetAddress();
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
                     return -1;
                   }
-                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 29;
+                  if (takePamRefused(start, end)) return 12;
+                  forgetUser();
+                  forgetAddress();
+                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
                   return -1;
                 }
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 44;
-                return -1;
-              }
-              if (word7 === 0x65636341) { // "Acce"
-                if (takeAccountDenied(start, end)) return 26;
-                return -1;
-              }
-              if (word7 === 0x65636552) { // "Rece"
-                if (takeDisconnectAuthFail(start, end)) return 21;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 22;
-                forgetAddress();
-                if (takeDisconnect(start, end)) return 23;
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
                 return -1;
               }
             }
           } else {
-            if (word7 < 0x6d206f6e) {
-              if (word7 === 0x656d6954) { // "Time"
-                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 45;
+            if (word7 < 0x6c756f43) {
+              if (word7 === 0x65636341) { // "Acce"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeAccountDenied(start, end)) return 30;
                 return -1;
               }
-              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
-                if (takePamRefused(start, end)) return 11;
+              if (word7 === 0x65636552) { // "Rece"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeDisconnectAuthFail(start, end)) return 25;
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+                forgetAddress();
+                if (takeDisconnect(start, end)) return 27;
+                return -1;
+              }
+              if (word7 === 0x656d6954) { // "Time"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
-                if (takeTooManyAttempts(start, end)) return 15;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takeTooManyAttempts(start, end)) return 18;
                 return -1;
               }
             } else {
-              if (word7 === 0x6d206f6e) { // "no m"
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 49;
+              if (word7 === 0x6c756f43) { // "Coul"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
                 return -1;
               }
-              if (word7 === 0x6d726550 || word7 === 0x72657355) { // "Perm" "User"
-                if (takePamRefused(start, end)) return 11;
+              if (word7 === 0x6d206f6e) { // "no m"
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
                 return -1;
               }
               if (word7 === 0x6e6e6162) { // "bann"
-                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 42;
+                if (takePamRefused(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 27;
-                  forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 28;
+                  if (takePamRefused(start, end)) return 12;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 33;
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                  forgetUser();
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  forgetAddress();
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
                   return -1;
                 }
+                if (takePamRefused(start, end)) return 12;
                 return -1;
               }
             }
           }
+          if (takePamRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x706f7264) { // "drop"
-          if (takeDropped(start, end)) return 36;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeDropped(start, end)) return 40;
+          return -1;
+        }
+        if (word0 === 0x72657355) { // "User"
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeUserNotAllowed(start, end)) return 15;
+          forgetUser();
+          forgetAddress();
+          if (takeUserLocked(start, end)) return 17;
           return -1;
         }
       } else {
-        if (word0 === 0x72657355) { // "User"
-          if (takePamRefused(start, end)) return 11;
+        if (word0 === 0x7373656d) { // "mess"
+          if (takeFailedAgain(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if (takeUserNotAllowed(start, end)) return 13;
+          if (takePamRefused(start, end)) return 12;
           forgetUser();
           forgetAddress();
-          if (takeUserLocked(start, end)) return 14;
+          if (takePamRefusedAgain(start, end)) return 13;
           return -1;
         }
         if (word0 === 0x746f7250) { // "Prot"
-          if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 46;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 51;
           return -1;
         }
         if (word0 === 0x74726150 || word0 === 0x74736f50) { // "Part" "Post"
-          if (takeUnfinished(start, end)) return 25;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takeUnfinished(start, end)) return 29;
           return -1;
         }
         if (word0 === 0x75666572) { // "refu"
-          if (takeRefusedConnect(start, end)) return 37;
+          if (takePamRefused(start, end)) return 12;
+          forgetUser();
           forgetAddress();
-          if (takeRefusedConnectBare(start, end)) return 38;
+          if (takeRefusedConnect(start, end)) return 41;
+          forgetAddress();
+          if (takeRefusedConnectBare(start, end)) return 42;
           return -1;
         }
       }
     }
   }
+  if (takePamRefused(start, end)) return 12;
   return -1;
 }
 
@@ -2374,70 +2986,75 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
 export function flagsSshd(pattern: i32): i32 {
   switch (pattern) {
     case 0: // failed-publickey
-    case 8: // pam-failure
-    case 9: // pam-failure-unnamed
-    case 25: // unfinished
-    case 35: // connection
-    case 36: // dropped
+    case 9: // pam-failure
+    case 10: // pam-failure-unnamed
+    case 29: // unfinished
+    case 39: // connection
+    case 40: // dropped
       return 16;
     case 1: // failed
-    case 2: // failed-key
-    case 3: // failed-account-tail
-    case 4: // failed-invalid-plain-tail
-    case 6: // failed-portless
+    case 2: // failed-again
+    case 3: // failed-key
+    case 4: // failed-account-tail
+    case 5: // failed-invalid-plain-tail
+    case 7: // failed-portless
       return 113;
-    case 5: // failed-invalid-tail
+    case 6: // failed-invalid-tail
       return 97;
-    case 7: // invalid-user
-    case 13: // user-not-allowed
+    case 8: // invalid-user
+    case 15: // user-not-allowed
+    case 16: // connection-prohibited
       return 49;
-    case 10: // pam-more-failures
-    case 26: // account-denied
+    case 11: // pam-more-failures
+    case 30: // account-denied
       return 2;
-    case 11: // pam-refused
-    case 12: // root-refused
+    case 12: // pam-refused
+    case 13: // pam-refused-again
+    case 14: // root-refused
       return 81;
-    case 14: // user-locked
+    case 17: // user-locked
       return 33;
-    case 15: // too-many-attempts
+    case 18: // too-many-attempts
       return 145;
-    case 16: // disconnecting-too-many-addressless
+    case 19: // disconnecting-too-many-addressless
       return 163;
-    case 17: // disconnecting-user-change
-    case 18: // disconnecting-account-change
-    case 22: // disconnect-no-methods
-    case 27: // closed-preauth
-    case 28: // closed-preauth-user
-    case 29: // disconnecting-preauth
-    case 30: // disconnecting-preauth-user
-    case 31: // disconnected-preauth-user
+    case 20: // disconnecting-user-change
+    case 21: // disconnecting-account-change
+    case 26: // disconnect-no-methods
+    case 31: // closed-preauth
+    case 32: // closed-preauth-user
+    case 33: // disconnecting-preauth
+    case 34: // disconnecting-preauth-user
+    case 35: // disconnected-preauth-user
       return 19;
-    case 19: // disconnecting-invalid-change
-    case 44: // reset-addressless
+    case 22: // disconnecting-invalid-change
+    case 23: // disconnecting-change-addressless
+    case 49: // reset-addressless
       return 3;
-    case 20: // disconnecting-too-many
-    case 21: // disconnect-auth-fail
+    case 24: // disconnecting-too-many
+    case 25: // disconnect-auth-fail
       return 179;
-    case 23: // disconnect
-    case 32: // closed
-    case 33: // closed-user
-    case 34: // closed-session
+    case 27: // disconnect
+    case 36: // closed
+    case 37: // closed-user
+    case 38: // closed-session
       return 18;
-    case 24: // accepted
+    case 28: // accepted
       return 22;
-    case 37: // refused-connect
-    case 38: // refused-connect-bare
-    case 39: // no-identification
-    case 40: // bad-identification
-    case 42: // banner-exchange
-    case 43: // packet-corrupt
-    case 45: // login-timeout
-    case 46: // old-protocol
-    case 47: // scanner
-    case 48: // no-match-negotiated
+    case 41: // refused-connect
+    case 42: // refused-connect-bare
+    case 43: // no-identification
+    case 44: // bad-identification
+    case 46: // banner-exchange
+    case 47: // packet-corrupt
+    case 48: // packet-corrupt-user
+    case 50: // login-timeout
+    case 51: // old-protocol
+    case 52: // scanner
+    case 53: // no-match-negotiated
       return 17;
-    case 41: // identification-failed
-    case 49: // no-match-addressless
+    case 45: // identification-failed
+    case 54: // no-match-addressless
       return 1;
   }
   return 0;
