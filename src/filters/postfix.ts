@@ -32,8 +32,20 @@ const mechanism = either(
   anyCase('PLAIN'),
   [...anyCase('CRAM'), literal('-'), ...anyCase('MD5')],
   [...anyCase('DIGEST'), literal('-'), ...anyCase('MD5')],
+  [
+    ...anyCase('SCRAM'),
+    literal('-'),
+    ...anyCase('SHA'),
+    literal('-'),
+    digits,
+    optional(literal('-'), ...anyCase('PLUS')),
+  ],
+  anyCase('NTLM'),
 );
+/** rsyslog's way to say that a line came again, unless it is told not to. */
+const again = optional(literal('message repeated '), digits, literal(' times: [ '));
 const saslFailed = (by: Token): Token[] => [
+  again,
   queued,
   literal('warning: '),
   ...client,
@@ -99,7 +111,7 @@ const refusals: Pattern[] = [
     name: 'refused',
     modes: normal,
     tokens: [
-      ...refused('550', '554', '504', '450', '454', '500', '404', '400'),
+      ...refused('550', '554', '504', '450', '454', '500', '404', '400', '501', '503', '521', '553', '556'),
       ...detail,
       optional(either([literal('<'), until('>', 0), literal('>: ')], [literal(': ')])),
       optional(choice('Helo command', 'Sender address', 'Recipient address'), literal(' rejected: ')),
@@ -116,6 +128,13 @@ const refusals: Pattern[] = [
             'Host not found',
             'Domain not found',
             'need fully-qualified hostname',
+            'need fully-qualified address',
+            'invalid ip address',
+            'Invalid name',
+            'Improper use of SMTP command pipelining',
+            'Protocol error',
+            'not owned by user ',
+            'not logged in',
             'User unknown',
             'user unknown',
             'Undeliverable address',
@@ -206,13 +225,30 @@ const disruptions: Pattern[] = [
     counter: `${host} postfix/postscreen[907]: DATA without valid RCPT from [192.0.2.7]:50022`,
   },
   {
+    name: 'not-smtp',
+    modes: ddos,
+    tokens: [
+      queued,
+      choice('warning: non-SMTP command from ', 'NON-SMTP COMMAND from ', 'COMMAND PIPELINING from '),
+      ...client,
+    ],
+    sample: `${host} postfix/smtpd[908]: warning: non-SMTP command from unknown[192.0.2.7]: GET / HTTP/1.1`,
+    counter: `${host} postfix/smtpd[908]: warning: Illegal address syntax from unknown[192.0.2.7] in MAIL command: <x>`,
+  },
+  {
     name: 'rate-limit',
     modes: ddos,
     tokens: [
       queued,
       literal('warning: '),
-      choice('Connection', 'Message delivery request'),
-      literal(' rate limit exceeded: '),
+      choice(
+        'Connection rate',
+        'Connection concurrency',
+        'Message delivery request rate',
+        'AUTH command rate',
+        'New TLS session rate',
+      ),
+      literal(' limit exceeded: '),
       digits,
       literal(' from '),
       ...client,

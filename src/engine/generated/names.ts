@@ -435,6 +435,7 @@ export const filterNames: FilterNames[] = [
       "disconnect-login-failed",
       "early-talk",
       "command-limit",
+      "not-smtp",
       "rate-limit",
       "name-forged"
     ],

@@ -3,6 +3,18 @@ import { byte, findByte, word } from '#linear';
 import { forgetAddress } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, smaller } from '../scan.ts';
 
+/** 'message repeated ' digit{1,10} ' times: [ ' */
+function part1(at: i32, end: i32): i32 {
+  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
+  at += 17;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
+  at += 10;
+  return at;
+}
+
 /** End of the run of '0' to '9', 'A' to 'Z', 'b' to 'd', 'f' to 'h', 'j' to 'n', 'p' to 't', 'v' to 'z' at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
@@ -14,7 +26,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function part1(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   const stop1 = skipRun1(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
@@ -34,7 +46,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ':' digit{1,10} */
-function part2(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -43,62 +55,66 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
+/** sasl-server-lost: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
 function takeSaslServerLost(at: i32, end: i32): bool {
   if (end - at < 84) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
-  at = stop2;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop4 = skipNonspace(at, smaller(end, at + 101));
-  if (stop4 - at < 1 || stop4 - at > 100) return false;
-  at = stop4;
+  const stop5 = skipNonspace(at, smaller(end, at + 101));
+  if (stop5 - at < 1 || stop5 - at > 100) return false;
+  at = stop5;
   if (!(end - at >= 64 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x6c206e6f && word(at + 36) === 0x2074736f && word(at + 40) === 0x61206f74 && word(at + 44) === 0x65687475 && word(at + 48) === 0x6369746e && word(at + 52) === 0x6f697461 && word(at + 56) === 0x6573206e && word(at + 60) === 0x72657672)) return false; // ' authentication failed: Connection lost to authentication server'
   return true;
 }
 
-/** sasl-mechanism-unknown: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
+/** sasl-mechanism-unknown: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
 function takeSaslMechanismUnknown(at: i32, end: i32): bool {
   if (end - at < 76) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
-  at = stop2;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop4 = skipNonspace(at, smaller(end, at + 101));
-  if (stop4 - at < 1 || stop4 - at > 100) return false;
-  at = stop4;
+  const stop5 = skipNonspace(at, smaller(end, at + 101));
+  if (stop5 - at < 1 || stop5 - at > 100) return false;
+  at = stop5;
   if (!(end - at >= 56 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x61766e49 && word(at + 28) === 0x2064696c && word(at + 32) === 0x68747561 && word(at + 36) === 0x69746e65 && word(at + 40) === 0x69746163 && word(at + 44) === 0x6d206e6f && word(at + 48) === 0x61686365 && word(at + 52) === 0x6d73696e)) return false; // ' authentication failed: Invalid authentication mechanism'
   return true;
 }
 
 /** ('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') */
-function part3(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 108) at += 1; // 'l'
   else if (end - at >= 1 && byte(at) === 76) at += 1; // 'L'
   else return -1;
@@ -118,7 +134,7 @@ function part3(at: i32, end: i32): i32 {
 }
 
 /** ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') */
-function part4(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 112) at += 1; // 'p'
   else if (end - at >= 1 && byte(at) === 80) at += 1; // 'P'
   else return -1;
@@ -138,7 +154,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 99) at += 1; // 'c'
   else if (end - at >= 1 && byte(at) === 67) at += 1; // 'C'
   else return -1;
@@ -165,7 +181,7 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 100) at += 1; // 'd'
   else if (end - at >= 1 && byte(at) === 68) at += 1; // 'D'
   else return -1;
@@ -197,32 +213,110 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5') ' authentication failed:' */
+/** '-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S') */
+function part8(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 45)) return -1; // '-'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 112) at += 1; // 'p'
+  else if (end - at >= 1 && byte(at) === 80) at += 1; // 'P'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 108) at += 1; // 'l'
+  else if (end - at >= 1 && byte(at) === 76) at += 1; // 'L'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 117) at += 1; // 'u'
+  else if (end - at >= 1 && byte(at) === 85) at += 1; // 'U'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 115) at += 1; // 's'
+  else if (end - at >= 1 && byte(at) === 83) at += 1; // 'S'
+  else return -1;
+  return at;
+}
+
+/** ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] */
+function part9(at: i32, end: i32): i32 {
+  if (end - at >= 1 && byte(at) === 115) at += 1; // 's'
+  else if (end - at >= 1 && byte(at) === 83) at += 1; // 'S'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 99) at += 1; // 'c'
+  else if (end - at >= 1 && byte(at) === 67) at += 1; // 'C'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 114) at += 1; // 'r'
+  else if (end - at >= 1 && byte(at) === 82) at += 1; // 'R'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 97) at += 1; // 'a'
+  else if (end - at >= 1 && byte(at) === 65) at += 1; // 'A'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 109) at += 1; // 'm'
+  else if (end - at >= 1 && byte(at) === 77) at += 1; // 'M'
+  else return -1;
+  if (!(end - at >= 1 && byte(at) === 45)) return -1; // '-'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 115) at += 1; // 's'
+  else if (end - at >= 1 && byte(at) === 83) at += 1; // 'S'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 104) at += 1; // 'h'
+  else if (end - at >= 1 && byte(at) === 72) at += 1; // 'H'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 97) at += 1; // 'a'
+  else if (end - at >= 1 && byte(at) === 65) at += 1; // 'A'
+  else return -1;
+  if (!(end - at >= 1 && byte(at) === 45)) return -1; // '-'
+  at += 1;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  const next2 = part8(at, end);
+  if (next2 >= 0) at = next2;
+  return at;
+}
+
+/** ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M') */
+function part10(at: i32, end: i32): i32 {
+  if (end - at >= 1 && byte(at) === 110) at += 1; // 'n'
+  else if (end - at >= 1 && byte(at) === 78) at += 1; // 'N'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 116) at += 1; // 't'
+  else if (end - at >= 1 && byte(at) === 84) at += 1; // 'T'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 108) at += 1; // 'l'
+  else if (end - at >= 1 && byte(at) === 76) at += 1; // 'L'
+  else return -1;
+  if (end - at >= 1 && byte(at) === 109) at += 1; // 'm'
+  else if (end - at >= 1 && byte(at) === 77) at += 1; // 'M'
+  else return -1;
+  return at;
+}
+
+/** sasl-failed: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' | ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] | ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M')) ' authentication failed:' */
 function takeSaslFailed(at: i32, end: i32): bool {
-  if (end - at < 47) return false;
+  if (end - at < 46) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
-  at = stop2;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  let next4 = part3(at, end);
-  if (next4 < 0) next4 = part4(at, end);
-  if (next4 < 0) next4 = part5(at, end);
-  if (next4 < 0) next4 = part6(at, end);
-  if (next4 < 0) return false;
-  at = next4;
+  let next5 = part4(at, end);
+  if (next5 < 0) next5 = part5(at, end);
+  if (next5 < 0) next5 = part6(at, end);
+  if (next5 < 0) next5 = part7(at, end);
+  if (next5 < 0) next5 = part9(at, end);
+  if (next5 < 0) next5 = part10(at, end);
+  if (next5 < 0) return false;
+  at = next5;
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x3a64656c)) return false; // ' authentication failed:'
   return true;
 }
@@ -250,7 +344,7 @@ function skipRun4(at: i32, end: i32): i32 {
 /** listed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('554' | '454') ' ' ('4.' | '5.') '7.1 Service unavailable; Client host [' not-'] \t'{1,4096} '] blocked' */
 function takeListed(at: i32, end: i32): bool {
   if (end - at < 77) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
@@ -269,7 +363,7 @@ function takeListed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
@@ -291,7 +385,7 @@ function takeListed(at: i32, end: i32): bool {
 }
 
 /** '<' not-'>'{0,4096} '>: ' */
-function part7(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
   const stop1 = findByte(at, smaller(end, at + 4097), 62);
@@ -303,23 +397,23 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** ': ' */
-function part8(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** ('<' not-'>'{0,4096} '>: ' | ': ') */
-function part9(at: i32, end: i32): i32 {
-  let next1 = part7(at, end);
-  if (next1 < 0) next1 = part8(at, end);
+function part13(at: i32, end: i32): i32 {
+  let next1 = part11(at, end);
+  if (next1 < 0) next1 = part12(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
 /** ('Helo command' | 'Sender address' | 'Recipient address') ' rejected: ' */
-function part10(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (end - at >= 12 && word(at) === 0x6f6c6548 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d) at += 12; // 'Helo command'
   else if (end - at >= 14 && word(at) === 0x646e6553 && word(at + 4) === 0x61207265 && word(at + 8) === 0x65726464 && word(at + 10) === 0x73736572) at += 14; // 'Sender address'
   else if (end - at >= 17 && word(at) === 0x69636552 && word(at + 4) === 0x6e656970 && word(at + 8) === 0x64612074 && word(at + 12) === 0x73657264 && word(at + 13) === 0x73736572) at += 17; // 'Recipient address'
@@ -329,8 +423,8 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') */
-function part11(at: i32, end: i32): i32 {
+/** ('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'not owned by user ' | 'not logged in' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') */
+function part15(at: i32, end: i32): i32 {
   if (end - at >= 19 && word(at) === 0x76726553 && word(at + 4) === 0x20656369 && word(at + 8) === 0x76616e75 && word(at + 12) === 0x616c6961 && word(at + 15) === 0x656c6261) at += 19; // 'Service unavailable'
   else if (end - at >= 13 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 9) === 0x6465696e) at += 13; // 'Access denied'
   else if (end - at >= 19 && word(at) === 0x616c6552 && word(at + 4) === 0x63612079 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 15) === 0x6465696e) at += 19; // 'Relay access denied'
@@ -341,6 +435,13 @@ function part11(at: i32, end: i32): i32 {
   else if (end - at >= 14 && word(at) === 0x74736f48 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'Host not found'
   else if (end - at >= 16 && word(at) === 0x616d6f44 && word(at + 4) === 0x6e206e69 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f) at += 16; // 'Domain not found'
   else if (end - at >= 29 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x736f6820 && word(at + 24) === 0x6d616e74 && word(at + 25) === 0x656d616e) at += 29; // 'need fully-qualified hostname'
+  else if (end - at >= 28 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x64646120 && word(at + 24) === 0x73736572) at += 28; // 'need fully-qualified address'
+  else if (end - at >= 18 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x61207069 && word(at + 12) === 0x65726464 && word(at + 14) === 0x73736572) at += 18; // 'invalid ip address'
+  else if (end - at >= 12 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x656d616e) at += 12; // 'Invalid name'
+  else if (end - at >= 39 && word(at) === 0x72706d49 && word(at + 4) === 0x7265706f && word(at + 8) === 0x65737520 && word(at + 12) === 0x20666f20 && word(at + 16) === 0x50544d53 && word(at + 20) === 0x6d6f6320 && word(at + 24) === 0x646e616d && word(at + 28) === 0x70697020 && word(at + 32) === 0x6e696c65 && word(at + 35) === 0x676e696e) at += 39; // 'Improper use of SMTP command pipelining'
+  else if (end - at >= 14 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 10) === 0x726f7272) at += 14; // 'Protocol error'
+  else if (end - at >= 18 && word(at) === 0x20746f6e && word(at + 4) === 0x656e776f && word(at + 8) === 0x79622064 && word(at + 12) === 0x65737520 && word(at + 14) === 0x20726573) at += 18; // 'not owned by user '
+  else if (end - at >= 13 && word(at) === 0x20746f6e && word(at + 4) === 0x67676f6c && word(at + 8) === 0x69206465 && word(at + 9) === 0x6e692064) at += 13; // 'not logged in'
   else if (end - at >= 12 && word(at) === 0x72657355 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'User unknown'
   else if (end - at >= 12 && word(at) === 0x72657375 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'user unknown'
   else if (end - at >= 21 && word(at) === 0x65646e55 && word(at + 4) === 0x6576696c && word(at + 8) === 0x6c626172 && word(at + 12) === 0x64612065 && word(at + 16) === 0x73657264 && word(at + 17) === 0x73736572) at += 21; // 'Undeliverable address'
@@ -360,7 +461,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** not-word{1,4096} */
-function part12(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   const stop1 = skipRun5(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
@@ -368,26 +469,26 @@ function part12(at: i32, end: i32): i32 {
 }
 
 /** end */
-function part13(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
 
 /** 'match' (not-word{1,4096} | end) */
-function part14(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6374616d && word(at + 1) === 0x68637461)) return -1; // 'match'
   at += 5;
-  let next1 = part12(at, end);
-  if (next1 < 0) next1 = part13(at, end);
+  let next1 = part16(at, end);
+  if (next1 < 0) next1 = part17(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
-/** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,4096} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,4096} | end)) */
+/** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400' | '501' | '503' | '521' | '553' | '556') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,4096} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'not owned by user ' | 'not logged in' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,4096} | end)) */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
@@ -406,7 +507,7 @@ function takeRefused(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
@@ -418,6 +519,11 @@ function takeRefused(at: i32, end: i32): bool {
   else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '500'
   else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 52) at += 3; // '404'
   else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '400'
+  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 49) at += 3; // '501'
+  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 51) at += 3; // '503'
+  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 50 && byte(at + 2) === 49) at += 3; // '521'
+  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 51) at += 3; // '553'
+  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 54) at += 3; // '556'
   else return false;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
@@ -434,12 +540,12 @@ function takeRefused(at: i32, end: i32): bool {
   at = stop6;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next7 = part9(at, end);
+  const next7 = part13(at, end);
   if (next7 >= 0) at = next7;
-  const next8 = part10(at, end);
+  const next8 = part14(at, end);
   if (next8 >= 0) at = next8;
-  let next9 = part11(at, end);
-  if (next9 < 0) next9 = part14(at, end);
+  let next9 = part15(at, end);
+  if (next9 < 0) next9 = part18(at, end);
   if (next9 < 0) return false;
   return true;
 }
@@ -447,7 +553,7 @@ function takeRefused(at: i32, end: i32): bool {
 /** pipelining: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'improper command pipelining after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takePipelining(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x72706d69 && word(at + 4) === 0x7265706f && word(at + 8) === 0x6d6f6320 && word(at + 12) === 0x646e616d && word(at + 16) === 0x70697020 && word(at + 20) === 0x6e696c65 && word(at + 24) === 0x20676e69 && word(at + 28) === 0x65746661 && word(at + 30) === 0x20726574)) return false; // 'improper command pipelining after '
   at += 34;
@@ -465,13 +571,13 @@ function takePipelining(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
 
 /** ' (' digit{1,10} ' bytes)' */
-function part15(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -485,14 +591,14 @@ function part15(at: i32, end: i32): i32 {
 /** too-many-errors: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'too many errors after ' nonspace{1,64} [' (' digit{1,10} ' bytes)'] ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeTooManyErrors(at: i32, end: i32): bool {
   if (end - at < 32) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x206f6f74 && word(at + 4) === 0x796e616d && word(at + 8) === 0x72726520 && word(at + 12) === 0x2073726f && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'too many errors after '
   at += 22;
   const stop2 = skipNonspace(at, smaller(end, at + 65));
   if (stop2 - at < 1 || stop2 - at > 64) return false;
   at = stop2;
-  const next3 = part15(at, end);
+  const next3 = part19(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
@@ -505,7 +611,7 @@ function takeTooManyErrors(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = part2(at, end);
+  const next5 = part3(at, end);
   if (next5 >= 0) at = next5;
   return true;
 }
@@ -513,7 +619,7 @@ function takeTooManyErrors(at: i32, end: i32): bool {
 /** lost-counted-elsewhere: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' ('AUTH ' | 'DATA ') */
 function takeLostCountedElsewhere(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
@@ -526,7 +632,7 @@ function takeLostCountedElsewhere(at: i32, end: i32): bool {
 /** lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeLost(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
@@ -544,13 +650,13 @@ function takeLost(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
 
 /** '/' digit{1,10} */
-function part16(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -560,7 +666,7 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** (' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}] */
-function part17(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x6c656820 && word(at + 2) === 0x3d6f6c65) at += 6; // ' helo='
   else if (end - at >= 6 && word(at) === 0x6c686520 && word(at + 2) === 0x3d6f6c68) at += 6; // ' ehlo='
   else if (end - at >= 10 && word(at) === 0x61747320 && word(at + 4) === 0x6c747472 && word(at + 6) === 0x3d736c74) at += 10; // ' starttls='
@@ -568,7 +674,7 @@ function part17(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  const next2 = part16(at, end);
+  const next2 = part20(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
@@ -586,7 +692,7 @@ function skipRun6(at: i32, end: i32): i32 {
 /** disconnect-login-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'disconnect from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ((' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}]){0,3} ' auth=0/' '123456789'{1,4096} */
 function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (end - at < 28) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 16 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x66207463 && word(at + 12) === 0x206d6f72)) return false; // 'disconnect from '
   at += 16;
@@ -599,10 +705,10 @@ function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part2(at, end);
+  const next3 = part3(at, end);
   if (next3 >= 0) at = next3;
   for (let times4 = 0; times4 < 3; times4++) {
-    const next4 = part17(at, end);
+    const next4 = part21(at, end);
     if (next4 <= at) break;
     at = next4;
   }
@@ -614,7 +720,7 @@ function takeDisconnectLoginFailed(at: i32, end: i32): bool {
 }
 
 /** 'PREGREET ' digit{1,10} */
-function part18(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x47455250 && word(at + 4) === 0x54454552 && word(at + 5) === 0x20544545)) return -1; // 'PREGREET '
   at += 9;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -624,7 +730,7 @@ function part18(at: i32, end: i32): i32 {
 }
 
 /** 'HANGUP' */
-function part19(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x474e4148 && word(at + 2) === 0x5055474e)) return -1; // 'HANGUP'
   at += 6;
   return at;
@@ -633,8 +739,8 @@ function part19(at: i32, end: i32): i32 {
 /** early-talk: ('PREGREET ' digit{1,10} | 'HANGUP') ' after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeEarlyTalk(at: i32, end: i32): bool {
   if (end - at < 23) return false;
-  let next1 = part18(at, end);
-  if (next1 < 0) next1 = part19(at, end);
+  let next1 = part22(at, end);
+  if (next1 < 0) next1 = part23(at, end);
   if (next1 < 0) return false;
   at = next1;
   if (!(end - at >= 7 && word(at) === 0x74666120 && word(at + 3) === 0x20726574)) return false; // ' after '
@@ -653,7 +759,7 @@ function takeEarlyTalk(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
@@ -678,23 +784,49 @@ function takeCommandLimit(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next2 = part2(at, end);
+  const next2 = part3(at, end);
   if (next2 >= 0) at = next2;
   return true;
 }
 
-/** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' ('Connection' | 'Message delivery request') ' rate limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** not-smtp: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('warning: non-SMTP command from ' | 'NON-SMTP COMMAND from ' | 'COMMAND PIPELINING from ') not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+function takeNotSmtp(at: i32, end: i32): bool {
+  if (end - at < 25) return false;
+  const next1 = part2(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 31 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 8) === 0x6e6f6e20 && word(at + 12) === 0x544d532d && word(at + 16) === 0x6f632050 && word(at + 20) === 0x6e616d6d && word(at + 24) === 0x72662064 && word(at + 27) === 0x206d6f72) at += 31; // 'warning: non-SMTP command from '
+  else if (end - at >= 22 && word(at) === 0x2d4e4f4e && word(at + 4) === 0x50544d53 && word(at + 8) === 0x4d4f4320 && word(at + 12) === 0x444e414d && word(at + 16) === 0x6f726620 && word(at + 18) === 0x206d6f72) at += 22; // 'NON-SMTP COMMAND from '
+  else if (end - at >= 24 && word(at) === 0x4d4d4f43 && word(at + 4) === 0x20444e41 && word(at + 8) === 0x45504950 && word(at + 12) === 0x494e494c && word(at + 16) === 0x6620474e && word(at + 20) === 0x206d6f72) at += 24; // 'COMMAND PIPELINING from '
+  else return false;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  return true;
+}
+
+/** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' ('Connection rate' | 'Connection concurrency' | 'Message delivery request rate' | 'AUTH command rate' | 'New TLS session rate') ' limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeRateLimit(at: i32, end: i32): bool {
   if (end - at < 51) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  if (end - at >= 10 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 6) === 0x6e6f6974) at += 10; // 'Connection'
-  else if (end - at >= 24 && word(at) === 0x7373654d && word(at + 4) === 0x20656761 && word(at + 8) === 0x696c6564 && word(at + 12) === 0x79726576 && word(at + 16) === 0x71657220 && word(at + 20) === 0x74736575) at += 24; // 'Message delivery request'
+  if (end - at >= 15 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 11) === 0x65746172) at += 15; // 'Connection rate'
+  else if (end - at >= 22 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x75636e6f && word(at + 16) === 0x6e657272 && word(at + 18) === 0x79636e65) at += 22; // 'Connection concurrency'
+  else if (end - at >= 29 && word(at) === 0x7373654d && word(at + 4) === 0x20656761 && word(at + 8) === 0x696c6564 && word(at + 12) === 0x79726576 && word(at + 16) === 0x71657220 && word(at + 20) === 0x74736575 && word(at + 24) === 0x74617220 && word(at + 25) === 0x65746172) at += 29; // 'Message delivery request rate'
+  else if (end - at >= 17 && word(at) === 0x48545541 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d && word(at + 12) === 0x74617220 && word(at + 13) === 0x65746172) at += 17; // 'AUTH command rate'
+  else if (end - at >= 20 && word(at) === 0x2077654e && word(at + 4) === 0x20534c54 && word(at + 8) === 0x73736573 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746172) at += 20; // 'New TLS session rate'
   else return false;
-  if (!(end - at >= 22 && word(at) === 0x74617220 && word(at + 4) === 0x696c2065 && word(at + 8) === 0x2074696d && word(at + 12) === 0x65637865 && word(at + 16) === 0x64656465 && word(at + 18) === 0x203a6465)) return false; // ' rate limit exceeded: '
-  at += 22;
+  if (!(end - at >= 17 && word(at) === 0x6d696c20 && word(at + 4) === 0x65207469 && word(at + 8) === 0x65656378 && word(at + 12) === 0x3a646564 && word(at + 13) === 0x203a6465)) return false; // ' limit exceeded: '
+  at += 17;
   const stop2 = skipDigits(at, smaller(end, at + 11));
   if (stop2 - at < 1 || stop2 - at > 10) return false;
   at = stop2;
@@ -709,7 +841,7 @@ function takeRateLimit(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part2(at, end);
+  const next4 = part3(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
@@ -717,7 +849,7 @@ function takeRateLimit(at: i32, end: i32): bool {
 /** name-forged: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: hostname ' nonspace{1,255} ' does not resolve to address ' ip */
 function takeNameForged(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = part1(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 18 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 8) === 0x736f6820 && word(at + 12) === 0x6d616e74 && word(at + 14) === 0x20656d61)) return false; // 'warning: hostname '
   at += 18;
@@ -735,7 +867,7 @@ function takeNameForged(at: i32, end: i32): bool {
 export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
   if (word0 < 0x656a6572) {
-    if (word0 === 0x206f6f74 || word0 === 0x63736964) { // "too " "disc"
+    if (word0 === 0x206f6f74 || word0 === 0x2d4e4f4e || word0 === 0x63736964) { // "too " "NON-" "disc"
       if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
       if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
@@ -755,9 +887,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if ((mode & 80) !== 0 && takeDisconnectLoginFailed(start, end)) return 9;
       forgetAddress();
-      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+      if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
       forgetAddress();
-      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+      forgetAddress();
+      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
       return -1;
     }
     if (word0 === 0x47455250 || word0 === 0x474e4148) { // "PREG" "HANG"
@@ -782,9 +916,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if ((mode & 80) !== 0 && takeEarlyTalk(start, end)) return 10;
       forgetAddress();
-      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+      if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
       forgetAddress();
-      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+      forgetAddress();
+      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
       return -1;
     }
     if (word0 === 0x4d4d4f43) { // "COMM"
@@ -811,9 +947,38 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
         forgetAddress();
         if ((mode & 80) !== 0 && takeCommandLimit(start, end)) return 11;
         forgetAddress();
-        if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+        if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
         forgetAddress();
-        if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+        if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+        forgetAddress();
+        if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
+        return -1;
+      }
+      if (word8 === 0x45504950) { // "PIPE"
+        if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+        forgetAddress();
+        if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+        forgetAddress();
+        if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+        forgetAddress();
+        if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
+        forgetAddress();
+        if ((mode & 99) !== 0 && takeRefused(start, end)) return 4;
+        forgetAddress();
+        if ((mode & 99) !== 0 && takePipelining(start, end)) return 5;
+        forgetAddress();
+        if ((mode & 227) !== 0 && takeTooManyErrors(start, end)) return 6;
+        forgetAddress();
+        if ((mode & 80) !== 0 && takeLostCountedElsewhere(start, end)) return 7;
+        if ((mode & 80) !== 0 && takeLost(start, end)) return 8;
+        forgetAddress();
+        if ((mode & 80) !== 0 && takeDisconnectLoginFailed(start, end)) return 9;
+        forgetAddress();
+        if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
+        forgetAddress();
+        if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+        forgetAddress();
+        if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
         return -1;
       }
       if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
@@ -835,13 +1000,15 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if ((mode & 80) !== 0 && takeDisconnectLoginFailed(start, end)) return 9;
       forgetAddress();
-      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+      if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
       forgetAddress();
-      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+      forgetAddress();
+      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
       return -1;
     }
   } else {
-    if (word0 === 0x656a6572 || word0 === 0x6e726177 || word0 === 0x72706d69 || word0 === 0x746c696d || word0 === 0x74736f6c) { // "reje" "warn" "impr" "milt" "lost"
+    if (word0 === 0x656a6572 || word0 === 0x6e726177 || word0 === 0x72706d69 || word0 === 0x7373656d || word0 === 0x746c696d || word0 === 0x74736f6c) { // "reje" "warn" "impr" "mess" "milt" "lost"
       if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
       if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
@@ -861,9 +1028,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if ((mode & 80) !== 0 && takeDisconnectLoginFailed(start, end)) return 9;
       forgetAddress();
-      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+      if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
       forgetAddress();
-      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+      if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+      forgetAddress();
+      if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
       return -1;
     }
   }
@@ -886,9 +1055,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   forgetAddress();
   if ((mode & 80) !== 0 && takeDisconnectLoginFailed(start, end)) return 9;
   forgetAddress();
-  if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 12;
+  if ((mode & 80) !== 0 && takeNotSmtp(start, end)) return 12;
   forgetAddress();
-  if ((mode & 64) !== 0 && takeNameForged(start, end)) return 13;
+  if ((mode & 80) !== 0 && takeRateLimit(start, end)) return 13;
+  forgetAddress();
+  if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
   return -1;
 }
 
@@ -907,8 +1078,9 @@ export function flagsPostfix(pattern: i32): i32 {
     case 9: // disconnect-login-failed
     case 10: // early-talk
     case 11: // command-limit
-    case 12: // rate-limit
-    case 13: // name-forged
+    case 12: // not-smtp
+    case 13: // rate-limit
+    case 14: // name-forged
       return 17;
     case 7: // lost-counted-elsewhere
       return 0;
