@@ -43,15 +43,23 @@ const loginHead: Token[] = [
     'Client has quit the connection',
   ),
 ];
+/** `, 2 attempts in 9 secs`: since 2.4 behind most reasons. */
+const attempts: Token[] = [
+  literal(', '),
+  digits,
+  literal(' attempts'),
+  optional(literal(' in '), digits, literal(' secs')),
+  optional(literal(', last failure: '), until('()')),
+];
 const failure = either(
+  [choice('auth failed', 'authorization failed'), ...attempts],
+  [choice('user disabled', 'password expired'), optional(...attempts)],
   [
-    literal('auth failed, '),
-    digits,
-    literal(' attempts'),
-    optional(literal(' in '), digits, literal(' secs')),
-    optional(literal(', last failure: '), until('()')),
+    choice('tried to use disabled ', 'tried to use disallowed '),
+    some('nonspace', 32),
+    literal(' auth'),
+    optional(...attempts),
   ],
-  [choice('tried to use disabled ', 'tried to use disallowed '), some('nonspace', 32), literal(' auth')],
   [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until('()', 0)],
 );
 const silence = either(
@@ -65,6 +73,29 @@ const silence = either(
     optional(choice(' in ', ' waited '), digits, literal(' secs')),
   ],
   [literal('disconnected during TLS handshake')],
+  [
+    choice(
+      'tried to use unsupported auth mechanism',
+      'sent invalid base64 in response',
+      'auth aborted by client',
+      'aborted authentication',
+      'anonymous logins disabled',
+    ),
+    optional(...attempts),
+  ],
+  [
+    choice('disconnected while authenticating, waited ', 'disconnected while finishing login, waited '),
+    digits,
+    literal(' secs'),
+  ],
+  [
+    choice(
+      "cert required, client didn't start TLS",
+      "client didn't send a cert",
+      'client sent an invalid cert',
+      'client sent an untrusted cert',
+    ),
+  ],
 );
 /** 2.4 repeats the reason as one word. */
 const reasonEnd: Token[] = [literal(')'), optional(literal(' ('), some('word', 64), literal(')')), literal(': ')];
@@ -130,9 +161,12 @@ const authHead: Token[] = [
   optional(literal('('), some('word', 32), literal(')')),
   literal(': '),
 ];
+/** rsyslog's way to say that a line came again, unless it is told not to; its bracket at the end changes nothing here. */
+const again = optional(literal('message repeated '), digits, literal(' times: [ '));
 const maybeTwice = optional(literal('dovecot: '));
 /** Since 2.4 the process names the user and his address itself. */
 const requestHead: Token[] = [
+  again,
   optional(literal('dovecot: ')),
   optional(choice('auth-worker: ', 'auth: '), optional(literal('Info: '))),
   choice('auth-worker(', 'auth('),
@@ -161,9 +195,17 @@ const refusal: Token[] = [
     'Invalid credentials',
     'password mismatch',
     'Password mismatch',
+    'User found from deny passdb',
+    'Login attempt with empty password',
     'pam_authenticate() failed: User not known to the underlying authentication module',
+    'pam_authenticate() failed: unknown user',
     'pam_authenticate() failed: Authentication failure',
+    'pam_authenticate() failed: authentication error',
+    'pam_authenticate() failed: Have exhausted maximum number of retries for service',
+    'pam_authenticate() failed: User account has expired',
     'pam_authenticate() failed: Permission denied',
+    'pam_acct_mgmt() failed: User account has expired',
+    'pam_acct_mgmt() failed: Permission denied',
   ),
   until(',', 0),
   { kind: 'end' },
@@ -223,6 +265,7 @@ const authProcess: Pattern[] = [
   {
     name: 'user-refused',
     tokens: [
+      again,
       maybeTwice,
       ...authHead,
       inRequest,
@@ -244,6 +287,7 @@ const authProcess: Pattern[] = [
     // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a beginning, so no odd names.
     name: 'plain-user-refused',
     tokens: [
+      again,
       info,
       driver,
       literal('('),
