@@ -6,7 +6,7 @@
  * the port's may follow it.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
+import { again, ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
 
 const address: Token[] = [
   literal('ip=['),
@@ -26,14 +26,14 @@ export const courierAuth: Filter[] = [
     patterns: [
       {
         name: 'user-refused',
-        tokens: [literal('LOGIN FAILED, user='), userToLast(), literal(', '), ...address],
+        tokens: [optional(...again), literal('LOGIN FAILED, user='), userToLast(), literal(', '), ...address],
         sample: 'Mar  7 18:53:22 mail imapd-ssl: LOGIN FAILED, user=alice, ip=[::ffff:192.0.2.7], port=[50022]',
         counter:
           'Mar  7 18:53:22 mail imapd-ssl: LOGIN, user=alice, ip=[::ffff:192.0.2.7], port=[50022], protocol=IMAP',
       },
       {
         name: 'login-refused',
-        tokens: [literal('LOGIN FAILED, '), textToLast(), ...address],
+        tokens: [optional(...again), literal('LOGIN FAILED, '), textToLast(), ...address],
         sample: 'Mar  7 18:53:22 mail pop3d: LOGIN FAILED, method=CRAM-MD5, ip=[2001:db8::7]',
         counter: 'Mar  7 18:53:22 mail pop3d: LOGOUT, user=alice, ip=[192.0.2.7], top=0, retr=0',
       },

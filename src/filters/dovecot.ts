@@ -12,6 +12,7 @@
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
+  again,
   any,
   choice,
   either,
@@ -161,12 +162,10 @@ const authHead: Token[] = [
   optional(literal('('), some('word', 32), literal(')')),
   literal(': '),
 ];
-/** rsyslog's way to say that a line came again, unless it is told not to; its bracket at the end changes nothing here. */
-const again = optional(literal('message repeated '), digits, literal(' times: [ '));
 const maybeTwice = optional(literal('dovecot: '));
 /** Since 2.4 the process names the user and his address itself. */
 const requestHead: Token[] = [
-  again,
+  optional(...again),
   optional(literal('dovecot: ')),
   optional(choice('auth-worker: ', 'auth: '), optional(literal('Info: '))),
   choice('auth-worker(', 'auth('),
@@ -265,7 +264,7 @@ const authProcess: Pattern[] = [
   {
     name: 'user-refused',
     tokens: [
-      again,
+      optional(...again),
       maybeTwice,
       ...authHead,
       inRequest,
@@ -287,7 +286,7 @@ const authProcess: Pattern[] = [
     // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a beginning, so no odd names.
     name: 'plain-user-refused',
     tokens: [
-      again,
+      optional(...again),
       info,
       driver,
       literal('('),

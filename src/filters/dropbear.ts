@@ -5,6 +5,7 @@
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
+  again,
   choice,
   either,
   ip,
@@ -18,10 +19,10 @@ import {
   userToLast,
 } from './tokens.ts';
 
-const head: Token[] = [optional(literal('['), some('digit', 10), literal('] '), time, literal(' '))];
+const head: Token[] = [optional(either([literal('['), some('digit', 10), literal('] '), time, literal(' ')], again))];
 
 /** Only new releases write brackets around an IPv6 address; behind it stands the port either way. */
-const address: Token[] = [either([ipPort], [ip]), ...lineEnd];
+const address: Token[] = [either([ipPort], [ip]), optional(literal(']')), ...lineEnd];
 
 const host = 'Mar  4 05:06:07 router dropbear[811]:';
 
@@ -49,6 +50,13 @@ export const dropbear: Filter = {
       ],
       sample: `${host} Login attempt for nonexistent user 'x' from 198.51.100.9:1' from 192.0.2.7:40022`,
       counter: `${host} Login attempt with wrong user alice from 192.0.2.7:40022`,
+    },
+    {
+      // Not run by root: only its own user may log in.
+      name: 'wrong-user',
+      tokens: [...head, literal('Login attempt with wrong user '), userToLast(), literal(' from '), ...address],
+      sample: `${host} Login attempt with wrong user alice from 192.0.2.7:40022`,
+      counter: `${host} Login attempt for nonexistent user from 192.0.2.7:40022`,
     },
     {
       name: 'bad-password',
@@ -79,6 +87,20 @@ export const dropbear: Filter = {
       ],
       sample: `${host} Exit before auth from <192.0.2.7:40022>: (user 'root', 10 fails): Max auth tries reached - user 'root'`,
       counter: `${host} Exit before auth from <192.0.2.7:40022>: Exited normally`,
+    },
+    {
+      // The name does not exist here.
+      name: 'too-many-attempts-nobody',
+      tokens: [
+        ...head,
+        choice('Exit', 'exit'),
+        literal(" before auth: Max auth tries reached - user '"),
+        userToLast(),
+        literal("' from "),
+        ...address,
+      ],
+      sample: `${host} Exit before auth: Max auth tries reached - user 'is invalid' from 192.0.2.7:40022`,
+      counter: `${host} Exit before auth: Exited normally`,
     },
     {
       name: 'too-many-attempts',

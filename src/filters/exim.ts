@@ -126,6 +126,17 @@ const refusals: Pattern[] = [
     counter: `${at} H=mx.example.org [192.0.2.7] F=<a@example.org> temporarily rejected RCPT <b@example.net>: greylisted`,
   },
   {
+    name: 'command-rejected',
+    modes: more,
+    tokens: [
+      ...head,
+      ...refusedHost,
+      choice(' rejected EHLO or HELO ', ' rejected MAIL ', ' rejected AUTH ', ' rejected VRFY ', ' rejected EXPN '),
+    ],
+    sample: `${at} H=(helo.example.org) [192.0.2.7] rejected EHLO or HELO helo.example.org: no such name`,
+    counter: `${at} H=(helo.example.org) [192.0.2.7] temporarily rejected MAIL <a@example.org>: try later`,
+  },
+  {
     name: 'out-of-step',
     modes: more,
     tokens: [
@@ -184,7 +195,14 @@ const refusals: Pattern[] = [
   {
     name: 'connection-dropped',
     modes: ['aggressive'],
-    tokens: [...head, ...refusedHost, literal(" dropped by '"), until("'"), literal("' ACL:")],
+    tokens: [
+      ...head,
+      ...refusedHost,
+      either(
+        [literal(" dropped by '"), until("'"), literal("' ACL:")],
+        [literal(' rejected connection in "connect" ACL')],
+      ),
+    ],
     sample: `${at} H=[192.0.2.7]:50022 X=TLS1.3:TLS_AES_256_GCM_SHA384:256 dropped by 'connect' ACL: listed`,
     counter: `${at} H=[192.0.2.7]:50022 dropped by 'connect' ACL`,
   },

@@ -12,7 +12,7 @@
  * `extra` auth and normal; `aggressive` all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
-import { anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
+import { again, anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
 
 const digits = some('digit', 10);
 const command = run('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 4);
@@ -42,10 +42,8 @@ const mechanism = either(
   ],
   anyCase('NTLM'),
 );
-/** rsyslog's way to say that a line came again, unless it is told not to. */
-const again = optional(literal('message repeated '), digits, literal(' times: [ '));
 const saslFailed = (by: Token): Token[] => [
-  again,
+  optional(...again),
   queued,
   literal('warning: '),
   ...client,

@@ -4,10 +4,11 @@
  * name, which its owner chooses in the DNS, is kept to the bytes of a name.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
+import { again, choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
 
 /** Up to the message. */
 const head: Token[] = [
+  optional(...again),
   optional(until(' ()[]'), literal(' ')),
   literal('('),
   until(' ()[]'),
@@ -29,7 +30,7 @@ export const proftpd: Filter = {
       name: 'login-failed',
       tokens: [
         ...head,
-        literal('USER '),
+        choice('USER ', 'ANON '),
         userToFirst(),
         choice(' (Login failed): ', ': '),
         choice(
@@ -51,6 +52,9 @@ export const proftpd: Filter = {
           'limit access denies login',
           'Limit configuration denies login',
           'limit configuration denies login',
+          'Insufficient credentials',
+          'Max authentication service attempts reached',
+          'user is not a UserAlias',
           'Not a UserAlias',
           'not a UserAlias',
           'Maximum login length exceeded',
@@ -60,6 +64,12 @@ export const proftpd: Filter = {
       ],
       sample: `${host} proftpd[811]: ftp.example.org (198-51-100-9.example.net[198.51.100.9]) - USER alice (Login failed): Incorrect password`,
       counter: `${host} proftpd[811]: ftp.example.org (198-51-100-9.example.net[198.51.100.9]) - USER alice: Login successful.`,
+    },
+    {
+      name: 'empty-password',
+      tokens: [...head, literal("Refusing empty password from user '"), userToFirst(), literal("'")],
+      sample: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - Refusing empty password from user 'alice'`,
+      counter: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - client-provided password size exceeds MaxPasswordSize (1024), rejecting`,
     },
     {
       name: 'violation',

@@ -30,7 +30,7 @@ export const sendmailAuth: Filter[] = [
     name: 'sendmail-auth',
     about: 'sendmail: failed SASL logins',
     prefixes: ['syslog'],
-    tags: ['sendmail', 'sm-mta', 'sm-acceptingconnections'],
+    tags: ['sendmail', 'sm-*'],
     patterns: [
       {
         name: 'user-refused',

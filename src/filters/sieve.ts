@@ -3,27 +3,21 @@
  * error`, older releases without the blank. The client chooses nothing left of its address but its reverse DNS.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+import { again, ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+
+const services = ['sieve', 'sieved', 'timsieve', 'timsieved', 'managesieve'];
 
 export const sieve: Filter[] = [
   {
     name: 'sieve',
     about: 'Cyrus timsieved: failed ManageSieve logins',
     prefixes: ['syslog'],
-    tags: [
-      'sieve',
-      'sieved',
-      'timsieve',
-      'timsieved',
-      'cyrus/sieve',
-      'cyrus/sieved',
-      'cyrus/timsieve',
-      'cyrus/timsieved',
-    ],
+    tags: [...services, ...services.map((service) => `cyrus/${service}`)],
     patterns: [
       {
         name: 'login-failed',
         tokens: [
+          optional(...again),
           literal('badlogin: '),
           optional(until(' \t['), optional(literal(' '))),
           literal('['),
@@ -31,6 +25,7 @@ export const sieve: Filter[] = [
           literal('] '),
           some('nonspace', 64),
           literal(' authentication failure'),
+          optional(literal(']')),
           ...lineEnd,
         ],
         sample:

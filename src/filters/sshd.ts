@@ -17,6 +17,7 @@
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
+  again,
   any,
   choice,
   either,
@@ -56,8 +57,6 @@ const notValid = choice('invalid user ', 'illegal user ');
 /** sshd's log level; which lines carry it changed between releases. */
 const level = optional(choice('error: ', 'fatal: '));
 const lineTail: Token[] = [optional(literal(' [preauth]')), ...lineEnd];
-/** rsyslog's way to say that a line came again, unless it is told not to; it closes the bracket behind the line. */
-const again: Token[] = [literal('message repeated '), digits, literal(' times: [ ')];
 /** What may follow an address at the end of a line, in any order. */
 const addressTail: Token[] = [
   repeat(3, either([literal(' port '), digits], [literal(' [preauth]')], [literal(' on '), localAddress])),

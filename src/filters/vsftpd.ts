@@ -8,7 +8,7 @@
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';
-import { either, ip, lineEnd, literal, optional, some, until, userUntil } from './tokens.ts';
+import { again, either, ip, lineEnd, literal, optional, some, time, until, userUntil } from './tokens.ts';
 
 /** Some systems write the message of PAM without the module. */
 const module = [optional(...pamUnix)];
@@ -23,16 +23,18 @@ export const vsftpd: Filter = {
     {
       name: 'login-failed',
       tokens: [
+        optional(...again),
+        optional(time, literal(' ')),
         optional(literal('[pid '), some('digit', 10), literal('] ')),
-        literal('['),
-        userUntil(']'),
-        literal('] FAIL LOGIN: Client "'),
+        // No name, no brackets.
+        optional(literal('['), userUntil(']'), literal('] ')),
+        literal('FAIL LOGIN: Client "'),
         ip,
         literal('"'),
         either(
           [literal(', anon password "'), until('"', 0), literal('"'), ...lineEnd],
           [literal(', "'), until('"', 0), literal('"'), ...lineEnd],
-          lineEnd,
+          [optional(literal(']')), ...lineEnd],
         ),
       ],
       sample: 'Tue Mar  4 05:06:07 2025 [pid 811] [alice] FAIL LOGIN: Client "192.0.2.7"',

@@ -22,24 +22,48 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ip:port */
+/** 'message repeated ' digit{1,10} ' times: [ ' */
 function part2(at: i32, end: i32): i32 {
+  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
+  at += 17;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
+  at += 10;
+  return at;
+}
+
+/** ('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ') */
+function part3(at: i32, end: i32): i32 {
+  let next1 = part1(at, end);
+  if (next1 < 0) {
+    forgetTime();
+    next1 = part2(at, end);
+  }
+  if (next1 < 0) return -1;
+  at = next1;
+  return at;
+}
+
+/** ip:port */
+function part4(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part3(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
-/** nonexistent-user: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) space{0,4096} end */
+/** nonexistent-user: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeNonexistentUser(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = part1(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -49,13 +73,14 @@ function takeNonexistentUser(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 35 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x6e6f6e20 && word(at + 16) === 0x73697865 && word(at + 20) === 0x746e6574 && word(at + 24) === 0x65737520 && word(at + 28) === 0x72662072 && word(at + 31) === 0x206d6f72)) return false; // ' attempt for nonexistent user from '
   at += 35;
-  let next2 = part2(at, end);
+  let next2 = part4(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part3(at, end);
+    next2 = part5(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
+  if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
   const stop3 = skipSpace(at, smaller(end, at + 4097));
   if (stop3 - at > 4096) return false;
   at = stop3;
@@ -63,17 +88,18 @@ function takeNonexistentUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** '' from ' (ip:port | ip) space{0,4096} end */
-function part4(at: i32, end: i32): i32 {
+/** '' from ' (ip:port | ip) [']'] space{0,4096} end */
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
-  let next1 = part2(at, end);
+  let next1 = part4(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = part3(at, end);
+    next1 = part5(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
+  if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
   const stop2 = skipSpace(at, smaller(end, at + 4097));
   if (stop2 - at > 4096) return -1;
   at = stop2;
@@ -91,10 +117,10 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** nonexistent-user-named: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) space{0,4096} end */
+/** nonexistent-user-named: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeNonexistentUserNamed(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part1(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -104,7 +130,7 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 31 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x6e6f6e20 && word(at + 16) === 0x73697865 && word(at + 20) === 0x746e6574 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return false; // ' attempt for nonexistent user ''
   at += 31;
-  // user up to the last '' from ' (ip:port | ip) space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
   const pivot2 = findLast1(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -114,7 +140,7 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part4(place2, end);
+    next2 = part6(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -122,10 +148,54 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   return true;
 }
 
-/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) space{0,4096} end */
+/** ' from ' (ip:port | ip) [']'] space{0,4096} end */
+function part7(at: i32, end: i32): i32 {
+  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
+  at += 6;
+  let next1 = part4(at, end);
+  if (next1 < 0) {
+    forgetAddress();
+    next1 = part5(at, end);
+  }
+  if (next1 < 0) return -1;
+  at = next1;
+  if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** wrong-user: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] 'Login attempt with wrong user ' user… ' from ' (ip:port | ip) [']'] space{0,4096} end */
+function takeWrongUser(at: i32, end: i32): bool {
+  if (end - at < 37) return false;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
+  else {
+    forgetTime();
+  }
+  if (!(end - at >= 30 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x77206874 && word(at + 20) === 0x676e6f72 && word(at + 24) === 0x65737520 && word(at + 26) === 0x20726573)) return false; // 'Login attempt with wrong user '
+  at += 30;
+  // user up to the last ' from ' (ip:port | ip) [']'] space{0,4096} end
+  const beyondplace2 = end - 6;
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findWordLast(at + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place2 < at) return false;
+    next2 = part7(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place2);
+  return true;
+}
+
+/** bad-password: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeBadPassword(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = part1(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -137,7 +207,7 @@ function takeBadPassword(at: i32, end: i32): bool {
   if (end - at >= 27 && word(at) === 0x4d415020 && word(at + 4) === 0x73617020 && word(at + 8) === 0x726f7773 && word(at + 12) === 0x74612064 && word(at + 16) === 0x706d6574 && word(at + 20) === 0x6f662074 && word(at + 23) === 0x2720726f) at += 27; // ' PAM password attempt for ''
   else if (end - at >= 23 && word(at) === 0x73617020 && word(at + 4) === 0x726f7773 && word(at + 8) === 0x74612064 && word(at + 12) === 0x706d6574 && word(at + 16) === 0x6f662074 && word(at + 19) === 0x2720726f) at += 23; // ' password attempt for ''
   else return false;
-  // user up to the last '' from ' (ip:port | ip) space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
   const pivot2 = findLast1(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -147,7 +217,7 @@ function takeBadPassword(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part4(place2, end);
+    next2 = part6(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -156,23 +226,23 @@ function takeBadPassword(at: i32, end: i32): bool {
 }
 
 /** 'Max auth tries reached - user '' */
-function part5(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 31 && word(at) === 0x2078614d && word(at + 4) === 0x68747561 && word(at + 8) === 0x69727420 && word(at + 12) === 0x72207365 && word(at + 16) === 0x68636165 && word(at + 20) === 0x2d206465 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return -1; // 'Max auth tries reached - user ''
   at += 31;
   return at;
 }
 
 /** ''' */
-function part6(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
-/** too-many-attempts-address-first: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth from ' ['<'] ip:port ('>: ' | ': ') text… 'Max auth tries reached - user '' user… ''' */
+/** too-many-attempts-address-first: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth from ' ['<'] ip:port ('>: ' | ': ') text… 'Max auth tries reached - user '' user… ''' */
 function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = part1(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -195,7 +265,7 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at, place2 + 3, 0x2078614d); // 'Max '
     if (place2 < at) return false;
-    next2 = part5(place2, end);
+    next2 = part8(place2, end);
     if (next2 >= 0) break;
   }
   at = next2;
@@ -206,24 +276,55 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   while (true) {
     place3 = findByteLast(at, place3, 39); // '''
     if (place3 < at) return false;
-    next3 = part6(place3, end);
+    next3 = part9(place3, end);
     if (next3 >= 0) break;
   }
   captureUser(at, place3);
   return true;
 }
 
+/** too-many-attempts-nobody: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth: Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
+  if (end - at < 57) return false;
+  const next1 = part3(at, end);
+  if (next1 >= 0) at = next1;
+  else {
+    forgetTime();
+  }
+  if (end - at >= 4 && word(at) === 0x74697845) at += 4; // 'Exit'
+  else if (end - at >= 4 && word(at) === 0x74697865) at += 4; // 'exit'
+  else return false;
+  if (!(end - at >= 45 && word(at) === 0x66656220 && word(at + 4) === 0x2065726f && word(at + 8) === 0x68747561 && word(at + 12) === 0x614d203a && word(at + 16) === 0x75612078 && word(at + 20) === 0x74206874 && word(at + 24) === 0x73656972 && word(at + 28) === 0x61657220 && word(at + 32) === 0x64656863 && word(at + 36) === 0x75202d20 && word(at + 40) === 0x20726573 && word(at + 41) === 0x27207265)) return false; // ' before auth: Max auth tries reached - user ''
+  at += 45;
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
+  const pivot2 = findLast1(at, end); // the last '' from '
+  if (pivot2 < 0) return false;
+  const lowestplace2 = larger(at, pivot2);
+  const beyondplace2 = smaller(end - 7, pivot2 + 1);
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
+    if (place2 < lowestplace2) return false;
+    next2 = part6(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place2);
+  return true;
+}
+
 /** ': Max auth tries reached - user '' */
-function part7(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x614d203a && word(at + 4) === 0x75612078 && word(at + 8) === 0x74206874 && word(at + 12) === 0x73656972 && word(at + 16) === 0x61657220 && word(at + 20) === 0x64656863 && word(at + 24) === 0x75202d20 && word(at + 28) === 0x20726573 && word(at + 29) === 0x27207265)) return -1; // ': Max auth tries reached - user ''
   at += 33;
   return at;
 }
 
-/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) space{0,4096} end */
+/** too-many-attempts: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = part1(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -240,11 +341,11 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 1, place2 + 4, 0x78614d20) - 1; // ' Max'
     if (place2 < at) return false;
-    next2 = part7(place2, end);
+    next2 = part10(place2, end);
     if (next2 >= 0) break;
   }
   at = next2;
-  // user up to the last '' from ' (ip:port | ip) space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last '' from '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -254,7 +355,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(lowestplace3, place3 + 3, 0x72662027); // '' fr'
     if (place3 < lowestplace3) return false;
-    next3 = part4(place3, end);
+    next3 = part6(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -265,25 +366,75 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchDropbear(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x69676f4c) {
+  if (word0 < 0x69676f6c) {
     if (word0 === 0x20646142 || word0 === 0x20646162 || word0 === 0x2d6f6f54) { // "Bad " "bad " "Too-"
-      if (takeBadPassword(start, end)) return 2;
+      if (takeBadPassword(start, end)) return 3;
+      return -1;
+    }
+    if (word0 === 0x69676f4c) { // "Logi"
+      const word14 = word(start + 14);
+      if (word14 === 0x20726f66) { // "for "
+        if (takeNonexistentUser(start, end)) return 0;
+        forgetTime();
+        forgetAddress();
+        if (takeNonexistentUserNamed(start, end)) return 1;
+        return -1;
+      }
+      if (word14 === 0x68746977) { // "with"
+        if (takeWrongUser(start, end)) return 2;
+        return -1;
+      }
       return -1;
     }
   } else {
-    if (word0 === 0x69676f4c || word0 === 0x69676f6c) { // "Logi" "logi"
+    if (word0 === 0x69676f6c) { // "logi"
       if (takeNonexistentUser(start, end)) return 0;
       forgetTime();
       forgetAddress();
       if (takeNonexistentUserNamed(start, end)) return 1;
       return -1;
     }
-    if (word0 === 0x74697845 || word0 === 0x74697865) { // "Exit" "exit"
-      if (takeTooManyAttemptsAddressFirst(start, end)) return 3;
+    if (word0 === 0x7373656d) { // "mess"
+      if (takeNonexistentUser(start, end)) return 0;
+      forgetTime();
+      forgetAddress();
+      if (takeNonexistentUserNamed(start, end)) return 1;
+      forgetTime();
+      forgetUser();
+      forgetAddress();
+      if (takeWrongUser(start, end)) return 2;
+      forgetTime();
+      forgetUser();
+      forgetAddress();
+      if (takeBadPassword(start, end)) return 3;
+      forgetTime();
+      forgetUser();
+      forgetAddress();
+      if (takeTooManyAttemptsAddressFirst(start, end)) return 4;
       forgetTime();
       forgetAddress();
       forgetUser();
-      if (takeTooManyAttempts(start, end)) return 4;
+      if (takeTooManyAttemptsNobody(start, end)) return 5;
+      forgetTime();
+      forgetUser();
+      forgetAddress();
+      if (takeTooManyAttempts(start, end)) return 6;
+      return -1;
+    }
+    if (word0 === 0x74697845 || word0 === 0x74697865) { // "Exit" "exit"
+      const word16 = word(start + 16);
+      if (word16 === 0x614d203a) { // ": Ma"
+        if (takeTooManyAttemptsNobody(start, end)) return 5;
+        return -1;
+      }
+      if (word16 === 0x6f726620) { // " fro"
+        if (takeTooManyAttemptsAddressFirst(start, end)) return 4;
+        return -1;
+      }
+      if (word16 === 0x73752820) { // " (us"
+        if (takeTooManyAttempts(start, end)) return 6;
+        return -1;
+      }
       return -1;
     }
   }
@@ -294,15 +445,23 @@ export function matchDropbear(start: i32, end: i32, _mode: i32): i32 {
   forgetTime();
   forgetUser();
   forgetAddress();
-  if (takeBadPassword(start, end)) return 2;
+  if (takeWrongUser(start, end)) return 2;
   forgetTime();
   forgetUser();
   forgetAddress();
-  if (takeTooManyAttemptsAddressFirst(start, end)) return 3;
+  if (takeBadPassword(start, end)) return 3;
+  forgetTime();
+  forgetUser();
+  forgetAddress();
+  if (takeTooManyAttemptsAddressFirst(start, end)) return 4;
   forgetTime();
   forgetAddress();
   forgetUser();
-  if (takeTooManyAttempts(start, end)) return 4;
+  if (takeTooManyAttemptsNobody(start, end)) return 5;
+  forgetTime();
+  forgetUser();
+  forgetAddress();
+  if (takeTooManyAttempts(start, end)) return 6;
   return -1;
 }
 
@@ -311,9 +470,11 @@ export function flagsDropbear(pattern: i32): i32 {
   switch (pattern) {
     case 0: // nonexistent-user
     case 1: // nonexistent-user-named
-    case 2: // bad-password
-    case 3: // too-many-attempts-address-first
-    case 4: // too-many-attempts
+    case 2: // wrong-user
+    case 3: // bad-password
+    case 4: // too-many-attempts-address-first
+    case 5: // too-many-attempts-nobody
+    case 6: // too-many-attempts
       return 17;
   }
   return 0;

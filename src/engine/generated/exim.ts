@@ -555,6 +555,45 @@ function takeRecipientRefused(at: i32, end: i32): bool {
   return true;
 }
 
+/** command-rejected: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' rejected EHLO or HELO ' | ' rejected MAIL ' | ' rejected AUTH ' | ' rejected VRFY ' | ' rejected EXPN ') */
+function takeCommandRejected(at: i32, end: i32): bool {
+  if (end - at < 20) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  else {
+    forgetTime();
+  }
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
+  if (!(end - at >= 2 && byte(at) === 72 && byte(at + 1) === 61)) return false; // 'H='
+  at += 2;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  const next5 = part5(at, end);
+  if (next5 >= 0) at = next5;
+  for (let times6 = 0; times6 < 16; times6++) {
+    const next6 = part19(at, end);
+    if (next6 <= at) break;
+    at = next6;
+  }
+  if (end - at >= 23 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x48452064 && word(at + 12) === 0x6f204f4c && word(at + 16) === 0x45482072 && word(at + 19) === 0x204f4c45) at += 23; // ' rejected EHLO or HELO '
+  else if (end - at >= 15 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x414d2064 && word(at + 11) === 0x204c4941) at += 15; // ' rejected MAIL '
+  else if (end - at >= 15 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x55412064 && word(at + 11) === 0x20485455) at += 15; // ' rejected AUTH '
+  else if (end - at >= 15 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x52562064 && word(at + 11) === 0x20594652) at += 15; // ' rejected VRFY '
+  else if (end - at >= 15 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x58452064 && word(at + 11) === 0x204e5058) at += 15; // ' rejected EXPN '
+  else return false;
+  return true;
+}
+
 /** 'connection from' */
 function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x6e6e6f63 && word(at + 4) === 0x69746365 && word(at + 8) === 0x66206e6f && word(at + 11) === 0x6d6f7266)) return -1; // 'connection from'
@@ -770,7 +809,26 @@ function takeDroppedByAcl(at: i32, end: i32): bool {
   return true;
 }
 
-/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped by '' not-'''{1,4096} '' ACL:' */
+/** ' dropped by '' not-'''{1,4096} '' ACL:' */
+function part25(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x20796220 && word(at + 9) === 0x27207962)) return -1; // ' dropped by ''
+  at += 13;
+  const stop1 = findByte(at, smaller(end, at + 4097), 39);
+  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  at = stop1;
+  if (!(end - at >= 6 && word(at) === 0x43412027 && word(at + 2) === 0x3a4c4341)) return -1; // '' ACL:'
+  at += 6;
+  return at;
+}
+
+/** ' rejected connection in "connect" ACL' */
+function part26(at: i32, end: i32): i32 {
+  if (!(end - at >= 37 && word(at) === 0x6a657220 && word(at + 4) === 0x65746365 && word(at + 8) === 0x6f632064 && word(at + 12) === 0x63656e6e && word(at + 16) === 0x6e6f6974 && word(at + 20) === 0x206e6920 && word(at + 24) === 0x6e6f6322 && word(at + 28) === 0x7463656e && word(at + 32) === 0x43412022 && word(at + 33) === 0x4c434120)) return -1; // ' rejected connection in "connect" ACL'
+  at += 37;
+  return at;
+}
+
+/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' dropped by '' not-'''{1,4096} '' ACL:' | ' rejected connection in "connect" ACL') */
 function takeConnectionDropped(at: i32, end: i32): bool {
   if (end - at < 25) return false;
   const next1 = part1(at, end);
@@ -800,12 +858,9 @@ function takeConnectionDropped(at: i32, end: i32): bool {
     if (next6 <= at) break;
     at = next6;
   }
-  if (!(end - at >= 13 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x20796220 && word(at + 9) === 0x27207962)) return false; // ' dropped by ''
-  at += 13;
-  const stop7 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
-  at = stop7;
-  if (!(end - at >= 6 && word(at) === 0x43412027 && word(at + 2) === 0x3a4c4341)) return false; // '' ACL:'
+  let next7 = part25(at, end);
+  if (next7 < 0) next7 = part26(at, end);
+  if (next7 < 0) return false;
   return true;
 }
 
@@ -894,25 +949,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
     if (word0 === 0x4d206f6e) { // "no M"
@@ -934,25 +992,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -971,25 +1032,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
   } else {
@@ -1012,25 +1076,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if (word5 === 0x746f7270) { // "prot"
@@ -1052,25 +1119,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+          if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+          forgetTime();
+          forgetAddress();
+          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
           return -1;
         }
         if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1089,25 +1159,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1126,25 +1199,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
     if (word0 === 0x53205344) { // "DS S"
@@ -1166,25 +1242,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if (word8 === 0x746f7270) { // "prot"
@@ -1206,25 +1285,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+          if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+          forgetTime();
+          forgetAddress();
+          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
           return -1;
         }
         if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1243,25 +1325,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1280,25 +1365,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
     if (word0 === 0x68206f6e) { // "no h"
@@ -1318,25 +1406,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
     if (word0 === 0x6e205344) { // "DS n"
@@ -1360,25 +1451,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
           if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+          if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+          if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+          if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
           forgetTime();
           forgetAddress();
-          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+          if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+          if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+          if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
           forgetTime();
           forgetAddress();
-          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+          if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+          forgetTime();
+          forgetAddress();
+          if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
           return -1;
         }
         if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1397,25 +1491,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if (word6 === 0x61205049 || word6 === 0x74736f68) { // "IP a" "host"
@@ -1435,25 +1532,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+        if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+        if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+        if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
         forgetTime();
         forgetAddress();
-        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+        if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+        if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+        if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
         forgetTime();
         forgetAddress();
-        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+        if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+        forgetTime();
+        forgetAddress();
+        if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
         return -1;
       }
       if ((mode & 6) !== 0 && takeCommandRefused(start, end)) return 0;
@@ -1472,25 +1572,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+      if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+      if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+      if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
       forgetTime();
       forgetAddress();
-      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+      if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+      if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+      if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
       forgetTime();
       forgetAddress();
-      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+      if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+      forgetTime();
+      forgetAddress();
+      if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
       return -1;
     }
   }
@@ -1510,25 +1613,28 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
   if ((mode & 6) !== 0 && takeRecipientRefused(start, end)) return 5;
   forgetTime();
   forgetAddress();
-  if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 6;
+  if ((mode & 6) !== 0 && takeCommandRejected(start, end)) return 6;
   forgetTime();
   forgetAddress();
-  if ((mode & 6) !== 0 && takeTooMany(start, end)) return 7;
+  if ((mode & 6) !== 0 && takeOutOfStep(start, end)) return 7;
   forgetTime();
   forgetAddress();
-  if ((mode & 6) !== 0 && takeNoMail(start, end)) return 8;
+  if ((mode & 6) !== 0 && takeTooMany(start, end)) return 8;
   forgetTime();
   forgetAddress();
-  if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 9;
+  if ((mode & 6) !== 0 && takeNoMail(start, end)) return 9;
   forgetTime();
   forgetAddress();
-  if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 10;
+  if ((mode & 6) !== 0 && takeDroppedByAcl(start, end)) return 10;
   forgetTime();
   forgetAddress();
-  if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 11;
+  if ((mode & 4) !== 0 && takeConnectionDropped(start, end)) return 11;
   forgetTime();
   forgetAddress();
-  if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 12;
+  if ((mode & 4) !== 0 && takeNameNotFound(start, end)) return 12;
+  forgetTime();
+  forgetAddress();
+  if ((mode & 4) !== 0 && takeHostNotFound(start, end)) return 13;
   return -1;
 }
 
@@ -1539,13 +1645,14 @@ export function flagsExim(pattern: i32): i32 {
     case 3: // login-failed
     case 4: // sender-refused
     case 5: // recipient-refused
-    case 6: // out-of-step
-    case 7: // too-many
-    case 8: // no-mail
-    case 9: // dropped-by-acl
-    case 10: // connection-dropped
-    case 11: // name-not-found
-    case 12: // host-not-found
+    case 6: // command-rejected
+    case 7: // out-of-step
+    case 8: // too-many
+    case 9: // no-mail
+    case 10: // dropped-by-acl
+    case 11: // connection-dropped
+    case 12: // name-not-found
+    case 13: // host-not-found
       return 17;
     case 1: // two-hosts
     case 2: // two-inputs

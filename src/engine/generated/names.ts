@@ -200,7 +200,10 @@ export const filterNames: FilterNames[] = [
     "about": "Cyrus: failed IMAP and POP3 logins",
     "modes": [],
     "patterns": [
-      "login-failed"
+      "login-failed",
+      "mechanism-failed",
+      "user-invalid",
+      "login-bad"
     ],
     "ignore": []
   },
@@ -232,8 +235,10 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "nonexistent-user",
       "nonexistent-user-named",
+      "wrong-user",
       "bad-password",
       "too-many-attempts-address-first",
+      "too-many-attempts-nobody",
       "too-many-attempts"
     ],
     "ignore": []
@@ -253,6 +258,7 @@ export const filterNames: FilterNames[] = [
       "login-failed",
       "sender-refused",
       "recipient-refused",
+      "command-rejected",
       "out-of-step",
       "too-many",
       "no-mail",
@@ -447,6 +453,7 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "login-failed",
+      "empty-password",
       "violation",
       "too-many-attempts"
     ],

@@ -3,8 +3,22 @@ import { byte, findByte, findWord, findWordLast, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipNonspace, skipSpace, smaller } from '../scan.ts';
 
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
+/** ['('] 'pam_unix' nonspace{0,255} space{1,8} */
 function part1(at: i32, end: i32): i32 {
+  if (end - at >= 1 && byte(at) === 40) at += 1; // '('
+  if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return -1; // 'pam_unix'
+  at += 8;
+  const stop1 = skipNonspace(at, smaller(end, at + 256));
+  if (stop1 - at > 255) return -1;
+  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 9));
+  if (stop2 - at < 1 || stop2 - at > 8) return -1;
+  at = stop2;
+  return at;
+}
+
+/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
+function part2(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -20,71 +34,64 @@ function part1(at: i32, end: i32): i32 {
 }
 
 /** ' user=' */
-function part2(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return -1; // ' user='
   at += 6;
   return at;
 }
 
 /** ' rhost=' */
-function part3(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   return at;
 }
 
-/** pam-ambiguous: ['('] 'pam_unix' nonspace{0,255} space{1,8} 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
+/** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
 function takePamAmbiguous(at: i32, end: i32): bool {
-  if (end - at < 52) return false;
-  if (end - at >= 1 && byte(at) === 40) at += 1; // '('
-  if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return false; // 'pam_unix'
-  at += 8;
-  const stop1 = skipNonspace(at, smaller(end, at + 256));
-  if (stop1 - at > 255) return false;
-  at = stop1;
-  const stop2 = skipSpace(at, smaller(end, at + 9));
-  if (stop2 - at < 1 || stop2 - at > 8) return false;
-  at = stop2;
+  if (end - at < 43) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times3 = 0; times3 < 4; times3++) {
-    const next3 = part1(at, end);
-    if (next3 <= at) break;
-    at = next3;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part2(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return false;
-  at = stop4;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the first ' user='
-  const beyondplace5 = end - 5;
+  const beyondplace4 = end - 5;
+  let next4 = -1;
+  let place4 = at;
+  while (true) {
+    place4 = findWord(place4 + 2, beyondplace4 + 5, 0x3d726573) - 2; // 'ser='
+    if (place4 >= beyondplace4) return false;
+    next4 = part3(place4, end);
+    if (next4 >= 0) break;
+    place4++;
+  }
+  at = next4;
+  // text up to the first ' rhost='
+  const beyondplace5 = end - 6;
   let next5 = -1;
   let place5 = at;
   while (true) {
-    place5 = findWord(place5 + 2, beyondplace5 + 5, 0x3d726573) - 2; // 'ser='
+    place5 = findWord(place5 + 3, beyondplace5 + 6, 0x3d74736f) - 3; // 'ost='
     if (place5 >= beyondplace5) return false;
-    next5 = part2(place5, end);
+    next5 = part4(place5, end);
     if (next5 >= 0) break;
     place5++;
-  }
-  at = next5;
-  // text up to the first ' rhost='
-  const beyondplace6 = end - 6;
-  let next6 = -1;
-  let place6 = at;
-  while (true) {
-    place6 = findWord(place6 + 3, beyondplace6 + 6, 0x3d74736f) - 3; // 'ost='
-    if (place6 >= beyondplace6) return false;
-    next6 = part3(place6, end);
-    if (next6 >= 0) break;
-    place6++;
   }
   return true;
 }
 
 /** space{1,8} 'user=' user{1,4096} end */
-function part4(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -99,7 +106,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** space{0,4096} end */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 4097));
   if (stop1 - at > 4096) return -1;
   at = stop1;
@@ -108,54 +115,47 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  let next1 = part4(at, end);
+  let next1 = part5(at, end);
   if (next1 < 0) {
     forgetUser();
-    next1 = part5(at, end);
+    next1 = part6(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
-/** pam-failed: ['('] 'pam_unix' nonspace{0,255} space{1,8} 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
+/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
 function takePamFailed(at: i32, end: i32): bool {
-  if (end - at < 47) return false;
-  if (end - at >= 1 && byte(at) === 40) at += 1; // '('
-  if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return false; // 'pam_unix'
-  at += 8;
-  const stop1 = skipNonspace(at, smaller(end, at + 256));
-  if (stop1 - at > 255) return false;
-  at = stop1;
-  const stop2 = skipSpace(at, smaller(end, at + 9));
-  if (stop2 - at < 1 || stop2 - at > 8) return false;
-  at = stop2;
+  if (end - at < 38) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
-  for (let times3 = 0; times3 < 4; times3++) {
-    const next3 = part1(at, end);
-    if (next3 <= at) break;
-    at = next3;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part2(at, end);
+    if (next2 <= at) break;
+    at = next2;
   }
-  const stop4 = skipSpace(at, smaller(end, at + 9));
-  if (stop4 - at < 1 || stop4 - at > 8) return false;
-  at = stop4;
+  const stop3 = skipSpace(at, smaller(end, at + 9));
+  if (stop3 - at < 1 || stop3 - at > 8) return false;
+  at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
   // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
-  const beyondplace5 = end - 7;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace4 = end - 7;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place5 = findWordLast(at + 3, place5 + 6, 0x3d74736f) - 3; // 'ost='
-    if (place5 < at) return false;
-    next5 = part6(place5, end);
-    if (next5 >= 0) break;
+    place4 = findWordLast(at + 3, place4 + 6, 0x3d74736f) - 3; // 'ost='
+    if (place4 < at) return false;
+    next4 = part7(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
     forgetUser();
   }

@@ -210,7 +210,6 @@ export function flagsSendmailAuth(pattern: i32): i32 {
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagSendmailAuth(start: i32, end: i32): bool {
   if (end - start === 8 && word(start) === 0x646e6573 && word(start + 4) === 0x6c69616d) return true; // sendmail
-  if (end - start === 6 && word(start) === 0x6d2d6d73 && word(start + 2) === 0x61746d2d) return true; // sm-mta
-  if (end - start === 23 && word(start) === 0x612d6d73 && word(start + 4) === 0x70656363 && word(start + 8) === 0x676e6974 && word(start + 12) === 0x6e6e6f63 && word(start + 16) === 0x69746365 && word(start + 19) === 0x736e6f69) return true; // sm-acceptingconnections
+  if (end - start >= 3 && byte(start) === 115 && byte(start + 1) === 109 && byte(start + 2) === 45) return true; // sm-*
   return false;
 }
