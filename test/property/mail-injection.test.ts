@@ -84,6 +84,45 @@ const formats: Format[] = [
     write: (address, a) => syslog('postfix/postscreen', `PREGREET 12 after 0.1 from [${address}]:50022: ${a}`),
   },
   {
+    filter: 'postfix',
+    mode: 'auth',
+    title: 'SASL text and user, repeated',
+    sure: 'exact',
+    write: (address, a, b) =>
+      syslog(
+        'postfix/smtpd',
+        `message repeated 2 times: [ warning: unknown[${address}]: SASL PLAIN authentication failed: x${a}, sasl_username=${b}]`,
+      ),
+  },
+  {
+    filter: 'postfix',
+    mode: 'ddos',
+    title: 'no SMTP at all',
+    sure: 'exact',
+    write: (address, a) => syslog('postfix/smtpd', `warning: non-SMTP command from unknown[${address}]: ${a}`),
+  },
+  {
+    filter: 'dovecot',
+    title: 'user name of an account that is disabled',
+    sure: 'exact',
+    write: (address, a) => login('Disconnected: Connection closed (user disabled)', a, address, 'TLS, '),
+  },
+  {
+    filter: 'dovecot',
+    mode: 'aggressive',
+    title: 'user name of a login that was aborted',
+    sure: 'exact',
+    write: (address, a) =>
+      login('Login aborted: Connection closed (auth aborted by client, 1 attempts in 3 secs) (x)', a, address, ''),
+  },
+  {
+    filter: 'dovecot',
+    title: 'user name at the auth process, repeated',
+    sure: 'unsure',
+    write: (address, a) =>
+      syslog('dovecot', `message repeated 2 times: [ auth: sql(${printable(a, 80)},${address}): unknown user]`),
+  },
+  {
     filter: 'dovecot',
     title: 'user name',
     sure: 'exact',
@@ -213,6 +252,36 @@ const formats: Format[] = [
     title: 'user name',
     sure: 'exact',
     write: (address, a) => syslog('imapd-ssl', `LOGIN FAILED, user=${a}, ip=[${address}], port=[50022]`),
+  },
+  {
+    filter: 'courier-auth',
+    title: 'user name, repeated',
+    sure: 'exact',
+    write: (address, a) =>
+      syslog('imapd', `message repeated 2 times: [ LOGIN FAILED, user=${a}, ip=[${address}], port=[50022]]`),
+  },
+  {
+    filter: 'exim',
+    mode: 'more',
+    title: 'HELO name and a command that is rejected',
+    sure: 'unsure',
+    write: (address, a, b) => exim(`H=(${printable(a, 80)}) [${address}] rejected EHLO or HELO ${printable(b, 80)}: x`),
+  },
+  {
+    filter: 'cyrus-imap',
+    title: 'user name that cannot be one',
+    sure: 'exact',
+    write: (address, a) => syslog('imaps', `badlogin: [${address}] plaintext ${a} invalid user`),
+  },
+  {
+    filter: 'cyrus-imap',
+    title: 'user name among pairs',
+    sure: 'exact',
+    write: (address, a) =>
+      syslog(
+        'imaps',
+        `event=login.bad r.clienthost=[${address}] u.username="${a}" login.mech=PLAIN error="authentication failure"`,
+      ),
   },
   {
     filter: 'cyrus-imap',

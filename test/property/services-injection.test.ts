@@ -39,6 +39,19 @@ const formats: Format[] = [
       syslog('proftpd', `ftp.example.org (client[${address}]) - USER ${a} (Login failed): Incorrect password`),
   },
   {
+    filter: 'proftpd',
+    title: 'user name with an empty password',
+    sure: 'unsure',
+    write: (address, a) =>
+      syslog('proftpd', `ftp.example.org (client[${address}]) - Refusing empty password from user '${a}'`),
+  },
+  {
+    filter: 'vsftpd',
+    title: 'user name, repeated',
+    sure: 'unsure',
+    write: (address, a) => syslog('vsftpd', `message repeated 2 times: [ [${a}] FAIL LOGIN: Client "${address}"]`),
+  },
+  {
     filter: 'vsftpd',
     title: 'user name in its own log',
     sure: 'unsure',
@@ -99,6 +112,19 @@ const formats: Format[] = [
     sure: 'unsure',
     write: (address, a, b) =>
       `2025-03-04 05:06:07 8 [Warning] Access denied for user '${a}'@'${address}' to database '${b}'`,
+  },
+  {
+    filter: 'dropbear',
+    title: 'user name that is not its own',
+    sure: 'exact',
+    write: (address, a) => syslog('dropbear', `Login attempt with wrong user ${a} from ${address}:40022`),
+  },
+  {
+    filter: 'dropbear',
+    title: 'user name, repeated',
+    sure: 'exact',
+    write: (address, a) =>
+      syslog('dropbear', `message repeated 2 times: [ Bad password attempt for '${a}' from ${address}:40022]`),
   },
   {
     filter: 'dropbear',

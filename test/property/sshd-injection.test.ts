@@ -12,6 +12,8 @@ import { oracleMatch } from '../support/oracle.ts';
 
 const phrases = [
   ' from % port 22 ssh2',
+  ' from % port 22 ssh2]',
+  ' % port 22: invalid format [preauth]',
   ' from % port 22',
   ' from %',
   ' from % not allowed because not listed in AllowUsers',
@@ -63,6 +65,40 @@ const formats: Format[] = [
       write: (address, a) => `Failed ${method} for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2`,
     }),
   ),
+  {
+    title: 'Failed password for an invalid user, repeated',
+    mode: 'normal',
+    sure: 'exact',
+    write: (address, a) =>
+      `message repeated 2 times: [ Failed password for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2]`,
+  },
+  {
+    title: 'Failed publickey for an invalid user, with the key, repeated',
+    mode: 'normal',
+    sure: 'exact',
+    write: (address, a) =>
+      `message repeated 2 times: [ Failed publickey for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2: ${key}]`,
+  },
+  {
+    title: 'PAM refuses an unknown user, repeated',
+    mode: 'normal',
+    sure: 'exact',
+    write: (address, a) =>
+      `message repeated 2 times: [ error: PAM: Authentication failure for illegal user ${cut(a, 100)} from ${address}]`,
+  },
+  {
+    title: 'A connection that is prohibited',
+    mode: 'normal',
+    sure: 'exact',
+    write: (address, a) => `administratively prohibited connection for invalid user ${a} from ${address} port 40022`,
+  },
+  {
+    title: 'A broken packet of an invalid user',
+    mode: 'aggressive',
+    sure: 'unsure',
+    write: (address, a) =>
+      `ssh_dispatch_run_fatal: Connection from ${preamble('invalid', a, address)}: invalid format [preauth]`,
+  },
   {
     title: 'Failed publickey for an invalid user, with the key',
     mode: 'normal',
