@@ -53,8 +53,7 @@ const attempts: Token[] = [
   optional(literal(', last failure: '), until('()')),
 ];
 const failure = either(
-  [choice('auth failed', 'authorization failed'), ...attempts],
-  [choice('user disabled', 'password expired'), optional(...attempts)],
+  [literal('auth failed'), ...attempts],
   [
     choice('tried to use disabled ', 'tried to use disallowed '),
     some('nonspace', 32),
@@ -201,10 +200,7 @@ const refusal: Token[] = [
     'pam_authenticate() failed: Authentication failure',
     'pam_authenticate() failed: authentication error',
     'pam_authenticate() failed: Have exhausted maximum number of retries for service',
-    'pam_authenticate() failed: User account has expired',
     'pam_authenticate() failed: Permission denied',
-    'pam_acct_mgmt() failed: User account has expired',
-    'pam_acct_mgmt() failed: Permission denied',
   ),
   until(',', 0),
   { kind: 'end' },

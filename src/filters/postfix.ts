@@ -131,8 +131,6 @@ const refusals: Pattern[] = [
             'Invalid name',
             'Improper use of SMTP command pipelining',
             'Protocol error',
-            'not owned by user ',
-            'not logged in',
             'User unknown',
             'user unknown',
             'Undeliverable address',

@@ -86,8 +86,6 @@ const pamVerdict = choice(
   'unknown user',
   'Have exhausted maximum number of retries for service',
   'maximum number of tries exceeded',
-  'User account has expired',
-  'user account has expired',
   'Permission denied',
   'permission denied',
 );
@@ -120,7 +118,7 @@ const attempts: Pattern[] = [
   {
     name: 'failed-publickey',
     effect: { kind: 'context' },
-    tokens: [optional(...again), literal('Failed publickey for '), accountUser, literal(' from '), ip, port],
+    tokens: [literal('Failed publickey for '), accountUser, literal(' from '), ip, port],
     sample: `${host} sshd[4101]: Failed publickey for alice from 192.0.2.10 port 50022 ssh2: ED25519 SHA256:N0tARealF1ngerprint`,
     counter: `${host} sshd[4101]: Failed publickey for invalid user alice from 192.0.2.10 port 50022 ssh2`,
   },
@@ -169,7 +167,6 @@ const attempts: Pattern[] = [
     name: 'failed-key',
     effect: { stage: 3 },
     tokens: [
-      optional(...again),
       literal('Failed publickey for invalid user '),
       anyUser,
       literal(' from '),
@@ -179,9 +176,7 @@ const attempts: Pattern[] = [
       choice(' ssh2', ' ssh1'),
       literal(': '),
       ...key,
-      optional(literal(' [preauth]')),
-      optional(literal(']')),
-      ...lineEnd,
+      ...lineTail,
     ],
     sample: `${host} sshd[4103]: Failed publickey for invalid user bob from 192.0.2.10 port 50024 ssh2: RSA SHA256:N0tARealF1ngerprint`,
     counter: `${host} sshd[4103]: Failed publickey for bob from 192.0.2.10 port 50024 ssh2: RSA SHA256:N0tARealF1ngerprint`,

@@ -103,9 +103,15 @@ const formats: Format[] = [
   },
   {
     filter: 'dovecot',
-    title: 'user name of an account that is disabled',
+    title: 'user name where the password may not be sent in clear',
     sure: 'exact',
-    write: (address, a) => login('Disconnected: Connection closed (user disabled)', a, address, 'TLS, '),
+    write: (address, a) =>
+      login(
+        'Login aborted: Logged out (tried to use disallowed cleartext auth, 1 attempts in 2 secs)',
+        a,
+        address,
+        'TLS, ',
+      ),
   },
   {
     filter: 'dovecot',

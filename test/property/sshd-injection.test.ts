@@ -73,13 +73,6 @@ const formats: Format[] = [
       `message repeated 2 times: [ Failed password for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2]`,
   },
   {
-    title: 'Failed publickey for an invalid user, with the key, repeated',
-    mode: 'normal',
-    sure: 'exact',
-    write: (address, a) =>
-      `message repeated 2 times: [ Failed publickey for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2: ${key}]`,
-  },
-  {
     title: 'PAM refuses an unknown user, repeated',
     mode: 'normal',
     sure: 'exact',

@@ -55,13 +55,10 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('auth failed' | 'authorization failed') ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
+/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
 function part4(at: i32, end: i32): i32 {
-  if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 7) === 0x64656c69) at += 11; // 'auth failed'
-  else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x7a69726f && word(at + 8) === 0x6f697461 && word(at + 12) === 0x6166206e && word(at + 16) === 0x64656c69) at += 20; // 'authorization failed'
-  else return -1;
-  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
-  at += 2;
+  if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
+  at += 13;
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
@@ -90,18 +87,8 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('user disabled' | 'password expired') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] */
-function part6(at: i32, end: i32): i32 {
-  if (end - at >= 13 && word(at) === 0x72657375 && word(at + 4) === 0x73696420 && word(at + 8) === 0x656c6261 && word(at + 9) === 0x64656c62) at += 13; // 'user disabled'
-  else if (end - at >= 16 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x70786520 && word(at + 12) === 0x64657269) at += 16; // 'password expired'
-  else return -1;
-  const next1 = part5(at, end);
-  if (next1 >= 0) at = next1;
-  return at;
-}
-
 /** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] */
-function part7(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
   else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
   else return -1;
@@ -116,7 +103,7 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
-function part8(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
@@ -129,7 +116,7 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ' (' word{1,64} ')' */
-function part9(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   const stop1 = skipWord(at, smaller(end, at + 65));
@@ -140,19 +127,18 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' (('auth failed' | 'authorization failed') ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('user disabled' | 'password expired') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
-function part10(at: i32, end: i32): i32 {
+/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   let next1 = part4(at, end);
   if (next1 < 0) next1 = part6(at, end);
   if (next1 < 0) next1 = part7(at, end);
-  if (next1 < 0) next1 = part8(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next2 = part9(at, end);
+  const next2 = part8(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
@@ -170,7 +156,7 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** 'method=' not-',> \t'{1,4096} ', ' */
-function part11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
   at += 7;
   const stop1 = skipRun3(at, smaller(end, at + 4097));
@@ -182,10 +168,10 @@ function part11(at: i32, end: i32): i32 {
 }
 
 /** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
-function part12(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
   at += 3;
-  const next1 = part11(at, end);
+  const next1 = part10(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return -1; // 'rip='
   at += 4;
@@ -212,9 +198,9 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' (('auth failed' | 'authorization failed') ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('user disabled' | 'password expired') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
-  if (end - at < 44) return false;
+  if (end - at < 53) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
@@ -224,14 +210,14 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  // text up to the first ' (' (('auth failed' | 'authorization failed') ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('user disabled' | 'password expired') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
-  const beyondplace2 = end - 23;
+  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
+  const beyondplace2 = end - 32;
   let next2 = -1;
   let place2 = at;
   while (true) {
     place2 = findPair(place2, beyondplace2 + 1, 0x2820); // ' ('
     if (place2 >= beyondplace2) return false;
-    next2 = part10(place2, end);
+    next2 = part9(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -246,7 +232,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   while (true) {
     place3 = findPairLast(lowestplace3, place3 + 1, 0x2c3e); // '>,'
     if (place3 < lowestplace3) return false;
-    next3 = part12(place3, end);
+    next3 = part11(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -255,14 +241,14 @@ function takeLoginFailed(at: i32, end: i32): bool {
 }
 
 /** '()' */
-function part13(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 40 && byte(at + 1) === 41)) return -1; // '()'
   at += 2;
   return at;
 }
 
 /** '(size=' digit{1,10} ')' */
-function part14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7a697328 && word(at + 2) === 0x3d657a69)) return -1; // '(size='
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -274,20 +260,20 @@ function part14(at: i32, end: i32): i32 {
 }
 
 /** not-'('{0,4096} ('()' | '(size=' digit{1,10} ')') */
-function part15(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   const stop1 = findByte(at, smaller(end, at + 4097), 40);
   if (stop1 - at > 4096) return -1;
   at = stop1;
-  let next2 = part13(at, end);
-  if (next2 < 0) next2 = part14(at, end);
+  let next2 = part12(at, end);
+  if (next2 < 0) next2 = part13(at, end);
   if (next2 < 0) return -1;
   at = next2;
   return at;
 }
 
-/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' (('auth failed' | 'authorization failed') ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('user disabled' | 'password expired') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
-  if (end - at < 34) return false;
+  if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
@@ -298,7 +284,7 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -310,16 +296,15 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   let next4 = part4(at, end);
   if (next4 < 0) next4 = part6(at, end);
   if (next4 < 0) next4 = part7(at, end);
-  if (next4 < 0) next4 = part8(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next5 = part9(at, end);
+  const next5 = part8(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next6 = part11(at, end);
+  const next6 = part10(at, end);
   if (next6 >= 0) at = next6;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
@@ -337,7 +322,7 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
 }
 
 /** 'no auth attempts' [' in ' digit{1,10} ' secs'] */
-function part16(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x61206f6e && word(at + 4) === 0x20687475 && word(at + 8) === 0x65747461 && word(at + 12) === 0x7374706d)) return -1; // 'no auth attempts'
   at += 16;
   const next1 = part2(at, end);
@@ -346,7 +331,7 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** ' waited ' digit{1,10} ' secs' */
-function part17(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574)) return -1; // ' waited '
   at += 8;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -358,16 +343,16 @@ function part17(at: i32, end: i32): i32 {
 }
 
 /** 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] */
-function part18(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 35 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x66656220 && word(at + 16) === 0x2065726f && word(at + 20) === 0x68747561 && word(at + 24) === 0x73617720 && word(at + 28) === 0x61657220 && word(at + 31) === 0x2c796461)) return -1; // 'disconnected before auth was ready,'
   at += 35;
-  const next1 = part17(at, end);
+  const next1 = part16(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ' ' digit{1,10} ' attempts' */
-function part19(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -379,7 +364,7 @@ function part19(at: i32, end: i32): i32 {
 }
 
 /** (' in ' | ' waited ') digit{1,10} ' secs' */
-function part20(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574) at += 8; // ' waited '
   else return -1;
@@ -392,7 +377,7 @@ function part20(at: i32, end: i32): i32 {
 }
 
 /** 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] */
-function part21(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x69662074 && word(at + 16) === 0x6873696e && word(at + 17) === 0x20687369)) return -1; // 'client didn't finish '
   at += 21;
   const stop1 = skipNonspace(at, smaller(end, at + 33));
@@ -400,22 +385,22 @@ function part21(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 6 && word(at) === 0x74756120 && word(at + 2) === 0x2c687475)) return -1; // ' auth,'
   at += 6;
-  const next2 = part19(at, end);
+  const next2 = part18(at, end);
   if (next2 >= 0) at = next2;
-  const next3 = part20(at, end);
+  const next3 = part19(at, end);
   if (next3 >= 0) at = next3;
   return at;
 }
 
 /** 'disconnected during TLS handshake' */
-function part22(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x72756420 && word(at + 16) === 0x20676e69 && word(at + 20) === 0x20534c54 && word(at + 24) === 0x646e6168 && word(at + 28) === 0x6b616873 && word(at + 29) === 0x656b6168)) return -1; // 'disconnected during TLS handshake'
   at += 33;
   return at;
 }
 
 /** ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] */
-function part23(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (end - at >= 39 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x736e7520 && word(at + 16) === 0x6f707075 && word(at + 20) === 0x64657472 && word(at + 24) === 0x74756120 && word(at + 28) === 0x656d2068 && word(at + 32) === 0x6e616863 && word(at + 35) === 0x6d73696e) at += 39; // 'tried to use unsupported auth mechanism'
   else if (end - at >= 31 && word(at) === 0x746e6573 && word(at + 4) === 0x766e6920 && word(at + 8) === 0x64696c61 && word(at + 12) === 0x73616220 && word(at + 16) === 0x20343665 && word(at + 20) === 0x72206e69 && word(at + 24) === 0x6f707365 && word(at + 27) === 0x65736e6f) at += 31; // 'sent invalid base64 in response'
   else if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x6f626120 && word(at + 8) === 0x64657472 && word(at + 12) === 0x20796220 && word(at + 16) === 0x65696c63 && word(at + 18) === 0x746e6569) at += 22; // 'auth aborted by client'
@@ -428,7 +413,7 @@ function part23(at: i32, end: i32): i32 {
 }
 
 /** ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' */
-function part24(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (end - at >= 42 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x69687720 && word(at + 16) === 0x6120656c && word(at + 20) === 0x65687475 && word(at + 24) === 0x6369746e && word(at + 28) === 0x6e697461 && word(at + 32) === 0x77202c67 && word(at + 36) === 0x65746961 && word(at + 38) === 0x20646574) at += 42; // 'disconnected while authenticating, waited '
   else if (end - at >= 43 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x69687720 && word(at + 16) === 0x6620656c && word(at + 20) === 0x73696e69 && word(at + 24) === 0x676e6968 && word(at + 28) === 0x676f6c20 && word(at + 32) === 0x202c6e69 && word(at + 36) === 0x74696177 && word(at + 39) === 0x20646574) at += 43; // 'disconnected while finishing login, waited '
   else return -1;
@@ -441,7 +426,7 @@ function part24(at: i32, end: i32): i32 {
 }
 
 /** ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert') */
-function part25(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (end - at >= 38 && word(at) === 0x74726563 && word(at + 4) === 0x71657220 && word(at + 8) === 0x65726975 && word(at + 12) === 0x63202c64 && word(at + 16) === 0x6e65696c && word(at + 20) === 0x69642074 && word(at + 24) === 0x74276e64 && word(at + 28) === 0x61747320 && word(at + 32) === 0x54207472 && word(at + 34) === 0x534c5420) at += 38; // 'cert required, client didn't start TLS'
   else if (end - at >= 25 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x65732074 && word(at + 16) === 0x6120646e && word(at + 20) === 0x72656320 && word(at + 21) === 0x74726563) at += 25; // 'client didn't send a cert'
   else if (end - at >= 27 && word(at) === 0x65696c63 && word(at + 4) === 0x7320746e && word(at + 8) === 0x20746e65 && word(at + 12) === 0x69206e61 && word(at + 16) === 0x6c61766e && word(at + 20) === 0x63206469 && word(at + 23) === 0x74726563) at += 27; // 'client sent an invalid cert'
@@ -451,21 +436,21 @@ function part25(at: i32, end: i32): i32 {
 }
 
 /** ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' */
-function part26(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  let next1 = part16(at, end);
-  if (next1 < 0) next1 = part18(at, end);
+  let next1 = part15(at, end);
+  if (next1 < 0) next1 = part17(at, end);
+  if (next1 < 0) next1 = part20(at, end);
   if (next1 < 0) next1 = part21(at, end);
   if (next1 < 0) next1 = part22(at, end);
   if (next1 < 0) next1 = part23(at, end);
   if (next1 < 0) next1 = part24(at, end);
-  if (next1 < 0) next1 = part25(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next2 = part9(at, end);
+  const next2 = part8(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
@@ -491,7 +476,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   while (true) {
     place2 = findPair(place2, beyondplace2 + 1, 0x2820); // ' ('
     if (place2 >= beyondplace2) return false;
-    next2 = part26(place2, end);
+    next2 = part25(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -506,7 +491,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   while (true) {
     place3 = findPairLast(lowestplace3, place3 + 1, 0x2c3e); // '>,'
     if (place3 < lowestplace3) return false;
-    next3 = part12(place3, end);
+    next3 = part11(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -527,7 +512,7 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -536,22 +521,22 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next4 = part16(at, end);
-  if (next4 < 0) next4 = part18(at, end);
+  let next4 = part15(at, end);
+  if (next4 < 0) next4 = part17(at, end);
+  if (next4 < 0) next4 = part20(at, end);
   if (next4 < 0) next4 = part21(at, end);
   if (next4 < 0) next4 = part22(at, end);
   if (next4 < 0) next4 = part23(at, end);
   if (next4 < 0) next4 = part24(at, end);
-  if (next4 < 0) next4 = part25(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next5 = part9(at, end);
+  const next5 = part8(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next6 = part11(at, end);
+  const next6 = part10(at, end);
   if (next6 >= 0) at = next6;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
@@ -569,14 +554,14 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
 }
 
 /** '(given password: ' */
-function part27(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
   at += 17;
   return at;
 }
 
 /** ',' */
-function part28(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   return at;
@@ -592,7 +577,7 @@ function takePasswordShown(at: i32, end: i32): bool {
   while (true) {
     place1 = findWord(place1, beyondplace1 + 3, 0x76696728); // '(giv'
     if (place1 >= beyondplace1) return false;
-    next1 = part27(place1, end);
+    next1 = part26(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -604,7 +589,7 @@ function takePasswordShown(at: i32, end: i32): bool {
   while (true) {
     place2 = findByte(place2, beyondplace2, 44); // ','
     if (place2 >= beyondplace2) return false;
-    next2 = part28(place2, end);
+    next2 = part27(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -612,7 +597,7 @@ function takePasswordShown(at: i32, end: i32): bool {
 }
 
 /** 'message repeated ' digit{1,10} ' times: [ ' */
-function part29(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
   at += 17;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -624,7 +609,7 @@ function part29(at: i32, end: i32): i32 {
 }
 
 /** ('auth-worker: ' | 'auth: ') ['Info: '] */
-function part30(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
   else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
   else return -1;
@@ -653,7 +638,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} */
-function part31(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
   const stop1 = skipRun5(at, smaller(end, at + 4097));
@@ -663,7 +648,7 @@ function part31(at: i32, end: i32): i32 {
 }
 
 /** '<' not-',> \t'{0,4096} '>' */
-function part32(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
   const stop1 = skipRun3(at, smaller(end, at + 4097));
@@ -675,7 +660,7 @@ function part32(at: i32, end: i32): i32 {
 }
 
 /** 'request [' digit{1,10} ']: ' */
-function part33(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
   at += 9;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -697,7 +682,7 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** alpha+'0123456789-.'{2,64} ': ' */
-function part34(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   const stop1 = skipRun6(at, smaller(end, at + 65));
   if (stop1 - at < 2 || stop1 - at > 64) return -1;
   at = stop1;
@@ -707,7 +692,7 @@ function part34(at: i32, end: i32): i32 {
 }
 
 /** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
-function part35(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
   at += 5;
   const stop1 = skipWord(at, smaller(end, at + 17));
@@ -730,13 +715,13 @@ function part35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** plain-request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
+/** plain-request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at < 23) return false;
-  const next1 = part29(at, end);
+  const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next2 = part30(at, end);
+  const next2 = part29(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
@@ -749,24 +734,24 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = part31(at, end);
+  const next4 = part30(at, end);
   if (next4 >= 0) at = next4;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
   for (let times5 = 0; times5 < 2; times5++) {
-    const next5 = part32(at, end);
+    const next5 = part31(at, end);
     if (next5 <= at) break;
     at = next5;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next6 = part33(at, end);
+  const next6 = part32(at, end);
   if (next6 >= 0) at = next6;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next7 = part34(at, end);
+  const next7 = part33(at, end);
   if (next7 >= 0) at = next7;
-  const next8 = part35(at, end);
+  const next8 = part34(at, end);
   if (next8 >= 0) at = next8;
   if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
@@ -781,10 +766,7 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
   else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 51 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x6f636361 && word(at + 36) === 0x20746e75 && word(at + 40) === 0x20736168 && word(at + 44) === 0x69707865 && word(at + 47) === 0x64657269) at += 51; // 'pam_authenticate() failed: User account has expired'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else if (end - at >= 48 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x72657355 && word(at + 28) === 0x63636120 && word(at + 32) === 0x746e756f && word(at + 36) === 0x73616820 && word(at + 40) === 0x70786520 && word(at + 44) === 0x64657269) at += 48; // 'pam_acct_mgmt() failed: User account has expired'
-  else if (end - at >= 41 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6d726550 && word(at + 28) === 0x69737369 && word(at + 32) === 0x64206e6f && word(at + 36) === 0x65696e65 && word(at + 37) === 0x6465696e) at += 41; // 'pam_acct_mgmt() failed: Permission denied'
   else return false;
   const stop9 = findByte(at, smaller(end, at + 4097), 44);
   if (stop9 - at > 4096) return false;
@@ -793,8 +775,8 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
-function part36(at: i32, end: i32): i32 {
+/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
@@ -808,18 +790,18 @@ function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   for (let times2 = 0; times2 < 2; times2++) {
-    const next2 = part32(at, end);
+    const next2 = part31(at, end);
     if (next2 <= at) break;
     at = next2;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const next3 = part33(at, end);
+  const next3 = part32(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next4 = part34(at, end);
+  const next4 = part33(at, end);
   if (next4 >= 0) at = next4;
-  const next5 = part35(at, end);
+  const next5 = part34(at, end);
   if (next5 >= 0) at = next5;
   if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
@@ -834,10 +816,7 @@ function part36(at: i32, end: i32): i32 {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
   else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 51 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x6f636361 && word(at + 36) === 0x20746e75 && word(at + 40) === 0x20736168 && word(at + 44) === 0x69707865 && word(at + 47) === 0x64657269) at += 51; // 'pam_authenticate() failed: User account has expired'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else if (end - at >= 48 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x72657355 && word(at + 28) === 0x63636120 && word(at + 32) === 0x746e756f && word(at + 36) === 0x73616820 && word(at + 40) === 0x70786520 && word(at + 44) === 0x64657269) at += 48; // 'pam_acct_mgmt() failed: User account has expired'
-  else if (end - at >= 41 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6d726550 && word(at + 28) === 0x69737369 && word(at + 32) === 0x64206e6f && word(at + 36) === 0x65696e65 && word(at + 37) === 0x6465696e) at += 41; // 'pam_acct_mgmt() failed: Permission denied'
   else return -1;
   const stop6 = findByte(at, smaller(end, at + 4097), 44);
   if (stop6 - at > 4096) return -1;
@@ -846,25 +825,25 @@ function part36(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
+/** request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
-  const next1 = part29(at, end);
+  const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next2 = part30(at, end);
+  const next2 = part29(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
-  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end
+  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
   const beyondplace3 = end - 23;
   let next3 = -1;
   let place3 = beyondplace3;
   while (true) {
     place3 = findByteLast(at, place3, 44); // ','
     if (place3 < at) return false;
-    next3 = part36(place3, end);
+    next3 = part35(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -873,7 +852,7 @@ function takeRequestRefused(at: i32, end: i32): bool {
 }
 
 /** '(' word{1,32} ')' */
-function part37(at: i32, end: i32): i32 {
+function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -885,21 +864,21 @@ function part37(at: i32, end: i32): i32 {
 }
 
 /** ',' ['<' not-',> \t'{0,4096} '>'] */
-function part38(at: i32, end: i32): i32 {
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
-  const next1 = part32(at, end);
+  const next1 = part31(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
-/** ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
-function part39(at: i32, end: i32): i32 {
+/** ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part38(at, end);
+  const next1 = part37(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
@@ -916,10 +895,7 @@ function part39(at: i32, end: i32): i32 {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
   else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 51 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x6f636361 && word(at + 36) === 0x20746e75 && word(at + 40) === 0x20736168 && word(at + 44) === 0x69707865 && word(at + 47) === 0x64657269) at += 51; // 'pam_authenticate() failed: User account has expired'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else if (end - at >= 48 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x72657355 && word(at + 28) === 0x63636120 && word(at + 32) === 0x746e756f && word(at + 36) === 0x73616820 && word(at + 40) === 0x70786520 && word(at + 44) === 0x64657269) at += 48; // 'pam_acct_mgmt() failed: User account has expired'
-  else if (end - at >= 41 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6d726550 && word(at + 28) === 0x69737369 && word(at + 32) === 0x64206e6f && word(at + 36) === 0x65696e65 && word(at + 37) === 0x6465696e) at += 41; // 'pam_acct_mgmt() failed: Permission denied'
   else return -1;
   const stop2 = findByte(at, smaller(end, at + 4097), 44);
   if (stop2 - at > 4096) return -1;
@@ -928,37 +904,37 @@ function part39(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
+/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 26) return false;
-  const next1 = part29(at, end);
+  const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return false;
-  const next2 = part37(at, end);
+  const next2 = part36(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next3 = part33(at, end);
+  const next3 = part32(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next4 = part35(at, end);
+  const next4 = part34(at, end);
   if (next4 >= 0) at = next4;
   const stop5 = skipRun6(at, smaller(end, at + 65));
   if (stop5 - at < 2 || stop5 - at > 64) return false;
   at = stop5;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  // user up to the last ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end
+  // user up to the last ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
   const beyondplace6 = end - 16;
   let next6 = -1;
   let place6 = beyondplace6;
   while (true) {
     place6 = findByteLast(at, place6, 44); // ','
     if (place6 < at) return false;
-    next6 = part39(place6, end);
+    next6 = part38(place6, end);
     if (next6 >= 0) break;
     forgetAddress();
   }
@@ -966,10 +942,10 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** plain-user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,4096} ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: User account has expired' | 'pam_authenticate() failed: Permission denied' | 'pam_acct_mgmt() failed: User account has expired' | 'pam_acct_mgmt() failed: Permission denied') not-','{0,4096} end */
+/** plain-user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,4096} ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takePlainUserRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
-  const next1 = part29(at, end);
+  const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   const stop2 = skipRun6(at, smaller(end, at + 65));
@@ -985,7 +961,7 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = part38(at, end);
+  const next4 = part37(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
@@ -1002,10 +978,7 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
   else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
   else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 51 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x6f636361 && word(at + 36) === 0x20746e75 && word(at + 40) === 0x20736168 && word(at + 44) === 0x69707865 && word(at + 47) === 0x64657269) at += 51; // 'pam_authenticate() failed: User account has expired'
   else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
-  else if (end - at >= 48 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x72657355 && word(at + 28) === 0x63636120 && word(at + 32) === 0x746e756f && word(at + 36) === 0x73616820 && word(at + 40) === 0x70786520 && word(at + 44) === 0x64657269) at += 48; // 'pam_acct_mgmt() failed: User account has expired'
-  else if (end - at >= 41 && word(at) === 0x5f6d6170 && word(at + 4) === 0x74636361 && word(at + 8) === 0x6d676d5f && word(at + 12) === 0x20292874 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6d726550 && word(at + 28) === 0x69737369 && word(at + 32) === 0x64206e6f && word(at + 36) === 0x65696e65 && word(at + 37) === 0x6465696e) at += 41; // 'pam_acct_mgmt() failed: Permission denied'
   else return false;
   const stop5 = findByte(at, smaller(end, at + 4097), 44);
   if (stop5 - at > 4096) return false;
@@ -1015,11 +988,11 @@ function takePlainUserRefused(at: i32, end: i32): bool {
 }
 
 /** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function part40(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return -1;
-  const next1 = part37(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -1027,7 +1000,7 @@ function part40(at: i32, end: i32): i32 {
 }
 
 /** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function part41(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -1050,7 +1023,7 @@ function skipRun7(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} 'user=' nonspace{0,4096} */
-function part42(at: i32, end: i32): i32 {
+function part41(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -1066,9 +1039,9 @@ function part42(at: i32, end: i32): i32 {
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part40(at, end);
+  const next1 = part39(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part41(at, end);
+  const next2 = part40(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
@@ -1096,7 +1069,7 @@ function takePamFailure(at: i32, end: i32): bool {
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next7 = part42(at, end);
+  const next7 = part41(at, end);
   if (next7 >= 0) at = next7;
   const stop8 = skipSpace(at, smaller(end, at + 4097));
   if (stop8 - at > 4096) return false;

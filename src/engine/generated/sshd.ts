@@ -3,18 +3,6 @@ import { byte, findByte, findByteLast, findPairLast, findWord, findWordLast, wor
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { larger, scanAddress, skipDigits, skipNonspace, skipSpace, skipWord, smaller } from '../scan.ts';
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part1(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** End of the run of bytes other than 9, 32 at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
@@ -26,7 +14,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** ' port ' digit{1,10} */
-function part2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -35,28 +23,26 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed-publickey: ['message repeated ' digit{1,10} ' times: [ '] 'Failed publickey for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] */
+/** failed-publickey: 'Failed publickey for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] */
 function takeFailedPublickey(at: i32, end: i32): bool {
   if (end - at < 29) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
   if (!(end - at >= 21 && word(at) === 0x6c696146 && word(at + 4) === 0x70206465 && word(at + 8) === 0x696c6275 && word(at + 12) === 0x79656b63 && word(at + 16) === 0x726f6620 && word(at + 17) === 0x20726f66)) return false; // 'Failed publickey for '
   at += 21;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
-  captureUser(at, stop2);
-  at = stop2;
+  const stop1 = skipRun1(at, smaller(end, at + 4097));
+  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  captureUser(at, stop1);
+  at = stop1;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part1(at, end);
+  if (next2 >= 0) at = next2;
   return true;
 }
 
 /** ('invalid user ' | 'illegal user ') */
-function part3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
   else return -1;
@@ -74,7 +60,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
-function part4(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
   const stop1 = skipRun2(at, smaller(end, at + 4097));
@@ -84,7 +70,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** (' ssh2' | ' ssh1' | ' ssh') */
-function part5(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x32687373) at += 5; // ' ssh2'
   else if (end - at >= 5 && word(at) === 0x68737320 && word(at + 1) === 0x31687373) at += 5; // ' ssh1'
   else if (end - at >= 4 && word(at) === 0x68737320) at += 4; // ' ssh'
@@ -93,7 +79,7 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function part6(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -103,9 +89,9 @@ function part6(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  const next2 = part4(at, end);
+  const next2 = part3(at, end);
   if (next2 >= 0) at = next2;
-  const next3 = part5(at, end);
+  const next3 = part4(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   const stop4 = skipSpace(at, smaller(end, at + 4097));
@@ -135,7 +121,7 @@ function takeFailed(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = part3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last ' port '
@@ -147,7 +133,7 @@ function takeFailed(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(lowestplace3 + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < lowestplace3) return false;
-    next3 = part6(place3, end);
+    next3 = part5(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -156,7 +142,7 @@ function takeFailed(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end */
-function part7(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -166,7 +152,7 @@ function part7(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  const next2 = part5(at, end);
+  const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
@@ -192,7 +178,7 @@ function takeFailedAgain(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next3 = part3(at, end);
+  const next3 = part2(at, end);
   if (next3 >= 0) at = next3;
   // user up to the last ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end
   const pivot4 = findLast1(at, end); // the last ' port '
@@ -204,7 +190,7 @@ function takeFailedAgain(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
     if (place4 < lowestplace4) return false;
-    next4 = part7(place4, end);
+    next4 = part6(place4, end);
     if (next4 >= 0) break;
     forgetAddress();
   }
@@ -232,8 +218,8 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] [']'] space{0,4096} end */
-function part8(at: i32, end: i32): i32 {
+/** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -257,7 +243,6 @@ function part8(at: i32, end: i32): i32 {
   if (stop3 - at < 1 || stop3 - at > 255) return -1;
   at = stop3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
   const stop4 = skipSpace(at, smaller(end, at + 4097));
   if (stop4 - at > 4096) return -1;
   at = stop4;
@@ -265,25 +250,23 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed-key: ['message repeated ' digit{1,10} ' times: [ '] 'Failed publickey for invalid user ' user… ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] [']'] space{0,4096} end */
+/** failed-key: 'Failed publickey for invalid user ' user… ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
 function takeFailedKey(at: i32, end: i32): bool {
   if (end - at < 58) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x6c696146 && word(at + 4) === 0x70206465 && word(at + 8) === 0x696c6275 && word(at + 12) === 0x79656b63 && word(at + 16) === 0x726f6620 && word(at + 20) === 0x766e6920 && word(at + 24) === 0x64696c61 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Failed publickey for invalid user '
   at += 34;
-  // user up to the last ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] [']'] space{0,4096} end
-  const beyondplace2 = end - 23;
-  let next2 = -1;
-  let place2 = beyondplace2;
+  // user up to the last ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end
+  const beyondplace1 = end - 23;
+  let next1 = -1;
+  let place1 = beyondplace1;
   while (true) {
-    place2 = findWordLast(at + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place2 < at) return false;
-    next2 = part8(place2, end);
-    if (next2 >= 0) break;
+    place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place1 < at) return false;
+    next1 = part7(place1, end);
+    if (next1 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place2);
+  captureUser(at, place1);
   return true;
 }
 
@@ -305,7 +288,7 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part2(at, end);
+  const next3 = part1(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
@@ -315,7 +298,7 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
 }
 
 /** word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
-function part9(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -343,7 +326,7 @@ function part9(at: i32, end: i32): i32 {
 }
 
 /** word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
-function part10(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -386,7 +369,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"' */
-function part11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -439,9 +422,9 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
   else return false;
-  let next4 = part9(at, end);
+  let next4 = part8(at, end);
+  if (next4 < 0) next4 = part9(at, end);
   if (next4 < 0) next4 = part10(at, end);
-  if (next4 < 0) next4 = part11(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
@@ -453,7 +436,7 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
 }
 
 /** ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
-function part12(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -485,7 +468,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2 + 1, beyondplace2 + 4, 0x74726f70) - 1; // 'port'
     if (place2 >= beyondplace2) return false;
-    next2 = part12(place2, end);
+    next2 = part11(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -493,14 +476,14 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function part13(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part4(at, end);
+  const next1 = part3(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part5(at, end);
+  const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   const stop3 = skipSpace(at, smaller(end, at + 4097));
@@ -520,7 +503,7 @@ function takeFailedPortless(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = part3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
   const beyondplace3 = end - 6;
@@ -529,7 +512,7 @@ function takeFailedPortless(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part13(place3, end);
+    next3 = part12(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -538,30 +521,30 @@ function takeFailedPortless(at: i32, end: i32): bool {
 }
 
 /** ' [preauth]' */
-function part14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
   return at;
 }
 
 /** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function part15(at: i32, end: i32): i32 {
-  let next1 = part2(at, end);
-  if (next1 < 0) next1 = part14(at, end);
-  if (next1 < 0) next1 = part4(at, end);
+function part14(at: i32, end: i32): i32 {
+  let next1 = part1(at, end);
+  if (next1 < 0) next1 = part13(at, end);
+  if (next1 < 0) next1 = part3(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
 /** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part16(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part15(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -587,7 +570,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < at) return false;
-    next1 = part16(place1, end);
+    next1 = part15(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -596,7 +579,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
 }
 
 /** 'pam_' word{1,32} '(sshd:auth):' space{0,8} */
-function part17(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -611,7 +594,7 @@ function part17(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function part18(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -629,12 +612,12 @@ function part18(at: i32, end: i32): i32 {
 /** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' nonspace{0,4096} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part17(at, end);
+  const next1 = part16(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part18(at, end);
+    const next2 = part17(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -666,12 +649,12 @@ function takePamFailure(at: i32, end: i32): bool {
 /** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' user{0,4096} space{1,8} 'rhost=' ip */
 function takePamFailureUnnamed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = part17(at, end);
+  const next1 = part16(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part18(at, end);
+    const next2 = part17(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -709,7 +692,7 @@ function takePamMoreFailures(at: i32, end: i32): bool {
 }
 
 /** ('error: ' | 'fatal: ') */
-function part19(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
   else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
   else return -1;
@@ -717,7 +700,7 @@ function part19(at: i32, end: i32): i32 {
 }
 
 /** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
-function part20(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
   const stop1 = skipRun2(at, smaller(end, at + 4097));
@@ -727,15 +710,15 @@ function part20(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part21(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part20(at, end);
+  const next1 = part19(at, end);
   if (next1 >= 0) at = next1;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -746,10 +729,10 @@ function part21(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'User account has expired' | 'user account has expired' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41) at += 5; // 'PAM: '
   if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
@@ -762,14 +745,12 @@ function takePamRefused(at: i32, end: i32): bool {
   else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
   else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
-  else if (end - at >= 24 && word(at) === 0x72657355 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'User account has expired'
-  else if (end - at >= 24 && word(at) === 0x72657375 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'user account has expired'
   else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
   else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = part3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace3 = end - 6;
@@ -778,7 +759,7 @@ function takePamRefused(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part21(place3, end);
+    next3 = part20(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -787,7 +768,7 @@ function takePamRefused(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ']' space{0,4096} end */
-function part22(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -811,7 +792,7 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** pam-refused-again: 'message repeated ' digit{1,10} ' times: [ ' [('error: ' | 'fatal: ')] 'PAM: ' ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'User account has expired' | 'user account has expired' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ']' space{0,4096} end */
+/** pam-refused-again: 'message repeated ' digit{1,10} ' times: [ ' [('error: ' | 'fatal: ')] 'PAM: ' ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ']' space{0,4096} end */
 function takePamRefusedAgain(at: i32, end: i32): bool {
   if (end - at < 58) return false;
   if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return false; // 'message repeated '
@@ -821,7 +802,7 @@ function takePamRefusedAgain(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return false; // ' times: [ '
   at += 10;
-  const next2 = part19(at, end);
+  const next2 = part18(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41)) return false; // 'PAM: '
   at += 5;
@@ -835,14 +816,12 @@ function takePamRefusedAgain(at: i32, end: i32): bool {
   else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
   else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
   else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
-  else if (end - at >= 24 && word(at) === 0x72657355 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'User account has expired'
-  else if (end - at >= 24 && word(at) === 0x72657375 && word(at + 4) === 0x63636120 && word(at + 8) === 0x746e756f && word(at + 12) === 0x73616820 && word(at + 16) === 0x70786520 && word(at + 20) === 0x64657269) at += 24; // 'user account has expired'
   else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
   else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next3 = part3(at, end);
+  const next3 = part2(at, end);
   if (next3 >= 0) at = next3;
   // user up to the last ' from ' ip ']' space{0,4096} end
   const pivot4 = findLast2(at, end); // the last ' from '
@@ -854,7 +833,7 @@ function takePamRefusedAgain(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
     if (place4 < lowestplace4) return false;
-    next4 = part22(place4, end);
+    next4 = part21(place4, end);
     if (next4 >= 0) break;
     forgetAddress();
   }
@@ -873,7 +852,7 @@ function takeRootRefused(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part23(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -887,7 +866,7 @@ function part23(at: i32, end: i32): i32 {
   else if (end - at >= 47 && word(at) === 0x656e6f6e && word(at + 4) === 0x20666f20 && word(at + 8) === 0x72657375 && word(at + 12) === 0x67207327 && word(at + 16) === 0x70756f72 && word(at + 20) === 0x72612073 && word(at + 24) === 0x696c2065 && word(at + 28) === 0x64657473 && word(at + 32) === 0x206e6920 && word(at + 36) === 0x6f6c6c41 && word(at + 40) === 0x6f724777 && word(at + 43) === 0x7370756f) at += 47; // 'none of user's groups are listed in AllowGroups'
   else return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part15(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -923,7 +902,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(lowestplace1 + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < lowestplace1) return false;
-    next1 = part23(place1, end);
+    next1 = part22(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -932,7 +911,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
-function part24(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -955,7 +934,7 @@ function takeConnectionProhibited(at: i32, end: i32): bool {
   if (end - at < 57) return false;
   if (!(end - at >= 43 && word(at) === 0x696d6461 && word(at + 4) === 0x7473696e && word(at + 8) === 0x69746172 && word(at + 12) === 0x796c6576 && word(at + 16) === 0x6f727020 && word(at + 20) === 0x69626968 && word(at + 24) === 0x20646574 && word(at + 28) === 0x6e6e6f63 && word(at + 32) === 0x69746365 && word(at + 36) === 0x66206e6f && word(at + 39) === 0x20726f66)) return false; // 'administratively prohibited connection for '
   at += 43;
-  const next1 = part3(at, end);
+  const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
   // user up to the last ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end
   const pivot2 = findLast1(at, end); // the last ' port '
@@ -967,7 +946,7 @@ function takeConnectionProhibited(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2 + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
     if (place2 < lowestplace2) return false;
-    next2 = part24(place2, end);
+    next2 = part23(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -976,7 +955,7 @@ function takeConnectionProhibited(at: i32, end: i32): bool {
 }
 
 /** ' not allowed because ' ('account is locked' | 'shell ') */
-function part25(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x746f6e20 && word(at + 4) === 0x6c6c6120 && word(at + 8) === 0x6465776f && word(at + 12) === 0x63656220 && word(at + 16) === 0x65737561 && word(at + 17) === 0x20657375)) return -1; // ' not allowed because '
   at += 21;
   if (end - at >= 17 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x6c207369 && word(at + 12) === 0x656b636f && word(at + 13) === 0x64656b63) at += 17; // 'account is locked'
@@ -997,7 +976,7 @@ function takeUserLocked(at: i32, end: i32): bool {
   while (true) {
     place1 = findWord(place1 + 6, beyondplace1 + 9, 0x776f6c6c) - 6; // 'llow'
     if (place1 >= beyondplace1) return false;
-    next1 = part25(place1, end);
+    next1 = part24(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -1006,17 +985,17 @@ function takeUserLocked(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part26(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part5(at, end);
+  const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = part15(at, end);
+    const next3 = part14(at, end);
     if (next3 <= at) break;
     at = next3;
   }
@@ -1030,11 +1009,11 @@ function part26(at: i32, end: i32): i32 {
 /** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 45 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 20) === 0x61206e6f && word(at + 24) === 0x6d657474 && word(at + 28) === 0x20737470 && word(at + 32) === 0x65637865 && word(at + 36) === 0x64656465 && word(at + 40) === 0x726f6620 && word(at + 41) === 0x20726f66)) return false; // 'maximum authentication attempts exceeded for '
   at += 45;
-  const next2 = part3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
   const beyondplace3 = end - 6;
@@ -1043,7 +1022,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part26(place3, end);
+    next3 = part25(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -1054,14 +1033,14 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
 /** disconnecting-too-many-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Too many authentication failures' */
 function takeDisconnectingTooManyAddressless(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 47 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x54203a67 && word(at + 16) === 0x6d206f6f && word(at + 20) === 0x20796e61 && word(at + 24) === 0x68747561 && word(at + 28) === 0x69746e65 && word(at + 32) === 0x69746163 && word(at + 36) === 0x66206e6f && word(at + 40) === 0x756c6961 && word(at + 43) === 0x73657275)) return false; // 'Disconnecting: Too many authentication failures'
   return true;
 }
 
 /** ' -> (' not-' '{0,4096} */
-function part27(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x203e2d20 && word(at + 1) === 0x28203e2d)) return -1; // ' -> ('
   at += 5;
   const stop1 = findByte(at, smaller(end, at + 4097), 32);
@@ -1071,7 +1050,7 @@ function part27(at: i32, end: i32): i32 {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
-function part28(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1086,7 +1065,7 @@ function part28(at: i32, end: i32): i32 {
   const stop2 = findByte(at, smaller(end, at + 4097), 32);
   if (stop2 - at < 1 || stop2 - at > 4096) return -1;
   at = stop2;
-  const next3 = part27(at, end);
+  const next3 = part26(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   if (at !== end) return -1;
@@ -1096,7 +1075,7 @@ function part28(at: i32, end: i32): i32 {
 /** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
 function takeDisconnectingUserChange(at: i32, end: i32): bool {
   if (end - at < 83) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1115,7 +1094,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part28(place2, end);
+    next2 = part27(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1126,7 +1105,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
 /** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,4096} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
 function takeDisconnectingAccountChange(at: i32, end: i32): bool {
   if (end - at < 90) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x75612067 && word(at + 16) === 0x6e656874 && word(at + 20) === 0x61636974 && word(at + 24) === 0x676e6974 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Disconnecting authenticating user '
   at += 34;
@@ -1148,7 +1127,7 @@ function takeDisconnectingAccountChange(at: i32, end: i32): bool {
 }
 
 /** ': Change of username or service not allowed: (' */
-function part29(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
   return at;
@@ -1157,7 +1136,7 @@ function part29(at: i32, end: i32): i32 {
 /** disconnecting-invalid-change: [('error: ' | 'fatal: ')] 'Disconnecting invalid user ' text… ': Change of username or service not allowed: (' */
 function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 27 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x6e692067 && word(at + 16) === 0x696c6176 && word(at + 20) === 0x73752064 && word(at + 23) === 0x20726573)) return false; // 'Disconnecting invalid user '
   at += 27;
@@ -1168,7 +1147,7 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2, beyondplace2 + 3, 0x6843203a); // ': Ch'
     if (place2 >= beyondplace2) return false;
-    next2 = part29(place2, end);
+    next2 = part28(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -1178,14 +1157,14 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
 /** disconnecting-change-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Change of username or service not allowed: (' */
 function takeDisconnectingChangeAddressless(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 59 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x43203a67 && word(at + 16) === 0x676e6168 && word(at + 20) === 0x666f2065 && word(at + 24) === 0x65737520 && word(at + 28) === 0x6d616e72 && word(at + 32) === 0x726f2065 && word(at + 36) === 0x72657320 && word(at + 40) === 0x65636976 && word(at + 44) === 0x746f6e20 && word(at + 48) === 0x6c6c6120 && word(at + 52) === 0x6465776f && word(at + 55) === 0x28203a64)) return false; // 'Disconnecting: Change of username or service not allowed: ('
   return true;
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function part30(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1205,7 +1184,7 @@ function part30(at: i32, end: i32): i32 {
 /** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
 function takeDisconnectingTooMany(at: i32, end: i32): bool {
   if (end - at < 70) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1223,7 +1202,7 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part30(place2, end);
+    next2 = part29(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1232,7 +1211,7 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
 }
 
 /** ' for methods '' not-'''{0,4096} ''' */
-function part31(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x726f6620 && word(at + 4) === 0x74656d20 && word(at + 8) === 0x73646f68 && word(at + 10) === 0x27207364)) return -1; // ' for methods ''
   at += 14;
   const stop1 = findByte(at, smaller(end, at + 4097), 39);
@@ -1244,10 +1223,10 @@ function part31(at: i32, end: i32): i32 {
 }
 
 /** ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
-function part32(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
   at += 11;
-  const next1 = part31(at, end);
+  const next1 = part30(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   const stop2 = skipSpace(at, smaller(end, at + 4097));
@@ -1260,13 +1239,13 @@ function part32(at: i32, end: i32): i32 {
 /** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
 function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -1282,7 +1261,7 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(at, place4 + 3, 0x7541203a); // ': Au'
     if (place4 < at) return false;
-    next4 = part32(place4, end);
+    next4 = part31(place4, end);
     if (next4 >= 0) break;
   }
   return true;
@@ -1291,13 +1270,13 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
 /** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} ('14: No authentication methods available' | '14: No supported authentication methods available') */
 function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (end - at < 66) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -1313,27 +1292,27 @@ function takeDisconnectNoMethods(at: i32, end: i32): bool {
 /** disconnect: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' */
 function takeDisconnect(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   return true;
 }
 
 /** ' ' */
-function part33(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** end */
-function part34(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -1356,8 +1335,8 @@ function takeAccepted(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  let next3 = part33(at, end);
-  if (next3 < 0) next3 = part34(at, end);
+  let next3 = part32(at, end);
+  if (next3 < 0) next3 = part33(at, end);
   if (next3 < 0) return false;
   return true;
 }
@@ -1381,13 +1360,13 @@ function takeUnfinished(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part2(at, end);
+  const next3 = part1(at, end);
   if (next3 >= 0) at = next3;
   return true;
 }
 
 /** ' by PAM account configuration' */
-function part35(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 29 && word(at) === 0x20796220 && word(at + 4) === 0x204d4150 && word(at + 8) === 0x6f636361 && word(at + 12) === 0x20746e75 && word(at + 16) === 0x666e6f63 && word(at + 20) === 0x72756769 && word(at + 24) === 0x6f697461 && word(at + 25) === 0x6e6f6974)) return -1; // ' by PAM account configuration'
   at += 29;
   return at;
@@ -1396,7 +1375,7 @@ function part35(at: i32, end: i32): i32 {
 /** account-denied: [('error: ' | 'fatal: ')] 'Access denied for user ' user… ' by PAM account configuration' */
 function takeAccountDenied(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 19) === 0x20726573)) return false; // 'Access denied for user '
   at += 23;
@@ -1407,7 +1386,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 3, place2 + 6, 0x4d415020) - 3; // ' PAM'
     if (place2 < at) return false;
-    next2 = part35(place2, end);
+    next2 = part34(place2, end);
     if (next2 >= 0) break;
   }
   captureUser(at, place2);
@@ -1417,7 +1396,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
 /** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1426,9 +1405,9 @@ function takeClosedPreauth(at: i32, end: i32): bool {
   else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
-  const next3 = part4(at, end);
+  const next3 = part3(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return false; // ' [preauth]'
   at += 10;
@@ -1440,7 +1419,7 @@ function takeClosedPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
-function part36(at: i32, end: i32): i32 {
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1459,7 +1438,7 @@ function part36(at: i32, end: i32): i32 {
 /** closed-preauth-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ' [preauth]' end */
 function takeClosedPreauthUser(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1480,7 +1459,7 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part36(place2, end);
+    next2 = part35(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1489,7 +1468,7 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
 }
 
 /** ('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ') */
-function part37(at: i32, end: i32): i32 {
+function part36(at: i32, end: i32): i32 {
   if (end - at >= 16 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'Protocol error: '
   else if (end - at >= 16 && word(at) === 0x746f7270 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'protocol error: '
   else if (end - at >= 22 && word(at) === 0x69727473 && word(at + 4) === 0x4b207463 && word(at + 8) === 0x76205845 && word(at + 12) === 0x616c6f69 && word(at + 16) === 0x6e6f6974 && word(at + 18) === 0x203a6e6f) at += 22; // 'strict KEX violation: '
@@ -1508,7 +1487,7 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** '(seqnr ' digit{1,10} ') ' */
-function part38(at: i32, end: i32): i32 {
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x71657328 && word(at + 3) === 0x20726e71)) return -1; // '(seqnr '
   at += 7;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -1522,7 +1501,7 @@ function part38(at: i32, end: i32): i32 {
 /** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' [('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ')] not-':[()'{1,4096} ['(seqnr ' digit{1,10} ') '] '[preauth]' end */
 function takeDisconnectingPreauth(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1535,12 +1514,12 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next3 = part37(at, end);
+  const next3 = part36(at, end);
   if (next3 >= 0) at = next3;
   const stop4 = skipRun6(at, smaller(end, at + 4097));
   if (stop4 - at < 1 || stop4 - at > 4096) return false;
   at = stop4;
-  const next5 = part38(at, end);
+  const next5 = part37(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 9 && word(at) === 0x6572705b && word(at + 4) === 0x68747561 && word(at + 5) === 0x5d687475)) return false; // '[preauth]'
   at += 9;
@@ -1549,7 +1528,7 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
-function part39(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1583,7 +1562,7 @@ function findLast4(at: i32, end: i32): i32 {
 /** disconnecting-preauth-user: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
 function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   if (end - at < 48) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1601,7 +1580,7 @@ function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part39(place2, end);
+    next2 = part38(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1629,7 +1608,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(lowestplace1, place1, 32); // ' '
     if (place1 < lowestplace1) return false;
-    next1 = part36(place1, end);
+    next1 = part35(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -1640,7 +1619,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
 /** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1650,7 +1629,7 @@ function takeClosed(at: i32, end: i32): bool {
   at = scanAddress(at, end);
   if (at < 0) return false;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part15(at, end);
+    const next2 = part14(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -1662,7 +1641,7 @@ function takeClosed(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
-function part40(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1680,7 +1659,7 @@ function part40(at: i32, end: i32): i32 {
 /** closed-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
 function takeClosedUser(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1701,7 +1680,7 @@ function takeClosedUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part40(place2, end);
+    next2 = part39(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1788,7 +1767,7 @@ function takeRefusedConnectBare(at: i32, end: i32): bool {
 /** no-identification: [('error: ' | 'fatal: ')] ('Did not receive identification string from ' | 'Could not write ident string to ') ip */
 function takeNoIdentification(at: i32, end: i32): bool {
   if (end - at < 33) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 43 && word(at) === 0x20646944 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x65636572 && word(at + 12) === 0x20657669 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x69666974 && word(at + 24) === 0x69746163 && word(at + 28) === 0x73206e6f && word(at + 32) === 0x6e697274 && word(at + 36) === 0x72662067 && word(at + 39) === 0x206d6f72) at += 43; // 'Did not receive identification string from '
   else if (end - at >= 32 && word(at) === 0x6c756f43 && word(at + 4) === 0x6f6e2064 && word(at + 8) === 0x72772074 && word(at + 12) === 0x20657469 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x74732074 && word(at + 24) === 0x676e6972 && word(at + 28) === 0x206f7420) at += 32; // 'Could not write ident string to '
@@ -1799,13 +1778,13 @@ function takeNoIdentification(at: i32, end: i32): bool {
 }
 
 /** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part41(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part15(at, end);
+    const next1 = part14(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -1829,7 +1808,7 @@ function findLast5(at: i32, end: i32): i32 {
 /** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
@@ -1843,7 +1822,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part41(place2, end);
+    next2 = part40(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1853,7 +1832,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
 /** identification-failed: [('error: ' | 'fatal: ')] 'kex_exchange_identification: ' ['read: '] ('client sent invalid protocol identifier' | 'Client sent invalid protocol identifier' | 'Connection closed by remote host' | 'connection closed by remote host' | 'Connection reset by peer' | 'connection reset by peer') */
 function takeIdentificationFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 29 && word(at) === 0x5f78656b && word(at + 4) === 0x68637865 && word(at + 8) === 0x65676e61 && word(at + 12) === 0x6564695f && word(at + 16) === 0x6669746e && word(at + 20) === 0x74616369 && word(at + 24) === 0x3a6e6f69 && word(at + 25) === 0x203a6e6f)) return false; // 'kex_exchange_identification: '
   at += 29;
@@ -1871,13 +1850,13 @@ function takeIdentificationFailed(at: i32, end: i32): bool {
 /** banner-exchange: [('error: ' | 'fatal: ')] 'banner exchange: Connection from ' ip [' port ' digit{1,10}] (': invalid format' | ': could not read protocol version') */
 function takeBannerExchange(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 33 && word(at) === 0x6e6e6162 && word(at + 4) === 0x65207265 && word(at + 8) === 0x61686378 && word(at + 12) === 0x3a65676e && word(at + 16) === 0x6e6f4320 && word(at + 20) === 0x7463656e && word(at + 24) === 0x206e6f69 && word(at + 28) === 0x6d6f7266 && word(at + 29) === 0x206d6f72)) return false; // 'banner exchange: Connection from '
   at += 33;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
   else if (end - at >= 33 && word(at) === 0x6f63203a && word(at + 4) === 0x20646c75 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x64616572 && word(at + 16) === 0x6f727020 && word(at + 20) === 0x6f636f74 && word(at + 24) === 0x6576206c && word(at + 28) === 0x6f697372 && word(at + 29) === 0x6e6f6973) at += 33; // ': could not read protocol version'
@@ -1888,13 +1867,13 @@ function takeBannerExchange(at: i32, end: i32): bool {
 /** packet-corrupt: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ip [' port ' digit{1,10}] (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function takePacketCorrupt(at: i32, end: i32): bool {
   if (end - at < 67) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
   else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
@@ -1914,7 +1893,7 @@ function takePacketCorrupt(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
-function part42(at: i32, end: i32): i32 {
+function part41(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1944,7 +1923,7 @@ function part42(at: i32, end: i32): i32 {
 /** packet-corrupt-user: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function takePacketCorruptUser(at: i32, end: i32): bool {
   if (end - at < 88) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
@@ -1962,7 +1941,7 @@ function takePacketCorruptUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part42(place2, end);
+    next2 = part41(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1973,7 +1952,7 @@ function takePacketCorruptUser(at: i32, end: i32): bool {
 /** reset-addressless: [('error: ' | 'fatal: ')] 'Read from socket failed: Connection reset by peer' */
 function takeResetAddressless(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 49 && word(at) === 0x64616552 && word(at + 4) === 0x6f726620 && word(at + 8) === 0x6f73206d && word(at + 12) === 0x74656b63 && word(at + 16) === 0x69616620 && word(at + 20) === 0x3a64656c && word(at + 24) === 0x6e6f4320 && word(at + 28) === 0x7463656e && word(at + 32) === 0x206e6f69 && word(at + 36) === 0x65736572 && word(at + 40) === 0x79622074 && word(at + 44) === 0x65657020 && word(at + 45) === 0x72656570)) return false; // 'Read from socket failed: Connection reset by peer'
   return true;
@@ -1982,7 +1961,7 @@ function takeResetAddressless(at: i32, end: i32): bool {
 /** login-timeout: [('error: ' | 'fatal: ')] 'Timeout before authentication for ' ['connection from '] ip */
 function takeLoginTimeout(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x656d6954 && word(at + 4) === 0x2074756f && word(at + 8) === 0x6f666562 && word(at + 12) === 0x61206572 && word(at + 16) === 0x65687475 && word(at + 20) === 0x6369746e && word(at + 24) === 0x6f697461 && word(at + 28) === 0x6f66206e && word(at + 30) === 0x20726f66)) return false; // 'Timeout before authentication for '
   at += 34;
@@ -2010,14 +1989,14 @@ function takeScanner(at: i32, end: i32): bool {
   else return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 6 && word(at) === 0x74697720 && word(at + 2) === 0x20687469)) return false; // ' with '
   return true;
 }
 
 /** ' found.' */
-function part43(at: i32, end: i32): i32 {
+function part42(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x756f6620 && word(at + 3) === 0x2e646e75)) return -1; // ' found.'
   at += 7;
   return at;
@@ -2026,13 +2005,13 @@ function part43(at: i32, end: i32): i32 {
 /** no-match-negotiated: [('error: ' | 'fatal: ')] 'Unable to negotiate with ' ip [' port ' digit{1,10}] ': no matching ' text… ' found.' */
 function takeNoMatchNegotiated(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x68746977 && word(at + 21) === 0x20687469)) return false; // 'Unable to negotiate with '
   at += 25;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next2 = part2(at, end);
+  const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 14 && word(at) === 0x6f6e203a && word(at + 4) === 0x74616d20 && word(at + 8) === 0x6e696863 && word(at + 10) === 0x20676e69)) return false; // ': no matching '
   at += 14;
@@ -2043,7 +2022,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
   while (true) {
     place3 = findWord(place3 + 3, beyondplace3 + 6, 0x2e646e75) - 3; // 'und.'
     if (place3 >= beyondplace3) return false;
-    next3 = part43(place3, end);
+    next3 = part42(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -2053,7 +2032,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
 /** no-match-addressless: [('error: ' | 'fatal: ')] ('Unable to negotiate a key exchange method' | 'no matching cipher found:' | 'no matching mac found:' | 'no matching MAC found:' | 'no matching comp found:' | 'no matching compression method found:' | 'no matching key exchange method found:' | 'no matching host key type found:') */
 function takeNoMatchAddressless(at: i32, end: i32): bool {
   if (end - at < 22) return false;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 41 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x656b2061 && word(at + 24) === 0x78652079 && word(at + 28) === 0x6e616863 && word(at + 32) === 0x6d206567 && word(at + 36) === 0x6f687465 && word(at + 37) === 0x646f6874) at += 41; // 'Unable to negotiate a key exchange method'
   else if (end - at >= 25 && word(at) === 0x6d206f6e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x68706963 && word(at + 16) === 0x66207265 && word(at + 20) === 0x646e756f && word(at + 21) === 0x3a646e75) at += 25; // 'no matching cipher found:'
@@ -2960,13 +2939,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
         }
       } else {
         if (word0 === 0x7373656d) { // "mess"
-          if (takeFailedPublickey(start, end)) return 0;
-          forgetUser();
-          forgetAddress();
           if (takeFailedAgain(start, end)) return 2;
-          forgetUser();
-          forgetAddress();
-          if (takeFailedKey(start, end)) return 3;
           forgetUser();
           forgetAddress();
           if (takePamRefused(start, end)) return 12;
