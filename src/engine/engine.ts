@@ -547,11 +547,11 @@ export function isBannedSource(jail: i32): bool {
   return isBanned(jail);
 }
 
-/** The kernel holds the ban of ADDRESS in `jail`; false when the table gave the entry up meanwhile. */
-export function confirmBan(jail: i32): bool {
+/** The kernel holds the ban of ADDRESS in `jail`. */
+export function confirmBan(jail: i32): void {
   loadAddress(ADDRESS);
   makeKey(jail);
-  return confirm(jail);
+  confirm(jail);
 }
 
 /** Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window; it is at least its `bans`-th. */
@@ -607,8 +607,8 @@ export function banIndex(jail: i32): i32 {
 }
 
 /** An unban: ADDRESS starts afresh in `jail`. */
-export function forgetSource(jail: i32): bool {
+export function forgetSource(jail: i32): void {
   loadAddress(ADDRESS);
   makeKey(jail);
-  return forget(jail);
+  forget(jail);
 }

@@ -562,12 +562,10 @@ export function isBanned(jail: i32): bool {
   return entry !== 0 && stateOf(entry) >= DECIDED;
 }
 
-/** The kernel holds the ban of (jail, KEY). False when the entry was given up meanwhile. */
-export function confirm(jail: i32): bool {
+/** The kernel holds the ban of (jail, KEY); nothing where the entry was given up meanwhile. */
+export function confirm(jail: i32): void {
   const entry = find(jail);
-  if (entry === 0 || stateOf(entry) !== DECIDED) return false;
-  setInt(entry + keyBytes, int(entry + keyBytes) | BANNED);
-  return true;
+  if (entry !== 0 && stateOf(entry) === DECIDED) setInt(entry + keyBytes, int(entry + keyBytes) | BANNED);
 }
 
 /**
@@ -586,11 +584,9 @@ export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
 }
 
 /** Forgets (jail, KEY): an unban starts the source afresh. */
-export function forget(jail: i32): bool {
+export function forget(jail: i32): void {
   const entry = find(jail);
-  if (entry === 0) return false;
-  free(entry);
-  return true;
+  if (entry !== 0) free(entry);
 }
 
 /** The entry at which the walk of `copyEntries` goes on. */

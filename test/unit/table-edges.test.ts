@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { DENIED, JAIL_TOO_OLD } from '../../src/engine/counters.ts';
 import { DENIALS_MAX } from '../../src/engine/layout.ts';
 import type { EvictionPolicy } from '../../src/types.ts';
-import { type DrivenJail, TableDriver, v4 } from '../support/table-driver.ts';
+import { addressOf, type DrivenJail, type Source, TableDriver, v4 } from '../support/table-driver.ts';
 
 const start = 1_763_694_928;
 const jail: DrivenJail = { maxretry: 2, findtime: 10, bantime: 60, ipv6Prefix: 64 };
@@ -109,4 +109,58 @@ test('what is saved comes back once, under the settings of its own jail', async 
   ]);
   expect(after.engine.tracked).toBe(1);
   expect(after.fail(1, source, start + 10)).toMatchObject({ failures: 3 });
+});
+
+test('what the table says of a source, from its first failure to the day it is forgotten', async () => {
+  const table = await driver();
+  const { engine } = table;
+  const address = addressOf(source);
+  const said = () => {
+    let confirmed: boolean | undefined;
+    engine.eachBan(0, 64, (ban) => {
+      confirmed = ban.confirmed;
+    });
+    return [
+      engine.tracked,
+      engine.isBanned(0, address),
+      engine.banEnd(0, address),
+      engine.banIndex(0, address) >= 0,
+      confirmed,
+    ];
+  };
+  expect(said()).toEqual([0, false, undefined, false, undefined]);
+  engine.confirmBan(0, address);
+  engine.forget(0, address);
+  expect(said()).toEqual([0, false, undefined, false, undefined]);
+  table.fail(0, source, start);
+  engine.confirmBan(0, address);
+  expect(said()).toEqual([1, false, undefined, false, undefined]);
+  table.fail(0, source, start);
+  expect(said()).toEqual([1, true, start + 60, true, false]);
+  engine.confirmBan(0, address);
+  expect(said()).toEqual([1, true, start + 60, true, true]);
+  engine.forget(0, address);
+  expect(said()).toEqual([0, false, undefined, false, undefined]);
+});
+
+describe.each([32, 33, 39, 40, 41, 63, 64, 65, 72, 95, 96, 97, 126, 127, 128])('IPv6 under /%i', (prefix) => {
+  const value = 0x2001_0db8_a5a5_a5a5_a5a5_a5a5_a5a5_a5a5n;
+  /** The source whose address differs in one bit, counted from 1. */
+  const other = (bit: number): Source => ({ family: 6, value: value ^ (1n << BigInt(128 - bit)) });
+
+  test.each([...new Set([1, 17, 32, Math.min(prefix, 64), prefix])])('bit %i tells sources apart', async (bit) => {
+    const table = await driver([{ ...jail, ipv6Prefix: prefix }]);
+    table.fail(0, { family: 6, value }, start);
+    expect(table.fail(0, other(bit), start)).toBe(undefined);
+    expect(table.engine.tracked).toBe(2);
+  });
+
+  test.each([...new Set([prefix + 1, 128])].filter((bit) => bit > prefix && bit <= 128))(
+    'bit %i does not',
+    async (bit) => {
+      const table = await driver([{ ...jail, ipv6Prefix: prefix }]);
+      table.fail(0, { family: 6, value }, start);
+      expect(table.fail(0, other(bit), start)).toMatchObject({ failures: 2 });
+    },
+  );
 });
