@@ -181,7 +181,7 @@ function emitToken(scope: Scope, token: Token): string[] {
         `at += ${bytesOf(token.text).length};`,
       ];
     case 'choice':
-      return [emitChoice(writer, token.of, fail)];
+      return emitChoice(scope, token.of);
     case 'optional':
       return emitOptional(scope, token.tokens);
     case 'either':
@@ -211,9 +211,21 @@ function emitToken(scope: Scope, token: Token): string[] {
   }
 }
 
-function emitChoice(writer: Writer, of: readonly string[], fail: string): string {
-  const tests = of.map((text) => `if (${literalHere(writer, text)}) at += ${bytesOf(text).length}; // ${quote(text)}`);
-  return `${tests.join('\nelse ')}\nelse ${fail}`;
+/** A choice of more words than these looks at their first byte before it looks at them. */
+const wordsTriedMax = 8;
+
+function emitChoice({ writer, next, fail }: Scope, of: readonly string[]): string[] {
+  const tests = (words: readonly string[]): string =>
+    words
+      .map((text) => `if (${literalHere(writer, text)}) at += ${bytesOf(text).length}; // ${quote(text)}`)
+      .join('\nelse ');
+  if (of.length <= wordsTriedMax) return [`${tests(of)}\nelse ${fail}`];
+  const first = `first${next()}`;
+  // Behind the end stands some byte, and a word that begins with it is too long.
+  const groups = [...Map.groupBy(of, (text) => bytesOf(text)[0])].map(
+    ([byte, words]) => `if (${first} === ${byte}) {\n${indent(`${tests(words)}\nelse ${fail}`)}\n}`,
+  );
+  return [`const ${first} = ${writer.use('byte', memory)}(at);`, `${groups.join(' else ')}\nelse ${fail}`];
 }
 
 function emitOptional(scope: Scope, tokens: readonly Token[]): string[] {

@@ -86,8 +86,8 @@ export function toInt(value: f64): i32 {
 }
 
 /*
- * Searches and runs. The wasm build looks at sixteen bytes a step and may read (never write) up to eighteen bytes behind
- * `end` or before `p`; the layout keeps that much memory around every region that lines stand in.
+ * Searches and runs. The wasm build looks at sixteen bytes a step or at 64, and may read (never write) up to 63 bytes behind
+ * `end` or eighteen before `p`; the layout keeps that much memory around every region that lines stand in.
  */
 
 /** First position of `wanted` in [p, end), or `end`. */

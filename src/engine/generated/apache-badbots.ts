@@ -66,31 +66,55 @@ function part4(at: i32, end: i32): i32 {
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  if (end - at >= 23 && word(at) === 0x6d6f7441 && word(at + 4) === 0x455f6369 && word(at + 8) === 0x6c69616d && word(at + 12) === 0x6e75485f && word(at + 16) === 0x2f726574 && word(at + 19) === 0x302e342f) at += 23; // 'Atomic_Email_Hunter/4.0'
-  else if (end - at >= 15 && word(at) === 0x6f747561 && word(at + 4) === 0x69616d65 && word(at + 8) === 0x6970736c && word(at + 11) === 0x72656469) at += 15; // 'autoemailspider'
-  else if (end - at >= 15 && word(at) === 0x33687762 && word(at + 4) === 0x6573755f && word(at + 8) === 0x67615f72 && word(at + 11) === 0x746e6567) at += 15; // 'bwh3_user_agent'
-  else if (end - at >= 14 && word(at) === 0x746e6f43 && word(at + 4) === 0x42746361 && word(at + 8) === 0x302f746f && word(at + 10) === 0x322e302f) at += 14; // 'ContactBot/0.2'
-  else if (end - at >= 13 && word(at) === 0x746e6f43 && word(at + 4) === 0x53746e65 && word(at + 8) === 0x7472616d && word(at + 9) === 0x7a747261) at += 13; // 'ContentSmartz'
-  else if (end - at >= 13 && word(at) === 0x61746144 && word(at + 4) === 0x30616843 && word(at + 8) === 0x2e322f73 && word(at + 9) === 0x302e322f) at += 13; // 'DataCha0s/2.0'
-  else if (end - at >= 14 && word(at) === 0x69616d45 && word(at + 4) === 0x6c6f436c && word(at + 8) === 0x7463656c && word(at + 10) === 0x726f7463) at += 14; // 'EmailCollector'
-  else if (end - at >= 11 && word(at) === 0x69616d45 && word(at + 4) === 0x7069536c && word(at + 7) === 0x6e6f6870) at += 11; // 'EmailSiphon'
-  else if (end - at >= 11 && word(at) === 0x69616d45 && word(at + 4) === 0x6970536c && word(at + 7) === 0x72656469) at += 11; // 'EmailSpider'
-  else if (end - at >= 14 && word(at) === 0x69616d45 && word(at + 4) === 0x6c6f576c && word(at + 8) === 0x2e312066 && word(at + 10) === 0x30302e31) at += 14; // 'EmailWolf 1.00'
-  else if (end - at >= 12 && word(at) === 0x72747845 && word(at + 4) === 0x6f746361 && word(at + 8) === 0x6f725072) at += 12; // 'ExtractorPro'
-  else if (end - at >= 24 && word(at) === 0x73657547 && word(at + 4) === 0x6f6f6274 && word(at + 8) === 0x7541206b && word(at + 12) === 0x53206f74 && word(at + 16) === 0x696d6275 && word(at + 20) === 0x72657474) at += 24; // 'Guestbook Auto Submitter'
-  else if (end - at >= 33 && word(at) === 0x4252414c && word(at + 4) === 0x452d4e49 && word(at + 8) === 0x52455058 && word(at + 12) === 0x4e454d49 && word(at + 16) === 0x204c4154 && word(at + 20) === 0x70666528 && word(at + 24) === 0x786d6740 && word(at + 28) === 0x74656e2e && word(at + 29) === 0x2974656e) at += 33; // 'LARBIN-EXPERIMENTAL (efp@gmx.net)'
-  else if (end - at >= 92 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x61637320 && word(at + 28) === 0x616d346e && word(at + 32) === 0x28206c69 && word(at + 36) === 0x61766461 && word(at + 40) === 0x6465636e && word(at + 44) === 0x72657620 && word(at + 48) === 0x6e6f6973 && word(at + 52) === 0x74682029 && word(at + 56) === 0x2f3a7074 && word(at + 60) === 0x7777772f && word(at + 64) === 0x7465702e && word(at + 68) === 0x70737265 && word(at + 72) === 0x73656761 && word(at + 76) === 0x74656e2e && word(at + 80) === 0x63733f2f && word(at + 84) === 0x6d346e61 && word(at + 88) === 0x296c6961) at += 92; // 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)'
-  else if (end - at >= 91 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x61637320 && word(at + 28) === 0x616d346e && word(at + 32) === 0x28206c69 && word(at + 36) === 0x61766461 && word(at + 40) === 0x6465636e && word(at + 44) === 0x72657620 && word(at + 48) === 0x6e6f6973 && word(at + 52) === 0x74682029 && word(at + 56) === 0x2f3a7074 && word(at + 60) === 0x7777772f && word(at + 64) === 0x7465702e && word(at + 68) === 0x70737265 && word(at + 72) === 0x73656761 && word(at + 76) === 0x74656e2e && word(at + 80) === 0x6163732f && word(at + 84) === 0x616d346e && word(at + 87) === 0x296c6961) at += 91; // 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)'
-  else if (end - at >= 56 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x76644120 && word(at + 28) === 0x65636e61 && word(at + 32) === 0x6d452064 && word(at + 36) === 0x206c6961 && word(at + 40) === 0x72747845 && word(at + 44) === 0x6f746361 && word(at + 48) === 0x32762072 && word(at + 52) === 0x2978782e) at += 56; // 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)'
-  else if (end - at >= 23 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x40706665 && word(at + 16) === 0x2e786d67 && word(at + 19) === 0x74656e2e) at += 23; // 'Mozilla/4.0 efp@gmx.net'
-  else if (end - at >= 14 && word(at) === 0x45626557 && word(at + 4) === 0x6c69614d && word(at + 8) === 0x72747845 && word(at + 10) === 0x63617274) at += 14; // 'WebEMailExtrac'
-  else if (end - at >= 26 && word(at) === 0x72616573 && word(at + 4) === 0x6f626863 && word(at + 8) === 0x64612074 && word(at + 12) === 0x406e696d && word(at + 16) === 0x676f6f67 && word(at + 20) === 0x632e656c && word(at + 22) === 0x6d6f632e) at += 26; // 'searchbot admin@google.com'
+  const first1 = byte(at);
+  if (first1 === 65) {
+    if (end - at >= 23 && word(at) === 0x6d6f7441 && word(at + 4) === 0x455f6369 && word(at + 8) === 0x6c69616d && word(at + 12) === 0x6e75485f && word(at + 16) === 0x2f726574 && word(at + 19) === 0x302e342f) at += 23; // 'Atomic_Email_Hunter/4.0'
+    else return -1;
+  } else if (first1 === 97) {
+    if (end - at >= 15 && word(at) === 0x6f747561 && word(at + 4) === 0x69616d65 && word(at + 8) === 0x6970736c && word(at + 11) === 0x72656469) at += 15; // 'autoemailspider'
+    else return -1;
+  } else if (first1 === 98) {
+    if (end - at >= 15 && word(at) === 0x33687762 && word(at + 4) === 0x6573755f && word(at + 8) === 0x67615f72 && word(at + 11) === 0x746e6567) at += 15; // 'bwh3_user_agent'
+    else return -1;
+  } else if (first1 === 67) {
+    if (end - at >= 14 && word(at) === 0x746e6f43 && word(at + 4) === 0x42746361 && word(at + 8) === 0x302f746f && word(at + 10) === 0x322e302f) at += 14; // 'ContactBot/0.2'
+    else if (end - at >= 13 && word(at) === 0x746e6f43 && word(at + 4) === 0x53746e65 && word(at + 8) === 0x7472616d && word(at + 9) === 0x7a747261) at += 13; // 'ContentSmartz'
+    else return -1;
+  } else if (first1 === 68) {
+    if (end - at >= 13 && word(at) === 0x61746144 && word(at + 4) === 0x30616843 && word(at + 8) === 0x2e322f73 && word(at + 9) === 0x302e322f) at += 13; // 'DataCha0s/2.0'
+    else return -1;
+  } else if (first1 === 69) {
+    if (end - at >= 14 && word(at) === 0x69616d45 && word(at + 4) === 0x6c6f436c && word(at + 8) === 0x7463656c && word(at + 10) === 0x726f7463) at += 14; // 'EmailCollector'
+    else if (end - at >= 11 && word(at) === 0x69616d45 && word(at + 4) === 0x7069536c && word(at + 7) === 0x6e6f6870) at += 11; // 'EmailSiphon'
+    else if (end - at >= 11 && word(at) === 0x69616d45 && word(at + 4) === 0x6970536c && word(at + 7) === 0x72656469) at += 11; // 'EmailSpider'
+    else if (end - at >= 14 && word(at) === 0x69616d45 && word(at + 4) === 0x6c6f576c && word(at + 8) === 0x2e312066 && word(at + 10) === 0x30302e31) at += 14; // 'EmailWolf 1.00'
+    else if (end - at >= 12 && word(at) === 0x72747845 && word(at + 4) === 0x6f746361 && word(at + 8) === 0x6f725072) at += 12; // 'ExtractorPro'
+    else return -1;
+  } else if (first1 === 71) {
+    if (end - at >= 24 && word(at) === 0x73657547 && word(at + 4) === 0x6f6f6274 && word(at + 8) === 0x7541206b && word(at + 12) === 0x53206f74 && word(at + 16) === 0x696d6275 && word(at + 20) === 0x72657474) at += 24; // 'Guestbook Auto Submitter'
+    else return -1;
+  } else if (first1 === 76) {
+    if (end - at >= 33 && word(at) === 0x4252414c && word(at + 4) === 0x452d4e49 && word(at + 8) === 0x52455058 && word(at + 12) === 0x4e454d49 && word(at + 16) === 0x204c4154 && word(at + 20) === 0x70666528 && word(at + 24) === 0x786d6740 && word(at + 28) === 0x74656e2e && word(at + 29) === 0x2974656e) at += 33; // 'LARBIN-EXPERIMENTAL (efp@gmx.net)'
+    else return -1;
+  } else if (first1 === 77) {
+    if (end - at >= 92 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x61637320 && word(at + 28) === 0x616d346e && word(at + 32) === 0x28206c69 && word(at + 36) === 0x61766461 && word(at + 40) === 0x6465636e && word(at + 44) === 0x72657620 && word(at + 48) === 0x6e6f6973 && word(at + 52) === 0x74682029 && word(at + 56) === 0x2f3a7074 && word(at + 60) === 0x7777772f && word(at + 64) === 0x7465702e && word(at + 68) === 0x70737265 && word(at + 72) === 0x73656761 && word(at + 76) === 0x74656e2e && word(at + 80) === 0x63733f2f && word(at + 84) === 0x6d346e61 && word(at + 88) === 0x296c6961) at += 92; // 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)'
+    else if (end - at >= 91 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x61637320 && word(at + 28) === 0x616d346e && word(at + 32) === 0x28206c69 && word(at + 36) === 0x61766461 && word(at + 40) === 0x6465636e && word(at + 44) === 0x72657620 && word(at + 48) === 0x6e6f6973 && word(at + 52) === 0x74682029 && word(at + 56) === 0x2f3a7074 && word(at + 60) === 0x7777772f && word(at + 64) === 0x7465702e && word(at + 68) === 0x70737265 && word(at + 72) === 0x73656761 && word(at + 76) === 0x74656e2e && word(at + 80) === 0x6163732f && word(at + 84) === 0x616d346e && word(at + 87) === 0x296c6961) at += 91; // 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)'
+    else if (end - at >= 56 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x76644120 && word(at + 28) === 0x65636e61 && word(at + 32) === 0x6d452064 && word(at + 36) === 0x206c6961 && word(at + 40) === 0x72747845 && word(at + 44) === 0x6f746361 && word(at + 48) === 0x32762072 && word(at + 52) === 0x2978782e) at += 56; // 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)'
+    else if (end - at >= 23 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x40706665 && word(at + 16) === 0x2e786d67 && word(at + 19) === 0x74656e2e) at += 23; // 'Mozilla/4.0 efp@gmx.net'
+    else return -1;
+  } else if (first1 === 87) {
+    if (end - at >= 14 && word(at) === 0x45626557 && word(at + 4) === 0x6c69614d && word(at + 8) === 0x72747845 && word(at + 10) === 0x63617274) at += 14; // 'WebEMailExtrac'
+    else return -1;
+  } else if (first1 === 115) {
+    if (end - at >= 26 && word(at) === 0x72616573 && word(at + 4) === 0x6f626863 && word(at + 8) === 0x64612074 && word(at + 12) === 0x406e696d && word(at + 16) === 0x676f6f67 && word(at + 20) === 0x632e656c && word(at + 22) === 0x6d6f632e) at += 26; // 'searchbot admin@google.com'
+    else return -1;
+  }
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -161,71 +185,101 @@ function takeAddressHarvester(at: i32, end: i32): bool {
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  if (end - at >= 22 && word(at) === 0x6e696843 && word(at + 4) === 0x6f4c2061 && word(at + 8) === 0x206c6163 && word(at + 12) === 0x776f7242 && word(at + 16) === 0x32206573 && word(at + 18) === 0x362e3220) at += 22; // 'China Local Browse 2.6'
-  else if (end - at >= 12 && word(at) === 0x6f724244 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'DBrowse 1.4b'
-  else if (end - at >= 12 && word(at) === 0x6f724244 && word(at + 4) === 0x20657377 && word(at + 8) === 0x64342e31) at += 12; // 'DBrowse 1.4d'
-  else if (end - at >= 16 && word(at) === 0x6f6d6544 && word(at + 4) === 0x746f4220 && word(at + 8) === 0x544f4420 && word(at + 12) === 0x62363120) at += 16; // 'Demo Bot DOT 16b'
-  else if (end - at >= 14 && word(at) === 0x6f6d6544 && word(at + 4) === 0x746f4220 && word(at + 8) === 0x31205a20 && word(at + 10) === 0x62363120) at += 14; // 'Demo Bot Z 16b'
-  else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31302061) at += 11; // 'DSurf15a 01'
-  else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31372061) at += 11; // 'DSurf15a 71'
-  else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31382061) at += 11; // 'DSurf15a 81'
-  else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x41562061) at += 11; // 'DSurf15a VA'
-  else if (end - at >= 12 && word(at) === 0x6f724245 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'EBrowse 1.4b'
-  else if (end - at >= 18 && word(at) === 0x63756445 && word(at + 4) === 0x20657461 && word(at + 8) === 0x72616553 && word(at + 12) === 0x56206863 && word(at + 14) === 0x42785620) at += 18; // 'Educate Search VxB'
-  else if (end - at >= 11 && word(at) === 0x72755345 && word(at + 4) === 0x61353166 && word(at + 7) === 0x35312061) at += 11; // 'ESurf15a 15'
-  else if (end - at >= 20 && word(at) === 0x6e617246 && word(at + 4) === 0x6e696c6b && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x726f7461 && word(at + 16) === 0x382e3120) at += 20; // 'Franklin Locator 1.8'
-  else if (end - at >= 11 && word(at) === 0x72755346 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31302061) at += 11; // 'FSurf15a 01'
-  else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31343020 && word(at + 14) === 0x42363134) at += 18; // 'Full Web Bot 0416B'
-  else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31353020 && word(at + 14) === 0x42363135) at += 18; // 'Full Web Bot 0516B'
-  else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31383220 && word(at + 14) === 0x42363138) at += 18; // 'Full Web Bot 2816B'
-  else if (end - at >= 22 && word(at) === 0x75646e49 && word(at + 4) === 0x79727473 && word(at + 8) === 0x6f725020 && word(at + 12) === 0x6d617267 && word(at + 16) === 0x302e3120 && word(at + 18) === 0x782e302e) at += 22; // 'Industry Program 1.0.x'
-  else if (end - at >= 26 && word(at) === 0x20435349 && word(at + 4) === 0x74737953 && word(at + 8) === 0x20736d65 && word(at + 12) === 0x20635269 && word(at + 16) === 0x72616553 && word(at + 20) === 0x32206863 && word(at + 22) === 0x312e3220) at += 26; // 'ISC Systems iRc Search 2.1'
-  else if (end - at >= 25 && word(at) === 0x55505549 && word(at + 4) === 0x65522049 && word(at + 8) === 0x72616573 && word(at + 12) === 0x42206863 && word(at + 16) === 0x7620746f && word(at + 20) === 0x392e3120 && word(at + 21) === 0x61392e31) at += 25; // 'IUPUI Research Bot v 1.9a'
-  else if (end - at >= 25 && word(at) === 0x636e694c && word(at + 4) === 0x206e6c6f && word(at + 8) === 0x74617453 && word(at + 12) === 0x65572065 && word(at + 16) === 0x72422062 && word(at + 20) === 0x6573776f && word(at + 21) === 0x72657377) at += 25; // 'Lincoln State Web Browser'
-  else if (end - at >= 14 && word(at) === 0x75514d4c && word(at + 4) === 0x42657565 && word(at + 8) === 0x302f746f && word(at + 10) === 0x322e302f) at += 14; // 'LMQueueBot/0.2'
-  else if (end - at >= 17 && word(at) === 0x3a50574c && word(at + 4) === 0x6d69533a && word(at + 8) === 0x2f656c70 && word(at + 12) === 0x30382e35 && word(at + 13) === 0x3330382e) at += 17; // 'LWP::Simple/5.803'
-  else if (end - at >= 17 && word(at) === 0x2063614d && word(at + 4) === 0x646e6946 && word(at + 8) === 0x31207265 && word(at + 12) === 0x782e302e && word(at + 13) === 0x78782e30) at += 17; // 'Mac Finder 1.0.xx'
-  else if (end - at >= 32 && word(at) === 0x2043464d && word(at + 4) === 0x6e756f46 && word(at + 8) === 0x69746164 && word(at + 12) === 0x43206e6f && word(at + 16) === 0x7373616c && word(at + 20) === 0x62694c20 && word(at + 24) === 0x79726172 && word(at + 28) === 0x302e3420) at += 32; // 'MFC Foundation Class Library 4.0'
-  else if (end - at >= 33 && word(at) === 0x7263694d && word(at + 4) === 0x666f736f && word(at + 8) === 0x52552074 && word(at + 12) === 0x6f43204c && word(at + 16) === 0x6f72746e && word(at + 20) === 0x202d206c && word(at + 24) === 0x30302e36 && word(at + 28) === 0x7878382e && word(at + 29) === 0x78787838) at += 33; // 'Microsoft URL Control - 6.00.8xxx'
-  else if (end - at >= 21 && word(at) === 0x7373694d && word(at + 4) === 0x61677561 && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x20657461 && word(at + 16) === 0x2e302e31 && word(at + 17) === 0x302e302e) at += 21; // 'Missauga Locate 1.0.0'
-  else if (end - at >= 20 && word(at) === 0x7373694d && word(at + 4) === 0x61756769 && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x726f7461 && word(at + 16) === 0x392e3120) at += 20; // 'Missigua Locator 1.9'
-  else if (end - at >= 23 && word(at) === 0x7373694d && word(at + 4) === 0x6972756f && word(at + 8) === 0x6c6f4320 && word(at + 12) === 0x6567656c && word(at + 16) === 0x6f724220 && word(at + 19) === 0x6573776f) at += 23; // 'Missouri College Browse'
-  else if (end - at >= 14 && word(at) === 0x7a7a694d && word(at + 4) === 0x614c2075 && word(at + 8) === 0x32207362 && word(at + 10) === 0x322e3220) at += 14; // 'Mizzu Labs 2.2'
-  else if (end - at >= 14 && word(at) === 0x43206f4d && word(at + 4) === 0x656c6c6f && word(at + 8) === 0x31206567 && word(at + 10) === 0x392e3120) at += 14; // 'Mo College 1.9'
-  else if (end - at >= 9 && word(at) === 0x4341564d && word(at + 4) === 0x6e65696c && word(at + 5) === 0x746e6569) at += 9; // 'MVAClient'
-  else if (end - at >= 45 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e32 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x57454e20 && word(at + 28) === 0x63412054 && word(at + 32) === 0x65766974 && word(at + 36) === 0x57203b58 && word(at + 40) === 0x32336e69 && word(at + 41) === 0x2932336e) at += 45; // 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)'
-  else if (end - at >= 38 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x646e4920 && word(at + 28) === 0x694c2079 && word(at + 32) === 0x72617262 && word(at + 34) === 0x29797261) at += 38; // 'Mozilla/3.0 (compatible; Indy Library)'
-  else if (end - at >= 64 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x49534d20 && word(at + 28) === 0x2e352045 && word(at + 32) === 0x57203b30 && word(at + 36) === 0x6f646e69 && word(at + 40) === 0x4e207377 && word(at + 44) === 0x44203b54 && word(at + 48) === 0x78456769 && word(at + 52) === 0x44203b74 && word(at + 56) === 0x41205354 && word(at + 60) === 0x746e6567) at += 64; // 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent'
-  else if (end - at >= 35 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e35 && word(at + 12) === 0x72655628 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x7878203a && word(at + 24) === 0x54207878 && word(at + 28) === 0x3a657079 && word(at + 31) === 0x2978783a) at += 35; // 'Mozilla/5.0 (Version: xxxx Type:xx)'
-  else if (end - at >= 15 && word(at) === 0x4153414e && word(at + 4) === 0x61655320 && word(at + 8) === 0x20686372 && word(at + 11) === 0x302e3120) at += 15; // 'NASA Search 1.0'
-  else if (end - at >= 13 && word(at) === 0x7561734e && word(at + 4) === 0x6f746964 && word(at + 8) === 0x2e312f72 && word(at + 9) === 0x782e312f) at += 13; // 'Nsauditor/1.x'
-  else if (end - at >= 12 && word(at) === 0x6f724250 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'PBrowse 1.4b'
-  else if (end - at >= 10 && word(at) === 0x61764550 && word(at + 4) === 0x2e31206c && word(at + 6) === 0x62342e31) at += 10; // 'PEval 1.4b'
-  else if (end - at >= 15 && word(at) === 0x74726f50 && word(at + 4) === 0x72754820 && word(at + 8) === 0x4c206e6f && word(at + 11) === 0x7362614c) at += 15; // 'Port Huron Labs'
-  else if (end - at >= 20 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x3020746f && word(at + 16) === 0x42363131) at += 20; // 'Production Bot 0116B'
-  else if (end - at >= 20 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x3220746f && word(at + 16) === 0x42363130) at += 20; // 'Production Bot 2016B'
-  else if (end - at >= 24 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x4420746f && word(at + 16) === 0x3320544f && word(at + 20) === 0x42363130) at += 24; // 'Production Bot DOT 3016B'
-  else if (end - at >= 23 && word(at) === 0x676f7250 && word(at + 4) === 0x206d6172 && word(at + 8) === 0x72616853 && word(at + 12) === 0x72617765 && word(at + 16) === 0x2e312065 && word(at + 19) === 0x322e302e) at += 23; // 'Program Shareware 1.0.2'
-  else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31312061) at += 11; // 'PSurf15a 11'
-  else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31352061) at += 11; // 'PSurf15a 51'
-  else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x41562061) at += 11; // 'PSurf15a VA'
-  else if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31342061) at += 11; // 'RSurf15a 41'
-  else if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31352061) at += 11; // 'RSurf15a 51'
-  else if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31382061) at += 11; // 'RSurf15a 81'
-  else if (end - at >= 12 && word(at) === 0x72755353 && word(at + 4) === 0x61353166 && word(at + 8) === 0x20313120) at += 12; // 'SSurf15a 11 '
-  else if (end - at >= 14 && word(at) === 0x63617254 && word(at + 4) === 0x6361426b && word(at + 8) === 0x2e312f6b && word(at + 10) === 0x32302e31) at += 14; // 'TrackBack/1.02'
-  else if (end - at >= 11 && word(at) === 0x72755354 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31312061) at += 11; // 'TSurf15a 11'
-  else if (end - at >= 21 && word(at) === 0x65646e55 && word(at + 4) === 0x68742072 && word(at + 8) === 0x61522065 && word(at + 12) === 0x6f626e69 && word(at + 16) === 0x2e322077 && word(at + 17) === 0x322e3220) at += 21; // 'Under the Rainbow 2.2'
-  else if (end - at >= 62 && word(at) === 0x72657355 && word(at + 4) === 0x6567412d && word(at + 8) === 0x203a746e && word(at + 12) === 0x697a6f4d && word(at + 16) === 0x2f616c6c && word(at + 20) === 0x20302e34 && word(at + 24) === 0x6d6f6328 && word(at + 28) === 0x69746170 && word(at + 32) === 0x3b656c62 && word(at + 36) === 0x49534d20 && word(at + 40) === 0x2e362045 && word(at + 44) === 0x57203b30 && word(at + 48) === 0x6f646e69 && word(at + 52) === 0x4e207377 && word(at + 56) === 0x2e352054 && word(at + 58) === 0x29312e35) at += 62; // 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)'
-  else if (end - at >= 42 && word(at) === 0x56626557 && word(at + 4) === 0x436e6c75 && word(at + 8) === 0x6c776172 && word(at + 12) === 0x6b6e752e && word(at + 16) === 0x6e776f6e && word(at + 20) === 0x302e312f && word(at + 24) === 0x62696c20 && word(at + 28) === 0x2d777777 && word(at + 32) === 0x6c726570 && word(at + 36) === 0x382e352f && word(at + 38) === 0x3330382e) at += 42; // 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803'
-  else if (end - at >= 15 && word(at) === 0x6c6c6557 && word(at + 4) === 0x65532073 && word(at + 8) === 0x68637261 && word(at + 11) === 0x49492068) at += 15; // 'Wells Search II'
-  else if (end - at >= 13 && word(at) === 0x20504557 && word(at + 4) === 0x72616553 && word(at + 8) === 0x30206863 && word(at + 9) === 0x30302068) at += 13; // 'WEP Search 00'
+  const first1 = byte(at);
+  if (first1 === 67) {
+    if (end - at >= 22 && word(at) === 0x6e696843 && word(at + 4) === 0x6f4c2061 && word(at + 8) === 0x206c6163 && word(at + 12) === 0x776f7242 && word(at + 16) === 0x32206573 && word(at + 18) === 0x362e3220) at += 22; // 'China Local Browse 2.6'
+    else return -1;
+  } else if (first1 === 68) {
+    if (end - at >= 12 && word(at) === 0x6f724244 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'DBrowse 1.4b'
+    else if (end - at >= 12 && word(at) === 0x6f724244 && word(at + 4) === 0x20657377 && word(at + 8) === 0x64342e31) at += 12; // 'DBrowse 1.4d'
+    else if (end - at >= 16 && word(at) === 0x6f6d6544 && word(at + 4) === 0x746f4220 && word(at + 8) === 0x544f4420 && word(at + 12) === 0x62363120) at += 16; // 'Demo Bot DOT 16b'
+    else if (end - at >= 14 && word(at) === 0x6f6d6544 && word(at + 4) === 0x746f4220 && word(at + 8) === 0x31205a20 && word(at + 10) === 0x62363120) at += 14; // 'Demo Bot Z 16b'
+    else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31302061) at += 11; // 'DSurf15a 01'
+    else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31372061) at += 11; // 'DSurf15a 71'
+    else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31382061) at += 11; // 'DSurf15a 81'
+    else if (end - at >= 11 && word(at) === 0x72755344 && word(at + 4) === 0x61353166 && word(at + 7) === 0x41562061) at += 11; // 'DSurf15a VA'
+    else return -1;
+  } else if (first1 === 69) {
+    if (end - at >= 12 && word(at) === 0x6f724245 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'EBrowse 1.4b'
+    else if (end - at >= 18 && word(at) === 0x63756445 && word(at + 4) === 0x20657461 && word(at + 8) === 0x72616553 && word(at + 12) === 0x56206863 && word(at + 14) === 0x42785620) at += 18; // 'Educate Search VxB'
+    else if (end - at >= 11 && word(at) === 0x72755345 && word(at + 4) === 0x61353166 && word(at + 7) === 0x35312061) at += 11; // 'ESurf15a 15'
+    else return -1;
+  } else if (first1 === 70) {
+    if (end - at >= 20 && word(at) === 0x6e617246 && word(at + 4) === 0x6e696c6b && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x726f7461 && word(at + 16) === 0x382e3120) at += 20; // 'Franklin Locator 1.8'
+    else if (end - at >= 11 && word(at) === 0x72755346 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31302061) at += 11; // 'FSurf15a 01'
+    else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31343020 && word(at + 14) === 0x42363134) at += 18; // 'Full Web Bot 0416B'
+    else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31353020 && word(at + 14) === 0x42363135) at += 18; // 'Full Web Bot 0516B'
+    else if (end - at >= 18 && word(at) === 0x6c6c7546 && word(at + 4) === 0x62655720 && word(at + 8) === 0x746f4220 && word(at + 12) === 0x31383220 && word(at + 14) === 0x42363138) at += 18; // 'Full Web Bot 2816B'
+    else return -1;
+  } else if (first1 === 73) {
+    if (end - at >= 22 && word(at) === 0x75646e49 && word(at + 4) === 0x79727473 && word(at + 8) === 0x6f725020 && word(at + 12) === 0x6d617267 && word(at + 16) === 0x302e3120 && word(at + 18) === 0x782e302e) at += 22; // 'Industry Program 1.0.x'
+    else if (end - at >= 26 && word(at) === 0x20435349 && word(at + 4) === 0x74737953 && word(at + 8) === 0x20736d65 && word(at + 12) === 0x20635269 && word(at + 16) === 0x72616553 && word(at + 20) === 0x32206863 && word(at + 22) === 0x312e3220) at += 26; // 'ISC Systems iRc Search 2.1'
+    else if (end - at >= 25 && word(at) === 0x55505549 && word(at + 4) === 0x65522049 && word(at + 8) === 0x72616573 && word(at + 12) === 0x42206863 && word(at + 16) === 0x7620746f && word(at + 20) === 0x392e3120 && word(at + 21) === 0x61392e31) at += 25; // 'IUPUI Research Bot v 1.9a'
+    else return -1;
+  } else if (first1 === 76) {
+    if (end - at >= 25 && word(at) === 0x636e694c && word(at + 4) === 0x206e6c6f && word(at + 8) === 0x74617453 && word(at + 12) === 0x65572065 && word(at + 16) === 0x72422062 && word(at + 20) === 0x6573776f && word(at + 21) === 0x72657377) at += 25; // 'Lincoln State Web Browser'
+    else if (end - at >= 14 && word(at) === 0x75514d4c && word(at + 4) === 0x42657565 && word(at + 8) === 0x302f746f && word(at + 10) === 0x322e302f) at += 14; // 'LMQueueBot/0.2'
+    else if (end - at >= 17 && word(at) === 0x3a50574c && word(at + 4) === 0x6d69533a && word(at + 8) === 0x2f656c70 && word(at + 12) === 0x30382e35 && word(at + 13) === 0x3330382e) at += 17; // 'LWP::Simple/5.803'
+    else return -1;
+  } else if (first1 === 77) {
+    if (end - at >= 17 && word(at) === 0x2063614d && word(at + 4) === 0x646e6946 && word(at + 8) === 0x31207265 && word(at + 12) === 0x782e302e && word(at + 13) === 0x78782e30) at += 17; // 'Mac Finder 1.0.xx'
+    else if (end - at >= 32 && word(at) === 0x2043464d && word(at + 4) === 0x6e756f46 && word(at + 8) === 0x69746164 && word(at + 12) === 0x43206e6f && word(at + 16) === 0x7373616c && word(at + 20) === 0x62694c20 && word(at + 24) === 0x79726172 && word(at + 28) === 0x302e3420) at += 32; // 'MFC Foundation Class Library 4.0'
+    else if (end - at >= 33 && word(at) === 0x7263694d && word(at + 4) === 0x666f736f && word(at + 8) === 0x52552074 && word(at + 12) === 0x6f43204c && word(at + 16) === 0x6f72746e && word(at + 20) === 0x202d206c && word(at + 24) === 0x30302e36 && word(at + 28) === 0x7878382e && word(at + 29) === 0x78787838) at += 33; // 'Microsoft URL Control - 6.00.8xxx'
+    else if (end - at >= 21 && word(at) === 0x7373694d && word(at + 4) === 0x61677561 && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x20657461 && word(at + 16) === 0x2e302e31 && word(at + 17) === 0x302e302e) at += 21; // 'Missauga Locate 1.0.0'
+    else if (end - at >= 20 && word(at) === 0x7373694d && word(at + 4) === 0x61756769 && word(at + 8) === 0x636f4c20 && word(at + 12) === 0x726f7461 && word(at + 16) === 0x392e3120) at += 20; // 'Missigua Locator 1.9'
+    else if (end - at >= 23 && word(at) === 0x7373694d && word(at + 4) === 0x6972756f && word(at + 8) === 0x6c6f4320 && word(at + 12) === 0x6567656c && word(at + 16) === 0x6f724220 && word(at + 19) === 0x6573776f) at += 23; // 'Missouri College Browse'
+    else if (end - at >= 14 && word(at) === 0x7a7a694d && word(at + 4) === 0x614c2075 && word(at + 8) === 0x32207362 && word(at + 10) === 0x322e3220) at += 14; // 'Mizzu Labs 2.2'
+    else if (end - at >= 14 && word(at) === 0x43206f4d && word(at + 4) === 0x656c6c6f && word(at + 8) === 0x31206567 && word(at + 10) === 0x392e3120) at += 14; // 'Mo College 1.9'
+    else if (end - at >= 9 && word(at) === 0x4341564d && word(at + 4) === 0x6e65696c && word(at + 5) === 0x746e6569) at += 9; // 'MVAClient'
+    else if (end - at >= 45 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e32 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x57454e20 && word(at + 28) === 0x63412054 && word(at + 32) === 0x65766974 && word(at + 36) === 0x57203b58 && word(at + 40) === 0x32336e69 && word(at + 41) === 0x2932336e) at += 45; // 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)'
+    else if (end - at >= 38 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e33 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x646e4920 && word(at + 28) === 0x694c2079 && word(at + 32) === 0x72617262 && word(at + 34) === 0x29797261) at += 38; // 'Mozilla/3.0 (compatible; Indy Library)'
+    else if (end - at >= 64 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x49534d20 && word(at + 28) === 0x2e352045 && word(at + 32) === 0x57203b30 && word(at + 36) === 0x6f646e69 && word(at + 40) === 0x4e207377 && word(at + 44) === 0x44203b54 && word(at + 48) === 0x78456769 && word(at + 52) === 0x44203b74 && word(at + 56) === 0x41205354 && word(at + 60) === 0x746e6567) at += 64; // 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent'
+    else if (end - at >= 35 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e35 && word(at + 12) === 0x72655628 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x7878203a && word(at + 24) === 0x54207878 && word(at + 28) === 0x3a657079 && word(at + 31) === 0x2978783a) at += 35; // 'Mozilla/5.0 (Version: xxxx Type:xx)'
+    else return -1;
+  } else if (first1 === 78) {
+    if (end - at >= 15 && word(at) === 0x4153414e && word(at + 4) === 0x61655320 && word(at + 8) === 0x20686372 && word(at + 11) === 0x302e3120) at += 15; // 'NASA Search 1.0'
+    else if (end - at >= 13 && word(at) === 0x7561734e && word(at + 4) === 0x6f746964 && word(at + 8) === 0x2e312f72 && word(at + 9) === 0x782e312f) at += 13; // 'Nsauditor/1.x'
+    else return -1;
+  } else if (first1 === 80) {
+    if (end - at >= 12 && word(at) === 0x6f724250 && word(at + 4) === 0x20657377 && word(at + 8) === 0x62342e31) at += 12; // 'PBrowse 1.4b'
+    else if (end - at >= 10 && word(at) === 0x61764550 && word(at + 4) === 0x2e31206c && word(at + 6) === 0x62342e31) at += 10; // 'PEval 1.4b'
+    else if (end - at >= 15 && word(at) === 0x74726f50 && word(at + 4) === 0x72754820 && word(at + 8) === 0x4c206e6f && word(at + 11) === 0x7362614c) at += 15; // 'Port Huron Labs'
+    else if (end - at >= 20 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x3020746f && word(at + 16) === 0x42363131) at += 20; // 'Production Bot 0116B'
+    else if (end - at >= 20 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x3220746f && word(at + 16) === 0x42363130) at += 20; // 'Production Bot 2016B'
+    else if (end - at >= 24 && word(at) === 0x646f7250 && word(at + 4) === 0x69746375 && word(at + 8) === 0x42206e6f && word(at + 12) === 0x4420746f && word(at + 16) === 0x3320544f && word(at + 20) === 0x42363130) at += 24; // 'Production Bot DOT 3016B'
+    else if (end - at >= 23 && word(at) === 0x676f7250 && word(at + 4) === 0x206d6172 && word(at + 8) === 0x72616853 && word(at + 12) === 0x72617765 && word(at + 16) === 0x2e312065 && word(at + 19) === 0x322e302e) at += 23; // 'Program Shareware 1.0.2'
+    else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31312061) at += 11; // 'PSurf15a 11'
+    else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31352061) at += 11; // 'PSurf15a 51'
+    else if (end - at >= 11 && word(at) === 0x72755350 && word(at + 4) === 0x61353166 && word(at + 7) === 0x41562061) at += 11; // 'PSurf15a VA'
+    else return -1;
+  } else if (first1 === 82) {
+    if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31342061) at += 11; // 'RSurf15a 41'
+    else if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31352061) at += 11; // 'RSurf15a 51'
+    else if (end - at >= 11 && word(at) === 0x72755352 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31382061) at += 11; // 'RSurf15a 81'
+    else return -1;
+  } else if (first1 === 83) {
+    if (end - at >= 12 && word(at) === 0x72755353 && word(at + 4) === 0x61353166 && word(at + 8) === 0x20313120) at += 12; // 'SSurf15a 11 '
+    else return -1;
+  } else if (first1 === 84) {
+    if (end - at >= 14 && word(at) === 0x63617254 && word(at + 4) === 0x6361426b && word(at + 8) === 0x2e312f6b && word(at + 10) === 0x32302e31) at += 14; // 'TrackBack/1.02'
+    else if (end - at >= 11 && word(at) === 0x72755354 && word(at + 4) === 0x61353166 && word(at + 7) === 0x31312061) at += 11; // 'TSurf15a 11'
+    else return -1;
+  } else if (first1 === 85) {
+    if (end - at >= 21 && word(at) === 0x65646e55 && word(at + 4) === 0x68742072 && word(at + 8) === 0x61522065 && word(at + 12) === 0x6f626e69 && word(at + 16) === 0x2e322077 && word(at + 17) === 0x322e3220) at += 21; // 'Under the Rainbow 2.2'
+    else if (end - at >= 62 && word(at) === 0x72657355 && word(at + 4) === 0x6567412d && word(at + 8) === 0x203a746e && word(at + 12) === 0x697a6f4d && word(at + 16) === 0x2f616c6c && word(at + 20) === 0x20302e34 && word(at + 24) === 0x6d6f6328 && word(at + 28) === 0x69746170 && word(at + 32) === 0x3b656c62 && word(at + 36) === 0x49534d20 && word(at + 40) === 0x2e362045 && word(at + 44) === 0x57203b30 && word(at + 48) === 0x6f646e69 && word(at + 52) === 0x4e207377 && word(at + 56) === 0x2e352054 && word(at + 58) === 0x29312e35) at += 62; // 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)'
+    else return -1;
+  } else if (first1 === 87) {
+    if (end - at >= 42 && word(at) === 0x56626557 && word(at + 4) === 0x436e6c75 && word(at + 8) === 0x6c776172 && word(at + 12) === 0x6b6e752e && word(at + 16) === 0x6e776f6e && word(at + 20) === 0x302e312f && word(at + 24) === 0x62696c20 && word(at + 28) === 0x2d777777 && word(at + 32) === 0x6c726570 && word(at + 36) === 0x382e352f && word(at + 38) === 0x3330382e) at += 42; // 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803'
+    else if (end - at >= 15 && word(at) === 0x6c6c6557 && word(at + 4) === 0x65532073 && word(at + 8) === 0x68637261 && word(at + 11) === 0x49492068) at += 15; // 'Wells Search II'
+    else if (end - at >= 13 && word(at) === 0x20504557 && word(at + 4) === 0x72616553 && word(at + 8) === 0x30206863 && word(at + 9) === 0x30302068) at += 13; // 'WEP Search 00'
+    else return -1;
+  }
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }
@@ -286,29 +340,49 @@ function takeForgedAgent(at: i32, end: i32): bool {
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  if (end - at >= 12 && word(at) === 0x70537461 && word(at + 4) === 0x72656469 && word(at + 8) === 0x302e312f) at += 12; // 'atSpider/1.0'
-  else if (end - at >= 40 && word(at) === 0x7374654c && word(at + 4) === 0x77617243 && word(at + 8) === 0x6f632e6c && word(at + 12) === 0x2e312f6d && word(at + 16) === 0x682b2030 && word(at + 20) === 0x3a707474 && word(at + 24) === 0x656c2f2f && word(at + 28) === 0x72637374 && word(at + 32) === 0x2e6c7761 && word(at + 36) === 0x2f6d6f63) at += 40; // 'LetsCrawl.com/1.0 +http://letscrawl.com/'
-  else if (end - at >= 64 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x6c704920 && word(at + 28) === 0x20787865 && word(at + 32) === 0x64697053 && word(at + 36) === 0x312f7265 && word(at + 40) === 0x6820302e && word(at + 44) === 0x3a707474 && word(at + 48) === 0x77772f2f && word(at + 52) === 0x70692e77 && word(at + 56) === 0x7878656c && word(at + 60) === 0x2974612e) at += 64; // 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)'
-  else if (end - at >= 24 && word(at) === 0x656d614e && word(at + 4) === 0x6741664f && word(at + 8) === 0x20746e65 && word(at + 12) === 0x534d4328 && word(at + 16) === 0x69705320 && word(at + 20) === 0x29726564) at += 24; // 'NameOfAgent (CMS Spider)'
-  else if (end - at >= 6 && word(at) === 0x72696f50 && word(at + 2) === 0x746f7269) at += 6; // 'Poirot'
-  else if (end - at >= 11 && word(at) === 0x63797370 && word(at + 4) === 0x6c636568 && word(at + 7) === 0x656e6f6c) at += 11; // 'psycheclone'
-  else if (end - at >= 15 && word(at) === 0x62616853 && word(at + 4) === 0x7473616c && word(at + 8) === 0x20746f42 && word(at + 11) === 0x302e3120) at += 15; // 'ShablastBot 1.0'
-  else if (end - at >= 24 && word(at) === 0x70616e73 && word(at + 4) === 0x6d6f632e && word(at + 8) === 0x74656220 && word(at + 12) === 0x72632061 && word(at + 16) === 0x656c7761 && word(at + 20) === 0x30762072) at += 24; // 'snap.com beta crawler v0'
-  else if (end - at >= 50 && word(at) === 0x70616e53 && word(at + 4) === 0x2f746f62 && word(at + 8) === 0x20302e31 && word(at + 12) === 0x616e5328 && word(at + 16) === 0x68532070 && word(at + 20) === 0x2673746f && word(at + 24) === 0x3b343423 && word(at + 28) === 0x74682b20 && word(at + 32) === 0x2f3a7074 && word(at + 36) === 0x7777772f && word(at + 40) === 0x616e732e && word(at + 44) === 0x6f632e70 && word(at + 46) === 0x296d6f63) at += 50; // 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)'
-  else if (end - at >= 11 && word(at) === 0x70616e53 && word(at + 4) === 0x2f746f62 && word(at + 7) === 0x302e312f) at += 11; // 'Snapbot/1.0'
-  else if (end - at >= 20 && word(at) === 0x6f676f73 && word(at + 4) === 0x65642075 && word(at + 8) === 0x6f6c6576 && word(at + 12) === 0x70732070 && word(at + 16) === 0x72656469) at += 20; // 'sogou develop spider'
-  else if (end - at >= 18 && word(at) === 0x6f676f73 && word(at + 4) === 0x756d2075 && word(at + 8) === 0x20636973 && word(at + 12) === 0x64697073 && word(at + 14) === 0x72656469) at += 18; // 'sogou music spider'
-  else if (end - at >= 12 && word(at) === 0x6f676f73 && word(at + 4) === 0x70732075 && word(at + 8) === 0x72656469) at += 12; // 'sogou spider'
-  else if (end - at >= 73 && word(at) === 0x6f676f53 && word(at + 4) === 0x724f2075 && word(at + 8) === 0x206e6f69 && word(at + 12) === 0x64697073 && word(at + 16) === 0x332f7265 && word(at + 20) === 0x2b28302e && word(at + 24) === 0x70747468 && word(at + 28) === 0x772f2f3a && word(at + 32) === 0x732e7777 && word(at + 36) === 0x756f676f && word(at + 40) === 0x6d6f632e && word(at + 44) === 0x636f642f && word(at + 48) === 0x65682f73 && word(at + 52) === 0x772f706c && word(at + 56) === 0x616d6265 && word(at + 60) === 0x72657473 && word(at + 64) === 0x74682e73 && word(at + 68) === 0x3730236d && word(at + 69) === 0x29373023) at += 73; // 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)'
-  else if (end - at >= 71 && word(at) === 0x6f676f53 && word(at + 4) === 0x65772075 && word(at + 8) === 0x70732062 && word(at + 12) === 0x72656469 && word(at + 16) === 0x302e332f && word(at + 20) === 0x74682b28 && word(at + 24) === 0x2f3a7074 && word(at + 28) === 0x7777772f && word(at + 32) === 0x676f732e && word(at + 36) === 0x632e756f && word(at + 40) === 0x642f6d6f && word(at + 44) === 0x2f73636f && word(at + 48) === 0x706c6568 && word(at + 52) === 0x6265772f && word(at + 56) === 0x7473616d && word(at + 60) === 0x2e737265 && word(at + 64) === 0x236d7468 && word(at + 67) === 0x29373023) at += 71; // 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)'
-  else if (end - at >= 10 && word(at) === 0x75686f73 && word(at + 4) === 0x65676120 && word(at + 6) === 0x746e6567) at += 10; // 'sohu agent'
-  else if (end - at >= 8 && word(at) === 0x69646156 && word(at + 4) === 0x746f4278) at += 8; // 'VadixBot'
+  const first1 = byte(at);
+  if (first1 === 97) {
+    if (end - at >= 12 && word(at) === 0x70537461 && word(at + 4) === 0x72656469 && word(at + 8) === 0x302e312f) at += 12; // 'atSpider/1.0'
+    else return -1;
+  } else if (first1 === 76) {
+    if (end - at >= 40 && word(at) === 0x7374654c && word(at + 4) === 0x77617243 && word(at + 8) === 0x6f632e6c && word(at + 12) === 0x2e312f6d && word(at + 16) === 0x682b2030 && word(at + 20) === 0x3a707474 && word(at + 24) === 0x656c2f2f && word(at + 28) === 0x72637374 && word(at + 32) === 0x2e6c7761 && word(at + 36) === 0x2f6d6f63) at += 40; // 'LetsCrawl.com/1.0 +http://letscrawl.com/'
+    else return -1;
+  } else if (first1 === 77) {
+    if (end - at >= 64 && word(at) === 0x697a6f4d && word(at + 4) === 0x2f616c6c && word(at + 8) === 0x20302e34 && word(at + 12) === 0x6d6f6328 && word(at + 16) === 0x69746170 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x6c704920 && word(at + 28) === 0x20787865 && word(at + 32) === 0x64697053 && word(at + 36) === 0x312f7265 && word(at + 40) === 0x6820302e && word(at + 44) === 0x3a707474 && word(at + 48) === 0x77772f2f && word(at + 52) === 0x70692e77 && word(at + 56) === 0x7878656c && word(at + 60) === 0x2974612e) at += 64; // 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)'
+    else return -1;
+  } else if (first1 === 78) {
+    if (end - at >= 24 && word(at) === 0x656d614e && word(at + 4) === 0x6741664f && word(at + 8) === 0x20746e65 && word(at + 12) === 0x534d4328 && word(at + 16) === 0x69705320 && word(at + 20) === 0x29726564) at += 24; // 'NameOfAgent (CMS Spider)'
+    else return -1;
+  } else if (first1 === 80) {
+    if (end - at >= 6 && word(at) === 0x72696f50 && word(at + 2) === 0x746f7269) at += 6; // 'Poirot'
+    else return -1;
+  } else if (first1 === 112) {
+    if (end - at >= 11 && word(at) === 0x63797370 && word(at + 4) === 0x6c636568 && word(at + 7) === 0x656e6f6c) at += 11; // 'psycheclone'
+    else return -1;
+  } else if (first1 === 83) {
+    if (end - at >= 15 && word(at) === 0x62616853 && word(at + 4) === 0x7473616c && word(at + 8) === 0x20746f42 && word(at + 11) === 0x302e3120) at += 15; // 'ShablastBot 1.0'
+    else if (end - at >= 50 && word(at) === 0x70616e53 && word(at + 4) === 0x2f746f62 && word(at + 8) === 0x20302e31 && word(at + 12) === 0x616e5328 && word(at + 16) === 0x68532070 && word(at + 20) === 0x2673746f && word(at + 24) === 0x3b343423 && word(at + 28) === 0x74682b20 && word(at + 32) === 0x2f3a7074 && word(at + 36) === 0x7777772f && word(at + 40) === 0x616e732e && word(at + 44) === 0x6f632e70 && word(at + 46) === 0x296d6f63) at += 50; // 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)'
+    else if (end - at >= 11 && word(at) === 0x70616e53 && word(at + 4) === 0x2f746f62 && word(at + 7) === 0x302e312f) at += 11; // 'Snapbot/1.0'
+    else if (end - at >= 73 && word(at) === 0x6f676f53 && word(at + 4) === 0x724f2075 && word(at + 8) === 0x206e6f69 && word(at + 12) === 0x64697073 && word(at + 16) === 0x332f7265 && word(at + 20) === 0x2b28302e && word(at + 24) === 0x70747468 && word(at + 28) === 0x772f2f3a && word(at + 32) === 0x732e7777 && word(at + 36) === 0x756f676f && word(at + 40) === 0x6d6f632e && word(at + 44) === 0x636f642f && word(at + 48) === 0x65682f73 && word(at + 52) === 0x772f706c && word(at + 56) === 0x616d6265 && word(at + 60) === 0x72657473 && word(at + 64) === 0x74682e73 && word(at + 68) === 0x3730236d && word(at + 69) === 0x29373023) at += 73; // 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)'
+    else if (end - at >= 71 && word(at) === 0x6f676f53 && word(at + 4) === 0x65772075 && word(at + 8) === 0x70732062 && word(at + 12) === 0x72656469 && word(at + 16) === 0x302e332f && word(at + 20) === 0x74682b28 && word(at + 24) === 0x2f3a7074 && word(at + 28) === 0x7777772f && word(at + 32) === 0x676f732e && word(at + 36) === 0x632e756f && word(at + 40) === 0x642f6d6f && word(at + 44) === 0x2f73636f && word(at + 48) === 0x706c6568 && word(at + 52) === 0x6265772f && word(at + 56) === 0x7473616d && word(at + 60) === 0x2e737265 && word(at + 64) === 0x236d7468 && word(at + 67) === 0x29373023) at += 71; // 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)'
+    else return -1;
+  } else if (first1 === 115) {
+    if (end - at >= 24 && word(at) === 0x70616e73 && word(at + 4) === 0x6d6f632e && word(at + 8) === 0x74656220 && word(at + 12) === 0x72632061 && word(at + 16) === 0x656c7761 && word(at + 20) === 0x30762072) at += 24; // 'snap.com beta crawler v0'
+    else if (end - at >= 20 && word(at) === 0x6f676f73 && word(at + 4) === 0x65642075 && word(at + 8) === 0x6f6c6576 && word(at + 12) === 0x70732070 && word(at + 16) === 0x72656469) at += 20; // 'sogou develop spider'
+    else if (end - at >= 18 && word(at) === 0x6f676f73 && word(at + 4) === 0x756d2075 && word(at + 8) === 0x20636973 && word(at + 12) === 0x64697073 && word(at + 14) === 0x72656469) at += 18; // 'sogou music spider'
+    else if (end - at >= 12 && word(at) === 0x6f676f73 && word(at + 4) === 0x70732075 && word(at + 8) === 0x72656469) at += 12; // 'sogou spider'
+    else if (end - at >= 10 && word(at) === 0x75686f73 && word(at + 4) === 0x65676120 && word(at + 6) === 0x746e6567) at += 10; // 'sohu agent'
+    else return -1;
+  } else if (first1 === 86) {
+    if (end - at >= 8 && word(at) === 0x69646156 && word(at + 4) === 0x746f4278) at += 8; // 'VadixBot'
+    else return -1;
+  }
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
+  at = stop2;
   if (at !== end) return -1;
   return at;
 }

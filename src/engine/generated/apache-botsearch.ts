@@ -204,54 +204,80 @@ function takeApplicationMissing(at: i32, end: i32): bool {
   else if (end - at >= 26 && word(at) === 0x7273752f && word(at + 4) === 0x636f6c2f && word(at + 8) === 0x612f6c61 && word(at + 12) === 0x68636170 && word(at + 16) === 0x682f3265 && word(at + 20) === 0x636f6474 && word(at + 22) === 0x2f73636f) at += 26; // '/usr/local/apache2/htdocs/'
   else return false;
   if (end - at >= 1 && byte(at) === 47) at += 1; // '/'
-  if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
-  else if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
-  else if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
-  else if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
-  else if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
-  else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
-  else if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
-  else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
-  else if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
-  else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
-  else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
-  else if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
-  else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
-  else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
-  else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
-  else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
-  else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+  const first5 = byte(at);
+  if (first5 === 114) {
+    if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
+    else return false;
+  } else if (first5 === 101) {
+    if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
+    else return false;
+  } else if (first5 === 109) {
+    if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
+    else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
+    else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
+    else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+    else return false;
+  } else if (first5 === 104) {
+    if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
+    else return false;
+  } else if (first5 === 118) {
+    if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
+    else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
+    else return false;
+  } else if (first5 === 119) {
+    if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
+    else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
+    else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
+    else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
+    else return false;
+  } else if (first5 === 112) {
+    if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
+    else return false;
+  } else if (first5 === 77) {
+    if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
+    else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
+    else return false;
+  } else if (first5 === 116) {
+    if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
+    else return false;
+  } else if (first5 === 120) {
+    if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
+    else return false;
+  } else if (first5 === 97) {
+    if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
+    else return false;
+  } else if (first5 === 99) {
+    if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
+    else return false;
+  }
   else return false;
   return true;
 }

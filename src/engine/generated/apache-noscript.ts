@@ -196,22 +196,28 @@ function part14(at: i32, end: i32): i32 {
 
 /** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) */
 function part15(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
-  else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
-  else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
-  else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
-  else if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
-  else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
-  else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
-  else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
-  else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
-  else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
+  const first1 = byte(at);
+  if (first1 === 112) {
+    if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
+    else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
+    else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
+    else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
+    else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
+    else return -1;
+  } else if (first1 === 46) {
+    if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
+    else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
+    else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
+    else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
+    else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
+    else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
+    else return -1;
+  }
   else return -1;
-  let next1 = part13(at, end);
-  if (next1 < 0) next1 = part14(at, end);
-  if (next1 < 0) return -1;
-  at = next1;
+  let next2 = part13(at, end);
+  if (next2 < 0) next2 = part14(at, end);
+  if (next2 < 0) return -1;
+  at = next2;
   return at;
 }
 
@@ -316,17 +322,23 @@ function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
 
 /** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') */
 function part18(at: i32, end: i32): i32 {
-  if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
-  else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
-  else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
-  else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
-  else if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
-  else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
-  else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
-  else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
-  else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
-  else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
+  const first1 = byte(at);
+  if (first1 === 112) {
+    if (end - at >= 4 && word(at) === 0x38706870) at += 4; // 'php8'
+    else if (end - at >= 4 && word(at) === 0x37706870) at += 4; // 'php7'
+    else if (end - at >= 4 && word(at) === 0x35706870) at += 4; // 'php5'
+    else if (end - at >= 4 && word(at) === 0x34706870) at += 4; // 'php4'
+    else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 104 && byte(at + 2) === 112) at += 3; // 'php'
+    else return -1;
+  } else if (first1 === 46) {
+    if (end - at >= 5 && word(at) === 0x7073612e && word(at + 1) === 0x78707361) at += 5; // '.aspx'
+    else if (end - at >= 4 && word(at) === 0x7073612e) at += 4; // '.asp'
+    else if (end - at >= 4 && word(at) === 0x6967632e) at += 4; // '.cgi'
+    else if (end - at >= 4 && word(at) === 0x6578652e) at += 4; // '.exe'
+    else if (end - at >= 4 && word(at) === 0x70736a2e) at += 4; // '.jsp'
+    else if (end - at >= 3 && byte(at) === 46 && byte(at + 1) === 112 && byte(at + 2) === 108) at += 3; // '.pl'
+    else return -1;
+  }
   else return -1;
   return at;
 }

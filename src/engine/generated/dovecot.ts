@@ -753,24 +753,40 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   if (next7 >= 0) at = next7;
   const next8 = part34(at, end);
   if (next8 >= 0) at = next8;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
-  else if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
-  else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  const first9 = byte(at);
+  if (first9 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return false;
+  } else if (first9 === 85) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+    else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
+    else return false;
+  } else if (first9 === 105) {
+    if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+    else return false;
+  } else if (first9 === 73) {
+    if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+    else return false;
+  } else if (first9 === 112) {
+    if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+    else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+    else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
+    else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+    else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
+    else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
+    else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+    else return false;
+  } else if (first9 === 80) {
+    if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+    else return false;
+  } else if (first9 === 76) {
+    if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
+    else return false;
+  }
   else return false;
-  const stop9 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop9 - at > 4096) return false;
-  at = stop9;
+  const stop10 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (at !== end) return false;
   return true;
 }
@@ -803,24 +819,40 @@ function part35(at: i32, end: i32): i32 {
   if (next4 >= 0) at = next4;
   const next5 = part34(at, end);
   if (next5 >= 0) at = next5;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
-  else if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
-  else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  const first6 = byte(at);
+  if (first6 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return -1;
+  } else if (first6 === 85) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+    else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
+    else return -1;
+  } else if (first6 === 105) {
+    if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+    else return -1;
+  } else if (first6 === 73) {
+    if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+    else return -1;
+  } else if (first6 === 112) {
+    if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+    else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+    else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
+    else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+    else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
+    else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
+    else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+    else return -1;
+  } else if (first6 === 80) {
+    if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+    else return -1;
+  } else if (first6 === 76) {
+    if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
+    else return -1;
+  }
   else return -1;
-  const stop6 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop6 - at > 4096) return -1;
-  at = stop6;
+  const stop7 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop7 - at > 4096) return -1;
+  at = stop7;
   if (at !== end) return -1;
   return at;
 }
@@ -882,24 +914,40 @@ function part38(at: i32, end: i32): i32 {
   if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
-  else if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
-  else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  const first2 = byte(at);
+  if (first2 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return -1;
+  } else if (first2 === 85) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+    else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
+    else return -1;
+  } else if (first2 === 105) {
+    if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+    else return -1;
+  } else if (first2 === 73) {
+    if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+    else return -1;
+  } else if (first2 === 112) {
+    if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+    else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+    else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
+    else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+    else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
+    else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
+    else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+    else return -1;
+  } else if (first2 === 80) {
+    if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+    else return -1;
+  } else if (first2 === 76) {
+    if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
+    else return -1;
+  }
   else return -1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop2 - at > 4096) return -1;
-  at = stop2;
+  const stop3 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (at !== end) return -1;
   return at;
 }
@@ -965,24 +1013,40 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
-  if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
-  else if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
-  else if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
-  else if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
-  else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
-  else if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
-  else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
-  else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
-  else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
-  else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
-  else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
-  else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+  const first5 = byte(at);
+  if (first5 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return false;
+  } else if (first5 === 85) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
+    else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
+    else return false;
+  } else if (first5 === 105) {
+    if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
+    else return false;
+  } else if (first5 === 73) {
+    if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
+    else return false;
+  } else if (first5 === 112) {
+    if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
+    else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
+    else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
+    else if (end - at >= 49 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x41203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x6166206e && word(at + 44) === 0x72756c69 && word(at + 45) === 0x6572756c) at += 49; // 'pam_authenticate() failed: Authentication failure'
+    else if (end - at >= 47 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x61203a64 && word(at + 28) === 0x65687475 && word(at + 32) === 0x6369746e && word(at + 36) === 0x6f697461 && word(at + 40) === 0x7265206e && word(at + 43) === 0x726f7272) at += 47; // 'pam_authenticate() failed: authentication error'
+    else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
+    else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
+    else return false;
+  } else if (first5 === 80) {
+    if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
+    else return false;
+  } else if (first5 === 76) {
+    if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
+    else return false;
+  }
   else return false;
-  const stop5 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop5 - at > 4096) return false;
-  at = stop5;
+  const stop6 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop6 - at > 4096) return false;
+  at = stop6;
   if (at !== end) return false;
   return true;
 }

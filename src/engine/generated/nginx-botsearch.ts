@@ -285,63 +285,89 @@ function part11(at: i32, end: i32): i32 {
   else if (end - at >= 6 && word(at) === 0x44414548 && word(at + 2) === 0x2f204441) at += 6; // 'HEAD /'
   else return -1;
   if (end - at >= 1 && byte(at) === 47) at += 1; // '/'
-  if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
-  else if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
-  else if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
-  else if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
-  else if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
-  else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
-  else if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
-  else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
-  else if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
-  else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
-  else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
-  else if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
-  else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
-  else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
-  else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
-  else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
-  else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+  const first2 = byte(at);
+  if (first2 === 114) {
+    if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
+    else return -1;
+  } else if (first2 === 101) {
+    if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
+    else return -1;
+  } else if (first2 === 109) {
+    if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
+    else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
+    else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
+    else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+    else return -1;
+  } else if (first2 === 104) {
+    if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
+    else return -1;
+  } else if (first2 === 118) {
+    if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
+    else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
+    else return -1;
+  } else if (first2 === 119) {
+    if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
+    else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
+    else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
+    else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
+    else return -1;
+  } else if (first2 === 112) {
+    if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
+    else return -1;
+  } else if (first2 === 77) {
+    if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
+    else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
+    else return -1;
+  } else if (first2 === 116) {
+    if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
+    else return -1;
+  } else if (first2 === 120) {
+    if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
+    else return -1;
+  } else if (first2 === 97) {
+    if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
+    else return -1;
+  } else if (first2 === 99) {
+    if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
+    else return -1;
+  }
   else return -1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
-  at = stop2;
+  const stop3 = skipRun1(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
+  at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
+  const stop4 = findByte(at, smaller(end, at + 4097), 34);
+  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  at = stop4;
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20343034)) return -1; // '" 404 '
   at += 6;
   return at;
@@ -455,78 +481,104 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   else if (end - at >= 6 && word(at) === 0x44414548 && word(at + 2) === 0x2f204441) at += 6; // 'HEAD /'
   else return false;
   if (end - at >= 1 && byte(at) === 47) at += 1; // '/'
-  if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
-  else if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
-  else if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
-  else if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
-  else if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
-  else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
-  else if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
-  else if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
-  else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
-  else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
-  else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
-  else if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
-  else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
-  else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
-  else if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
-  else if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
-  else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
-  else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
-  else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
-  else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
-  else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
-  else if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
-  else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+  const first9 = byte(at);
+  if (first9 === 114) {
+    if (end - at >= 9 && word(at) === 0x6e756f72 && word(at + 4) === 0x62756364 && word(at + 5) === 0x65627563) at += 9; // 'roundcube'
+    else return false;
+  } else if (first9 === 101) {
+    if (end - at >= 7 && word(at) === 0x6d747865 && word(at + 3) === 0x6c69616d) at += 7; // 'extmail'
+    else return false;
+  } else if (first9 === 109) {
+    if (end - at >= 4 && word(at) === 0x6c69616d) at += 4; // 'mail'
+    else if (end - at >= 7 && word(at) === 0x6461796d && word(at + 3) === 0x6e696d64) at += 7; // 'myadmin'
+    else if (end - at >= 7 && word(at) === 0x6441796d && word(at + 3) === 0x6e696d64) at += 7; // 'myAdmin'
+    else if (end - at >= 10 && word(at) === 0x7173796d && word(at + 4) === 0x6d64616c && word(at + 6) === 0x6e696d64) at += 10; // 'mysqladmin'
+    else return false;
+  } else if (first9 === 104) {
+    if (end - at >= 5 && word(at) === 0x64726f68 && word(at + 1) === 0x6564726f) at += 5; // 'horde'
+    else return false;
+  } else if (first9 === 118) {
+    if (end - at >= 9 && word(at) === 0x65772d76 && word(at + 4) === 0x69616d62 && word(at + 5) === 0x6c69616d) at += 9; // 'v-webmail'
+    else if (end - at >= 8 && word(at) === 0x62657776 && word(at + 4) === 0x6c69616d) at += 8; // 'vwebmail'
+    else return false;
+  } else if (first9 === 119) {
+    if (end - at >= 7 && word(at) === 0x6d626577 && word(at + 3) === 0x6c69616d) at += 7; // 'webmail'
+    else if (end - at >= 12 && word(at) === 0x6c2d7077 && word(at + 4) === 0x6e69676f && word(at + 8) === 0x7068702e) at += 12; // 'wp-login.php'
+    else if (end - at >= 13 && word(at) === 0x732d7077 && word(at + 4) === 0x756e6769 && word(at + 8) === 0x68702e70 && word(at + 9) === 0x7068702e) at += 13; // 'wp-signup.php'
+    else if (end - at >= 12 && word(at) === 0x612d7077 && word(at + 4) === 0x6e696d64 && word(at + 8) === 0x7068702e) at += 12; // 'wp-admin.php'
+    else return false;
+  } else if (first9 === 112) {
+    if (end - at >= 3 && byte(at) === 112 && byte(at + 1) === 109 && byte(at + 2) === 97) at += 3; // 'pma'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyadmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyAdmin'
+    else if (end - at >= 10 && word(at) === 0x6d706870 && word(at + 4) === 0x6d644179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpmyAdmin'
+    else if (end - at >= 10 && word(at) === 0x4d706870 && word(at + 4) === 0x6d646179 && word(at + 6) === 0x6e696d64) at += 10; // 'phpMyadmin'
+    else return false;
+  } else if (first9 === 77) {
+    if (end - at >= 7 && word(at) === 0x6441794d && word(at + 3) === 0x6e696d64) at += 7; // 'MyAdmin'
+    else if (end - at >= 7 && word(at) === 0x6461794d && word(at + 3) === 0x6e696d64) at += 7; // 'Myadmin'
+    else return false;
+  } else if (first9 === 116) {
+    if (end - at >= 9 && word(at) === 0x6f707974 && word(at + 4) === 0x6d702f33 && word(at + 5) === 0x616d702f) at += 9; // 'typo3/pma'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x6f707974 && word(at + 4) === 0x68702f33 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'typo3/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myadmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x796d2f33 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x6f707974 && word(at + 4) === 0x794d2f33 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'typo3/Myadmin'
+    else return false;
+  } else if (first9 === 120) {
+    if (end - at >= 9 && word(at) === 0x706d6178 && word(at + 4) === 0x6d702f70 && word(at + 5) === 0x616d702f) at += 9; // 'xampp/pma'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x706d6178 && word(at + 4) === 0x68702f70 && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'xampp/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myadmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x796d2f70 && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x706d6178 && word(at + 4) === 0x794d2f70 && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'xampp/Myadmin'
+    else return false;
+  } else if (first9 === 97) {
+    if (end - at >= 9 && word(at) === 0x696d6461 && word(at + 4) === 0x6d702f6e && word(at + 5) === 0x616d702f) at += 9; // 'admin/pma'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyadmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x41796d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpmyAdmin'
+    else if (end - at >= 16 && word(at) === 0x696d6461 && word(at + 4) === 0x68702f6e && word(at + 8) === 0x61794d70 && word(at + 12) === 0x6e696d64) at += 16; // 'admin/phpMyadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myadmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/MyAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x796d2f6e && word(at + 8) === 0x696d6441 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/myAdmin'
+    else if (end - at >= 13 && word(at) === 0x696d6461 && word(at + 4) === 0x794d2f6e && word(at + 8) === 0x696d6461 && word(at + 9) === 0x6e696d64) at += 13; // 'admin/Myadmin'
+    else return false;
+  } else if (first9 === 99) {
+    if (end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d) at += 7; // 'cgi-bin'
+    else return false;
+  }
   else return false;
-  const stop9 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
-  at = stop9;
+  const stop10 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop10 - at > 4096) return false;
+  at = stop10;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
   at += 6;
-  const stop10 = skipDigits(at, smaller(end, at + 3));
-  if (stop10 - at < 1 || stop10 - at > 2) return false;
-  at = stop10;
-  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
-  at += 1;
   const stop11 = skipDigits(at, smaller(end, at + 3));
   if (stop11 - at < 1 || stop11 - at > 2) return false;
   at = stop11;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop12 = skipDigits(at, smaller(end, at + 3));
+  if (stop12 - at < 1 || stop12 - at > 2) return false;
+  at = stop12;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const next12 = part6(at, end);
-  if (next12 >= 0) at = next12;
-  const next13 = part7(at, end);
+  const next13 = part6(at, end);
   if (next13 >= 0) at = next13;
-  let next14 = part14(at, end);
-  if (next14 < 0) next14 = part9(at, end);
-  if (next14 < 0) next14 = part13(at, end);
-  if (next14 < 0) return false;
+  const next14 = part7(at, end);
+  if (next14 >= 0) at = next14;
+  let next15 = part14(at, end);
+  if (next15 < 0) next15 = part9(at, end);
+  if (next15 < 0) next15 = part13(at, end);
+  if (next15 < 0) return false;
   return true;
 }
 

@@ -425,25 +425,53 @@ function part14(at: i32, end: i32): i32 {
 
 /** ('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') */
 function part15(at: i32, end: i32): i32 {
-  if (end - at >= 19 && word(at) === 0x76726553 && word(at + 4) === 0x20656369 && word(at + 8) === 0x76616e75 && word(at + 12) === 0x616c6961 && word(at + 15) === 0x656c6261) at += 19; // 'Service unavailable'
-  else if (end - at >= 13 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 9) === 0x6465696e) at += 13; // 'Access denied'
-  else if (end - at >= 19 && word(at) === 0x616c6552 && word(at + 4) === 0x63612079 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 15) === 0x6465696e) at += 19; // 'Relay access denied'
-  else if (end - at >= 20 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x2074736f && word(at + 12) === 0x656a6572 && word(at + 16) === 0x64657463) at += 20; // 'Client host rejected'
-  else if (end - at >= 16 && word(at) === 0x6d6d6f43 && word(at + 4) === 0x20646e61 && word(at + 8) === 0x656a6572 && word(at + 12) === 0x64657463) at += 16; // 'Command rejected'
-  else if (end - at >= 21 && word(at) === 0x61746144 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d && word(at + 12) === 0x6a657220 && word(at + 16) === 0x65746365 && word(at + 17) === 0x64657463) at += 21; // 'Data command rejected'
-  else if (end - at >= 26 && word(at) === 0x666c614d && word(at + 4) === 0x656d726f && word(at + 8) === 0x4e442064 && word(at + 12) === 0x65732053 && word(at + 16) === 0x72657672 && word(at + 20) === 0x70657220 && word(at + 22) === 0x796c7065) at += 26; // 'Malformed DNS server reply'
-  else if (end - at >= 14 && word(at) === 0x74736f48 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'Host not found'
-  else if (end - at >= 16 && word(at) === 0x616d6f44 && word(at + 4) === 0x6e206e69 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f) at += 16; // 'Domain not found'
-  else if (end - at >= 29 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x736f6820 && word(at + 24) === 0x6d616e74 && word(at + 25) === 0x656d616e) at += 29; // 'need fully-qualified hostname'
-  else if (end - at >= 28 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x64646120 && word(at + 24) === 0x73736572) at += 28; // 'need fully-qualified address'
-  else if (end - at >= 18 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x61207069 && word(at + 12) === 0x65726464 && word(at + 14) === 0x73736572) at += 18; // 'invalid ip address'
-  else if (end - at >= 12 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x656d616e) at += 12; // 'Invalid name'
-  else if (end - at >= 39 && word(at) === 0x72706d49 && word(at + 4) === 0x7265706f && word(at + 8) === 0x65737520 && word(at + 12) === 0x20666f20 && word(at + 16) === 0x50544d53 && word(at + 20) === 0x6d6f6320 && word(at + 24) === 0x646e616d && word(at + 28) === 0x70697020 && word(at + 32) === 0x6e696c65 && word(at + 35) === 0x676e696e) at += 39; // 'Improper use of SMTP command pipelining'
-  else if (end - at >= 14 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 10) === 0x726f7272) at += 14; // 'Protocol error'
-  else if (end - at >= 12 && word(at) === 0x72657355 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'User unknown'
-  else if (end - at >= 12 && word(at) === 0x72657375 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'user unknown'
-  else if (end - at >= 21 && word(at) === 0x65646e55 && word(at + 4) === 0x6576696c && word(at + 8) === 0x6c626172 && word(at + 12) === 0x64612065 && word(at + 16) === 0x73657264 && word(at + 17) === 0x73736572) at += 21; // 'Undeliverable address'
-  else if (end - at >= 21 && word(at) === 0x65646e75 && word(at + 4) === 0x6576696c && word(at + 8) === 0x6c626172 && word(at + 12) === 0x64612065 && word(at + 16) === 0x73657264 && word(at + 17) === 0x73736572) at += 21; // 'undeliverable address'
+  const first1 = byte(at);
+  if (first1 === 83) {
+    if (end - at >= 19 && word(at) === 0x76726553 && word(at + 4) === 0x20656369 && word(at + 8) === 0x76616e75 && word(at + 12) === 0x616c6961 && word(at + 15) === 0x656c6261) at += 19; // 'Service unavailable'
+    else return -1;
+  } else if (first1 === 65) {
+    if (end - at >= 13 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 9) === 0x6465696e) at += 13; // 'Access denied'
+    else return -1;
+  } else if (first1 === 82) {
+    if (end - at >= 19 && word(at) === 0x616c6552 && word(at + 4) === 0x63612079 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 15) === 0x6465696e) at += 19; // 'Relay access denied'
+    else return -1;
+  } else if (first1 === 67) {
+    if (end - at >= 20 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x2074736f && word(at + 12) === 0x656a6572 && word(at + 16) === 0x64657463) at += 20; // 'Client host rejected'
+    else if (end - at >= 16 && word(at) === 0x6d6d6f43 && word(at + 4) === 0x20646e61 && word(at + 8) === 0x656a6572 && word(at + 12) === 0x64657463) at += 16; // 'Command rejected'
+    else return -1;
+  } else if (first1 === 68) {
+    if (end - at >= 21 && word(at) === 0x61746144 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d && word(at + 12) === 0x6a657220 && word(at + 16) === 0x65746365 && word(at + 17) === 0x64657463) at += 21; // 'Data command rejected'
+    else if (end - at >= 16 && word(at) === 0x616d6f44 && word(at + 4) === 0x6e206e69 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f) at += 16; // 'Domain not found'
+    else return -1;
+  } else if (first1 === 77) {
+    if (end - at >= 26 && word(at) === 0x666c614d && word(at + 4) === 0x656d726f && word(at + 8) === 0x4e442064 && word(at + 12) === 0x65732053 && word(at + 16) === 0x72657672 && word(at + 20) === 0x70657220 && word(at + 22) === 0x796c7065) at += 26; // 'Malformed DNS server reply'
+    else return -1;
+  } else if (first1 === 72) {
+    if (end - at >= 14 && word(at) === 0x74736f48 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'Host not found'
+    else return -1;
+  } else if (first1 === 110) {
+    if (end - at >= 29 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x736f6820 && word(at + 24) === 0x6d616e74 && word(at + 25) === 0x656d616e) at += 29; // 'need fully-qualified hostname'
+    else if (end - at >= 28 && word(at) === 0x6465656e && word(at + 4) === 0x6c756620 && word(at + 8) === 0x712d796c && word(at + 12) === 0x696c6175 && word(at + 16) === 0x64656966 && word(at + 20) === 0x64646120 && word(at + 24) === 0x73736572) at += 28; // 'need fully-qualified address'
+    else return -1;
+  } else if (first1 === 105) {
+    if (end - at >= 18 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x61207069 && word(at + 12) === 0x65726464 && word(at + 14) === 0x73736572) at += 18; // 'invalid ip address'
+    else return -1;
+  } else if (first1 === 73) {
+    if (end - at >= 12 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x656d616e) at += 12; // 'Invalid name'
+    else if (end - at >= 39 && word(at) === 0x72706d49 && word(at + 4) === 0x7265706f && word(at + 8) === 0x65737520 && word(at + 12) === 0x20666f20 && word(at + 16) === 0x50544d53 && word(at + 20) === 0x6d6f6320 && word(at + 24) === 0x646e616d && word(at + 28) === 0x70697020 && word(at + 32) === 0x6e696c65 && word(at + 35) === 0x676e696e) at += 39; // 'Improper use of SMTP command pipelining'
+    else return -1;
+  } else if (first1 === 80) {
+    if (end - at >= 14 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 10) === 0x726f7272) at += 14; // 'Protocol error'
+    else return -1;
+  } else if (first1 === 85) {
+    if (end - at >= 12 && word(at) === 0x72657355 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'User unknown'
+    else if (end - at >= 21 && word(at) === 0x65646e55 && word(at + 4) === 0x6576696c && word(at + 8) === 0x6c626172 && word(at + 12) === 0x64612065 && word(at + 16) === 0x73657264 && word(at + 17) === 0x73736572) at += 21; // 'Undeliverable address'
+    else return -1;
+  } else if (first1 === 117) {
+    if (end - at >= 12 && word(at) === 0x72657375 && word(at + 4) === 0x6b6e7520 && word(at + 8) === 0x6e776f6e) at += 12; // 'user unknown'
+    else if (end - at >= 21 && word(at) === 0x65646e75 && word(at + 4) === 0x6576696c && word(at + 8) === 0x6c626172 && word(at + 12) === 0x64612065 && word(at + 16) === 0x73657264 && word(at + 17) === 0x73736572) at += 21; // 'undeliverable address'
+    else return -1;
+  }
   else return -1;
   return at;
 }
@@ -509,42 +537,48 @@ function takeRefused(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 48) at += 3; // '550'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 52) at += 3; // '554'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 52) at += 3; // '504'
-  else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 53 && byte(at + 2) === 48) at += 3; // '450'
-  else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 53 && byte(at + 2) === 52) at += 3; // '454'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '500'
-  else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 52) at += 3; // '404'
-  else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '400'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 49) at += 3; // '501'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 51) at += 3; // '503'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 50 && byte(at + 2) === 49) at += 3; // '521'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 51) at += 3; // '553'
-  else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 54) at += 3; // '556'
+  const first5 = byte(at);
+  if (first5 === 53) {
+    if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 48) at += 3; // '550'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 52) at += 3; // '554'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 52) at += 3; // '504'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '500'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 49) at += 3; // '501'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 48 && byte(at + 2) === 51) at += 3; // '503'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 50 && byte(at + 2) === 49) at += 3; // '521'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 51) at += 3; // '553'
+    else if (end - at >= 3 && byte(at) === 53 && byte(at + 1) === 53 && byte(at + 2) === 54) at += 3; // '556'
+    else return false;
+  } else if (first5 === 52) {
+    if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 53 && byte(at + 2) === 48) at += 3; // '450'
+    else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 53 && byte(at + 2) === 52) at += 3; // '454'
+    else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 52) at += 3; // '404'
+    else if (end - at >= 3 && byte(at) === 52 && byte(at + 1) === 48 && byte(at + 2) === 48) at += 3; // '400'
+    else return false;
+  }
   else return false;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 46) at += 2; // '4.'
   else if (end - at >= 2 && byte(at) === 53 && byte(at + 1) === 46) at += 2; // '5.'
   else return false;
-  const stop5 = skipDigits(at, smaller(end, at + 4));
-  if (stop5 - at < 1 || stop5 - at > 3) return false;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
-  at += 1;
   const stop6 = skipDigits(at, smaller(end, at + 4));
   if (stop6 - at < 1 || stop6 - at > 3) return false;
   at = stop6;
+  if (!(end - at >= 1 && byte(at) === 46)) return false; // '.'
+  at += 1;
+  const stop7 = skipDigits(at, smaller(end, at + 4));
+  if (stop7 - at < 1 || stop7 - at > 3) return false;
+  at = stop7;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next7 = part13(at, end);
-  if (next7 >= 0) at = next7;
-  const next8 = part14(at, end);
+  const next8 = part13(at, end);
   if (next8 >= 0) at = next8;
-  let next9 = part15(at, end);
-  if (next9 < 0) next9 = part18(at, end);
-  if (next9 < 0) return false;
+  const next9 = part14(at, end);
+  if (next9 >= 0) at = next9;
+  let next10 = part15(at, end);
+  if (next10 < 0) next10 = part18(at, end);
+  if (next10 < 0) return false;
   return true;
 }
 

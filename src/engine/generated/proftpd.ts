@@ -50,32 +50,62 @@ function part3(at: i32, end: i32): i32 {
   if (end - at >= 17 && word(at) === 0x6f4c2820 && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 12) === 0x3a296465 && word(at + 13) === 0x203a2964) at += 17; // ' (Login failed): '
   else if (end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32) at += 2; // ': '
   else return -1;
-  if (end - at >= 29 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x74756120 && word(at + 12) === 0x69726f68 && word(at + 16) === 0x2064657a && word(at + 20) === 0x20726f66 && word(at + 24) === 0x69676f6c && word(at + 25) === 0x6e69676f) at += 29; // 'User not authorized for login'
-  else if (end - at >= 29 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x74756120 && word(at + 12) === 0x69726f68 && word(at + 16) === 0x2064657a && word(at + 20) === 0x20726f66 && word(at + 24) === 0x69676f6c && word(at + 25) === 0x6e69676f) at += 29; // 'user not authorized for login'
-  else if (end - at >= 18 && word(at) === 0x73206f4e && word(at + 4) === 0x20686375 && word(at + 8) === 0x72657375 && word(at + 12) === 0x756f6620 && word(at + 14) === 0x646e756f) at += 18; // 'No such user found'
-  else if (end - at >= 18 && word(at) === 0x73206f6e && word(at + 4) === 0x20686375 && word(at + 8) === 0x72657375 && word(at + 12) === 0x756f6620 && word(at + 14) === 0x646e756f) at += 18; // 'no such user found'
-  else if (end - at >= 18 && word(at) === 0x6f636e49 && word(at + 4) === 0x63657272 && word(at + 8) === 0x61702074 && word(at + 12) === 0x6f777373 && word(at + 14) === 0x64726f77) at += 18; // 'Incorrect password'
-  else if (end - at >= 18 && word(at) === 0x6f636e69 && word(at + 4) === 0x63657272 && word(at + 8) === 0x61702074 && word(at + 12) === 0x6f777373 && word(at + 14) === 0x64726f77) at += 18; // 'incorrect password'
-  else if (end - at >= 16 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x70786520 && word(at + 12) === 0x64657269) at += 16; // 'Password expired'
-  else if (end - at >= 16 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x70786520 && word(at + 12) === 0x64657269) at += 16; // 'password expired'
-  else if (end - at >= 16 && word(at) === 0x6f636341 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62) at += 16; // 'Account disabled'
-  else if (end - at >= 16 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62) at += 16; // 'account disabled'
-  else if (end - at >= 16 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6c656873 && word(at + 12) === 0x27203a6c) at += 16; // 'Invalid shell: ''
-  else if (end - at >= 16 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6c656873 && word(at + 12) === 0x27203a6c) at += 16; // 'invalid shell: ''
-  else if (end - at >= 8 && word(at) === 0x72657355 && word(at + 4) === 0x206e6920) at += 8; // 'User in '
-  else if (end - at >= 8 && word(at) === 0x72657375 && word(at + 4) === 0x206e6920) at += 8; // 'user in '
-  else if (end - at >= 25 && word(at) === 0x696d694c && word(at + 4) === 0x63612074 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 16) === 0x20736569 && word(at + 20) === 0x69676f6c && word(at + 21) === 0x6e69676f) at += 25; // 'Limit access denies login'
-  else if (end - at >= 25 && word(at) === 0x696d696c && word(at + 4) === 0x63612074 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 16) === 0x20736569 && word(at + 20) === 0x69676f6c && word(at + 21) === 0x6e69676f) at += 25; // 'limit access denies login'
-  else if (end - at >= 32 && word(at) === 0x696d694c && word(at + 4) === 0x6f632074 && word(at + 8) === 0x6769666e && word(at + 12) === 0x74617275 && word(at + 16) === 0x206e6f69 && word(at + 20) === 0x696e6564 && word(at + 24) === 0x6c207365 && word(at + 28) === 0x6e69676f) at += 32; // 'Limit configuration denies login'
-  else if (end - at >= 32 && word(at) === 0x696d696c && word(at + 4) === 0x6f632074 && word(at + 8) === 0x6769666e && word(at + 12) === 0x74617275 && word(at + 16) === 0x206e6f69 && word(at + 20) === 0x696e6564 && word(at + 24) === 0x6c207365 && word(at + 28) === 0x6e69676f) at += 32; // 'limit configuration denies login'
-  else if (end - at >= 24 && word(at) === 0x75736e49 && word(at + 4) === 0x63696666 && word(at + 8) === 0x746e6569 && word(at + 12) === 0x65726320 && word(at + 16) === 0x746e6564 && word(at + 20) === 0x736c6169) at += 24; // 'Insufficient credentials'
-  else if (end - at >= 43 && word(at) === 0x2078614d && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x69746163 && word(at + 16) === 0x73206e6f && word(at + 20) === 0x69767265 && word(at + 24) === 0x61206563 && word(at + 28) === 0x6d657474 && word(at + 32) === 0x20737470 && word(at + 36) === 0x63616572 && word(at + 39) === 0x64656863) at += 43; // 'Max authentication service attempts reached'
-  else if (end - at >= 23 && word(at) === 0x72657375 && word(at + 4) === 0x20736920 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x73552061 && word(at + 16) === 0x6c417265 && word(at + 19) === 0x7361696c) at += 23; // 'user is not a UserAlias'
-  else if (end - at >= 15 && word(at) === 0x20746f4e && word(at + 4) === 0x73552061 && word(at + 8) === 0x6c417265 && word(at + 11) === 0x7361696c) at += 15; // 'Not a UserAlias'
-  else if (end - at >= 15 && word(at) === 0x20746f6e && word(at + 4) === 0x73552061 && word(at + 8) === 0x6c417265 && word(at + 11) === 0x7361696c) at += 15; // 'not a UserAlias'
-  else if (end - at >= 29 && word(at) === 0x6978614d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x656c206e && word(at + 16) === 0x6874676e && word(at + 20) === 0x63786520 && word(at + 24) === 0x65646565 && word(at + 25) === 0x64656465) at += 29; // 'Maximum login length exceeded'
-  else if (end - at >= 29 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x656c206e && word(at + 16) === 0x6874676e && word(at + 20) === 0x63786520 && word(at + 24) === 0x65646565 && word(at + 25) === 0x64656465) at += 29; // 'maximum login length exceeded'
-  else if (end - at >= 28 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x52455355 && word(at + 12) === 0x6e656c20 && word(at + 16) === 0x20687467 && word(at + 20) === 0x65637865 && word(at + 24) === 0x64656465) at += 28; // 'maximum USER length exceeded'
+  const first1 = byte(at);
+  if (first1 === 85) {
+    if (end - at >= 29 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x74756120 && word(at + 12) === 0x69726f68 && word(at + 16) === 0x2064657a && word(at + 20) === 0x20726f66 && word(at + 24) === 0x69676f6c && word(at + 25) === 0x6e69676f) at += 29; // 'User not authorized for login'
+    else if (end - at >= 8 && word(at) === 0x72657355 && word(at + 4) === 0x206e6920) at += 8; // 'User in '
+    else return -1;
+  } else if (first1 === 117) {
+    if (end - at >= 29 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x74756120 && word(at + 12) === 0x69726f68 && word(at + 16) === 0x2064657a && word(at + 20) === 0x20726f66 && word(at + 24) === 0x69676f6c && word(at + 25) === 0x6e69676f) at += 29; // 'user not authorized for login'
+    else if (end - at >= 8 && word(at) === 0x72657375 && word(at + 4) === 0x206e6920) at += 8; // 'user in '
+    else if (end - at >= 23 && word(at) === 0x72657375 && word(at + 4) === 0x20736920 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x73552061 && word(at + 16) === 0x6c417265 && word(at + 19) === 0x7361696c) at += 23; // 'user is not a UserAlias'
+    else return -1;
+  } else if (first1 === 78) {
+    if (end - at >= 18 && word(at) === 0x73206f4e && word(at + 4) === 0x20686375 && word(at + 8) === 0x72657375 && word(at + 12) === 0x756f6620 && word(at + 14) === 0x646e756f) at += 18; // 'No such user found'
+    else if (end - at >= 15 && word(at) === 0x20746f4e && word(at + 4) === 0x73552061 && word(at + 8) === 0x6c417265 && word(at + 11) === 0x7361696c) at += 15; // 'Not a UserAlias'
+    else return -1;
+  } else if (first1 === 110) {
+    if (end - at >= 18 && word(at) === 0x73206f6e && word(at + 4) === 0x20686375 && word(at + 8) === 0x72657375 && word(at + 12) === 0x756f6620 && word(at + 14) === 0x646e756f) at += 18; // 'no such user found'
+    else if (end - at >= 15 && word(at) === 0x20746f6e && word(at + 4) === 0x73552061 && word(at + 8) === 0x6c417265 && word(at + 11) === 0x7361696c) at += 15; // 'not a UserAlias'
+    else return -1;
+  } else if (first1 === 73) {
+    if (end - at >= 18 && word(at) === 0x6f636e49 && word(at + 4) === 0x63657272 && word(at + 8) === 0x61702074 && word(at + 12) === 0x6f777373 && word(at + 14) === 0x64726f77) at += 18; // 'Incorrect password'
+    else if (end - at >= 16 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6c656873 && word(at + 12) === 0x27203a6c) at += 16; // 'Invalid shell: ''
+    else if (end - at >= 24 && word(at) === 0x75736e49 && word(at + 4) === 0x63696666 && word(at + 8) === 0x746e6569 && word(at + 12) === 0x65726320 && word(at + 16) === 0x746e6564 && word(at + 20) === 0x736c6169) at += 24; // 'Insufficient credentials'
+    else return -1;
+  } else if (first1 === 105) {
+    if (end - at >= 18 && word(at) === 0x6f636e69 && word(at + 4) === 0x63657272 && word(at + 8) === 0x61702074 && word(at + 12) === 0x6f777373 && word(at + 14) === 0x64726f77) at += 18; // 'incorrect password'
+    else if (end - at >= 16 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6c656873 && word(at + 12) === 0x27203a6c) at += 16; // 'invalid shell: ''
+    else return -1;
+  } else if (first1 === 80) {
+    if (end - at >= 16 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x70786520 && word(at + 12) === 0x64657269) at += 16; // 'Password expired'
+    else return -1;
+  } else if (first1 === 112) {
+    if (end - at >= 16 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x70786520 && word(at + 12) === 0x64657269) at += 16; // 'password expired'
+    else return -1;
+  } else if (first1 === 65) {
+    if (end - at >= 16 && word(at) === 0x6f636341 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62) at += 16; // 'Account disabled'
+    else return -1;
+  } else if (first1 === 97) {
+    if (end - at >= 16 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x61736964 && word(at + 12) === 0x64656c62) at += 16; // 'account disabled'
+    else return -1;
+  } else if (first1 === 76) {
+    if (end - at >= 25 && word(at) === 0x696d694c && word(at + 4) === 0x63612074 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 16) === 0x20736569 && word(at + 20) === 0x69676f6c && word(at + 21) === 0x6e69676f) at += 25; // 'Limit access denies login'
+    else if (end - at >= 32 && word(at) === 0x696d694c && word(at + 4) === 0x6f632074 && word(at + 8) === 0x6769666e && word(at + 12) === 0x74617275 && word(at + 16) === 0x206e6f69 && word(at + 20) === 0x696e6564 && word(at + 24) === 0x6c207365 && word(at + 28) === 0x6e69676f) at += 32; // 'Limit configuration denies login'
+    else return -1;
+  } else if (first1 === 108) {
+    if (end - at >= 25 && word(at) === 0x696d696c && word(at + 4) === 0x63612074 && word(at + 8) === 0x73736563 && word(at + 12) === 0x6e656420 && word(at + 16) === 0x20736569 && word(at + 20) === 0x69676f6c && word(at + 21) === 0x6e69676f) at += 25; // 'limit access denies login'
+    else if (end - at >= 32 && word(at) === 0x696d696c && word(at + 4) === 0x6f632074 && word(at + 8) === 0x6769666e && word(at + 12) === 0x74617275 && word(at + 16) === 0x206e6f69 && word(at + 20) === 0x696e6564 && word(at + 24) === 0x6c207365 && word(at + 28) === 0x6e69676f) at += 32; // 'limit configuration denies login'
+    else return -1;
+  } else if (first1 === 77) {
+    if (end - at >= 43 && word(at) === 0x2078614d && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x69746163 && word(at + 16) === 0x73206e6f && word(at + 20) === 0x69767265 && word(at + 24) === 0x61206563 && word(at + 28) === 0x6d657474 && word(at + 32) === 0x20737470 && word(at + 36) === 0x63616572 && word(at + 39) === 0x64656863) at += 43; // 'Max authentication service attempts reached'
+    else if (end - at >= 29 && word(at) === 0x6978614d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x656c206e && word(at + 16) === 0x6874676e && word(at + 20) === 0x63786520 && word(at + 24) === 0x65646565 && word(at + 25) === 0x64656465) at += 29; // 'Maximum login length exceeded'
+    else return -1;
+  } else if (first1 === 109) {
+    if (end - at >= 29 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x656c206e && word(at + 16) === 0x6874676e && word(at + 20) === 0x63786520 && word(at + 24) === 0x65646565 && word(at + 25) === 0x64656465) at += 29; // 'maximum login length exceeded'
+    else if (end - at >= 28 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x52455355 && word(at + 12) === 0x6e656c20 && word(at + 16) === 0x20687467 && word(at + 20) === 0x65637865 && word(at + 24) === 0x64656465) at += 28; // 'maximum USER length exceeded'
+    else return -1;
+  }
   else return -1;
   return at;
 }

@@ -65,22 +65,30 @@ function takeAuthenticationFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 12 && word(at) === 0x575b2029 && word(at + 4) === 0x494e5241 && word(at + 8) === 0x205d474e)) return false; // ') [WARNING] '
   at += 12;
-  if (end - at >= 31 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 20) === 0x6f662064 && word(at + 24) === 0x73752072 && word(at + 27) === 0x20726573) at += 31; // 'Authentication failed for user '
-  else if (end - at >= 28 && word(at) === 0x6b646f47 && word(at + 4) === 0x65646e65 && word(at + 8) === 0x2065736c && word(at + 12) === 0x6c73696d && word(at + 16) === 0x656b6b79 && word(at + 20) === 0x20736564 && word(at + 24) === 0x20726f66) at += 28; // 'Godkendelse mislykkedes for '
-  else if (end - at >= 45 && word(at) === 0x65727245 && word(at + 4) === 0x64207275 && word(at + 8) === 0x74756127 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x63696669 && word(at + 20) === 0x6f697461 && word(at + 24) === 0x6f70206e && word(at + 28) === 0x6c207275 && word(at + 32) === 0x69747527 && word(at + 36) === 0x6173696c && word(at + 40) === 0x72756574 && word(at + 41) === 0x20727565) at += 45; // 'Erreur d'authentification pour l'utilisateur '
-  else if (end - at >= 35 && word(at) === 0x65747541 && word(at + 4) === 0x6369746e && word(at + 8) === 0x6f697a61 && word(at + 12) === 0x6620656e && word(at + 16) === 0x74696c61 && word(at + 20) === 0x65702061 && word(at + 24) === 0x276c2072 && word(at + 28) === 0x6e657475 && word(at + 31) === 0x2065746e) at += 35; // 'Autenticazione falita per l'utente '
-  else if (end - at >= 34 && word(at) === 0x6f747541 && word(at + 4) === 0x61736972 && word(at + 8) === 0x20656974 && word(at + 12) === 0x6c616166 && word(at + 16) === 0x76206564 && word(at + 20) === 0x20726f6f && word(at + 24) === 0x72626567 && word(at + 28) === 0x656b6975 && word(at + 30) === 0x2072656b) at += 34; // 'Autorisatie faalde voor gebruiker '
-  else if (end - at >= 27 && word(at) === 0x6b646f47 && word(at + 4) === 0x6e6e656a && word(at + 8) === 0x65736c65 && word(at + 12) === 0x73696d20 && word(at + 16) === 0x746b796c && word(at + 20) === 0x66207365 && word(at + 23) === 0x20726f66) at += 27; // 'Godkjennelse mislyktes for '
-  else if (end - at >= 41 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x72616369 && word(at + 12) === 0x73652065 && word(at + 16) === 0x61746175 && word(at + 20) === 0x6e657020 && word(at + 24) === 0x20757274 && word(at + 28) === 0x6c697475 && word(at + 32) === 0x74617a69 && word(at + 36) === 0x6c75726f && word(at + 37) === 0x206c7572) at += 41; // 'Autentificare esuata pentru utilizatorul '
-  else if (end - at >= 33 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x63616b69 && word(at + 12) === 0x75206169 && word(at + 16) === 0x6176697a && word(at + 20) === 0x616c6574 && word(at + 24) === 0x796c7a20 && word(at + 28) === 0x616c6168 && word(at + 29) === 0x20616c61) at += 33; // 'Autentifikacia uzivatela zlyhala '
-  else if (end - at >= 36 && word(at) === 0x65747541 && word(at + 4) === 0x6b69746e && word(at + 8) === 0x20696d69 && word(at + 12) === 0x206b756e && word(at + 16) === 0x726b2075 && word(at + 20) === 0x64206579 && word(at + 24) === 0x7020746f && word(at + 28) === 0x75207265 && word(at + 32) === 0x20726573) at += 36; // 'Autentikimi nuk u krye dot per user '
+  const first3 = byte(at);
+  if (first3 === 65) {
+    if (end - at >= 31 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 20) === 0x6f662064 && word(at + 24) === 0x73752072 && word(at + 27) === 0x20726573) at += 31; // 'Authentication failed for user '
+    else if (end - at >= 35 && word(at) === 0x65747541 && word(at + 4) === 0x6369746e && word(at + 8) === 0x6f697a61 && word(at + 12) === 0x6620656e && word(at + 16) === 0x74696c61 && word(at + 20) === 0x65702061 && word(at + 24) === 0x276c2072 && word(at + 28) === 0x6e657475 && word(at + 31) === 0x2065746e) at += 35; // 'Autenticazione falita per l'utente '
+    else if (end - at >= 34 && word(at) === 0x6f747541 && word(at + 4) === 0x61736972 && word(at + 8) === 0x20656974 && word(at + 12) === 0x6c616166 && word(at + 16) === 0x76206564 && word(at + 20) === 0x20726f6f && word(at + 24) === 0x72626567 && word(at + 28) === 0x656b6975 && word(at + 30) === 0x2072656b) at += 34; // 'Autorisatie faalde voor gebruiker '
+    else if (end - at >= 41 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x72616369 && word(at + 12) === 0x73652065 && word(at + 16) === 0x61746175 && word(at + 20) === 0x6e657020 && word(at + 24) === 0x20757274 && word(at + 28) === 0x6c697475 && word(at + 32) === 0x74617a69 && word(at + 36) === 0x6c75726f && word(at + 37) === 0x206c7572) at += 41; // 'Autentificare esuata pentru utilizatorul '
+    else if (end - at >= 33 && word(at) === 0x65747541 && word(at + 4) === 0x6669746e && word(at + 8) === 0x63616b69 && word(at + 12) === 0x75206169 && word(at + 16) === 0x6176697a && word(at + 20) === 0x616c6574 && word(at + 24) === 0x796c7a20 && word(at + 28) === 0x616c6168 && word(at + 29) === 0x20616c61) at += 33; // 'Autentifikacia uzivatela zlyhala '
+    else if (end - at >= 36 && word(at) === 0x65747541 && word(at + 4) === 0x6b69746e && word(at + 8) === 0x20696d69 && word(at + 12) === 0x206b756e && word(at + 16) === 0x726b2075 && word(at + 20) === 0x64206579 && word(at + 24) === 0x7020746f && word(at + 28) === 0x75207265 && word(at + 32) === 0x20726573) at += 36; // 'Autentikimi nuk u krye dot per user '
+    else return false;
+  } else if (first3 === 71) {
+    if (end - at >= 28 && word(at) === 0x6b646f47 && word(at + 4) === 0x65646e65 && word(at + 8) === 0x2065736c && word(at + 12) === 0x6c73696d && word(at + 16) === 0x656b6b79 && word(at + 20) === 0x20736564 && word(at + 24) === 0x20726f66) at += 28; // 'Godkendelse mislykkedes for '
+    else if (end - at >= 27 && word(at) === 0x6b646f47 && word(at + 4) === 0x6e6e656a && word(at + 8) === 0x65736c65 && word(at + 12) === 0x73696d20 && word(at + 16) === 0x746b796c && word(at + 20) === 0x66207365 && word(at + 23) === 0x20726f66) at += 27; // 'Godkjennelse mislyktes for '
+    else return false;
+  } else if (first3 === 69) {
+    if (end - at >= 45 && word(at) === 0x65727245 && word(at + 4) === 0x64207275 && word(at + 8) === 0x74756127 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x63696669 && word(at + 20) === 0x6f697461 && word(at + 24) === 0x6f70206e && word(at + 28) === 0x6c207275 && word(at + 32) === 0x69747527 && word(at + 36) === 0x6173696c && word(at + 40) === 0x72756574 && word(at + 41) === 0x20727565) at += 45; // 'Erreur d'authentification pour l'utilisateur '
+    else return false;
+  }
   else return false;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop3 - at > 4096) return false;
-  captureUser(at, stop3);
-  at = stop3;
+  const stop4 = findByte(at, smaller(end, at + 4097), 93);
+  if (stop4 - at > 4096) return false;
+  captureUser(at, stop4);
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   return true;
 }

@@ -735,35 +735,53 @@ function takePamRefused(at: i32, end: i32): bool {
   const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41) at += 5; // 'PAM: '
-  if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
-  else if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
-  else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
-  else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
-  else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
-  else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
-  else if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
-  else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
-  else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
-  else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
+  const first2 = byte(at);
+  if (first2 === 65) {
+    if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
+    else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
+    else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
+    else return false;
+  } else if (first2 === 97) {
+    if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
+    else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
+    else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
+    else return false;
+  } else if (first2 === 85) {
+    if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
+    else return false;
+  } else if (first2 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return false;
+  } else if (first2 === 72) {
+    if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
+    else return false;
+  } else if (first2 === 109) {
+    if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
+    else return false;
+  } else if (first2 === 80) {
+    if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
+    else return false;
+  } else if (first2 === 112) {
+    if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
+    else return false;
+  }
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const beyondplace3 = end - 6;
-  let next3 = -1;
-  let place3 = beyondplace3;
+  const beyondplace4 = end - 6;
+  let next4 = -1;
+  let place4 = beyondplace4;
   while (true) {
-    place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place3 < at) return false;
-    next3 = part20(place3, end);
-    if (next3 >= 0) break;
+    place4 = findWordLast(at + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place4 < at) return false;
+    next4 = part20(place4, end);
+    if (next4 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place4);
   return true;
 }
 
@@ -806,38 +824,56 @@ function takePamRefusedAgain(at: i32, end: i32): bool {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41)) return false; // 'PAM: '
   at += 5;
-  if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
-  else if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
-  else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
-  else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
-  else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
-  else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
-  else if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
-  else if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-  else if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
-  else if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
-  else if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
-  else if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
+  const first3 = byte(at);
+  if (first3 === 65) {
+    if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
+    else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
+    else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
+    else return false;
+  } else if (first3 === 97) {
+    if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
+    else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
+    else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
+    else return false;
+  } else if (first3 === 85) {
+    if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
+    else return false;
+  } else if (first3 === 117) {
+    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
+    else return false;
+  } else if (first3 === 72) {
+    if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
+    else return false;
+  } else if (first3 === 109) {
+    if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
+    else return false;
+  } else if (first3 === 80) {
+    if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
+    else return false;
+  } else if (first3 === 112) {
+    if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
+    else return false;
+  }
   else return false;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
   // user up to the last ' from ' ip ']' space{0,4096} end
-  const pivot4 = findLast2(at, end); // the last ' from '
-  if (pivot4 < 0) return false;
-  const lowestplace4 = larger(at, pivot4);
-  const beyondplace4 = smaller(end - 7, pivot4 + 1);
-  let next4 = -1;
-  let place4 = beyondplace4;
+  const pivot5 = findLast2(at, end); // the last ' from '
+  if (pivot5 < 0) return false;
+  const lowestplace5 = larger(at, pivot5);
+  const beyondplace5 = smaller(end - 7, pivot5 + 1);
+  let next5 = -1;
+  let place5 = beyondplace5;
   while (true) {
-    place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place4 < lowestplace4) return false;
-    next4 = part21(place4, end);
-    if (next4 >= 0) break;
+    place5 = findWordLast(lowestplace5 + 1, place5 + 4, 0x6d6f7266) - 1; // 'from'
+    if (place5 < lowestplace5) return false;
+    next5 = part21(place5, end);
+    if (next5 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place4);
+  captureUser(at, place5);
   return true;
 }
 
@@ -1875,16 +1911,20 @@ function takePacketCorrupt(at: i32, end: i32): bool {
   if (at < 0) return false;
   const next2 = part1(at, end);
   if (next2 >= 0) at = next2;
-  if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
-  else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
-  else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
-  else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
-  else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
-  else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
-  else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
-  else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
-  else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
-  else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
+  const first3 = byte(at);
+  if (first3 === 58) {
+    if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
+    else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
+    else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
+    else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
+    else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
+    else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
+    else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
+    else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
+    else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
+    else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
+    else return false;
+  }
   else return false;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return false; // ' [preauth]'
   at += 10;
@@ -1903,16 +1943,20 @@ function part41(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
-  else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
-  else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
-  else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
-  else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
-  else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
-  else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
-  else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
-  else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
-  else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
+  const first2 = byte(at);
+  if (first2 === 58) {
+    if (end - at >= 39 && word(at) === 0x656d203a && word(at + 4) === 0x67617373 && word(at + 8) === 0x75612065 && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 20) === 0x6e6f6974 && word(at + 24) === 0x646f6320 && word(at + 28) === 0x6e692065 && word(at + 32) === 0x72726f63 && word(at + 35) === 0x74636572) at += 39; // ': message authentication code incorrect'
+    else if (end - at >= 22 && word(at) === 0x6f43203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': Connection corrupted'
+    else if (end - at >= 22 && word(at) === 0x6f63203a && word(at + 4) === 0x63656e6e && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x726f6320 && word(at + 16) === 0x74707572 && word(at + 18) === 0x64657470) at += 22; // ': connection corrupted'
+    else if (end - at >= 20 && word(at) === 0x6e69203a && word(at + 4) === 0x706d6f63 && word(at + 8) === 0x6574656c && word(at + 12) === 0x73656d20 && word(at + 16) === 0x65676173) at += 20; // ': incomplete message'
+    else if (end - at >= 16 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6f662064 && word(at + 12) === 0x74616d72) at += 16; // ': invalid format'
+    else if (end - at >= 30 && word(at) === 0x6e69203a && word(at + 4) === 0x696c6176 && word(at + 8) === 0x6c652064 && word(at + 12) === 0x7470696c && word(at + 16) === 0x63206369 && word(at + 20) === 0x65767275 && word(at + 24) === 0x6c617620 && word(at + 26) === 0x65756c61) at += 30; // ': invalid elliptic curve value'
+    else if (end - at >= 40 && word(at) === 0x6e75203a && word(at + 4) === 0x65707865 && word(at + 8) === 0x64657463 && word(at + 12) === 0x74796220 && word(at + 16) === 0x72207365 && word(at + 20) === 0x69616d65 && word(at + 24) === 0x6661206e && word(at + 28) === 0x20726574 && word(at + 32) === 0x6f636564 && word(at + 36) === 0x676e6964) at += 40; // ': unexpected bytes remain after decoding'
+    else if (end - at >= 21 && word(at) === 0x7473203a && word(at + 4) === 0x676e6972 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': string is too large'
+    else if (end - at >= 20 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x6167656e && word(at + 16) === 0x65766974) at += 20; // ': bignum is negative'
+    else if (end - at >= 21 && word(at) === 0x6962203a && word(at + 4) === 0x6d756e67 && word(at + 8) === 0x20736920 && word(at + 12) === 0x206f6f74 && word(at + 16) === 0x6772616c && word(at + 17) === 0x65677261) at += 21; // ': bignum is too large'
+    else return -1;
+  }
   else return -1;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
