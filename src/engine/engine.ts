@@ -43,6 +43,7 @@ import {
 import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
 import {
   afterTime,
+  beginLine,
   hostEnd,
   hostStart,
   messageStart,
@@ -104,7 +105,7 @@ import {
   setPolicy,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, instantOf, resetTime, scanTime } from './timestamp.ts';
+import { addZone, decodeTime, instantOf, resetTime, scanTime, setClock } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
 export const LINE_BYTES_MAX: i32 = 4096;
@@ -353,6 +354,8 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
   let flags = 0;
   pattern = -1;
   lineTime = now;
+  setClock(now);
+  beginLine();
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;

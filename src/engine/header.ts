@@ -11,6 +11,7 @@ import {
   formBytes,
   formLastBlank,
   formSerial,
+  missForm,
   scanKnownTime,
   scannedSeconds,
   scanTime,
@@ -58,6 +59,14 @@ function scanHeadTime(start: i32, end: i32): i32 {
   // A zone apart from its time is not looked for here: "yyyy-mm-ddThh:mm:ss +hhmm".
   const known = scanKnownTime(start, end);
   if (known >= 0 && formLastBlank < 19) return known;
+  const stop = scanSyslogTime(start, end);
+  if (stop < 0) return scanTime(start, end);
+  missForm(start, stop);
+  return stop;
+}
+
+/** The same for these shapes only. */
+function scanSyslogTime(start: i32, end: i32): i32 {
   if (end - start > 20) {
     // "Mon DD hh:mm:ss "
     if (
@@ -83,11 +92,24 @@ function scanHeadTime(start: i32, end: i32): i32 {
       }
     }
   }
-  return scanTime(start, end);
+  return -1;
+}
+
+/** Whether the line at hand was looked at for a time already: 1 it has one, 0 it has none, -1 it was not. */
+let timed: i32 = -1;
+
+/** To be called before the first look at a line. */
+export function beginLine(): void {
+  timed = -1;
 }
 
 /** Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd, afterTime. */
 export function readLineTime(start: i32, end: i32): bool {
+  if (timed < 0) timed = findLineTime(start, end) ? 1 : 0;
+  return timed > 0;
+}
+
+function findLineTime(start: i32, end: i32): bool {
   timeStart = start;
   timeEnd = start;
   timeSeconds = -1;

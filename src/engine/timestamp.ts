@@ -67,6 +67,11 @@ export let formLastBlank: i32 = -1;
 /** The instant of its minute, or of the text, as seen at `formNow`. */
 let formInstant: f64 = 0;
 let formNow: f64 = 0;
+/** Texts in a row that were written in another way, and so many that the next one is remembered. */
+let formMisses: i32 = 0;
+const FORM_MISSES_MAX: i32 = 8;
+/** As `now`, for texts that are only scanned. */
+let clock: f64 = 0;
 /** Of the text that was scanned last: seconds past `formInstant`, -1 when it is not written like the remembered one. */
 export let scannedSeconds: i32 = -1;
 
@@ -76,8 +81,14 @@ export function resetTime(): void {
   forgetForm();
 }
 
+/** What `now` is until it is said again. */
+export function setClock(now: f64): void {
+  clock = now;
+}
+
 function forgetForm(): void {
   formBytes = 0;
+  formMisses = 0;
   // No text, not even one of no length, is written like it now.
   formNow = -1;
   formSerial++;
@@ -485,7 +496,20 @@ export function scanKnownTime(start: i32, end: i32): i32 {
   const next = byte(stop);
   if (next !== 93 && (next !== 32 || continues(byte(stop + 1)))) return -1;
   scannedSeconds = secondsOfKnown(start);
-  return scannedSeconds < 0 ? -1 : stop;
+  if (scannedSeconds < 0) return -1;
+  formMisses = 0;
+  return stop;
+}
+
+/**
+ * A text was found at [start, end) that is not written like the remembered one. Times of matched lines are decoded and so
+ * remembered; where nothing matches, as in most logs, this remembers one now and then.
+ */
+export function missForm(start: i32, end: i32): void {
+  formMisses++;
+  if (formMisses <= FORM_MISSES_MAX) return;
+  formMisses = 0;
+  decodeTime(start, end, clock);
 }
 
 /** The instant of a text that was scanned with `seconds` past the remembered one, as seen at `now`; -1 when that is to be read anew. */
@@ -501,7 +525,9 @@ export function scanTime(start: i32, end: i32): i32 {
   const known = scanKnownTime(start, end);
   if (known >= 0) return known;
   const stop = readTime(start, end);
-  return stop >= 0 && absolute && !legal() ? -1 : stop;
+  if (stop < 0 || (absolute && !legal())) return -1;
+  missForm(start, stop);
+  return stop;
 }
 
 /** Epoch seconds of the timestamp that fills [start, end), as seen at `now`; -1 when it is none. */

@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { afterTime, readLineTime, timeEnd, timeStart } from '../../src/engine/header.ts';
+import { afterTime, beginLine, readLineTime, timeEnd, timeStart } from '../../src/engine/header.ts';
 import { ZONES_MAX } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
-import { addZone, decodeTime, resetTime, scanKnownTime, scanTime } from '../../src/engine/timestamp.ts';
+import { addZone, decodeTime, resetTime, scanKnownTime, scanTime, setClock } from '../../src/engine/timestamp.ts';
 import { zoneChanges } from '../../src/engine/zones.ts';
 import { instantsOf, readTime } from '../support/time-oracle.ts';
 
@@ -416,6 +416,8 @@ describe('what was read before', () => {
   /** All that is said of the time at the start of the text, alone and at the head of a line. */
   const said = (text: string, seen: number): number[] => {
     const end = put(text);
+    setClock(seen);
+    beginLine();
     const stop = scanTime(textAt, end);
     const headed = readLineTime(textAt, end) ? [timeStart, timeEnd, afterTime] : [];
     return [stop, ...headed, stop < 0 ? -1 : decodeTime(textAt, stop, seen), decodeTime(textAt, end, seen)];

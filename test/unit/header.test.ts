@@ -34,6 +34,7 @@ function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'
   bytes.write(behind, lineAt + length, 'latin1');
   const end = lineAt + length;
   const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
+  header.beginLine();
   if (!(journal ? header.readIdentifier(lineAt, end) : header.readHead(lineAt, end))) return undefined;
   const places = [header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd];
   if (places.some((at) => at < lineAt || at > end)) throw new Error(`${line}: ${places} is not all inside it`);
@@ -182,6 +183,7 @@ describe('the time of a line', () => {
     bytes.fill(0, 0, 65_536);
     const end = lineAt + bytes.write(line, lineAt, 'latin1');
     bytes.write(behind, end, 'latin1');
+    header.beginLine();
     const found = header.readLineTime(lineAt, end);
     const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
     expect(header.afterTime).toBeLessThanOrEqual(end);

@@ -10,6 +10,7 @@ import {
   scanKnownTime,
   scannedSeconds,
   scanTime,
+  setClock,
 } from '../../src/engine/timestamp.ts';
 import { readTime } from '../support/time-oracle.ts';
 
@@ -405,6 +406,43 @@ test.each([
   expect(instantOf(scannedSeconds, now + 1)).toBe(-1);
   expect(scanKnownTime(textAt, end + 1)).toBe(-1);
   expect(instantOf(scannedSeconds, now)).toBe(-1);
+});
+
+describe('where nothing matches, and no time is decoded', () => {
+  const scan = (text: string): number => {
+    const end = textAt + bytes.write(text, textAt);
+    bytes.write('] ', end);
+    return scanTime(textAt, end + 2) - textAt;
+  };
+  const isKnown = (text: string): boolean => {
+    const end = textAt + bytes.write(text, textAt);
+    bytes.write('] ', end);
+    return scanKnownTime(textAt, end + 2) === end && instantOf(scannedSeconds, now) === readTime(text, now);
+  };
+
+  test('the ninth text of one form is remembered, as seen by the clock', () => {
+    setClock(now);
+    for (let second = 10; second < 18; second++) expect(scan(`Nov 21 08:00:${second}`)).toBe(15);
+    expect(isKnown('Nov 21 08:00:20')).toBe(false);
+    expect(scan('Nov 21 08:00:18')).toBe(15);
+    expect(isKnown('Nov 21 08:00:20')).toBe(true);
+  });
+
+  test('forms that take turns do not drive each other out', () => {
+    setClock(now);
+    decodeTime(textAt, textAt + bytes.write('Nov 21 08:00:01', textAt), now);
+    for (let turn = 0; turn < 20; turn++) {
+      for (let line = 0; line < 8; line++) expect(scan('2026-11-21T08:00:01Z')).toBe(20);
+      expect(isKnown('Nov 21 08:00:20')).toBe(true);
+    }
+  });
+
+  test('what is no moment is not remembered', () => {
+    setClock(now);
+    for (let line = 0; line < 20; line++) expect(scan('Nov 31 08:00:01')).toBe(15);
+    expect(isKnown('Nov 31 08:00:01')).toBe(false);
+    expect(isKnown('Nov 21 08:00:01')).toBe(false);
+  });
 });
 
 test('nothing is no time, whatever was read before', () => {
