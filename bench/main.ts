@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { enterPrivateNetwork, ownArguments } from '../scripts/lab/namespace.ts';
+import { readCommandLine } from '../scripts/lab/command-line.ts';
+import { enterPrivateNetwork } from '../scripts/lab/namespace.ts';
 import { attack } from './attack.ts';
 import { ban } from './ban.ts';
 import type { Benchmark, Result } from './benchmark.ts';
@@ -18,7 +18,6 @@ import { startUp } from './start-up.ts';
 import { table } from './table.ts';
 
 const benchmarks: Benchmark[] = [parse, pathological, table, latency, ban, attack, startUp];
-const exitUsage = 2;
 
 function usage(): string {
   const rows = benchmarks.flatMap(({ name, says, options }) => [
@@ -30,51 +29,35 @@ function usage(): string {
   return `npm run bench -- NAME… [--record] [options]\n\n${rows.join('')}
   --only NAME   only workloads with this in their name
   --record      keep the results below bench/runs/
-  Each line: benchmark, workload, counts, ok or what is wrong, then figures: median ± half the distance of the quartiles.
-`;
-}
-
-function misuse(message: string): never {
-  process.stderr.write(`bench: ${message}\n\n${usage()}`);
-  process.exit(exitUsage);
+  Each line: benchmark, workload, counts, ok or what is wrong, then figures: median ± half the distance of the quartiles.`;
 }
 
 function commandLine(): { chosen: Benchmark[]; numbers: Map<string, number>; only: string; keep: boolean } {
   const known = new Set(benchmarks.flatMap(({ options }) => Object.keys(options)));
-  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
-  try {
-    parsed = parseArgs({
-      args: ownArguments(process.argv.slice(2)),
-      allowPositionals: true,
-      options: {
-        help: { type: 'boolean' },
-        record: { type: 'boolean' },
-        only: { type: 'string' },
-        ...Object.fromEntries([...known].map((name) => [name, { type: 'string' as const }])),
-      },
-    });
-  } catch (error) {
-    return misuse((error as Error).message);
-  }
-  if (parsed.values.help) {
-    process.stdout.write(usage());
-    process.exit(0);
-  }
-  if (parsed.positionals.length === 0) misuse('which one?');
-  const chosen = parsed.positionals.map(
+  const named: Record<string, { type: 'string' }> = Object.fromEntries(
+    [...known].map((name) => [name, { type: 'string' }]),
+  );
+  const { values, positionals, misuse } = readCommandLine(
+    'bench',
+    usage(),
+    { record: { type: 'boolean' }, only: { type: 'string' }, ...named },
+    true,
+  );
+  if (positionals.length === 0) misuse('which one?');
+  const chosen = positionals.map(
     (name) => benchmarks.find((each) => each.name === name) ?? misuse(`no benchmark ${name}`),
   );
   const numbers = new Map<string, number>();
   for (const name of known) {
-    const text = parsed.values[name];
+    const text = (values as Record<string, unknown>)[name];
     if (text === undefined) continue;
-    if (!chosen.some(({ options }) => name in options)) misuse(`--${name} is not for ${parsed.positionals.join(' ')}`);
+    if (!chosen.some(({ options }) => name in options)) misuse(`--${name} is not for ${positionals.join(' ')}`);
     const value = Number(text);
     if (typeof text !== 'string' || text === '' || !Number.isFinite(value) || value < 0)
       misuse(`--${name} takes a number`);
     numbers.set(name, value);
   }
-  const { only = '', record: keep = false } = parsed.values;
+  const { only = '', record: keep = false } = values;
   return { chosen, numbers, only: String(only), keep: keep === true };
 }
 

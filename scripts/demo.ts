@@ -15,6 +15,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import { maxretry, type Sample, type SampleLine, sampleLog } from './demo/sample-log.ts';
 import { BanWatch } from './lab/ban-watch.ts';
+import { readCommandLine } from './lab/command-line.ts';
 import { Daemon } from './lab/daemon.ts';
 import { grouped, mebibytes, median, milliseconds, quantile } from './lab/figures.ts';
 import { enterPrivateNetwork } from './lab/namespace.ts';
@@ -250,6 +251,14 @@ async function end(daemon: Daemon): Promise<void> {
   expect(status === 0, `the daemon ended with status ${status}\n${daemon.said.slice(-5).join('\n')}`);
 }
 
+readCommandLine(
+  'start',
+  `npm start
+
+  Shows the daemon at work on a log that is written line by line, in a private network namespace; needs no configuration
+  and touches nothing outside. To run the daemon itself: bin/fail2zig --config FILE (see the README).`,
+  {},
+);
 const why = enterPrivateNetwork();
 const directory = mkdtempSync(join(tmpdir(), 'fail2zig-demo-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));

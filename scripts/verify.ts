@@ -11,6 +11,7 @@ import { startVitest, type TestCase, type TestModule } from 'vitest/node';
 import type { ClaimResult } from '../spec/claim.ts';
 import { type Claim, claims } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
+import { readCommandLine } from './lab/command-line.ts';
 
 const reportPath = 'reports/verify.json';
 
@@ -147,6 +148,12 @@ async function main(): Promise<number> {
   return troubles.length > 0 || outcomes.some(({ status }) => status === 'FAILED') ? 1 : 0;
 }
 
+const usage = `npm run verify
+
+  Runs every specification, prints each claim of the register with its status and evidence, and writes ${reportPath}.
+  Exit status 1 when a claim that should hold does not.`;
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  readCommandLine('verify', usage, {});
   process.exit(await main());
 }

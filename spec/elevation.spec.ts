@@ -153,7 +153,7 @@ async function rawEngine(build: Build): Promise<RawEngine> {
 }
 
 /** Bytes behind a line that a vector may be loaded from (src/engine/linear.ts): lines stand nowhere near the end of the memory. */
-const readBehind = 18;
+const readBehind = 63;
 
 /** Offsets outside the memory: just behind it, far behind it, and negative ones, which are far behind it as unsigned. */
 function* outside(size: number): Generator<number> {

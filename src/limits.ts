@@ -271,8 +271,8 @@ export const inputBytes = 64 * 1024;
 export const decisionsMax = 4096;
 /** Connections whose lines are followed together (sshd). 64 bytes each; the oldest of a set is given up, counted. */
 export const connectionsMax = 2048;
-/** Token streams of operator patterns, bytes. */
-export const programBytesMax = 64 * 1024;
+/** Token streams of operator patterns, bytes: those of four filters as large as the one of sshd. */
+export const programBytesMax = 96 * 1024;
 /** Built-in and operator filters. */
 export const filtersMax = 128;
 /** Ignored networks over all jails, and those of them a jail gets by itself (loopback, own addresses). 20 bytes each. */

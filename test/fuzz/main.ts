@@ -1,13 +1,8 @@
-/**
- * npm run fuzz -- TARGET… [--runs N | --seconds S] [--seed S]
- *   TARGET   one of `--list`; `lines`: every filter; `all`; `smoke`: each target briefly; `canary`: must be caught;
- *            `replay [--lines N]`: the corpus, changed, through the production build
- * The seed is printed, and repeats the run. A finding is stored in test/corpus/findings/ before it is mended; exit 1.
- */
+/** `npm run fuzz`, see `usage`. A finding is stored in test/corpus/findings/ before it is mended; exit status 1. */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../../scripts/lab/command-line.ts';
 import { findingsFolder, storeFinding } from './findings.ts';
 import { recordReplay, replay } from './replay.ts';
 import { type Budget, fuzz } from './run.ts';
@@ -20,28 +15,41 @@ const secondsDefault = 60;
 /** What D-02 and AU-1 ask for. */
 const replayLinesDefault = 4_100_000;
 
-const { values: options, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
+const usage = `npm run fuzz -- TARGET… [--runs N | --seconds S] [--seed S]
+
+  TARGET       one that --list names
+  lines        the targets that are filters
+  all          every target
+  smoke        every target, ${smokeRuns} inputs each
+  canary       a parser with a known fault: a run that misses it fails
+  replay       the corpus, changed at random, through the build that runs in production
+  --list       names the targets
+  --runs N     inputs for each target
+  --seconds S  time for each target (${secondsDefault})
+  --seed S     the seed that an earlier run printed: the same inputs again
+  --lines N    lines of a replay (${replayLinesDefault})`;
+
+const {
+  values: options,
+  positionals,
+  misuse,
+} = readCommandLine(
+  'fuzz',
+  usage,
+  {
     runs: { type: 'string' },
     seconds: { type: 'string' },
     seed: { type: 'string' },
     lines: { type: 'string' },
     list: { type: 'boolean' },
   },
-});
-
-function usage(problem: string): never {
-  console.error(
-    `${problem}\nusage: npm run fuzz -- TARGET… [--runs N | --seconds S] [--seed S]; \`--list\` names the targets`,
-  );
-  process.exit(2);
-}
+  true,
+);
 
 function number(name: 'runs' | 'seconds' | 'seed' | 'lines', otherwise: number): number {
   const text = options[name];
   if (text === undefined) return otherwise;
-  if (!/^[0-9]{1,10}$/.test(text)) usage(`--${name} takes a number, not ${text}`);
+  if (!/^[0-9]{1,10}$/.test(text)) misuse(`--${name} takes a number, not ${text}`);
   return Number(text);
 }
 
@@ -51,7 +59,7 @@ function targetsOf(name: string): readonly Target[] {
   if (name === 'lines') return lineTargets;
   if (name === 'all' || name === 'smoke') return targets;
   const target = findTarget(name);
-  return target === undefined ? usage(`no target ${name}`) : [target];
+  return target === undefined ? misuse(`no target ${name}; --list names them`) : [target];
 }
 
 /** Fuzzes one target; answers whether all is as it should be. */
@@ -86,7 +94,7 @@ async function runReplay(): Promise<boolean> {
 
 if (options.list) {
   for (const { name, says } of [...targets, canary]) console.log(`${name.padEnd(20)} ${says}`);
-} else if (positionals.length === 0) usage('which target?');
+} else if (positionals.length === 0) misuse('which target?');
 else {
   let sound = true;
   for (const name of positionals) {

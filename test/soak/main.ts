@@ -1,13 +1,11 @@
 /**
- * `npm run soak -- [--sources N] [--seconds S] [--real-time] [--rate LINES] [--ceiling TEXT] [--out FOLDER]`
- * Attacks the real daemon from N distinct sources (200,000) for at least S seconds (60), in namespaces of its own; judges
- * it (checks.ts), and writes soak-N.json and .svg into FOLDER (reports). `--real-time` spreads the attack evenly over S seconds; without it
- * lines come at RATE a second (100,000), and the attack goes on after every source has come. Exit status 1 when a check fails.
+ * `npm run soak`, see `usage`: attacks the real daemon in namespaces of its own, judges it (checks.ts), and writes
+ * soak-N.json and .svg. Exit status 1 when a check fails.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../../scripts/lab/command-line.ts';
 import { parseSize } from '../../src/config/size.ts';
 import { ceilingBytesMax, ceilingBytesMin } from '../../src/limits.ts';
 import { judgedGap, linesPerSource, sourcesMax, stepsUntil } from './attack.ts';
@@ -19,23 +17,29 @@ import { machine, soak } from './soak.ts';
 /** At the default ceiling (claim MM-13). */
 const slotsMinDefault = 700_000;
 
-const { values } = parseArgs({
-  options: {
-    sources: { type: 'string', default: '200000' },
-    seconds: { type: 'string', default: '60' },
-    rate: { type: 'string', default: '100000' },
-    ceiling: { type: 'string', default: '64MB' },
-    out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
-    'real-time': { type: 'boolean', default: false },
-    inside: { type: 'boolean', default: false },
-  },
+const usage = `npm run soak -- [options]
+
+  --sources N     distinct sources that attack (200000)
+  --seconds S     the attack lasts so long at least (60)
+  --rate N        log lines a second (100000); the attack goes on after every source has come
+  --real-time     spread evenly over the seconds instead
+  --ceiling TEXT  memory.ceiling of the daemon (64MB)
+  --out FOLDER    where soak-N.json and soak-N.svg go (reports)`;
+
+const { values, misuse } = readCommandLine('soak', usage, {
+  sources: { type: 'string', default: '200000' },
+  seconds: { type: 'string', default: '60' },
+  rate: { type: 'string', default: '100000' },
+  ceiling: { type: 'string', default: '64MB' },
+  out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
+  'real-time': { type: 'boolean', default: false },
+  inside: { type: 'boolean', default: false },
 });
 
 function whole(name: 'sources' | 'seconds' | 'rate', max: number): number {
   const value = Number(values[name].replaceAll('_', ''));
   if (Number.isInteger(value) && value > 0 && value <= max) return value;
-  console.error(`soak: --${name} must be a whole number from 1 to ${max}`);
-  process.exit(2);
+  return misuse(`--${name} must be a whole number from 1 to ${max}`);
 }
 
 /** The same command in namespaces that end with it. */

@@ -351,7 +351,7 @@ describe('tables', () => {
     const patterns = Array.from({ length: 200 }, (_, index) => `"${index} ${'{word} '.repeat(8)}{ip}"`).join(', ');
     const [first] = complaints(`[[filter]]\nname = "own"\npatterns = [${patterns}]`);
     expect(first).toMatch(
-      /^1:3: filter\[0\]: the filters take \d+ bytes up to here, 65536 are there \(leave some out\)$/,
+      /^1:3: filter\[0\]: the filters take \d+ bytes up to here, 98304 are there \(leave some out\)$/,
     );
   });
 
