@@ -76,6 +76,12 @@ test.each<[what: string, tokens: Token[], matching: string[], others: string[]]>
   ],
   ['a span', [literal('a'), span('digit', 2, 3), literal('b')], ['a12b', 'a123b'], ['a1b', 'a1234b', 'a12']],
   [
+    'one of many words, the first that fits',
+    [choice('mailer', 'mail', 'm', 'pop', 'po', 'imap', 'smtp', 'é', 'ê', 'xy', 'x'), end],
+    ['mailer', 'mail', 'm', 'pop', 'po', 'imap', 'é', 'ê', 'xy', 'x'],
+    ['', 'maile', 'ma', 'p', 'y', 'Mail', 'imapx', 'Ã', 'smt'],
+  ],
+  [
     'text from the left, up to one of several words',
     [text('left'), choice('=', ': '), end],
     ['a=', 'a: ', '=', '=a='],
@@ -126,8 +132,10 @@ test.each<[what: string, tokens: Token[], matching: string[], others: string[]]>
     const bytes = Buffer.from(message);
     const expected = expectedOutcome(filter, bytes);
     expect(expected.pattern, message).toBe(matching.includes(message) ? 0 : -1);
-    expect(outcome(interpreted, bytes, 1), message).toEqual(expected);
-    expect(outcome(emitted.match, bytes, 1), message).toEqual(expected);
+    for (const behind of ['', ...matching].map((text) => Buffer.from(text))) {
+      expect(outcome(interpreted, bytes, 1, behind), message).toEqual(expected);
+      expect(outcome(emitted.match, bytes, 1, behind), message).toEqual(expected);
+    }
   }
 });
 
