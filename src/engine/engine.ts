@@ -46,6 +46,7 @@ import {
   beginLine,
   hostEnd,
   hostStart,
+  knownTime,
   messageStart,
   pidEnd,
   pidStart,
@@ -55,7 +56,6 @@ import {
   tagEnd,
   tagStart,
   timeEnd,
-  timeSeconds,
   timeStart,
 } from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
@@ -105,7 +105,7 @@ import {
   setPolicy,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, instantOf, resetTime, scanTime, setClock } from './timestamp.ts';
+import { addZone, decodeTime, resetTime, scanTime, setClock } from './timestamp.ts';
 
 /** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
 export const LINE_BYTES_MAX: i32 = 4096;
@@ -335,7 +335,7 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
 
 /** The same for the time before the message. */
 function setHeadTime(now: f64): bool {
-  const known = instantOf(timeSeconds, now);
+  const known = knownTime(now);
   if (known < 0) return setLineTime(timeStart, timeEnd, now);
   lineTime = known;
   return true;

@@ -11,6 +11,7 @@ import {
   formBytes,
   formLastBlank,
   formSerial,
+  instantOf,
   missForm,
   scanKnownTime,
   scannedSeconds,
@@ -25,7 +26,9 @@ const WORDS_MAX: i32 = 4;
 export let timeStart: i32 = 0;
 export let timeEnd: i32 = 0;
 /** Its seconds past the remembered instant (timestamp.ts `instantOf`), -1 when it is written in another way. */
-export let timeSeconds: i32 = -1;
+let timeSeconds: i32 = -1;
+/** Which remembered text they are counted from. */
+let timeSerial: i32 = -1;
 export let hostStart: i32 = 0;
 export let hostEnd: i32 = 0;
 export let tagStart: i32 = 0;
@@ -122,6 +125,7 @@ function findLineTime(start: i32, end: i32): bool {
   timeStart = p;
   timeEnd = stop;
   if (stop - p === formBytes) timeSeconds = scannedSeconds;
+  timeSerial = formSerial;
   p = stop;
   if (bracket) {
     // PHP writes a zone name between the clock and the bracket.
@@ -158,6 +162,11 @@ function readTag(start: i32, end: i32): bool {
     pidEnd = end - 1;
   }
   return true;
+}
+
+/** The instant of the timestamp as seen at `now`; -1 when its text is to be read. */
+export function knownTime(now: f64): f64 {
+  return timeSerial === formSerial ? instantOf(timeSeconds, now) : -1;
 }
 
 /** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
@@ -244,6 +253,7 @@ function readKnownHead(start: i32, end: i32): bool {
   timeStart = start;
   timeEnd = start + formBytes;
   timeSeconds = secondsAt(start);
+  timeSerial = formSerial;
   afterTime = start + headAfterTime;
   hostStart = start + headHostStart;
   hostEnd = start + headHostEnd;

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as header from '../../src/engine/header.ts';
 import { FIXED_BYTES, HEAD_FORM, TIME_FORM, TIME_FORM_BYTES } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
-import { decodeTime, instantOf, resetTime } from '../../src/engine/timestamp.ts';
+import { decodeTime, resetTime, scanTime, setClock } from '../../src/engine/timestamp.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
@@ -288,26 +288,44 @@ describe('what stands between identifier and message', () => {
 describe('what is remembered of the lines before', () => {
   const now = Date.UTC(2026, 10, 21, 9) / 1000;
 
+  /** The time of the head that was read last, as the engine asks for it. */
+  function timeOfHead(): number {
+    const known = header.knownTime(now);
+    return known >= 0 ? known : decodeTime(header.timeStart, header.timeEnd, now);
+  }
+
   /** Reads a line as the engine does: a matched one has its time decoded, which is remembered. */
   function readTimed(line: string, behind?: string): unknown {
     const head = read(line, false, behind);
     if (head === undefined || head.time === '') return head;
-    const known = instantOf(header.timeSeconds, now);
-    const decoded = decodeTime(header.timeStart, header.timeEnd, now);
-    if (known >= 0) expect(decoded).toBe(known);
+    const decoded = timeOfHead();
+    expect(decodeTime(header.timeStart, header.timeEnd, now)).toBe(decoded);
     return { ...head, decoded, afterTime: header.afterTime };
   }
 
   test('a head like the last one is read at once', () => {
     const line = (second: string, pid: string) => `Nov 21 08:00:${second} host sshd[${pid}]: ${message}`;
-    expect(instantOf(header.timeSeconds, now)).toBe(-1);
+    expect(header.knownTime(now)).toBe(-1);
     // The first one is decoded, the second has that time, the third that head.
     for (const second of ['00', '01', '59']) {
+      read(line(second, '7'));
+      expect(header.knownTime(now)).toBe(second === '00' ? -1 : now - 3_600 + Number(second));
       readTimed(line(second, '7'));
-      expect(header.timeSeconds).toBe(second === '00' ? -1 : Number(second));
     }
     expect(read(line('02', '4194304'))).toMatchObject({ host: 'host', tag: 'sshd', pid: '4194304', message });
-    expect(header.timeSeconds).toBe(2);
+    expect(header.knownTime(now)).toBe(now - 3_600 + 2);
+    expect(header.knownTime(now + 1)).toBe(-1);
+  });
+
+  test('a time stays what it is, though others in its line are remembered before it is asked for', () => {
+    for (const second of ['00', '01']) readTimed(`Nov 21 08:00:${second} host sshd[7]: x`);
+    setClock(now);
+    read('Nov 21 08:00:02 host sshd[7]: x');
+    for (let scans = 0; scans < 20; scans++) {
+      const end = lineAt + 512 + bytes.write('2026-11-21 05:06:30', lineAt + 512);
+      scanTime(lineAt + 512, end);
+    }
+    expect(timeOfHead()).toBe(now - 3_600 + 2);
   });
 
   const usual = 'Nov 21 08:00:00 host sshd[7]: x';
@@ -382,7 +400,7 @@ describe('what is remembered of the lines before', () => {
     read(line);
     expect(decodeTime(header.timeStart, header.timeStart + time.length, now)).toBeGreaterThan(0);
     expect(read(line)).toEqual(fresh);
-    expect(header.timeSeconds).toBe(-1);
+    expect(header.knownTime(now)).toBe(-1);
   });
 
   test('nothing is looked at behind the memory', () => {
