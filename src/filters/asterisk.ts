@@ -13,8 +13,8 @@ import {
   either,
   ip,
   ipPort,
-  lineEnd,
   literal,
+  nearEnd,
   optional,
   repeat,
   some,
@@ -52,8 +52,12 @@ const head: Token[] = [
   either([choice(' in ', ' '), some('word', 255), literal(': ')], [literal(' ')]),
 ];
 
+/** A packet may hold more: then the line is cut where the caller chooses, and has no end of its own. */
+const uriBytesMax = 1024;
+const fieldBytesMax = 255;
+
 const refusals = choice('FailedACL', 'InvalidAccountID', 'ChallengeResponseFailed', 'InvalidPassword');
-const field = (name: string): Token[] => [literal(`,${name}="`), until('"', 0), literal('"')];
+const field = (name: string): Token[] => [literal(`,${name}="`), until('"', 0, fieldBytesMax), literal('"')];
 const remote: Token[] = [
   literal(',RemoteAddress="IPV'),
   choice('4/', '6/'),
@@ -78,10 +82,10 @@ const answered: Token[] = [
       ',ReceivedChallenge="',
       ',ReceivedHash="',
     ),
-    until('"', 0),
+    until('"', 0, fieldBytesMax),
     literal('"'),
   ),
-  ...lineEnd,
+  ...nearEnd,
 ];
 
 const time = '[2025-03-04 05:06:07]';
@@ -125,7 +129,7 @@ export const asterisk: Filter = {
       tokens: [
         ...head,
         literal("Registration from '"),
-        userToLast(),
+        userToLast(undefined, uriBytesMax),
         literal("' failed for '"),
         ip,
         port,
@@ -139,7 +143,7 @@ export const asterisk: Filter = {
           'Peer is not supposed to register',
           'ACL error (permit/deny)',
         ),
-        ...lineEnd,
+        ...nearEnd,
       ],
       sample: `${time} NOTICE[811] chan_sip.c: Registration from '"x" <sip:x@example.org>' failed for '192.0.2.7:5060' - Wrong password`,
       counter: `${time} NOTICE[811] chan_sip.c: Registration from '<sip:x@example.org>' failed for '192.0.2.7:5060' - Device not configured to use this transport type`,
@@ -190,7 +194,7 @@ export const asterisk: Filter = {
         literal("' (from "),
         ip,
         literal(')'),
-        ...lineEnd,
+        ...nearEnd,
       ],
       sample: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7)`,
       counter: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7) today`,
@@ -210,7 +214,7 @@ export const asterisk: Filter = {
     },
     {
       name: 'attack-detected',
-      tokens: [...head, literal("hacking attempt detected '"), ip, literal("'"), ...lineEnd],
+      tokens: [...head, literal("hacking attempt detected '"), ip, literal("'"), ...nearEnd],
       sample: `${time} NOTICE[811] chan_sip.c: hacking attempt detected '192.0.2.7'`,
       counter: `${time} NOTICE[811] chan_sip.c: hacking attempt detected 'x' from 192.0.2.7'`,
     },
@@ -228,7 +232,7 @@ export const asterisk: Filter = {
         ip,
         port,
         literal('"'),
-        ...lineEnd,
+        ...nearEnd,
       ],
       sample: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 192.0.2.7:5060"`,
       counter: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 198.51.100.9": "x"`,
@@ -240,12 +244,12 @@ export const asterisk: Filter = {
         literal('Request '),
         optional(literal("'"), until("'"), literal("' ")),
         literal("from '"),
-        userToLast(),
+        userToLast(undefined, uriBytesMax),
         literal("' failed for '"),
         // Asterisk 12 writes no brackets around an IPv6 address.
         either([ipPort], [ip]),
         literal("' (callid: "),
-        until("')", 0),
+        until("')", 0, fieldBytesMax),
         literal(') - '),
         choice(
           'No matching endpoint found',
@@ -254,7 +258,7 @@ export const asterisk: Filter = {
           'Failed to authenticate',
           'Error to authenticate',
         ),
-        until("'", 0),
+        until("'", 0, fieldBytesMax),
         { kind: 'end' },
       ],
       sample: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:x@example.org>' failed for '192.0.2.7:5060' (callid: 2f1) - No matching endpoint found after 5 tries in 2.013 ms`,
@@ -269,7 +273,7 @@ export const asterisk: Filter = {
         literal('"'),
         ...['EventTV', 'Severity', 'Service', 'EventVersion'].flatMap(field),
         literal(',AccountID="'),
-        userUntil('"', 0),
+        userUntil('"', 0, fieldBytesMax),
         literal('"'),
         ...['SessionID', 'LocalAddress'].flatMap(field),
         ...remote,
@@ -286,7 +290,7 @@ export const asterisk: Filter = {
         literal('SecurityEvent="'),
         refusals,
         literal('",'),
-        textToLast(),
+        textToLast(undefined, uriBytesMax),
         literal('"'),
         ...remote,
         ...answered,

@@ -3,17 +3,20 @@
  * `method=`; newer releases add `port=[…]`.
  *
  * The user name is the client's and may hold `, ip=[`: so the address is looked for from the right, and no bracket but
- * the port's may follow it.
+ * the port's may follow it. courierlogger cuts a line at 511 bytes: the name and what follows the address are kept so
+ * short that a line which was cut, and may end in an address of the client's choice, is none of these.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { again, ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
+
+const nameBytesMax = 384;
 
 const address: Token[] = [
   literal('ip=['),
   ip,
   literal(']'),
   optional(literal(', port=['), some('digit', 5), literal(']')),
-  until('[', 0),
+  until('[', 0, 32),
   { kind: 'end' },
 ];
 
@@ -26,14 +29,20 @@ export const courierAuth: Filter[] = [
     patterns: [
       {
         name: 'user-refused',
-        tokens: [optional(...again), literal('LOGIN FAILED, user='), userToLast(), literal(', '), ...address],
+        tokens: [
+          optional(...again),
+          literal('LOGIN FAILED, user='),
+          userToLast(undefined, nameBytesMax),
+          literal(', '),
+          ...address,
+        ],
         sample: 'Mar  7 18:53:22 mail imapd-ssl: LOGIN FAILED, user=alice, ip=[::ffff:192.0.2.7], port=[50022]',
         counter:
           'Mar  7 18:53:22 mail imapd-ssl: LOGIN, user=alice, ip=[::ffff:192.0.2.7], port=[50022], protocol=IMAP',
       },
       {
         name: 'login-refused',
-        tokens: [optional(...again), literal('LOGIN FAILED, '), textToLast(), ...address],
+        tokens: [optional(...again), literal('LOGIN FAILED, '), textToLast(undefined, nameBytesMax), ...address],
         sample: 'Mar  7 18:53:22 mail pop3d: LOGIN FAILED, method=CRAM-MD5, ip=[2001:db8::7]',
         counter: 'Mar  7 18:53:22 mail pop3d: LOGOUT, user=alice, ip=[192.0.2.7], top=0, retr=0',
       },

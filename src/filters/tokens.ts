@@ -37,19 +37,19 @@ export const any = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): 
 export const run = (bytes: string, min = 1): Token => ({ kind: 'span', of: { bytes }, min, max: fieldBytesMax });
 
 /** `min` or more bytes up to one of those listed. */
-export const until = (bytes: string, min = 1): Token => ({
+export const until = (bytes: string, min = 1, max = fieldBytesMax): Token => ({
   kind: 'span',
   of: { bytes, not: true },
   min,
-  max: fieldBytesMax,
+  max,
 });
 
 /** The same, kept as the user name. */
-export const userUntil = (bytes: string, min = 1): Token => ({
+export const userUntil = (bytes: string, min = 1, max = fieldBytesMax): Token => ({
   kind: 'span',
   of: { bytes, not: true },
   min,
-  max: fieldBytesMax,
+  max,
   capture: 'user',
 });
 
@@ -77,6 +77,9 @@ export const again: Token[] = [literal('message repeated '), some('digit', 10), 
 /** Nothing but blanks may follow. */
 export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: fieldBytesMax }, { kind: 'end' }];
 
+/** The same where the client could write so many blanks that the line is cut in them. */
+export const nearEnd: Token[] = [any('space', 64), { kind: 'end' }];
+
 /** Attacker text up to the first place where what follows fits. */
 export const textToFirst = (without?: string): Token => ({
   kind: 'text',
@@ -84,13 +87,18 @@ export const textToFirst = (without?: string): Token => ({
   ...(without === undefined ? {} : { without: { bytes: without } }),
 });
 
-/** Attacker text up to the last place where what follows fits. */
-export const textToLast = (without?: string): Token => ({
+/**
+ * Attacker text up to the last place where what follows fits; `max` bytes at most. Where the end of the line follows, a
+ * writer of longer lines than are read needs that bound: behind it an attacker could choose where his line is cut.
+ */
+export const textToLast = (without?: string, max?: number): Token => ({
   kind: 'text',
   from: 'right',
+  ...(max === undefined ? {} : { max }),
   ...(without === undefined ? {} : { without: { bytes: without } }),
 });
 
 export const userToFirst = (without?: string): Token => ({ ...textToFirst(without), capture: 'user' }) as Token;
 
-export const userToLast = (without?: string): Token => ({ ...textToLast(without), capture: 'user' }) as Token;
+export const userToLast = (without?: string, max?: number): Token =>
+  ({ ...textToLast(without, max), capture: 'user' }) as Token;

@@ -27,7 +27,7 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
+/** ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7069202c && word(at + 2) === 0x5b3d7069)) return -1; // ', ip=['
   at += 6;
@@ -37,8 +37,8 @@ function part3(at: i32, end: i32): i32 {
   at += 1;
   const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 33), 91);
+  if (stop2 - at > 32) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -54,18 +54,19 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, user=' user… ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
+/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, user=' user… ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 27) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 19 && word(at) === 0x49474f4c && word(at + 4) === 0x4146204e && word(at + 8) === 0x44454c49 && word(at + 12) === 0x7375202c && word(at + 15) === 0x3d726573)) return false; // 'LOGIN FAILED, user='
   at += 19;
-  // user up to the last ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end
+  // user up to the last ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end
+  const limit2 = smaller(end, at + 384);
   const pivot2 = findLast1(at, end); // the last ', ip=['
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
-  const beyondplace2 = smaller(end - 7, pivot2 + 1);
+  const beyondplace2 = smaller(smaller(limit2 + 1, end - 7), pivot2 + 1);
   let next2 = -1;
   let place2 = beyondplace2;
   while (true) {
@@ -79,7 +80,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
+/** 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5b3d7069)) return -1; // 'ip=['
   at += 4;
@@ -89,8 +90,8 @@ function part4(at: i32, end: i32): i32 {
   at += 1;
   const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 33), 91);
+  if (stop2 - at > 32) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -106,18 +107,19 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** login-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, ' text… 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end */
+/** login-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, ' text… 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x49474f4c && word(at + 4) === 0x4146204e && word(at + 8) === 0x44454c49 && word(at + 10) === 0x202c4445)) return false; // 'LOGIN FAILED, '
   at += 14;
-  // text up to the last 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,4096} end
+  // text up to the last 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end
+  const limit2 = smaller(end, at + 384);
   const pivot2 = findLast2(at, end); // the last 'ip=['
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
-  const beyondplace2 = smaller(end - 5, pivot2 + 1);
+  const beyondplace2 = smaller(smaller(limit2 + 1, end - 5), pivot2 + 1);
   let next2 = -1;
   let place2 = beyondplace2;
   while (true) {

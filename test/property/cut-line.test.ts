@@ -1,0 +1,157 @@
+/**
+ * Lines longer than what is read of one (limits.ts, lineBytesMax), or than their writer writes: they end where an attacker
+ * chose, before the service's own address, and he may put another one there. None of them may be read as a whole line
+ * (claims S-*).
+ */
+import { expect, test } from 'vitest';
+import type { Filter } from '../../src/compiler/pattern.ts';
+import { filters } from '../../src/filters/index.ts';
+import { lineBytesMax } from '../../src/limits.ts';
+import { oracleLine } from '../support/oracle.ts';
+
+const syslog = (tag: string, message: string): string => `Mar  7 18:53:22 host ${tag}[901]: ${message}`;
+const pbx = (message: string): string => `[2025-03-04 05:06:07] NOTICE[811] ${message}`;
+const pam = 'authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=';
+const event =
+  'res_security_log.c: SecurityEvent="InvalidPassword",EventTV="1",Severity="Error",Service="PJSIP",EventVersion="1",AccountID="';
+
+interface Cut {
+  filter: string;
+  mode?: string;
+  title: string;
+  /** What the service writes before the attacker's text. */
+  head: string;
+  /** How the text ends where the line is cut. */
+  fake: string;
+  /** The service's own end of the line. */
+  rest: string;
+  /** Bytes that the writer leaves of the line; absent = what is read of one. */
+  bytesMax?: number;
+}
+
+const cuts: Cut[] = [
+  {
+    filter: 'roundcube-auth',
+    title: 'X-Forwarded-For',
+    head: '[04-Mar-2025 05:06:07 +0100]: Failed login for alice from 192.0.2.7 (X-Forwarded-For: ',
+    fake: ' from 8.8.8.8',
+    rest: ') in session 0a1b2c3d4e5f (error: 1)',
+  },
+  {
+    filter: 'asterisk',
+    title: 'To of a registration',
+    head: pbx("chan_sip.c: Registration from '"),
+    fake: "' failed for '8.8.8.8:5060' - Wrong password",
+    rest: "' failed for '192.0.2.7:5060' - Wrong password",
+  },
+  {
+    filter: 'asterisk',
+    title: 'URI of a request',
+    head: pbx("res_pjsip/pjsip_distributor.c: Request 'INVITE' from '"),
+    fake: "' failed for '8.8.8.8:5060' (callid: x) - Failed to authenticate",
+    rest: "' failed for '192.0.2.7:5060' (callid: y) - Failed to authenticate",
+  },
+  {
+    filter: 'asterisk',
+    title: 'account of an event',
+    head: pbx(event),
+    fake: '",SessionID="x",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/8.8.8.8/5060"',
+    rest: '",SessionID="y",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060"',
+  },
+  {
+    filter: 'asterisk',
+    title: 'answer that an account ends in',
+    head: pbx(
+      `${event}x",SessionID="x",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/8.8.8.8/5060",Challenge="`,
+    ),
+    fake: '"',
+    rest: '",SessionID="y",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060"',
+  },
+  {
+    filter: 'exim',
+    mode: 'more',
+    title: 'command',
+    head: '2025-03-07 18:53:22 SMTP protocol error in "AUTH ',
+    fake: '" H=[8.8.8.8] AUTH command used when not advertised',
+    rest: '" H=[192.0.2.7] AUTH command used when not advertised',
+  },
+  {
+    filter: 'courier-auth',
+    title: 'user name, where courierlogger cuts',
+    head: syslog('imapd', 'LOGIN FAILED, user='),
+    fake: ', ip=[8.8.8.8], port=[1]',
+    rest: ', ip=[192.0.2.7], port=[50022]',
+    bytesMax: 505 + syslog('imapd', '').length,
+  },
+  {
+    filter: 'courier-auth',
+    title: 'user name behind an address, where courierlogger cuts',
+    head: syslog('imapd', 'LOGIN FAILED, user=x, ip=[8.8.8.8], '),
+    fake: 'x',
+    rest: ', ip=[192.0.2.7], port=[50022]',
+    bytesMax: 505 + syslog('imapd', '').length,
+  },
+  {
+    filter: 'vsftpd',
+    title: 'user name that holds a password',
+    head: 'Tue Mar  4 05:06:07 2025 [pid 811] [x] FAIL LOGIN: Client "8.8.8.8", anon password "',
+    fake: '"',
+    rest: '] FAIL LOGIN: Client "192.0.2.7"',
+  },
+  ...['vsftpd', 'pam-generic'].flatMap((filter): Cut[] => [
+    {
+      filter,
+      title: 'remote user of PAM',
+      head: syslog('vsftpd', pam),
+      fake: ' rhost=8.8.8.8',
+      rest: ' rhost=192.0.2.7  user=x',
+    },
+    {
+      filter,
+      title: 'user of PAM',
+      head: syslog('vsftpd', `${pam}x rhost=8.8.8.8 user=`),
+      fake: 'x',
+      rest: ' rhost=192.0.2.7',
+    },
+  ]),
+  {
+    filter: 'dovecot',
+    title: 'remote user of PAM',
+    head: syslog('auth', `pam_unix(dovecot:auth): ${pam}`),
+    fake: ' rhost=8.8.8.8',
+    rest: ' rhost=192.0.2.7  user=x',
+  },
+  {
+    filter: 'sendmail-auth',
+    title: 'user name',
+    head: syslog(
+      'sm-mta',
+      '527IrMXx000901: AUTH failure (LOGIN): authentication failure (-13) SASL(-13): authentication failure: checkpass failed, user=',
+    ),
+    fake: ', relay=[8.8.8.8]',
+    rest: ', relay=[192.0.2.7]',
+  },
+];
+
+const named = (name: string): Filter => filters.find((filter) => filter.name === name) as Filter;
+
+function addressOf({ filter, mode }: Cut, line: string): string | undefined {
+  const found = oracleLine(named(filter), Buffer.from(line, 'latin1'), mode);
+  return found === null || found.ignored ? undefined : found.addressText;
+}
+
+test.each(cuts)('$filter: $title: a line that is cut does not end in an address', (cut) => {
+  const bytesMax = cut.bytesMax ?? lineBytesMax;
+  for (const filler of ['x', ' ']) {
+    const before = cut.head + filler.repeat(bytesMax - cut.head.length - cut.fake.length) + cut.fake;
+    const behind = cut.head + cut.fake + filler.repeat(bytesMax - cut.head.length - cut.fake.length);
+    for (const text of [before, behind]) {
+      const line = (text + cut.rest).slice(0, bytesMax);
+      expect([undefined, '192.0.2.7'], line).toContain(addressOf(cut, line));
+    }
+  }
+});
+
+test.each(cuts)('$filter: $title: where nothing is cut, the line is read or left out', (cut) => {
+  expect([undefined, '192.0.2.7']).toContain(addressOf(cut, `${cut.head}x${cut.rest}`));
+});
