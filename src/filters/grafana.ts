@@ -3,7 +3,21 @@
  * time, from 9 on with its logger. From 10 on the failure is said only in the line of the request.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { any, choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, time, until } from './tokens.ts';
+import {
+  any,
+  choice,
+  either,
+  ip,
+  lineEnd,
+  literal,
+  optional,
+  repeat,
+  some,
+  textToFirst,
+  textToLast,
+  time,
+  until,
+} from './tokens.ts';
 
 const context: Token[] = [
   literal('logger=context '),
@@ -17,6 +31,12 @@ const context: Token[] = [
   literal(' t='),
   time,
 ];
+
+/** What the client asked for: quoted where it holds a blank or a quote, and its quotes escaped. */
+const path: Token = either(
+  [literal('"'), repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\')), until('"\\', 0), literal('"')],
+  [until('" ')],
+);
 
 const invalid: Token[] = [
   literal(' msg="Invalid username or password"'),
@@ -54,7 +74,7 @@ export const grafana: Filter = {
       tokens: [
         ...context,
         literal(' level=info msg="Request Completed" method=POST path='),
-        some('nonspace'),
+        path,
         literal(' status=401 remote_addr='),
         ip,
         textToFirst(),
