@@ -26,6 +26,10 @@ const path = (text: string): string => `/${text.replace(/[\0-\x20\x7f]/g, '')}`;
 const oldPath = (text: string): string => `/${text.replace(/[\0\r\n]/g, '').replace(/ H/g, 'H')}`;
 const hostName = (text: string): string => text.replace(/[\0-\x20/\\]/g, '') || 'h';
 const header = (text: string): string => text.replace(/[\0\r\n]/g, '');
+/** Where nginx ends a user name. */
+const userName = (text: string): string => text.replaceAll(':', '');
+/** How Grafana writes a value. */
+const logfmt = (text: string): string => (/[^!#-<>-~]/.test(text) ? JSON.stringify(text) : text);
 /** NGX_MAX_ERROR_STR, less the line feed. */
 const cut = (line: string): string => line.slice(0, 2047);
 /** What nginx and Apache do to a field of the access log. */
@@ -88,24 +92,26 @@ const formats: Format[] = [
       title: `${refusal}: user`,
       filter: 'nginx-http-auth',
       phrases: nginxPhrases,
-      write: (address, a) => cut(`${nginxHead}user "${a}${refusal}${nginxTail(address, '/')}`),
+      write: (address, a) => cut(`${nginxHead}user "${userName(a)}${refusal}${nginxTail(address, '/')}`),
     },
     {
       title: `${refusal}: user and referrer`,
       filter: 'nginx-http-auth',
       phrases: nginxPhrases,
       write: (address, a, b) =>
-        cut(`${nginxHead}user "${a}${refusal}${nginxTail(address, '/')}, referrer: "${header(b)}"`),
+        cut(`${nginxHead}user "${userName(a)}${refusal}${nginxTail(address, '/')}, referrer: "${header(b)}"`),
     },
     {
       title: `${refusal}: path and host`,
       filter: 'nginx-http-auth',
+      sure: true,
       phrases: nginxPhrases,
       write: (address, a, b) => cut(`${nginxHead}user "alice${refusal}${nginxTail(address, path(a), hostName(b))}`),
     },
     {
       title: `${refusal}: path with blanks and referrer`,
       filter: 'nginx-http-auth',
+      sure: true,
       phrases: nginxPhrases,
       write: (address, a, b) =>
         cut(`${nginxHead}user "alice${refusal}${nginxTail(address, oldPath(a))}, referrer: "${header(b)}"`),
@@ -113,6 +119,7 @@ const formats: Format[] = [
     {
       title: `${refusal}: host and referrer`,
       filter: 'nginx-http-auth',
+      sure: true,
       phrases: nginxPhrases,
       write: (address, a, b) =>
         cut(`${nginxHead}user "alice${refusal}${nginxTail(address, '/', hostName(a))}, referrer: "${header(b)}"`),
@@ -121,7 +128,7 @@ const formats: Format[] = [
       title: `${refusal}: user and path with blanks`,
       filter: 'nginx-http-auth',
       phrases: nginxPhrases,
-      write: (address, a, b) => cut(`${nginxHead}user "${a}${refusal}${nginxTail(address, oldPath(b))}`),
+      write: (address, a, b) => cut(`${nginxHead}user "${userName(a)}${refusal}${nginxTail(address, oldPath(b))}`),
     },
   ]),
   {
@@ -130,12 +137,13 @@ const formats: Format[] = [
     phrases: nginxPhrases,
     write: (address, a, b) =>
       cut(
-        `${nginxHead}PAM: user '${a}' - not authenticated: Authentication failure${nginxTail(address, '/')}, referrer: "${header(b)}"`,
+        `${nginxHead}PAM: user '${userName(a)}' - not authenticated: Authentication failure${nginxTail(address, '/')}, referrer: "${header(b)}"`,
       ),
   },
   {
     title: 'PAM: path with blanks and host',
     filter: 'nginx-http-auth',
+    sure: true,
     phrases: nginxPhrases,
     write: (address, a, b) =>
       cut(
@@ -340,9 +348,37 @@ const formats: Format[] = [
   {
     title: 'Grafana: path and referer',
     filter: 'grafana',
-    phrases: [' remote_addr=%', ' status=401', ' errorMessageID=password-auth.failed'],
+    phrases: [
+      ' remote_addr=%',
+      ' status=401',
+      ' status=401 remote_addr=% ',
+      '" status=401 remote_addr=% ',
+      '\\',
+      ' errorMessageID=password-auth.failed',
+    ],
     write: (address, a, b) =>
-      `logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07Z level=info msg="Request Completed" method=POST path=${path(a)} status=401 remote_addr=${address} time_ms=1 referer=${path(b)} errorMessageID=password-auth.failed`,
+      `logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07Z level=info msg="Request Completed" method=POST path=${logfmt(`/${a}`)} status=401 remote_addr=${address} time_ms=1 referer=${logfmt(b)} errorMessageID=password-auth.failed`,
+  },
+  {
+    title: 'Traefik in JSON: user name and path',
+    filter: 'traefik-auth',
+    mode: 'aggressive',
+    sure: true,
+    phrases: [
+      '","DownstreamContentSize":1,"DownstreamStatus":401,',
+      '{"ClientAddr":"%:1","ClientHost":"%"',
+      '","ClientHost":"%',
+    ],
+    write: (address, a, b) =>
+      JSON.stringify({
+        ClientAddr: `${address}:1`,
+        ClientHost: address,
+        ClientPort: '1',
+        ClientUsername: `x${a}`,
+        DownstreamContentSize: 17,
+        DownstreamStatus: 401,
+        RequestPath: path(b),
+      }),
   },
   {
     title: 'GitLab: user name',
@@ -350,6 +386,19 @@ const formats: Format[] = [
     sure: true,
     phrases: [' ip=%', ': Failed Login: username=x ip=%'],
     write: (address, a) => `2025-03-04T05:06:07.123Z: Failed Login: username=${a} ip=${address}`,
+  },
+  {
+    title: 'GitLab in JSON: user name',
+    filter: 'gitlab',
+    sure: true,
+    phrases: [' ip=%', ' ip=%"}', '","message":"Failed Login: username=x ip=%"}'],
+    write: (address, a) =>
+      JSON.stringify({
+        severity: 'INFO',
+        time: '2025-03-04T05:06:07.123Z',
+        correlation_id: '01JNF2',
+        message: `Failed Login: username=${a} ip=${address}`,
+      }),
   },
 ];
 

@@ -337,11 +337,7 @@ export const filterNames: FilterNames[] = [
       "pam-refused-quoted-user",
       "tls-broken"
     ],
-    "ignore": [
-      "cut-by-nginx",
-      "basic-ambiguous",
-      "pam-ambiguous"
-    ]
+    "ignore": []
   },
   {
     "name": "nginx-limit-req",

@@ -25,43 +25,6 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** cut-by-nginx: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' any{1960,4096} */
-function takeCutByNginx(at: i32, end: i32): bool {
-  if (end - at < 1972) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipAlpha(at, smaller(end, at + 9));
-  if (stop3 - at < 1 || stop3 - at > 8) return false;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop4 = skipDigits(at, smaller(end, at + 21));
-  if (stop4 - at < 1 || stop4 - at > 20) return false;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 21));
-  if (stop5 - at < 1 || stop5 - at > 20) return false;
-  at = stop5;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop6 = skipDigits(at, smaller(end, at + 21));
-  if (stop6 - at < 1 || stop6 - at > 20) return false;
-  at = stop6;
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop7 = smaller(end, at + 4097);
-  if (stop7 - at < 1960 || stop7 - at > 4096) return false;
-  return true;
-}
-
 /** 'password mismatch' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461)) return -1; // 'password mismatch'
@@ -101,265 +64,8 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
-function part5(at: i32, end: i32): i32 {
-  const stop1 = skipAlpha(at, smaller(end, at + 33));
-  if (stop1 - at < 1 || stop1 - at > 32) return -1;
-  at = stop1;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
-  at = stop2;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
-  at = stop3;
-  if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
-  at += 6;
-  const stop4 = skipDigits(at, smaller(end, at + 3));
-  if (stop4 - at < 1 || stop4 - at > 2) return -1;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 46)) return -1; // '.'
-  at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 3));
-  if (stop5 - at < 1 || stop5 - at > 2) return -1;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** not-'"'{1,4096} '"' */
-function part6(at: i32, end: i32): i32 {
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', subrequest: "' not-'"'{1,4096} '"' */
-function part7(at: i32, end: i32): i32 {
-  if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
-  at += 15;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', upstream: "' not-'"'{1,4096} '"' */
-function part8(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
-  at += 13;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  return at;
-}
-
-/** ', host: "' nonspace{1,4096} ' referrer: "' */
-function part9(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
-  at = stop1;
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  return at;
-}
-
-/** ', referrer: "' */
-function part10(at: i32, end: i32): i32 {
-  if (!(end - at >= 13 && word(at) === 0x6572202c && word(at + 4) === 0x72726566 && word(at + 8) === 0x203a7265 && word(at + 9) === 0x22203a72)) return -1; // ', referrer: "'
-  at += 13;
-  return at;
-}
-
-/** ', client: ' */
-function part11(at: i32, end: i32): i32 {
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
-  at += 10;
-  return at;
-}
-
-/** basic-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
-function takeBasicAmbiguous(at: i32, end: i32): bool {
-  if (end - at < 95) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipAlpha(at, smaller(end, at + 9));
-  if (stop3 - at < 1 || stop3 - at > 8) return false;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop4 = skipDigits(at, smaller(end, at + 21));
-  if (stop4 - at < 1 || stop4 - at > 20) return false;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 21));
-  if (stop5 - at < 1 || stop5 - at > 20) return false;
-  at = stop5;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop6 = skipDigits(at, smaller(end, at + 21));
-  if (stop6 - at < 1 || stop6 - at > 20) return false;
-  at = stop6;
-  if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
-  at += 7;
-  const stop7 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop7 - at > 4096) return false;
-  at = stop7;
-  if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
-  else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
-  else return false;
-  let next8 = part3(at, end);
-  if (next8 < 0) next8 = part4(at, end);
-  if (next8 < 0) return false;
-  at = next8;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  const stop9 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
-  at = stop9;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop10 = skipRun1(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  let next11 = part5(at, end);
-  if (next11 < 0) next11 = part6(at, end);
-  if (next11 < 0) return false;
-  at = next11;
-  const next12 = part7(at, end);
-  if (next12 >= 0) at = next12;
-  const next13 = part8(at, end);
-  if (next13 >= 0) at = next13;
-  let next14 = part9(at, end);
-  if (next14 < 0) next14 = part10(at, end);
-  if (next14 < 0) return false;
-  at = next14;
-  // text up to the first ', client: '
-  const beyondplace15 = end - 9;
-  let next15 = -1;
-  let place15 = at;
-  while (true) {
-    place15 = findWord(place15, beyondplace15 + 3, 0x6c63202c); // ', cl'
-    if (place15 >= beyondplace15) return false;
-    next15 = part11(place15, end);
-    if (next15 >= 0) break;
-    place15++;
-  }
-  return true;
-}
-
-/** End of the run of bytes other than ''', ',' at `at`. */
-function skipRun3(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (value === 39 || value === 44) break;
-    at++;
-  }
-  return at;
-}
-
-/** pam-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' not-'''{0,4096} '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
-function takePamAmbiguous(at: i32, end: i32): bool {
-  if (end - at < 103) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
-  else {
-    forgetTime();
-  }
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipAlpha(at, smaller(end, at + 9));
-  if (stop3 - at < 1 || stop3 - at > 8) return false;
-  at = stop3;
-  if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
-  at += 2;
-  const stop4 = skipDigits(at, smaller(end, at + 21));
-  if (stop4 - at < 1 || stop4 - at > 20) return false;
-  at = stop4;
-  if (!(end - at >= 1 && byte(at) === 35)) return false; // '#'
-  at += 1;
-  const stop5 = skipDigits(at, smaller(end, at + 21));
-  if (stop5 - at < 1 || stop5 - at > 20) return false;
-  at = stop5;
-  if (!(end - at >= 3 && byte(at) === 58 && byte(at + 1) === 32 && byte(at + 2) === 42)) return false; // ': *'
-  at += 3;
-  const stop6 = skipDigits(at, smaller(end, at + 21));
-  if (stop6 - at < 1 || stop6 - at > 20) return false;
-  at = stop6;
-  if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
-  at += 12;
-  const stop7 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop7 - at > 4096) return false;
-  at = stop7;
-  if (!(end - at >= 4 && word(at) === 0x202d2027)) return false; // '' - '
-  at += 4;
-  if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
-  else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
-  else return false;
-  const stop8 = skipRun3(at, smaller(end, at + 4097));
-  if (stop8 - at < 1 || stop8 - at > 4096) return false;
-  at = stop8;
-  if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
-  at += 10;
-  const stop9 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
-  at = stop9;
-  if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
-  at += 10;
-  const stop10 = skipRun1(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
-  at = stop10;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
-  at += 12;
-  let next11 = part5(at, end);
-  if (next11 < 0) next11 = part6(at, end);
-  if (next11 < 0) return false;
-  at = next11;
-  const next12 = part7(at, end);
-  if (next12 >= 0) at = next12;
-  const next13 = part8(at, end);
-  if (next13 >= 0) at = next13;
-  let next14 = part9(at, end);
-  if (next14 < 0) next14 = part10(at, end);
-  if (next14 < 0) return false;
-  at = next14;
-  // text up to the first ', client: '
-  const beyondplace15 = end - 9;
-  let next15 = -1;
-  let place15 = at;
-  while (true) {
-    place15 = findWord(place15, beyondplace15 + 3, 0x6c63202c); // ', cl'
-    if (place15 >= beyondplace15) return false;
-    next15 = part11(place15, end);
-    if (next15 >= 0) break;
-    place15++;
-  }
-  return true;
-}
-
 /** End of the run of bytes other than 32, '"' at `at`. */
-function skipRun4(at: i32, end: i32): i32 {
+function skipRun3(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 32 || value === 34) break;
@@ -369,7 +75,7 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ' referrer: "' nonspace{1,4096} */
-function part12(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
   const stop1 = skipNonspace(at, smaller(end, at + 4097));
@@ -448,7 +154,7 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop14;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
   at += 10;
-  const stop15 = skipRun4(at, smaller(end, at + 4097));
+  const stop15 = skipRun3(at, smaller(end, at + 4097));
   if (stop15 - at < 1 || stop15 - at > 4096) return false;
   at = stop15;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
@@ -494,7 +200,7 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   const stop22 = skipNonspace(at, smaller(end, at + 4097));
   if (stop22 - at < 1 || stop22 - at > 4096) return false;
   at = stop22;
-  const next23 = part12(at, end);
+  const next23 = part5(at, end);
   if (next23 >= 0) at = next23;
   const stop24 = skipSpace(at, smaller(end, at + 4097));
   if (stop24 - at > 4096) return false;
@@ -503,38 +209,8 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' referrer: "' */
-function part13(at: i32, end: i32): i32 {
-  if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
-  at += 12;
-  return at;
-}
-
-/** space{0,4096} end */
-function part14(at: i32, end: i32): i32 {
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
-function part15(at: i32, end: i32): i32 {
-  if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
-  at += 9;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
-  at = stop1;
-  let next2 = part13(at, end);
-  if (next2 < 0) next2 = part14(at, end);
-  if (next2 < 0) return -1;
-  at = next2;
-  return at;
-}
-
-/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
-function part16(at: i32, end: i32): i32 {
+/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' */
+function part6(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return -1;
@@ -548,30 +224,12 @@ function part16(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
-  at = stop2;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
-  at += 12;
-  let next3 = part5(at, end);
-  if (next3 < 0) next3 = part6(at, end);
-  if (next3 < 0) return -1;
-  at = next3;
-  const next4 = part7(at, end);
-  if (next4 >= 0) at = next4;
-  const next5 = part8(at, end);
-  if (next5 >= 0) at = next5;
-  let next6 = part15(at, end);
-  if (next6 < 0) next6 = part10(at, end);
-  if (next6 < 0) next6 = part14(at, end);
-  if (next6 < 0) return -1;
-  at = next6;
   return at;
 }
 
-/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
+/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' */
 function takeBasicRefused(at: i32, end: i32): bool {
-  if (end - at < 76) return false;
+  if (end - at < 62) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   const next2 = part2(at, end);
@@ -596,15 +254,15 @@ function takeBasicRefused(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
+  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: '
   const limit6 = findByte(at, end, 34);
-  const beyondplace6 = smaller(limit6 + 1, end - 53);
+  const beyondplace6 = smaller(limit6 + 1, end - 39);
   let next6 = -1;
   let place6 = at;
   while (true) {
     place6 = findByte(place6, beyondplace6, 34); // '"'
     if (place6 >= beyondplace6) return false;
-    next6 = part16(place6, end);
+    next6 = part6(place6, end);
     if (next6 >= 0) break;
     forgetAddress();
     place6++;
@@ -614,7 +272,7 @@ function takeBasicRefused(at: i32, end: i32): bool {
 }
 
 /** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
-function part17(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
   else return -1;
@@ -656,7 +314,7 @@ function part17(at: i32, end: i32): i32 {
   const stop7 = skipNonspace(at, smaller(end, at + 4097));
   if (stop7 - at < 1 || stop7 - at > 4096) return -1;
   at = stop7;
-  const next8 = part12(at, end);
+  const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
   const stop9 = skipSpace(at, smaller(end, at + 4097));
   if (stop9 - at > 4096) return -1;
@@ -700,7 +358,7 @@ function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   while (true) {
     place6 = findByteLast(at, place6, 34); // '"'
     if (place6 < at) return false;
-    next6 = part17(place6, end);
+    next6 = part7(place6, end);
     if (next6 >= 0) break;
     forgetAddress();
   }
@@ -708,14 +366,24 @@ function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
-function part18(at: i32, end: i32): i32 {
+/** End of the run of bytes other than ''', ',' at `at`. */
+function skipRun4(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 39 || value === 44) break;
+    at++;
+  }
+  return at;
+}
+
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' */
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -724,30 +392,12 @@ function part18(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
-  at = stop2;
-  if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
-  at += 12;
-  let next3 = part5(at, end);
-  if (next3 < 0) next3 = part6(at, end);
-  if (next3 < 0) return -1;
-  at = next3;
-  const next4 = part7(at, end);
-  if (next4 >= 0) at = next4;
-  const next5 = part8(at, end);
-  if (next5 >= 0) at = next5;
-  let next6 = part15(at, end);
-  if (next6 < 0) next6 = part10(at, end);
-  if (next6 < 0) next6 = part14(at, end);
-  if (next6 < 0) return -1;
-  at = next6;
   return at;
 }
 
-/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
+/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' */
 function takePamRefused(at: i32, end: i32): bool {
-  if (end - at < 84) return false;
+  if (end - at < 70) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   const next2 = part2(at, end);
@@ -772,15 +422,15 @@ function takePamRefused(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end)
+  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: '
   const limit6 = findByte(at, end, 39);
-  const beyondplace6 = smaller(limit6 + 1, end - 56);
+  const beyondplace6 = smaller(limit6 + 1, end - 42);
   let next6 = -1;
   let place6 = at;
   while (true) {
     place6 = findWord(place6, beyondplace6 + 3, 0x202d2027); // '' - '
     if (place6 >= beyondplace6) return false;
-    next6 = part18(place6, end);
+    next6 = part8(place6, end);
     if (next6 >= 0) break;
     forgetAddress();
     place6++;
@@ -790,13 +440,13 @@ function takePamRefused(at: i32, end: i32): bool {
 }
 
 /** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
-function part19(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
+  const stop1 = skipRun4(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
@@ -833,7 +483,7 @@ function part19(at: i32, end: i32): i32 {
   const stop7 = skipNonspace(at, smaller(end, at + 4097));
   if (stop7 - at < 1 || stop7 - at > 4096) return -1;
   at = stop7;
-  const next8 = part12(at, end);
+  const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
   const stop9 = skipSpace(at, smaller(end, at + 4097));
   if (stop9 - at > 4096) return -1;
@@ -877,7 +527,7 @@ function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   while (true) {
     place6 = findWordLast(at, place6 + 3, 0x202d2027); // '' - '
     if (place6 < at) return false;
-    next6 = part19(place6, end);
+    next6 = part9(place6, end);
     if (next6 >= 0) break;
     forgetAddress();
   }
@@ -896,7 +546,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** '(' digit{1,9} ')' not-')('{0,4096} */
-function part20(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 10));
@@ -946,7 +596,7 @@ function takeTlsBroken(at: i32, end: i32): bool {
   if (stop6 - at > 4096) return false;
   at = stop6;
   for (let times7 = 0; times7 < 8; times7++) {
-    const next7 = part20(at, end);
+    const next7 = part10(at, end);
     if (next7 <= at) break;
     at = next7;
   }
@@ -969,12 +619,6 @@ function takeTlsBroken(at: i32, end: i32): bool {
 export function matchNginxHttpAuth(start: i32, end: i32, mode: i32): i32 {
   const word1 = word(start + 1);
   if (word1 === 0x6f727265 || word1 === 0x74697263) { // "erro" "crit"
-    if (takeCutByNginx(start, end)) return 6;
-    forgetTime();
-    if (takeBasicAmbiguous(start, end)) return 7;
-    forgetTime();
-    if (takePamAmbiguous(start, end)) return 8;
-    forgetTime();
     if ((mode & 11) !== 0 && takeBasicRefusedForgedUser(start, end)) return 0;
     forgetTime();
     forgetAddress();
@@ -997,12 +641,6 @@ export function matchNginxHttpAuth(start: i32, end: i32, mode: i32): i32 {
     if ((mode & 12) !== 0 && takeTlsBroken(start, end)) return 5;
     return -1;
   }
-  if (takeCutByNginx(start, end)) return 6;
-  forgetTime();
-  if (takeBasicAmbiguous(start, end)) return 7;
-  forgetTime();
-  if (takePamAmbiguous(start, end)) return 8;
-  forgetTime();
   if ((mode & 11) !== 0 && takeBasicRefusedForgedUser(start, end)) return 0;
   forgetTime();
   forgetAddress();
@@ -1036,10 +674,6 @@ export function flagsNginxHttpAuth(pattern: i32): i32 {
     case 4: // pam-refused-quoted-user
     case 5: // tls-broken
       return 17;
-    case 6: // cut-by-nginx
-    case 7: // basic-ambiguous
-    case 8: // pam-ambiguous
-      return 8;
   }
   return 0;
 }
