@@ -149,7 +149,7 @@ async function rawEngine(build: Build): Promise<RawEngine> {
   const last = made.at(-1);
   assert.ok(last, 'no engine was instantiated');
   const examine = last.exports.examine as (...parameters: unknown[]) => number;
-  return { size: last.size, examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false) };
+  return { size: last.size, examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false, false) };
 }
 
 /** Bytes behind a line that a vector may be loaded from (src/engine/linear.ts): lines stand nowhere near the end of the memory. */

@@ -67,7 +67,8 @@ export async function run(argv: string[]): Promise<number> {
   const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
   const engine = await Engine.create({ jails: [jail], filters, tableBytes: 0, now });
   const path = positionals[0] ?? '-';
-  const examine = (line: Uint8Array): Verdict => engine.examine(line, name, mode, now, values.journal ?? false);
+  const examine = (line: Uint8Array, cut: boolean): Verdict =>
+    engine.examine(line, name, mode, now, values.journal ?? false, cut);
   try {
     if (values.json) printJson(path, name, examine);
     else printSummary(path, values.filter, examine);
@@ -113,11 +114,11 @@ function userText(verdict: Verdict): string | undefined {
   return verdict.user && verdict.user.length > 0 ? Buffer.from(verdict.user).toString('utf8') : undefined;
 }
 
-function printJson(path: string, filter: string, examine: (line: Uint8Array) => Verdict): void {
+function printJson(path: string, filter: string, examine: (line: Uint8Array, cut: boolean) => Verdict): void {
   let number = 0;
   let out = '';
-  eachLine(path, (line) => {
-    const verdict = examine(line);
+  eachLine(path, (line, cut) => {
+    const verdict = examine(line, cut);
     const { address, pattern, time, outcome } = verdict;
     number++;
     const answer = address
@@ -141,7 +142,7 @@ function printJson(path: string, filter: string, examine: (line: Uint8Array) => 
   process.stdout.write(out);
 }
 
-function printSummary(path: string, filter: string, examine: (line: Uint8Array) => Verdict): void {
+function printSummary(path: string, filter: string, examine: (line: Uint8Array, cut: boolean) => Verdict): void {
   let lines = 0;
   let matched = 0;
   let cutLines = 0;
@@ -150,7 +151,7 @@ function printSummary(path: string, filter: string, examine: (line: Uint8Array) 
   const missed: string[] = [];
   const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
   eachLine(path, (line, cut) => {
-    const { address, pattern, outcome } = examine(line);
+    const { address, pattern, outcome } = examine(line, cut);
     lines++;
     if (cut) cutLines++;
     if (address) {

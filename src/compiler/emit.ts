@@ -93,7 +93,7 @@ export function modeMask(filter: Filter, pattern: Pattern): number {
 function emitFlags(filter: Filter, name: string): string {
   const groups = new Map<number, { number: number; name: string }[]>();
   const add = (pattern: Pattern, number: number, ignore: boolean): void => {
-    const flags = flagsOf(pattern, ignore);
+    const flags = flagsOf(filter, pattern, ignore);
     groups.set(flags, [...(groups.get(flags) ?? []), { number, name: pattern.name }]);
   };
   for (const [number, pattern] of filter.patterns.entries()) add(pattern, number, false);
@@ -103,7 +103,7 @@ function emitFlags(filter: Filter, name: string): string {
     return `${cases.join('\n')}\n      return ${flags};`;
   });
   return (
-    `/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */\n` +
+    `/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */\n` +
     `export function flags${name}(pattern: i32): i32 {\n  switch (pattern) {\n${body.join('\n')}\n  }\n  return 0;\n}`
   );
 }

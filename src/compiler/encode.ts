@@ -41,7 +41,7 @@ export function encodeFilter(filter: Filter): Uint8Array {
   const table = tried.flatMap(({ pattern, number, ignore }, index) => {
     const from = at;
     at += 4 * (codes[index] as number[]).length;
-    return [number, modeMask(filter, pattern), flagsOf(pattern, ignore), from, at];
+    return [number, modeMask(filter, pattern), flagsOf(filter, pattern, ignore), from, at];
   });
   return new Uint8Array(Int32Array.from([at, ...head, ...tags, ...table, ...codes.flat()]).buffer);
 }

@@ -34,7 +34,7 @@ ${choose(({ name }) => `match${pascalCase(name)}(start, end, mode)`)}
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function patternFlags(filter: i32, ${some ? 'pattern' : '_pattern'}: i32): i32 {
 ${choose(({ name }) => `flags${pascalCase(name)}(pattern)`)}
   return 0;

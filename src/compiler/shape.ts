@@ -1,6 +1,6 @@
 /** What can be said about tokens without matching them: normal form, lengths, leading bytes, captures. Build time only. */
 import { bytesOf } from './bytes.ts';
-import type { Pattern, Token } from './pattern.ts';
+import type { Filter, Pattern, Token } from './pattern.ts';
 
 /** Longest `ip`, brackets included, and what its port adds, bytes (pattern.ts). */
 const addressBytesMax = 257;
@@ -156,10 +156,56 @@ export function pascalCase(name: string): string {
 }
 
 /** Bits of `patternFlags`; the stage of an attempt (0 = none) stands above them. */
-export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16 } as const;
+export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16, whole: 256 } as const;
 export const stageShift = 5;
 
-export function flagsOf(pattern: Pattern, ignored: boolean): number {
+/** What takes no more of a message than this had its say in the first part of a cut line, whatever stands before the message. */
+const earlyBytesMax = 2048;
+
+/**
+ * Could what stands behind the cut of a line change what the pattern takes, or whether it may? So where it reads the end of
+ * the line or looks from there, since a client's text would stand in for it; where nothing fixed ends its address; and where
+ * a pattern that is tried before might have taken the whole line.
+ */
+function takesWholeLines(filter: Filter, pattern: Pattern): boolean {
+  const address = pattern.tokens.findLastIndex((token) => capturesOf([token]).has('address'));
+  const isEnded = pattern.tokens.slice(address + 1).some(({ kind }) => kind === 'literal' || kind === 'choice');
+  const ignored = filter.ignore ?? [];
+  const before = filter.patterns.slice(0, filter.patterns.indexOf(pattern));
+  return (
+    readsEnd(pattern.tokens) ||
+    !isEnded ||
+    ignored.some((other) => mayTakeAsWell(other, pattern, false)) ||
+    before.some((other) => mayTakeAsWell(other, pattern, other.effect?.kind !== 'context'))
+  );
+}
+
+function readsEnd(tokens: readonly Token[]): boolean {
+  return tokens.some(
+    (token) =>
+      token.kind === 'end' ||
+      (token.kind === 'text' && token.from === 'right') ||
+      (token.kind === 'either' && token.of.some(readsEnd)) ||
+      ((token.kind === 'optional' || token.kind === 'repeat') && readsEnd(token.tokens)),
+  );
+}
+
+/** Might `other` take a whole line of which `pattern` takes the first part, and mean something else by it? */
+function mayTakeAsWell(other: Pattern, pattern: Pattern, charges: boolean): boolean {
+  if (!readsEnd(other.tokens) && maximumLength(other.tokens) <= earlyBytesMax) return false;
+  // What both begin with takes the same bytes.
+  const differs = (token: Token, index: number): boolean =>
+    token.kind === 'text' || JSON.stringify(token) !== JSON.stringify(pattern.tokens[index]);
+  const shared = other.tokens.findIndex(differs);
+  if (shared < 0) return true;
+  if (charges && capturesOf(other.tokens.slice(0, shared)).has('address')) return false;
+  const beginnings = prefixesOf(pattern.tokens.slice(shared));
+  return prefixesOf(other.tokens.slice(shared)).some((text) =>
+    beginnings.some((own) => own.startsWith(text) || text.startsWith(own)),
+  );
+}
+
+export function flagsOf(filter: Filter, pattern: Pattern, ignored: boolean): number {
   const { kind = 'failure', ends = false, gained = false, stage = 0 } = pattern.effect ?? {};
   return (
     (kind === 'failure' && !ignored ? flagBits.failure : 0) |
@@ -167,6 +213,7 @@ export function flagsOf(pattern: Pattern, ignored: boolean): number {
     (gained ? flagBits.gained : 0) |
     (ignored ? flagBits.ignore : 0) |
     (capturesOf(pattern.tokens).has('address') ? flagBits.address : 0) |
+    (!ignored && takesWholeLines(filter, pattern) ? flagBits.whole : 0) |
     (stage << stageShift)
   );
 }

@@ -137,6 +137,8 @@ const FLAG_GAINED: i32 = 4;
 const FLAG_IGNORE: i32 = 8;
 const FLAG_ADDRESS: i32 = 16;
 const FLAG_STAGE_SHIFT: i32 = 5;
+const FLAG_STAGE_MAX: i32 = 7;
+const FLAG_WHOLE: i32 = 256;
 
 /* Prefix codes, two bits each, first one lowest. */
 const PREFIX_SYSLOG: i32 = 1;
@@ -343,9 +345,19 @@ function setHeadTime(now: f64): bool {
 
 /**
  * Examines one line for one filter and mode; follows its connection. Returns what became of it; after FAILURE the address
- * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`.
+ * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`. `cut`: it went on behind `end`,
+ * where nobody looks: only what its first part decides alone is taken.
  */
-export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool): i32 {
+export function examine(
+  start: i32,
+  end: i32,
+  filter: i32,
+  modeBit: i32,
+  group: i32,
+  now: f64,
+  journal: bool,
+  cut: bool,
+): i32 {
   let prefixes = prefixesOf(filter);
   const connected = isConnected(filter);
   let found = -1;
@@ -371,6 +383,11 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
     if ((flags & FLAG_IGNORE) !== 0) {
       countFilter(filter, FILTER_IGNORED, 1);
       return IGNORED;
+    }
+    if (cut && (flags & FLAG_WHOLE) !== 0) {
+      pattern = -1;
+      found = -1;
+      continue;
     }
     const timed =
       capturedTimeStart >= 0
@@ -405,7 +422,7 @@ export function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: 
       failure,
       (flags & FLAG_ENDS) !== 0,
       (flags & FLAG_GAINED) !== 0,
-      flags >> FLAG_STAGE_SHIFT,
+      (flags >> FLAG_STAGE_SHIFT) & FLAG_STAGE_MAX,
       address === ADDRESS_OK,
       userStart,
       userEnd,
@@ -452,13 +469,13 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
 }
 
 /** One line through every group of its source's route. */
-function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64): void {
+function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, cut: bool): void {
   let group = int(routesAt + route * 4);
   let matched = false;
   while (group >= 0) {
     const p = groupsAt + group * GROUP_BYTES;
     const filter = int(p + GROUP_FILTER);
-    const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false);
+    const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false, cut);
     if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
       matched = true;
       countFilter(filter, FILTER_MATCHED, 1);
@@ -514,14 +531,15 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       continue;
     }
     let stop = eol;
-    if (stop - p > LINE_BYTES_MAX) {
+    const cut = stop - p > LINE_BYTES_MAX;
+    if (cut) {
       stop = p + LINE_BYTES_MAX;
       add(LINES_TOO_LONG, 1);
       if (eol === end) setInt(state + 4, 1);
     } else if (eol === end && !final) break;
     else if (stop > p && byte(stop - 1) === 13) stop--;
     lines++;
-    takeLine(p, stop, route, now, source, offset + (p - start));
+    takeLine(p, stop, route, now, source, offset + (p - start), cut);
     p = eol === end ? end : eol + 1;
   }
   settle(source);

@@ -26,7 +26,7 @@ export function match(filter: i32, start: i32, end: i32, mode: i32): i32 {
   return interpret(programOf(filter), start, end, mode);
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsOf(filter: i32, pattern: i32): i32 {
   if (filter < filterCount) return patternFlags(filter, pattern);
   return programFlags(programOf(filter), pattern);

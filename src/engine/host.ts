@@ -378,14 +378,24 @@ export class Engine implements LineSink {
     return count;
   }
 
-  /** Examines one line (without its line end) for one filter, connections followed, nothing counted against anyone. */
-  examine(line: Uint8Array, name: string, mode: string, now: number, journal: boolean): Verdict {
+  /**
+   * Examines one line (without its line end) for one filter, connections followed, nothing counted against anyone. `cut`: it
+   * is the first part of a longer one.
+   */
+  examine(
+    line: Uint8Array,
+    name: string,
+    mode: string,
+    now: number,
+    journal: boolean,
+    cut = line.length > limits.lineBytesMax,
+  ): Verdict {
     const { filter, modeBit } = this.resolveFilter(name, mode);
     const length = Math.min(line.length, limits.lineBytesMax);
     this.buffer.set(line.subarray(0, length));
     const start = this.#at.input;
     const core = this.#core;
-    const outcome = outcomes[core.examine(start, start + length, filter, modeBit, 0, Math.floor(now), journal)]!;
+    const outcome = outcomes[core.examine(start, start + length, filter, modeBit, 0, Math.floor(now), journal, cut)]!;
     const found = core.lastPattern();
     const verdict: Verdict = { outcome, time: core.lastTime() };
     const { patterns, ignore } = this.#filters[filter]!;

@@ -3,10 +3,13 @@
  * chose, before the service's own address, and he may put another one there. None of them may be read as a whole line
  * (claims S-*).
  */
-import { expect, test } from 'vitest';
+import { readdirSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import type { Filter } from '../../src/compiler/pattern.ts';
+import { Engine } from '../../src/engine/host.ts';
 import { filters } from '../../src/filters/index.ts';
 import { lineBytesMax } from '../../src/limits.ts';
+import { readCorpus } from '../support/corpus.ts';
 import { oracleLine } from '../support/oracle.ts';
 
 const syslog = (tag: string, message: string): string => `Mar  7 18:53:22 host ${tag}[901]: ${message}`;
@@ -14,6 +17,8 @@ const pbx = (message: string): string => `[2025-03-04 05:06:07] NOTICE[811] ${me
 const pam = 'authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=';
 const event =
   'res_security_log.c: SecurityEvent="InvalidPassword",EventTV="1",Severity="Error",Service="PJSIP",EventVersion="1",AccountID="';
+
+const now = Date.UTC(2025, 3, 1) / 1000;
 
 interface Cut {
   filter: string;
@@ -154,4 +159,60 @@ test.each(cuts)('$filter: $title: a line that is cut does not end in an address'
 
 test.each(cuts)('$filter: $title: where nothing is cut, the line is read or left out', (cut) => {
   expect([undefined, '192.0.2.7']).toContain(addressOf(cut, `${cut.head}x${cut.rest}`));
+});
+
+describe('what the first part of a line decides, the whole line decides as well', () => {
+  const cases = readdirSync('test/corpus')
+    .filter((name) => name.endsWith('.txt'))
+    .flatMap((name) => readCorpus(`test/corpus/${name}`));
+  const hostile = [
+    ' from 8.8.8.8 port 1 ssh2',
+    ', client: 8.8.8.8, server: ',
+    '" H=[8.8.8.8] ',
+    ' rhost=8.8.8.8',
+    ': x',
+  ];
+
+  // Lines of one connection have a say in each other's.
+  const alone = filters.filter(({ connection }) => connection === undefined);
+
+  test.each(alone.map(({ name }) => name))('%s', async (name) => {
+    const jail = { filter: name, mode: '', maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
+    const engine = await Engine.create({ jails: [jail], tableBytes: 0, now });
+    const charged = (line: Buffer, mode: string, cut: boolean): string | undefined => {
+      const { address } = engine.examine(line, name, mode, now, false, cut);
+      return address && Buffer.from(address.bytes).toString('hex');
+    };
+    for (const { lines, modes } of cases.filter(({ filter }) => filter === name)) {
+      for (const mode of modes.length === 0 ? [''] : modes) {
+        for (const { line } of lines) {
+          for (let length = 1; length <= line.length; length++) {
+            const first = line.subarray(0, length);
+            const decided = charged(first, mode, true);
+            if (decided === undefined) continue;
+            expect(charged(line, mode, false), first.toString()).toBe(decided);
+            for (const text of hostile) {
+              const other = Buffer.concat([first, Buffer.from(text)]);
+              expect(charged(other, mode, false), other.toString()).toBe(decided);
+            }
+          }
+        }
+      }
+    }
+  });
+
+  test('a cut in an address decides nothing', async () => {
+    const filter = 'nginx-limit-req';
+    const line = Buffer.from(
+      '2025/03/07 18:53:22 [error] 811#811: *42 limiting requests, excess: 5.120 by zone "z", client: 192.0.2.77, server: x',
+    );
+    const jail = { filter, mode: '', maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
+    const engine = await Engine.create({ jails: [jail], tableBytes: 0, now });
+    const outcomes = Array.from({ length: line.length }, (_, i) => {
+      const { outcome } = engine.examine(line.subarray(0, i + 1), filter, '', now, false, true);
+      return outcome;
+    });
+    // The whole of ", server: " stands behind the address before it is taken.
+    expect(outcomes.indexOf('failure')).toBe(line.indexOf(', server: ') + ', server: '.length - 1);
+  });
 });

@@ -125,8 +125,8 @@ test('header and table say what stands where', () => {
   expect(words).toEqual([
     ...[4 * 31, 3, 1 | (2 << 2), 1, 2, ...counted('sshd'), ...counted('x')],
     ...[2, 0, 2 | 8, first, second],
-    ...[0, 0, 1 | 16, second, third],
-    ...[1, 2, 1, third, 4 * 31],
+    ...[0, 0, 1 | 16 | 256, second, third],
+    ...[1, 2, 1 | 256, third, 4 * 31],
     ...instruction('end'),
     ...instruction('ip', 0),
     ...instruction('end'),

@@ -92,8 +92,8 @@ describe('the switch', () => {
       [0, 1].map((filter) => withBytes(tag, (start, end) => matchTag(filter, start, end)));
     expect(reads('smtpd')).toEqual([true, true]);
     expect(reads('httpd')).toEqual([false, true]);
-    expect([0, 1, 2].map((number) => patternFlags(0, number))).toEqual([1 | 16, 1 | 16, 8 | 16]);
-    expect([0, 1].map((number) => patternFlags(1, number))).toEqual([1 | 16, 0]);
+    expect([0, 1, 2].map((number) => patternFlags(0, number))).toEqual([1 | 16 | 256, 1 | 16 | 256, 8 | 16]);
+    expect([0, 1].map((number) => patternFlags(1, number))).toEqual([1 | 16 | 256, 0]);
   });
 
   test.each([[[mail, web]], [[web]], [[]]])('has nothing to say of other numbers: %#', (filters) => {

@@ -2,12 +2,14 @@
 import { describe, expect, test } from 'vitest';
 import { secondReading } from '../../src/compiler/ambiguity.ts';
 import { bitmapOf, byteSet, bytesOf, complement, rangesOf } from '../../src/compiler/bytes.ts';
-import type { Token } from '../../src/compiler/pattern.ts';
+import type { Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import { pivotOf } from '../../src/compiler/pivot.ts';
 import {
   capturesOf,
   commonPrefix,
   encodePrefixes,
+  flagBits,
+  flagsOf,
   maximumLength,
   minimumLength,
   normalise,
@@ -240,5 +242,46 @@ describe('second readings', () => {
     const segment = [literal('x'), ip, literal(' '), end];
     expect(secondReading(segment, [])).toBeNull();
     expect(secondReading(segment, [], true)).not.toBeNull();
+  });
+});
+
+describe('a pattern takes whole lines only', () => {
+  const pattern = (tokens: Token[], more: Partial<Pattern> = {}): Pattern => ({
+    name: 'x',
+    tokens,
+    sample: '',
+    counter: '',
+    ...more,
+  });
+  const isWhole = (tokens: Token[], before: Pattern[] = [], ignore: Pattern[] = []): boolean => {
+    const last = pattern(tokens);
+    const filter: Filter = { name: 'test', about: '', prefixes: ['bare'], ignore, patterns: [...before, last] };
+    return (flagsOf(filter, last, false) & flagBits.whole) !== 0;
+  };
+  const fixed = [literal('no '), ip, literal(' for '), text];
+  const left = { ...text, from: 'left' as const };
+  const from = [literal('no '), ip, literal(' for '), left, literal(' as ')];
+
+  test.each<[why: string, wanted: boolean, tokens: Token[], before?: Pattern[], ignore?: Pattern[]]>([
+    ['its end is its own', false, [literal('no '), ip, literal(', ')]],
+    ['it has no address', false, [literal('no '), digits]],
+    ['its text ends at the first place', false, from],
+    ['it reads the end', true, [literal('no '), ip, literal('!'), end]],
+    ['an alternative reads the end', true, [literal('no '), ip, literal('!'), either([literal('a')], [end])]],
+    ['what may be there reads the end', true, [literal('no '), ip, literal('!'), optional(literal('a'), end)]],
+    ['a round reads the end', true, [literal('no '), ip, literal('!'), { kind: 'repeat', max: 2, tokens: [end] }]],
+    ['its text is looked for from the end', true, fixed],
+    ['nothing ends its address', true, [literal('no '), ip]],
+    ['nothing ends its port', true, [literal('no '), ipPort, optional(literal('!'))]],
+    ['one before it charges the same address', false, from, [pattern([...from.slice(0, 3), left, literal(' at ')])]],
+    ['one before it charges another address', true, from, [pattern([literal('no '), left, literal(' '), ip])]],
+    ['one before it charges nobody', true, from, [pattern(from, { effect: { kind: 'context' } })]],
+    ['one before it begins otherwise', false, from, [pattern([literal('yes '), left, literal(' '), ip])]],
+    ['one before it is decided by then', false, from, [pattern([literal('no '), digits, literal(' '), ip])]],
+    ['it may be ignored for what comes late', true, from, [], [pattern([literal('no '), left, literal('test')])]],
+    ['it is ignored for what comes early', false, from, [], [pattern([literal('no 198.51.100.')])]],
+    ['it may be ignored for how it ends', true, from, [], [pattern([literal('no '), digits, end])]],
+  ])('%s: %s', (_why, wanted, tokens, before, ignore) => {
+    expect(isWhole(tokens, before, ignore)).toBe(wanted);
   });
 });

@@ -278,10 +278,12 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
   });
 
   test('the first part of a cut line counts, and its rest is skipped over any number of reads', async () => {
-    const engine = await engineOf(build, [jail()]);
+    const engine = await engineOf(build, [jail({ filter: 'nginx-limit-req' })]);
+    const failure = (client: string) =>
+      `2025/11/21 03:15:28 [error] 8#8: *4 limiting requests, excess: 5.120 by zone "z", client: ${client}, server: h, request: "GET /\n`;
     const long = failure('192.0.2.1')
       .trimEnd()
-      .padEnd(lineBytesMax + 1, ' ');
+      .padEnd(lineBytesMax + 1, 'a');
     expect(feed(engine, long)).toBe(long.length);
     expect(engine.counter(counters.LINES_TOO_LONG)).toBe(1);
     expect(decisionsOf(engine)).toHaveLength(1);
@@ -356,11 +358,11 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     const banned = decisionsOf(engine).map(({ jail: number, address }) =>
       [number, ...address.bytes.slice(12)].join('.'),
     );
-    expect(banned).toEqual(['0.192.0.2.1', '1.192.0.2.3']);
-    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_MATCHED))).toEqual([1, 1]);
-    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_IGNORED))).toEqual([1, 1]);
+    expect(banned).toEqual(['0.192.0.2.1', '1.192.0.2.3', '1.192.0.2.4']);
+    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_MATCHED))).toEqual([1, 2]);
+    expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_IGNORED))).toEqual([1, 0]);
     expect(['vsftpd', 'nginx-http-auth'].map((name) => count(name, counters.FILTER_HOST_NAME))).toEqual([1, 0]);
-    expect(engine.counter(counters.LINES_MATCHED)).toBe(2);
+    expect(engine.counter(counters.LINES_MATCHED)).toBe(3);
   });
 
   test('the place of a ban in the table', async () => {
@@ -604,9 +606,10 @@ describe.each<Build>(['plain', 'wasm'])('one line examined (%s)', (build) => {
     expect((await ask(failure('2001:db8::1').trimEnd())).address).toEqual(network('2001:db8:0:0:0:0:0:1', 6, 128));
   });
 
-  test('no more of it than the longest line', async () => {
-    const line = `${failure('192.0.2.1').trimEnd()}${' '.repeat(lineBytesMax)}`;
-    expect((await ask(line)).outcome).toBe('failure');
+  test('no more of it than the longest line, and what goes on behind that has no end', async () => {
+    const line = failure('192.0.2.1').trimEnd();
+    expect((await ask(line.padEnd(lineBytesMax, ' '))).outcome).toBe('failure');
+    expect((await ask(line.padEnd(lineBytesMax + 1, ' '))).outcome).toBe('no-pattern');
     expect((await ask(`${' '.repeat(lineBytesMax)}${line}`)).outcome).toBe('no-prefix');
   });
 });

@@ -538,14 +538,14 @@ export function matchApacheBadbots(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsApacheBadbots(pattern: i32): i32 {
   switch (pattern) {
     case 0: // address-harvester
     case 1: // forged-agent
     case 2: // rude-crawler
     case 3: // hole-scanner
-      return 17;
+      return 273;
   }
   return 0;
 }

@@ -583,11 +583,12 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsApacheNoscript(pattern: i32): i32 {
   switch (pattern) {
     case 0: // script-missing
     case 1: // script-missing-for-interpreter
+      return 273;
     case 2: // script-missing-for-cgi
     case 3: // script-unknown-to-fpm
     case 4: // script-unknown-to-fastcgi

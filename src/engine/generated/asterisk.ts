@@ -1178,7 +1178,7 @@ export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsAsterisk(pattern: i32): i32 {
   switch (pattern) {
     case 0: // registration-failed
@@ -1191,7 +1191,7 @@ export function flagsAsterisk(pattern: i32): i32 {
     case 7: // request-failed
     case 8: // refused
     case 9: // refused-quoted
-      return 17;
+      return 273;
     case 10: // request-ambiguous
     case 11: // event-ambiguous
       return 8;

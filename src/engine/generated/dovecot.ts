@@ -2002,7 +2002,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsDovecot(pattern: i32): i32 {
   switch (pattern) {
     case 0: // login-failed
@@ -2014,9 +2014,9 @@ export function flagsDovecot(pattern: i32): i32 {
     case 7: // user-refused
     case 8: // plain-user-refused
     case 9: // pam-failure
-      return 17;
+      return 273;
     case 4: // password-shown
-      return 0;
+      return 256;
   }
   return 0;
 }

@@ -465,7 +465,7 @@ export function matchDropbear(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsDropbear(pattern: i32): i32 {
   switch (pattern) {
     case 0: // nonexistent-user
@@ -475,7 +475,7 @@ export function flagsDropbear(pattern: i32): i32 {
     case 4: // too-many-attempts-address-first
     case 5: // too-many-attempts-nobody
     case 6: // too-many-attempts
-      return 17;
+      return 273;
   }
   return 0;
 }

@@ -1639,7 +1639,7 @@ export function matchExim(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsExim(pattern: i32): i32 {
   switch (pattern) {
     case 0: // command-refused
@@ -1654,10 +1654,10 @@ export function flagsExim(pattern: i32): i32 {
     case 11: // connection-dropped
     case 12: // name-not-found
     case 13: // host-not-found
-      return 17;
+      return 273;
     case 1: // two-hosts
     case 2: // two-inputs
-      return 0;
+      return 256;
   }
   return 0;
 }

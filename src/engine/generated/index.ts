@@ -130,7 +130,7 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function patternFlags(filter: i32, pattern: i32): i32 {
   switch (filter) {
     case 0: // sshd

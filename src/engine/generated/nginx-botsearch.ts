@@ -595,12 +595,12 @@ export function matchNginxBotsearch(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsNginxBotsearch(pattern: i32): i32 {
   switch (pattern) {
     case 0: // application-not-found
     case 1: // application-file-missing
-      return 17;
+      return 273;
     case 2: // cut-by-nginx
     case 3: // file-ambiguous
       return 8;

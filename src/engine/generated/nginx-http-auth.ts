@@ -664,14 +664,15 @@ export function matchNginxHttpAuth(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsNginxHttpAuth(pattern: i32): i32 {
   switch (pattern) {
     case 0: // basic-refused-forged-user
     case 1: // basic-refused
     case 2: // basic-refused-quoted-user
-    case 3: // pam-refused
     case 4: // pam-refused-quoted-user
+      return 273;
+    case 3: // pam-refused
     case 5: // tls-broken
       return 17;
   }

@@ -1095,7 +1095,7 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsPostfix(pattern: i32): i32 {
   switch (pattern) {
     case 0: // sasl-server-lost
@@ -1113,9 +1113,9 @@ export function flagsPostfix(pattern: i32): i32 {
     case 12: // not-smtp
     case 13: // rate-limit
     case 14: // name-forged
-      return 17;
+      return 273;
     case 7: // lost-counted-elsewhere
-      return 0;
+      return 256;
   }
   return 0;
 }

@@ -238,12 +238,12 @@ export function matchRecidive(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsRecidive(pattern: i32): i32 {
   switch (pattern) {
     case 0: // banned
     case 1: // fail2ban-banned
-      return 17;
+      return 273;
     case 2: // banned-by-recidive
     case 3: // fail2ban-banned-by-recidive
       return 8;

@@ -675,14 +675,14 @@ export function matchRoundcubeAuth(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsRoundcubeAuth(pattern: i32): i32 {
   switch (pattern) {
     case 0: // login-failed
     case 1: // login-refused
     case 2: // session-login-failed
     case 3: // plugin-login-failed
-      return 17;
+      return 273;
     case 4: // answered-twice
     case 5: // forwarded-twice
       return 8;

@@ -3022,7 +3022,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsSshd(pattern: i32): i32 {
   switch (pattern) {
     case 0: // failed-publickey
@@ -3031,71 +3031,76 @@ export function flagsSshd(pattern: i32): i32 {
     case 29: // unfinished
     case 39: // connection
     case 40: // dropped
-      return 16;
+      return 272;
     case 1: // failed
     case 2: // failed-again
     case 3: // failed-key
     case 4: // failed-account-tail
     case 5: // failed-invalid-plain-tail
     case 7: // failed-portless
-      return 113;
+      return 369;
     case 6: // failed-invalid-tail
-      return 97;
+      return 353;
     case 8: // invalid-user
     case 15: // user-not-allowed
     case 16: // connection-prohibited
-      return 49;
+      return 305;
     case 11: // pam-more-failures
-    case 30: // account-denied
       return 2;
     case 12: // pam-refused
     case 13: // pam-refused-again
     case 14: // root-refused
-      return 81;
+      return 337;
     case 17: // user-locked
-      return 33;
+      return 289;
     case 18: // too-many-attempts
-      return 145;
+      return 401;
     case 19: // disconnecting-too-many-addressless
       return 163;
     case 20: // disconnecting-user-change
     case 21: // disconnecting-account-change
-    case 26: // disconnect-no-methods
     case 31: // closed-preauth
     case 32: // closed-preauth-user
     case 33: // disconnecting-preauth
     case 34: // disconnecting-preauth-user
     case 35: // disconnected-preauth-user
-      return 19;
+      return 275;
     case 22: // disconnecting-invalid-change
+      return 259;
     case 23: // disconnecting-change-addressless
     case 49: // reset-addressless
       return 3;
     case 24: // disconnecting-too-many
     case 25: // disconnect-auth-fail
-      return 179;
+      return 435;
+    case 26: // disconnect-no-methods
+      return 19;
     case 27: // disconnect
+      return 18;
+    case 28: // accepted
+      return 278;
+    case 30: // account-denied
+      return 258;
     case 36: // closed
     case 37: // closed-user
     case 38: // closed-session
-      return 18;
-    case 28: // accepted
-      return 22;
+      return 274;
     case 41: // refused-connect
     case 42: // refused-connect-bare
     case 43: // no-identification
     case 44: // bad-identification
-    case 46: // banner-exchange
     case 47: // packet-corrupt
     case 48: // packet-corrupt-user
     case 50: // login-timeout
     case 51: // old-protocol
     case 52: // scanner
-    case 53: // no-match-negotiated
-      return 17;
+      return 273;
     case 45: // identification-failed
     case 54: // no-match-addressless
       return 1;
+    case 46: // banner-exchange
+    case 53: // no-match-negotiated
+      return 17;
   }
   return 0;
 }

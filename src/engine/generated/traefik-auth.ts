@@ -217,14 +217,14 @@ export function matchTraefikAuth(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsTraefikAuth(pattern: i32): i32 {
   switch (pattern) {
     case 0: // refused-without-user
     case 1: // user-refused
     case 2: // refused-without-user-json
     case 3: // user-refused-json
-      return 17;
+      return 273;
     case 4: // no-user
     case 5: // no-user-json
       return 24;
