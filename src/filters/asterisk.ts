@@ -13,8 +13,8 @@ import {
   either,
   ip,
   ipPort,
+  lineEnd,
   literal,
-  nearEnd,
   optional,
   repeat,
   some,
@@ -52,12 +52,8 @@ const head: Token[] = [
   either([choice(' in ', ' '), some('word', 255), literal(': ')], [literal(' ')]),
 ];
 
-/** A packet may hold more: then the line is cut where the caller chooses, and has no end of its own. */
-const uriBytesMax = 1024;
-const fieldBytesMax = 255;
-
 const refusals = choice('FailedACL', 'InvalidAccountID', 'ChallengeResponseFailed', 'InvalidPassword');
-const field = (name: string): Token[] => [literal(`,${name}="`), until('"', 0, fieldBytesMax), literal('"')];
+const field = (name: string): Token[] => [literal(`,${name}="`), until('"', 0), literal('"')];
 const remote: Token[] = [
   literal(',RemoteAddress="IPV'),
   choice('4/', '6/'),
@@ -82,10 +78,10 @@ const answered: Token[] = [
       ',ReceivedChallenge="',
       ',ReceivedHash="',
     ),
-    until('"', 0, fieldBytesMax),
+    until('"', 0),
     literal('"'),
   ),
-  ...nearEnd,
+  ...lineEnd,
 ];
 
 const time = '[2025-03-04 05:06:07]';
@@ -129,7 +125,7 @@ export const asterisk: Filter = {
       tokens: [
         ...head,
         literal("Registration from '"),
-        userToLast(undefined, uriBytesMax),
+        userToLast(),
         literal("' failed for '"),
         ip,
         port,
@@ -143,7 +139,7 @@ export const asterisk: Filter = {
           'Peer is not supposed to register',
           'ACL error (permit/deny)',
         ),
-        ...nearEnd,
+        ...lineEnd,
       ],
       sample: `${time} NOTICE[811] chan_sip.c: Registration from '"x" <sip:x@example.org>' failed for '192.0.2.7:5060' - Wrong password`,
       counter: `${time} NOTICE[811] chan_sip.c: Registration from '<sip:x@example.org>' failed for '192.0.2.7:5060' - Device not configured to use this transport type`,
@@ -194,7 +190,7 @@ export const asterisk: Filter = {
         literal("' (from "),
         ip,
         literal(')'),
-        ...nearEnd,
+        ...lineEnd,
       ],
       sample: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7)`,
       counter: `${time} NOTICE[811] chan_iax2.c: No registration for peer 'alice' (from 192.0.2.7) today`,
@@ -214,7 +210,7 @@ export const asterisk: Filter = {
     },
     {
       name: 'attack-detected',
-      tokens: [...head, literal("hacking attempt detected '"), ip, literal("'"), ...nearEnd],
+      tokens: [...head, literal("hacking attempt detected '"), ip, literal("'"), ...lineEnd],
       sample: `${time} NOTICE[811] chan_sip.c: hacking attempt detected '192.0.2.7'`,
       counter: `${time} NOTICE[811] chan_sip.c: hacking attempt detected 'x' from 192.0.2.7'`,
     },
@@ -232,7 +228,7 @@ export const asterisk: Filter = {
         ip,
         port,
         literal('"'),
-        ...nearEnd,
+        ...lineEnd,
       ],
       sample: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 192.0.2.7:5060"`,
       counter: `${time} WARNING[811][C-0000002a] Ext. s: "Rejecting unknown SIP connection from 198.51.100.9": "x"`,
@@ -244,12 +240,12 @@ export const asterisk: Filter = {
         literal('Request '),
         optional(literal("'"), until("'"), literal("' ")),
         literal("from '"),
-        userToLast(undefined, uriBytesMax),
+        userToLast(),
         literal("' failed for '"),
         // Asterisk 12 writes no brackets around an IPv6 address.
         either([ipPort], [ip]),
         literal("' (callid: "),
-        until("')", 0, fieldBytesMax),
+        until("')", 0),
         literal(') - '),
         choice(
           'No matching endpoint found',
@@ -258,7 +254,7 @@ export const asterisk: Filter = {
           'Failed to authenticate',
           'Error to authenticate',
         ),
-        until("'", 0, fieldBytesMax),
+        until("'", 0),
         { kind: 'end' },
       ],
       sample: `${time} NOTICE[811] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:x@example.org>' failed for '192.0.2.7:5060' (callid: 2f1) - No matching endpoint found after 5 tries in 2.013 ms`,
@@ -273,7 +269,7 @@ export const asterisk: Filter = {
         literal('"'),
         ...['EventTV', 'Severity', 'Service', 'EventVersion'].flatMap(field),
         literal(',AccountID="'),
-        userUntil('"', 0, fieldBytesMax),
+        userUntil('"', 0),
         literal('"'),
         ...['SessionID', 'LocalAddress'].flatMap(field),
         ...remote,
@@ -290,7 +286,7 @@ export const asterisk: Filter = {
         literal('SecurityEvent="'),
         refusals,
         literal('",'),
-        textToLast(undefined, uriBytesMax),
+        textToLast(),
         literal('"'),
         ...remote,
         ...answered,

@@ -17,8 +17,8 @@ import {
   choice,
   either,
   ip,
+  lineEnd,
   literal,
-  nearEnd,
   optional,
   repeat,
   run,
@@ -101,7 +101,7 @@ const silence = either(
 const reasonEnd: Token[] = [literal(')'), optional(literal(' ('), some('word', 64), literal(')')), literal(': ')];
 const method = optional(literal('method='), until(',> \t'), literal(', '));
 /** The address and all that follows: local address, TLS state, session. The only `>` closes the session. */
-const rip: Token[] = [method, literal('rip='), ip, until('>', 0), optional(literal('>')), ...nearEnd];
+const rip: Token[] = [method, literal('rip='), ip, until('>', 0), optional(literal('>')), ...lineEnd];
 
 /** Since 2.0 a user name is always there, if only an empty one. */
 const named = (reason: Token): Token[] => [
@@ -205,9 +205,6 @@ const refusal: Token[] = [
   until(',', 0),
   { kind: 'end' },
 ];
-
-/** PAM writes a name whole: a longer one could end where the line is cut, in an address of the client's choice. */
-const pamNameBytesMax = 512;
 
 const authProcess: Pattern[] = [
   {
@@ -313,11 +310,11 @@ const authProcess: Pattern[] = [
       literal(' euid='),
       any('nonspace'),
       literal(' tty=dovecot ruser='),
-      userUntil(' \t', 0, pamNameBytesMax),
+      userUntil(' \t', 0),
       literal(' rhost='),
       ip,
-      optional(some('space', 8), literal('user='), any('nonspace', pamNameBytesMax)),
-      ...nearEnd,
+      optional(some('space', 8), literal('user='), any('nonspace')),
+      ...lineEnd,
     ],
     sample: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=alice rhost=192.0.2.7  user=alice`,
     counter: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=a rhost=198.51.100.9  user=b rhost=192.0.2.7`,

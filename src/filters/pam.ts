@@ -9,8 +9,8 @@ import {
   choice,
   either,
   ip,
+  lineEnd,
   literal,
-  nearEnd,
   optional,
   repeat,
   some,
@@ -20,8 +20,6 @@ import {
 } from './tokens.ts';
 
 const gap = some('space', 8);
-/** Services set no bound; a longer name could end where the line is cut, in an address of the client's choice. */
-const nameBytesMax = 512;
 
 /** `pam_unix(sshd:auth):`, `(pam_unix)` and the like, as releases since 2001 wrote it. */
 export const pamUnix: Token[] = [optional(literal('(')), literal('pam_unix'), any('nonspace', 255), gap];
@@ -54,10 +52,10 @@ export function pamFailed(module: Token[], identifier: string): Pattern {
     name: 'pam-failed',
     tokens: [
       ...pamHead(module),
-      textToLast(undefined, nameBytesMax),
+      textToLast(),
       literal(' rhost='),
       ip,
-      either([gap, literal('user='), userUntil('=', 1, nameBytesMax), { kind: 'end' }], nearEnd),
+      either([gap, literal('user='), userUntil('='), { kind: 'end' }], lineEnd),
     ],
     sample: `${head} authentication failure; logname= uid=0 euid=0 tty=ftp ruser=alice rhost=192.0.2.7  user=alice`,
     counter: `${head} check pass; user unknown`,

@@ -13,8 +13,8 @@ import {
   choice,
   either,
   ip,
+  lineEnd,
   literal,
-  nearEnd,
   optional,
   some,
   textToFirst,
@@ -49,14 +49,8 @@ const forwarded: Token = optional(optional(literal(' ')), choice(...headers), un
 const noticed: Token[] = [
   optional(literal(' in '), some('nonspace'), literal(' on line '), some('digit', 9)),
   optional(literal(' ('), some('alpha', 16), literal(' '), some('nonspace')),
-  ...nearEnd,
+  ...lineEnd,
 ];
-
-/**
- * `login_username_maxlen` as it comes, and what an error writes around the name. Headers may be longer than the line that
- * is read: what they hold is no name.
- */
-const userBytesMax = 1280;
 
 /** As `log_login`, plugins and old releases begin it. */
 const failedLogin = choice('FAILED login for ', 'Failed login for ', 'Login failed for ');
@@ -80,7 +74,7 @@ const patterns: Pattern[] = [
     tokens: [
       ...head,
       imapFailed,
-      userToLast(undefined, userBytesMax),
+      userToLast(),
       literal(' from '),
       ip,
       forwarded,
@@ -88,7 +82,7 @@ const patterns: Pattern[] = [
       textToFirst(':'),
       choice(' (POST /', ' (GET /'),
       some('nonspace'),
-      ...nearEnd,
+      ...lineEnd,
     ],
     sample: `${at} <k3v9> IMAP Error: Login failed for alice against mail.example.org from 192.0.2.7. AUTHENTICATE PLAIN: Authentication failed. in /srv/roundcube/rcube_imap.php on line 200 (POST /?_task=login&_action=login)`,
     counter: `${at} <k3v9> IMAP Error: Login failed for alice against mail.example.org from 192.0.2.7. Could not connect to mail.example.org:143: Connection refused`,
@@ -98,7 +92,7 @@ const patterns: Pattern[] = [
     tokens: [
       ...head,
       imapFailed,
-      userToLast(undefined, userBytesMax),
+      userToLast(),
       literal(' from '),
       ip,
       forwarded,
@@ -115,14 +109,14 @@ const patterns: Pattern[] = [
     tokens: [
       ...head,
       failedLogin,
-      userToLast(undefined, userBytesMax),
+      userToLast(),
       literal(' from '),
       ip,
       forwarded,
       literal(' in session '),
       session,
       optional(literal(' (error: '), some('digit', 4), literal(')')),
-      ...nearEnd,
+      ...lineEnd,
     ],
     sample:
       '[04-Mar-2025 05:06:07 +0100]: <k3v9> Failed login for alice from 192.0.2.7 in session 0a1b2c3d4e5f (error: 1)',
@@ -131,7 +125,7 @@ const patterns: Pattern[] = [
   },
   {
     name: 'plugin-login-failed',
-    tokens: [...head, failedLogin, userToLast(undefined, userBytesMax), literal(' from '), ip, ...nearEnd],
+    tokens: [...head, failedLogin, userToLast(), literal(' from '), ip, ...lineEnd],
     sample: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7',
     counter: '[04-Mar-2025 05:06:07 +0100]: FAILED login for alice from 192.0.2.7 and others',
   },

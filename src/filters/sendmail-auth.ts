@@ -5,7 +5,7 @@
  * The user name is the client's and stands left of `relay=`, which ends the line: so it is read from the right.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, ip, literal, nearEnd, optional, some, textToFirst, textToLast, until, userToLast } from './tokens.ts';
+import { choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, until, userToLast } from './tokens.ts';
 
 const queueId = optional({ kind: 'span', of: { name: 'word' }, min: 7, max: 20 }, literal(': '));
 const client: Token[] = [
@@ -22,7 +22,7 @@ const failure: Token[] = [
   literal('): '),
   choice('authentication failure', 'user not found'),
 ];
-const relay: Token[] = [literal(', relay='), ...client, ...nearEnd];
+const relay: Token[] = [literal(', relay='), ...client, ...lineEnd];
 const host = 'Mar  7 18:53:22 mail';
 
 export const sendmailAuth: Filter[] = [
@@ -34,13 +34,13 @@ export const sendmailAuth: Filter[] = [
     patterns: [
       {
         name: 'user-refused',
-        tokens: [...failure, textToFirst(), literal(', user='), userToLast(undefined, 1024), ...relay],
+        tokens: [...failure, textToFirst(), literal(', user='), userToLast(), ...relay],
         sample: `${host} sm-mta[901]: 527IrMXx000901: AUTH failure (LOGIN): authentication failure (-13) SASL(-13): authentication failure: checkpass failed, user=alice, relay=host.example.org [192.0.2.7]`,
         counter: `${host} sm-mta[901]: 527IrMXx000901: AUTH failure (LOGIN): generic failure (-1) SASL(-1): generic failure: checkpass failed, user=alice, relay=host.example.org [192.0.2.7]`,
       },
       {
         name: 'login-refused',
-        tokens: [...failure, textToLast(undefined, 1024), ...relay],
+        tokens: [...failure, textToLast(), ...relay],
         sample: `${host} sendmail[901]: 527IrMXx000901: AUTH failure (CRAM-MD5): user not found (-20) SASL(-13): user not found: no secret in database, relay=[IPv6:2001:db8::7]`,
         counter: `${host} sendmail[901]: 527IrMXx000901: AUTH failure (CRAM-MD5): user not found (-20) SASL(-13): user not found: no secret in database`,
       },
@@ -51,7 +51,7 @@ export const sendmailAuth: Filter[] = [
           ...client,
           literal(': possible SMTP attack: command=AUTH, count='),
           some('digit', 10),
-          ...nearEnd,
+          ...lineEnd,
         ],
         sample: `${host} sm-mta[901]: 527IrMXx000901: host.example.org [192.0.2.7] (may be forged): possible SMTP attack: command=AUTH, count=5`,
         counter: `${host} sm-mta[901]: 527IrMXx000901: host.example.org [192.0.2.7]: possible SMTP attack: command=HELO/EHLO, count=5`,

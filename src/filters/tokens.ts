@@ -45,11 +45,11 @@ export const until = (bytes: string, min = 1, max = fieldBytesMax): Token => ({
 });
 
 /** The same, kept as the user name. */
-export const userUntil = (bytes: string, min = 1, max = fieldBytesMax): Token => ({
+export const userUntil = (bytes: string, min = 1): Token => ({
   kind: 'span',
   of: { bytes, not: true },
   min,
-  max,
+  max: fieldBytesMax,
   capture: 'user',
 });
 
@@ -77,9 +77,6 @@ export const again: Token[] = [literal('message repeated '), some('digit', 10), 
 /** Nothing but blanks may follow. */
 export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: fieldBytesMax }, { kind: 'end' }];
 
-/** The same where the client could write so many blanks that the line is cut in them. */
-export const nearEnd: Token[] = [any('space', 64), { kind: 'end' }];
-
 /** Attacker text up to the first place where what follows fits. */
 export const textToFirst = (without?: string): Token => ({
   kind: 'text',
@@ -87,10 +84,7 @@ export const textToFirst = (without?: string): Token => ({
   ...(without === undefined ? {} : { without: { bytes: without } }),
 });
 
-/**
- * Attacker text up to the last place where what follows fits; `max` bytes at most. Where the end of the line follows, a
- * writer of longer lines than are read needs that bound: behind it an attacker could choose where his line is cut.
- */
+/** Attacker text up to the last place where what follows fits; `max` bytes at most, where the writer cuts its lines. */
 export const textToLast = (without?: string, max?: number): Token => ({
   kind: 'text',
   from: 'right',

@@ -8,7 +8,7 @@
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';
-import { again, either, ip, literal, nearEnd, optional, some, time, until, userUntil } from './tokens.ts';
+import { again, either, ip, lineEnd, literal, optional, some, time, until, userUntil } from './tokens.ts';
 
 /** Some systems write the message of PAM without the module. */
 const module = [optional(...pamUnix)];
@@ -32,9 +32,9 @@ export const vsftpd: Filter = {
         ip,
         literal('"'),
         either(
-          [literal(', anon password "'), until('"', 0, 255), literal('"'), ...nearEnd],
-          [literal(', "'), until('"', 0, 255), literal('"'), ...nearEnd],
-          [optional(literal(']')), ...nearEnd],
+          [literal(', anon password "'), until('"', 0), literal('"'), ...lineEnd],
+          [literal(', "'), until('"', 0), literal('"'), ...lineEnd],
+          [optional(literal(']')), ...lineEnd],
         ),
       ],
       sample: 'Tue Mar  4 05:06:07 2025 [pid 811] [alice] FAIL LOGIN: Client "192.0.2.7"',

@@ -167,7 +167,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end */
+/** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
   at += 3;
@@ -181,8 +181,8 @@ function part11(at: i32, end: i32): i32 {
   if (stop2 - at > 4096) return -1;
   at = stop2;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop3 = skipSpace(at, smaller(end, at + 65));
-  if (stop3 - at > 64) return -1;
+  const stop3 = skipSpace(at, smaller(end, at + 4097));
+  if (stop3 - at > 4096) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
@@ -198,7 +198,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end */
+/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = part1(at, end);
@@ -222,7 +222,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
     place2++;
   }
   at = next2;
-  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end
+  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last '>, '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -271,7 +271,7 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end */
+/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -314,8 +314,8 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (stop7 - at > 4096) return false;
   at = stop7;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -457,7 +457,7 @@ function part25(at: i32, end: i32): i32 {
   return at;
 }
 
-/** no-login: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end */
+/** no-login: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeNoLogin(at: i32, end: i32): bool {
   if (end - at < 47) return false;
   const next1 = part1(at, end);
@@ -481,7 +481,7 @@ function takeNoLogin(at: i32, end: i32): bool {
     place2++;
   }
   at = next2;
-  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end
+  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last '>, '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -499,7 +499,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   return true;
 }
 
-/** no-login-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,64} end */
+/** no-login-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
 function takeNoLoginNameless(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part1(at, end);
@@ -546,8 +546,8 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   if (stop7 - at > 4096) return false;
   at = stop7;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -1086,20 +1086,20 @@ function skipRun7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{1,8} 'user=' nonspace{0,512} */
+/** space{1,8} 'user=' nonspace{0,4096} */
 function part41(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop2 = skipNonspace(at, smaller(end, at + 513));
-  if (stop2 - at > 512) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
   at = stop2;
   return at;
 }
 
-/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,4096} ' uid=' nonspace{0,4096} ' euid=' nonspace{0,4096} ' tty=dovecot ruser=' user{0,512} ' rhost=' ip [space{1,8} 'user=' nonspace{0,512}] space{0,64} end */
+/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,4096} ' uid=' nonspace{0,4096} ' euid=' nonspace{0,4096} ' tty=dovecot ruser=' user{0,4096} ' rhost=' ip [space{1,8} 'user=' nonspace{0,4096}] space{0,4096} end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
@@ -1125,8 +1125,8 @@ function takePamFailure(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop6 = skipRun7(at, smaller(end, at + 513));
-  if (stop6 - at > 512) return false;
+  const stop6 = skipRun7(at, smaller(end, at + 4097));
+  if (stop6 - at > 4096) return false;
   captureUser(at, stop6);
   at = stop6;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
@@ -1135,8 +1135,8 @@ function takePamFailure(at: i32, end: i32): bool {
   if (at < 0) return false;
   const next7 = part41(at, end);
   if (next7 >= 0) at = next7;
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;

@@ -202,7 +202,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,64} end */
+/** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d482022)) return -1; // '" H='
   at += 4;
@@ -231,8 +231,8 @@ function part14(at: i32, end: i32): i32 {
   if (end - at >= 33 && word(at) === 0x6d6f6320 && word(at + 4) === 0x646e616d && word(at + 8) === 0x65737520 && word(at + 12) === 0x68772064 && word(at + 16) === 0x6e206e65 && word(at + 20) === 0x6120746f && word(at + 24) === 0x72657664 && word(at + 28) === 0x65736974 && word(at + 29) === 0x64657369) at += 33; // ' command used when not advertised'
   else if (end - at >= 39 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6863656d && word(at + 20) === 0x73696e61 && word(at + 24) === 0x6f6e206d && word(at + 28) === 0x75732074 && word(at + 32) === 0x726f7070 && word(at + 35) === 0x64657472) at += 39; // ' authentication mechanism not supported'
   else return -1;
-  const stop6 = skipSpace(at, smaller(end, at + 65));
-  if (stop6 - at > 64) return -1;
+  const stop6 = skipSpace(at, smaller(end, at + 4097));
+  if (stop6 - at > 4096) return -1;
   at = stop6;
   if (at !== end) return -1;
   return at;
@@ -248,7 +248,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,64} end */
+/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
 function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at < 66) return false;
   const next1 = part1(at, end);
@@ -261,12 +261,11 @@ function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 24 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7265206c && word(at + 16) === 0x20726f72 && word(at + 20) === 0x22206e69)) return false; // 'SMTP protocol error in "'
   at += 24;
-  // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,64} end
-  const limit3 = smaller(end, at + 2048);
+  // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end
   const pivot3 = findLast1(at, end); // the last '" H='
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
-  const beyondplace3 = smaller(smaller(limit3 + 1, end - 41), pivot3 + 1);
+  const beyondplace3 = smaller(end - 41, pivot3 + 1);
   let next3 = -1;
   let place3 = beyondplace3;
   while (true) {
@@ -474,7 +473,7 @@ function skipRun7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,64} end */
+/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,4096} end */
 function takeSenderRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = part1(at, end);
@@ -515,8 +514,8 @@ function takeSenderRefused(at: i32, end: i32): bool {
   else if (end - at >= 19 && word(at) === 0x6f726e55 && word(at + 4) === 0x61657475 && word(at + 8) === 0x20656c62 && word(at + 12) === 0x72646461 && word(at + 15) === 0x73736572) at += 19; // 'Unrouteable address'
   else if (end - at >= 51 && word(at) === 0x206c6c61 && word(at + 4) === 0x656c6572 && word(at + 8) === 0x746e6176 && word(at + 12) === 0x20584d20 && word(at + 16) === 0x6f636572 && word(at + 20) === 0x20736472 && word(at + 24) === 0x6e696f70 && word(at + 28) === 0x6f742074 && word(at + 32) === 0x6e6f6e20 && word(at + 36) === 0x6978652d && word(at + 40) === 0x6e657473 && word(at + 44) === 0x6f682074 && word(at + 47) === 0x7374736f) at += 51; // 'all relevant MX records point to non-existent hosts'
   else return false;
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -768,7 +767,7 @@ function part24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,64} end */
+/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,4096} end */
 function takeDroppedByAcl(at: i32, end: i32): bool {
   if (end - at < 46) return false;
   const next1 = part1(at, end);
@@ -803,8 +802,8 @@ function takeDroppedByAcl(at: i32, end: i32): bool {
   }
   if (!(end - at >= 22 && word(at) === 0x6f6c6320 && word(at + 4) === 0x20646573 && word(at + 8) === 0x44207962 && word(at + 12) === 0x20504f52 && word(at + 16) === 0x41206e69 && word(at + 18) === 0x4c434120)) return false; // ' closed by DROP in ACL'
   at += 22;
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -884,7 +883,7 @@ function takeNameNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,64} end */
+/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,4096} end */
 function takeHostNotFound(at: i32, end: i32): bool {
   if (end - at < 64) return false;
   const next1 = part1(at, end);
@@ -922,8 +921,8 @@ function takeHostNotFound(at: i32, end: i32): bool {
   }
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const stop8 = skipSpace(at, smaller(end, at + 65));
-  if (stop8 - at > 64) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 4097));
+  if (stop8 - at > 4096) return false;
   at = stop8;
   if (at !== end) return false;
   return true;

@@ -90,31 +90,31 @@ function takePamAmbiguous(at: i32, end: i32): bool {
   return true;
 }
 
-/** space{1,8} 'user=' user{1,512} end */
+/** space{1,8} 'user=' user{1,4096} end */
 function part5(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop2 = findByte(at, smaller(end, at + 513), 61);
-  if (stop2 - at < 1 || stop2 - at > 512) return -1;
+  const stop2 = findByte(at, smaller(end, at + 4097), 61);
+  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
   captureUser(at, stop2);
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** space{0,64} end */
+/** space{0,4096} end */
 function part6(at: i32, end: i32): i32 {
-  const stop1 = skipSpace(at, smaller(end, at + 65));
-  if (stop1 - at > 64) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** ' rhost=' ip (space{1,8} 'user=' user{1,512} end | space{0,64} end) */
+/** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
@@ -130,7 +130,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,512} end | space{0,64} end) */
+/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
 function takePamFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   const next1 = part1(at, end);
@@ -147,9 +147,8 @@ function takePamFailed(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,512} end | space{0,64} end)
-  const limit4 = smaller(end, at + 512);
-  const beyondplace4 = smaller(limit4 + 1, end - 7);
+  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
+  const beyondplace4 = end - 7;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {

@@ -235,7 +235,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' (POST /' | ' (GET /') nonspace{1,4096} space{0,64} end */
+/** (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
 function part11(at: i32, end: i32): i32 {
   if (end - at >= 8 && word(at) === 0x4f502820 && word(at + 4) === 0x2f205453) at += 8; // ' (POST /'
   else if (end - at >= 7 && word(at) === 0x45472820 && word(at + 3) === 0x2f205445) at += 7; // ' (GET /'
@@ -243,14 +243,14 @@ function part11(at: i32, end: i32): i32 {
   const stop1 = skipNonspace(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
-  const stop2 = skipSpace(at, smaller(end, at + 65));
-  if (stop2 - at > 64) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') text without ':'… (' (POST /' | ' (GET /') nonspace{1,4096} space{0,64} end */
+/** login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') text without ':'… (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 52) return false;
   const next1 = part2(at, end);
@@ -266,8 +266,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
   // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:')
-  const limit4 = smaller(end, at + 1280);
-  const beyondplace4 = smaller(limit4 + 1, end - 14);
+  const beyondplace4 = end - 14;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {
@@ -279,7 +278,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   }
   captureUser(at, place4);
   at = next4;
-  // text up to the first (' (POST /' | ' (GET /') nonspace{1,4096} space{0,64} end
+  // text up to the first (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end
   const limit5 = findByte(at, end, 58);
   const beyondplace5 = smaller(limit5 + 1, end - 7);
   let next5 = -1;
@@ -324,7 +323,7 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,64} end */
+/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -345,14 +344,14 @@ function part14(at: i32, end: i32): i32 {
   if (next2 >= 0) at = next2;
   const next3 = part13(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipSpace(at, smaller(end, at + 65));
-  if (stop4 - at > 64) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-refused: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,64} end */
+/** login-refused: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part2(at, end);
@@ -367,9 +366,8 @@ function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
-  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,64} end
-  const limit4 = smaller(end, at + 1280);
-  const beyondplace4 = smaller(limit4 + 1, end - 20);
+  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end
+  const beyondplace4 = end - 20;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {
@@ -395,7 +393,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,64} end */
+/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end */
 function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -410,14 +408,14 @@ function part16(at: i32, end: i32): i32 {
   at = stop2;
   const next3 = part15(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipSpace(at, smaller(end, at + 65));
-  if (stop4 - at > 64) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,64} end */
+/** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end */
 function takeSessionLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part2(at, end);
@@ -433,9 +431,8 @@ function takeSessionLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
-  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,64} end
-  const limit4 = smaller(end, at + 1280);
-  const beyondplace4 = smaller(limit4 + 1, end - 19);
+  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end
+  const beyondplace4 = end - 19;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {
@@ -449,20 +446,20 @@ function takeSessionLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip space{0,64} end */
+/** ' from ' ip space{0,4096} end */
 function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop1 = skipSpace(at, smaller(end, at + 65));
-  if (stop1 - at > 64) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 4097));
+  if (stop1 - at > 4096) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip space{0,64} end */
+/** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip space{0,4096} end */
 function takePluginLoginFailed(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part2(at, end);
@@ -478,9 +475,8 @@ function takePluginLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
-  // user up to the last ' from ' ip space{0,64} end
-  const limit4 = smaller(end, at + 1280);
-  const beyondplace4 = smaller(limit4 + 1, end - 6);
+  // user up to the last ' from ' ip space{0,4096} end
+  const beyondplace4 = end - 6;
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {

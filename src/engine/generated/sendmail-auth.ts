@@ -40,7 +40,7 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,64} end */
+/** ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6572202c && word(at + 4) === 0x3d79616c)) return -1; // ', relay='
   at += 8;
@@ -54,8 +54,8 @@ function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   if (end - at >= 16 && word(at) === 0x616d2820 && word(at + 4) === 0x65622079 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x29646567) at += 16; // ' (may be forged)'
-  const stop2 = skipSpace(at, smaller(end, at + 65));
-  if (stop2 - at > 64) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -71,7 +71,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** user-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', user=' user… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,64} end */
+/** user-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', user=' user… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part1(at, end);
@@ -98,12 +98,11 @@ function takeUserRefused(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // user up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,64} end
-  const limit4 = smaller(end, at + 1024);
+  // user up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
   const pivot4 = findLast1(at, end); // the last ', relay='
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);
-  const beyondplace4 = smaller(smaller(limit4 + 1, end - 10), pivot4 + 1);
+  const beyondplace4 = smaller(end - 10, pivot4 + 1);
   let next4 = -1;
   let place4 = beyondplace4;
   while (true) {
@@ -117,7 +116,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** login-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,64} end */
+/** login-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -132,12 +131,11 @@ function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
   else if (end - at >= 14 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'user not found'
   else return false;
-  // text up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,64} end
-  const limit3 = smaller(end, at + 1024);
+  // text up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
   const pivot3 = findLast1(at, end); // the last ', relay='
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
-  const beyondplace3 = smaller(smaller(limit3 + 1, end - 10), pivot3 + 1);
+  const beyondplace3 = smaller(end - 10, pivot3 + 1);
   let next3 = -1;
   let place3 = beyondplace3;
   while (true) {
@@ -150,7 +148,7 @@ function takeLoginRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** attack: [word{7,20} ': '] [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] ': possible SMTP attack: command=AUTH, count=' digit{1,10} space{0,64} end */
+/** attack: [word{7,20} ': '] [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] ': possible SMTP attack: command=AUTH, count=' digit{1,10} space{0,4096} end */
 function takeAttack(at: i32, end: i32): bool {
   if (end - at < 48) return false;
   const next1 = part1(at, end);
@@ -170,8 +168,8 @@ function takeAttack(at: i32, end: i32): bool {
   const stop3 = skipDigits(at, smaller(end, at + 11));
   if (stop3 - at < 1 || stop3 - at > 10) return false;
   at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 65));
-  if (stop4 - at > 64) return false;
+  const stop4 = skipSpace(at, smaller(end, at + 4097));
+  if (stop4 - at > 4096) return false;
   at = stop4;
   if (at !== end) return false;
   return true;
