@@ -155,7 +155,7 @@ export function pascalCase(name: string): string {
   return name.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Bits of `patternFlags`; the stage of an attempt (0 = none) stands above them. */
+/** Bits of `patternFlags`; the stage of an attempt (0 = none) takes the three from `stageShift` on. */
 export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16, whole: 256 } as const;
 export const stageShift = 5;
 
