@@ -209,7 +209,8 @@ limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given u
 export const changesPerTransactionMax = 8192;
 /**
  * A send is waited for awake this long before the event loop goes on without it, µs: a single ban takes a fifth of it, to
- * wake the sending thread of an idle machine up to a half, and going to sleep costs as much again. What other transactions hold up longer is waited for asleep.
+ * wake the sending thread of an idle machine up to a half, and going to sleep costs as much again. What other transactions
+ * hold up longer is waited for asleep.
  */
 export const sendAwakeMicroseconds = 100;
 /** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */

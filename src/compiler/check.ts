@@ -7,7 +7,7 @@ import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
 import type { Rule } from './rules.ts';
-import { capturesOf, minimumLength, normalise, segmentsOf, type TextToken } from './shape.ts';
+import { capturesOf, holds, listsIn, minimumLength, normalise, segmentsOf, type TextToken } from './shape.ts';
 
 /** Texts in one pattern: each may scan the line once. */
 export const textsMax = 4;
@@ -146,7 +146,7 @@ function checkTokens(tokens: readonly Token[], outermost: boolean): void {
         if (!(Number.isInteger(token.max) && token.max >= 1 && token.max <= repeatMax)) {
           refuse('unbounded', `a repeat needs a bound of 1 to ${repeatMax}`);
         }
-        if (holdsRepeat(token.tokens)) refuse('loop', 'a repeat inside a repeat');
+        if (holds(token.tokens, ({ kind }) => kind === 'repeat')) refuse('loop', 'a repeat inside a repeat');
         if (capturesOf(token.tokens).size > 0) refuse('loop', 'a capture inside a repeat');
         checkInner(token.tokens, 'a repeat');
         break;
@@ -216,22 +216,12 @@ function checkClass(of: ByteClass): void {
   if (byteSet(of).every((within) => !within)) refuse('no-bytes', 'a byte class that holds no byte');
 }
 
-function holdsRepeat(tokens: readonly Token[]): boolean {
-  return tokens.some(
-    (token) =>
-      token.kind === 'repeat' ||
-      (token.kind === 'optional' && holdsRepeat(token.tokens)) ||
-      (token.kind === 'either' && token.of.some(holdsRepeat)),
-  );
-}
-
 function weigh(tokens: readonly Token[]): { tokens: number; literalBytes: number } {
   const weight = { tokens: 0, literalBytes: 0 };
   for (const token of tokens) {
     weight.tokens++;
     for (const text of wordsOf(token)) weight.literalBytes += bytesOf(text).length;
-    const inner = token.kind === 'either' ? token.of : 'tokens' in token ? [token.tokens] : [];
-    for (const tokens of inner) {
+    for (const tokens of listsIn(token)) {
       const more = weigh(tokens);
       weight.tokens += more.tokens;
       weight.literalBytes += more.literalBytes;

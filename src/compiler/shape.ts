@@ -143,11 +143,20 @@ export function capturesOf(tokens: readonly Token[]): Set<'address' | 'user' | '
     if (token.kind === 'ip') captures.add('address');
     else if (token.kind === 'time') captures.add('time');
     else if ((token.kind === 'span' || token.kind === 'text') && token.capture === 'user') captures.add('user');
-    const inner =
-      token.kind === 'either' ? token.of : token.kind === 'optional' || token.kind === 'repeat' ? [token.tokens] : [];
-    for (const tokens of inner) for (const capture of capturesOf(tokens)) captures.add(capture);
+    for (const tokens of listsIn(token)) for (const capture of capturesOf(tokens)) captures.add(capture);
   }
   return captures;
+}
+
+/** The lists of tokens that stand in one. */
+export function listsIn(token: Token): readonly Token[][] {
+  if (token.kind === 'either') return token.of;
+  return token.kind === 'optional' || token.kind === 'repeat' ? [token.tokens] : [];
+}
+
+/** Is there such a token, at whatever depth? */
+export function holds(tokens: readonly Token[], isSuch: (token: Token) => boolean): boolean {
+  return tokens.some((token) => isSuch(token) || listsIn(token).some((inner) => holds(inner, isSuch)));
 }
 
 /** `failed-password` as `FailedPassword`. */
@@ -181,13 +190,7 @@ function takesWholeLines(filter: Filter, pattern: Pattern): boolean {
 }
 
 function readsEnd(tokens: readonly Token[]): boolean {
-  return tokens.some(
-    (token) =>
-      token.kind === 'end' ||
-      (token.kind === 'text' && token.from === 'right') ||
-      (token.kind === 'either' && token.of.some(readsEnd)) ||
-      ((token.kind === 'optional' || token.kind === 'repeat') && readsEnd(token.tokens)),
-  );
+  return holds(tokens, (token) => token.kind === 'end' || (token.kind === 'text' && token.from === 'right'));
 }
 
 /** Might `other` take a whole line of which `pattern` takes the first part, and mean something else by it? */
