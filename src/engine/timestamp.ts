@@ -89,7 +89,6 @@ export function setClock(now: f64): void {
 function forgetForm(): void {
   formBytes = 0;
   formMisses = 0;
-  scannedSeconds = -1;
   // No text, not even one of no length, is written like it now.
   formNow = -1;
   formSerial++;

@@ -82,6 +82,12 @@ test.each<[what: string, tokens: Token[], matching: string[], others: string[]]>
     ['', 'maile', 'ma', 'p', 'y', 'Mail', 'imapx', 'Ã', 'smt'],
   ],
   [
+    'one of many words, then what begins like another',
+    [choice('mailer', 'mail', 'mux', 'pop', 'po', 'imap', 'smtp', 'xy', 'zed'), span('nonspace', 1, 9), end],
+    ['mailx', 'mailers', 'pops', 'imap4', 'xyz', 'zed!'],
+    ['mai', 'mu!', 'pa!', 'imx', 'smt!', 'x!!', 'ze!', 'quux', 'mailer '],
+  ],
+  [
     'text from the left, up to one of several words',
     [text('left'), choice('=', ': '), end],
     ['a=', 'a: ', '=', '=a='],
