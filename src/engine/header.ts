@@ -7,17 +7,7 @@
 import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
 import { smaller } from './scan.ts';
-import {
-  formBytes,
-  formLastBlank,
-  formSerial,
-  instantOf,
-  missForm,
-  scanKnownTime,
-  scannedSeconds,
-  scanTime,
-  secondsAt,
-} from './timestamp.ts';
+import { formBytes, formSerial, instantOf, scannedSeconds, scanTime, secondsAt } from './timestamp.ts';
 
 /** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
 const WORDS_MAX: i32 = 4;
@@ -57,45 +47,24 @@ let headMisses: i32 = 0;
 /** So many make us remember another one: services that write in turn shall not drive each other out line by line. */
 const HEAD_MISSES_MAX: i32 = 8;
 
-/** End of the timestamp at `start`, or -1; the two shapes that syslog daemons write are not decoded here. */
+/** End of the timestamp at `start`, or -1. Months of other languages have the form of a time in a head only. */
 function scanHeadTime(start: i32, end: i32): i32 {
-  // A zone apart from its time is not looked for here: "yyyy-mm-ddThh:mm:ss +hhmm".
-  const known = scanKnownTime(start, end);
-  if (known >= 0 && formLastBlank < 19) return known;
-  const stop = scanSyslogTime(start, end);
-  if (stop < 0) return scanTime(start, end);
-  missForm(start, stop);
-  return stop;
+  const stop = scanTime(start, end);
+  return stop < 0 && isForeignTime(start, end) ? start + 15 : stop;
 }
 
-/** The same for these shapes only. */
-function scanSyslogTime(start: i32, end: i32): i32 {
-  if (end - start > 20) {
-    // "Mon DD hh:mm:ss "
-    if (
-      byte(start + 3) === 32 &&
-      byte(start + 6) === 32 &&
-      byte(start + 9) === 58 &&
-      byte(start + 12) === 58 &&
-      byte(start + 15) === 32 &&
-      byte(start) >= 65 &&
-      byte(start) <= 90
-    ) {
-      // A year after the clock ("Mon DD hh:mm:ss yyyy") belongs to the time.
-      const next = byte(start + 16);
-      if (next < 48 || next > 57) return start + 15;
-    } else if (byte(start + 4) === 45 && byte(start + 10) === 84) {
-      // "yyyy-mm-ddThh:mm:ss…" up to the next space
-      if (byte(start + 7) === 45 && byte(start + 13) === 58 && byte(start + 16) === 58) {
-        const stop = findByte(start + 19, end, 32);
-        if (stop - start <= 36) {
-          const last = byte(stop - 1);
-          if ((last >= 48 && last <= 57) || last === 90) return stop;
-        }
-      }
-    }
-  }
-  return -1;
+/** "Xxx DD hh:mm:ss ", whatever the month is, with more than a year behind it. */
+function isForeignTime(start: i32, end: i32): bool {
+  if (end - start <= 20 || byte(start) < 65 || byte(start) > 90) return false;
+  const next = byte(start + 16);
+  return (
+    byte(start + 3) === 32 &&
+    byte(start + 6) === 32 &&
+    byte(start + 9) === 58 &&
+    byte(start + 12) === 58 &&
+    byte(start + 15) === 32 &&
+    (next < 48 || next > 57)
+  );
 }
 
 /** Whether the line at hand was looked at for a time already: 1 it has one, 0 it has none, -1 it was not. */

@@ -62,8 +62,6 @@ export let formBytes: i32 = 0;
 export let formSerial: i32 = 0;
 /** Offset of the second's digits; -1: the text stands for itself only. */
 let formSecondAt: i32 = -1;
-/** Offset of its last blank, -1 without one. */
-export let formLastBlank: i32 = -1;
 /** The instant of its minute, or of the text, as seen at `formNow`. */
 let formInstant: f64 = 0;
 let formNow: f64 = 0;
@@ -453,12 +451,10 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
   // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands for itself only.
   const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
   const fraction = secondAt + 3;
-  formLastBlank = -1;
   for (let i = 0; i < TIME_FORM_BYTES; i++) {
     const p = start + i;
     const isSlot = varies && (p === secondAt || p === secondAt + 1 || (p >= fraction && p < fractionEnd));
     if (p < end && !isSlot && byte(p) <= ANY_BYTE) return;
-    if (p < end && byte(p) === 32) formLastBlank = i;
     setByte(TIME_FORM + i, p >= end ? ANY_BYTE : isSlot ? ANY_DIGIT : byte(p));
   }
   formBytes = end - start;
@@ -505,7 +501,7 @@ export function scanKnownTime(start: i32, end: i32): i32 {
  * A text was found at [start, end) that is not written like the remembered one. Times of matched lines are decoded and so
  * remembered; where nothing matches, as in most logs, this remembers one now and then.
  */
-export function missForm(start: i32, end: i32): void {
+function missForm(start: i32, end: i32): void {
   formMisses++;
   if (formMisses <= FORM_MISSES_MAX) return;
   formMisses = 0;

@@ -398,7 +398,7 @@ describe('what was read before', () => {
       fc.tuple(fc.nat(45), fc.oneof(fc.nat(255), fc.integer({ min: 48, max: 57 }), fc.constantFrom(0, 1))),
     ),
     behind: fc.oneof(
-      { weight: 2, arbitrary: fc.constantFrom(']', '] x', ' host', ' host', '  host') },
+      { weight: 2, arbitrary: fc.constantFrom(']', ']0', '-9', '] x', ' host', ' host', '  host') },
       fc.constantFrom(...behinds, ' 2026 x', ' 2026', ' +0100', ' +01', ' UTC', ' GMT]'),
       fc.string({ unit: 'binary', maxLength: 8 }),
     ),
