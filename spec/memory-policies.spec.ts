@@ -172,7 +172,7 @@ claim(
 /** Makes a table for so many bytes; what it came to. */
 type SizeTable = (
   bytes: number,
-) => Promise<{ slots: number; entryBytes: number; memoryBytes: number; memories: number }>;
+) => Promise<{ slots: number; slotBytes: number; memoryBytes: number; memories: number }>;
 
 /** The engine, with every memory it asks for counted. */
 const sizeTable: SizeTable = async (bytes) => {
@@ -187,8 +187,8 @@ const sizeTable: SizeTable = async (bytes) => {
   };
   try {
     const jail = { filter: 'sshd', mode: '', maxretry: 5, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] };
-    const { slots, entryBytes, memoryBytes } = await Engine.create({ jails: [jail], tableBytes: bytes, now: epoch });
-    return { slots, entryBytes, memoryBytes, memories };
+    const { slots, slotBytes, memoryBytes } = await Engine.create({ jails: [jail], tableBytes: bytes, now: epoch });
+    return { slots, slotBytes, memoryBytes, memories };
   } finally {
     global.WebAssembly.Memory = Original;
   }
@@ -203,14 +203,14 @@ claim(
     const sizes = [1, 4, 16, 32];
     const fixed = (await make(0)).memoryBytes;
     for (const size of sizes) {
-      const { slots, entryBytes, memoryBytes, memories } = await make(size * mebibyte);
+      const { slots, slotBytes, memoryBytes, memories } = await make(size * mebibyte);
       assert.equal(memories, 1, `blocks of memory for ${size} MiB`);
-      const expected = Math.floor((size * mebibyte) / (entryBytes * 8)) * 8;
-      assert.equal(slots, expected, `slots in ${size} MiB of entries of ${entryBytes} bytes`);
-      const rest = memoryBytes - slots * entryBytes;
+      const expected = Math.floor((size * mebibyte) / (slotBytes * 8)) * 8;
+      assert.equal(slots, expected, `slots in ${size} MiB of slots of ${slotBytes} bytes`);
+      const rest = memoryBytes - slots * slotBytes;
       assert.ok(Math.abs(rest - fixed) <= 65_536, `beside a table of ${size} MiB the block takes ${rest} bytes`);
     }
-    return `${sizes.join(', ')} MiB: one block each, made before any line, slots = bytes / entry size, in sets of 8`;
+    return `${sizes.join(', ')} MiB: one block each, made before any line, slots = bytes / slot size, in sets of 8`;
   },
   [
     twin(

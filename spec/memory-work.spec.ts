@@ -22,7 +22,7 @@ const growthMax = 1.25;
 const real: MakeTable = async (slots, evictionPolicy) => {
   const jail = { filter: 'sshd', mode: '', maxretry: 2, findtime: 600, bantime: 3_600, ipv6Prefix: 64, ignore: [] };
   const probe = await countedEngine({ jails: [jail], tableBytes: 1, now: epoch });
-  const tableBytes = slots * probe.engine.entryBytes;
+  const tableBytes = slots * probe.engine.slotBytes;
   const { engine, takeSteps } = await countedEngine({ jails: [jail], tableBytes, evictionPolicy, now: epoch });
   assert.equal(engine.slots, slots);
   engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));

@@ -71,12 +71,12 @@ claim(
   ['MM-12', 'MM-14'],
   engineTracker({ slots }),
   (tracker) => {
-    const before = [tracker.slots(), tracker.entryBytes()];
-    assert.ok(tracker.entryBytes() <= 48, `an entry takes ${tracker.entryBytes()} bytes`);
+    const before = [tracker.slots(), tracker.slotBytes()];
+    assert.ok(tracker.slotBytes() <= 48, `a slot takes ${tracker.slotBytes()} bytes`);
     for (let i = 0; i < slots * 20; i++) tracker.fail(sourceAddress(i), epoch + (i >> 10));
-    assert.deepEqual([tracker.slots(), tracker.entryBytes()], before, 'slots and entry size');
+    assert.deepEqual([tracker.slots(), tracker.slotBytes()], before, 'slots and their size');
     assert.ok(tracker.tracked() <= slots, `${tracker.tracked()} entries in ${slots} slots`);
-    return `${slots * 20} sources into ${slots} slots of ${tracker.entryBytes()} bytes: still ${tracker.slots()} slots`;
+    return `${slots * 20} sources into ${slots} slots of ${tracker.slotBytes()} bytes: still ${tracker.slots()} slots`;
   },
   [twin('a dictionary that grows', flawed({ grows: true }))],
 );

@@ -29,7 +29,7 @@ function counted<Of extends Primitive>(
   }) as unknown as Of;
 }
 
-export const { bindMemory, toInt, divide, product, spread, lowestBit, ANY_DIGIT, ANY_BYTE } = real;
+export const { bindMemory, toInt, divide, product, spread, lowestBit, ones, ANY_DIGIT, ANY_BYTE } = real;
 export const byte = counted(real.byte);
 export const setByte = counted(real.setByte);
 export const word = counted(real.word);
@@ -56,3 +56,4 @@ export const fits = counted(real.fits, (_, _at, _form, blocks) => 16 * blocks);
 export const digitsBefore = counted(real.digitsBefore, (_, from, end) => Math.min(12, end - from));
 export const dotBits = counted(real.dotBits);
 export const digitBits = counted(real.digitBits);
+export const matchBits = counted(real.matchBits);

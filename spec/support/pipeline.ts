@@ -74,8 +74,8 @@ export async function pipeline({
   const config = compileText(text);
   const jails = config.jails.map((jail) => ({ ...jail, ignore: [] }));
   const { evictionPolicy } = config.memory;
-  const { entryBytes } = await Engine.create({ jails, tableBytes: 0 });
-  const engine = await Engine.create({ jails, tableBytes: slots * entryBytes, evictionPolicy });
+  const { slotBytes } = await Engine.create({ jails, tableBytes: 0 });
+  const engine = await Engine.create({ jails, tableBytes: slots * slotBytes, evictionPolicy });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
   const log = rememberingLog();
   const enforcer = new Enforcer({ engine, backend, jails: config.jails, log });

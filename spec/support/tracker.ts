@@ -23,9 +23,9 @@ export interface Tracker {
   tracked(): number;
   /** Entries given up for newer ones. */
   evicted(): number;
-  /** Entries there is room for, and the bytes of one. */
+  /** Entries there is room for, and the bytes that one takes. */
   slots(): number;
-  entryBytes(): number;
+  slotBytes(): number;
 }
 
 export interface TrackerOptions {
@@ -70,7 +70,7 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Engine> {
   const engine = await Engine.create({
     build,
     jails,
-    tableBytes: slots * probe.entryBytes,
+    tableBytes: slots * probe.slotBytes,
     evictionPolicy,
     now: epoch,
   });
@@ -116,7 +116,7 @@ export function engineTracker(options: TrackerOptions = {}): Supply<Tracker> {
         tracked: () => engine.tracked,
         evicted: () => engine.counter(EVICTIONS) + engine.counter(DENIED),
         slots: () => engine.slots,
-        entryBytes: () => engine.entryBytes,
+        slotBytes: () => engine.slotBytes,
       };
     },
   };

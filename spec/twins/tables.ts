@@ -55,6 +55,6 @@ export function dictionaryTracker(slots: number, maxretry: number, findtime: num
     tracked: () => times.size,
     evicted: () => evicted,
     slots: () => (flaw.grows ? Math.max(slots, times.size) : slots),
-    entryBytes: () => (flaw.grows ? 200 : 32),
+    slotBytes: () => (flaw.grows ? 200 : 32),
   };
 }

@@ -29,12 +29,14 @@ ${imports.join('')}
 export const filterCount: i32 = ${filters.length};
 
 /** The number of the first pattern of \`filter\` that takes the message [start, end) in \`mode\` (a bit), or -1. */
+// @inline
 export function matchFilter(filter: i32, ${some ? 'start: i32, end: i32, mode: i32' : '_start: i32, _end: i32, _mode: i32'}): i32 {
 ${choose(({ name }) => `match${pascalCase(name)}(start, end, mode)`)}
   return -1;
 }
 
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+// @inline
 export function patternFlags(filter: i32, ${some ? 'pattern' : '_pattern'}: i32): i32 {
 ${choose(({ name }) => `flags${pascalCase(name)}(pattern)`)}
   return 0;
@@ -53,6 +55,7 @@ ${choose(({ connection }) => String(connection === 'pid'))}
 }
 
 /** Does \`filter\` read messages of the syslog identifier [start, end)? */
+// @inline
 export function matchTag(filter: i32, ${some ? 'start: i32, end: i32' : '_start: i32, _end: i32'}): bool {
 ${choose(({ name }) => `tag${pascalCase(name)}(start, end)`)}
   return false;

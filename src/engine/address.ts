@@ -27,6 +27,7 @@ function hexDigit(c: i32): i32 {
 }
 
 /** The number of the `count` (1–3) digits at `p`, or a number over 255 where a leading zero makes it none. */
+// @inline
 function octet(p: i32, count: i32): i32 {
   const first = byte(p) - 48;
   // Shifted so that the last digit is always in the same place: no branch on the length.
@@ -37,6 +38,7 @@ function octet(p: i32, count: i32): i32 {
 }
 
 /** Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 when others than digits are there, or too many for a quad. */
+// @inline
 function dotsIn(start: i32, length: i32): i32 {
   if (length > QUAD_MAX) return -1;
   const inside = (1 << length) - 1;
@@ -45,6 +47,7 @@ function dotsIn(start: i32, length: i32): i32 {
 }
 
 /** Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots` (as `dotsIn`), into the last four bytes of ADDRESS. */
+// @inline
 function parseQuad(start: i32, length: i32, dots: i32): bool {
   const one = lowestBit(dots);
   const rest = dots & (dots - 1);
@@ -69,6 +72,7 @@ function parseQuad(start: i32, length: i32, dots: i32): bool {
 }
 
 /** Parses an IPv6 address filling [start, end). */
+// @inline
 function parseSix(start: i32, end: i32): bool {
   let p = start;
   let at = 0; // bytes written
@@ -125,6 +129,7 @@ function parseSix(start: i32, end: i32): bool {
 }
 
 /** Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or ADDRESS_HOST_NAME. */
+// @inline
 export function parseAddress(start: i32, end: i32): i32 {
   if (start < end && byte(start) === 91) {
     if (byte(end - 1) !== 93) return ADDRESS_BAD;
@@ -174,6 +179,7 @@ export function copyAddress(to: i32, from: i32): void {
 }
 
 /** Takes the 16 bytes at `p`, a multiple of 4, as the address under examination. */
+// @inline
 export function loadAddress(p: i32): void {
   copyAddress(ADDRESS, p);
   family = familyOf(p);

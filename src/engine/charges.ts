@@ -1,7 +1,8 @@
 /**
  * Failures on their way to the table. Which sets a source falls into is random, so most charges find it in no cache; a
  * charge that waits for memory holds up everything behind it. So charges are gathered, and settled together: one pass
- * touches every set, so that they are fetched at once, and a second one observes, in the order of the lines.
+ * touches the marks of their sets, so that they are fetched at once, the next ones the entries that these point to, and the
+ * last one observes, in the order of the lines.
  *
  * Controlled by attackers: which addresses come and when. Invariant: settled before `feed` returns, what is left is what
  * charging each line at once would have left. When full it is settled; when the decision ring is full, decisions stay in the
@@ -14,6 +15,7 @@ import {
   ADDRESS,
   CHARGE_ADDRESS,
   CHARGE_BYTES,
+  CHARGE_ENTRY,
   CHARGE_HASH,
   CHARGE_JAIL,
   CHARGE_OFFSET,
@@ -41,7 +43,17 @@ import {
   ringAt,
   ringMax,
 } from './layout.ts';
-import { decidedBans, decidedSeconds, decidedTime, hashOf, makeKey, observe, touch } from './table.ts';
+import {
+  decidedBans,
+  decidedSeconds,
+  decidedTime,
+  hashOf,
+  likelyEntry,
+  makeKey,
+  observe,
+  touchEntry,
+  touchMarks,
+} from './table.ts';
 
 /** Charges that wait. */
 export let waiting: i32 = 0;
@@ -52,6 +64,7 @@ export function resetCharges(): void {
 }
 
 /** Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, which `pattern` took, to `jail`. */
+// @inline
 export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: i32): void {
   const p = CHARGES + waiting * CHARGE_BYTES;
   makeKey(jail);
@@ -67,9 +80,11 @@ export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: 
 /** Brings the waiting charges, all of lines of `source`, into the table. */
 export function settle(source: i32): void {
   const end = CHARGES + waiting * CHARGE_BYTES;
+  // Kept, so that no compiler takes what is read for idle.
   let touched = 0;
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touch(int(p + CHARGE_HASH));
-  // Kept, so that no compiler takes the pass for idle.
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touchMarks(int(p + CHARGE_HASH));
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) setInt(p + CHARGE_ENTRY, likelyEntry(int(p + CHARGE_HASH)));
+  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touchEntry(int(p + CHARGE_ENTRY));
   setInt(CHARGES_TOUCHED, touched);
   for (let p = CHARGES; p < end; p += CHARGE_BYTES) {
     const jail = int(p + CHARGE_JAIL) & 255;

@@ -62,6 +62,7 @@ let key: i32 = 0;
 let body: i32 = 0;
 
 /** A seeded hash of [start, end), four bytes a step: tells names apart, nothing more. */
+// @inline
 function hashText(start: i32, end: i32): i32 {
   let hash = int(SEED) ^ (end - start);
   let p = start;
@@ -79,6 +80,7 @@ function mix(hash: i32, value: i32): i32 {
 }
 
 /** The number that the digits [start, end) are, modulo 2^32. */
+// @inline
 function readPid(start: i32, end: i32): i32 {
   const length = end - start;
   if (length <= 4) return lastDigits(end, length);
@@ -89,6 +91,7 @@ function readPid(start: i32, end: i32): i32 {
 }
 
 /** The number that the `count` digits before `end` are, one to four of them. */
+// @inline
 function lastDigits(end: i32, count: i32): i32 {
   const digits = word(end - 4) & 0x0f0f0f0f & (-1 << ((4 - count) << 3));
   // Two digits in each half, the first one lowest.
@@ -97,12 +100,14 @@ function lastDigits(end: i32, count: i32): i32 {
 }
 
 /** The set of (host, pid). */
+// @inline
 function setOf(host: i32, pid: i32): i32 {
   const index = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
   return connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
 }
 
 /** Finds the live record of (owner, host, pid), or takes the oldest over for it; sets `key` and `body`. Was it known? */
+// @inline
 function open(owner: i32, host: i32, pid: i32, time: f64): bool {
   const set = setOf(host, pid);
   const bodies = set + CONNECTION_WAYS * KEY_BYTES;
@@ -136,6 +141,7 @@ function isHome(p: i32): bool {
  * Takes one matched line into its connection and says what it counts. `hasAddress`: ADDRESS holds the line's address.
  * On COUNTS, ADDRESS holds the address to charge.
  */
+// @inline
 export function follow(
   group: i32,
   hostStart: i32,

@@ -313,6 +313,7 @@ export function lastUserEnd(): i32 {
 }
 
 /** Where the message begins under prefix `kind`, or -1 when the line has no such prefix for `filter`. */
+// @inline
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
     if (!(journal ? readIdentifier(start, end) : readHead(start, end))) return -1;
@@ -348,6 +349,7 @@ function setHeadTime(now: f64): bool {
  * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`. `cut`: it went on behind `end`,
  * where nobody looks: only what its first part decides alone is taken.
  */
+// @inline
 export function examine(
   start: i32,
   end: i32,
@@ -448,6 +450,7 @@ function forgetIdentifier(start: i32): void {
 }
 
 /** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
+// @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = jailsAt + jail * JAIL_BYTES;
   if (isIgnored(jail)) {
@@ -469,6 +472,7 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
 }
 
 /** One line through every group of its source's route. */
+// @inline
 function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, cut: bool): void {
   let group = int(routesAt + route * 4);
   let matched = false;
@@ -504,6 +508,7 @@ function countLines(route: i32, lines: i32): void {
 }
 
 /** Whether a replay has room for one line's decisions, one per jail at most; the daemon's table remembers what the ring cannot take. */
+// @inline
 function hasRoom(source: i32): bool {
   if (live || int(RING_WRITTEN) - int(RING_TAKEN) + waiting + links <= ringMax) return true;
   settle(source);

@@ -21,30 +21,35 @@ function programOf(filter: i32): i32 {
 }
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
+// @inline
 export function match(filter: i32, start: i32, end: i32, mode: i32): i32 {
   if (filter < filterCount) return matchFilter(filter, start, end, mode);
   return interpret(programOf(filter), start, end, mode);
 }
 
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+// @inline
 export function flagsOf(filter: i32, pattern: i32): i32 {
   if (filter < filterCount) return patternFlags(filter, pattern);
   return programFlags(programOf(filter), pattern);
 }
 
 /** What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3 bare, 0 no more. */
+// @inline
 export function prefixesOf(filter: i32): i32 {
   if (filter < filterCount) return filterPrefixes(filter);
   return programPrefixes(programOf(filter));
 }
 
 /** Are lines with the same host and pid one connection? */
+// @inline
 export function isConnected(filter: i32): bool {
   if (filter < filterCount) return filterConnection(filter);
   return programConnection(programOf(filter));
 }
 
 /** Does `filter` read messages of the syslog identifier [start, end)? */
+// @inline
 export function readsTag(filter: i32, start: i32, end: i32): bool {
   if (filter < filterCount) return matchTag(filter, start, end);
   return programTag(programOf(filter), start, end);

@@ -48,6 +48,7 @@ let headMisses: i32 = 0;
 const HEAD_MISSES_MAX: i32 = 8;
 
 /** End of the timestamp at `start`, or -1. Months of other languages have the form of a time in a head only. */
+// @inline
 function scanHeadTime(start: i32, end: i32): i32 {
   const stop = scanTime(start, end);
   return stop < 0 && isForeignTime(start, end) ? start + 15 : stop;
@@ -76,11 +77,13 @@ export function beginLine(): void {
 }
 
 /** Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd, afterTime. */
+// @inline
 export function readLineTime(start: i32, end: i32): bool {
   if (timed < 0) timed = findLineTime(start, end) ? 1 : 0;
   return timed > 0;
 }
 
+// @inline
 function findLineTime(start: i32, end: i32): bool {
   timeStart = start;
   timeEnd = start;
@@ -112,6 +115,7 @@ function findLineTime(start: i32, end: i32): bool {
  * Takes [start, end) as an identifier with an optional "[pid]"; sets the tag and the pid.
  * Returns false when a bracket is there but no pid is in it.
  */
+// @inline
 function readTag(start: i32, end: i32): bool {
   tagStart = start;
   tagEnd = end;
@@ -139,6 +143,7 @@ export function knownTime(now: f64): f64 {
 }
 
 /** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
+// @inline
 function skipExtras(p: i32, end: i32): i32 {
   // What begins like one of them behind the end of the line has no bracket before it.
   if (word(p) === 0x2044495b) {
@@ -156,6 +161,7 @@ function skipExtras(p: i32, end: i32): i32 {
  * Reads host and identifier from `start` (the byte after the timestamp). False when no word looks like an identifier.
  * Sets host, tag, pid and messageStart.
  */
+// @inline
 export function readIdentifier(start: i32, end: i32): bool {
   hostStart = start;
   hostEnd = start;
@@ -204,6 +210,7 @@ export function readIdentifier(start: i32, end: i32): bool {
 }
 
 /** Reads the head of a syslog line: its time, if it has one, and its identifier. False when no word looks like an identifier. */
+// @inline
 export function readHead(start: i32, end: i32): bool {
   if (readKnownHead(start, end)) return true;
   readLineTime(start, end);
@@ -213,6 +220,7 @@ export function readHead(start: i32, end: i32): bool {
 }
 
 /** Takes a head that is written like the remembered one; says what reading it would. */
+// @inline
 function readKnownHead(start: i32, end: i32): bool {
   const pid = start + headBytes;
   if (headSerial !== formSerial || pid + 4 > end || !fits(start, HEAD_FORM, (headBytes + 15) >> 4)) return false;

@@ -160,6 +160,8 @@ export class Engine implements LineSink {
   /** Entries the table has room for. */
   readonly slots: number;
   readonly entryBytes: number;
+  /** What an entry takes with its mark (table.ts). */
+  readonly slotBytes: number;
   readonly memoryBytes: number;
   readonly #core: Exports;
   readonly #bytes: Uint8Array<ArrayBuffer>;
@@ -198,6 +200,7 @@ export class Engine implements LineSink {
     this.buffer = new Uint8Array(memory, layout.inputAt, limits.inputBytes);
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
+    this.slotBytes = shape.entry + layout.MARK_BYTES;
     this.memoryBytes = memory.byteLength;
     this.#loadPrograms(filters);
   }
@@ -253,7 +256,7 @@ export class Engine implements LineSink {
       ] as const;
     const { tableBytes } = options;
     const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...sizes(0)));
-    const sets = Math.max(1, Math.floor(room / (shape.entry * layout.TABLE_WAYS)));
+    const sets = Math.max(1, Math.floor(room / ((shape.entry + layout.MARK_BYTES) * layout.TABLE_WAYS)));
     const { core, memory } = instantiate(Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
     options.prepare?.(memory);
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];

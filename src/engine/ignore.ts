@@ -41,6 +41,7 @@ function contains(network: i32): bool {
 }
 
 /** Whether the address under examination lies in one of the jail's ignored networks. */
+// @inline
 export function isIgnored(jail: i32): bool {
   const settings = jailsAt + jail * JAIL_BYTES;
   let network = ignoresAt + int(settings + JAIL_IGNORE_FIRST) * IGNORE_BYTES;

@@ -29,7 +29,7 @@ export const COUNTERS_MAX: i32 = 48;
 export const ZONES: i32 = 512;
 export const ZONE_BYTES: i32 = 16;
 export const ZONES_MAX: i32 = 16;
-/** Policy ban_all: bytes of the table that the run under way has reset; all of them when none is. */
+/** Policy ban_all: slots of the table that the run under way has reset; all of them when none is. */
 export const BAN_ALL_DONE: i32 = 768;
 /** Failures that found no place, for the log: jail, family, 16 address bytes, float time. */
 export const DENIALS: i32 = 784;
@@ -38,24 +38,25 @@ export const DENIALS_MAX: i32 = 32;
 export const DENIAL_FAMILY: i32 = 4;
 export const DENIAL_ADDRESS: i32 = 8;
 export const DENIAL_TIME: i32 = 24;
-/** Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of the line. */
+/** Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of the line, likely entry. */
 export const CHARGES: i32 = 1856;
-export const CHARGE_BYTES: i32 = 40;
+export const CHARGE_BYTES: i32 = 48;
 export const CHARGE_ADDRESS: i32 = 0;
 /** The jail, and above its eight bits the number of the pattern. */
 export const CHARGE_JAIL: i32 = 16;
 export const CHARGE_HASH: i32 = 20;
 export const CHARGE_TIME: i32 = 24;
 export const CHARGE_OFFSET: i32 = 32;
+export const CHARGE_ENTRY: i32 = 40;
 /** As many as make a processor fetch as much at once as it can. */
 export const CHARGES_MAX: i32 = 32;
-/** What the pass that touches them read. */
-export const CHARGES_TOUCHED: i32 = 3136;
+/** What the passes that touch them read. */
+export const CHARGES_TOUCHED: i32 = 3392;
 /** How the last syslog head is written, its time included (header.ts), so that lines of one service cost a compare. */
-export const HEAD_FORM: i32 = 3144;
+export const HEAD_FORM: i32 = 3400;
 export const HEAD_FORM_BYTES: i32 = 96;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 3240;
+export const FIXED_BYTES: i32 = 3496;
 
 /** Counters of one filter (floats; see counters.ts). */
 export const FILTER_COUNTERS_MAX: i32 = 8;
@@ -117,6 +118,8 @@ export const CONNECTION_WAYS: i32 = 4;
 
 /** Table: sets of 8 entries, two sets a key (table.ts); an entry is key, meta, last failure, window. */
 export const TABLE_WAYS: i32 = 8;
+/** Bytes of an entry's mark, which stands apart from it: the marks of a set, one beside the other, then those of the next. */
+export const MARK_BYTES: i32 = 1;
 
 export let filtersAt: i32 = 0;
 export let jailsAt: i32 = 0;
@@ -133,6 +136,7 @@ export let ringMax: i32 = 0;
 export let programsAt: i32 = 0;
 export let inputAt: i32 = 0;
 export let inputBytes: i32 = 0;
+export let marksAt: i32 = 0;
 export let tableAt: i32 = 0;
 export let tableSets: i32 = 0;
 /** Bytes of a key (8, or 16 when a jail tracks more than 64 bits of IPv6), of one window step (2 or 4), of an entry. */
@@ -193,7 +197,8 @@ export function layOut(
   keyBytes = key;
   stepBytes = step;
   entryBytes = entrySize(key, step, steps);
-  tableAt = align(inputAt + input);
+  marksAt = align(inputAt + input);
+  tableAt = align(marksAt + sets * TABLE_WAYS * MARK_BYTES);
   tableSets = sets;
   // Vector loads may look a little past a line.
   return align(tableAt + sets * TABLE_WAYS * entryBytes) + 64;

@@ -215,6 +215,20 @@ export function digitBits(p: i32): i32 {
   return bits;
 }
 
+/** Which of the eight bytes at `p` are `wanted`, one bit each, lowest first. */
+export function matchBits(p: i32, wanted: i32): i32 {
+  let bits = 0;
+  for (let i = 0; i < 8; i++) if (byte(p + i) === wanted) bits |= 1 << i;
+  return bits;
+}
+
+/** How many bits of `value`, 0 ≤ value < 256, are set. */
+export function ones(value: i32): i32 {
+  let count = 0;
+  for (let rest = value; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
 /** Position of the lowest set bit; 32 for 0. */
 export function lowestBit(value: i32): i32 {
   return value === 0 ? 32 : 31 - Math.clz32(value & -value);

@@ -6,7 +6,9 @@
  * A key has two sets, and a new entry goes into the emptier one: so the sets fill evenly. With one set a key, the first one
  * is full when a sixth of the table is in use; with two, when seven tenths are.
  *
- * Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) | window.
+ * A slot is a mark and an entry, which stand apart. The mark is a byte of the key's hash, 0 in a free slot: the marks of a set
+ * lie together, so that a look at eight bytes says which entry to look at, most often one or none.
+ * Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) | window. The meta of a free slot is 0 too.
  * The window holds the distances of the earlier failures from the newest one, ascending; a banned entry keeps the end of
  * its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with the
  * number of bans so far: the memory of repeat offenders is as bounded as the table.
@@ -16,8 +18,12 @@ import {
   divide,
   half,
   int,
+  lowestBit,
+  matchBits,
+  ones,
   product,
   seconds,
+  setByte,
   setFloat,
   setHalf,
   setInt,
@@ -73,6 +79,7 @@ import {
   jailsAt,
   KEY,
   keyBytes,
+  marksAt,
   SEED,
   stepBytes,
   TABLE_WAYS,
@@ -112,11 +119,7 @@ export function setPolicy(value: i32): void {
 /** After the memory was laid out: no run of ban_all is under way. */
 export function resetTable(): void {
   policy = EVICT_OLDEST;
-  setInt(BAN_ALL_DONE, tableBytes());
-}
-
-function tableBytes(): i32 {
-  return tableSets * TABLE_WAYS * entryBytes;
+  setInt(BAN_ALL_DONE, tableSets * TABLE_WAYS);
 }
 
 /**
@@ -158,8 +161,6 @@ const OPEN: i32 = 2;
 const HELD: i32 = 3;
 /** A ban that the kernel does not hold yet. */
 const UNDELIVERED: i32 = 4;
-/** What a processor fetches at once; sets begin on such a boundary. */
-const CACHE_LINE_BYTES: i32 = 64;
 /** 2^32, more than any second: worth first, then time. */
 const WORTH: f64 = 4294967296;
 
@@ -194,6 +195,7 @@ function hashWords(p: i32, words: i32, last: i32): i32 {
 }
 
 /** Puts the address under examination, cut to the jail's IPv6 prefix, into KEY. */
+// @inline
 export function makeKey(jail: i32): void {
   if (family === 4) {
     setInt(KEY, int(ADDRESS + 12));
@@ -228,31 +230,71 @@ function bansOf(entry: i32): i32 {
   return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
-/** The hash of (jail, KEY): says which two sets are its own. */
+/** The hash of (jail, KEY): says which two sets are its own. Of an IPv4 key all words but the first are 0. */
+// @inline
 export function hashOf(jail: i32): i32 {
-  return hashWords(KEY, keyBytes >> 2, (jail << 1) | (family === 6 ? 1 : 0));
+  return family === 4 ? hashWords(KEY, 1, jail << 1) : hashWords(KEY, keyBytes >> 2, (jail << 1) | 1);
 }
 
 /** Odd, with its ones well spread (2^32 ÷ the golden ratio): makes a second number out of a hash. */
 const SECOND: i32 = -1640531535;
 
+/** The first slot of the set that `hash` says. */
 function setOf(hash: i32): i32 {
-  return tableAt + spread(hash, tableSets) * TABLE_WAYS * entryBytes;
+  return spread(hash, tableSets) * TABLE_WAYS;
 }
 
-/* The two sets of the key that was last looked for; in a tiny table they may be the same. */
+/** The mark of a key with this hash: of its low bits, where the number of a set comes from the high ones. */
+function markOf(hash: i32): i32 {
+  const low = hash & 255;
+  return low === 0 ? 1 : low;
+}
+
+function entryAt(slot: i32): i32 {
+  return tableAt + slot * entryBytes;
+}
+
+function slotOf(entry: i32): i32 {
+  return divide(entry - tableAt, entryBytes);
+}
+
+/* The first slots of the two sets, and the mark, of the key that was last looked for; in a tiny table the sets may be the same. */
 let firstSet: i32 = 0;
 let secondSet: i32 = 0;
+let mark: i32 = 0;
 
-/** Reads something of each cache line of both sets of a key with this hash. */
-export function touch(hash: i32): i32 {
-  return touchSet(setOf(hash)) ^ touchSet(setOf(product(hash, SECOND)));
+/** Makes the key with this hash the one that is looked for. */
+// @inline
+function seek(hash: i32): void {
+  firstSet = setOf(hash);
+  secondSet = setOf(product(hash, SECOND));
+  mark = markOf(hash);
 }
 
-function touchSet(first: i32): i32 {
-  let read = 0;
-  for (let p = first; p < first + TABLE_WAYS * entryBytes; p += CACHE_LINE_BYTES) read ^= int(p);
-  return read;
+/** Which slots of the set that begins with slot `first` have the mark `wanted`, one bit each, lowest first. */
+function marked(first: i32, wanted: i32): i32 {
+  return matchBits(marksAt + first, wanted);
+}
+
+/** Reads the marks that a look-up by this hash looks at. */
+export function touchMarks(hash: i32): i32 {
+  return int(marksAt + setOf(hash)) ^ int(marksAt + setOf(product(hash, SECOND)));
+}
+
+/** The entry that the marks of both sets point to: most likely the one that a key with this hash has, or gets. */
+export function likelyEntry(hash: i32): i32 {
+  seek(hash);
+  const first = marked(firstSet, mark);
+  if (first !== 0) return entryAt(firstSet + lowestBit(first));
+  const second = marked(secondSet, mark);
+  if (second !== 0) return entryAt(secondSet + lowestBit(second));
+  const slot = freeSlot();
+  return entryAt(slot < 0 ? firstSet : slot);
+}
+
+/** Reads the first and the last bytes of an entry. */
+export function touchEntry(entry: i32): i32 {
+  return int(entry) ^ int(entry + entryBytes - 4);
 }
 
 /** The entry of (jail, KEY), or 0. */
@@ -261,28 +303,27 @@ function find(jail: i32): i32 {
 }
 
 /** The entry of KEY with the jail and family of `tag`, and that hash, or 0. */
+// @inline
 function findHashed(hash: i32, tag: i32): i32 {
-  firstSet = setOf(hash);
-  secondSet = setOf(product(hash, SECOND));
+  seek(hash);
   const entry = findIn(firstSet, tag);
   return entry !== 0 ? entry : findIn(secondSet, tag);
 }
 
-/** The entry of KEY with the jail and family of `tag` in the set that starts at `entry`, or 0. */
-function findIn(entry: i32, tag: i32): i32 {
-  const first = int(KEY);
-  const second = int(KEY + 4);
-  for (let way = 0; way < TABLE_WAYS; way++) {
-    // The key first: nearly every entry differs in it, whereas many share a jail and a family.
-    if (((int(entry) ^ first) | (int(entry + 4) ^ second)) === 0 && isEntryOf(entry, tag)) return entry;
-    entry += entryBytes;
+/** The entry of KEY with the jail and family of `tag` in the set that begins with slot `first`, or 0. */
+// @inline
+function findIn(first: i32, tag: i32): i32 {
+  for (let found = marked(first, mark); found !== 0; found &= found - 1) {
+    const entry = entryAt(first + lowestBit(found));
+    if (isEntryOf(entry, tag)) return entry;
   }
   return 0;
 }
 
-/** Whether an entry whose key begins like KEY is the one of KEY and `tag`. */
+/** Whether an entry is the one of KEY and `tag`. */
+// @inline
 function isEntryOf(entry: i32, tag: i32): bool {
-  if ((int(entry + keyBytes) & TAG) !== tag) return false;
+  if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4) || (int(entry + keyBytes) & TAG) !== tag) return false;
   return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
 }
 
@@ -338,36 +379,34 @@ function countEviction(entry: i32, worth: i32): void {
   countJail((int(entry + keyBytes) >>> 16) - 1, JAIL_EVICTED);
 }
 
-/** How many entries of the set that starts at `entry` are free. */
-function freeIn(entry: i32): i32 {
-  let free = 0;
-  for (let way = 0; way < TABLE_WAYS; way++) {
-    if (int(entry + keyBytes) === 0) free++;
-    entry += entryBytes;
-  }
-  return free;
+/** A free slot, of the emptier set; -1 where both are full. */
+// @inline
+function freeSlot(): i32 {
+  const first = marked(firstSet, FREE);
+  const second = marked(secondSet, FREE);
+  if (ones(second) > ones(first)) return secondSet + lowestBit(second);
+  return first === 0 ? -1 : firstSet + lowestBit(first);
 }
 
-/** A free entry, of the emptier set; 0 where both are full. */
-function freeEntry(): i32 {
-  const first = freeIn(firstSet);
-  const second = freeIn(secondSet);
-  if (first + second === 0) return 0;
-  let entry = second > first ? secondSet : firstSet;
-  while (int(entry + keyBytes) !== 0) entry += entryBytes;
+/** The entry of a free slot, in use from now on; 0 where both sets are full. The caller writes its meta. */
+// @inline
+function takeFree(): i32 {
+  const slot = freeSlot();
+  if (slot < 0) return 0;
+  setByte(marksAt + slot, mark);
   add(TRACKED, 1);
-  return entry;
+  return entryAt(slot);
 }
 
 /** Makes room in two full sets: the entry of least worth that the policy gives up; 0 when it gives up none. */
 function makeRoom(jail: i32, time: f64): i32 {
   // Of equal worth, the one seen longest ago; what reaches the limit stays.
   let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
-  let victim = 0;
+  let victim = -1;
   let victimWorth = SPENT;
-  let entry = firstSet;
   for (let way = 0; way < 2 * TABLE_WAYS; way++) {
-    if (way === TABLE_WAYS) entry = secondSet;
+    const slot = way < TABLE_WAYS ? firstSet + way : secondSet + way - TABLE_WAYS;
+    const entry = entryAt(slot);
     const seen = seconds(entry + keyBytes + 4);
     let worth = OPEN;
     if (!isOpen(entry, seen, time)) worth = worthOf(entry, time);
@@ -376,14 +415,18 @@ function makeRoom(jail: i32, time: f64): i32 {
     const value = WORTH * rank + seen;
     if (value < least) {
       least = value;
-      victim = entry;
+      victim = slot;
       victimWorth = worth;
     }
-    entry += entryBytes;
   }
-  if (victim === 0) deny(jail, time);
-  else countEviction(victim, victimWorth);
-  return victim;
+  if (victim < 0) {
+    deny(jail, time);
+    return 0;
+  }
+  const entry = entryAt(victim);
+  countEviction(entry, victimWorth);
+  setByte(marksAt + victim, mark);
+  return entry;
 }
 
 /** A failure of ADDRESS in `jail` finds no place. */
@@ -391,7 +434,7 @@ function deny(jail: i32, time: f64): void {
   add(DENIED, 1);
   countJail(jail, JAIL_DENIED);
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
-  const done = tableAt + int(BAN_ALL_DONE);
+  const done = int(BAN_ALL_DONE);
   if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(BAN_ALL_DUE, time > 0 ? time : 1);
   if (policy !== LOG_AND_DROP) return;
   const written = int(DENIALS_WRITTEN);
@@ -405,8 +448,9 @@ function deny(jail: i32, time: f64): void {
 }
 
 /** A new entry for KEY in its sets, last seen at `time`; 0 when there is no room. The caller writes its meta. */
+// @inline
 function claimEntry(jail: i32, time: f64): i32 {
-  let entry = freeEntry();
+  let entry = takeFree();
   if (entry === 0) entry = makeRoom(jail, time);
   if (entry === 0) return 0;
   setInt(entry, int(KEY));
@@ -420,6 +464,7 @@ function claimEntry(jail: i32, time: f64): i32 {
 }
 
 /** Adds a failure at `time`; returns how many lie within findtime of the newest, or 0 when it lies before them all. */
+// @inline
 function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
   const newest = seconds(entry + keyBytes + 4);
   if (time >= newest) {
@@ -436,6 +481,7 @@ function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
 }
 
 /** Writes the window after `push` said that `failures` (of `before`) remain and the entry stays below maxretry. */
+// @inline
 function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
   if (time >= newest) {
     if (failures === 1) return;
@@ -459,6 +505,7 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
  * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in; until its end
  * nothing counts, and then the source starts afresh, but for the number of its bans.
  */
+// @inline
 export function observe(jail: i32, hash: i32, time: f64): i32 {
   const settings = jailsAt + jail * JAIL_BYTES;
   const maxretry = int(settings + JAIL_MAXRETRY);
@@ -622,7 +669,7 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
   if (find(jail) !== 0) return 0;
-  const entry = freeEntry();
+  const entry = takeFree();
   if (entry === 0) return -1;
   copyBytes(entry, KEY, keyBytes);
   setInt(entry + keyBytes, tagOf(jail) | history);
@@ -636,7 +683,7 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
 /** Which entry of the table holds the ban of (jail, KEY), counted from 0; -1 where there is none. */
 export function indexOfBan(jail: i32): i32 {
   const entry = find(jail);
-  return entry !== 0 && stateOf(entry) >= DECIDED ? divide(entry - tableAt, entryBytes) : -1;
+  return entry !== 0 && stateOf(entry) >= DECIDED ? slotOf(entry) : -1;
 }
 
 /** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */
@@ -647,6 +694,7 @@ export function endOfBan(jail: i32): f64 {
 
 function free(entry: i32): void {
   setInt(entry + keyBytes, 0);
+  setByte(marksAt + slotOf(entry), FREE);
   add(TRACKED, -1);
 }
 
@@ -693,6 +741,6 @@ export function resetEntries(first: i32, count: i32, time: f64): i32 {
     }
     entry += entryBytes;
   }
-  setInt(BAN_ALL_DONE, (first + count) * entryBytes);
+  setInt(BAN_ALL_DONE, first + count);
   return kept;
 }

@@ -80,8 +80,8 @@ const anyCuts = fc.array(fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({
 
 async function engineOf(build: Build, { jails, policy, live }: Settings): Promise<Engine> {
   const options = { build, jails, live, now, evictionPolicy: policy, seed: [7, 8] as [number, number] };
-  const { entryBytes } = await Engine.create({ ...options, tableBytes: 0 });
-  const engine = await Engine.create({ ...options, tableBytes: 16 * entryBytes });
+  const { slotBytes } = await Engine.create({ ...options, tableBytes: 0 });
+  const engine = await Engine.create({ ...options, tableBytes: 16 * slotBytes });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
   return engine;
 }

@@ -19,6 +19,8 @@ export type Linear = Pick<
   | 'skipNonspace'
   | 'digitsBefore'
   | 'fits'
+  | 'matchBits'
+  | 'ones'
 >;
 
 const root = join(import.meta.dirname, '..', '..');

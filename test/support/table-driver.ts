@@ -57,8 +57,8 @@ export class TableDriver {
   static async create({ build, jails, slots, policy, seed = [1, 2] }: DriverOptions): Promise<TableDriver> {
     const filled = jails.map((jail) => ({ filter: 'sshd', mode: '', ignore: [], ...jail }));
     const options = { build, jails: filled, live: false, seed, evictionPolicy: policy };
-    const { entryBytes } = await Engine.create({ ...options, tableBytes: 0 });
-    const engine = await Engine.create({ ...options, tableBytes: slots * entryBytes });
+    const { slotBytes } = await Engine.create({ ...options, tableBytes: 0 });
+    const engine = await Engine.create({ ...options, tableBytes: slots * slotBytes });
     filled.forEach(({ filter, mode }, index) => {
       engine.openSource(index, engine.addRoute([{ index, filter, mode }]));
     });

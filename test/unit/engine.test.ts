@@ -410,14 +410,14 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
 
   test('a table has room for whole sets, one at least', async () => {
     const sized = (tableBytes: EngineOptions['tableBytes']) => engineOf(build, [jail()], { tableBytes });
-    const { entryBytes, memoryBytes } = await sized(0);
+    const { slotBytes, memoryBytes } = await sized(0);
     expect((await sized(0)).slots).toBe(8);
-    expect((await sized(16 * entryBytes - 1)).slots).toBe(8);
-    expect((await sized(16 * entryBytes)).slots).toBe(16);
+    expect((await sized(16 * slotBytes - 1)).slots).toBe(8);
+    expect((await sized(16 * slotBytes)).slots).toBe(16);
     let others = 0;
     const asked = await sized((otherBytes) => {
       others = otherBytes;
-      return 24 * entryBytes;
+      return 24 * slotBytes;
     });
     expect(asked.slots).toBe(24);
     expect(others).toBeGreaterThan(asked.buffer.length);
@@ -437,7 +437,8 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     [24, [{ ipv6Prefix: 64 }]],
     [32, [{ ipv6Prefix: 65 }, {}]],
   ])('an entry is as large as its jails need: %i bytes for %j', async (bytes, jails) => {
-    expect((await engineOf(build, jails.map(jail), { tableBytes: 0 })).entryBytes).toBe(bytes);
+    const { entryBytes, slotBytes } = await engineOf(build, jails.map(jail), { tableBytes: 0 });
+    expect([entryBytes, slotBytes]).toEqual([bytes, bytes + 1]);
   });
 
   test('memory is prepared before its first use', async () => {

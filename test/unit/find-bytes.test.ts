@@ -65,6 +65,26 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     );
   });
 
+  test('bytes of a set, and how many', () => {
+    const value = fc.constantFrom<number>(0, 1, 127, 128, 255);
+    fc.assert(
+      fc.property(
+        fc.array(value, { minLength: 8, maxLength: 8 }),
+        value,
+        fc.constantFrom(0, 8, 40),
+        (set, wanted, at) => {
+          // What stands around it is none of it.
+          bytes.fill(wanted, textAt, textAt + 64);
+          bytes.set(set, textAt + at);
+          const found = set.reduce((bits, byte, index) => bits | (byte === wanted ? 1 << index : 0), 0);
+          expect(linear.matchBits(textAt + at, wanted)).toBe(found);
+          expect(linear.ones(found)).toBe(set.filter((byte) => byte === wanted).length);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
   test('forms', () => {
     // NUL in a form stands for a digit, 1 for anything; in a text they are only themselves.
     const pair = fc.tuple(

@@ -44,6 +44,7 @@ import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.t
 export const filterCount: i32 = 40;
 
 /** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
+// @inline
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
   switch (filter) {
     case 0: // sshd
@@ -131,6 +132,7 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
 }
 
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+// @inline
 export function patternFlags(filter: i32, pattern: i32): i32 {
   switch (filter) {
     case 0: // sshd
@@ -392,6 +394,7 @@ export function filterConnection(filter: i32): bool {
 }
 
 /** Does `filter` read messages of the syslog identifier [start, end)? */
+// @inline
 export function matchTag(filter: i32, start: i32, end: i32): bool {
   switch (filter) {
     case 0: // sshd

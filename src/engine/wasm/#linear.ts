@@ -257,6 +257,7 @@ export function skipNonspace(p: i32, end: i32): i32 {
 export const ANY_DIGIT: i32 = 0;
 export const ANY_BYTE: i32 = 1;
 
+// @inline
 export function fits(p: i32, form: i32, blocks: i32): bool {
   if (ASC_FEATURE_SIMD) {
     let good = i8x16.splat(-1);
@@ -307,6 +308,17 @@ export function digitBits(p: i32): i32 {
   let bits = 0;
   for (let i = 0; i < 16; i++) bits |= ((load<u8>(p + i) >= 48 && load<u8>(p + i) <= 57) as i32) << i;
   return bits;
+}
+
+export function matchBits(p: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load64_zero(p), i8x16.splat(wanted as i8))) & 255;
+  let bits = 0;
+  for (let i = 0; i < 8; i++) bits |= ((load<u8>(p + i) == (wanted as u8)) as i32) << i;
+  return bits;
+}
+
+export function ones(value: i32): i32 {
+  return popcnt(value);
 }
 
 export function lowestBit(value: i32): i32 {
