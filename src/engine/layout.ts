@@ -49,14 +49,14 @@ export const CHARGE_TIME: i32 = 24;
 export const CHARGE_OFFSET: i32 = 32;
 export const CHARGE_ENTRY: i32 = 40;
 /** As many as make a processor fetch as much at once as it can. */
-export const CHARGES_MAX: i32 = 32;
+export const CHARGES_MAX: i32 = 64;
 /** What the passes that touch them read. */
-export const CHARGES_TOUCHED: i32 = 3392;
+export const CHARGES_TOUCHED: i32 = 4928;
 /** How the last syslog head is written, its time included (header.ts), so that lines of one service cost a compare. */
-export const HEAD_FORM: i32 = 3400;
+export const HEAD_FORM: i32 = 4936;
 export const HEAD_FORM_BYTES: i32 = 96;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 3496;
+export const FIXED_BYTES: i32 = 5032;
 
 /** Counters of one filter (floats; see counters.ts). */
 export const FILTER_COUNTERS_MAX: i32 = 8;
