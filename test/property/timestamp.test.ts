@@ -13,7 +13,7 @@ import { instantsOf, readTime } from '../support/time-oracle.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
-const textAt = 4_096;
+const textAt = 8_192;
 
 /** What stands behind the text: a timestamp ends where it is told to, whatever follows. */
 const behinds = ['', ' ', '0', '.5', '+02:00', ' 2019', 'Z', '\0'];

@@ -15,7 +15,7 @@ import { bindMemory } from '../../src/engine/linear.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
-const textAt = 4_096;
+const textAt = 8_192;
 
 beforeEach(() => bindMemory(memory));
 

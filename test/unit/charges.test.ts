@@ -15,7 +15,7 @@ const bytes = Buffer.from(memory);
 /** A ring of four decisions. Jail 0 bans at once for a minute, jail 1 at the second failure and for ever. */
 beforeEach(() => {
   bindMemory(memory);
-  init(1, 2, 1, 2, 0, 1, 1, 1, 1, 4, ring, 0, 0, 16, 4, 4, 8);
+  init(1, 2, 1, 2, 0, 1, 1, 1, 1, 4, ring, 0, 0, 16, 4, 4, 32);
   setJail(0, 1, 600, 60, 56);
   setJail(1, 2, 600, -1, 120);
 });

@@ -8,7 +8,7 @@ import { decodeTime, resetTime, scanTime, setClock } from '../../src/engine/time
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
-const lineAt = 4_096;
+const lineAt = 8_192;
 
 beforeEach(() => {
   bindMemory(memory);
