@@ -166,13 +166,10 @@ export function readIdentifier(start: i32, end: i32): bool {
   hostStart = start;
   hostEnd = start;
   let p = start;
-  for (let words = 0; words < WORDS_MAX && p < end; words++) {
+  for (let words = 0; words < WORDS_MAX; words++) {
+    while (p < end && byte(p) === 32) p++;
+    if (p >= end) break;
     const stop = findByte(p, end, 32);
-    if (stop === p) {
-      p++;
-      words--;
-      continue;
-    }
     const last = byte(stop - 1);
     if (last === 58) {
       if (readTag(p, stop - 1)) {
