@@ -3,10 +3,13 @@
  * every entry is found by its own.
  */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { evictionPolicies } from '../../src/config/schema.ts';
-import { entryBytes, keyBytes, marksAt, tableAt } from '../../src/engine/layout.ts';
-import { byte, int } from '../../src/engine/linear.ts';
+import { loadAddress } from '../../src/engine/address.ts';
+import { DENIED } from '../../src/engine/counters.ts';
+import { ADDRESS, entryBytes, keyBytes, marksAt, tableAt } from '../../src/engine/layout.ts';
+import { byte, int, setByte } from '../../src/engine/linear.ts';
+import { hashOf, likelyEntry, makeKey } from '../../src/engine/table.ts';
 import { addressOf, type Source, TableDriver } from '../support/table-driver.ts';
 
 const start = 1_773_144_000;
@@ -67,4 +70,64 @@ test.each(evictionPolicies)('%s', async (policy) => {
     { numRuns: 60 },
   );
   expect(used).toBeGreaterThan(runs * 4);
+});
+
+/* One look-up in a few dozen finds the mark of another key. */
+describe('keys with the same mark', () => {
+  const count = 2_500;
+  const crowded = { build: 'plain', slots: 4_096, policy: 'deny_new' } as const;
+  const patient = { maxretry: 2, findtime: 600, bantime: 600, ipv6Prefix: 128 };
+
+  test.each([0, 1, 2, 3])('are told apart where they differ in word %i only', async (word) => {
+    const table = await TableDriver.create({ ...crowded, jails: [patient] });
+    for (let n = 0; n < count; n++) {
+      const value = (0x2001_0db8n << 96n) ^ (BigInt(n + 1) << BigInt((3 - word) * 32));
+      expect(table.fail(0, { family: 6, value }, start)).toBe(undefined);
+    }
+    expect([table.engine.tracked, table.engine.counter(DENIED)]).toEqual([count, 0]);
+  });
+
+  test('are told apart where they differ in their jail only', async () => {
+    // One set, so that both keys of an address stand in it.
+    const table = await TableDriver.create({ ...crowded, slots: 8, jails: [patient, patient] });
+    for (let n = 0; n < count; n++) {
+      const source: Source = { family: 4, value: BigInt(0x0a00_0000 + n) };
+      for (const jail of [0, 1]) expect(table.fail(jail, source, start)).toBe(undefined);
+      expect(table.engine.tracked).toBe(2);
+      for (const jail of [0, 1]) table.engine.forget(jail, addressOf(source));
+    }
+  });
+});
+
+test('the entry that is fetched ahead is the one that is looked at, or taken', async () => {
+  const one = { maxretry: 1, findtime: 60, bantime: 90, ipv6Prefix: 64 };
+  const { engine } = await TableDriver.create({ build: 'plain', jails: [one], slots: 1_024, policy: 'deny_new' });
+  const ahead = (n: number): number => {
+    const { bytes } = addressOf({ family: 4, value: BigInt(n) });
+    for (const [i, value] of bytes.entries()) setByte(ADDRESS + i, value);
+    loadAddress(ADDRESS);
+    makeKey(0);
+    return (likelyEntry(hashOf(0)) - tableAt) / entryBytes;
+  };
+  let taken = 0;
+  let placed = 0;
+  for (let n = 0; n < 2_000; n++) {
+    const slot = ahead(n);
+    expect(Number.isInteger(slot) && slot >= 0 && slot < 1_024, `slot ${slot}`).toBe(true);
+    const address = addressOf({ family: 4, value: BigInt(n) });
+    engine.setBan(0, address, start, start + 90);
+    const index = engine.banIndex(0, address);
+    if (index < 0) continue;
+    placed++;
+    if (slot === index) taken++;
+  }
+  expect(placed).toBeGreaterThan(900);
+  // The others found the mark of another key first.
+  expect(taken).toBeGreaterThan(placed * 0.95);
+  let found = 0;
+  for (let n = 0; n < 2_000; n++) {
+    const index = engine.banIndex(0, addressOf({ family: 4, value: BigInt(n) }));
+    if (index >= 0 && ahead(n) === index) found++;
+  }
+  expect(found).toBeGreaterThan(placed * 0.95);
 });
