@@ -147,12 +147,13 @@ function wasmFile(build: Build): Buffer {
   return readFileSync(path);
 }
 
-/** The sizes that follow from the jails, and the bytes an entry takes with them. */
-function tableShape(jails: EngineJail[]): { key: number; step: number; steps: number; entry: number } {
+/** The sizes that follow from the jails, and the bytes that an entry takes with them, alone and with its mark (table.ts). */
+function tableShape(jails: EngineJail[]) {
   const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
   const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
   const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
-  return { key, step, steps, entry: layout.entrySize(key, step, steps) };
+  const entry = layout.entrySize(key, step, steps);
+  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES };
 }
 
 export class Engine implements LineSink {
@@ -178,7 +179,7 @@ export class Engine implements LineSink {
   private constructor(
     core: Exports,
     memory: ArrayBuffer,
-    shape: { sets: number; entry: number; step: number; steps: number },
+    shape: ReturnType<typeof tableShape> & { sets: number },
     prefixes: number[],
     filters: readonly FilterProgram[],
   ) {
@@ -200,7 +201,7 @@ export class Engine implements LineSink {
     this.buffer = new Uint8Array(memory, layout.inputAt, limits.inputBytes);
     this.slots = shape.sets * layout.TABLE_WAYS;
     this.entryBytes = shape.entry;
-    this.slotBytes = shape.entry + layout.MARK_BYTES;
+    this.slotBytes = shape.slot;
     this.memoryBytes = memory.byteLength;
     this.#loadPrograms(filters);
   }
@@ -256,7 +257,7 @@ export class Engine implements LineSink {
       ] as const;
     const { tableBytes } = options;
     const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...sizes(0)));
-    const sets = Math.max(1, Math.floor(room / ((shape.entry + layout.MARK_BYTES) * layout.TABLE_WAYS)));
+    const sets = Math.max(1, Math.floor(room / (shape.slot * layout.TABLE_WAYS)));
     const { core, memory } = instantiate(Math.ceil(layout.layOut(...sizes(sets)) / pageBytes));
     options.prepare?.(memory);
     const seed = options.seed ?? [randomBytes(4).readInt32LE(), randomBytes(4).readInt32LE()];
