@@ -1,6 +1,7 @@
 /**
- * How the tests run. Two projects: `plain` may use every core; `kernel` (network namespaces, real daemons, resident
- * size) runs one file at a time and after it, since its figures and sockets must not compete with other tests.
+ * How the tests run. Two projects: `plain` may use every core; `kernel` (network namespaces, real
+ * daemons, resident size) runs one file at a time and after it, since its figures and sockets must
+ * not compete with other tests.
  */
 import { defineConfig } from 'vitest/config';
 

@@ -1,4 +1,7 @@
-/** Two charts of an attack, one above the other, as one SVG: bans landed, and resident memory against its ceiling. */
+/**
+ * Two charts of an attack, one above the other, as one SVG: bans landed, and resident memory
+ * against its ceiling.
+ */
 
 export interface Sample {
   /** Since the first line. */

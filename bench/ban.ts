@@ -1,15 +1,16 @@
 /**
- * Decision → acknowledgement through the backend classes, in a private network namespace: single bans, and batches. Beside
- * them, where fail2ban is here, its own actions, run as it runs them: a program or two for each ban.
+ * Decision → acknowledgement through the backend classes, in a private network namespace: single
+ * bans, and batches. Beside them, where fail2ban is here, its own actions, run as it runs them: a
+ * program or two for each ban.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Bench } from 'tinybench';
 import { fail2banMissing, runWithFail2ban } from '../scripts/lab/fail2ban.ts';
 import { quantile } from '../scripts/lab/figures.ts';
-import { IpsetBackend } from '../src/backends/ipset.ts';
-import { NftablesBackend } from '../src/backends/nftables.ts';
-import { parseCidr } from '../src/config/address.ts';
+import { NftablesBackend } from '../src/backends/nftables/nftables.ts';
+import { IpsetBackend } from '../src/backends/xtables/ipset.ts';
+import { parseCidr } from '../src/text/address.ts';
 import type { Backend, Change, JailScaffold } from '../src/types.ts';
 import { type Benchmark, type Context, differences } from './benchmark.ts';
 import { sourceAddress, sourceBan } from './workload.ts';
@@ -30,7 +31,10 @@ function banOf(number: number): Change {
   return { verb: 'ban', ban: { jail: jail.name, address, timeoutMs: 3_600_000 } };
 }
 
-/** How many bans the kernel lists. A dump misses some while the kernel enlarges a hash table: it is asked again while some are missing. */
+/**
+ * How many bans the kernel lists. A dump misses some while the kernel enlarges a hash table: it is
+ * asked again while some are missing.
+ */
 async function countHeld(backend: Backend, wanted: number): Promise<number> {
   let held = 0;
   for (let look = 0; look < looksMax && held < wanted; look++) held = (await backend.list()).length;

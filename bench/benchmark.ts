@@ -1,6 +1,6 @@
 /**
- * What a benchmark is: it makes its own input, checks its counts, and reports figures with median and spread. A wrong
- * count is a failure, however good the figure.
+ * What a benchmark is: it makes its own input, checks its counts, and reports figures with median
+ * and spread. A wrong count is a failure, however good the figure.
  */
 
 /** What was measured, once per round. */

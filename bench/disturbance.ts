@@ -1,4 +1,7 @@
-/** A worker that gives a daemon other things to do: fills a second log, and holds and scrapes its metrics page. */
+/**
+ * A worker that gives a daemon other things to do: fills a second log, and holds and scrapes its
+ * metrics page.
+ */
 import { openSync, writeSync } from 'node:fs';
 import { get } from 'node:http';
 import { connect } from 'node:net';

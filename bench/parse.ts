@@ -1,6 +1,6 @@
 /**
- * Lines a second, end to end from a file: the three builds of the engine on the same bytes, interleaved, with `wc -l` as
- * the measure of what merely reading lines costs on this machine.
+ * Lines a second, end to end from a file: the three builds of the engine on the same bytes,
+ * interleaved, with `wc -l` as the measure of what merely reading lines costs on this machine.
  */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';

@@ -1,7 +1,8 @@
 /**
- * The dearest line an attacker can write, for every filter: what it costs a byte against what usual lines cost. Lines are
- * searched for, not just listed: each sample of each pattern is blown up to the line limit with the filter's own phrases, with
- * addresses and with single bytes, at every place where an attacker could write, and the dearest is measured again.
+ * The dearest line an attacker can write, for every filter: what it costs a byte against what usual
+ * lines cost. Lines are searched for, not just listed: each sample of each pattern is blown up to
+ * the line limit with the filter's own phrases, with addresses and with single bytes, at every
+ * place where an attacker could write, and the dearest is measured again.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +97,10 @@ function costs(engine: Engine, { bytes }: { bytes: Buffer }, rounds: number): nu
   });
 }
 
-/** What a filter usually reads: its workload where there is one, else its samples and counter-samples. */
+/**
+ * What a filter usually reads: its workload where there is one, else its samples and
+ * counter-samples.
+ */
 function typicalLines(context: Context, filter: Filter): string[] {
   const service = Object.keys(services).find((name) => services[name]!.filter === filter.name);
   if (service === undefined) return filter.patterns.flatMap(({ sample, counter }) => [sample, counter]);

@@ -1,4 +1,7 @@
-/** How results are printed, and how they are kept: one JSON file a benchmark below bench/runs/<date>-<machine>/. */
+/**
+ * How results are printed, and how they are kept: one JSON file a benchmark below
+ * bench/runs/<date>-<machine>/.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
@@ -32,7 +35,10 @@ export function load(): number {
   return loadavg()[0]!;
 }
 
-/** What is measured: the commit, or the version where there is no repository, as in an unpacked archive, or no git. */
+/**
+ * What is measured: the commit, or the version where there is no repository, as in an unpacked
+ * archive, or no git.
+ */
 function subject(): { commit: string } | { version: string } {
   try {
     const options = { encoding: 'utf8' as const, stdio: 'pipe' as const };

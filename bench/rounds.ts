@@ -17,7 +17,10 @@ export interface Round {
   cpuSeconds: number;
 }
 
-/** The last engine of each build stays, so that V8 takes the code it made for that one: what runs is what a daemon runs. */
+/**
+ * The last engine of each build stays, so that V8 takes the code it made for that one: what runs is
+ * what a daemon runs.
+ */
 const kept = new Map<Build, Engine>();
 
 /** The table the default ceiling leaves room for, seeded the same in every round. */

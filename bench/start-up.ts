@@ -1,4 +1,7 @@
-/** How long it takes until something works: the daemon until it says that it has started, and `fail2zig match` on one line. */
+/**
+ * How long it takes until something works: the daemon until it says that it has started, and
+ * `fail2zig match` on one line.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

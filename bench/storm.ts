@@ -1,6 +1,6 @@
 /**
- * An attack on a running daemon, written to its log at a stated rate and watched in the kernel: what `latency` and `attack`
- * share. One write(2) a line, as syslog does it.
+ * An attack on a running daemon, written to its log at a stated rate and watched in the kernel:
+ * what `latency` and `attack` share. One write(2) a line, as syslog does it.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -29,7 +29,10 @@ export class Storm {
   readonly #path: string;
   readonly #held: ReadonlySet<string>;
 
-  /** @param held bans that the kernel holds before: the daemon may refresh them when it takes them over */
+  /**
+   * @param held bans that the kernel holds before: the daemon may refresh them when it takes them
+   * over
+   */
   constructor(path: string, held: ReadonlySet<string> = new Set()) {
     this.#path = path;
     this.#held = held;
@@ -51,13 +54,17 @@ export class Storm {
     return `${time} web1 sshd[${pid}]: Failed password for root from ${address} port ${port} ssh2\n`;
   }
 
-  /** Writes the attempts, `perSecond` of them; after a pause of the machine it does not catch up faster than twice that. */
+  /**
+   * Writes the attempts, `perSecond` of them; after a pause of the machine it does not catch up
+   * faster than twice that.
+   */
   async write(attempts: Iterable<Attempt>, perSecond: number): Promise<void> {
     const descriptor = openSync(this.#path, 'a');
     const gap = 1000 / perSecond;
     let due = performance.now();
     for (const attempt of attempts) {
-      // Timers count whole milliseconds; waiting in turns of the event loop lets the watch run in between.
+      // Timers count whole milliseconds; waiting in turns of the event loop lets the watch run in
+      // between.
       while (performance.now() < due) await (due - performance.now() > 2 ? pause(1) : new Promise(setImmediate));
       due = Math.max(due + gap, performance.now() - 1000);
       const count = (this.#counts.get(attempt.ban) ?? 0) + 1;

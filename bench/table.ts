@@ -1,14 +1,15 @@
 /**
- * The table from end to end, as log lines through `feed`: what a line costs with few live entries and with very many, and
- * what it costs when the addresses are chosen by somebody who knows this source but not the seed of the running daemon.
- * IPv4 and IPv6 by turns; sources from 10.0.0.0/8 and 2001:db8::/32 (the documentation networks for IPv4 are too small).
+ * The table from end to end, as log lines through `feed`: what a line costs with few live entries
+ * and with very many, and what it costs when the addresses are chosen by somebody who knows this
+ * source but not the seed of the running daemon. IPv4 and IPv6 by turns; sources from 10.0.0.0/8
+ * and 2001:db8::/32 (the documentation networks for IPv4 are too small).
  */
 import { median } from '../scripts/lab/figures.ts';
-import { formatAddress } from '../src/config/address.ts';
 import { DECISIONS, DENIED, EVICTIONS, JAIL_FAILURES, LINES_MATCHED } from '../src/engine/counters.ts';
 import { Engine } from '../src/engine/host.ts';
 import { TABLE_WAYS } from '../src/engine/layout.ts';
 import { native } from '../src/native.ts';
+import { formatAddress } from '../src/text/address.ts';
 import type { Address, EvictionPolicy } from '../src/types.ts';
 import { type Benchmark, type Context, differences } from './benchmark.ts';
 import { randomFrom, startTime } from './workload.ts';
@@ -19,7 +20,10 @@ const manyRatioMax = 2;
 const floodRatioMax = 1.5;
 /** Live entries of the small table. */
 const few = 1_000;
-/** Nobody is banned: a source fails once in each cycle, and two cycles lie within findtime, three do not. */
+/**
+ * Nobody is banned: a source fails once in each cycle, and two cycles lie within findtime, three do
+ * not.
+ */
 const maxretry = 3;
 const findtime = 600;
 const cycleSeconds = 301;
@@ -32,7 +36,10 @@ interface Block {
   lines: number;
 }
 
-/** Source n of the usual ones (`chosen` false), or of the space an attacker chooses from: 2^23 of IPv4, 2^31 of IPv6, by turns. */
+/**
+ * Source n of the usual ones (`chosen` false), or of the space an attacker chooses from: 2^23 of
+ * IPv4, 2^31 of IPv6, by turns.
+ */
 function source(n: number, chosen: boolean): Address {
   const family = n % 2 === 0 ? 4 : 6;
   const number = Math.floor(n / 2);
@@ -109,7 +116,10 @@ function shuffle(values: Int32Array, random: () => number): void {
   }
 }
 
-/** A table of which `entries` are in use, and the lines that keep all of them so: each source in turn, in an order that never comes again. */
+/**
+ * A table of which `entries` are in use, and the lines that keep all of them so: each source in
+ * turn, in an order that never comes again.
+ */
 class Live {
   readonly engine: Engine;
   fed = 0;
@@ -168,7 +178,8 @@ async function manyEntries(context: Context): Promise<void> {
   const ratios: number[] = [];
   for (let round = -1; round < rounds; round++) {
     const [fewBlocks, manyBlocks] = tables.map((table) => table.lines(count)) as [Block[], Block[]];
-    // Block by block in turn; of each round what is in the middle, so that a block that others held up does not count.
+    // Block by block in turn; of each round what is in the middle, so that a block that others held
+    // up does not count.
     const pairs = fewBlocks.map((block, index) => [
       timed(tables[0].engine, block),
       index < manyBlocks.length ? timed(tables[1].engine, manyBlocks[index]!) : Number.NaN,
@@ -215,7 +226,9 @@ async function manyEntries(context: Context): Promise<void> {
   });
 }
 
-/** What the table makes of a key under a seed, as anybody can read it in table.ts: HalfSipHash-1-3. */
+/**
+ * What the table makes of a key under a seed, as anybody can read it in table.ts: HalfSipHash-1-3.
+ */
 export function hashUnder([seed0, seed1]: [number, number], { family, bytes }: Address): number {
   const view = new DataView(bytes.buffer);
   const words = family === 4 ? [view.getInt32(12, true)] : [view.getInt32(0, true), view.getInt32(4, true)];
@@ -270,7 +283,10 @@ const floods: Record<string, (count: number) => Address[]> = {
   'aimed-at-other-seed': (count) => aimed(otherSeed, count),
 };
 
-/** Shows that the aim is right: under the seed it was made for, an empty table puts them where it was taken at. */
+/**
+ * Shows that the aim is right: under the seed it was made for, an empty table puts them where it
+ * was taken at.
+ */
 async function checkAim(addresses: Address[], seed: [number, number], slots: number): Promise<string[]> {
   const engine = await engineWith(slots, seed, 'evict_oldest');
   const sets = engine.slots / TABLE_WAYS;

@@ -1,8 +1,8 @@
 /**
- * Logs to measure with: seeded, so that the same arguments give the same bytes, and written with what they must lead to.
- * Our own lines. Sources are from 198.18.0.0/15 (RFC 2544, benchmarks) and 2001:db8::/32; the honest from 203.0.113.0/24.
- * A third of the lines is no failure. All lines lie within one findtime, so a source is banned exactly once it has
- * `maxretry` failures.
+ * Logs to measure with: seeded, so that the same arguments give the same bytes, and written with
+ * what they must lead to. Our own lines. Sources are from 198.18.0.0/15 (RFC 2544, benchmarks) and
+ * 2001:db8::/32; the honest from 203.0.113.0/24. A third of the lines is no failure. All lines lie
+ * within one findtime, so a source is banned exactly once it has `maxretry` failures.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 

@@ -1,5 +1,6 @@
-// What every file of the addon shares. Each file wraps one kernel interface: it checks its arguments, makes the call
-// and returns the bytes or a negative errno. Nothing here decides anything, and no log byte comes here.
+// What every file of the addon shares. Each file wraps one kernel interface: it checks its
+// arguments, makes the call and returns the bytes or a negative errno. Nothing here decides
+// anything, and no log byte comes here.
 #pragma once
 
 #include <napi.h>

@@ -1,4 +1,5 @@
-// bpf(2) and the clock that eBPF programs read. Attributes are laid out, and buffers sized, in src/backends/bpf.ts.
+// bpf(2) and the clock that eBPF programs read. Attributes are laid out, and buffers sized, in
+// src/backends/xdp/bpf.ts.
 #include <linux/bpf.h>
 #include <sys/syscall.h>
 #include <unistd.h>

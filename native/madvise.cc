@@ -1,5 +1,6 @@
-// madvise(2). MADV_DONTNEED takes resident pages of a mapping away; the next use of one brings it back from its file. Which
-// mappings that is harmless for is decided in src/memory.ts. MADV_HUGEPAGE asks for large pages behind a buffer.
+// madvise(2). MADV_DONTNEED takes resident pages of a mapping away; the next use of one brings it
+// back from its file. Which mappings that is harmless for is decided in src/memory/ceiling.ts.
+// MADV_HUGEPAGE asks for large pages behind a buffer.
 #include <sys/mman.h>
 
 #include <cerrno>

@@ -1,4 +1,5 @@
-// memfd_create(2): an anonymous file that survives execve, to hand the core its configuration without a name on disk.
+// memfd_create(2): an anonymous file that survives execve, to hand the core its configuration
+// without a name on disk.
 #include <sys/mman.h>
 
 #include <cerrno>

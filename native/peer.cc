@@ -1,4 +1,5 @@
-// SO_PEERCRED and SO_PEERGROUPS (unix(7)): who connected to a unix socket, as the kernel recorded it at connect().
+// SO_PEERCRED and SO_PEERGROUPS (unix(7)): who connected to a unix socket, as the kernel recorded
+// it at connect().
 #include <sys/socket.h>
 
 #include <cerrno>

@@ -1,5 +1,6 @@
-// Calls back when a descriptor becomes readable, from the event loop, and lets the callee ask for a rest: Node has this for
-// sockets and files of its own only, and not without a stream, a buffer and an event emitter per call.
+// Calls back when a descriptor becomes readable, from the event loop, and lets the callee ask for a
+// rest: Node has this for sockets and files of its own only, and not without a stream, a buffer and
+// an event emitter per call.
 #include <uv.h>
 
 #include <memory>
@@ -55,7 +56,8 @@ class Readable {
     const Napi::Env env = callback_.Env();
     const Napi::HandleScope scope(env);
     napi_value answered = nullptr;
-    // Nothing of this through the wrappers: where JavaScript can no longer run, since the environment ends, they end the process.
+    // Nothing of this through the wrappers: where JavaScript can no longer run, since the
+    // environment ends, they end the process.
     const napi_status status =
         napi_make_callback(env, context_, env.Global(), callback_.Value(), 0, nullptr, &answered);
     napi_value thrown = nullptr;

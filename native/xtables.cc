@@ -1,5 +1,6 @@
-// The socket options of legacy iptables and ipset (linux/netfilter_ipv4/ip_tables.h, ip_set.h), and the flock(2) with which
-// the iptables programs take turns. The tables are read and built in src/backends/xtables.ts.
+// The socket options of legacy iptables and ipset (linux/netfilter_ipv4/ip_tables.h, ip_set.h), and
+// the flock(2) with which the iptables programs take turns. The tables are read and built in
+// src/backends/xtables/xtables.ts.
 #include <netinet/in.h>
 #include <sys/file.h>
 #include <sys/socket.h>

@@ -1,6 +1,7 @@
 /**
- * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the three bundles into dist/. Only what is older
- * than its sources is built again; `--force` builds all. Files are renamed into place, so that two builds at once do no harm.
+ * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the three bundles into
+ * dist/. Only what is older than its sources is built again; `--force` builds all. Files are
+ * renamed into place, so that two builds at once do no harm.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,9 +36,10 @@ function isStale(output: string, sources: string[]): boolean {
 }
 
 /**
- * An engine file for AssemblyScript; null where there is none. Plain TypeScript has no decorator of functions, so a line
- * `// @inline` says which ones are compiled into their callers: those on the way of every line, where a call would cost as
- * much as many of them do (measured: a fifth of the time of a line).
+ * An engine file for AssemblyScript; null where there is none. Plain TypeScript has no decorator of
+ * functions, so a line `// @inline` says which ones are compiled into their callers: those on the
+ * way of every line, where a call would cost as much as many of them do (measured: a fifth of the
+ * time of a line).
  */
 function readEngineFile(name: string, folder: string): string | null {
   const path = join(folder, name);
@@ -104,4 +106,4 @@ await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 await bundle('dist/main.cjs', 'src/main.ts');
 // The core runs the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.
 await bundle('dist/core.cjs', 'src/daemon.ts', ['./engine.ts', './linear.ts']);
-await bundle('dist/client.cjs', 'src/client.ts');
+await bundle('dist/client.cjs', 'src/client/main.ts');

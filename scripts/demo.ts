@@ -1,10 +1,12 @@
 /**
- * `npm start`: the main job where anyone can watch it. In a private network namespace the real daemon follows a log that
- * is written line by line; each ban is shown as it lands in the kernel, and real packets from a second namespace show
- * who is dropped. Nothing outside these namespaces and a temporary directory is touched. Where no namespace may be made
- * the daemon runs log-only, and the demonstration says so.
+ * `npm start`: the main job where anyone can watch it. In a private network namespace the real
+ * daemon follows a log that is written line by line; each ban is shown as it lands in the kernel,
+ * and real packets from a second namespace show who is dropped. Nothing outside these namespaces
+ * and a temporary directory is touched. Where no namespace may be made the daemon runs log-only,
+ * and the demonstration says so.
  *
- * Exit status: 0 everything happened as it must; 1 something did not (the end of the output says what).
+ * Exit status: 0 everything happened as it must; 1 something did not (the end of the output says
+ * what).
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * Writes src/engine/generated/ from src/filters/. `--check` writes nothing and fails where a file differs.
+ * Writes src/engine/generated/ from src/filters/. `--check` writes nothing and fails where a file
+ * differs.
  *   npm run generate [-- --check]
  */
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

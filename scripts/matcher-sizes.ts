@@ -1,7 +1,8 @@
 /**
- * What a matcher weighs: bytes of the functions of each generated file in a built engine, read from a build with function
- * names (`asc --debug`), and that build without the names. Functions that were inlined count where they went.
- * Format: WebAssembly core specification, binary format; the name section of its appendix.
+ * What a matcher weighs: bytes of the functions of each generated file in a built engine, read from
+ * a build with function names (`asc --debug`), and that build without the names. Functions that
+ * were inlined count where they went. Format: WebAssembly core specification, binary format; the
+ * name section of its appendix.
  */
 
 const customSection = 0;
@@ -112,7 +113,9 @@ function namesOf(bytes: Uint8Array, sections: Section[]): Map<number, string> {
   return names;
 }
 
-/** Bytes of code of each file under src/engine/generated/, by the file's name without its ending. */
+/**
+ * Bytes of code of each file under src/engine/generated/, by the file's name without its ending.
+ */
 export function matcherSizes(bytes: Uint8Array): Record<string, number> {
   const sections = sectionsOf(bytes);
   const code = sections.find(({ id }) => id === codeSection);

@@ -1,7 +1,8 @@
 /**
- * Builds native/*.cc into build/fail2zig.node with plain g++ against the headers of the pinned Node: no node-gyp, no
- * network. Plain JavaScript without dependencies, so that whatever Node started npm can run it. Rebuilds only when a
- * source is newer than the addon. Written to a temporary name and renamed, so that two builds at once do no harm.
+ * Builds native/*.cc into build/fail2zig.node with plain g++ against the headers of the pinned
+ * Node: no node-gyp, no network. Plain JavaScript without dependencies, so that whatever Node
+ * started npm can run it. Rebuilds only when a source is newer than the addon. Written to a
+ * temporary name and renamed, so that two builds at once do no harm.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
- * Coverage, mutation score and claims as CI shows them: reads what `npm run coverage`, `npm run mutation` and
- * `npm run verify` left in reports/, writes one badge (shields.io endpoint JSON) each into reports/badges/, all scores into
- * reports/scores.json, and a table to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent is
- * said to be absent.
+ * Coverage, mutation score and claims as CI shows them: reads what `npm run coverage`, `npm run
+ * mutation` and `npm run verify` left in reports/, writes one badge (shields.io endpoint JSON) each
+ * into reports/badges/, all scores into reports/scores.json, and a table to the file named by
+ * GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent is said to be absent.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -55,7 +55,10 @@ export function folderCoverage({ total: _, ...files }: CoverageSummary, folder: 
   return { name: `coverage of ${folder}`, text: `${lines} % of lines, ${branches} % of branches`, percent: branches! };
 }
 
-/** Detected mutants of all valid ones, as Stryker counts them; of the files below `folder`, where one is given. */
+/**
+ * Detected mutants of all valid ones, as Stryker counts them; of the files below `folder`, where
+ * one is given.
+ */
 export function mutationScore({ files }: MutationReport, folder?: string): Score {
   const name = folder === undefined ? 'mutation' : `mutation of ${folder}`;
   const statuses = Object.entries(files)

@@ -1,9 +1,11 @@
 /**
- * Sets up whatever is missing, and nothing that is there: dependencies, native addon, engine, bundles.
+ * Sets up whatever is missing, and nothing that is there: dependencies, native addon, engine,
+ * bundles.
  *   node scripts/setup.mjs [--tools] [--quiet]
- * `--tools` also installs the system tools that the demonstration and the tests check our work with (nft, ip, …), where this
- * is root on a Debian-like system; otherwise it names them and goes on: what needs them says so itself.
- * Plain JavaScript without dependencies: whatever Node started npm can run it. Messages go to stderr.
+ * `--tools` also installs the system tools that the demonstration and the tests check our work with
+ * (nft, ip, …), where this is root on a Debian-like system; otherwise it names them and goes on:
+ * what needs them says so itself. Plain JavaScript without dependencies: whatever Node started npm
+ * can run it. Messages go to stderr.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
@@ -18,8 +20,8 @@ const node = join(root, 'node_modules', '.bin', 'node');
 const tools = { nft: 'nftables', ip: 'iproute2', 'iptables-legacy': 'iptables', ipset: 'ipset', bpftool: 'bpftool' };
 
 /**
- * Debian packages that tests compare us with, as libraries: unpacked into build/tools, not installed, so that no service of
- * theirs starts. The file says that a package is there.
+ * Debian packages that tests compare us with, as libraries: unpacked into build/tools, not
+ * installed, so that no service of theirs starts. The file says that a package is there.
  */
 const unpacked = {
   fail2ban: 'etc/fail2ban/filter.d/sshd.conf',

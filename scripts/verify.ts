@@ -1,9 +1,10 @@
 /**
- * `npm run verify`: which claims hold here and now. Runs every specification, prints each claim of the register with
- * its status and evidence as results come in, and writes reports/verify.json. Statuses are computed from the run:
- * HELD    the body passed and every twin failed it          PENDING   nothing proves it yet; the register says why
- * SKIPPED the machine lacks something from the known list    POSITION  an assumption or a refusal; nothing to run
- * FAILED  anything else: then the exit code is 1.
+ * `npm run verify`: which claims hold here and now. Runs every specification, prints each claim of
+ * the register with its status and evidence as results come in, and writes reports/verify.json.
+ * Statuses are computed from the run: HELD the body passed and every twin failed it PENDING nothing
+ * proves it yet; the register says why SKIPPED the machine lacks something from the known list
+ * POSITION an assumption or a refusal; nothing to run FAILED anything else: then the exit code is
+ * 1.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -68,7 +69,9 @@ export function settle(register: readonly Claim[], findings: readonly Finding[])
   });
 }
 
-/** Text for a terminal: control characters, which a quoted log line may hold, are shown as escapes. */
+/**
+ * Text for a terminal: control characters, which a quoted log line may hold, are shown as escapes.
+ */
 function printable(text: string): string {
   return Array.from(text, (character) => {
     const code = character.codePointAt(0) ?? 0;

@@ -1,4 +1,7 @@
-/** Assertions that several specifications share; their messages are shown beside the twins they catch. */
+/**
+ * Assertions that several specifications share; their messages are shown beside the twins they
+ * catch.
+ */
 import assert from 'node:assert/strict';
 
 /** Fails where `found` holds anything, naming the first of it. */

@@ -1,11 +1,12 @@
 /**
- * How a claim is proven. A body is handed a piece of the system and either returns its evidence or fails an assertion.
- * It runs first with the real piece, which must pass, and then with every twin: a deliberately broken piece that must
- * make the same body fail *by an assertion*. A body that its twin passes proves nothing, and a twin that merely crashes
- * the body proves nothing either; both fail the claim. `claim` cannot be called without a twin, so nothing is HELD
- * without one.
+ * How a claim is proven. A body is handed a piece of the system and either returns its evidence or
+ * fails an assertion. It runs first with the real piece, which must pass, and then with every twin:
+ * a deliberately broken piece that must make the same body fail *by an assertion*. A body that its
+ * twin passes proves nothing, and a twin that merely crashes the body proves nothing either; both
+ * fail the claim. `claim` cannot be called without a twin, so nothing is HELD without one.
  *
- * Results travel in the meta data of the vitest task: `npx vitest run spec` tests, `npm run verify` prints and records.
+ * Results travel in the meta data of the vitest task: `npx vitest run spec` tests, `npm run verify`
+ * prints and records.
  */
 import { AssertionError } from 'node:assert';
 import { test } from 'vitest';
@@ -55,7 +56,10 @@ export interface Settings {
   timeoutMs?: number;
 }
 
-/** Enough for a body that reads the source tree or starts a few processes; slower ones state their own. */
+/**
+ * Enough for a body that reads the source tree or starts a few processes; slower ones state their
+ * own.
+ */
 const bodyTimeoutMs = 60_000;
 
 let collected: Definition[] | undefined;
@@ -72,7 +76,8 @@ export function twin<Piece>(why: string, piece: Supply<Piece>): Twin<Piece> {
 
 /**
  * Registers the proof of one claim, or of several that are the same promise on different pages.
- * `body` returns its evidence as one line and must fail by an assertion (node:assert or vitest's expect).
+ * `body` returns its evidence as one line and must fail by an assertion (node:assert or vitest's
+ * expect).
  */
 export function claim<Piece>(
   ids: string | string[],
@@ -103,7 +108,10 @@ export function claim<Piece>(
   });
 }
 
-/** Runs the body with the real piece, then with each twin; resolves only if the first passed and all others failed it. */
+/**
+ * Runs the body with the real piece, then with each twin; resolves only if the first passed and all
+ * others failed it.
+ */
 export async function prove<Piece>(
   real: Supply<Piece>,
   body: (piece: Piece) => string | Promise<string>,
@@ -141,7 +149,10 @@ function isAssertion(error: unknown): error is Error {
   return error instanceof AssertionError || (error instanceof Error && error.name === 'AssertionError');
 }
 
-/** Calls `load`, which imports specification files, and returns what they registered instead of testing it. */
+/**
+ * Calls `load`, which imports specification files, and returns what they registered instead of
+ * testing it.
+ */
 export async function collect(load: () => Promise<void>): Promise<Definition[]> {
   collected = [];
   try {

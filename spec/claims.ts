@@ -1,9 +1,11 @@
 /**
- * The register of claims: every promise this project makes, one row each, under the id that the specifications,
- * THREAT_MODEL.md and `npm run verify` share. A row never says whether its claim holds: that is computed.
+ * The register of claims: every promise this project makes, one row each, under the id that the
+ * specifications, THREAT_MODEL.md and `npm run verify` share. A row never says whether its claim
+ * holds: that is computed.
  *
- * `claim`    something a program can show true; has a body in a `*.spec.ts`, or a reason in `pending.ts`.
- * `position` what the system assumes or refuses to be; stated in THREAT_MODEL.md or README.md, nothing to run.
+ * `claim` something a program can show true; has a body in a `*.spec.ts`, or a reason in
+ * `pending.ts`. `position` what the system assumes or refuses to be; stated in THREAT_MODEL.md or
+ * README.md, nothing to run.
  *
  * `test/unit/ledger.test.ts` holds that every id is settled exactly once.
  */
@@ -376,7 +378,10 @@ const positionRows: readonly Row[] = [
   ],
 ];
 
-/** The page an id belongs to; throws for an id whose first part is unknown, since that is our mistake. */
+/**
+ * The page an id belongs to; throws for an id whose first part is unknown, since that is our
+ * mistake.
+ */
 export function pageOf(id: string): string {
   const page = pages[id.slice(0, id.indexOf('-'))];
   if (page === undefined) throw new Error(`claim id ${id} belongs to no known page`);
@@ -397,7 +402,10 @@ export const claims: readonly Claim[] = [...build(claimRows, 'claim'), ...build(
 
 const byId: ReadonlyMap<string, Claim> = new Map(claims.map((claim) => [claim.id, claim]));
 
-/** The row of `id`; throws where there is none, so that a specification cannot prove what nobody promised. */
+/**
+ * The row of `id`; throws where there is none, so that a specification cannot prove what nobody
+ * promised.
+ */
 export function claimOf(id: string): Claim {
   const found = byId.get(id);
   if (found === undefined) throw new Error(`no claim ${id} in spec/claims.ts`);

@@ -1,4 +1,7 @@
-/** Denial of service, second part: clients of the control socket and scrapers, and what they may not slow down. */
+/**
+ * Denial of service, second part: clients of the control socket and scrapers, and what they may not
+ * slow down.
+ */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -18,7 +21,10 @@ import { claim, type Supply, twin } from './claim.ts';
 import { controlGroup } from './support/control-socket.ts';
 import { type Pipeline, pipeline } from './support/pipeline.ts';
 
-/** How many turns of the event loop go by until `state` holds; Infinity where it does not within `turnsMax`. */
+/**
+ * How many turns of the event loop go by until `state` holds; Infinity where it does not within
+ * `turnsMax`.
+ */
 async function turnsUntil(state: () => boolean, turnsMax: number): Promise<number> {
   for (let turns = 0; turns <= turnsMax; turns++) {
     if (state()) return turns;
@@ -36,7 +42,10 @@ interface FloodedSocket {
   close: () => Promise<void>;
 }
 
-/** The real server for one member of the group. `hurried`: its clock runs so fast that nobody's budget is ever used up. */
+/**
+ * The real server for one member of the group. `hurried`: its clock runs so fast that nobody's
+ * budget is ever used up.
+ */
 function floodedSocket({ hurried = false, strangers = false } = {}): Supply<FloodedSocket> {
   return {
     async make() {
@@ -119,7 +128,10 @@ interface Scraped extends Pipeline {
   close: () => Promise<void>;
 }
 
-/** The middle of the daemon beside the real metrics page. `fresh`: a page for each scrape. `waits`: bans wait for scrapers. */
+/**
+ * The middle of the daemon beside the real metrics page. `fresh`: a page for each scrape. `waits`:
+ * bans wait for scrapers.
+ */
 function scraped({ fresh = false, waits = false } = {}): Supply<Scraped> {
   return {
     async make() {

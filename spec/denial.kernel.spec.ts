@@ -1,4 +1,7 @@
-/** Denial of service against the whole daemon: lines that were made to break it, in the log that it reads. */
+/**
+ * Denial of service against the whole daemon: lines that were made to break it, in the log that it
+ * reads.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { runScenario } from '../test/support/namespace.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { type BackendRow, backendRows, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
-import { NetlinkError } from '../src/backends/netlink.ts';
+import { NetlinkError } from '../src/backends/netlink/netlink.ts';
 import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
@@ -10,7 +10,10 @@ import { carelessListener, metricsListener, statusOf, visit } from './support/me
 import type { MetricsPiece } from './twins/careless-metrics.ts';
 import { hopefulChooser } from './twins/hopeful-chooser.ts';
 
-/** How many of `count` connections that say nothing are still open once one more than the limit has been tried. */
+/**
+ * How many of `count` connections that say nothing are still open once one more than the limit has
+ * been tried.
+ */
 async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number> {
   const sockets: Socket[] = [];
   let settled = 0;
@@ -98,7 +101,10 @@ claim(
   ],
 );
 
-/** Rows in the table's order of which the first `failing` refuse to be installed; `tried` is told of each. */
+/**
+ * Rows in the table's order of which the first `failing` refuse to be installed; `tried` is told of
+ * each.
+ */
 function rowsWith(failing: number, tried: string[]): BackendRow[] {
   return [...refusing, logOnly].map(({ name, create }, index) => ({
     name,

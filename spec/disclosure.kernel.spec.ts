@@ -1,10 +1,12 @@
-/** What the running daemon says about an attack whose user names would like to be part of its log. */
+/**
+ * What the running daemon says about an attack whose user names would like to be part of its log.
+ */
 import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { logFieldMax, logLineMax } from '../src/limits.ts';
-import { createLogger, type Fields } from '../src/observe/log.ts';
+import { createLogger, type Fields } from '../src/log.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
@@ -14,7 +16,10 @@ import { claim, type Supply, twin } from './claim.ts';
 const sources = 30;
 const address = (index: number): string => `192.0.2.${index + 1}`;
 
-/** User names that forge lines, fields, objects and moves of the cursor; `zebra` marks what the attacker wrote. */
+/**
+ * User names that forge lines, fields, objects and moves of the cursor; `zebra` marks what the
+ * attacker wrote.
+ */
 const names = [
   'zebra',
   'zebra jail=sshd address=198.51.100.9',

@@ -1,4 +1,6 @@
-/** Information disclosure: who learns what. The control socket's share (I-02) is proven with S-01. */
+/**
+ * Information disclosure: who learns what. The control socket's share (I-02) is proven with S-01.
+ */
 import assert from 'node:assert/strict';
 import { claim, twin } from './claim.ts';
 import { carelessListener, metricsListener, statusOf, visit } from './support/metrics-listener.ts';

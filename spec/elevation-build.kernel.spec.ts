@@ -1,6 +1,7 @@
 /**
- * What is built from the same source is the same, wherever and whenever it is built: two clean builds in directories of
- * different depth, side by side on this machine with its compilers. Other systems are not tried here.
+ * What is built from the same source is the same, wherever and whenever it is built: two clean
+ * builds in directories of different depth, side by side on this machine with its compilers. Other
+ * systems are not tried here.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

@@ -1,4 +1,7 @@
-/** Elevation of privilege: what the privileged process can be made to do. Statements about the source are read from its syntax tree. */
+/**
+ * Elevation of privilege: what the privileged process can be made to do. Statements about the
+ * source are read from its syntax tree.
+ */
 import assert from 'node:assert/strict';
 import type { Build } from '../src/engine/host.ts';
 import type { Address } from '../src/types.ts';
@@ -50,13 +53,16 @@ claim(
   [
     twin(
       'a backend that runs the nft program',
-      given(withFile(source, 'src/backends/nftables.ts', 'spec/twins/spawning-backend.ts')),
+      given(withFile(source, 'src/backends/nftables/nftables.ts', 'spec/twins/spawning-backend.ts')),
     ),
     twin('an addon that calls system(3)', given(withFile(source, 'native/ban.cc', 'spec/twins/spawning-addon.cc'))),
   ],
 );
 
-/** Places that turn text into code or load code that is not ours, as `place: what`; `native.ts` may load the addon. */
+/**
+ * Places that turn text into code or load code that is not ours, as `place: what`; `native.ts` may
+ * load the addon.
+ */
 function foreignCode(tree: SourceTree): string[] {
   const found: string[] = [];
   for (const [path, text] of tree) {
@@ -88,7 +94,7 @@ claim(
   [
     twin(
       'a backend that runs the nft program',
-      given(withFile(source, 'src/backends/nftables.ts', 'spec/twins/spawning-backend.ts')),
+      given(withFile(source, 'src/backends/nftables/nftables.ts', 'spec/twins/spawning-backend.ts')),
     ),
     twin('filters loaded as plug-ins', given(withFile(source, 'src/filters/index.ts', 'spec/twins/plugin-loader.ts'))),
   ],
@@ -152,10 +158,16 @@ async function rawEngine(build: Build): Promise<RawEngine> {
   return { size: last.size, examine: (start, end) => examine(start, end, 0, 1, 0, epoch, false, false) };
 }
 
-/** Bytes behind a line that a vector may be loaded from (src/engine/linear.ts): lines stand nowhere near the end of the memory. */
+/**
+ * Bytes behind a line that a vector may be loaded from (src/engine/linear.ts): lines stand nowhere
+ * near the end of the memory.
+ */
 const readBehind = 63;
 
-/** Offsets outside the memory: just behind it, far behind it, and negative ones, which are far behind it as unsigned. */
+/**
+ * Offsets outside the memory: just behind it, far behind it, and negative ones, which are far
+ * behind it as unsigned.
+ */
 function* outside(size: number): Generator<number> {
   for (let beyond = 0; beyond < 256; beyond++) yield size + beyond;
   for (let power = 1; size + 2 ** power < 2 ** 31; power++) yield size + 2 ** power;

@@ -1,6 +1,7 @@
 /**
- * What a specification may need from the machine it runs on, and how to find out. This table is the complete list of
- * reasons for which a claim can be SKIPPED; a skip for any other reason counts as a failure in `npm run verify`.
+ * What a specification may need from the machine it runs on, and how to find out. This table is the
+ * complete list of reasons for which a claim can be SKIPPED; a skip for any other reason counts as
+ * a failure in `npm run verify`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -30,7 +31,10 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
 
 const known = new Map<EnvironmentName, boolean>();
 
-/** Why the first absent one of `needs` is absent; undefined where all are present. Each is probed once per process. */
+/**
+ * Why the first absent one of `needs` is absent; undefined where all are present. Each is probed
+ * once per process.
+ */
 export async function missing(needs: readonly EnvironmentName[]): Promise<string | undefined> {
   for (const name of needs) {
     const present = known.get(name) ?? environments[name].present();

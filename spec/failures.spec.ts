@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
-import { NetlinkError } from '../src/backends/netlink.ts';
+import { NetlinkError } from '../src/backends/netlink/netlink.ts';
 import { ConfigError } from '../src/config/problem.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
@@ -84,7 +84,9 @@ claim(
   ],
 );
 
-/** The pipeline over a kernel that refuses the first three transactions; `lie` hides what it said. */
+/**
+ * The pipeline over a kernel that refuses the first three transactions; `lie` hides what it said.
+ */
 function refusedPipeline(lie: boolean): Supply<Pipeline & { refusals: () => number }> {
   return {
     async make() {

@@ -1,4 +1,7 @@
-/** The memory page, second part: what a full table does is the operator's choice, and what leaves the engine is bounded. */
+/**
+ * The memory page, second part: what a full table does is the operator's choice, and what leaves
+ * the engine is bounded.
+ */
 import assert from 'node:assert/strict';
 import { presentStats } from '../src/client/present.ts';
 import type { Operator } from '../src/control/verbs.ts';
@@ -16,7 +19,10 @@ import { watched } from './support/watched.ts';
 
 const policies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 
-/** What became of a full set of eight (four banned sources, then four that failed once) when a ninth source failed. */
+/**
+ * What became of a full set of eight (four banned sources, then four that failed once) when a ninth
+ * source failed.
+ */
 interface Outcome {
   /** Whose place the newcomer took; 'nobody' where it found none. */
   gaveWay: string;

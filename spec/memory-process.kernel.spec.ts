@@ -1,6 +1,7 @@
 /**
- * The memory page on the whole process: the real daemon with the nftables backend in a namespace, 200,000 distinct sources
- * through a real log file, its size as the kernel counts it. The long runs are `npm run soak`.
+ * The memory page on the whole process: the real daemon with the nftables backend in a namespace,
+ * 200,000 distinct sources through a real log file, its size as the kernel counts it. The long runs
+ * are `npm run soak`.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -111,7 +112,8 @@ claim(
       Math.abs(sum(bounds) - ceiling) <= 4096,
       `the bounds add up to ${sum(bounds)}, the ceiling is ${ceiling}`,
     );
-    // Clean pages of files are the kernel's to take; on a busy machine a sample may catch them just before they are given back.
+    // Clean pages of files are the kernel's to take; on a busy machine a sample may catch them just
+    // before they are given back.
     const own = bytes.filter((_, part) => parts[part] !== 'file');
     assert.equal(Math.max(...own), bytes[parts.indexOf('table')], 'the largest part of its own is the table');
     return parts.map((part, i) => `${part} ${mebibytes(bytes[i]!)} of ${mebibytes(bounds[i]!)}`).join(', ');
@@ -149,7 +151,8 @@ claim(
     assert.ok(last.peakBytes <= bound, `VmHWM ${mebibytes(last.peakBytes)} MiB is over 1.1 times ${crowded.ceiling}`);
     const full = samples.filter(({ evictions }) => evictions > 0);
     assert.ok(full.length >= 3, `the table was full in ${full.length} samples`);
-    // Clean pages of files come and go within their own bound, garbage and a state being written within the other parts'.
+    // Clean pages of files come and go within their own bound, garbage and a state being written
+    // within the other parts'.
     const range = (field: 'rssBytes' | 'anonymousBytes'): number[] => {
       const sizes = full.map((sample) => sample[field]);
       return [Math.min(...sizes), Math.max(...sizes)];

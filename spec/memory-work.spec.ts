@@ -1,11 +1,16 @@
-/** The memory page, third part: what a failure costs in a table that is full, in work that no busy machine can change. */
+/**
+ * The memory page, third part: what a failure costs in a table that is full, in work that no busy
+ * machine can change.
+ */
 import assert from 'node:assert/strict';
 import type { EvictionPolicy } from '../src/types.ts';
 import { claim, type Supply, twin } from './claim.ts';
 import { countedEngine } from './support/counted-engine.ts';
 import { epoch, failureLine, feedText, sourceAddress } from './support/tracker.ts';
 
-/** A failure of a source never seen before comes in; the work it took, from its line to the table. */
+/**
+ * A failure of a source never seen before comes in; the work it took, from its line to the table.
+ */
 type Insert = (source: number) => number;
 /** A table of so many entries under a policy. */
 type MakeTable = (slots: number, policy: EvictionPolicy) => Promise<Insert>;
@@ -14,7 +19,10 @@ const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 
 const slotCounts = [1_024, 8_192];
 /** Failures for each entry of the table: most of them find it full. */
 const rounds = 3;
-/** The dearest failure to the typical one: the lines differ by a few bytes, the searched sets by what stands in them. */
+/**
+ * The dearest failure to the typical one: the lines differ by a few bytes, the searched sets by
+ * what stands in them.
+ */
 const factorMax = 2;
 /** The dearest failure in a table eight times as large: the same work, but for chance. */
 const growthMax = 1.25;

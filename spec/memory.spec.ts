@@ -43,7 +43,10 @@ claim(
 
 const slots = 1_024;
 
-/** A dictionary with a flaw, where the real table has `slots` entries, five failures and ten minutes. */
+/**
+ * A dictionary with a flaw, where the real table has `slots` entries, five failures and ten
+ * minutes.
+ */
 function flawed(flaw: Flaw, entries = slots): Supply<Tracker> {
   return given(dictionaryTracker(entries, 5, 600, flaw));
 }
@@ -55,7 +58,8 @@ claim(
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 100; i++) tracker.fail(sourceAddress(i), epoch + round);
     }
-    // One IPv6 customer, many addresses of the same /64; an IPv4-mapped address is its IPv4 address.
+    // One IPv6 customer, many addresses of the same /64; an IPv4-mapped address is its IPv4
+    // address.
     for (let i = 1; i <= 50; i++) tracker.fail(`2001:db8:0:1::${i.toString(16)}`, epoch);
     tracker.fail('::ffff:198.18.0.1', epoch);
     assert.equal(tracker.tracked(), 2 * 101, 'slots taken by 101 sources in 2 jails');
@@ -120,7 +124,8 @@ claim(
   engineTracker({ slots: 8 }),
   (tracker) => {
     assert.equal(compileText(validConfig).memory.evictionPolicy, 'evict_oldest', 'the default policy');
-    // Four failures each, one short of a ban; the eight seen last stay, so a fifth failure bans them and nobody else.
+    // Four failures each, one short of a ban; the eight seen last stay, so a fifth failure bans
+    // them and nobody else.
     for (let i = 0; i < 40; i++) {
       for (let failure = 0; failure < 4; failure++) tracker.fail(sourceAddress(i), epoch + i);
     }
@@ -146,7 +151,10 @@ function* numbers(seed: number): Generator<number> {
   }
 }
 
-/** The plainest reading of maxretry and findtime: ban at the failure that makes `maxretry` within `findtime`. */
+/**
+ * The plainest reading of maxretry and findtime: ban at the failure that makes `maxretry` within
+ * `findtime`.
+ */
 function expectedBans(failures: { address: string; time: number }[], maxretry: number, findtime: number) {
   const bans: { address: string; time: number }[] = [];
   const past = new Map<string, number[]>();
@@ -248,7 +256,9 @@ interface HotPath {
   feed: () => number;
 }
 
-/** The engine over a block of lines of known sources; `alsoDo` is what a twin does with each block. */
+/**
+ * The engine over a block of lines of known sources; `alsoDo` is what a twin does with each block.
+ */
 async function hotPath(alsoDo: (text: Uint8Array) => void): Promise<HotPath> {
   const engine = await engineOf({ maxretry: [16], findtime: 1 });
   let text = '';
@@ -280,7 +290,8 @@ claim(
     while (lines < 1_000_000) lines += feed();
     const grown = process.memoryUsage().heapUsed - before;
     const collections = profiler.stop()?.statistics.length ?? 0;
-    // A collection would hide growth, so there must be none; what the loop itself leaves is far below a byte a line.
+    // A collection would hide growth, so there must be none; what the loop itself leaves is far
+    // below a byte a line.
     assert.ok(collections === 0, `${collections} garbage collections`);
     assert.ok(grown < lines / 8, `the heap grew by ${grown} bytes over ${lines} lines`);
     return `${lines} lines: 0 garbage collections, heap +${grown} bytes (${(grown / lines).toFixed(4)} per line)`;

@@ -6,7 +6,7 @@ import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
 import { createControlServer } from '../src/control/server.ts';
 import type { Stats } from '../src/control/verbs.ts';
-import { Enforcer } from '../src/enforcer.ts';
+import { Enforcer } from '../src/enforcer/enforcer.ts';
 import { Engine } from '../src/engine/host.ts';
 import { native } from '../src/native.ts';
 import { createOperator } from '../src/operator.ts';

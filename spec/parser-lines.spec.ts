@@ -1,4 +1,7 @@
-/** The parser engine, third part: where the bytes of a line are, what is taken from it, and what it costs at worst. */
+/**
+ * The parser engine, third part: where the bytes of a line are, what is taken from it, and what it
+ * costs at worst.
+ */
 import assert from 'node:assert/strict';
 import { DECISIONS, FILTER_BAD_ADDRESS, FILTER_HOST_NAME, LINES } from '../src/engine/counters.ts';
 import type { Engine, LineSink, Verdict } from '../src/engine/host.ts';
@@ -208,7 +211,9 @@ claim(
   ],
 );
 
-/** The address that a line is charged to under a filter; undefined where it is charged to nobody. */
+/**
+ * The address that a line is charged to under a filter; undefined where it is charged to nobody.
+ */
 type ChargedTo = (line: Buffer, filter: string, mode: string) => string | undefined;
 
 interface Injection {
@@ -236,7 +241,10 @@ async function injection(): Promise<Injection> {
 
 const victim = '198.51.100.9';
 
-/** What an attacker who knows the format writes as his user name: the rest of the line with the victim in it, and parts of that. */
+/**
+ * What an attacker who knows the format writes as his user name: the rest of the line with the
+ * victim in it, and parts of that.
+ */
 function forgedNames(line: string, end: number): string[] {
   const rest = line.slice(end).replace(/\d+\.\d+\.\d+\.\d+|[0-9a-f]*::?[0-9a-f:]+/gi, victim);
   const whole = `x${rest}`;
@@ -253,14 +261,20 @@ function forgedNames(line: string, end: number): string[] {
   return names;
 }
 
-/** Whether tokens capture the user in a text, which is what stands where a remote side chooses it; an account's name is a span. */
+/**
+ * Whether tokens capture the user in a text, which is what stands where a remote side chooses it;
+ * an account's name is a span.
+ */
 function takesAnyUser(value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;
   const { kind, capture } = value as { kind?: string; capture?: string };
   return (kind === 'text' && capture === 'user') || Object.values(value).some(takesAnyUser);
 }
 
-/** User names of basic authentication end before their first colon (RFC 7617 section 2): the service never has more to write. */
+/**
+ * User names of basic authentication end before their first colon (RFC 7617 section 2): the service
+ * never has more to write.
+ */
 const colonless = new Set(['nginx-http-auth']);
 
 claim(
@@ -302,15 +316,17 @@ claim(
   ],
 );
 
-/** The rooms on the way of a log line, and which of them each may know; nothing points backwards. */
+/**
+ * The rooms on the way of a log line, and which of them each may know; nothing points backwards.
+ */
 const ways: [room: string, mustNotKnow: string[]][] = [
   [
     'src/engine/',
-    ['src/sources/', 'src/backends/', 'src/control/', 'src/observe/', 'src/state/', 'src/enforcer.ts', 'src/daemon.ts'],
+    ['src/sources/', 'src/backends/', 'src/control/', 'src/observe/', 'src/state/', 'src/enforcer/', 'src/daemon.ts'],
   ],
-  ['src/sources/', ['src/backends/', 'src/control/', 'src/state/', 'src/enforcer.ts', 'src/daemon.ts', 'src/config/']],
-  ['src/backends/', ['src/sources/', 'src/engine/engine.ts', 'src/control/', 'src/enforcer.ts', 'src/daemon.ts']],
-  ['src/enforcer.ts', ['src/sources/', 'src/control/', 'src/daemon.ts']],
+  ['src/sources/', ['src/backends/', 'src/control/', 'src/state/', 'src/enforcer/', 'src/daemon.ts', 'src/config/']],
+  ['src/backends/', ['src/sources/', 'src/engine/engine.ts', 'src/control/', 'src/enforcer/', 'src/daemon.ts']],
+  ['src/enforcer/', ['src/sources/', 'src/control/', 'src/daemon.ts']],
   ['src/observe/', ['src/engine/engine.ts', 'src/daemon.ts']],
   ['src/control/', ['src/sources/', 'src/engine/engine.ts', 'src/daemon.ts']],
 ];

@@ -1,4 +1,6 @@
-/** The parser engine, second part: patterns of the operator, and what the command `filters` shows. */
+/**
+ * The parser engine, second part: patterns of the operator, and what the command `filters` shows.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -18,7 +20,10 @@ import { addressText, epoch } from './support/tracker.ts';
 
 const surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
 
-/** What a configuration with one filter makes of a line: who is charged and when; undefined where the line is passed over. */
+/**
+ * What a configuration with one filter makes of a line: who is charged and when; undefined where
+ * the line is passed over.
+ */
 type Reader = (line: string) => { address: string; time: number } | undefined;
 /** Reads a configuration; throws ConfigError where it is refused. */
 type Load = (text: string) => Reader;
@@ -80,7 +85,9 @@ claim(
   ],
 );
 
-/** Pattern texts that would be regular expressions, and a line that only a regular expression takes. */
+/**
+ * Pattern texts that would be regular expressions, and a line that only a regular expression takes.
+ */
 const expressions: [what: string, pattern: string, line: string][] = [
   ['quantifier *', 'from* {ip}', 'frommm 192.0.2.7'],
   ['quantifier +', 'fro+m {ip}', 'froom 192.0.2.7'],

@@ -1,4 +1,7 @@
-/** The parser engine, fifth part: addresses and times are read many bytes at once, and mean what they mean read one by one. */
+/**
+ * The parser engine, fifth part: addresses and times are read many bytes at once, and mean what
+ * they mean read one by one.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';

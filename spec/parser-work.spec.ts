@@ -1,4 +1,7 @@
-/** The parser engine, fourth part: what a line costs at worst, in the time that the production build takes for it. */
+/**
+ * The parser engine, fourth part: what a line costs at worst, in the time that the production build
+ * takes for it.
+ */
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { compileConfig } from '../src/config/compile.ts';
@@ -17,7 +20,10 @@ interface Worker {
   examine: (line: Buffer, name: string) => void;
 }
 
-/** A sample cut where each of its words ends, and from there on filled with what stands before or after that place, again and again. */
+/**
+ * A sample cut where each of its words ends, and from there on filled with what stands before or
+ * after that place, again and again.
+ */
 function busyLines(samples: readonly string[], length: number): Buffer[] {
   const lines: Buffer[] = [];
   for (const sample of samples) {
@@ -69,13 +75,18 @@ function ofOperator(): Worker {
 }
 
 const shortBytes = lineBytesMax / 8;
-/** Eight times the bytes cost eight times as much; sixty-four would be the square. Between them lies room for a busy machine. */
+/**
+ * Eight times the bytes cost eight times as much; sixty-four would be the square. Between them lies
+ * room for a busy machine.
+ */
 const growthMax = 24;
 /** Below this the clock says nothing, ms. */
 const clockMs = 0.02;
 const tries = 7;
 
-/** The least of several times that `work` takes, ms: what others do to the machine is not counted. */
+/**
+ * The least of several times that `work` takes, ms: what others do to the machine is not counted.
+ */
 function least(work: () => void): number {
   let best = Number.POSITIVE_INFINITY;
   for (let i = 0; i < tries; i++) {

@@ -133,7 +133,9 @@ claim(
 /** Feeds a line twice to a jail with maxretry 2; says who is banned and how many lines were cut. */
 type ReadLine = (line: string) => { banned: string[]; cut: number };
 
-/** nginx's refusals of too many requests; `prepare` is what a twin does to a line before it arrives. */
+/**
+ * nginx's refusals of too many requests; `prepare` is what a twin does to a line before it arrives.
+ */
 function lineReader(prepare: (line: string) => string): Supply<ReadLine> {
   return {
     async make() {
@@ -201,7 +203,10 @@ async function examinerOf(build: Build): Promise<Examine> {
   };
 }
 
-/** Sample and counter of every pattern, whole, cut short, and with one byte changed at places spread over the line. */
+/**
+ * Sample and counter of every pattern, whole, cut short, and with one byte changed at places spread
+ * over the line.
+ */
 function* triedLines(): Generator<[line: Uint8Array, filter: string]> {
   for (const { name, patterns } of filters) {
     for (const { sample, counter } of patterns) {

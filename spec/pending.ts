@@ -1,6 +1,7 @@
 /**
- * Claims that no specification proves yet, each with the honest reason. A row leaves this table in the same change
- * that brings its specification; `test/unit/ledger.test.ts` refuses an id that stands in both places or in none.
+ * Claims that no specification proves yet, each with the honest reason. A row leaves this table in
+ * the same change that brings its specification; `test/unit/ledger.test.ts` refuses an id that
+ * stands in both places or in none.
  */
 
 /** A run that nobody has made or recorded yet. */

@@ -1,4 +1,7 @@
-/** The benchmarks that are published with figures: what was recorded says how it is repeated, and repeating it works. */
+/**
+ * The benchmarks that are published with figures: what was recorded says how it is repeated, and
+ * repeating it works.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';

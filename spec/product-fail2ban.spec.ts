@@ -1,7 +1,10 @@
-/** Beside fail2ban: its operators' words, with the same values over the same logs, lead to the same bans. */
+/**
+ * Beside fail2ban: its operators' words, with the same values over the same logs, lead to the same
+ * bans.
+ */
 import assert from 'node:assert/strict';
-import { formatAddress, parseCidr } from '../src/config/address.ts';
 import { Engine } from '../src/engine/host.ts';
+import { formatAddress, parseCidr } from '../src/text/address.ts';
 import type { Address } from '../src/types.ts';
 import { askFail2ban } from '../test/support/fail2ban.ts';
 import { type SessionKind, sessions } from '../test/support/sshd-sessions.ts';
@@ -24,7 +27,10 @@ const addresses = [
   ...Array.from({ length: 12 }, (_, index) => `192.0.2.${index + 1}`),
   ...Array.from({ length: 4 }, (_, index) => `2001:db8:${index + 1}::7`),
 ];
-/** Attempts of one line each: what fail2ban counts twice of one attempt is another matter (test/compare). */
+/**
+ * Attempts of one line each: what fail2ban counts twice of one attempt is another matter
+ * (test/compare).
+ */
 const kinds: SessionKind[] = ['single-password', 'session', 'pam-only', 'many-names', 'name-change', 'client-gives-up'];
 
 const settings: Words[] = [
@@ -36,8 +42,9 @@ const settings: Words[] = [
 ];
 
 /**
- * Attempts that last for less than any findtime above, and behind them one source that fails once less than a ban needs, and
- * once more when all that is long over. Where failures lie closer to the edge of the window, fail2ban only estimates.
+ * Attempts that last for less than any findtime above, and behind them one source that fails once
+ * less than a ban needs, and once more when all that is long over. Where failures lie closer to the
+ * edge of the window, fail2ban only estimates.
  */
 function log(seed: number, { maxretry }: Words): string[] {
   const { lines } = sessions({ seed, connections: 60, kinds, addresses, start, spreadSeconds: 400 });

@@ -1,4 +1,7 @@
-/** The figures that are published: each row of the README's table leads to the run that measured it, and that run says how. */
+/**
+ * The figures that are published: each row of the README's table leads to the run that measured it,
+ * and that run says how.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

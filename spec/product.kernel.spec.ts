@@ -1,4 +1,7 @@
-/** The product on the real kernel: bans in each backend, judged by packets that pass or do not, in namespaces of their own. */
+/**
+ * The product on the real kernel: bans in each backend, judged by packets that pass or do not, in
+ * namespaces of their own.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
@@ -51,7 +54,9 @@ claim('LP-24', given(bansOf('nftables')), judge, [...twins], { needs: [...needs]
 claim('LP-25', given(bansOf('iptables', 'ipset')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
 claim('LP-26', given(bansOf('xdp')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
 
-/** Starts the program without the right to change the firewall; its exit status and what it said. */
+/**
+ * Starts the program without the right to change the firewall; its exit status and what it said.
+ */
 type Start = () => { status: number | null; said: string };
 
 function started(firewall: string, command: string[]): Start {

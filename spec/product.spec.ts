@@ -225,7 +225,8 @@ claim(
     assertNone(packages, 'npm packages reached from the core');
     assert.ok(bundle.length > 10_000, 'dist/core.cjs is missing or empty: run `npm run setup`');
     const loaded = new Set(importsOf('dist/core.cjs', bundle).map(({ specifier }) => specifier));
-    // Our own files left outside the bundle are the plain build of the engine, which no daemon asks for.
+    // Our own files left outside the bundle are the plain build of the engine, which no daemon asks
+    // for.
     const outside = [...loaded].filter((specifier) => !isBuiltin(specifier));
     assertNone(
       outside.filter((specifier) => !specifier.startsWith('./')),
@@ -236,7 +237,7 @@ claim(
   [
     twin(
       'an enforcer that imports a package',
-      given({ ...realCore, tree: withFile(source, 'src/enforcer.ts', 'spec/twins/package-importer.ts') }),
+      given({ ...realCore, tree: withFile(source, 'src/enforcer/enforcer.ts', 'spec/twins/package-importer.ts') }),
     ),
     twin('a bundle that loads a package', given({ ...realCore, bundle: `${realCore.bundle}\nrequire("zod");\n` })),
   ],

@@ -1,6 +1,7 @@
 /**
- * The source tree as a piece: what files import, call and contain, read from their syntax tree, so that comments and
- * strings cannot fool a specification. A twin is the same tree with one broken file put in place.
+ * The source tree as a piece: what files import, call and contain, read from their syntax tree, so
+ * that comments and strings cannot fool a specification. A twin is the same tree with one broken
+ * file put in place.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
@@ -52,7 +53,9 @@ function specifierText(value: unknown): string {
   return isNode(value) && typeof value.value === 'string' ? value.value : computedSpecifier;
 }
 
-/** What a file imports, statically or dynamically; `require` and `process.getBuiltinModule` count. */
+/**
+ * What a file imports, statically or dynamically; `require` and `process.getBuiltinModule` count.
+ */
 export function importsOf(path: string, text: string): Import[] {
   const found: Import[] = [];
   for (const node of nodesOf(path, text)) {
@@ -87,7 +90,10 @@ function loadsModule(callee: unknown): boolean {
 /** Methods of strings that build a regular expression from whatever they are given. */
 const expressionMethods = new Set(['match', 'matchAll', 'search']);
 
-/** Places that make a regular expression: literals, RegExp, and string methods that build one; as `path:line`. */
+/**
+ * Places that make a regular expression: literals, RegExp, and string methods that build one; as
+ * `path:line`.
+ */
 export function regularExpressionsIn(path: string, text: string): string[] {
   const places: string[] = [];
   for (const node of nodesOf(path, text)) {
@@ -123,7 +129,10 @@ export interface Reach {
   builtins: Set<string>;
 }
 
-/** What is loaded with `entry`; type imports and JSON, which is data, left out. `aliases` maps specifiers such as #linear to files. */
+/**
+ * What is loaded with `entry`; type imports and JSON, which is data, left out. `aliases` maps
+ * specifiers such as #linear to files.
+ */
 export function reachOf(tree: SourceTree, entry: string, aliases: Readonly<Record<string, string>> = {}): Reach {
   const reach: Reach = { files: new Set(), packages: [], builtins: new Set() };
   const waiting = [entry];

@@ -1,4 +1,6 @@
-/** Spoofing: who is taken for whom. Peers of the control socket are real processes of other users. */
+/**
+ * Spoofing: who is taken for whom. Peers of the control socket are real processes of other users.
+ */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { claim, given, type Supply, twin } from './claim.ts';
@@ -45,7 +47,10 @@ const engineCharges: Supply<ChargedTo> = {
   },
 };
 
-/** What an attacker at 192.0.2.66 may put where a user name stands, to have 198.51.100.9 banned or itself overlooked. */
+/**
+ * What an attacker at 192.0.2.66 may put where a user name stands, to have 198.51.100.9 banned or
+ * itself overlooked.
+ */
 const victim = '198.51.100.9';
 const names = [
   victim,

@@ -1,4 +1,7 @@
-/** Tampering, second part: how state is written, what damaged state does, and what happens before a configuration is judged. */
+/**
+ * Tampering, second part: how state is written, what damaged state does, and what happens before a
+ * configuration is judged.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -96,7 +99,9 @@ claim(
 );
 
 interface Restart {
-  /** A daemon's middle started over the state at `path`, with bans of an earlier run in the kernel. */
+  /**
+   * A daemon's middle started over the state at `path`, with bans of an earlier run in the kernel.
+   */
   restart: (path: string, held: string[]) => Promise<Pipeline>;
   /** Flips one bit of the file. */
   damage: (path: string) => void;
@@ -182,11 +187,14 @@ interface Launch {
   run: (directory: string) => number | null;
 }
 
-/** What touches kernel, sockets, state or logs: none of it may be loaded where the configuration is judged. */
+/**
+ * What touches kernel, sockets, state or logs: none of it may be loaded where the configuration is
+ * judged.
+ */
 const effects = [
   'src/backends/',
   'src/daemon.ts',
-  'src/enforcer.ts',
+  'src/enforcer/',
   'src/control/server.ts',
   'src/state/',
   'src/sources/file.ts',
@@ -198,7 +206,9 @@ const launch: Launch = {
     spawnSync('bin/fail2zig', ['--config', join(directory, 'fail2zig.toml')], { stdio: 'ignore' }).status,
 };
 
-/** Sound in all but the last line, and with places in `directory` for everything that a start makes. */
+/**
+ * Sound in all but the last line, and with places in `directory` for everything that a start makes.
+ */
 function lateMistake(directory: string): string {
   return `[control]
 socket = "${directory}/control.sock"

@@ -17,7 +17,10 @@ export class Backoff {
     this.#max = max;
   }
 
-  /** The pause from now on, ms. Starts over where the last one ended longer ago than it took, and `from` more. */
+  /**
+   * The pause from now on, ms. Starts over where the last one ended longer ago than it took, and
+   * `from` more.
+   */
   next(): number {
     const now = this.#now();
     const isRecent = Math.abs(now - this.#at) < 2 * this.#milliseconds + this.#from;

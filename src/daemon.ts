@@ -1,37 +1,39 @@
 /**
- * The core: composes the running daemon from its rooms. Started by the launch stage with a checked configuration in a memory
- * file; nothing here parses what a person wrote.
+ * The core: composes the running daemon from its rooms. Started by the launch stage with a checked
+ * configuration in a memory file; nothing here parses what a person wrote.
  *
- * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to what the ceiling leaves → the
- * saved state → control socket and metrics page → log files, each from where it was read to → beside all that, bans found in
- * the kernel. Stop (SIGTERM, SIGINT): read what is written, send what waits, save, close; the bans stay, each with its own
- * end, unless keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes nothing but says
- * so: the configuration is read at start, rotation is noticed anyway.
+ * Start: the table, for us alone → backend (or exit with what each one said) → engine, sized to
+ * what the ceiling leaves → the saved state → control socket and metrics page → log files, each
+ * from where it was read to → beside all that, bans found in the kernel. Stop (SIGTERM, SIGINT):
+ * read what is written, send what waits, save, close; the bans stay, each with its own end, unless
+ * keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes
+ * nothing but says so: the configuration is read at start, rotation is noticed anyway.
  *
- * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state file, the control socket or
- * the port of the metrics page is taken; 70 (EX_SOFTWARE) anything else.
+ * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state
+ * file, the control socket or the port of the metrics page is taken; 70 (EX_SOFTWARE) anything
+ * else.
  */
 import { networkInterfaces } from 'node:os';
 import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
-import { formatAddress as describe, parseCidr } from './config/address.ts';
-import { readCoreConfig } from './config/record.ts';
 import { createControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
-import { InUseError, type Sole, takeState, takeTable } from './control/sole.ts';
-import { Enforcer } from './enforcer.ts';
+import { Enforcer } from './enforcer/enforcer.ts';
 import { type Denial, Engine } from './engine/host.ts';
 import { housekeepingMs } from './limits.ts';
-import { ProcessMemory } from './memory.ts';
+import { createLogger, type Logger } from './log.ts';
+import { ProcessMemory } from './memory/ceiling.ts';
+import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
-import { createLogger, type Logger } from './observe/log.ts';
 import { createMetricsServer } from './observe/metrics-server.ts';
-import { residentBytes } from './observe/resident.ts';
 import { series } from './observe/series.ts';
 import { createOperator } from './operator.ts';
+import { InUseError, type Sole, takeState, takeTable } from './sole.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
+import { formatAddress as describe, parseCidr } from './text/address.ts';
+import { readCoreConfig } from './text/record.ts';
 import type { Address, CoreConfig, Decision, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -48,7 +50,10 @@ class StartError extends Error {
   }
 }
 
-/** The networks a jail never bans: its ignoreip and, with ignoreself, loopback and this host's addresses. */
+/**
+ * The networks a jail never bans: its ignoreip and, with ignoreself, loopback and this host's
+ * addresses.
+ */
 function ignoredNetworks(jail: JailConfig): Address[] {
   const texts = [...jail.ignoreip];
   if (jail.ignoreself) {

@@ -1,6 +1,7 @@
 /**
- * Every bound of the product: its number, its unit, its reason. Relations between neighbours are asserted below them.
- * Nothing here is configurable; what an operator may set is bounded by what stands here.
+ * Every bound of the product: its number, its unit, its reason. Relations between neighbours are
+ * asserted below them. Nothing here is configurable; what an operator may set is bounded by what
+ * stands here.
  */
 
 /** Stops the program at start where two bounds contradict each other: a bug of ours. */
@@ -8,29 +9,50 @@ function limitHolds(holds: boolean, relation: string): void {
   if (!holds) throw new Error(`limits.ts: ${relation} does not hold`);
 }
 
-// --- Control socket (src/control, src/client.ts) -----------------------------------------------------------------
+// --- Control socket (src/control, src/client) ----------------------------------------------------
 
-/** Longest body of one frame on the control socket, bytes: a page of a list with room to spare. Longer: the connection ends. */
+/**
+ * Longest body of one frame on the control socket, bytes: a page of a list with room to spare.
+ * Longer: the connection ends.
+ */
 export const frameBytesMax = 64 * 1024;
-/** Control connections at once; each may hold one frame in, one frame out and one chunk in between. More are closed at once. */
+/**
+ * Control connections at once; each may hold one frame in, one frame out and one chunk in between.
+ * More are closed at once.
+ */
 export const controlConnectionsMax = 16;
 /** Of those, what peers other than root share, so that root always gets in. */
 export const controlConnectionsGroupMax = 12;
-/** Of those, what one user id other than root may hold, so that two members of the group do not shut each other out. */
+/**
+ * Of those, what one user id other than root may hold, so that two members of the group do not shut
+ * each other out.
+ */
 export const controlConnectionsUserMax = 6;
 /** Connections the kernel queues before we accept them (listen(2)). */
 export const controlBacklog = 16;
-/** A whole request must arrive within this of the connection or of the answer before it; a dribbled byte does not extend it, ms. */
+/**
+ * A whole request must arrive within this of the connection or of the answer before it; a dribbled
+ * byte does not extend it, ms.
+ */
 export const controlIdleMs = 10_000;
-/** The daemon answers a request within this or says that it could not, ms: longer than a slow kernel transaction. */
+/**
+ * The daemon answers a request within this or says that it could not, ms: longer than a slow kernel
+ * transaction.
+ */
 export const controlAnswerMs = 20_000;
 /** The peer takes an answer off the socket within this or is cut off, ms. */
 export const controlWriteMs = 10_000;
 /** A peer that is turned away is let go of within this, so that it can read why, ms. */
 export const controlLingerMs = 1_000;
-/** The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason is what is shown. */
+/**
+ * The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason
+ * is what is shown.
+ */
 export const clientAnswerMs = 30_000;
-/** Requests one user id may make at once; a script that bans from a list stays well inside it with the refill below. */
+/**
+ * Requests one user id may make at once; a script that bans from a list stays well inside it with
+ * the refill below.
+ */
 export const controlRequestsBurst = 200;
 /** One more request per user id every so often, ms (200 a second). */
 export const controlRequestRefillMs = 5;
@@ -42,46 +64,72 @@ export const listPageRowsMax = 256;
 export const listPauseMs = 250;
 /** So often the client tries for one page before it gives up. */
 export const listTriesMax = 20;
-/** Sources of one jail that a status names; the rest is counted. `statusTextMax` × 6 bytes each at worst: 25 KiB a jail. */
+/**
+ * Sources of one jail that a status names; the rest is counted. `statusTextMax` × 6 bytes each at
+ * worst: 25 KiB a jail.
+ */
 export const statusSourcesMax = 16;
 /** Problems that a status names; the rest is counted. 25 KiB at worst. */
 export const statusProblemsMax = 16;
 /** Characters of one source or problem in a status; JSON writes a character as 6 bytes at worst. */
 export const statusTextMax = 256;
-/** Longest text of an address with its prefix length: 45 for an IPv6 form with a dotted tail, 4 for "/128". */
+/**
+ * Longest text of an address with its prefix length: 45 for an IPv6 form with a dotted tail, 4 for
+ * "/128".
+ */
 export const addressTextMax = 49;
-/** Longest jail name, characters (ASCII): leaves 7 of ipset's 31 (IPSET_MAXNAMELEN without its zero) for our prefix and family. */
+/**
+ * Longest jail name, characters (ASCII): leaves 7 of ipset's 31 (IPSET_MAXNAMELEN without its zero)
+ * for our prefix and family.
+ */
 export const jailNameMax = 24;
 /** Longest cursor of a list page, characters. */
 export const cursorTextMax = 128;
-/** Longest ban that is not permanent, seconds: 10 years, far inside what a kernel set's timeout holds. */
+/**
+ * Longest ban that is not permanent, seconds: 10 years, far inside what a kernel set's timeout
+ * holds.
+ */
 export const banSecondsMax = 10 * 365 * 86_400;
 /** Longest path of a unix socket, bytes (sun_path of unix(7), without its final zero). */
 export const socketPathBytesMax = 107;
 
-// --- Metrics page and log (src/observe) --------------------------------------------------------------------------
+// --- Metrics page and log (src/observe) ----------------------------------------------------------
 
 /** Scrapers connected at once (D-04a). More are closed at once. */
 export const metricsConnectionsMax = 16;
-/** Connections the kernel queues before we accept or close them (listen(2)): a full queue would make a good scraper wait. */
+/**
+ * Connections the kernel queues before we accept or close them (listen(2)): a full queue would make
+ * a good scraper wait.
+ */
 export const metricsBacklog = 128;
 /** A request must arrive, and an answer be taken, within this, ms (D-04a). */
 export const metricsTimeoutMs = 5_000;
-/** A quiet kept connection ends after this, ms: longer than nothing, shorter than a scrape interval needs. */
+/**
+ * A quiet kept connection ends after this, ms: longer than nothing, shorter than a scrape interval
+ * needs.
+ */
 export const metricsKeepAliveMs = 5_000;
 /** Longest request line and headers, bytes (D-04a). Longer: 431. */
 export const metricsHeaderBytesMax = 8 * 1024;
 /** Requests on one kept connection before it is closed. */
 export const metricsRequestsPerConnectionMax = 100;
-/** A page serves every scrape within this, ms: a thousand scrapes a second cost two readings of the table. */
+/**
+ * A page serves every scrape within this, ms: a thousand scrapes a second cost two readings of the
+ * table.
+ */
 export const metricsPageMs = 500;
 /** Label sets of one series on a page; a table row that yields more is cut. */
 export const metricsRowsMax = 1_000;
-/** Longest log line without its head, characters: journald keeps whole lines up to 48 KiB, people do not. */
+/**
+ * Longest log line without its head, characters: journald keeps whole lines up to 48 KiB, people do
+ * not.
+ */
 export const logLineMax = 1_024;
 /** Longest single field in a log line, characters. */
 export const logFieldMax = 256;
-/** Distinct log texts whose budgets are remembered; there are fewer texts than this in the source. */
+/**
+ * Distinct log texts whose budgets are remembered; there are fewer texts than this in the source.
+ */
 export const logKeysMax = 256;
 /** Lines of one text that may be written at once. */
 export const logBurst = 50;
@@ -96,24 +144,38 @@ limitHolds(
   'a status page with one jail fits a frame',
 );
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
-// A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and the number.
+// A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and
+// the number.
 limitHolds(listPageRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a page of a list fits a frame');
 
-// --- Configuration (src/config, launch stage) ----------------------------------------------------------------------
+// --- Configuration (src/config, launch stage) ----------------------------------------------------
 
-/** Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before it is parsed. */
+/**
+ * Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before
+ * it is parsed.
+ */
 export const configBytesMax = 1024 * 1024;
-/** Longest /etc/group that is searched for the control group, bytes: hosts with a directory service list a few thousand. */
+/**
+ * Longest /etc/group that is searched for the control group, bytes: hosts with a directory service
+ * list a few thousand.
+ */
 export const groupFileBytesMax = 8 * 1024 * 1024;
-/** Deepest nesting of TOML lists and inline tables, and longest dotted key, levels: no setting needs more than three. */
+/**
+ * Deepest nesting of TOML lists and inline tables, and longest dotted key, levels: no setting needs
+ * more than three.
+ */
 export const tomlDepthMax = 16;
-/** TOML mistakes after each of which reading is taken up again, so that one run shows them together. */
+/**
+ * TOML mistakes after each of which reading is taken up again, so that one run shows them together.
+ */
 export const tomlMistakesMax = 20;
 /** Complaints printed about one file; the rest is counted. */
 export const configProblemsMax = 100;
 /** Characters of untrusted text quoted in one message. */
 export const printedCharactersMax = 200;
-/** Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte. */
+/**
+ * Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte.
+ */
 export const jailsMax = 255;
 /** Longest name of a filter, characters: the longest that a misspelt one is compared with. */
 export const filterNameMax = 48;
@@ -135,50 +197,85 @@ export const pathBytesMax = 4095;
 export const ignoreEntriesMax = 1024;
 /** Separate ports and ranges of one jail. */
 export const portRangesMax = 64;
-/** Largest maxretry: the sliding window is exact because each of its times is kept, and a table entry has room for 16. */
+/**
+ * Largest maxretry: the sliding window is exact because each of its times is kept, and a table
+ * entry has room for 16.
+ */
 export const maxretryMax = 16;
-/** Second and later bans of one source whose lengths differ; the last length repeats (engine/layout.ts BANTIMES_MAX - 1). */
+/**
+ * Second and later bans of one source whose lengths differ; the last length repeats
+ * (engine/layout.ts BANTIMES_MAX - 1).
+ */
 export const repeatBantimesMax = 31;
 /** Largest factor or multiplier of a ban's length: from a second to more than a week. */
 export const multiplierMax = 1_000_000;
-/** A source's bans are remembered for this after the last one ended, seconds: one day, as fail2ban's dbpurgeage. */
+/**
+ * A source's bans are remembered for this after the last one ended, seconds: one day, as fail2ban's
+ * dbpurgeage.
+ */
 export const banMemorySecondsDefault = 86_400;
-/** Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says itself. */
+/**
+ * Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says
+ * itself.
+ */
 export const ceilingBytesMin = 1024 * 1024;
 /** Largest ceiling, bytes: WebAssembly's memory is addressed with 32 bits. */
 export const ceilingBytesMax = 4 * 1024 ** 3;
 /** The memory ceiling where none is set (MM-06), bytes. */
 export const ceilingBytesDefault = 64 * 1024 * 1024;
-/** Longest configuration record between launch stage and core, bytes: the file's limit, with defaults spelled out per jail. */
+/**
+ * Longest configuration record between launch stage and core, bytes: the file's limit, with
+ * defaults spelled out per jail.
+ */
 export const coreConfigBytesMax = 16 * 1024 * 1024;
 
 limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');
 limitHolds(jailNameMax + 7 <= 31, 'a set name of any jail fits ipset');
 
-// --- Start of the core (src/commands/start.ts) -------------------------------------------------------------------------------
+// --- Start of the core (src/commands/start.ts) ---------------------------------------------------
 
-/** Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's bytes and the table are outside. */
+/**
+ * Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's
+ * bytes and the table are outside.
+ */
 export const coreOldSpaceMegabytes = 16;
-/** One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates nothing. */
+/**
+ * One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates
+ * nothing.
+ */
 export const coreSemiSpaceMegabytes = 1;
-/** Threads of libuv's pool in the core: one may block in a kernel transaction while another reads files. */
+/**
+ * Threads of libuv's pool in the core: one may block in a kernel transaction while another reads
+ * files.
+ */
 export const corePoolThreads = 2;
 
-// --- Followed log files (src/sources) ------------------------------------------------------------------------------
+// --- Followed log files (src/sources) ------------------------------------------------------------
 
-/** Files followed at once, by all jails: each holds a descriptor, and up to `lingeringTailsMax` more while it rotates. */
+/**
+ * Files followed at once, by all jails: each holds a descriptor, and up to `lingeringTailsMax` more
+ * while it rotates.
+ */
 export const followedFilesMax = 1_024;
 /** Names one directory may contribute to a glob; more are not followed. */
 export const directoryEntriesMax = 4_096;
-/** Every file is looked at this often even if no event came, ms: inotify's queue overflows silently, network file systems give no events. */
+/**
+ * Every file is looked at this often even if no event came, ms: inotify's queue overflows silently,
+ * network file systems give no events.
+ */
 export const pollMs = 1_000;
 /** Globs are resolved anew every so many polls, for the same reason. */
 export const rescanPolls = 5;
-/** A file that cannot be opened or read is tried again after this, ms, and twice as long each time … */
+/**
+ * A file that cannot be opened or read is tried again after this, ms, and twice as long each time …
+ */
 export const fileRetryMs = 1_000;
 /** … up to this, ms. */
 export const fileRetryMsMax = 60_000;
-/** A rotated file is watched this long for writers that still have it open, ms: nginx writes on until it is told to reopen. */
+/**
+ * A rotated file is watched this long for writers that still have it open, ms: nginx writes on
+ * until it is told to reopen.
+ */
 export const lingerMs = 60_000;
 /** Rotated files of one path watched at once; the oldest is given up for the next. */
 export const lingeringTailsMax = 8;
@@ -190,12 +287,18 @@ export const inotifyReadBytes = 16 * 1024;
 export const gatherWakes = 16;
 /** … within this time, ms, are a stream (1,500 a second), … */
 export const gatherWithinMs = 11;
-/** … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream that goes on rests twice as long, … */
+/**
+ * … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream
+ * that goes on rests twice as long, …
+ */
 export const gatherTimes = 64;
 export const gatherMs = 4;
 /** … up to this, ms: what a line may wait while more than 1,500 are written every second. */
 export const gatherMsMax = 100;
-/** Bytes before a read position whose hash tells a cut file from a grown one: most of a log line with its time. */
+/**
+ * Bytes before a read position whose hash tells a cut file from a grown one: most of a log line
+ * with its time.
+ */
 export const fingerprintBytesMax = 64;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
 export const behindBytes = 256 * 1024 * 1024;
@@ -203,37 +306,67 @@ export const behindBytes = 256 * 1024 * 1024;
 limitHolds(fileRetryMs >= pollMs, 'a retry waits for a poll');
 limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given up');
 
-// --- Backends (src/backends) -------------------------------------------------------------------------------------
+// --- Backends (src/backends) ---------------------------------------------------------------------
 
-/** Changes of one kernel transaction: some 40 ms of the kernel's time, 320 KiB of messages (3 times that before Linux 6.12). */
+/**
+ * Changes of one kernel transaction: some 40 ms of the kernel's time, 320 KiB of messages (3 times
+ * that before Linux 6.12).
+ */
 export const changesPerTransactionMax = 8192;
 /**
- * A send is waited for awake this long before the event loop goes on without it, µs: a single ban takes a fifth of it, to
- * wake the sending thread of an idle machine up to a half, and going to sleep costs as much again. What other transactions
- * hold up longer is waited for asleep.
+ * A send is waited for awake this long before the event loop goes on without it, µs: a single ban
+ * takes a fifth of it, to wake the sending thread of an idle machine up to a half, and going to
+ * sleep costs as much again. What other transactions hold up longer is waited for asleep.
  */
 export const sendAwakeMicroseconds = 100;
-/** Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables allows 255. */
+/**
+ * Longest text of an identifier in the kernel: the 31 characters of an ipset name, though nf_tables
+ * allows 255.
+ */
 export const kernelNameMax = 31;
 limitHolds(jailNameMax + 7 <= kernelNameMax, 'jailNameMax + our prefix and family <= kernelNameMax');
 /** Longest name of an iptables chain that its programs take (XT_EXTENSION_MAXNAMELEN - 1). */
 export const chainNameMax = 28;
 limitHolds(jailNameMax + 4 <= chainNameMax, 'jailNameMax + our prefix <= chainNameMax');
-/** How long we wait for the lock of the iptables programs, ms; they hold it for the time of one replace. */
+/**
+ * How long we wait for the lock of the iptables programs, ms; they hold it for the time of one
+ * replace.
+ */
 export const xtablesLockMs = 10_000;
-/** Elements of one ipset (its `maxelem`), more than the engine's table ever holds; fuller: IPSET_ERR_HASH_FULL. */
+/**
+ * Elements of one ipset (its `maxelem`), more than the engine's table ever holds; fuller:
+ * IPSET_ERR_HASH_FULL.
+ */
 export const ipsetElementsMax = 1 << 20;
-/** Longest timeout an ipset holds, seconds (IPSET_MAX_TIMEOUT, 24.8 days); reconcile renews a longer ban in time. */
+/**
+ * Longest timeout an ipset holds, seconds (IPSET_MAX_TIMEOUT, 24.8 days); reconcile renews a longer
+ * ban in time.
+ */
 export const ipsetTimeoutSecondsMax = 2_147_483;
-/** Bans the iptables backend holds per family: each change there rewrites every rule, 1 ms of the kernel's time at this many. */
+/**
+ * Bans the iptables backend holds per family: each change there rewrites every rule, 1 ms of the
+ * kernel's time at this many.
+ */
 export const iptablesBansMax = 2000;
-/** Bans the xdp backend holds (`max_entries` of each map), more than the engine's table ever has; fuller: E2BIG. */
+/**
+ * Bans the xdp backend holds (`max_entries` of each map), more than the engine's table ever has;
+ * fuller: E2BIG.
+ */
 export const xdpBansMax = 1 << 20;
-/** Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some 30 ns. */
+/**
+ * Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some
+ * 30 ns.
+ */
 export const xdpPrefixesMax = 8;
-/** Jails that differ in ports or allowed networks: each takes 8 bytes of every ban in the kernel, and some are 32 bits there. */
+/**
+ * Jails that differ in ports or allowed networks: each takes 8 bytes of every ban in the kernel,
+ * and some are 32 bits there.
+ */
 export const xdpScopesMax = 32;
-/** IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for more. */
+/**
+ * IPv6 extension headers before the ports that the program reads through: RFC 8200 knows no use for
+ * more.
+ */
 export const xdpExtensionHeadersMax = 7;
 /** Bans read from the kernel between two turns of the event loop: a millisecond. */
 export const xdpSliceElements = 1024;
@@ -241,15 +374,24 @@ export const xdpSliceElements = 1024;
 export const xdpInterfacesMax = 64;
 /** Bans that the dry run remembers, so that they can be listed: some 1 MB of objects. */
 export const logOnlyBansMax = 4096;
-/** A ban that the kernel would end this much too early is put right by reconcile, ms: above all clock rounding. */
+/**
+ * A ban that the kernel would end this much too early is put right by reconcile, ms: above all
+ * clock rounding.
+ */
 export const timeoutToleranceMs = 5_000;
-/** After this long without a transaction of ours the next one looks for nobody: one alone makes an `nft -f` start again once, ms. */
+/**
+ * After this long without a transaction of ours the next one looks for nobody: one alone makes an
+ * `nft -f` start again once, ms.
+ */
 export const quietMs = 1_000;
 /** /proc/net/netlink is read this often at most, ms: 15 µs each. */
 export const lookMs = 20;
 /** While we give way we look this often whether the other is done, ms. */
 export const holdPollMs = 5;
-/** How long one foreign socket holds our transactions the first time, ms, enough for some 50,000 elements; doubled each time … */
+/**
+ * How long one foreign socket holds our transactions the first time, ms, enough for some 50,000
+ * elements; doubled each time …
+ */
 export const holdMs = 1_000;
 /** … and so many times, then it counts as one that stays. */
 export const holdTimesMax = 3;
@@ -262,21 +404,33 @@ export const foreignSocketsMax = 256;
 
 limitHolds(holdMs * (2 ** holdTimesMax - 1) <= holdBudgetMs, 'the budget lets one socket have all its times');
 
-// --- Engine (src/engine) -----------------------------------------------------------------------------------------------
+// --- Engine (src/engine) -------------------------------------------------------------------------
 
 /** Longer lines are cut here, parsed so far, and counted. */
 export const lineBytesMax = 4096;
-/** What one read takes from a file, bytes: large enough that the call costs nothing per line, small enough for the cache. */
+/**
+ * What one read takes from a file, bytes: large enough that the call costs nothing per line, small
+ * enough for the cache.
+ */
 export const inputBytes = 64 * 1024;
-/** Decisions waiting for the enforcer; a power of two. When it is full the source waits, nothing is lost. 64 bytes each. */
+/**
+ * Decisions waiting for the enforcer; a power of two. When it is full the source waits, nothing is
+ * lost. 64 bytes each.
+ */
 export const decisionsMax = 4096;
-/** Connections whose lines are followed together (sshd). 64 bytes each; the oldest of a set is given up, counted. */
+/**
+ * Connections whose lines are followed together (sshd). 64 bytes each; the oldest of a set is given
+ * up, counted.
+ */
 export const connectionsMax = 2048;
 /** Token streams of operator patterns, bytes: those of four filters as large as the one of sshd. */
 export const programBytesMax = 96 * 1024;
 /** Built-in and operator filters. */
 export const filtersMax = 128;
-/** Ignored networks over all jails, and those of them a jail gets by itself (loopback, own addresses). 20 bytes each. */
+/**
+ * Ignored networks over all jails, and those of them a jail gets by itself (loopback, own
+ * addresses). 20 bytes each.
+ */
 export const ignoredNetworksMax = 16 * 1024;
 /** Distinct sets of jails that files belong to. */
 export const routesMax = 1024;
@@ -287,98 +441,165 @@ limitHolds(lineBytesMax * 2 <= inputBytes, 'a line that is not cut fits the inpu
 limitHolds((decisionsMax & (decisionsMax - 1)) === 0, 'the decision ring is a power of two');
 limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ring');
 
-/** What `replay` leaves of the ceiling to everything but the table, bytes: about what the running core needs besides it. */
+/**
+ * What `replay` leaves of the ceiling to everything but the table, bytes: about what the running
+ * core needs besides it.
+ */
 export const replayReserveBytes = 44 * 1024 * 1024;
 /** Smallest table worth running with, bytes: some 40,000 entries. */
 export const tableBytesMin = 1024 * 1024;
 
-// --- Enforcer (src/enforcer.ts) ------------------------------------------------------------------------------------------
+// --- Enforcer (src/enforcer) ---------------------------------------------------------------------
 
-/** Bans in one transaction: large enough that a batch costs microseconds per ban, small enough to build in a millisecond. */
+/**
+ * Bans in one transaction: large enough that a batch costs microseconds per ban, small enough to
+ * build in a millisecond.
+ */
 export const banBatchMax = 1024;
-/** Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction. */
+/**
+ * Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction.
+ */
 export const sweepEntries = 1024;
-/** Entries that a count of running bans visits between two turns of the event loop: a tenth of a millisecond. */
+/**
+ * Entries that a count of running bans visits between two turns of the event loop: a tenth of a
+ * millisecond.
+ */
 export const countEntries = 64 * 1024;
 /** First pause after a failed transaction, ms; it doubles … */
 export const banRetryMs = 100;
 /** … up to this, ms. */
 export const banRetryMsMax = 30_000;
 
-/** Refused transactions over which a batch is split to find the bans that fit; each costs the kernel some 10 ms. */
+/**
+ * Refused transactions over which a batch is split to find the bans that fit; each costs the kernel
+ * some 10 ms.
+ */
 export const refusalsPerBatchMax = 16;
 /** Kernel and table are compared this often, ms … */
 export const reconcileMs = 60_000;
 /** … and sooner when others wrote into the kernel, which is asked this often, ms (10 µs each) … */
 export const reconcileTickMs = 1_000;
-/** … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes a fifth of a second. */
+/**
+ * … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes
+ * a fifth of a second.
+ */
 export const reconcileApartMs = 5_000;
-/** A comparison of 300,000 bans takes seconds: such a one rests so many times as long, where others write meanwhile and where not. */
+/**
+ * A comparison of 300,000 bans takes seconds: such a one rests so many times as long, where others
+ * write meanwhile and where not.
+ */
 export const comparisonRests = { disturbed: 2, quiet: 10 } as const;
 /** Taking over an earlier run's bans shows in `status` after this, ms: so long nobody looks. */
 export const adoptionShownMs = 1_000;
-/** The packets that the kernel dropped are counted this often, ms: more often than they are scraped; 20 µs and 15 more for each jail. */
+/**
+ * The packets that the kernel dropped are counted this often, ms: more often than they are scraped;
+ * 20 µs and 15 more for each jail.
+ */
 export const dropsLookMs = 5_000;
-/** A repair of what others removed shows in `status` this long, ms: an operator who looks after a breakfast still sees it. */
+/**
+ * A repair of what others removed shows in `status` this long, ms: an operator who looks after a
+ * breakfast still sees it.
+ */
 export const repairShownMs = 3_600_000;
 
 limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction');
 
-// --- Core (src/daemon.ts) ------------------------------------------------------------------------------------------------
+// --- Core (src/daemon.ts) ------------------------------------------------------------------------
 
-/** Pages of the runtime's files that are resident at once, bytes: its working set under attack, and what a second adds to it. */
+/**
+ * Pages of the runtime's files that are resident at once, bytes: its working set under attack, and
+ * what a second adds to it.
+ */
 export const filePagesBytesMax = 16 * 1024 * 1024;
-/** What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized, bytes. */
+/**
+ * What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized,
+ * bytes.
+ */
 export const runtimeGrowthBytes = 5 * 1024 * 1024;
-/** The resident size is looked at this often, ms: right after a release 10 MiB of file pages a second come back (measured), then less. */
+/**
+ * The resident size is looked at this often, ms: right after a release 10 MiB of file pages a
+ * second come back (measured), then less.
+ */
 export const governorMs = 250;
-/** File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring back what is in use. */
+/**
+ * File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring
+ * back what is in use.
+ */
 export const governorLooksMax = 40;
-/** File pages are released when less than this is left under the ceiling, bytes: more than comes back between two looks. */
+/**
+ * File pages are released when less than this is left under the ceiling, bytes: more than comes
+ * back between two looks.
+ */
 export const governorMarginBytes = 6 * 1024 * 1024;
 /** A release that gains less than this was in vain, bytes … */
 export const governorGainBytesMin = 2 * 1024 * 1024;
 /** … and is not repeated for so many looks. */
 export const governorPauses = 20;
 /**
- * A full garbage collection at least this often, ms: it takes some 20 ms. What the heap's few old objects hold outside of it
- * (handles, requests) is given back only then, and left to itself a heap that hardly grows waits for more than an hour.
+ * A full garbage collection at least this often, ms: it takes some 20 ms. What the heap's few old
+ * objects hold outside of it (handles, requests) is given back only then, and left to itself a heap
+ * that hardly grows waits for more than an hour.
  */
 export const collectMs = 300_000;
 /** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
 export const housekeepingMs = 60_000;
 
-// --- State on disk (src/state) -------------------------------------------------------------------------------------
+// --- State on disk (src/state) -------------------------------------------------------------------
 
 /** Longest section of the state file, bytes. */
 export const stateSectionBytesMax = 64 * 1024;
-/** What is encoded between two turns of the event loop and written at once, bytes: some 10,000 entries, a third of a millisecond. */
+/**
+ * What is encoded between two turns of the event loop and written at once, bytes: some 10,000
+ * entries, a third of a millisecond.
+ */
 export const statePortionBytes = 272 * 1024;
 /** What the engine may say about its saved entries, bytes. */
 export const stateTableNoteBytesMax = 4 * 1024;
-/** A ban is on disk about so soon, ms, where the table is small; of a stream of bans each save waits twice as long as the one before, … */
+/**
+ * A ban is on disk about so soon, ms, where the table is small; of a stream of bans each save waits
+ * twice as long as the one before, …
+ */
 export const stateSoonMs = 1_000;
 /** … up to this. */
 export const stateSoonMsMax = 4 * stateSoonMs;
-/** Where it is large, not before so many bytes a second were written on average: a flood must not wear out the disk. */
+/**
+ * Where it is large, not before so many bytes a second were written on average: a flood must not
+ * wear out the disk.
+ */
 export const stateBytesPerSecond = 1024 * 1024;
-/** Reading of logs waits no longer than this for a disk, ms; then the save is given up. Only tables beyond one portion wait at all. */
+/**
+ * Reading of logs waits no longer than this for a disk, ms; then the save is given up. Only tables
+ * beyond one portion wait at all.
+ */
 export const statePauseMsMax = 500;
-/** The next try may wait twice as long, and so on up to this, ms: on a busy machine a log read late is better than no state. */
+/**
+ * The next try may wait twice as long, and so on up to this, ms: on a busy machine a log read late
+ * is better than no state.
+ */
 export const statePauseMsLongest = 8 * statePauseMsMax;
 /** A failed save is tried again after this, ms, and twice as long each time, up to the interval. */
 export const stateRetryMs = 1_000;
-/** A stop goes on sending bans for this long, ms: beyond it, a table full of them would outlast a service manager's patience. */
+/**
+ * A stop goes on sending bans for this long, ms: beyond it, a table full of them would outlast a
+ * service manager's patience.
+ */
 export const enforcerStopMs = 5_000;
 /** The last save of a stop may take this long, ms: service managers kill after 90 s. */
 export const stateStopMs = 10_000;
-/** Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it. */
+/**
+ * Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it.
+ */
 export const statePathBytesMax = 4_000;
-/** The longest interval between two saves that may be set, seconds: what a crash makes us read again. */
+/**
+ * The longest interval between two saves that may be set, seconds: what a crash makes us read
+ * again.
+ */
 export const stateIntervalSecondsMax = 3_600;
 /** Read positions in one state file: every followed file with its rotated ones. */
 export const statePositionsMax = 9 * 1024;
-/** Longest state file, bytes: the largest table there can be, and as much again would not be ours. */
+/**
+ * Longest state file, bytes: the largest table there can be, and as much again would not be ours.
+ */
 export const stateBytesMax = 4 * 1024 ** 3;
 
 limitHolds(pathBytesMax + 32 <= stateSectionBytesMax, 'a read position fits a section');

@@ -1,10 +1,11 @@
 /**
- * The command `fail2zig`: starts the daemon, or runs one of the subcommands below. Each is loaded only when it is asked for.
- * Exit status: what the command returns; 2 for a command line that makes no sense.
+ * The command `fail2zig`: starts the daemon, or runs one of the subcommands below. Each is loaded
+ * only when it is asked for. Exit status: what the command returns; 2 for a command line that makes
+ * no sense.
  */
 import { exitUsage, parseOptions } from './commands/options.ts';
 import { nearest } from './config/nearest.ts';
-import { printable } from './observe/printable.ts';
+import { printable } from './text/printable.ts';
 import { version } from './version.ts';
 
 /** A subcommand's module: `argv` is what stands after its name. */

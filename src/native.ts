@@ -1,7 +1,7 @@
 /**
- * The only loader of the native addon (native/), with its typed signatures. Every function wraps one kernel call: a
- * negative number is -errno, a wrong argument throws TypeError (a bug of ours). The addon is loaded at the first call, so
- * what never touches the kernel runs without it.
+ * The only loader of the native addon (native/), with its typed signatures. Every function wraps
+ * one kernel call: a negative number is -errno, a wrong argument throws TypeError (a bug of ours).
+ * The addon is loaded at the first call, so what never touches the kernel runs without it.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,63 +17,98 @@ export interface PeerCredentials {
 
 export interface Native {
   /**
-   * Opens a netlink socket (close-on-exec, extended and capped ACKs on). Buffer sizes in bytes, 0 = the kernel's default;
-   * they are forced where the process may, else capped by the kernel.
+   * Opens a netlink socket (close-on-exec, extended and capped ACKs on). Buffer sizes in bytes, 0 =
+   * the kernel's default; they are forced where the process may, else capped by the kernel.
    * @returns descriptor or -errno
    */
   netlinkOpen(protocol: number, groups: number, sendBytes: number, receiveBytes: number): number;
   /**
-   * send(2) on another thread, since the kernel may hold it for seconds: bytes sent or -errno where it was over within
-   * `microseconds` (the caller's thread waits awake), else a promise of it. `bytes` must not change until then.
+   * send(2) on another thread, since the kernel may hold it for seconds: bytes sent or -errno where
+   * it was over within `microseconds` (the caller's thread waits awake), else a promise of it.
+   * `bytes` must not change until then.
    */
   netlinkSend(fd: number, bytes: Uint8Array, microseconds: number): number | Promise<number>;
-  /** One datagram, without waiting (-EAGAIN: none). The result is its real length, even where `into` is shorter. */
+  /**
+   * One datagram, without waiting (-EAGAIN: none). The result is its real length, even where `into`
+   * is shorter.
+   */
   netlinkReceive(fd: number, into: Uint8Array): number;
-  /** The same on a pool thread, since the kernel makes the next part of a dump meanwhile. `into` must not be touched until then. */
+  /**
+   * The same on a pool thread, since the kernel makes the next part of a dump meanwhile. `into`
+   * must not be touched until then.
+   */
   netlinkReceiveAside(fd: number, into: Uint8Array): Promise<number>;
   /** poll(2) for input on a pool thread: 1 readable, 0 time is up, or -errno. */
   netlinkWait(fd: number, milliseconds: number): Promise<number>;
   /** SO_PEERCRED and SO_PEERGROUPS of a connected unix socket, or -errno. */
   peerCredentials(fd: number): PeerCredentials | number;
-  /** memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or -errno. */
+  /**
+   * memfd_create(2) without close-on-exec, so that the next stage inherits it: descriptor or
+   * -errno.
+   */
   memfd(name: string): number;
-  /** madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file (src/memory.ts). */
+  /**
+   * madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file
+   * (src/memory/ceiling.ts).
+   */
   dropPages(address: number, bytes: number): number;
-  /** madvise(2) MADV_HUGEPAGE: asks for large pages behind `memory`, so that random access misses the TLB less: 0 or -errno. */
+  /**
+   * madvise(2) MADV_HUGEPAGE: asks for large pages behind `memory`, so that random access misses
+   * the TLB less: 0 or -errno.
+   */
   hugePages(memory: ArrayBuffer): number;
-  /** A datagram socket on which the options of iptables (level SOL_IP or SOL_IPV6) are asked: descriptor or -errno. */
+  /**
+   * A datagram socket on which the options of iptables (level SOL_IP or SOL_IPV6) are asked:
+   * descriptor or -errno.
+   */
   xtablesOpen(family: 4 | 6): number;
   /** getsockopt(2) with `bytes` as both question and answer: the answer's length or -errno. */
   socketOption(fd: number, level: number, option: number, bytes: Uint8Array): number;
   /** setsockopt(2): 0 or -errno. */
   setSocketOption(fd: number, level: number, option: number, bytes: Uint8Array): number;
-  /** IPT_SO_SET_REPLACE on a pool thread: 0 or -errno. `counters` (16 bytes each) receives those of the old table. */
+  /**
+   * IPT_SO_SET_REPLACE on a pool thread: 0 or -errno. `counters` (16 bytes each) receives those of
+   * the old table.
+   */
   xtablesReplace(fd: number, level: number, replace: Uint8Array, counters: Uint8Array): Promise<number>;
   /**
-   * bpf(2): puts the address of each buffer at its offset of `attributes`; result or -errno. Answers are in both. The kernel
-   * reads and writes as much of a buffer as the command and the map say: the caller sizes it.
+   * bpf(2): puts the address of each buffer at its offset of `attributes`; result or -errno.
+   * Answers are in both. The kernel reads and writes as much of a buffer as the command and the map
+   * say: the caller sizes it.
    */
   bpf(command: number, attributes: Uint8Array, ...pointers: (number | Uint8Array)[]): number;
-  /** struct bpf_prog_info into `info`, the ids of the program's maps into `mapIds`, as many as fit: 0 or -errno. */
+  /**
+   * struct bpf_prog_info into `info`, the ids of the program's maps into `mapIds`, as many as fit:
+   * 0 or -errno.
+   */
   bpfProgramInfo(fd: number, info: Uint8Array, mapIds: Uint8Array): number;
   /** CLOCK_BOOTTIME in nanoseconds. */
   bootNanoseconds(): bigint;
   /** An inotify(7) queue (close-on-exec, reads never wait): descriptor or -errno. */
   inotifyOpen(): number;
-  /** Watches `path` for the events of `mask`: watch descriptor (the one it has already, for the same inode) or -errno. */
+  /**
+   * Watches `path` for the events of `mask`: watch descriptor (the one it has already, for the same
+   * inode) or -errno.
+   */
   inotifyAdd(fd: number, path: string, mask: number): number;
   /** 0 or -errno. */
   inotifyRemove(fd: number, watch: number): number;
   /** Whole events: their bytes or -errno (-EAGAIN: none wait). */
   inotifyRead(fd: number, into: Uint8Array): number;
   /**
-   * Calls back from the event loop as long as the descriptor is readable. The answer is for how many milliseconds it is not
-   * called again, 0 for not resting. Returns the function that ends it (to be called before `fd` is closed), or -errno.
+   * Calls back from the event loop as long as the descriptor is readable. The answer is for how
+   * many milliseconds it is not called again, 0 for not resting. Returns the function that ends it
+   * (to be called before `fd` is closed), or -errno.
    */
   whenReadable(fd: number, callback: () => number): (() => void) | number;
-  /** preadv(2): the bytes that end at `position` into `before`, those that follow into `into`: bytes read in all, or -errno. */
+  /**
+   * preadv(2): the bytes that end at `position` into `before`, those that follow into `into`: bytes
+   * read in all, or -errno.
+   */
   readAround(fd: number, before: Uint8Array, into: Uint8Array, position: number): number;
-  /** flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor. */
+  /**
+   * flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor.
+   */
   tryLock(fd: number): number;
 }
 

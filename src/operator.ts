@@ -1,19 +1,21 @@
 /**
- * What the running daemon answers its operators (control/verbs.ts `Operator`). Arguments are checked by the verb's row;
- * here they are compared with what runs: jails, ignoreip, the table, the kernel.
+ * What the running daemon answers its operators (control/verbs.ts `Operator`). Arguments are
+ * checked by the verb's row; here they are compared with what runs: jails, ignoreip, the table, the
+ * kernel.
  */
-import { formatAddress, maskAddress, parseCidr } from './config/address.ts';
+
 import { type BanRow, type Operator, OperatorError, type Stats } from './control/verbs.ts';
-import type { Enforcer } from './enforcer.ts';
+import type { Enforcer } from './enforcer/enforcer.ts';
 import * as counters from './engine/counters.ts';
 import type { Engine } from './engine/host.ts';
 import { sweepEntries } from './limits.ts';
-import type { ProcessMemory } from './memory.ts';
+import type { ProcessMemory } from './memory/ceiling.ts';
+import { residentBytes } from './memory/resident.ts';
 import { PerMinute } from './observe/per-minute.ts';
-import { residentBytes } from './observe/resident.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import type { StateKeeper } from './state/keeper.ts';
+import { formatAddress, maskAddress, parseCidr } from './text/address.ts';
 import type { Address, Backend, CoreConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -212,7 +214,8 @@ export function createOperator({
     async unban({ jail, address }) {
       const target = parsed(address);
       const all = jails.map((_, index) => index);
-      // A prefix as `list` shows it for one jail may be wider than what another bans: that one cannot hold it.
+      // A prefix as `list` shows it for one jail may be wider than what another bans: that one
+      // cannot hold it.
       const able = all.filter((index) => target.prefix >= widthOf(index, target));
       const chosen = jail !== undefined ? [indexOf(jail)] : able.length > 0 ? able : all;
       const held = chosen.filter((index) => engine.isBanned(index, banned(index, address)));

@@ -3,7 +3,10 @@
  * Addresses travel as 16 bytes (IPv4 as IPv4-mapped, ::ffff:a.b.c.d) plus family and prefix length.
  */
 
-/** An address or prefix: 16 network-order bytes; `family` 4 or 6; `prefix` in the family's own bits (4: 0–32, 6: 0–128). */
+/**
+ * An address or prefix: 16 network-order bytes; `family` 4 or 6; `prefix` in the family's own bits
+ * (4: 0–32, 6: 0–128).
+ */
 export interface Address {
   family: 4 | 6;
   bytes: Uint8Array;
@@ -22,7 +25,9 @@ export interface Escalation {
   bantimes: number[];
   /** Up to so many seconds are added to these at random, so that nobody knows when one ends. */
   randomSeconds: number;
-  /** A source's bans are remembered for so long after the last one ended or its last failure since. */
+  /**
+   * A source's bans are remembered for so long after the last one ended or its last failure since.
+   */
   memorySeconds: number;
   /** Whether its bans in other jails count. */
   allJails: boolean;
@@ -53,7 +58,10 @@ export interface JailConfig {
   ports: PortRange[];
   protocols: ('tcp' | 'udp')[];
   hooks: ('input' | 'forward')[];
-  /** What becomes of a banned source's packets: silence, or an answer (TCP reset, else ICMP administratively prohibited). */
+  /**
+   * What becomes of a banned source's packets: silence, or an answer (TCP reset, else ICMP
+   * administratively prohibited).
+   */
   action: BanAction;
 }
 
@@ -88,7 +96,10 @@ export interface CoreConfig {
   };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
-  /** Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes where no ban comes. */
+  /**
+   * Where bans, windows and read positions survive a restart; `intervalSeconds` between two writes
+   * where no ban comes.
+   */
   state: { enabled: boolean; path: string; intervalSeconds: number };
   log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json' };
   /** The operator's own. */
@@ -105,7 +116,10 @@ export interface Decision {
   failures: number;
   /** Seconds; -1 = permanent. */
   seconds: number;
-  /** Bans of the source so far, this one included, as far as they are remembered; 255 = that or more. */
+  /**
+   * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
+   * more.
+   */
   bans: number;
   source: number;
   /** Byte offset of the triggering line in its source. */
@@ -140,43 +154,59 @@ export type Change = { verb: 'ban'; ban: Ban } | { verb: 'unban'; jail: string; 
 /** Packets by jail. */
 export type Drops = Map<string, number>;
 
-/** The five verbs of a backend, and what helps to use them. Every method rejects with a typed error (NetlinkError for kernel refusals); nothing is half believed. */
+/**
+ * The five verbs of a backend, and what helps to use them. Every method rejects with a typed error
+ * (NetlinkError for kernel refusals); nothing is half believed.
+ */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
   /** The longest ban it holds at once, ms, where there is one; a longer one has to be renewed. */
   readonly timeoutMsMax?: number;
   /** False: bans of an earlier run are listed without their end. */
   readonly keepsEnds?: boolean;
-  /** Adopts or replaces what is there in one transaction; existing bans of jails that remain are kept. */
+  /**
+   * Adopts or replaces what is there in one transaction; existing bans of jails that remain are
+   * kept.
+   */
   install(jails: JailScaffold[]): Promise<void>;
   /**
-   * Resolves when the kernel holds all of it. After an error a part may hold where the batch was larger than one transaction
-   * (or the backend has none): applying the same changes again does no harm.
+   * Resolves when the kernel holds all of it. After an error a part may hold where the batch was
+   * larger than one transaction (or the backend has none): applying the same changes again does no
+   * harm.
    */
   apply(changes: Change[]): Promise<void>;
   /** What the kernel holds now. */
   list(): Promise<Ban[]>;
   /**
-   * The same one by one, without holding them all: there may be a million. While others write, a ban may be visited twice
-   * or be missed. Returns how many there are.
+   * The same one by one, without holding them all: there may be a million. While others write, a
+   * ban may be visited twice or be missed. Returns how many there are.
    */
   each(visit: (ban: Ban) => void): Promise<number>;
   /**
-   * Rebuilds what others changed of our sets and rules, shows `isWanted` every ban that is held (as `each` does) and removes
-   * those it refuses. What it never saw is missing: that is for the caller to apply. Returns the repairs made: one if
-   * something was rebuilt, and one for each removal.
+   * Rebuilds what others changed of our sets and rules, shows `isWanted` every ban that is held (as
+   * `each` does) and removes those it refuses. What it never saw is missing: that is for the caller
+   * to apply. Returns the repairs made: one if something was rebuilt, and one for each removal.
    */
   reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number>;
-  /** Whether others may have changed what we hold since it was last asked. Cheap; absent where there is no cheap way. */
+  /**
+   * Whether others may have changed what we hold since it was last asked. Cheap; absent where there
+   * is no cheap way.
+   */
   disturbed?(): Promise<boolean>;
-  /** Resolves when a transaction of ours disturbs nobody else, within a bounded time; undefined = now. */
+  /**
+   * Resolves when a transaction of ours disturbs nobody else, within a bounded time; undefined =
+   * now.
+   */
   pause?(): Promise<void> | undefined;
   /**
-   * Packets of banned sources that the kernel dropped or rejected, as its counters say now: they start anew where rules are
-   * made anew. Costs a read of our rules. Absent where nothing is dropped.
+   * Packets of banned sources that the kernel dropped or rejected, as its counters say now: they
+   * start anew where rules are made anew. Costs a read of our rules. Absent where nothing is
+   * dropped.
    */
   drops?(): Promise<Drops>;
-  /** What it does otherwise than the jails ask, for an operator to know; known once it is installed. */
+  /**
+   * What it does otherwise than the jails ask, for an operator to know; known once it is installed.
+   */
   readonly notes?: readonly string[];
   /** Removes everything of ours. */
   remove(): Promise<void>;

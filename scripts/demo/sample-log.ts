@@ -1,6 +1,7 @@
 /**
- * The log of the demonstration, as sshd on a Debian host writes it: who fails, who does not, and whom the daemon has to
- * ban for it. Our own lines; every address is one of those that RFC 5737 and RFC 3849 keep for documents.
+ * The log of the demonstration, as sshd on a Debian host writes it: who fails, who does not, and
+ * whom the daemon has to ban for it. Our own lines; every address is one of those that RFC 5737 and
+ * RFC 3849 keep for documents.
  */
 
 export interface SampleLine {

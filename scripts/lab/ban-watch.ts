@@ -1,12 +1,13 @@
 /**
- * Sees bans land in the kernel, whoever put them there: listens to the notifications nf_tables sends after each commit
- * (multicast group NFNLGRP_NFTABLES). Only the namespace this runs in is heard.
+ * Sees bans land in the kernel, whoever put them there: listens to the notifications nf_tables
+ * sends after each commit (multicast group NFNLGRP_NFTABLES). Only the namespace this runs in is
+ * heard.
  */
 import { constants } from 'node:os';
 import { toAddress } from '../../src/backends/elements.ts';
-import { AttributeReader, decodeMessages, openTransport, type Transport } from '../../src/backends/netlink.ts';
-import { command, decodeElements, netlinkNetfilter } from '../../src/backends/nftables-messages.ts';
-import { formatAddress } from '../../src/config/address.ts';
+import { AttributeReader, decodeMessages, openTransport, type Transport } from '../../src/backends/netlink/netlink.ts';
+import { command, decodeElements, netlinkNetfilter } from '../../src/backends/nftables/messages.ts';
+import { formatAddress } from '../../src/text/address.ts';
 
 /** Bit of NFNLGRP_NFTABLES (7) in the old-style group mask of bind(2). */
 const nftablesGroup = 1 << 6;

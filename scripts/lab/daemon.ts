@@ -1,4 +1,7 @@
-/** The real daemon as a child: started with a configuration of its own in a directory of its own, watched from outside. */
+/**
+ * The real daemon as a child: started with a configuration of its own in a directory of its own,
+ * watched from outside.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -8,7 +11,10 @@ import { call } from '../../src/client/call.ts';
 import type { ListPage, Stats, Status } from '../../src/control/verbs.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-/** Starting takes a tenth of this on a busy machine; with the state of some 100,000 sources it takes longer, ms. */
+/**
+ * Starting takes a tenth of this on a busy machine; with the state of some 100,000 sources it takes
+ * longer, ms.
+ */
 const startMs = 60_000;
 /** A stop sends bans and saves the state within the bounds of limits.ts, far inside this, ms. */
 const stopMs = 60_000;
@@ -38,7 +44,8 @@ export class Daemon {
   }
 
   /**
-   * Starts bin/fail2zig with `settings` (TOML, beside where its socket goes) and resolves when it says that it has started.
+   * Starts bin/fail2zig with `settings` (TOML, beside where its socket goes) and resolves when it
+   * says that it has started.
    * @throws Error with what it said, where it ended or was silent
    */
   static async start(directory: string, settings: string): Promise<Daemon> {

@@ -1,4 +1,7 @@
-/** An installed fail2ban, used as a library by programs of ours that python runs: no daemon, no service. */
+/**
+ * An installed fail2ban, used as a library by programs of ours that python runs: no daemon, no
+ * service.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +19,10 @@ export function fail2banMissing(): string | undefined {
   return 'NOT COMPARED with fail2ban: it is not here (apt-get install fail2ban)';
 }
 
-/** Runs a program of ours that imports fail2ban; its JSON answer. Throws with what to install where there is no fail2ban. */
+/**
+ * Runs a program of ours that imports fail2ban; its JSON answer. Throws with what to install where
+ * there is no fail2ban.
+ */
 export function runWithFail2ban(program: string, parameters: string[], input = ''): unknown {
   const done = spawnSync(python, [program, ...parameters], {
     input,

@@ -1,11 +1,14 @@
 /**
- * A place where packets may fly: a program moves itself into a network namespace of its own, which ends with its
- * processes. Nothing of the machine's own network is read or changed.
+ * A place where packets may fly: a program moves itself into a network namespace of its own, which
+ * ends with its processes. Nothing of the machine's own network is read or changed.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 
-/** Followed by the namespace that the program was started in: how its second self knows that it has moved. */
+/**
+ * Followed by the namespace that the program was started in: how its second self knows that it has
+ * moved.
+ */
 const option = '--moved-from';
 
 function network(): string {
@@ -19,8 +22,9 @@ export function ownArguments(argv: readonly string[]): string[] {
 }
 
 /**
- * Starts the program anew, in place, inside a private network namespace: with the rights it has, or else with those of a
- * user namespace. Returns only inside ('') or where neither may be made (the reason).
+ * Starts the program anew, in place, inside a private network namespace: with the rights it has, or
+ * else with those of a user namespace. Returns only inside ('') or where neither may be made (the
+ * reason).
  */
 export function enterPrivateNetwork(): string {
   const at = process.argv.indexOf(option);

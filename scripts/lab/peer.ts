@@ -1,7 +1,8 @@
 /**
- * The internet: a process in a second namespace, joined to ours by veth. It owns any number of addresses and tries TCP
- * connections from them, so that what the kernel does to real packets is seen from outside. Ends with the program.
- * Run as a program of its own it is the far side: one JSON request a line on standard input, one answer a line.
+ * The internet: a process in a second namespace, joined to ours by veth. It owns any number of
+ * addresses and tries TCP connections from them, so that what the kernel does to real packets is
+ * seen from outside. Ends with the program. Run as a program of its own it is the far side: one
+ * JSON request a line on standard input, one answer a line.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,7 +43,10 @@ export class Peer {
     });
   }
 
-  /** Makes the second namespace and the pair; `addresses` are the peer's, `routes` the prefixes they are in. */
+  /**
+   * Makes the second namespace and the pair; `addresses` are the peer's, `routes` the prefixes they
+   * are in.
+   */
   static async join(addresses: string[], routes: string[]): Promise<Peer> {
     const child = spawn('unshare', ['-n', process.execPath, import.meta.filename], {
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -1,20 +1,25 @@
 /**
- * A ban on real packets: a backend installs itself, bans one IPv4 address and one IPv6 prefix, lifts the ban again. What the
- * attacker's connections met is returned for the specification to judge. Run by product.kernel.spec.ts in namespaces of its own.
+ * A ban on real packets: a backend installs itself, bans one IPv4 address and one IPv6 prefix,
+ * lifts the ban again. What the attacker's connections met is returned for the specification to
+ * judge. Run by product.kernel.spec.ts in namespaces of its own.
  */
-import { IpsetBackend } from '../../src/backends/ipset.ts';
-import { IptablesBackend } from '../../src/backends/iptables.ts';
+
 import { LogOnlyBackend } from '../../src/backends/log-only.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { XdpBackend } from '../../src/backends/xdp.ts';
-import { maskAddress, parseCidr } from '../../src/config/address.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
+import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
+import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
+import { maskAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Backend, Change, JailScaffold } from '../../src/types.ts';
 import { attackerV4, attackerV6, buildTopology, hostV4, hostV6, listen, Prober } from '../../test/netns/topology.ts';
 import { answerScenario, type Scenario } from '../../test/support/namespace.ts';
 
 export type Verdict = 'answered' | 'dropped';
 
-/** What connections met, in this order of sources: the banned IPv4 address, another one, two of the banned /64, one of the next. */
+/**
+ * What connections met, in this order of sources: the banned IPv4 address, another one, two of the
+ * banned /64, one of the next.
+ */
 export interface Seen {
   before: Verdict[];
   banned: Verdict[];

@@ -1,4 +1,7 @@
-/** Configurations for specifications: a small valid one, and the compiler of texts without a host around it. */
+/**
+ * Configurations for specifications: a small valid one, and the compiler of texts without a host
+ * around it.
+ */
 import { compileConfig } from '../../src/config/compile.ts';
 import type { CoreConfig } from '../../src/types.ts';
 

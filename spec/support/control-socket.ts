@@ -1,4 +1,7 @@
-/** A control socket in a directory of its own, for specifications: how to open one, and how to be somebody else at it. */
+/**
+ * A control socket in a directory of its own, for specifications: how to open one, and how to be
+ * somebody else at it.
+ */
 import { execFile } from 'node:child_process';
 import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The plain engine with its memory accesses counted: the same source files, loaded a second time with counted primitives
- * under them. Work is what a machine's load cannot change.
+ * The plain engine with its memory accesses counted: the same source files, loaded a second time
+ * with counted primitives under them. Work is what a machine's load cannot change.
  */
 import { registerHooks } from 'node:module';
 import type { EngineOptions } from '../../src/engine/host.ts';
@@ -24,7 +24,9 @@ function hook(): void {
   });
 }
 
-/** An engine of the plain build, and the steps that its calls took since they were last asked for. */
+/**
+ * An engine of the plain build, and the steps that its calls took since they were last asked for.
+ */
 export async function countedEngine(options: Omit<EngineOptions, 'build'>) {
   hook();
   const path = new URL('../../src/engine/host.ts', import.meta.url).href + mark;

@@ -1,6 +1,7 @@
 /**
- * The memory primitives of the plain engine, counted: each access is one step of work, and what works on a stretch takes a
- * step for each 16 bytes of it (counted-engine.ts puts this in the place of `#linear`). The rest is arithmetic, passed on.
+ * The memory primitives of the plain engine, counted: each access is one step of work, and what
+ * works on a stretch takes a step for each 16 bytes of it (counted-engine.ts puts this in the place
+ * of `#linear`). The rest is arithmetic, passed on.
  */
 const real = (await import(
   new URL('../../src/engine/linear.ts', import.meta.url).href

@@ -1,8 +1,9 @@
 /**
- * Hostile lines against the running daemon: every built-in filter reads one log, into which go the lines that the fuzzer
- * makes of the corpus, unfinished and endless ones among them, and now and then the failures of one more attacker. Run by
- * denial.kernel.spec.ts in a namespace of its own, so that the bans are real. For its twins the daemon is killed half-way, or
- * the attackers stand in a log that nobody reads.
+ * Hostile lines against the running daemon: every built-in filter reads one log, into which go the
+ * lines that the fuzzer makes of the corpus, unfinished and endless ones among them, and now and
+ * then the failures of one more attacker. Run by denial.kernel.spec.ts in a namespace of its own,
+ * so that the bans are real. For its twins the daemon is killed half-way, or the attackers stand in
+ * a log that nobody reads.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

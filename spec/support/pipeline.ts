@@ -1,8 +1,9 @@
 /**
- * The daemon's middle without files and kernel: a configuration, the real engine and enforcer, and a backend that remembers
- * what it was asked. Twins are the same with another configuration or a backend that lies.
+ * The daemon's middle without files and kernel: a configuration, the real engine and enforcer, and
+ * a backend that remembers what it was asked. Twins are the same with another configuration or a
+ * backend that lies.
  */
-import { Enforcer } from '../../src/enforcer.ts';
+import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';
 import type { Address, Backend, Ban, Change, CoreConfig } from '../../src/types.ts';
 import { rememberingLog } from '../../test/support/control.ts';

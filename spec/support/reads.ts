@@ -1,4 +1,7 @@
-/** The real file source over the real engine, with every read of a log noted: where its bytes went and how many they were. */
+/**
+ * The real file source over the real engine, with every read of a log noted: where its bytes went
+ * and how many they were.
+ */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine, LineSink } from '../../src/engine/host.ts';
@@ -12,7 +15,10 @@ export interface Read {
   count: number;
 }
 
-/** Follows a log in which `text` is written, through `sink`; resolves to the reads once all of it was fed. */
+/**
+ * Follows a log in which `text` is written, through `sink`; resolves to the reads once all of it
+ * was fed.
+ */
 export function readsOf(text: string, engine: Engine, sink: LineSink = engine): Read[] {
   const directory = temporaryDirectory();
   const path = join(directory.path, 'auth.log');

@@ -1,6 +1,6 @@
 /**
- * The engine as the memory page sees it: failures go in, decisions come out, slots are taken. Twins implement the same
- * few methods with deliberately broken tables.
+ * The engine as the memory page sees it: failures go in, decisions come out, slots are taken. Twins
+ * implement the same few methods with deliberately broken tables.
  */
 import { DENIED, EVICTIONS, LINES_TOO_LONG } from '../../src/engine/counters.ts';
 import { type Build, Engine, type EngineJail } from '../../src/engine/host.ts';
@@ -127,7 +127,10 @@ export function linesTooLong(engine: Engine): number {
   return engine.counter(LINES_TOO_LONG);
 }
 
-/** The `index`-th of many documentation-style sources: distinct 198.18.0.0/15 addresses (RFC 2544), then 10.0.0.0/8. */
+/**
+ * The `index`-th of many documentation-style sources: distinct 198.18.0.0/15 addresses (RFC 2544),
+ * then 10.0.0.0/8.
+ */
 export function sourceAddress(index: number): string {
   const base = index < 131_072 ? 0xc612_0000 + index : 0x0a00_0000 + index;
   return [24, 16, 8, 0].map((shift) => (base >>> shift) & 255).join('.');

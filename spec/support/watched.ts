@@ -1,6 +1,9 @@
-/** The operator and the metrics page of the daemon over its middle (pipeline.ts): no files, no memory governor. */
+/**
+ * The operator and the metrics page of the daemon over its middle (pipeline.ts): no files, no
+ * memory governor.
+ */
 import type { Operator } from '../../src/control/verbs.ts';
-import type { ProcessMemory } from '../../src/memory.ts';
+import type { ProcessMemory } from '../../src/memory/ceiling.ts';
 import { exposition } from '../../src/observe/metrics.ts';
 import { series } from '../../src/observe/series.ts';
 import { createOperator } from '../../src/operator.ts';
@@ -26,7 +29,10 @@ export const noMemory = {
 } as unknown as ProcessMemory;
 export const noRoutes: Pick<SourceRoutes, 'logsOf'> = { logsOf: () => [] };
 
-/** The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does to it. */
+/**
+ * The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does
+ * to it.
+ */
 export function watched(spoil: (made: Watched) => Watched = (made) => made, slots?: number): Supply<Watched> {
   return {
     async make() {

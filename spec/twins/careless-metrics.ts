@@ -9,7 +9,10 @@ export interface MetricsPiece {
   close: () => Promise<void>;
 }
 
-/** Node's own defaults: any method, 16 KiB of headers, a minute for a request, any number of connections. */
+/**
+ * Node's own defaults: any method, 16 KiB of headers, a minute for a request, any number of
+ * connections.
+ */
 export async function carelessMetrics(bind: string): Promise<MetricsPiece> {
   const server = createServer((_request, response) => response.end('fail2zig_build_info 1\n'));
   await new Promise<void>((resolve) => server.listen(0, bind, resolve));

@@ -1,6 +1,7 @@
 /**
- * Twin of the daemon under attack: a process that remembers each source in a dictionary, as a plain script would. Given a
- * number of sources it takes the same failures as the soak, and prints what the soak's report would say of it.
+ * Twin of the daemon under attack: a process that remembers each source in a dictionary, as a plain
+ * script would. Given a number of sources it takes the same failures as the soak, and prints what
+ * the soak's report would say of it.
  */
 import { failing, stepsUntil } from '../../test/soak/attack.ts';
 import { residentOf } from '../../test/soak/sample.ts';

@@ -1,4 +1,7 @@
-/** Broken on purpose: followers that read a path every few milliseconds and make one classic mistake each. */
+/**
+ * Broken on purpose: followers that read a path every few milliseconds and make one classic mistake
+ * each.
+ */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 
 export interface Follower {

@@ -1,6 +1,7 @@
 /**
- * Broken on purpose: tables that lack one property of the real one each. All are the textbook dictionary of sources with
- * a list of times, as the growing trackers have it, with one more mistake chosen by `flaw`.
+ * Broken on purpose: tables that lack one property of the real one each. All are the textbook
+ * dictionary of sources with a list of times, as the growing trackers have it, with one more
+ * mistake chosen by `flaw`.
  */
 import type { Banned, Tracker } from '../support/tracker.ts';
 

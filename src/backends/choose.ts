@@ -1,14 +1,14 @@
 /**
- * Picks the backend by really installing it (threat model FM-1): `auto` walks the table below in its order, a named one is
- * tried alone. log-only counts only where the config allows it; else the caller gets one error that names what each backend
- * said. Nothing ever runs that pretends to ban.
+ * Picks the backend by really installing it (threat model FM-1): `auto` walks the table below in
+ * its order, a named one is tried alone. log-only counts only where the config allows it; else the
+ * caller gets one error that names what each backend said. Nothing ever runs that pretends to ban.
  */
 import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
-import { IpsetBackend } from './ipset.ts';
-import { IptablesBackend } from './iptables.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
-import { NftablesBackend } from './nftables.ts';
-import { XdpBackend } from './xdp.ts';
+import { NftablesBackend } from './nftables/nftables.ts';
+import { XdpBackend } from './xdp/xdp.ts';
+import { IpsetBackend } from './xtables/ipset.ts';
+import { IptablesBackend } from './xtables/iptables.ts';
 
 type Firewall = Omit<CoreConfig['firewall'], 'keepBans'>;
 export type RealBackendName = Exclude<BackendName, 'auto'>;

@@ -1,6 +1,7 @@
 /**
- * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set, and what the kernel holds
- * compared with what is wanted. A set holds one family and one prefix length; keys are masked to it. No kernel here.
+ * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set,
+ * and what the kernel holds compared with what is wanted. A set holds one family and one prefix
+ * length; keys are masked to it. No kernel here.
  */
 import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
 import type { Address, Backend, Ban, Change } from '../types.ts';
@@ -16,7 +17,9 @@ export interface SetShape {
   prefix: number;
 }
 
-/** An element of a set: network-order bytes of the set's key length; milliseconds, 0 = without end. */
+/**
+ * An element of a set: network-order bytes of the set's key length; milliseconds, 0 = without end.
+ */
 export interface Element {
   key: Uint8Array;
   timeoutMs: number;
@@ -32,7 +35,10 @@ export interface SetChanges<Set extends SetShape> {
 /** Remaining milliseconds by key (see keyText); 0 = without end. */
 export type Holdings = Map<string, number>;
 
-/** A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do. Nothing was sent. */
+/**
+ * A change no set of ours can hold: a bug of the caller's or a prefix this backend does not do.
+ * Nothing was sent.
+ */
 export class UnsupportedChange extends Error {
   override readonly name = 'UnsupportedChange';
 }
@@ -42,7 +48,10 @@ export function prefixMask(prefix: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
 }
 
-/** A key as a text to look things up by: two bytes to a code unit, since short strings are the cheapest map keys. */
+/**
+ * A key as a text to look things up by: two bytes to a code unit, since short strings are the
+ * cheapest map keys.
+ */
 export function keyText(bytes: Uint8Array, at = 0, length = bytes.length): string {
   let text = '';
   for (let index = at; index < at + length; index += 2) {
@@ -91,7 +100,10 @@ export function isLongEnough(remaining: number, wanted: number): boolean {
   return remaining >= wanted - timeoutToleranceMs;
 }
 
-/** The set of an address among those of its jail. @throws UnsupportedChange when the sets cannot hold its prefix */
+/**
+ * The set of an address among those of its jail. @throws UnsupportedChange when the sets cannot
+ * hold its prefix
+ */
 export function setFor<Set extends SetShape>(
   sets: { 4: Set; 6: Set } | undefined,
   jail: string,

@@ -1,6 +1,7 @@
 /**
- * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so that `list` answers as
- * a real backend would; an unknown jail is refused alike. Full: of more than `logOnlyBansMax` the oldest are forgotten.
+ * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so
+ * that `list` answers as a real backend would; an unknown jail is refused alike. Full: of more than
+ * `logOnlyBansMax` the oldest are forgotten.
  */
 
 import { logOnlyBansMax } from '../limits.ts';

@@ -1,6 +1,7 @@
 /**
- * Names of kernel objects from a jail's name. A jail name is the operator's text: what it may hold is narrowed here again,
- * so that no object of one jail can be taken for another's, or for a base chain.
+ * Names of kernel objects from a jail's name. A jail name is the operator's text: what it may hold
+ * is narrowed here again, so that no object of one jail can be taken for another's, or for a base
+ * chain.
  */
 import { createHash } from 'node:crypto';
 import { kernelNameMax } from '../limits.ts';
@@ -8,8 +9,9 @@ import { kernelNameMax } from '../limits.ts';
 const hashLength = 8;
 
 /**
- * `prefix` and the jail's name, at most `lengthMax` characters; a name that is too long or has other characters than
- * letters, digits, `_`, `.` and `-` is shortened and made unique by a hash of the whole.
+ * `prefix` and the jail's name, at most `lengthMax` characters; a name that is too long or has
+ * other characters than letters, digits, `_`, `.` and `-` is shortened and made unique by a hash of
+ * the whole.
  */
 export function kernelName(prefix: string, jail: string, lengthMax = kernelNameMax): string {
   const plainMax = lengthMax - prefix.length;

@@ -1,8 +1,8 @@
 /**
- * The client's side of the control socket: one request, one answer, one connection.
- * Input: whatever listens at the path. Invariant: settles within the given time; what cannot be reached is told apart
- * from what was refused, with what to do about it. The answer's texts are still unescaped: printing them is the
- * caller's matter.
+ * The client's side of the control socket: one request, one answer, one connection. Input: whatever
+ * listens at the path. Invariant: settles within the given time; what cannot be reached is told
+ * apart from what was refused, with what to do about it. The answer's texts are still unescaped:
+ * printing them is the caller's matter.
  */
 import { createConnection } from 'node:net';
 import {

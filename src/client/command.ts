@@ -1,7 +1,8 @@
 /**
- * The `fail2zig-client` command: arguments to a request, the answer to text, the outcome to an exit code.
- * Input: the operator's arguments, and a daemon's answers. Invariant: nothing is printed that did not pass present.ts
- * or `printable`; the daemon checks every argument itself, so nothing here is relied on for safety.
+ * The `fail2zig-client` command: arguments to a request, the answer to text, the outcome to an exit
+ * code. Input: the operator's arguments, and a daemon's answers. Invariant: nothing is printed that
+ * did not pass present.ts or `printable`; the daemon checks every argument itself, so nothing here
+ * is relied on for safety.
  */
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -9,7 +10,7 @@ import { parseDuration } from '../config/duration.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
 import type { BanResult, BanRow, ListPage, Stats, Status, UnbanResult } from '../control/verbs.ts';
 import { listPauseMs, listTriesMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import { call, UnreachableError } from './call.ts';
 import { asciiJson, presentBan, presentList, presentStats, presentStatus, presentUnban } from './present.ts';
 
@@ -78,7 +79,10 @@ function seconds(text: string | undefined): number | undefined {
   return parsed.value;
 }
 
-/** One page; a long list outruns the daemon's budget of requests, so being told to wait is answered by waiting. */
+/**
+ * One page; a long list outruns the daemon's budget of requests, so being told to wait is answered
+ * by waiting.
+ */
 async function listPage(ask: Ask, jail: string | undefined, cursor: string | undefined): Promise<ListPage> {
   for (let tries = 1; ; tries++) {
     try {

@@ -1,20 +1,27 @@
 /**
- * What the client prints: the daemon's answers as text for people, or as JSON for programs.
- * Input: the daemon's answer, whose texts (jail names, file names, messages) may hold anything. Invariant: every such
- * text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a terminal.
+ * What the client prints: the daemon's answers as text for people, or as JSON for programs. Input:
+ * the daemon's answer, whose texts (jail names, file names, messages) may hold anything. Invariant:
+ * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
+ * terminal.
  */
 
 import type { BanResult, BanRow, Stats, Status, UnbanResult } from '../control/verbs.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 
-/** One line of JSON in ASCII: what JSON itself leaves as it is (DEL, C1, bidi controls, …) becomes `\uNNNN`. */
+/**
+ * One line of JSON in ASCII: what JSON itself leaves as it is (DEL, C1, bidi controls, …) becomes
+ * `\uNNNN`.
+ */
 export function asciiJson(value: unknown): string {
   return JSON.stringify(value).replaceAll(/[\u007f-\uffff]/g, (unit) => {
     return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
 }
 
-/** Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Cells must be printable. */
+/**
+ * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Cells
+ * must be printable.
+ */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
   const widths: number[] = [];
   for (const row of rows) {
@@ -31,7 +38,9 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   return rows.map((row) => `${line(row)}\n`).join('');
 }
 
-/** `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`. */
+/**
+ * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`.
+ */
 export function remaining(seconds: number): string {
   if (seconds === -1) return 'permanent';
   const units: [string, number][] = [

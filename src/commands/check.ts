@@ -1,6 +1,7 @@
 /**
- * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or everything that is wrong with it.
- * Changes nothing and needs no privileges beyond reading the file. Exit status: 0 usable, 1 not, 2 misused.
+ * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or
+ * everything that is wrong with it. Changes nothing and needs no privileges beyond reading the
+ * file. Exit status: 0 usable, 1 not, 2 misused.
  */
 import { readdirSync, statSync } from 'node:fs';
 import type { Compiled } from '../config/compile.ts';
@@ -10,8 +11,8 @@ import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { formatPorts } from '../config/port.ts';
 import { ConfigError } from '../config/problem.ts';
 import { formatSize } from '../config/size.ts';
-import { printable } from '../observe/printable.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
+import { printable } from '../text/printable.ts';
 import type { JailConfig } from '../types.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { readLines } from './show-filter.ts';
@@ -101,7 +102,10 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** Regular files that the path, which may hold `*` and `?`, names now. What cannot be looked into counts as nothing. */
+/**
+ * Regular files that the path, which may hold `*` and `?`, names now. What cannot be looked into
+ * counts as nothing.
+ */
 export function countFiles(pattern: string): number {
   let directories = [''];
   const components = splitPattern(pattern);

@@ -1,15 +1,16 @@
 /**
- * `fail2zig filters [NAME] [--config FILE] [--json]`: lists the built-in filters and those of a configuration, or shows one:
- * what it reads, its patterns with their sample lines, the matcher it was compiled to and its size.
- * Exit status: 0, 1 for a filter that there is not or a configuration that cannot be used, 2 misused.
+ * `fail2zig filters [NAME] [--config FILE] [--json]`: lists the built-in filters and those of a
+ * configuration, or shows one: what it reads, its patterns with their sample lines, the matcher it
+ * was compiled to and its size. Exit status: 0, 1 for a filter that there is not or a configuration
+ * that cannot be used, 2 misused.
  */
 import type { OperatorFilter } from '../config/filter.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError } from '../config/problem.ts';
 import { filters as builtIn } from '../filters/index.ts';
-import { jsonText } from '../observe/json.ts';
-import { printable } from '../observe/printable.ts';
+import { jsonText } from '../text/json.ts';
+import { printable } from '../text/printable.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 

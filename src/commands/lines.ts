@@ -1,6 +1,6 @@
 /**
- * The lines of a file or of standard input, one at a time and in bounded memory. The content is anybody's: a line over
- * the limit is cut (its rest is skipped), whatever its length.
+ * The lines of a file or of standard input, one at a time and in bounded memory. The content is
+ * anybody's: a line over the limit is cut (its rest is skipped), whatever its length.
  */
 import { readSync } from 'node:fs';
 import { lineBytesMax } from '../limits.ts';
@@ -11,8 +11,8 @@ const newline = 10;
 const carriageReturn = 13;
 
 /**
- * Calls `take` with each line without its end; the bytes are valid during the call only. "-" is standard input. Throws the
- * system's error with its `path`.
+ * Calls `take` with each line without its end; the bytes are valid during the call only. "-" is
+ * standard input. Throws the system's error with its `path`.
  */
 export function eachLine(path: string, take: (line: Uint8Array, cut: boolean) => void): void {
   withInput(path, (descriptor) => readLines(descriptor, take));
@@ -20,7 +20,8 @@ export function eachLine(path: string, take: (line: Uint8Array, cut: boolean) =>
 
 function readLines(fd: number, take: (line: Uint8Array, cut: boolean) => void): void {
   const chunk = Buffer.allocUnsafe(chunkBytes);
-  // What was kept of an unfinished line; one byte more than the limit tells a cut line from a full one.
+  // What was kept of an unfinished line; one byte more than the limit tells a cut line from a full
+  // one.
   const held = Buffer.allocUnsafe(lineBytesMax + 1);
   let heldBytes = 0;
   let begun = false;

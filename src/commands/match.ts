@@ -1,15 +1,17 @@
 /**
- * `fail2zig match`: which lines of a log a filter matches, and why not the others (what fail2ban's users know as
- * fail2ban-regex). Needs no privileges, changes nothing, drops no line for its age. Lines of one connection are followed,
- * as the daemon does. Exit status: 0 done, whatever matched; 1 the input cannot be read; 2 misused.
+ * `fail2zig match`: which lines of a log a filter matches, and why not the others (what fail2ban's
+ * users know as fail2ban-regex). Needs no privileges, changes nothing, drops no line for its age.
+ * Lines of one connection are followed, as the daemon does. Exit status: 0 done, whatever matched;
+ * 1 the input cannot be read; 2 misused.
  */
-import { formatAddress } from '../config/address.ts';
+
 import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { Engine, type Verdict } from '../engine/host.ts';
-import { jsonText } from '../observe/json.ts';
-import { printable } from '../observe/printable.ts';
+import { formatAddress } from '../text/address.ts';
+import { jsonText } from '../text/json.ts';
+import { printable } from '../text/printable.ts';
 import type { FilterProgram } from '../types.ts';
 import { eachLine } from './lines.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';

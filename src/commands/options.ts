@@ -5,7 +5,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { reasonOf } from '../config/file.ts';
 import { nearest } from '../config/nearest.ts';
 import { ConfigError } from '../config/problem.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Exit status for a command line that makes no sense. */
 export const exitUsage = 2;
@@ -38,7 +38,10 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
   }
 }
 
-/** What went wrong, for standard error. A configuration's mistakes stand on lines of their own and are safe for a terminal already. */
+/**
+ * What went wrong, for standard error. A configuration's mistakes stand on lines of their own and
+ * are safe for a terminal already.
+ */
 export function explain(error: Error): string {
   if (error instanceof ConfigError) return error.message;
   const { path, code } = error as NodeJS.ErrnoException;

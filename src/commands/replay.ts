@@ -1,11 +1,10 @@
 /**
- * `fail2zig replay`: the whole pipeline at full speed over finished files, without a kernel: who would have been banned, when
- * and for how long. A line's own time is the clock. Needs no privileges. Exit status: 0 done; 1 a file or the configuration
- * cannot be read; 2 misused.
+ * `fail2zig replay`: the whole pipeline at full speed over finished files, without a kernel: who
+ * would have been banned, when and for how long. A line's own time is the clock. Needs no
+ * privileges. Exit status: 0 done; 1 a file or the configuration cannot be read; 2 misused.
  */
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { formatAddress, parseCidr } from '../config/address.ts';
 import { formatDuration, parseDuration } from '../config/duration.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import {
@@ -24,9 +23,10 @@ import {
 import { Engine, type TableBan } from '../engine/host.ts';
 import { ceilingBytesDefault, maxretryMax, replayReserveBytes, sweepEntries, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
-import { jsonText } from '../observe/json.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';
+import { formatAddress, parseCidr } from '../text/address.ts';
+import { jsonText } from '../text/json.ts';
 import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
 import { chooseFilter } from './match.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
@@ -206,7 +206,10 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   };
 }
 
-/** The policy ban_all as the enforcer runs it: every tracked source is banned, then the table is emptied. */
+/**
+ * The policy ban_all as the enforcer runs it: every tracked source is banned, then the table is
+ * emptied.
+ */
 function banAll(
   engine: Engine,
   take: (ban: TableBan & { time: number; failures: number; seconds: number }) => void,

@@ -1,10 +1,13 @@
-/** A filter for people and programs: what it reads, its patterns with their lines, and what it was compiled to. */
+/**
+ * A filter for people and programs: what it reads, its patterns with their lines, and what it was
+ * compiled to.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, emitFilter } from '../compiler/emit.ts';
 import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { OperatorFilter } from '../config/filter.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Characters of a line or pattern that are shown: a whole log line. */
 const shownMax = 4096;
@@ -27,7 +30,10 @@ export function matcherSource(filter: Filter): string {
 interface Matcher {
   lines: number;
   sourceBytes: number;
-  /** Code in the engine with SIMD, 0 where all of it was inlined; absent without a build that says so (PE-07). */
+  /**
+   * Code in the engine with SIMD, 0 where all of it was inlined; absent without a build that says
+   * so (PE-07).
+   */
   wasmBytes?: number;
   source: string;
 }

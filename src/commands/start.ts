@@ -1,22 +1,23 @@
 /**
- * The launch stage: reads and checks the configuration, then replaces itself with the core (`execve`, no fork). What the
- * configuration needed (zod, smol-toml, their heap) is gone with it, and no parser of ours stays in the daemon's memory.
- * The core gets the checked record in a memory file, its V8 flags from here, and an environment of the few variables below.
+ * The launch stage: reads and checks the configuration, then replaces itself with the core
+ * (`execve`, no fork). What the configuration needed (zod, smol-toml, their heap) is gone with it,
+ * and no parser of ours stays in the daemon's memory. The core gets the checked record in a memory
+ * file, its V8 flags from here, and an environment of the few variables below.
  *
- * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit with
- * `RestartPreventExitStatus=78` is not started over and over; systemd shows it as `status=78/CONFIG`. 70 (EX_SOFTWARE) where
- * the core cannot be started.
+ * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit
+ * with `RestartPreventExitStatus=78` is not started over and over; systemd shows it as
+ * `status=78/CONFIG`. 70 (EX_SOFTWARE) where the core cannot be started.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { takeCoverage } from 'node:v8';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
-import { writeCoreConfig } from '../config/record.ts';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
+import { createLogger } from '../log.ts';
 import { native } from '../native.ts';
-import { createLogger } from '../observe/log.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
+import { writeCoreConfig } from '../text/record.ts';
 import type { CoreConfig } from '../types.ts';
 
 export const exitConfig = 78;
@@ -31,8 +32,9 @@ export const coreFlags: readonly string[] = [
   '--v8-pool-size=1',
   // Smaller code and feedback rather than the last few per cent of speed outside the engine.
   '--optimize-for-size',
-  // JavaScript is not compiled for speed: what is per line is WebAssembly, which these do not touch. Under 20,000 bans a
-  // second that costs a tenth more processor time and saves 10 MiB of resident compiler code and 6 MiB of peak.
+  // JavaScript is not compiled for speed: what is per line is WebAssembly, which these do not
+  // touch. Under 20,000 bans a second that costs a tenth more processor time and saves 10 MiB of
+  // resident compiler code and 6 MiB of peak.
   '--no-opt',
   '--no-maglev',
   // No eval, no new Function, in a process that reads attackers' bytes as root.
@@ -43,7 +45,10 @@ export const coreFlags: readonly string[] = [
   '--disable-sigusr1',
 ];
 
-/** Variables handed on to the core where they are set, each with its reason; everything else is dropped. */
+/**
+ * Variables handed on to the core where they are set, each with its reason; everything else is
+ * dropped.
+ */
 const inherited = [
   'PATH', // none is needed, but tools that look at the process expect one
   'TZ', // log times without a zone are read in it
@@ -82,7 +87,10 @@ function warn({ log }: CoreConfig, warning: string): void {
   else process.stderr.write(`fail2zig: warning: ${warning}\n`);
 }
 
-/** Starts the daemon with the configuration at `path`. Returns an exit status only where it could not be started. */
+/**
+ * Starts the daemon with the configuration at `path`. Returns an exit status only where it could
+ * not be started.
+ */
 export function launch(path: string = defaultConfigPath): number {
   let config: CoreConfig;
   try {

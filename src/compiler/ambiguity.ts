@@ -1,9 +1,10 @@
 /**
- * May a line that a segment matches hold a second, later place where the segment matches too? A search from the right would
- * take that one. Answered by walking two automata side by side: the line as its writer meant it, and a second reading
- * that starts at a later byte. Automata take more lines than the matcher does (bounds of runs are ignored), so "no" is
- * certain and "yes" comes with an example. The writer is taken to have put an address (not a host name) where `ip` stands.
- * Build time only.
+ * May a line that a segment matches hold a second, later place where the segment matches too? A
+ * search from the right would take that one. Answered by walking two automata side by side: the
+ * line as its writer meant it, and a second reading that starts at a later byte. Automata take more
+ * lines than the matcher does (bounds of runs are ignored), so "no" is certain and "yes" comes with
+ * an example. The writer is taken to have put an address (not a host name) where `ip` stands. Build
+ * time only.
  */
 import { type ByteSet, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Token } from './pattern.ts';
@@ -20,7 +21,10 @@ const anything = byteSet({ name: 'any' });
 /** Nodes built from the last token to the first: each knows where it leads. */
 class Automaton {
   readonly nodes: Node[] = [];
-  /** Whether an `ip` holds an address; otherwise any run that `ip` takes, host names and plain words included. */
+  /**
+   * Whether an `ip` holds an address; otherwise any run that `ip` takes, host names and plain words
+   * included.
+   */
   addressed = false;
 
   add(node: Node): number {
@@ -93,8 +97,8 @@ class Automaton {
   }
 
   /**
-   * The nodes that take a byte (or accept) reachable without one, each with the bytes it may not take. There is no way
-   * back to a node without a byte: what is repeated takes something.
+   * The nodes that take a byte (or accept) reachable without one, each with the bytes it may not
+   * take. There is no way back to a node without a byte: what is repeated takes something.
    */
   closure(start: number): Stand[] {
     const stands: Stand[] = [];
@@ -139,9 +143,10 @@ interface Pair {
 }
 
 /**
- * `segment`: the tokens from the end of a text to the next text or the end of the pattern; `rest`: what follows them.
- * An example of a line with two readings, as [bytes before the second reading, its bytes]; null when there is none.
- * `names`: lines with a host name or a plain word where an address belongs are looked at too.
+ * `segment`: the tokens from the end of a text to the next text or the end of the pattern; `rest`:
+ * what follows them. An example of a line with two readings, as [bytes before the second reading,
+ * its bytes]; null when there is none. `names`: lines with a host name or a plain word where an
+ * address belongs are looked at too.
  */
 export function secondReading(
   segment: readonly Token[],

@@ -1,4 +1,7 @@
-/** Byte classes and literals as the compiler handles them: sets of byte values, and UTF-8 bytes. Build time only. */
+/**
+ * Byte classes and literals as the compiler handles them: sets of byte values, and UTF-8 bytes.
+ * Build time only.
+ */
 import type { ByteClass } from './pattern.ts';
 
 /** 256 truth values: is the byte in the class? */
@@ -62,7 +65,9 @@ export function rangesOf(set: ByteSet): Range[] {
   return ranges;
 }
 
-/** The set as eight little-endian words, bit n of word w for byte 32 w + n: the interpreter's form. */
+/**
+ * The set as eight little-endian words, bit n of word w for byte 32 w + n: the interpreter's form.
+ */
 export function bitmapOf(set: ByteSet): number[] {
   return Array.from({ length: 8 }, (_, index) => {
     let bits = 0;

@@ -1,7 +1,8 @@
 /**
- * What a filter may not say. Run before anything is emitted or encoded; each finding names the filter, the pattern and
- * what to do. A pattern that passes is matched in O(line), and its address stands where no attacker text can put one
- * (claims S-*, D-*). The rules look at paths: a pattern with each `optional` taken and left and each `either` chosen.
+ * What a filter may not say. Run before anything is emitted or encoded; each finding names the
+ * filter, the pattern and what to do. A pattern that passes is matched in O(line), and its address
+ * stands where no attacker text can put one (claims S-*, D-*). The rules look at paths: a pattern
+ * with each `optional` taken and left and each `either` chosen.
  */
 import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
@@ -15,11 +16,17 @@ export const textsMax = 4;
 export const pathsMax = 1024;
 /** Tokens in one pattern, inner ones included. */
 export const tokensMax = 192;
-/** Literal bytes in one pattern: what its matcher may look past the end of a line and what its code may weigh. */
+/**
+ * Literal bytes in one pattern: what its matcher may look past the end of a line and what its code
+ * may weigh.
+ */
 export const literalBytesMax = 2048;
 /** Longest run a span may ask for: the longest line. */
 export const spanMax = 4096;
-/** Longest run that may be walked again for each place a text could end: a constant factor of the work per line. */
+/**
+ * Longest run that may be walked again for each place a text could end: a constant factor of the
+ * work per line.
+ */
 export const rescannedBytesMax = 32;
 /** Most rounds of a repeat. */
 export const repeatMax = 64;
@@ -34,7 +41,10 @@ export interface Finding {
   pattern: string;
   rule: Rule;
   reason: string;
-  /** Index of the token concerned, where the pattern is a plain row of tokens in normal form; -1 unknown. */
+  /**
+   * Index of the token concerned, where the pattern is a plain row of tokens in normal form; -1
+   * unknown.
+   */
   token: number;
 }
 
@@ -53,7 +63,10 @@ function refuse(rule: Rule, reason: string, token = -1): never {
   throw new Refusal(rule, reason, token);
 }
 
-/** Every reason why the filter is refused, as `filter: pattern: reason`; empty when it may be compiled. */
+/**
+ * Every reason why the filter is refused, as `filter: pattern: reason`; empty when it may be
+ * compiled.
+ */
 export function checkFilter(filter: Filter): string[] {
   return findingsOf(filter).map(({ pattern, reason }) =>
     [filter.name, pattern, reason].filter((part) => part !== '').join(': '),
@@ -268,9 +281,9 @@ function checkPath(path: readonly Token[], firm: readonly boolean[]): void {
 }
 
 /**
- * What follows a text is tried at every place where its first literal stands. A long run in it may not cover such places
- * whole, or each try would walk the same bytes again and a line cost its length squared: of the literals before the run,
- * one must hold a byte that the run cannot.
+ * What follows a text is tried at every place where its first literal stands. A long run in it may
+ * not cover such places whole, or each try would walk the same bytes again and a line cost its
+ * length squared: of the literals before the run, one must hold a byte that the run cannot.
  */
 function checkScannedOnce(path: readonly Token[]): void {
   let text = -1;
@@ -287,7 +300,10 @@ function checkScannedOnce(path: readonly Token[]): void {
   }
 }
 
-/** A run takes all it can, so what follows it cannot begin with a byte of the run; a text needs a firm end. */
+/**
+ * A run takes all it can, so what follows it cannot begin with a byte of the run; a text needs a
+ * firm end.
+ */
 function checkNeighbours(token: Token, next: Token | undefined, index: number): void {
   if (next === undefined) return;
   if (token.kind === 'text' && !['literal', 'choice', 'end'].includes(next.kind)) {
@@ -326,8 +342,9 @@ function checkAnchored(before: Token | undefined, index: number): void {
 }
 
 /**
- * No attacker text may decide where the address is. Sure are: a search from the right whose segment fits at one place only
- * of any line the pattern describes; and texts, all of them up to the address, that cannot hold the literal that ends them.
+ * No attacker text may decide where the address is. Sure are: a search from the right whose segment
+ * fits at one place only of any line the pattern describes; and texts, all of them up to the
+ * address, that cannot hold the literal that ends them.
  */
 function checkOutOfReach(path: readonly Token[], address: number, firm: readonly boolean[]): void {
   const texts = textsOf(path.slice(0, address));
@@ -342,7 +359,10 @@ function checkOutOfReach(path: readonly Token[], address: number, firm: readonly
   }
 }
 
-/** The other half of `checkOutOfReach`, over the whole pattern, where the texts left are searched from the right. */
+/**
+ * The other half of `checkOutOfReach`, over the whole pattern, where the texts left are searched
+ * from the right.
+ */
 function checkOneReading(tokens: readonly Token[], firm: readonly boolean[]): void {
   const { searched } = segmentsOf(tokens);
   for (const [order, { segment }] of searched.entries()) {
@@ -378,9 +398,10 @@ function alwaysHolds(token: Token, wanted: (byte: number) => boolean): boolean {
 }
 
 /**
- * Which texts of a pattern cannot hold the literal that ends them, and so end at one place only of any line: before the
- * first byte that the text is without, by as much as that stands inside the literal. This must be equally much for all
- * literals that may follow; otherwise a text could end inside one and leave the rest of it to another.
+ * Which texts of a pattern cannot hold the literal that ends them, and so end at one place only of
+ * any line: before the first byte that the text is without, by as much as that stands inside the
+ * literal. This must be equally much for all literals that may follow; otherwise a text could end
+ * inside one and leave the rest of it to another.
  */
 function firmTexts(tokens: readonly Token[], paths: readonly Token[][]): boolean[] {
   const ways = paths.map((path) => segmentsOf(path).searched);
@@ -405,7 +426,10 @@ function checkReachable(filter: Filter, pattern: Pattern, earlier: readonly Patt
     refuse('shadowed', `never reached: ${shadow.name}, which stands before it, takes all its lines`);
 }
 
-/** Does `wide` certainly match wherever `narrow` does? Knows equal beginnings, shorter literals and wider choices. */
+/**
+ * Does `wide` certainly match wherever `narrow` does? Knows equal beginnings, shorter literals and
+ * wider choices.
+ */
 function covers(wide: readonly Token[], narrow: readonly Token[]): boolean {
   const [first, ...rest] = wide;
   if (first === undefined) return true;

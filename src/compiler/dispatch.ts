@@ -1,8 +1,8 @@
 /**
- * Which patterns to try on a message: decided by its first bytes, four at a time, so that a message nobody wants costs a
- * few comparisons. The patterns left are tried in the filter's order. Words are read without asking whether the message
- * is that long: a wrong guess only leads to patterns that look again. So `dispatchReach` bytes after a message must be
- * readable memory.
+ * Which patterns to try on a message: decided by its first bytes, four at a time, so that a message
+ * nobody wants costs a few comparisons. The patterns left are tried in the filter's order. Words
+ * are read without asking whether the message is that long: a wrong guess only leads to patterns
+ * that look again. So `dispatchReach` bytes after a message must be readable memory.
  */
 import { indent, wordAt } from './emit.ts';
 import { commonPrefix } from './shape.ts';

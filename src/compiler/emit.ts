@@ -1,7 +1,8 @@
 /**
- * Patterns to engine source (the AssemblyScript subset, see src/engine). One function per pattern, `part` functions for
- * what is tried inside it, one function per filter that picks the patterns a message may match by its first bytes.
- * Expects a filter that `check.ts` passed. Says the same as interpreter.ts and test/support/oracle.ts on every input.
+ * Patterns to engine source (the AssemblyScript subset, see src/engine). One function per pattern,
+ * `part` functions for what is tried inside it, one function per filter that picks the patterns a
+ * message may match by its first bytes. Expects a filter that `check.ts` passed. Says the same as
+ * interpreter.ts and test/support/oracle.ts on every input.
  */
 import { type ByteSet, byteSet, bytesOf, complement, rangesOf } from './bytes.ts';
 import { emitDispatch } from './dispatch.ts';
@@ -120,7 +121,7 @@ function emitTags(writer: Writer, filter: Filter, name: string): string {
   return `${head}(start: i32, end: i32): bool {\n${tests.join('\n')}\n  return false;\n}`;
 }
 
-// --- one pattern ------------------------------------------------------------------------------------------------------
+// --- one pattern ---------------------------------------------------------------------------------
 
 /** Code for tokens in a function whose variables are `at` and `end`; `fail` leaves it. */
 interface Scope {
@@ -279,7 +280,7 @@ function emitSpan(scope: Scope, token: Extract<Token, { kind: 'span' }>): string
   return [...lines, `at = ${stop};`];
 }
 
-// --- text and the segment that ends it --------------------------------------------------------------------------------
+// --- text and the segment that ends it -----------------------------------------------------------
 
 function emitSearch(scope: Scope, text: TextToken, segment: Token[]): string[] {
   const { writer, fail } = scope;
@@ -317,7 +318,9 @@ interface Search {
   last: string;
 }
 
-/** Tries the part at each place where its rarest leading byte stands, from the side the text says. */
+/**
+ * Tries the part at each place where its rarest leading byte stands, from the side the text says.
+ */
 function emitPlaces(scope: Scope, { text, segment, place, next, part, last }: Search): string[] {
   const { writer, fail } = scope;
   const shortest = minimumLength(segment);
@@ -426,8 +429,8 @@ function rarity(character: string): number {
 const weighedBytes = 12;
 
 /**
- * The four bytes of the prefix that are least likely in a log line, or two, or one, as far as it has them: the more of
- * them are looked for at once, the harder they are to write often.
+ * The four bytes of the prefix that are least likely in a log line, or two, or one, as far as it
+ * has them: the more of them are looked for at once, the harder they are to write often.
  */
 function rarest(prefix: string): Key {
   const length = prefix.length < 4 ? Math.min(prefix.length, 2) : 4;
@@ -452,7 +455,7 @@ function rarest(prefix: string): Key {
   };
 }
 
-// --- bytes ------------------------------------------------------------------------------------------------------------
+// --- bytes ---------------------------------------------------------------------------------------
 
 /** Statements that undo captures the tokens may have left when they failed. */
 function leftovers(writer: Writer, tokens: readonly Token[]): string {
@@ -464,7 +467,10 @@ function literalHere(writer: Writer, text: string): string {
   return `end - at >= ${bytesOf(text).length} && ${sameBytes(writer, text, 'at')}`;
 }
 
-/** Compares the literal at a position: whole words, the last of which may overlap; single bytes below four. */
+/**
+ * Compares the literal at a position: whole words, the last of which may overlap; single bytes
+ * below four.
+ */
 function sameBytes(writer: Writer, text: string, at: string): string {
   const bytes = bytesOf(text);
   const plus = (offset: number): string => (offset === 0 ? at : `${at} + ${offset}`);
@@ -537,7 +543,7 @@ function show(byte: number): string {
   return byte > 0x20 && byte < 0x7f ? `'${String.fromCharCode(byte)}'` : `${byte}`;
 }
 
-// --- words for people -------------------------------------------------------------------------------------------------
+// --- words for people ----------------------------------------------------------------------------
 
 /** The tokens in one line, for a comment and for `fail2zig filters NAME`. */
 export function describe(tokens: readonly Token[]): string {

@@ -1,8 +1,10 @@
 /**
- * A filter as the token stream that src/engine/interpreter.ts walks: little-endian 32-bit words, all offsets in bytes from
- * the start of the program. For filters of the operator (`[[filter]]`); expects one that `check.ts` passed.
+ * A filter as the token stream that src/engine/interpreter.ts walks: little-endian 32-bit words,
+ * all offsets in bytes from the start of the program. For filters of the operator (`[[filter]]`);
+ * expects one that `check.ts` passed.
  *
- *   header    bytes, patterns tried, prefixes, connection, tags, then `tags` × (byte count, bytes padded to a word); a tag
+ *   header bytes, patterns tried, prefixes, connection, tags, then `tags` × (byte count, bytes
+ *   padded to a word); a tag
  *             may end in `*`
  *   table     per pattern in the order tried: number, modes (0 = all), flags, code from, code to
  *   code      instructions: operation, bytes of the whole instruction, operands; lists nest
@@ -22,7 +24,9 @@ import {
   type TextToken,
 } from './shape.ts';
 
-/** The program of a filter; its length is a multiple of 4. Load it at an address that is one too. */
+/**
+ * The program of a filter; its length is a multiple of 4. Load it at an address that is one too.
+ */
 export function encodeFilter(filter: Filter): Uint8Array {
   const ignored = filter.ignore ?? [];
   const tried = [

@@ -1,10 +1,16 @@
-/** All generated files, as text by path: one matcher per filter, the switch over them, and the host's table of names. */
+/**
+ * All generated files, as text by path: one matcher per filter, the switch over them, and the
+ * host's table of names.
+ */
 import { checkFilter } from './check.ts';
 import { banner, emitFilter } from './emit.ts';
 import type { Filter } from './pattern.ts';
 import { encodePrefixes, pascalCase } from './shape.ts';
 
-/** File name under src/engine/generated/ -> contents. Throws with every finding when a filter is refused. */
+/**
+ * File name under src/engine/generated/ -> contents. Throws with every finding when a filter is
+ * refused.
+ */
 export function generateFiles(filters: Filter[]): Map<string, string> {
   const findings = filters.flatMap(checkFilter);
   if (findings.length > 0) throw new Error(`filters refused\n  ${findings.join('\n  ')}`);
@@ -28,21 +34,30 @@ function emitIndex(filters: Filter[]): string {
 ${imports.join('')}
 export const filterCount: i32 = ${filters.length};
 
-/** The number of the first pattern of \`filter\` that takes the message [start, end) in \`mode\` (a bit), or -1. */
+/**
+ * The number of the first pattern of \`filter\` that takes the message [start, end) in \`mode\` (a
+ * bit), or -1.
+ */
 // @inline
 export function matchFilter(filter: i32, ${some ? 'start: i32, end: i32, mode: i32' : '_start: i32, _end: i32, _mode: i32'}): i32 {
 ${choose(({ name }) => `match${pascalCase(name)}(start, end, mode)`)}
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/**
+ * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
+ * stage << 5; 256 takes whole lines only.
+ */
 // @inline
 export function patternFlags(filter: i32, ${some ? 'pattern' : '_pattern'}: i32): i32 {
 ${choose(({ name }) => `flags${pascalCase(name)}(pattern)`)}
   return 0;
 }
 
-/** What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3 bare, 0 no more. */
+/**
+ * What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3
+ * bare, 0 no more.
+ */
 export function filterPrefixes(filter: i32): i32 {
 ${choose(({ prefixes }) => String(encodePrefixes(prefixes)))}
   return 0;

@@ -1,4 +1,7 @@
-/** Numbers of the interpreter's instructions; src/engine/interpreter.ts has the same, and a test compares. */
+/**
+ * Numbers of the interpreter's instructions; src/engine/interpreter.ts has the same, and a test
+ * compares.
+ */
 export const operation = {
   literal: 1,
   choice: 2,

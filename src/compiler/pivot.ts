@@ -1,7 +1,8 @@
 /**
- * Where a segment that reaches the end of the line can stand, found without trying places: some literal of it (its pivot)
- * occurs in what the segment matches from there on only once, so it stands at that literal's last occurrence in the line.
- * However many places an attacker offers, few are tried (claims D-02a, PE-10). Build time only.
+ * Where a segment that reaches the end of the line can stand, found without trying places: some
+ * literal of it (its pivot) occurs in what the segment matches from there on only once, so it
+ * stands at that literal's last occurrence in the line. However many places an attacker offers, few
+ * are tried (claims D-02a, PE-10). Build time only.
  */
 import { secondReading } from './ambiguity.ts';
 import { bytesOf } from './bytes.ts';

@@ -1,4 +1,7 @@
-/** What can be said about tokens without matching them: normal form, lengths, leading bytes, captures. Build time only. */
+/**
+ * What can be said about tokens without matching them: normal form, lengths, leading bytes,
+ * captures. Build time only.
+ */
 import { bytesOf } from './bytes.ts';
 import type { Filter, Pattern, Token } from './pattern.ts';
 
@@ -9,7 +12,10 @@ const portBytesMax = 6;
 export type TextToken = Extract<Token, { kind: 'text' }>;
 export type PlainToken = Exclude<Token, TextToken>;
 
-/** Same meaning, fewer tokens: adjacent literals joined, one-word choices made literals, empty literals dropped. */
+/**
+ * Same meaning, fewer tokens: adjacent literals joined, one-word choices made literals, empty
+ * literals dropped.
+ */
 export function normalise(tokens: readonly Token[]): Token[] {
   const result: Token[] = [];
   for (const token of tokens) {
@@ -68,7 +74,10 @@ export function maximumLength(tokens: readonly Token[]): number {
   return length;
 }
 
-/** A pattern cut at its texts: what stands before the first one, then each text with the segment that ends it. */
+/**
+ * A pattern cut at its texts: what stands before the first one, then each text with the segment
+ * that ends it.
+ */
 export interface Segments {
   head: PlainToken[];
   searched: { text: TextToken; segment: PlainToken[] }[];
@@ -92,7 +101,10 @@ interface Beginning {
   open: boolean;
 }
 
-/** Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is known. */
+/**
+ * Byte strings (as latin1) one of which every match begins with; an empty one says that nothing is
+ * known.
+ */
 export function prefixesOf(tokens: readonly Token[]): string[] {
   return [...new Set(beginningsOf(tokens).map(({ text }) => text))];
 }
@@ -164,17 +176,23 @@ export function pascalCase(name: string): string {
   return name.replace(/(?:^|[^A-Za-z0-9]+)([A-Za-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Bits of `patternFlags`; the stage of an attempt (0 = none) takes the three from `stageShift` on. */
+/**
+ * Bits of `patternFlags`; the stage of an attempt (0 = none) takes the three from `stageShift` on.
+ */
 export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16, whole: 256 } as const;
 export const stageShift = 5;
 
-/** What takes no more of a message than this had its say in the first part of a cut line, whatever stands before the message. */
+/**
+ * What takes no more of a message than this had its say in the first part of a cut line, whatever
+ * stands before the message.
+ */
 const earlyBytesMax = 2048;
 
 /**
- * Could what stands behind the cut of a line change what the pattern takes, or whether it may? So where it reads the end of
- * the line or looks from there, since a client's text would stand in for it; where nothing fixed ends its address; and where
- * a pattern that is tried before might have taken the whole line.
+ * Could what stands behind the cut of a line change what the pattern takes, or whether it may? So
+ * where it reads the end of the line or looks from there, since a client's text would stand in for
+ * it; where nothing fixed ends its address; and where a pattern that is tried before might have
+ * taken the whole line.
  */
 function takesWholeLines(filter: Filter, pattern: Pattern): boolean {
   const address = pattern.tokens.findLastIndex((token) => capturesOf([token]).has('address'));
@@ -193,7 +211,10 @@ function readsEnd(tokens: readonly Token[]): boolean {
   return holds(tokens, (token) => token.kind === 'end' || (token.kind === 'text' && token.from === 'right'));
 }
 
-/** Might `other` take a whole line of which `pattern` takes the first part, and mean something else by it? */
+/**
+ * Might `other` take a whole line of which `pattern` takes the first part, and mean something else
+ * by it?
+ */
 function mayTakeAsWell(other: Pattern, pattern: Pattern, charges: boolean): boolean {
   if (!readsEnd(other.tokens) && maximumLength(other.tokens) <= earlyBytesMax) return false;
   // What both begin with takes the same bytes.

@@ -1,11 +1,12 @@
 /**
- * Turns the text of a configuration into the record the core runs on, or into the list of everything wrong with it. Pure: what
- * it must know of the host (groups, filters) is handed in. Input: any text. It returns or throws ConfigError, nothing else.
+ * Turns the text of a configuration into the record the core runs on, or into the list of
+ * everything wrong with it. Pure: what it must know of the host (groups, filters) is handed in.
+ * Input: any text. It returns or throws ConfigError, nothing else.
  */
 import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
 import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
@@ -62,7 +63,9 @@ export interface Compiled {
   filters: OperatorFilter[];
 }
 
-/** The record for `text`, which was read from `path`; throws ConfigError with every problem found. */
+/**
+ * The record for `text`, which was read from `path`; throws ConfigError with every problem found.
+ */
 export function compileConfig(text: string, path: string, surroundings: Surroundings): Compiled {
   const reader = new Reader(text, path, surroundings);
   return reader.read();
@@ -111,7 +114,7 @@ class Reader {
     this.problems.push(problem);
   }
 
-  // --- TOML ---
+  // --- TOML --------------------------------------------------------------------------------------
 
   /** The document; where a statement is no TOML, what is left when it is passed over. */
   private parseToml(): TomlTable {
@@ -157,7 +160,10 @@ class Reader {
     }
   }
 
-  /** The value of a refused statement where it is a run of harmless characters without quotes, or nothing at all. */
+  /**
+   * The value of a refused statement where it is a run of harmless characters without quotes, or
+   * nothing at all.
+   */
   private unquotedValue(statement: Statement | undefined): { text: string; offset: number } | undefined {
     const place = statement && !statement.header ? this.keys.places.get(pathKey(statement.path)) : undefined;
     if (!place || !statement || place.value > statement.end) return undefined;
@@ -183,7 +189,10 @@ class Reader {
     return best.path;
   }
 
-  /** `text` with the statement at `offset` (a header with all that stands below it) overwritten by spaces. */
+  /**
+   * `text` with the statement at `offset` (a header with all that stands below it) overwritten by
+   * spaces.
+   */
   private blank(text: string, offset: number): string {
     const statement = this.statementAt(offset);
     let start = text.lastIndexOf('\n', offset - 1) + 1;
@@ -200,7 +209,7 @@ class Reader {
     return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, ' ') + text.slice(end);
   }
 
-  // --- Shape ---
+  // --- Shape -------------------------------------------------------------------------------------
 
   private addIssue(issue: z.core.$ZodIssue, table: TomlTable): void {
     const path = issue.path as Path;
@@ -242,7 +251,10 @@ class Reader {
     return this.keys.places.get(pathKey(path))?.value ?? this.parentOffset(path);
   }
 
-  /** The nearest enclosing key that has a place: an element of a string that was split has none of its own. */
+  /**
+   * The nearest enclosing key that has a place: an element of a string that was split has none of
+   * its own.
+   */
   private parentOffset(path: Path): number {
     for (let length = path.length - 1; length > 0; length--) {
       const place = this.keys.places.get(pathKey(path.slice(0, length)));
@@ -251,7 +263,7 @@ class Reader {
     return 0;
   }
 
-  // --- Meaning ---
+  // --- Meaning -----------------------------------------------------------------------------------
 
   private resolve(document: Document): CoreConfig {
     this.resolveFilters(document.filter ?? []);
@@ -332,7 +344,10 @@ class Reader {
     }
   }
 
-  /** The longest beginning of a filter's path that stands in the text; one pattern may be written without its list. */
+  /**
+   * The longest beginning of a filter's path that stands in the text; one pattern may be written
+   * without its list.
+   */
   private locatedPath(full: Path): Path {
     const listed = full[3] !== 0 || this.keys.places.has(pathKey(full.slice(0, 4)));
     const path = listed ? full : full.toSpliced(3, 1);
@@ -438,8 +453,9 @@ class Reader {
 }
 
 /**
- * What a ban cuts off. No port at all stands for everything a source sends; every port of a protocol is a range, so that
- * the protocol still counts. `protocols` is never empty: a rule per protocol must not become no rule.
+ * What a ban cuts off. No port at all stands for everything a source sends; every port of a
+ * protocol is a range, so that the protocol still counts. `protocols` is never empty: a rule per
+ * protocol must not become no rule.
  */
 function resolveReach(
   port: PortRange[] = [],
@@ -455,8 +471,8 @@ function resolveReach(
 }
 
 /**
- * The document with a symbol in the place of every date: no setting is one, and zod takes any object for a table, even a
- * date, which has no keys to refuse.
+ * The document with a symbol in the place of every date: no setting is one, and zod takes any
+ * object for a table, even a date, which has no keys to refuse.
  */
 function withoutDates(value: unknown): unknown {
   if (value instanceof TomlDate) return dateValue;

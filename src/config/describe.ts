@@ -1,8 +1,9 @@
 /**
- * Names a TOML value in a message: `the string "ten"`, `the boolean true`, `a table`. Output is safe for a terminal.
+ * Names a TOML value in a message: `the string "ten"`, `the boolean true`, `a table`. Output is
+ * safe for a terminal.
  */
 import { TomlDate } from 'smol-toml';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 
 /** Stands for a date where the schema sees the document. */
 export const dateValue = Symbol('date');

@@ -1,7 +1,8 @@
 /**
- * Durations as operators write them: whole seconds (`600`), or a number and a unit, several of them added up (`"1d 12h"`).
- * Units: s, m or min, h, d, w (7 d), mo (30 d), y (365 d), and their long names; as fail2ban's operators know them, except
- * that `m` is always minutes here too and fractions are refused. -1 means for ever, where the setting allows it.
+ * Durations as operators write them: whole seconds (`600`), or a number and a unit, several of them
+ * added up (`"1d 12h"`). Units: s, m or min, h, d, w (7 d), mo (30 d), y (365 d), and their long
+ * names; as fail2ban's operators know them, except that `m` is always minutes here too and
+ * fractions are refused. -1 means for ever, where the setting allows it.
  */
 import { banSecondsMax } from '../limits.ts';
 import { describe } from './describe.ts';
@@ -70,7 +71,10 @@ export function parseInterval(value: unknown, secondsMax: number): Parsed<number
   return refuse(`longer than ${formatDuration(secondsMax)}, found ${describe(value)}`);
 }
 
-/** Adds up `1d 12h`; undefined when the text is anything else. Digits and units only: no sign but in "-1", no fraction. */
+/**
+ * Adds up `1d 12h`; undefined when the text is anything else. Digits and units only: no sign but in
+ * "-1", no fraction.
+ */
 function sumOfUnits(text: string): number | undefined {
   const trimmed = text.trim();
   if (trimmed === '-1') return -1;
@@ -101,7 +105,9 @@ const shown: [string, number][] = [
   ['s', 1],
 ];
 
-/** The shortest text that `parseDuration` reads back as the same number of seconds; `-1` for ever. */
+/**
+ * The shortest text that `parseDuration` reads back as the same number of seconds; `-1` for ever.
+ */
 export function formatDuration(seconds: number): string {
   if (seconds === -1) return '-1';
   const parts: string[] = [];

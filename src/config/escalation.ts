@@ -1,6 +1,7 @@
 /**
- * How long the bans of a source that comes back last. The operator's keys are fail2ban's (bantime.increment and its
- * relatives); what the core gets is the plain list of lengths, so that nothing is computed from a formula while it runs.
+ * How long the bans of a source that comes back last. The operator's keys are fail2ban's
+ * (bantime.increment and its relatives); what the core gets is the plain list of lengths, so that
+ * nothing is computed from a formula while it runs.
  */
 import { banMemorySecondsDefault, banSecondsMax, multiplierMax, repeatBantimesMax } from '../limits.ts';
 import type { Escalation } from '../types.ts';
@@ -47,7 +48,10 @@ export function parseMultipliers(value: unknown): Parsed<number[]> {
   return accept(value);
 }
 
-/** What the core needs, or null where all bans last `bantime`. Of multipliers and formula, the multipliers count. */
+/**
+ * What the core needs, or null where all bans last `bantime`. Of multipliers and formula, the
+ * multipliers count.
+ */
 export function resolveEscalation(bantime: number, keys: EscalationKeys): Escalation | null {
   if (!keys.bantime_increment || bantime < 0) return null;
   const { bantime_factor: factor = 1, bantime_maxtime: longest = banSecondsMax } = keys;

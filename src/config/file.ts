@@ -1,13 +1,14 @@
 /**
- * Reads the configuration file, or refuses it. Refused: anything but a regular file, a file or a directory on the way that
- * any user may write (T-01b, FM-3), more than `configBytesMax`, NUL bytes, invalid UTF-8. A directory that any user may
- * write but that is sticky (/tmp) is let pass: there nobody replaces the file of another.
+ * Reads the configuration file, or refuses it. Refused: anything but a regular file, a file or a
+ * directory on the way that any user may write (T-01b, FM-3), more than `configBytesMax`, NUL
+ * bytes, invalid UTF-8. A directory that any user may write but that is sticky (/tmp) is let pass:
+ * there nobody replaces the file of another.
  */
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { configBytesMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import { ConfigError, type Problem } from './problem.ts';
 import { formatSize } from './size.ts';
 
@@ -64,7 +65,10 @@ export function readConfigFile(path: string): ConfigText {
   }
 }
 
-/** The text of `bytes` without a byte order mark; throws ConfigError at the first byte that is no text. */
+/**
+ * The text of `bytes` without a byte order mark; throws ConfigError at the first byte that is no
+ * text.
+ */
 export function decodeConfig(bytes: Uint8Array, path: string): string {
   const problem = firstBadByte(bytes);
   if (problem) throw new ConfigError(path, [problem]);
@@ -117,7 +121,10 @@ function readAll(descriptor: number): Uint8Array {
   return buffer.subarray(0, length);
 }
 
-/** The first directory on the way to the file, as named and as it really is, that any user may write and that is not sticky. */
+/**
+ * The first directory on the way to the file, as named and as it really is, that any user may write
+ * and that is not sticky.
+ */
 function openDirectory(path: string): string | undefined {
   for (const start of new Set([dirname(resolve(path)), dirname(realpathSync(path))])) {
     for (let directory = start; ; directory = dirname(directory)) {

@@ -1,10 +1,11 @@
 /**
- * The operator's `[[filter]]` tables to filters and to the programs that the engine walks. The compiler's checks decide what
- * may be matched (src/compiler/check.ts); what they refuse is said in the words of the pattern language, at the place in the
- * pattern. Claims PE-08, PE-09, PE-11.
+ * The operator's `[[filter]]` tables to filters and to the programs that the engine walks. The
+ * compiler's checks decide what may be matched (src/compiler/check.ts); what they refuse is said in
+ * the words of the pattern language, at the place in the pattern. Claims PE-08, PE-09, PE-11.
  *
- * Where a message begins: with `log_tag`, after the time, host and one of these identifiers (`*` alone: any); without, after
- * the time that begins the line, in brackets or not, or else at the line's first byte, so that a pattern may hold {timestamp}.
+ * Where a message begins: with `log_tag`, after the time, host and one of these identifiers (`*`
+ * alone: any); without, after the time that begins the line, in brackets or not, or else at the
+ * line's first byte, so that a pattern may hold {timestamp}.
  */
 import { type Finding, findingsOf } from '../compiler/check.ts';
 import { encodeFilter } from '../compiler/encode.ts';
@@ -12,7 +13,7 @@ import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { Rule } from '../compiler/rules.ts';
 import type { Verdict } from '../engine/host.ts';
 import { filtersMax, programBytesMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import type { FilterProgram } from '../types.ts';
 import type { Path } from './locate.ts';
 import { parsePattern } from './pattern-text.ts';
@@ -59,7 +60,10 @@ interface Written {
   table: PatternTable;
 }
 
-/** The usable ones among `tables`; complains of what is wrong with the others. `builtIn`: names that are taken. */
+/**
+ * The usable ones among `tables`; complains of what is wrong with the others. `builtIn`: names that
+ * are taken.
+ */
 export function compileFilters(
   tables: readonly FilterTable[],
   builtIn: readonly string[],
@@ -139,7 +143,10 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
   };
 }
 
-/** The pattern of one entry; none where it has been complained of. Without a name of its own it gets a number. */
+/**
+ * The pattern of one entry; none where it has been complained of. Without a name of its own it gets
+ * a number.
+ */
 function parseEntry(table: PatternTable, path: Path, kind: 'pattern' | 'ignore', complain: Complain): Written[] {
   if (table.pattern === undefined) {
     complain([...path, 'pattern'], 'is missing', 'write pattern = "…"');

@@ -1,6 +1,7 @@
 /**
- * Recognises what people bring along from fail2ban: a table of constructs of regular expressions and of filter files, each
- * with what to write instead. Only there to help: text that is really meant so is written {'text'}. Input: any text.
+ * Recognises what people bring along from fail2ban: a table of constructs of regular expressions
+ * and of filter files, each with what to write instead. Only there to help: text that is really
+ * meant so is written {'text'}. Input: any text.
  */
 
 interface Foreign {
@@ -54,7 +55,10 @@ const constructs: readonly Foreign[] = [
   { found: /[\])][*+?]/y, reason: 'there are no quantifiers', instead: onePatternEach },
 ];
 
-/** What stands at `at` and comes from elsewhere: the reason it is refused and the hint; undefined for plain text. */
+/**
+ * What stands at `at` and comes from elsewhere: the reason it is refused and the hint; undefined
+ * for plain text.
+ */
 export function foreignAt(text: string, at: number): { reason: string; hint: string } | undefined {
   if (text[at] === '^' && at === 0) {
     return {

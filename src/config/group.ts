@@ -1,7 +1,7 @@
 /**
- * The number of a group from /etc/group. Read here and not through the C library: its name service loads shared objects and
- * may ask the network, neither of which a root daemon should do at start. Groups that only a directory service knows are
- * therefore not found.
+ * The number of a group from /etc/group. Read here and not through the C library: its name service
+ * loads shared objects and may ask the network, neither of which a root daemon should do at start.
+ * Groups that only a directory service knows are therefore not found.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { groupFileBytesMax } from '../limits.ts';

@@ -1,5 +1,6 @@
 /**
- * The configuration as the launch stage and the commands take it: read from a file, checked, compiled for the core.
+ * The configuration as the launch stage and the commands take it: read from a file, checked,
+ * compiled for the core.
  */
 import { Engine, type Verdict } from '../engine/host.ts';
 import type { FilterProgram } from '../types.ts';

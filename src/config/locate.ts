@@ -1,8 +1,9 @@
 /**
- * Finds where in a TOML text each key and value stands, so that a complaint about a value can name line and column.
- * smol-toml returns values without positions; this scanner walks the same text once, keeps positions and no values.
- * Input: any text, valid TOML or not; it never throws, always ends, and nests no deeper than `tomlDepthMax`. On a text that
- * smol-toml accepts, its paths are exactly the paths of the parsed document (a property test holds the two together).
+ * Finds where in a TOML text each key and value stands, so that a complaint about a value can name
+ * line and column. smol-toml returns values without positions; this scanner walks the same text
+ * once, keeps positions and no values. Input: any text, valid TOML or not; it never throws, always
+ * ends, and nests no deeper than `tomlDepthMax`. On a text that smol-toml accepts, its paths are
+ * exactly the paths of the parsed document (a property test holds the two together).
  */
 import { tomlDepthMax } from '../limits.ts';
 
@@ -81,8 +82,8 @@ export function offsetAt(text: string, line: number, column: number): number {
 }
 
 /**
- * Offset of character `index` (in UTF-16 units of its value) of the TOML string of any kind that starts at `start`; `start`
- * where none does.
+ * Offset of character `index` (in UTF-16 units of its value) of the TOML string of any kind that
+ * starts at `start`; `start` where none does.
  */
 export function offsetWithin(text: string, start: number, index: number): number {
   const quote = text[start];
@@ -108,7 +109,10 @@ export function offsetWithin(text: string, start: number, index: number): number
   return Math.min(at, text.length);
 }
 
-/** Length of a backslash at the end of a line with the blank space and line ends after it; 0 where there is none. */
+/**
+ * Length of a backslash at the end of a line with the blank space and line ends after it; 0 where
+ * there is none.
+ */
 function foldedLength(text: string, at: number): number {
   const folded = /\\[ \t]*\r?\n[ \t\r\n]*/y;
   folded.lastIndex = at;
@@ -262,7 +266,8 @@ class Scanner {
         if (this.index === start) return parts;
         name = this.text.slice(start, this.index);
       }
-      // Deeper keys than any setting has are passed over: paths are copied, so their length must be bounded.
+      // Deeper keys than any setting has are passed over: paths are copied, so their length must be
+      // bounded.
       if (parts.length < tomlDepthMax) parts.push({ name, start });
       this.skipSpaces();
       if (this.text[this.index] !== '.') return parts;
@@ -343,7 +348,10 @@ class Scanner {
     }
   }
 
-  /** Steps over a string of any of the four kinds; one that is not closed ends with its line or, multi-line, with the text. */
+  /**
+   * Steps over a string of any of the four kinds; one that is not closed ends with its line or,
+   * multi-line, with the text.
+   */
   private stringValue(quote: string): void {
     const triple = quote.repeat(3);
     const multiLine = this.text.startsWith(triple, this.index);
@@ -390,7 +398,10 @@ class Scanner {
     this.index = next === -1 ? this.text.length : next;
   }
 
-  /** To the first byte of the next line: what stands after a statement is nothing, a comment or a mistake. */
+  /**
+   * To the first byte of the next line: what stands after a statement is nothing, a comment or a
+   * mistake.
+   */
   private skipLine(): void {
     this.skipToLineEnd();
     if (this.index < this.text.length) this.index++;

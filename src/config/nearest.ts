@@ -1,12 +1,15 @@
 /**
- * The known word nearest to a misspelt one, for "did you mean …?". Bounded: words longer than `wordLengthMax` have no
- * neighbour, so a hostile file cannot buy quadratic work.
+ * The known word nearest to a misspelt one, for "did you mean …?". Bounded: words longer than
+ * `wordLengthMax` have no neighbour, so a hostile file cannot buy quadratic work.
  */
 
 /** No key, command, filter or service name is longer. */
 const wordLengthMax = 48;
 
-/** The candidate with the smallest edit distance, if that is small for the word's length; undefined otherwise. */
+/**
+ * The candidate with the smallest edit distance, if that is small for the word's length; undefined
+ * otherwise.
+ */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word === '' || word.length > wordLengthMax) return undefined;
   const wanted = normalised(word);
@@ -28,7 +31,10 @@ function normalised(word: string): string {
   return word.toLowerCase().replaceAll('-', '_');
 }
 
-/** Optimal string alignment: insertions, deletions, replacements and swaps of neighbours, each costing one. */
+/**
+ * Optimal string alignment: insertions, deletions, replacements and swaps of neighbours, each
+ * costing one.
+ */
 export function editDistance(one: string, other: string): number {
   const width = other.length + 1;
   const rows = new Uint16Array((one.length + 1) * width);

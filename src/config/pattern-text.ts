@@ -1,25 +1,29 @@
 /**
- * The pattern language of `[[filter]]`: text with captures in braces, as the operator writes it, to the tokens of
- * src/compiler/pattern.ts. Whether they can be matched safely the compiler decides; here is decided what they mean, and what
- * was meant where somebody wrote a regular expression. Input: any text. Never throws. Launch stage only: no log byte comes here.
+ * The pattern language of `[[filter]]`: text with captures in braces, as the operator writes it, to
+ * the tokens of src/compiler/pattern.ts. Whether they can be matched safely the compiler decides;
+ * here is decided what they mean, and what was meant where somebody wrote a regular expression.
+ * Input: any text. Never throws. Launch stage only: no log byte comes here.
  *
- *   text         stands for itself, byte for byte; {{ and }} for a brace; {'text'} for text that looks like something else
+ *   text stands for itself, byte for byte; {{ and }} for a brace; {'text'} for text that looks like
+ *   something else
  *   {ip}         the address of the source; once in every pattern
  *   {user}       the user name: any text, as a remote side may choose it
  *   {skip}       any text, as a remote side may choose it
- *   {word}       bytes without blanks, at least one, up to the character that follows in the pattern
- *   {field}      bytes, blanks too, up to the character that follows in the pattern, which cannot stand inside
+ *   {word} bytes without blanks, at least one, up to the character that follows in the pattern
+ *   {field} bytes, blanks too, up to the character that follows in the pattern, which cannot stand
+ *   inside
  *   {number}     decimal digits
  *   {timestamp}  a time in any format that is known; where there is one, it is the time of the line
  *   {end}        the end of the line; without it, anything may follow
  *
- * {user} and {skip} before the address end at the last place where what follows them fits, so that nothing in them can pass
- * for the rest of the line; after the address they end at the first. {word}, {field} and {number} are for what the service
- * itself writes: the filter's author vouches for what cannot stand in them.
+ * {user} and {skip} before the address end at the last place where what follows them fits, so that
+ * nothing in them can pass for the rest of the line; after the address they end at the first.
+ * {word}, {field} and {number} are for what the service itself writes: the filter's author vouches
+ * for what cannot stand in them.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
 import { numberDigitsMax, patternCharactersMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import { foreignAt } from './foreign-pattern.ts';
 import { nearest } from './nearest.ts';
 
@@ -197,7 +201,10 @@ function outside(stop: string, blanks: boolean): ByteClass {
   return { bytes: stop, not: true };
 }
 
-/** The character after the capture that can end a run: ASCII, no letter and no digit; '' where there is none. */
+/**
+ * The character after the capture that can end a run: ASCII, no letter and no digit; '' where there
+ * is none.
+ */
 function stopAfter(pieces: readonly Piece[], index: number): string {
   const next = pieces[index + 1];
   if (next === undefined || !('literal' in next)) return '';

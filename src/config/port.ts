@@ -1,17 +1,20 @@
 /**
- * Ports as operators write them: `22`, `"ssh"`, `"80,443"`, `"6000:6100"`, a list of these, or `"all"`.
- * Service names come from the small table below and not from /etc/services: the same file means the same on every host, and
- * a minimal image has no /etc/services. Result: sorted, without overlap; empty = every port.
+ * Ports as operators write them: `22`, `"ssh"`, `"80,443"`, `"6000:6100"`, a list of these, or
+ * `"all"`. Service names come from the small table below and not from /etc/services: the same file
+ * means the same on every host, and a minimal image has no /etc/services. Result: sorted, without
+ * overlap; empty = every port.
  */
 
 import { portRangesMax } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
+import { printable } from '../text/printable.ts';
 import type { PortRange } from '../types.ts';
 import { describe } from './describe.ts';
 import { nearest } from './nearest.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
 
-/** IANA's service names (and fail2ban's habits, such as `imap3`) for the services that jails guard. */
+/**
+ * IANA's service names (and fail2ban's habits, such as `imap3`) for the services that jails guard.
+ */
 const services: Record<string, number> = {
   asterisk: 5060,
   domain: 53,

@@ -1,5 +1,6 @@
 /**
- * What is wrong with a configuration, for people and for programs. Every text in a problem is already safe for a terminal.
+ * What is wrong with a configuration, for people and for programs. Every text in a problem is
+ * already safe for a terminal.
  */
 
 export type ProblemKind = 'file' | 'syntax' | 'duplicate' | 'unknown-key' | 'type' | 'value' | 'missing';

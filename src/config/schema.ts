@@ -1,6 +1,7 @@
 /**
- * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not listed is refused.
- * zod holds the shape; the parsers of values.ts hold what each value means and how its refusal reads.
+ * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not
+ * listed is refused. zod holds the shape; the parsers of values.ts hold what each value means and
+ * how its refusal reads.
  */
 import * as z from 'zod';
 import {
@@ -34,7 +35,8 @@ import {
   parseWords,
 } from './values.ts';
 
-// zod would compile its checks with `new Function`; a program that root runs makes no code from strings.
+// zod would compile its checks with `new Function`; a program that root runs makes no code from
+// strings.
 z.config({ jitless: true });
 
 /** What a refused value's zod issue carries beside its message. */

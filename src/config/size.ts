@@ -1,6 +1,7 @@
 /**
- * Sizes of memory: whole bytes, or a number and a unit. One MB is 1024 × 1024 bytes here, whether written MB, MiB or M: the
- * ceiling is compared with VmRSS, which the kernel counts in KiB, so a decimal megabyte would only blur the promise.
+ * Sizes of memory: whole bytes, or a number and a unit. One MB is 1024 × 1024 bytes here, whether
+ * written MB, MiB or M: the ceiling is compared with VmRSS, which the kernel counts in KiB, so a
+ * decimal megabyte would only blur the promise.
  */
 import { describe } from './describe.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';

@@ -1,5 +1,6 @@
 /**
- * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns the value or why not.
+ * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns
+ * the value or why not.
  */
 import {
   filterNameMax,
@@ -14,8 +15,8 @@ import {
   statePathBytesMax,
   xdpInterfacesMax,
 } from '../limits.ts';
-import { printable } from '../observe/printable.ts';
-import { type AddressProblem, formatAddress, parseAddress, parseCidr } from './address.ts';
+import { type AddressProblem, formatAddress, parseAddress, parseCidr } from '../text/address.ts';
+import { printable } from '../text/printable.ts';
 import { describe } from './describe.ts';
 import { nearest } from './nearest.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
@@ -178,7 +179,10 @@ const whyNoAddress: Record<AddressProblem, [string, string]> = {
   'host-bits': ['has bits set below its prefix', 'write the first address of the prefix'],
 };
 
-/** Addresses and prefixes: a list, or one string with spaces or commas between them. Results are in their shortest form. */
+/**
+ * Addresses and prefixes: a list, or one string with spaces or commas between them. Results are in
+ * their shortest form.
+ */
 export function parseIgnored(value: unknown): Parsed<string[]> {
   const items = typeof value === 'string' ? value.split(/[\s,]+/).filter((item) => item !== '') : value;
   if (Array.isArray(items) && items.length === 0) return accept([]);

@@ -1,7 +1,8 @@
 /**
- * Who a peer of the control socket is, and what that lets it do.
- * Input: what the kernel recorded when the peer connected (SO_PEERCRED, SO_PEERGROUPS); nothing the peer says counts.
- * Invariant: a peer is `root`, `group` or nobody, and nobody is the answer to every doubt. Claims: S-01, I-02, E-03.
+ * Who a peer of the control socket is, and what that lets it do. Input: what the kernel recorded
+ * when the peer connected (SO_PEERCRED, SO_PEERGROUPS); nothing the peer says counts. Invariant: a
+ * peer is `root`, `group` or nobody, and nobody is the answer to every doubt. Claims: S-01, I-02,
+ * E-03.
  */
 import type { Socket } from 'node:net';
 import type { PeerCredentials } from '../native.ts';
@@ -11,8 +12,8 @@ import type { Role } from './verbs.ts';
 export type AskPeer = (fd: number) => PeerCredentials | number;
 
 /**
- * Descriptor of an accepted socket, or -1. Node has no public way to it: this is the only place that reaches inside,
- * and it must be called while the socket is open (the handle goes with it).
+ * Descriptor of an accepted socket, or -1. Node has no public way to it: this is the only place
+ * that reaches inside, and it must be called while the socket is open (the handle goes with it).
  */
 export function descriptorOf(socket: Socket): number {
   const handle = (socket as unknown as { _handle?: { fd?: unknown } | null })._handle;
@@ -27,7 +28,10 @@ export function credentialsOf(socket: Socket, askPeer: AskPeer): PeerCredentials
   return typeof answer === 'number' ? undefined : answer;
 }
 
-/** The role of a peer, or undefined for one that may call nothing. `groupId` undefined: no group is let in. */
+/**
+ * The role of a peer, or undefined for one that may call nothing. `groupId` undefined: no group is
+ * let in.
+ */
 export function roleOf(peer: PeerCredentials, daemonUid: number, groupId: number | undefined): Role | undefined {
   if (peer.uid === 0 || peer.uid === daemonUid) return 'root';
   if (groupId === undefined) return undefined;

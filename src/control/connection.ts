@@ -1,8 +1,9 @@
 /**
- * One authorised peer of the control socket: reads a request, answers it, reads the next.
- * Input: any bytes. Invariant: one request is worked on at a time, with the socket paused, so that what a connection
- * holds is one frame in, one frame out and the chunk in between; every phase has a deadline that no dribble extends.
- * When something is wrong with a frame, the peer is told once and the connection ends. Claims: D-03, S-01.
+ * One authorised peer of the control socket: reads a request, answers it, reads the next. Input:
+ * any bytes. Invariant: one request is worked on at a time, with the socket paused, so that what a
+ * connection holds is one frame in, one frame out and the chunk in between; every phase has a
+ * deadline that no dribble extends. When something is wrong with a frame, the peer is told once and
+ * the connection ends. Claims: D-03, S-01.
  */
 import type { Socket } from 'node:net';
 import { encodeFrame, FrameDecoder, FrameError, parseRequest, type Response } from './protocol.ts';
@@ -44,7 +45,8 @@ export function turnAway(socket: Socket, code: RefusalCode, message: string, lin
   socket.on('error', () => socket.destroy());
   socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
-  // What it says meanwhile is read and forgotten, so that its own write does not fail before it has read our answer.
+  // What it says meanwhile is read and forgotten, so that its own write does not fail before it has
+  // read our answer.
   socket.resume();
   socket.end(encodeAnswer(refusal(code, message)));
 }

@@ -1,7 +1,8 @@
 /**
- * Cuts a status to what one frame carries: jails a page at a time, long lists of sources and problems shortened.
- * Input: the operator's whole status, whose texts (paths, kernel messages) have any length. Invariant: the page fits
- * `frameBytesMax` and moves the cursor on, whatever the texts are; what was left out is counted where it is missing.
+ * Cuts a status to what one frame carries: jails a page at a time, long lists of sources and
+ * problems shortened. Input: the operator's whole status, whose texts (paths, kernel messages) have
+ * any length. Invariant: the page fits `frameBytesMax` and moves the cursor on, whatever the texts
+ * are; what was left out is counted where it is missing.
  */
 import { frameBytesMax, statusProblemsMax, statusSourcesMax, statusTextMax } from '../limits.ts';
 import type { JailStatus, Status } from './verbs.ts';
@@ -18,12 +19,16 @@ function sizeOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
-/** The page of `status` that starts at `cursor`; its `cursor` is where the next one starts, absent on the last. */
+/**
+ * The page of `status` that starts at `cursor`; its `cursor` is where the next one starts, absent
+ * on the last.
+ */
 export function statusPage(status: Status, cursor: string | undefined): Status {
   const from = cursor === undefined ? 0 : Number(cursor);
   const problems = shorten(status.problems, statusProblemsMax);
   const jails: JailStatus[] = [];
-  // What stands around the jails: the page without them, the cursor, and the response's own few bytes.
+  // What stands around the jails: the page without them, the cursor, and the response's own few
+  // bytes.
   let left = frameBytesMax - sizeOf({ ...status, problems, jails, cursor: '999999' }) - 64;
   for (let index = from; index < status.jails.length; index++) {
     const whole = status.jails[index] as JailStatus;

@@ -1,9 +1,10 @@
 /**
- * The language of the control socket: a stream of frames, each a little-endian u32 length and that many bytes of UTF-8
- * JSON; the client sends one request object, the daemon answers it with one response object.
- * Input of the decoder: any bytes of any local process. Invariant: it holds at most one frame's body and the chunk it was
- * last given; a length of zero or above `frameBytesMax` is an error before a byte of the body is taken, and final.
- * When full: nothing queues here; the caller takes frames one at a time and pauses its socket meanwhile.
+ * The language of the control socket: a stream of frames, each a little-endian u32 length and that
+ * many bytes of UTF-8 JSON; the client sends one request object, the daemon answers it with one
+ * response object. Input of the decoder: any bytes of any local process. Invariant: it holds at
+ * most one frame's body and the chunk it was last given; a length of zero or above `frameBytesMax`
+ * is an error before a byte of the body is taken, and final. When full: nothing queues here; the
+ * caller takes frames one at a time and pauses its socket meanwhile.
  */
 import { frameBytesMax } from '../limits.ts';
 import type { RefusalCode } from './verbs.ts';
@@ -71,7 +72,10 @@ export class FrameDecoder {
     this.#chunk = chunk;
   }
 
-  /** The next whole body, or undefined when more bytes are needed. Throws FrameError, then and ever after. */
+  /**
+   * The next whole body, or undefined when more bytes are needed. Throws FrameError, then and ever
+   * after.
+   */
   next(): Buffer | undefined {
     if (this.#failure) throw this.#failure;
     if (this.#body === undefined && !this.#takeHeader()) return undefined;
@@ -113,7 +117,10 @@ export class FrameDecoder {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The object a body holds; throws `frame-not-json` for anything that is not UTF-8, JSON, and an object. */
+/**
+ * The object a body holds; throws `frame-not-json` for anything that is not UTF-8, JSON, and an
+ * object.
+ */
 function parseObject(body: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
@@ -127,7 +134,10 @@ function parseObject(body: Uint8Array): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** A request as it came: `verb` and `args` are still unchecked (verbs.ts does that). Throws FrameError. */
+/**
+ * A request as it came: `verb` and `args` are still unchecked (verbs.ts does that). Throws
+ * FrameError.
+ */
 export function parseRequest(body: Uint8Array): { verb: unknown; args: unknown } {
   const object = parseObject(body);
   for (const key of Object.keys(object)) {

@@ -1,7 +1,7 @@
 /**
- * Requests per user id: a bucket that fills with time.
- * Input: user ids of authorised peers. Invariant: at most `controlUsersMax` buckets; when full, the least recently used
- * one is forgotten, which can only be generous to its owner. Claims: D-03.
+ * Requests per user id: a bucket that fills with time. Input: user ids of authorised peers.
+ * Invariant: at most `controlUsersMax` buckets; when full, the least recently used one is
+ * forgotten, which can only be generous to its owner. Claims: D-03.
  */
 import { controlRequestRefillMs, controlRequestsBurst, controlUsersMax } from '../limits.ts';
 

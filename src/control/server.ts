@@ -1,8 +1,9 @@
 /**
- * The daemon's side of the control socket: listens, knows every peer from the kernel, and hands requests to the verbs.
- * Input: local processes that may open the socket. Invariant: a verb runs only for a peer the kernel vouches for and
- * the verb's row lets in; a bounded number of connections, root's share apart; nothing here can hold up the log path
- * for longer than one answer takes. When full: the newcomer is told `busy`. Claims: S-01, I-02, D-03, E-03.
+ * The daemon's side of the control socket: listens, knows every peer from the kernel, and hands
+ * requests to the verbs. Input: local processes that may open the socket. Invariant: a verb runs
+ * only for a peer the kernel vouches for and the verb's row lets in; a bounded number of
+ * connections, root's share apart; nothing here can hold up the log path for longer than one answer
+ * takes. When full: the newcomer is told `busy`. Claims: S-01, I-02, D-03, E-03.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import {
@@ -14,8 +15,8 @@ import {
   controlLingerMs,
   controlWriteMs,
 } from '../limits.ts';
+import type { Logger } from '../log.ts';
 import type { PeerCredentials } from '../native.ts';
-import type { Logger } from '../observe/log.ts';
 import { type AskPeer, credentialsOf, roleOf } from './authorise.ts';
 import { type Deadlines, serve, turnAway } from './connection.ts';
 import { RequestRate } from './rate.ts';

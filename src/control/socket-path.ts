@@ -1,10 +1,9 @@
 /**
- * Puts a listening unix socket at a path: with its final owner and mode from the first moment it can be seen there,
- * and never in the place of something else.
- * Input: a configured path, in a directory that other users may or may not write to. Invariant: what stands at the path
- * is left alone unless it is a socket that nobody listens on, and a listening socket is never removed, however many
- * daemons start at once.
- * Claims: S-01, I-02.
+ * Puts a listening unix socket at a path: with its final owner and mode from the first moment it
+ * can be seen there, and never in the place of something else. Input: a configured path, in a
+ * directory that other users may or may not write to. Invariant: what stands at the path is left
+ * alone unless it is a socket that nobody listens on, and a listening socket is never removed,
+ * however many daemons start at once. Claims: S-01, I-02.
  */
 import {
   type BigIntStats,
@@ -68,7 +67,10 @@ function openDirectory(path: string): BigIntStats | undefined {
   return lookAt(path);
 }
 
-/** Others must not be able to put their own socket in the place of ours: a sticky directory, or one only its owner writes. */
+/**
+ * Others must not be able to put their own socket in the place of ours: a sticky directory, or one
+ * only its owner writes.
+ */
 function checkDirectory(path: string): void {
   const directory = dirname(path);
   const found = openDirectory(directory);
@@ -83,7 +85,10 @@ function checkDirectory(path: string): void {
   }
 }
 
-/** The same socket: inode numbers are given again, so the time it was made (nothing later moves mtime) has to agree too. */
+/**
+ * The same socket: inode numbers are given again, so the time it was made (nothing later moves
+ * mtime) has to agree too.
+ */
 function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.ino === other.ino && one.dev === other.dev && one.mtimeNs === other.mtimeNs;
 }
@@ -92,7 +97,8 @@ function isSame(one: BigIntStats, other: BigIntStats): boolean {
 function probe(path: string): Promise<'live' | 'stale' | 'gone'> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ path });
-    // Someone is listening but too busy to be accepted (a full backlog is EAGAIN): alive all the same.
+    // Someone is listening but too busy to be accepted (a full backlog is EAGAIN): alive all the
+    // same.
     const finish = (result: 'live' | 'stale' | 'gone'): void => {
       socket.destroy();
       resolve(result);
@@ -110,8 +116,8 @@ function probe(path: string): Promise<'live' | 'stale' | 'gone'> {
 }
 
 /**
- * Removes the socket that `found` describes, and no other: it is moved aside in one step, and put back where it turns
- * out that another daemon's socket had taken the place since we looked.
+ * Removes the socket that `found` describes, and no other: it is moved aside in one step, and put
+ * back where it turns out that another daemon's socket had taken the place since we looked.
  */
 function removeStale(path: string, found: BigIntStats, aside: string): void {
   try {
@@ -124,7 +130,8 @@ function removeStale(path: string, found: BigIntStats, aside: string): void {
     try {
       linkSync(aside, path);
     } catch {
-      // A third daemon was quicker; the one moved aside will find that it lost its name, as it would have by unlink.
+      // A third daemon was quicker; the one moved aside will find that it lost its name, as it
+      // would have by unlink.
     }
     unlinkSync(aside);
     throw new SocketPathError('in-use', `${path}: another daemon has just started there`);
@@ -171,10 +178,12 @@ function publish(from: string, to: string): void {
 
 /**
  * Makes `server` listen at `path`, 0660, with group `groupId`.
- * @returns removes the path again, if what stands there is still this server's socket. Rejects with SocketPathError.
+ * @returns removes the path again, if what stands there is still this server's socket. Rejects with
+ * SocketPathError.
  */
 export async function listenAt(server: Server, path: string, groupId: number | undefined): Promise<() => void> {
-  // Names of this one attempt: rivals, also of another process namespace with our process id, have their own.
+  // Names of this one attempt: rivals, also of another process namespace with our process id, have
+  // their own.
   const attempt = join(dirname(path), `.${Math.random().toString(36).slice(2, 10)}`);
   const working = `${attempt}.new`;
   const aside = `${attempt}.old`;

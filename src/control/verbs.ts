@@ -1,8 +1,9 @@
 /**
- * What an operator may ask of the running daemon: one table row per verb, and the interface the daemon answers with.
- * Input: arguments of an authorised local peer, still unchecked; nothing reaches the `Operator` that its row did not
- * accept, and an argument no row names is refused. Adding a verb is adding a row; there is no other branch on its name.
- * Claims: S-01, I-02, E-03 (who may call), MM-27, PE-23 (stats), R-01c (list).
+ * What an operator may ask of the running daemon: one table row per verb, and the interface the
+ * daemon answers with. Input: arguments of an authorised local peer, still unchecked; nothing
+ * reaches the `Operator` that its row did not accept, and an argument no row names is refused.
+ * Adding a verb is adding a row; there is no other branch on its name. Claims: S-01, I-02, E-03
+ * (who may call), MM-27, PE-23 (stats), R-01c (list).
  */
 import { isIP } from 'node:net';
 import { addressTextMax, banSecondsMax, cursorTextMax, jailNameMax, listPageRowsMax } from '../limits.ts';
@@ -36,11 +37,17 @@ export interface Status {
   jails: JailStatus[];
   /** What an operator must know about, one sentence each; empty when all is well. */
   problems: string[];
-  /** Set by `statusPage` where the jails do not fit one frame: give it back for the next ones. The operator leaves it out. */
+  /**
+   * Set by `statusPage` where the jails do not fit one frame: give it back for the next ones. The
+   * operator leaves it out.
+   */
   cursor?: string;
 }
 
-/** Flat figures in the order they are shown; names as the documents give them (`evictions.total`, `drops.invalid`). */
+/**
+ * Flat figures in the order they are shown; names as the documents give them (`evictions.total`,
+ * `drops.invalid`).
+ */
 export type Stats = Record<string, number>;
 
 export interface BanRow {
@@ -53,7 +60,10 @@ export interface BanRow {
 
 export interface ListPage {
   bans: BanRow[];
-  /** Give it back for the next page; absent on the last one. Bans that change meanwhile may be missed. */
+  /**
+   * Give it back for the next page; absent on the last one. Bans that change meanwhile may be
+   * missed.
+   */
   cursor?: string;
 }
 
@@ -78,14 +88,20 @@ export interface Peer {
   pid: number;
 }
 
-/** The daemon as its operators see it. A refusal is an `OperatorError`; anything else thrown is reported as `internal`. */
+/**
+ * The daemon as its operators see it. A refusal is an `OperatorError`; anything else thrown is
+ * reported as `internal`.
+ */
 export interface Operator {
   /** `jail` narrows `jails` to one. */
   status(args: { jail?: string }): Eventually<Status>;
   stats(): Eventually<Stats>;
   /** At most `limit` rows, starting after `cursor`. */
   list(args: { jail?: string; cursor?: string; limit: number }): Eventually<ListPage>;
-  /** `address` is checked text: an IPv4 or IPv6 address with an optional prefix length. `seconds` absent = the jail's bantime. */
+  /**
+   * `address` is checked text: an IPv4 or IPv6 address with an optional prefix length. `seconds`
+   * absent = the jail's bantime.
+   */
   ban(args: { jail: string; address: string; seconds?: number }, by: Peer): Eventually<BanResult>;
   /** Every jail where `jail` is absent. */
   unban(args: { jail?: string; address: string }, by: Peer): Eventually<UnbanResult>;
@@ -118,7 +134,10 @@ export class OperatorError extends Error {
   }
 }
 
-/** Who may call a verb: `root` (uid 0 or the daemon's own), `group` adds members of the socket's group. */
+/**
+ * Who may call a verb: `root` (uid 0 or the daemon's own), `group` adds members of the socket's
+ * group.
+ */
 export type Role = 'root' | 'group';
 
 /** Says what is wrong with a value, or nothing. */
@@ -193,7 +212,10 @@ const limit: Check = (value) =>
 const needs = (check: Check): Argument => ({ check, required: true });
 const takes = (check: Check): Argument => ({ check, required: false });
 
-/** The one cast in this room: `checkArguments` has compared every value with the row, so the row knows its own shape. */
+/**
+ * The one cast in this room: `checkArguments` has compared every value with the row, so the row
+ * knows its own shape.
+ */
 const checked = <T>(args: Record<string, unknown>): T => args as T;
 
 export const verbs: readonly Verb[] = [
@@ -251,7 +273,10 @@ export function findVerb(name: unknown): Verb {
   return verb;
 }
 
-/** Copies exactly the arguments `verb` names out of `given`; throws `bad-argument` with the name and the reason. */
+/**
+ * Copies exactly the arguments `verb` names out of `given`; throws `bad-argument` with the name and
+ * the reason.
+ */
 export function checkArguments(verb: Verb, given: unknown): Record<string, unknown> {
   const absent = given === undefined || given === null;
   if (!absent && (typeof given !== 'object' || Array.isArray(given))) {

@@ -1,7 +1,8 @@
 /**
- * Text to address. Input: bytes that an attacker may have written, at a place a pattern chose by structure.
- * Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without leading zeros), plus brackets
- * and an IPv6 zone id (RFC 4007 section 11), which is dropped. IPv4-mapped addresses become IPv4.
+ * Text to address. Input: bytes that an attacker may have written, at a place a pattern chose by
+ * structure. Accepts exactly what inet_pton(3) accepts (RFC 4291 section 2.2, dotted quads without
+ * leading zeros), plus brackets and an IPv6 zone id (RFC 4007 section 11), which is dropped.
+ * IPv4-mapped addresses become IPv4.
  */
 import { byte, copyBytes, digitBits, dotBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
 import { ADDRESS } from './layout.ts';
@@ -26,7 +27,10 @@ function hexDigit(c: i32): i32 {
   return -1;
 }
 
-/** The number of the `count` (1–3) digits at `p`, or a number over 255 where a leading zero makes it none. */
+/**
+ * The number of the `count` (1–3) digits at `p`, or a number over 255 where a leading zero makes it
+ * none.
+ */
 // @inline
 function octet(p: i32, count: i32): i32 {
   const first = byte(p) - 48;
@@ -37,7 +41,10 @@ function octet(p: i32, count: i32): i32 {
   return first === 0 && count > 1 ? 256 : value;
 }
 
-/** Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 when others than digits are there, or too many for a quad. */
+/**
+ * Which of the `length` bytes at `start` are dots, one bit each, lowest first; -1 when others than
+ * digits are there, or too many for a quad.
+ */
 // @inline
 function dotsIn(start: i32, length: i32): i32 {
   if (length > QUAD_MAX) return -1;
@@ -46,7 +53,10 @@ function dotsIn(start: i32, length: i32): i32 {
   return ((dots | digitBits(start)) & inside) === inside ? dots : -1;
 }
 
-/** Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots` (as `dotsIn`), into the last four bytes of ADDRESS. */
+/**
+ * Parses a dotted quad filling `length` bytes at `start`, whose dots are `dots` (as `dotsIn`), into
+ * the last four bytes of ADDRESS.
+ */
 // @inline
 function parseQuad(start: i32, length: i32, dots: i32): bool {
   const one = lowestBit(dots);
@@ -54,7 +64,8 @@ function parseQuad(start: i32, length: i32, dots: i32): bool {
   const two = lowestBit(rest);
   const last = rest & (rest - 1);
   const three = lowestBit(last);
-  // Three dots at most, and one to three digits around each: a dot that is missing stands behind the end, at 32.
+  // Three dots at most, and one to three digits around each: a dot that is missing stands behind
+  // the end, at 32.
   if ((last & (last - 1)) !== 0) return false;
   const second = two - one - 1;
   const third = three - two - 1;
@@ -128,7 +139,10 @@ function parseSix(start: i32, end: i32): bool {
   return true;
 }
 
-/** Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or ADDRESS_HOST_NAME. */
+/**
+ * Reads [start, end) into ADDRESS and `family`; returns ADDRESS_OK, ADDRESS_BAD or
+ * ADDRESS_HOST_NAME.
+ */
 // @inline
 export function parseAddress(start: i32, end: i32): i32 {
   if (start < end && byte(start) === 91) {

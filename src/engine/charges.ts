@@ -1,12 +1,14 @@
 /**
- * Failures on their way to the table. Which sets a source falls into is random, so most charges find it in no cache; a
- * charge that waits for memory holds up everything behind it. So charges are gathered, and settled together: one pass
- * touches the marks of their sets, so that they are fetched at once, the next ones the entries that these point to, and the
- * last one observes, in the order of the lines.
+ * Failures on their way to the table. Which sets a source falls into is random, so most charges
+ * find it in no cache; a charge that waits for memory holds up everything behind it. So charges are
+ * gathered, and settled together: one pass touches the marks of their sets, so that they are
+ * fetched at once, the next ones the entries that these point to, and the last one observes, in the
+ * order of the lines.
  *
- * Controlled by attackers: which addresses come and when. Invariant: settled before `feed` returns, what is left is what
- * charging each line at once would have left. When full it is settled; when the decision ring is full, decisions stay in the
- * table for the enforcer to find (a replay does not let it come to that: `engine.ts` asks how many charges wait).
+ * Controlled by attackers: which addresses come and when. Invariant: settled before `feed` returns,
+ * what is left is what charging each line at once would have left. When full it is settled; when
+ * the decision ring is full, decisions stay in the table for the enforcer to find (a replay does
+ * not let it come to that: `engine.ts` asks how many charges wait).
  */
 import { copyBytes, float, int, setFloat, setInt } from '#linear';
 import { copyAddress, family, loadAddress } from './address.ts';
@@ -63,7 +65,10 @@ export function resetCharges(): void {
   waiting = 0;
 }
 
-/** Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, which `pattern` took, to `jail`. */
+/**
+ * Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, which
+ * `pattern` took, to `jail`.
+ */
 // @inline
 export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: i32): void {
   const p = CHARGES + waiting * CHARGE_BYTES;

@@ -1,15 +1,19 @@
 /**
- * What the lines of one connection count together. Services such as sshd write several lines for one attempt, some of
- * them without the address; lines with the same host and pid are one connection.
+ * What the lines of one connection count together. Services such as sshd write several lines for
+ * one attempt, some of them without the address; lines with the same host and pid are one
+ * connection.
  *
- * - A failure counts at the connection's address; without one it stays pending until a line of the connection gives it.
+ * - A failure counts at the connection's address; without one it stays pending until a line of the
+ *   connection gives it.
  * - A context line (recognised, no failure by itself) gives the address and the user name.
- * - Stages order the lines of one attempt: a later stage of an attempt that is counted already does not count again.
+ * - Stages order the lines of one attempt: a later stage of an attempt that is counted already does
+ *   not count again.
  * - Several user names in one connection make every line of it count: someone is guessing names.
  * - A success clears what is pending and takes back nothing that was counted.
  *
- * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up its oldest connection,
- * counted; what is lost then is at most one pending failure (claims D-*, MM-04).
+ * Controlled by attackers: how many connections there are. The table is fixed; a full set gives up
+ * its oldest connection, counted; what is lost then is at most one pending failure (claims D-*,
+ * MM-04).
  */
 import { byte, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
 import { copyAddress, loadAddress } from './address.ts';
@@ -22,8 +26,8 @@ const LIFETIME: f64 = 300;
 const USER_BYTES_MAX: i32 = 256;
 
 /*
- * A set is CONNECTION_WAYS keys of 16 bytes, one cache line, followed by as many bodies of 48 bytes: a line that belongs to
- * none of them costs a look at the keys only.
+ * A set is CONNECTION_WAYS keys of 16 bytes, one cache line, followed by as many bodies of 48
+ * bytes: a line that belongs to none of them costs a look at the keys only.
  */
 const KEY_BYTES: i32 = 16;
 const BODY_BYTES: i32 = CONNECTION_BYTES - KEY_BYTES;
@@ -106,7 +110,10 @@ function setOf(host: i32, pid: i32): i32 {
   return connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
 }
 
-/** Finds the live record of (owner, host, pid), or takes the oldest over for it; sets `key` and `body`. Was it known? */
+/**
+ * Finds the live record of (owner, host, pid), or takes the oldest over for it; sets `key` and
+ * `body`. Was it known?
+ */
 // @inline
 function open(owner: i32, host: i32, pid: i32, time: f64): bool {
   const set = setOf(host, pid);
@@ -138,8 +145,8 @@ function isHome(p: i32): bool {
 }
 
 /**
- * Takes one matched line into its connection and says what it counts. `hasAddress`: ADDRESS holds the line's address.
- * On COUNTS, ADDRESS holds the address to charge.
+ * Takes one matched line into its connection and says what it counts. `hasAddress`: ADDRESS holds
+ * the line's address. On COUNTS, ADDRESS holds the address to charge.
  */
 // @inline
 export function follow(
@@ -166,7 +173,8 @@ export function follow(
   const host = hashText(hostStart, hostEnd);
   let known = open(group + 1, host, pid, time);
   const p = body;
-  // The same pid with another sender is another connection: charging the first sender would punish an innocent.
+  // The same pid with another sender is another connection: charging the first sender would punish
+  // an innocent.
   if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
   if (!known) {
     setInt(key + PID, pid);

@@ -1,6 +1,6 @@
 /**
- * Counters live in the engine's memory as floats (exact to 2^53) so that the host reads them without a call.
- * Global ones first, then the eight of each filter, then the eight of each jail.
+ * Counters live in the engine's memory as floats (exact to 2^53) so that the host reads them
+ * without a call. Global ones first, then the eight of each filter, then the eight of each jail.
  */
 import { float, setFloat } from '#linear';
 import { COUNTERS, FILTER_BYTES, filtersAt, JAIL_BYTES, JAIL_COUNTERS, jailsAt } from './layout.ts';

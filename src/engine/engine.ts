@@ -1,11 +1,13 @@
 /**
- * The engine: the one component that reads log bytes (DESIGN: the way of a log line). This file is the root of both
- * builds and holds what happens to a line: head → matcher → address → connection → ignore list → table → decision.
+ * The engine: the one component that reads log bytes (DESIGN: the way of a log line). This file is
+ * the root of both builds and holds what happens to a line: head → matcher → address → connection →
+ * ignore list → table → decision.
  *
- * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's memory (checked by the VM),
- * no allocation, work per line O(line), and a line can change counters, one connection record and one table entry per
- * jail, nothing else. What it does when full: the table evicts by policy; a full ring leaves
- * decisions in the table for the enforcer to find, or, in a replay, makes `feed` stop early.
+ * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's
+ * memory (checked by the VM), no allocation, work per line O(line), and a line can change counters,
+ * one connection record and one table entry per jail, nothing else. What it does when full: the
+ * table evicts by policy; a full ring leaves decisions in the table for the enforcer to find, or,
+ * in a replay, makes `feed` stop early.
  */
 import { byte, fillZero, findByte, int, setInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
@@ -107,7 +109,10 @@ import {
 } from './table.ts';
 import { addZone, decodeTime, resetTime, scanTime, setClock } from './timestamp.ts';
 
-/** Longer lines are cut here, the first part is parsed, and they are counted (limits.ts lineBytesMax). */
+/**
+ * Longer lines are cut here, the first part is parsed, and they are counted (limits.ts
+ * lineBytesMax).
+ */
 export const LINE_BYTES_MAX: i32 = 4096;
 /** A line's time may be this far ahead of the clock, in seconds (limits.ts futureSecondsMax). */
 const FUTURE_MAX: f64 = 60;
@@ -154,7 +159,10 @@ let live: bool = true;
 let pattern: i32 = -1;
 let lineTime: f64 = -1;
 
-/** Lays out and clears the memory. Arguments as `layOut`; the seed is random per start. Returns the end of the memory. */
+/**
+ * Lays out and clears the memory. Arguments as `layOut`; the seed is random per start. Returns the
+ * end of the memory.
+ */
 export function init(
   seed0: i32,
   seed1: i32,
@@ -192,7 +200,8 @@ export function init(
     sets,
   );
   fillZero(0, FIXED_BYTES);
-  // Clearing everything also touches every page: what the ceiling promised is resident from the start.
+  // Clearing everything also touches every page: what the ceiling promised is resident from the
+  // start.
   fillZero(FIXED_BYTES, end - FIXED_BYTES);
   setInt(SEED, seed0);
   setInt(SEED + 4, seed1);
@@ -233,7 +242,10 @@ export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, p
   setInt(p + JAIL_PREFIX, prefix);
 }
 
-/** How bans of returning sources grow in `jail` (table.ts `escalate`); `setBantime` gives their lengths. */
+/**
+ * How bans of returning sources grow in `jail` (table.ts `escalate`); `setBantime` gives their
+ * lengths.
+ */
 export function setEscalation(jail: i32, memory: i32, random: i32, overall: bool): void {
   escalate(jail, memory, random, overall);
 }
@@ -312,7 +324,10 @@ export function lastUserEnd(): i32 {
   return userEnd;
 }
 
-/** Where the message begins under prefix `kind`, or -1 when the line has no such prefix for `filter`. */
+/**
+ * Where the message begins under prefix `kind`, or -1 when the line has no such prefix for
+ * `filter`.
+ */
 // @inline
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
@@ -325,8 +340,9 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
 }
 
 /**
- * Sets the time of a matched line from the text [start, end), as far as it is a time: what is written in another form than
- * we know leaves the arrival time. False when it has the form of a time, yet no calendar or clock has such a moment.
+ * Sets the time of a matched line from the text [start, end), as far as it is a time: what is
+ * written in another form than we know leaves the arrival time. False when it has the form of a
+ * time, yet no calendar or clock has such a moment.
  */
 function setLineTime(start: i32, end: i32, now: f64): bool {
   if (start >= end) return true;
@@ -345,9 +361,10 @@ function setHeadTime(now: f64): bool {
 }
 
 /**
- * Examines one line for one filter and mode; follows its connection. Returns what became of it; after FAILURE the address
- * to charge is in ADDRESS. `journal`: the line has no time, `[host ]identifier[pid]: message`. `cut`: it went on behind `end`,
- * where nobody looks: only what its first part decides alone is taken.
+ * Examines one line for one filter and mode; follows its connection. Returns what became of it;
+ * after FAILURE the address to charge is in ADDRESS. `journal`: the line has no time, `[host
+ * ]identifier[pid]: message`. `cut`: it went on behind `end`, where nobody looks: only what its
+ * first part decides alone is taken.
  */
 // @inline
 export function examine(
@@ -396,7 +413,8 @@ export function examine(
         ? setLineTime(capturedTimeStart, capturedTimeEnd, now)
         : journal || kind > PREFIX_TIME || setHeadTime(now);
     if (!timed) {
-      // The text of a service that writes no times may begin like one: the prefixes that follow have their say.
+      // The text of a service that writes no times may begin like one: the prefixes that follow
+      // have their say.
       impossible = true;
       found = -1;
     }
@@ -507,7 +525,10 @@ function countLines(route: i32, lines: i32): void {
   }
 }
 
-/** Whether a replay has room for one line's decisions, one per jail at most; the daemon's table remembers what the ring cannot take. */
+/**
+ * Whether a replay has room for one line's decisions, one per jail at most; the daemon's table
+ * remembers what the ring cannot take.
+ */
 // @inline
 function hasRoom(source: i32): bool {
   if (live || int(RING_WRITTEN) - int(RING_TAKEN) + waiting + links <= ringMax) return true;
@@ -516,8 +537,9 @@ function hasRoom(source: i32): bool {
 }
 
 /**
- * Takes the lines in [start, end), whose first byte stands at `offset` of `source`. Returns the bytes consumed: an
- * unfinished last line is left (unless `final`), and so is everything from the line on that finds the ring full.
+ * Takes the lines in [start, end), whose first byte stands at `offset` of `source`. Returns the
+ * bytes consumed: an unfinished last line is left (unless `final`), and so is everything from the
+ * line on that finds the ring full.
  */
 export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, final: bool): i32 {
   const state = sourcesAt + source * SOURCE_BYTES;
@@ -554,14 +576,20 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   return p - start;
 }
 
-/* The table's operations on (jail, ADDRESS), for the enforcer and the operator: the host writes ADDRESS first. */
+/*
+ * The table's operations on (jail, ADDRESS), for the enforcer and the operator: the host writes
+ * ADDRESS first.
+ */
 
 /** Whether ADDRESS is in the jail's ignore list. */
 export function isIgnoredAddress(jail: i32): bool {
   return isIgnored(jail);
 }
 
-/** Counts the bans of `count` entries from `first` on that run at `now`; the host reads the counts from the jails' records. */
+/**
+ * Counts the bans of `count` entries from `first` on that run at `now`; the host reads the counts
+ * from the jails' records.
+ */
 export function countBans(first: i32, count: i32, now: f64): void {
   tallyBans(first, count, now);
 }
@@ -580,24 +608,36 @@ export function confirmBan(jail: i32): void {
   confirm(jail);
 }
 
-/** Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window; it is at least its `bans`-th. */
+/**
+ * Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window; it
+ * is at least its `bans`-th.
+ */
 export function setBan(jail: i32, time: f64, end: f64, bans: i32): void {
   loadAddress(ADDRESS);
   makeKey(jail);
   recordBan(jail, time, end, bans);
 }
 
-/** Starts a run of ban_all: slice after slice, `banAll`, then `resetAll` once the kernel holds the slice's bans. */
+/**
+ * Starts a run of ban_all: slice after slice, `banAll`, then `resetAll` once the kernel holds the
+ * slice's bans.
+ */
 export function startBanAll(): void {
   beginBanAll();
 }
 
-/** Decides a ban, from `time` on, of each source with an open window among `count` entries from `first` on; returns how many. */
+/**
+ * Decides a ban, from `time` on, of each source with an open window among `count` entries from
+ * `first` on; returns how many.
+ */
 export function banAll(first: i32, count: i32, time: f64): i32 {
   return banTracked(first, count, time);
 }
 
-/** Empties `count` entries from `first` on, but for bans that are not in the kernel yet and newcomers; returns how many stay. */
+/**
+ * Empties `count` entries from `first` on, but for bans that are not in the kernel yet and
+ * newcomers; returns how many stay.
+ */
 export function resetAll(first: i32, count: i32, time: f64): i32 {
   return resetEntries(first, count, time);
 }
@@ -618,14 +658,18 @@ export function restoreEntry(jail: i32, history: i32, seen: f64, end: f64, now: 
   return restore(jail, history, seen, end, now);
 }
 
-/** Epoch second at which the ban of ADDRESS in `jail` ends, 4294967295 = never, -1 = there is none. */
+/**
+ * Epoch second at which the ban of ADDRESS in `jail` ends, 4294967295 = never, -1 = there is none.
+ */
 export function banEnds(jail: i32): f64 {
   loadAddress(ADDRESS);
   makeKey(jail);
   return endOfBan(jail);
 }
 
-/** Which entry of the table holds the ban of ADDRESS in `jail`, counted from 0; -1 = there is none. */
+/**
+ * Which entry of the table holds the ban of ADDRESS in `jail`, counted from 0; -1 = there is none.
+ */
 export function banIndex(jail: i32): i32 {
   loadAddress(ADDRESS);
   makeKey(jail);

@@ -1,7 +1,7 @@
 /**
- * A filter by its number: below `filterCount` a built-in one, from there on one of the operator's, whose program
- * (src/compiler/encode.ts) the host put into memory. Numbers come from the host, programs passed the compiler's checks;
- * what the functions say means the same for both kinds.
+ * A filter by its number: below `filterCount` a built-in one, from there on one of the operator's,
+ * whose program (src/compiler/encode.ts) the host put into memory. Numbers come from the host,
+ * programs passed the compiler's checks; what the functions say means the same for both kinds.
  */
 import { int } from '#linear';
 import {
@@ -20,21 +20,30 @@ function programOf(filter: i32): i32 {
   return int(programsAt + ((filter - filterCount) << 2));
 }
 
-/** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
+/**
+ * The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a
+ * bit), or -1.
+ */
 // @inline
 export function match(filter: i32, start: i32, end: i32, mode: i32): i32 {
   if (filter < filterCount) return matchFilter(filter, start, end, mode);
   return interpret(programOf(filter), start, end, mode);
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/**
+ * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
+ * stage << 5; 256 takes whole lines only.
+ */
 // @inline
 export function flagsOf(filter: i32, pattern: i32): i32 {
   if (filter < filterCount) return patternFlags(filter, pattern);
   return programFlags(programOf(filter), pattern);
 }
 
-/** What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3 bare, 0 no more. */
+/**
+ * What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3
+ * bare, 0 no more.
+ */
 // @inline
 export function prefixesOf(filter: i32): i32 {
   if (filter < filterCount) return filterPrefixes(filter);

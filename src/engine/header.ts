@@ -1,21 +1,28 @@
 /**
- * What stands before a message: a timestamp, the host, the identifier and its pid. Input: log bytes; the part up to the
- * identifier's colon is written by the log daemon and the service, everything after it belongs to the patterns.
- * Accepts what rsyslog, syslog-ng, busybox, Solaris and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal
- * lines, the same without the time.
+ * What stands before a message: a timestamp, the host, the identifier and its pid. Input: log
+ * bytes; the part up to the identifier's colon is written by the log daemon and the service,
+ * everything after it belongs to the patterns. Accepts what rsyslog, syslog-ng, busybox, Solaris
+ * and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal lines, the same without the
+ * time.
  */
 import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
 import { smaller } from './scan.ts';
 import { formBytes, formSerial, instantOf, scannedSeconds, scanTime, secondsAt } from './timestamp.ts';
 
-/** Words looked at between the time and the identifier: host, a facility in brackets, a duplicate host. */
+/**
+ * Words looked at between the time and the identifier: host, a facility in brackets, a duplicate
+ * host.
+ */
 const WORDS_MAX: i32 = 4;
 
 /** The timestamp, empty when there is none. */
 export let timeStart: i32 = 0;
 export let timeEnd: i32 = 0;
-/** Its seconds past the remembered instant (timestamp.ts `instantOf`), -1 when it is written in another way. */
+/**
+ * Its seconds past the remembered instant (timestamp.ts `instantOf`), -1 when it is written in
+ * another way.
+ */
 let timeSeconds: i32 = -1;
 /** Which remembered text they are counted from. */
 let timeSerial: i32 = -1;
@@ -32,8 +39,9 @@ export let messageStart: i32 = 0;
 export let afterTime: i32 = 0;
 
 /*
- * How the last head with a pid is written, up to the pid (linear.ts `fits`): most lines of a log have the head of the line
- * before but for second and pid. Positions count from the start of the line.
+ * How the last head with a pid is written, up to the pid (linear.ts `fits`): most lines of a log
+ * have the head of the line before but for second and pid. Positions count from the start of the
+ * line.
  */
 /** Of the remembered time that stands in it; any other: no head is remembered. */
 let headSerial: i32 = -1;
@@ -44,10 +52,16 @@ let headHostEnd: i32 = 0;
 let headTagStart: i32 = 0;
 /** Heads in a row that were written in another way. */
 let headMisses: i32 = 0;
-/** So many make us remember another one: services that write in turn shall not drive each other out line by line. */
+/**
+ * So many make us remember another one: services that write in turn shall not drive each other out
+ * line by line.
+ */
 const HEAD_MISSES_MAX: i32 = 8;
 
-/** End of the timestamp at `start`, or -1. Months of other languages have the form of a time in a head only. */
+/**
+ * End of the timestamp at `start`, or -1. Months of other languages have the form of a time in a
+ * head only.
+ */
 // @inline
 function scanHeadTime(start: i32, end: i32): i32 {
   const stop = scanTime(start, end);
@@ -68,7 +82,10 @@ function isForeignTime(start: i32, end: i32): bool {
   );
 }
 
-/** Whether the line at hand was looked at for a time already: 1 it has one, 0 it has none, -1 it was not. */
+/**
+ * Whether the line at hand was looked at for a time already: 1 it has one, 0 it has none, -1 it was
+ * not.
+ */
 let timed: i32 = -1;
 
 /** To be called before the first look at a line. */
@@ -76,7 +93,10 @@ export function beginLine(): void {
   timed = -1;
 }
 
-/** Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd, afterTime. */
+/**
+ * Finds the timestamp at the start of the line; false when there is none. Sets timeStart, timeEnd,
+ * afterTime.
+ */
 // @inline
 export function readLineTime(start: i32, end: i32): bool {
   if (timed < 0) timed = findLineTime(start, end) ? 1 : 0;
@@ -142,7 +162,10 @@ export function knownTime(now: f64): f64 {
   return timeSerial === formSerial ? instantOf(timeSeconds, now) : -1;
 }
 
-/** Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel clock. */
+/**
+ * Past what some systems put between identifier and message: Solaris' "[ID 1 auth.info] ", a kernel
+ * clock.
+ */
 // @inline
 function skipExtras(p: i32, end: i32): i32 {
   // What begins like one of them behind the end of the line has no bracket before it.
@@ -158,8 +181,8 @@ function skipExtras(p: i32, end: i32): i32 {
 }
 
 /**
- * Reads host and identifier from `start` (the byte after the timestamp). False when no word looks like an identifier.
- * Sets host, tag, pid and messageStart.
+ * Reads host and identifier from `start` (the byte after the timestamp). False when no word looks
+ * like an identifier. Sets host, tag, pid and messageStart.
  */
 // @inline
 export function readIdentifier(start: i32, end: i32): bool {
@@ -206,7 +229,10 @@ export function readIdentifier(start: i32, end: i32): bool {
   return false;
 }
 
-/** Reads the head of a syslog line: its time, if it has one, and its identifier. False when no word looks like an identifier. */
+/**
+ * Reads the head of a syslog line: its time, if it has one, and its identifier. False when no word
+ * looks like an identifier.
+ */
 // @inline
 export function readHead(start: i32, end: i32): bool {
   if (readKnownHead(start, end)) return true;
@@ -240,7 +266,10 @@ function readKnownHead(start: i32, end: i32): bool {
   return true;
 }
 
-/** Remembers the head that was read just now, where its time stands first and a pid in brackets last. */
+/**
+ * Remembers the head that was read just now, where its time stands first and a pid in brackets
+ * last.
+ */
 function rememberHead(start: i32): void {
   headSerial = -1;
   headMisses = 0;

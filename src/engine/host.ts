@@ -1,7 +1,8 @@
 /**
- * The engine seen from outside: owns its memory and is the only code that crosses the boundary in either direction.
- * Sources read into `buffer`; what comes back are counts and decisions. Two builds of one source, same results: wasm
- * (with SIMD, or scalar), which production runs, and plain TypeScript, which tests, coverage and mutation see.
+ * The engine seen from outside: owns its memory and is the only code that crosses the boundary in
+ * either direction. Sources read into `buffer`; what comes back are counts and decisions. Two
+ * builds of one source, same results: wasm (with SIMD, or scalar), which production runs, and plain
+ * TypeScript, which tests, coverage and mutation see.
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -41,8 +42,8 @@ export interface EngineOptions {
   /** The operator's filters, numbered after the built-in ones. */
   filters?: readonly FilterProgram[];
   /**
-   * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that compiling takes is taken,
-   * and told the bytes of everything else in the engine's memory.
+   * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that
+   * compiling takes is taken, and told the bytes of everything else in the engine's memory.
    */
   tableBytes: number | ((otherBytes: number) => number);
   evictionPolicy?: EvictionPolicy;
@@ -96,7 +97,10 @@ export interface TableBan {
   end: number;
   /** Whether the kernel is known to hold it. */
   confirmed: boolean;
-  /** Bans of the source so far, this one included, as far as they are remembered; 255 = that or more. */
+  /**
+   * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
+   * more.
+   */
   bans: number;
 }
 
@@ -113,8 +117,9 @@ export interface LineSink {
   /** Inside the engine's memory; read(2) straight into it. */
   readonly buffer: Uint8Array;
   /**
-   * Examines buffer[0…length), whose first byte stands at `offset` of `source`; returns the bytes consumed. An unfinished
-   * last line is left unless `final`. Less than that is consumed when the decisions must be taken first.
+   * Examines buffer[0…length), whose first byte stands at `offset` of `source`; returns the bytes
+   * consumed. An unfinished last line is left unless `final`. Less than that is consumed when the
+   * decisions must be taken first.
    */
   feed(source: number, length: number, offset: number, now: number, final: boolean): number;
 }
@@ -147,7 +152,10 @@ function wasmFile(build: Build): Buffer {
   return readFileSync(path);
 }
 
-/** The sizes that follow from the jails, and the bytes that an entry takes with them, alone and with its mark (table.ts). */
+/**
+ * The sizes that follow from the jails, and the bytes that an entry takes with them, alone and with
+ * its mark (table.ts).
+ */
 function tableShape(jails: EngineJail[]) {
   const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
   const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
@@ -206,7 +214,10 @@ export class Engine implements LineSink {
     this.#loadPrograms(filters);
   }
 
-  /** Builds the engine with its whole memory, resident from the start; nothing is allocated for state afterwards. */
+  /**
+   * Builds the engine with its whole memory, resident from the start; nothing is allocated for
+   * state afterwards.
+   */
   static async create(options: EngineOptions): Promise<Engine> {
     if (options.build !== 'plain') return Engine.createNow(options);
     const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
@@ -293,8 +304,8 @@ export class Engine implements LineSink {
   }
 
   /**
-   * Puts the operator's programs into memory, behind a table of where each begins. Throws where they do not fit, which
-   * the configuration's check rules out.
+   * Puts the operator's programs into memory, behind a table of where each begins. Throws where
+   * they do not fit, which the configuration's check rules out.
    */
   #loadPrograms(filters: readonly FilterProgram[]): void {
     if (this.#filters.length > limits.filtersMax) throw new Error(`more than ${limits.filtersMax} filters`);
@@ -308,7 +319,10 @@ export class Engine implements LineSink {
     }
   }
 
-  /** Number and mode of a filter by name. Throws for an unknown one: names are checked where they are read. */
+  /**
+   * Number and mode of a filter by name. Throws for an unknown one: names are checked where they
+   * are read.
+   */
   resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
     const filter = this.#filters.findIndex((candidate) => candidate.name === name);
     if (filter < 0) throw new Error(`unknown filter ${name}`);
@@ -327,7 +341,10 @@ export class Engine implements LineSink {
     return this.#filters.find(({ name }) => name === filter)!.patterns[pattern]!;
   }
 
-  /** A route to the given jails: pairs of a jail's index and its filter. Sources with the same jails share one. */
+  /**
+   * A route to the given jails: pairs of a jail's index and its filter. Sources with the same jails
+   * share one.
+   */
   addRoute(jails: { index: number; filter: string; mode: string }[]): number {
     const route = this.#core.addRoute();
     for (const jail of jails) {
@@ -383,8 +400,8 @@ export class Engine implements LineSink {
   }
 
   /**
-   * Examines one line (without its line end) for one filter, connections followed, nothing counted against anyone. `cut`: it
-   * is the first part of a longer one.
+   * Examines one line (without its line end) for one filter, connections followed, nothing counted
+   * against anyone. `cut`: it is the first part of a longer one.
    */
   examine(
     line: Uint8Array,
@@ -425,7 +442,10 @@ export class Engine implements LineSink {
     return Boolean(this.#core.isBannedSource(jail));
   }
 
-  /** Epoch second at which the ban of the address in `jail` ends; Infinity = never, undefined = it is not banned. */
+  /**
+   * Epoch second at which the ban of the address in `jail` ends; Infinity = never, undefined = it
+   * is not banned.
+   */
   banEnd(jail: number, address: Address): number | undefined {
     this.#writeAddress(address);
     const end = this.#core.banEnds(jail);
@@ -433,7 +453,10 @@ export class Engine implements LineSink {
     return end === secondsMax ? Number.POSITIVE_INFINITY : end;
   }
 
-  /** Position in the table (`TableBan.index`) of the ban of the address in `jail`, -1 = it is not banned. */
+  /**
+   * Position in the table (`TableBan.index`) of the ban of the address in `jail`, -1 = it is not
+   * banned.
+   */
   banIndex(jail: number, address: Address): number {
     this.#writeAddress(address);
     return this.#core.banIndex(jail);
@@ -446,8 +469,8 @@ export class Engine implements LineSink {
   }
 
   /**
-   * A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. `bans` of the source are known
-   * of, this one included; what the table knows itself stays.
+   * A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. `bans`
+   * of the source are known of, this one included; what the table knows itself stays.
    */
   setBan(jail: number, address: Address, now: number, end: number, bans = 0): void {
     this.#writeAddress(address);
@@ -461,8 +484,8 @@ export class Engine implements LineSink {
   }
 
   /**
-   * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk over the whole table.
-   * Returns where the next slice starts, or -1 at the end.
+   * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk
+   * over the whole table. Returns where the next slice starts, or -1 at the end.
    */
   eachBan(first: number, count: number, visit: (ban: TableBan) => void): number {
     const entry = this.entryBytes;
@@ -500,8 +523,9 @@ export class Engine implements LineSink {
   }
 
   /**
-   * Takes entries of an earlier run, portion by portion; null where they are of an unknown form. `jailOf` has this run's
-   * number of each of its jails, or -1. Bans come back as decided: a sweep (`eachBan`) brings them into the kernel.
+   * Takes entries of an earlier run, portion by portion; null where they are of an unknown form.
+   * `jailOf` has this run's number of each of its jails, or -1. Bans come back as decided: a sweep
+   * (`eachBan`) brings them into the kernel.
    */
   restoreTable(
     saved: { layout: number; entryBytes: number; note: Uint8Array },
@@ -539,24 +563,36 @@ export class Engine implements LineSink {
     return this.#ints[layout.BAN_ALL_DUE >> 2]! >>> 0;
   }
 
-  /** Starts such a run: slice after slice from entry 0 on, `banAll`, and `resetAll` when the kernel holds its bans. */
+  /**
+   * Starts such a run: slice after slice from entry 0 on, `banAll`, and `resetAll` when the kernel
+   * holds its bans.
+   */
   startBanAll(): void {
     this.#core.startBanAll();
   }
 
-  /** Decides a ban, from second `now` on, of each tracked source among `count` entries from `first` on; returns how many. */
+  /**
+   * Decides a ban, from second `now` on, of each tracked source among `count` entries from `first`
+   * on; returns how many.
+   */
   banAll(first: number, count: number, now: number): number {
     return this.#core.banAll(first, Math.min(count, this.slots - first), Math.floor(now));
   }
 
-  /** Forgets these entries, but for bans that the kernel does not hold yet and newcomers. Returns where the next slice starts, -1 at the end. */
+  /**
+   * Forgets these entries, but for bans that the kernel does not hold yet and newcomers. Returns
+   * where the next slice starts, -1 at the end.
+   */
   resetAll(first: number, count: number, now: number): number {
     const last = Math.min(this.slots, first + count);
     this.#core.resetAll(first, last - first, Math.floor(now));
     return last < this.slots ? last : -1;
   }
 
-  /** Failures that found no place since the last call, under log_and_drop; those that are too many are only counted. */
+  /**
+   * Failures that found no place since the last call, under log_and_drop; those that are too many
+   * are only counted.
+   */
   takeDenials(take: (denial: Denial) => void): number {
     const written = this.#ints[layout.DENIALS_WRITTEN >> 2]!;
     const count = (written - this.#ints[layout.DENIALS_TAKEN >> 2]!) | 0;
@@ -586,8 +622,9 @@ export class Engine implements LineSink {
   }
 
   /**
-   * Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at the whole table, in slices
-   * between which others have their turn; whoever asks meanwhile is given the same.
+   * Running bans of each jail at epoch second `now`: in the kernel, and on their way. One look at
+   * the whole table, in slices between which others have their turn; whoever asks meanwhile is
+   * given the same.
    */
   countBans(now: number): Promise<BanCount[]> {
     this.#counting ??= this.#count(now).finally(() => {

@@ -1,6 +1,7 @@
 /**
- * ignoreip: networks that never count, in CIDR form on the mapped (IPv6) scale. Filled by the operator, walked for failing
- * lines only; each jail has one contiguous run. ignoreip always wins (claims E-*, S-*).
+ * ignoreip: networks that never count, in CIDR form on the mapped (IPv6) scale. Filled by the
+ * operator, walked for failing lines only; each jail has one contiguous run. ignoreip always wins
+ * (claims E-*, S-*).
  */
 import { byte, copyBytes, int, setInt } from '#linear';
 import {
@@ -19,7 +20,10 @@ export function resetIgnores(): void {
   used = 0;
 }
 
-/** Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run; jails are filled one after the other. */
+/**
+ * Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run; jails are filled one
+ * after the other.
+ */
 export function addIgnore(jail: i32, prefix: i32): void {
   const p = ignoresAt + used * IGNORE_BYTES;
   copyBytes(p, ADDRESS, 16);

@@ -1,7 +1,8 @@
 /**
- * Walks an operator's filter as a token stream (src/compiler/encode.ts describes it) over a message. Says the same as the
- * matcher the compiler would emit for the filter. The message is an attacker's, the program our own: it was checked by the
- * compiler, and the VM checks every access. Work is O(line) per pattern; lists nest as deep as the definition does.
+ * Walks an operator's filter as a token stream (src/compiler/encode.ts describes it) over a
+ * message. Says the same as the matcher the compiler would emit for the filter. The message is an
+ * attacker's, the program our own: it was checked by the compiler, and the VM checks every access.
+ * Work is O(line) per pattern; lists nest as deep as the definition does.
  */
 import { byte, findByte, findByteLast, findWordLast, int } from '#linear';
 import {
@@ -72,7 +73,10 @@ export function programTag(program: i32, start: i32, end: i32): bool {
   return tags === 0;
 }
 
-/** Is [start, end) the counted bytes at `p`, or, where these end in `*`, do they begin with what stands before it? */
+/**
+ * Is [start, end) the counted bytes at `p`, or, where these end in `*`, do they begin with what
+ * stands before it?
+ */
 function tagIs(p: i32, start: i32, end: i32): bool {
   const length = int(p);
   if (length === end - start && literalAt(p, start, end)) return true;
@@ -100,7 +104,10 @@ export function programFlags(program: i32, pattern: i32): i32 {
   return 0;
 }
 
-/** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1; as `matchFilter`. */
+/**
+ * The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1; as
+ * `matchFilter`.
+ */
 export function interpret(program: i32, start: i32, end: i32, mode: i32): i32 {
   let row = tableAt(program);
   for (let left = int(program + PATTERNS); left > 0; left--) {
@@ -218,9 +225,10 @@ function time(at: i32, end: i32): i32 {
 }
 
 /**
- * Operands: from right, max (-1 none), capture, bytes the segment takes at least, its first byte (-1 unknown), class of
- * bytes that cannot be in the text; the fewest and most bytes from the segment's start to the pivot (src/compiler/pivot.ts)
- * and the pivot as counted bytes, none where there is no pivot; the segment's instructions.
+ * Operands: from right, max (-1 none), capture, bytes the segment takes at least, its first byte
+ * (-1 unknown), class of bytes that cannot be in the text; the fewest and most bytes from the
+ * segment's start to the pivot (src/compiler/pivot.ts) and the pivot as counted bytes, none where
+ * there is no pivot; the segment's instructions.
  */
 function text(p: i32, stop: i32, at: i32, end: i32): i32 {
   const longest = int(p + 4);

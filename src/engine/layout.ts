@@ -1,13 +1,17 @@
 /**
- * Where everything lies in the engine's one memory. Computed once at start from the configuration; nothing moves or
- * grows afterwards (claims MM-05, MM-07, MM-11, MM-14). Both builds and the host use this file, so they cannot disagree.
+ * Where everything lies in the engine's one memory. Computed once at start from the configuration;
+ * nothing moves or grows afterwards (claims MM-05, MM-07, MM-11, MM-14). Both builds and the host
+ * use this file, so they cannot disagree.
  */
 
 /** The address under examination, 16 network-order bytes (IPv4 as ::ffff:a.b.c.d). */
 export const ADDRESS: i32 = 16;
 /** The table key of the address under examination: the address with the jail's prefix applied. */
 export const KEY: i32 = 32;
-/** How the last decoded timestamp is written (timestamp.ts), so that the lines of one minute cost a compare. */
+/**
+ * How the last decoded timestamp is written (timestamp.ts), so that the lines of one minute cost a
+ * compare.
+ */
 export const TIME_FORM: i32 = 48;
 export const TIME_FORM_BYTES: i32 = 48;
 /** Decision ring: records written and records taken, both counting up modulo 2^32. */
@@ -15,7 +19,9 @@ export const RING_WRITTEN: i32 = 96;
 export const RING_TAKEN: i32 = 100;
 /** Hash seed: two words, random per start. */
 export const SEED: i32 = 104;
-/** Denial ring (policy log_and_drop): records written and records taken, as for the decision ring. */
+/**
+ * Denial ring (policy log_and_drop): records written and records taken, as for the decision ring.
+ */
 export const DENIALS_WRITTEN: i32 = 112;
 export const DENIALS_TAKEN: i32 = 116;
 /** How often the random part of a ban was drawn. */
@@ -25,11 +31,15 @@ export const BAN_ALL_DUE: i32 = 124;
 /** Global counters, one float each (see counters.ts). */
 export const COUNTERS: i32 = 128;
 export const COUNTERS_MAX: i32 = 48;
-/** Local time: {f64 UTC second from which it holds, i32 seconds east of UTC} × ZONES_MAX, ascending. */
+/**
+ * Local time: {f64 UTC second from which it holds, i32 seconds east of UTC} × ZONES_MAX, ascending.
+ */
 export const ZONES: i32 = 512;
 export const ZONE_BYTES: i32 = 16;
 export const ZONES_MAX: i32 = 16;
-/** Policy ban_all: slots of the table that the run under way has reset; all of them when none is. */
+/**
+ * Policy ban_all: slots of the table that the run under way has reset; all of them when none is.
+ */
 export const BAN_ALL_DONE: i32 = 768;
 /** Failures that found no place, for the log: jail, family, 16 address bytes, float time. */
 export const DENIALS: i32 = 784;
@@ -38,7 +48,10 @@ export const DENIALS_MAX: i32 = 32;
 export const DENIAL_FAMILY: i32 = 4;
 export const DENIAL_ADDRESS: i32 = 8;
 export const DENIAL_TIME: i32 = 24;
-/** Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of the line, likely entry. */
+/**
+ * Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of
+ * the line, likely entry.
+ */
 export const CHARGES: i32 = 1856;
 export const CHARGE_BYTES: i32 = 48;
 export const CHARGE_ADDRESS: i32 = 0;
@@ -52,7 +65,10 @@ export const CHARGE_ENTRY: i32 = 40;
 export const CHARGES_MAX: i32 = 64;
 /** What the passes that touch them read. */
 export const CHARGES_TOUCHED: i32 = 4928;
-/** How the last syslog head is written, its time included (header.ts), so that lines of one service cost a compare. */
+/**
+ * How the last syslog head is written, its time included (header.ts), so that lines of one service
+ * cost a compare.
+ */
 export const HEAD_FORM: i32 = 4936;
 export const HEAD_FORM_BYTES: i32 = 96;
 /** End of the fixed part. */
@@ -75,7 +91,10 @@ export const JAIL_MEMORY: i32 = 28;
 export const JAIL_RANDOM: i32 = 32;
 /** Whether a source's bans in other jails count. */
 export const JAIL_OVERALL: i32 = 36;
-/** Bans that the kernel holds, and that are still on their way to it, as `tallyBans` last found them. */
+/**
+ * Bans that the kernel holds, and that are still on their way to it, as `tallyBans` last found
+ * them.
+ */
 export const JAIL_HELD: i32 = 40;
 export const JAIL_PENDING: i32 = 44;
 /** Eight floats (counters.ts). */
@@ -116,9 +135,14 @@ export const DECISION_PATTERN: i32 = 60;
 export const CONNECTION_BYTES: i32 = 64;
 export const CONNECTION_WAYS: i32 = 4;
 
-/** Table: sets of 8 entries, two sets a key (table.ts); an entry is key, meta, last failure, window. */
+/**
+ * Table: sets of 8 entries, two sets a key (table.ts); an entry is key, meta, last failure, window.
+ */
 export const TABLE_WAYS: i32 = 8;
-/** Bytes of an entry's mark, which stands apart from it: the marks of a set, one beside the other, then those of the next. */
+/**
+ * Bytes of an entry's mark, which stands apart from it: the marks of a set, one beside the other,
+ * then those of the next.
+ */
 export const MARK_BYTES: i32 = 1;
 
 export let filtersAt: i32 = 0;
@@ -139,7 +163,10 @@ export let inputBytes: i32 = 0;
 export let marksAt: i32 = 0;
 export let tableAt: i32 = 0;
 export let tableSets: i32 = 0;
-/** Bytes of a key (8, or 16 when a jail tracks more than 64 bits of IPv6), of one window step (2 or 4), of an entry. */
+/**
+ * Bytes of a key (8, or 16 when a jail tracks more than 64 bits of IPv6), of one window step (2 or
+ * 4), of an entry.
+ */
 export let keyBytes: i32 = 8;
 export let stepBytes: i32 = 2;
 export let entryBytes: i32 = 24;
@@ -149,8 +176,8 @@ function align(p: i32): i32 {
 }
 
 /**
- * Bytes of a table entry: key, meta, newest failure, window. The window area also holds the end of a ban, so it is never
- * smaller than eight bytes; entries stay 8-byte aligned.
+ * Bytes of a table entry: key, meta, newest failure, window. The window area also holds the end of
+ * a ban, so it is never smaller than eight bytes; entries stay 8-byte aligned.
  */
 export function entrySize(key: i32, step: i32, steps: i32): i32 {
   const window = step * steps;
@@ -158,9 +185,9 @@ export function entrySize(key: i32, step: i32, steps: i32): i32 {
 }
 
 /**
- * Lays the regions out one after the other and returns the end of the memory in bytes.
- * Counts are of records; `program` and `input` are bytes; `ring` is a power of two; `steps` is the number of earlier
- * failures an entry remembers.
+ * Lays the regions out one after the other and returns the end of the memory in bytes. Counts are
+ * of records; `program` and `input` are bytes; `ring` is a power of two; `steps` is the number of
+ * earlier failures an entry remembers.
  */
 export function layOut(
   filters: i32,

@@ -1,14 +1,18 @@
 /**
- * The engine's one memory, as plain TypeScript sees it. The wasm build has a file of the same name (`wasm/#linear.ts`)
- * with the same exports; these two files are the only place where the builds differ.
- * Reads and writes outside the memory throw here and trap there (claims PE-*, T-*: no access is unchecked).
+ * The engine's one memory, as plain TypeScript sees it. The wasm build has a file of the same name
+ * (`wasm/#linear.ts`) with the same exports; these two files are the only place where the builds
+ * differ. Reads and writes outside the memory throw here and trap there (claims PE-*, T-*: no
+ * access is unchecked).
  */
 
 let bytes = new Uint8Array(0);
 let ints = new Int32Array(0);
 let floats = new Float64Array(0);
 
-/** Gives the engine its memory; the plain build has one engine per process. `buffer.byteLength` is a multiple of 8. */
+/**
+ * Gives the engine its memory; the plain build has one engine per process. `buffer.byteLength` is a
+ * multiple of 8.
+ */
 export function bindMemory(buffer: ArrayBuffer): void {
   bytes = new Uint8Array(buffer);
   ints = new Int32Array(buffer);
@@ -86,8 +90,9 @@ export function toInt(value: f64): i32 {
 }
 
 /*
- * Searches and runs. The wasm build looks at sixteen bytes a step or at 64, and may read (never write) up to 63 bytes behind
- * `end` or eighteen before `p`; the layout keeps that much memory around every region that lines stand in.
+ * Searches and runs. The wasm build looks at sixteen bytes a step or at 64, and may read (never
+ * write) up to 63 bytes behind `end` or eighteen before `p`; the layout keeps that much memory
+ * around every region that lines stand in.
  */
 
 /** First position of `wanted` in [p, end), or `end`. */
@@ -184,7 +189,10 @@ export function skipNonspace(p: i32, end: i32): i32 {
 export const ANY_DIGIT: i32 = 0;
 export const ANY_BYTE: i32 = 1;
 
-/** Whether the text at `p` is written as the form, of `blocks` sixteen bytes: byte for byte, but for what it leaves open. */
+/**
+ * Whether the text at `p` is written as the form, of `blocks` sixteen bytes: byte for byte, but for
+ * what it leaves open.
+ */
 export function fits(p: i32, form: i32, blocks: i32): bool {
   for (let i = 0; i < blocks << 4; i++) {
     const value = byte(p + i);

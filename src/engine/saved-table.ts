@@ -1,11 +1,13 @@
 /**
- * The table as it survives a restart: its entries copied out in portions, and put back under another seed, into a table of
- * another size, width or list of jails. Used by host.ts only, which lends its views of the engine's memory.
+ * The table as it survives a restart: its entries copied out in portions, and put back under
+ * another seed, into a table of another size, width or list of jails. Used by host.ts only, which
+ * lends its views of the engine's memory.
  *
- * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note` says how they lie: bytes of
- * a key and of a step, the number of steps, then the IPv6 prefix of each jail. Times are epoch seconds, so that the time
- * between two runs counts. An entry is left out where the new settings make nothing of it: its jail is gone, its ban or
- * window is over, its IPv6 prefix is another one now, or its sets are full of others (the table never evicts for it).
+ * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
+ * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
+ * each jail. Times are epoch seconds, so that the time between two runs counts. An entry is left
+ * out where the new settings make nothing of it: its jail is gone, its ban or window is over, its
+ * IPv6 prefix is another one now, or its sets are full of others (the table never evicts for it).
  */
 import * as layout from './layout.ts';
 
@@ -39,7 +41,9 @@ export interface SavedTable {
   layout: number;
   entryBytes: number;
   note: Uint8Array;
-  /** Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end. */
+  /**
+   * Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end.
+   */
   read(into: Uint8Array): number;
 }
 
@@ -64,7 +68,10 @@ const failuresMask = 31;
 const historyMask = 0xfffb;
 const bansMask = 0xff00;
 
-/** Begins a walk: bans, then windows that are open at epoch second `now`. While it lasts the table must not change, or an entry may be missed. */
+/**
+ * Begins a walk: bans, then windows that are open at epoch second `now`. While it lasts the table
+ * must not change, or an entry may be missed.
+ */
 export function saveTable(memory: TableMemory, now: number): SavedTable {
   const { bytes, scratch, scratchBytes, slots, entry, key, step, steps, prefixes } = memory;
   let bans = true;
@@ -92,7 +99,10 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
   };
 }
 
-/** Takes the saved entries of one file, portion by portion; null where `note` describes none that this build can read. */
+/**
+ * Takes the saved entries of one file, portion by portion; null where `note` describes none that
+ * this build can read.
+ */
 export function restoreTable(
   memory: TableMemory,
   saved: { layout: number; entryBytes: number; note: Uint8Array },
@@ -146,7 +156,9 @@ export function restoreTable(
     }
   };
 
-  /** Distances of the earlier failures from the newest, ascending; a value out of order ends them. */
+  /**
+   * Distances of the earlier failures from the newest, ascending; a value out of order ends them.
+   */
   const readDistances = (view: DataView, at: number, count: number, width: number, room: number): void => {
     distances.length = 0;
     for (let i = 0; i < Math.min(count, room); i++) {

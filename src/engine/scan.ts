@@ -1,6 +1,6 @@
 /**
- * Scans that matchers share: runs of a byte class, and the source address. Every byte is an attacker's; every scan stays
- * in [at, end) and ends after at most end - at steps.
+ * Scans that matchers share: runs of a byte class, and the source address. Every byte is an
+ * attacker's; every scan stays in [at, end) and ends after at most end - at steps.
  */
 
 import { byte, findByte, findByteLast, int, skipDecimal, skipDigits } from '#linear';
@@ -84,7 +84,10 @@ export function inBitmap(bitmap: i32, value: i32): bool {
   return ((int(bitmap + ((value >> 5) << 2)) >> (value & 31)) & 1) === 1;
 }
 
-/** End of the run of bytes at `at` that are in the class at `bitmap` (`wanted` 1) or are not (`wanted` 0). */
+/**
+ * End of the run of bytes at `at` that are in the class at `bitmap` (`wanted` 1) or are not
+ * (`wanted` 0).
+ */
 export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
   while (at < end && inBitmap(bitmap, byte(at)) === wanted) at++;
   return at;
@@ -97,8 +100,9 @@ function isAddressByte(value: i32): bool {
 }
 
 /**
- * The source address at `at`, as `ip` in src/compiler/pattern.ts says. Captures it and returns the position after it,
- * or -1. Only the structure is looked at: whether it is an address is for address.ts.
+ * The source address at `at`, as `ip` in src/compiler/pattern.ts says. Captures it and returns the
+ * position after it, or -1. Only the structure is looked at: whether it is an address is for
+ * address.ts.
  */
 export function scanAddress(at: i32, end: i32): i32 {
   if (at >= end) return -1;
@@ -146,7 +150,10 @@ function skipName(at: i32, limit: i32, dotted: bool): i32 {
   return at;
 }
 
-/** `stop`, or the position before a `:` that ends the run [at, stop) and is not the second of a `::`. */
+/**
+ * `stop`, or the position before a `:` that ends the run [at, stop) and is not the second of a
+ * `::`.
+ */
 function withoutColon(at: i32, stop: i32): i32 {
   if (stop === at || byte(stop - 1) !== 58) return stop;
   if (stop - at === 1 || byte(stop - 2) !== 58) return stop - 1;

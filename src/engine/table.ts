@@ -1,17 +1,20 @@
 /**
- * The tracker: a fixed, seeded, set-associative table of (jail, address) → failures within findtime.
- * Controlled by attackers: which addresses come and when. Invariants: never grows, never moves an entry, touches two sets
- * of eight per observation; two full sets trigger the eviction policy in those two (claims MM-11, MM-14, MM-15, D-*).
+ * The tracker: a fixed, seeded, set-associative table of (jail, address) → failures within
+ * findtime. Controlled by attackers: which addresses come and when. Invariants: never grows, never
+ * moves an entry, touches two sets of eight per observation; two full sets trigger the eviction
+ * policy in those two (claims MM-11, MM-14, MM-15, D-*).
  *
- * A key has two sets, and a new entry goes into the emptier one: so the sets fill evenly. With one set a key, the first one
- * is full when a sixth of the table is in use; with two, when seven tenths are.
+ * A key has two sets, and a new entry goes into the emptier one: so the sets fill evenly. With one
+ * set a key, the first one is full when a sixth of the table is in use; with two, when seven tenths
+ * are.
  *
- * A slot is a mark and an entry, which stand apart. The mark is a byte of the key's hash, 0 in a free slot: the marks of a set
- * lie together, so that a look at eight bytes says which entry to look at, most often one or none.
- * Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds) | window. The meta of a free slot is 0 too.
- * The window holds the distances of the earlier failures from the newest one, ascending; a banned entry keeps the end of
- * its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with the
- * number of bans so far: the memory of repeat offenders is as bounded as the table.
+ * A slot is a mark and an entry, which stand apart. The mark is a byte of the key's hash, 0 in a
+ * free slot: the marks of a set lie together, so that a look at eight bytes says which entry to
+ * look at, most often one or none. Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds)
+ * | window. The meta of a free slot is 0 too. The window holds the distances of the earlier
+ * failures from the newest one, ascending; a banned entry keeps the end of its ban there instead
+ * (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with
+ * the number of bans so far: the memory of repeat offenders is as bounded as the table.
  */
 import {
   copyBytes,
@@ -96,14 +99,23 @@ export const BANNED: i32 = 3;
 export const FOREVER: f64 = 4294967295;
 
 /*
- * What two full sets do (types.ts EvictionPolicy, same order). Free and spent entries are always taken first, then those of
- * which only the number of bans is of use.
+ * What two full sets do (types.ts EvictionPolicy, same order). Free and spent entries are always
+ * taken first, then those of which only the number of bans is of use.
  */
-/** Gives up the source seen longest ago; one whose ban is not in the kernel yet only when there is nothing else. */
+/**
+ * Gives up the source seen longest ago; one whose ban is not in the kernel yet only when there is
+ * nothing else.
+ */
 export const EVICT_OLDEST: i32 = 0;
-/** Denies the newcomer and asks for a run: every tracked source is banned, then the table is emptied (`banTracked`). */
+/**
+ * Denies the newcomer and asks for a run: every tracked source is banned, then the table is emptied
+ * (`banTracked`).
+ */
 export const BAN_ALL: i32 = 1;
-/** Gives up the source seen longest ago among those that are not banned; denies the newcomer when all are. */
+/**
+ * Gives up the source seen longest ago among those that are not banned; denies the newcomer when
+ * all are.
+ */
 export const DROP_UNBANNED: i32 = 2;
 /** Denies the newcomer: what is tracked stays. */
 export const DENY_NEW: i32 = 3;
@@ -123,8 +135,9 @@ export function resetTable(): void {
 }
 
 /**
- * Makes the bans of returning sources grow in `jail`: they are remembered for `memory` seconds (-1 = not at all), up to
- * `random` seconds are added to each but the first, and with `overall` the bans in other jails count too.
+ * Makes the bans of returning sources grow in `jail`: they are remembered for `memory` seconds (-1
+ * = not at all), up to `random` seconds are added to each but the first, and with `overall` the
+ * bans in other jails count too.
  */
 export function escalate(jail: i32, memory: i32, random: i32, overall: bool): void {
   const settings = jailsAt + jail * JAIL_BYTES;
@@ -142,8 +155,8 @@ export let decidedSeconds: i32 = 0;
 export let decidedBans: i32 = 0;
 
 /*
- * meta: bits 0–1 state, 2 family 6, 3–7 failures, 8–15 bans so far (255 = that or more), 16–31 jail + 1 (so that a free
- * entry's meta is 0).
+ * meta: bits 0–1 state, 2 family 6, 3–7 failures, 8–15 bans so far (255 = that or more), 16–31 jail
+ * + 1 (so that a free entry's meta is 0).
  */
 /** The part of meta that belongs to the key: family and jail. */
 const TAG: i32 = -65532;
@@ -168,7 +181,10 @@ function rotate(x: i32, bits: i32): i32 {
   return (x << bits) | (x >>> (32 - bits));
 }
 
-/** HalfSipHash-1-3 (Aumasson and Bernstein) of `words` 32-bit words at `p` and one more, under the seed of this start. */
+/**
+ * HalfSipHash-1-3 (Aumasson and Bernstein) of `words` 32-bit words at `p` and one more, under the
+ * seed of this start.
+ */
 function hashWords(p: i32, words: i32, last: i32): i32 {
   // State in locals and the round written once: one pass per word, then three more to finish.
   let v0 = int(SEED);
@@ -230,13 +246,18 @@ function bansOf(entry: i32): i32 {
   return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
-/** The hash of (jail, KEY): says which two sets are its own. Of an IPv4 key all words but the first are 0. */
+/**
+ * The hash of (jail, KEY): says which two sets are its own. Of an IPv4 key all words but the first
+ * are 0.
+ */
 // @inline
 export function hashOf(jail: i32): i32 {
   return family === 4 ? hashWords(KEY, 1, jail << 1) : hashWords(KEY, keyBytes >> 2, (jail << 1) | 1);
 }
 
-/** Odd, with its ones well spread (2^32 ÷ the golden ratio): makes a second number out of a hash. */
+/**
+ * Odd, with its ones well spread (2^32 ÷ the golden ratio): makes a second number out of a hash.
+ */
 const SECOND: i32 = -1640531535;
 
 /** The first slot of the set that `hash` says. */
@@ -244,7 +265,10 @@ function setOf(hash: i32): i32 {
   return spread(hash, tableSets) * TABLE_WAYS;
 }
 
-/** The mark of a key with this hash: of its low bits, where the number of a set comes from the high ones. */
+/**
+ * The mark of a key with this hash: of its low bits, where the number of a set comes from the high
+ * ones.
+ */
 function markOf(hash: i32): i32 {
   const low = hash & 255;
   return low === 0 ? 1 : low;
@@ -258,7 +282,10 @@ function slotOf(entry: i32): i32 {
   return divide(entry - tableAt, entryBytes);
 }
 
-/* The first slots of the two sets, and the mark, of the key that was last looked for; in a tiny table the sets may be the same. */
+/*
+ * The first slots of the two sets, and the mark, of the key that was last looked for; in a tiny
+ * table the sets may be the same.
+ */
 let firstSet: i32 = 0;
 let secondSet: i32 = 0;
 let mark: i32 = 0;
@@ -271,7 +298,10 @@ function seek(hash: i32): void {
   mark = markOf(hash);
 }
 
-/** Which slots of the set that begins with slot `first` have the mark `wanted`, one bit each, lowest first. */
+/**
+ * Which slots of the set that begins with slot `first` have the mark `wanted`, one bit each, lowest
+ * first.
+ */
 function marked(first: i32, wanted: i32): i32 {
   return matchBits(marksAt + first, wanted);
 }
@@ -281,7 +311,10 @@ export function touchMarks(hash: i32): i32 {
   return int(marksAt + setOf(hash)) ^ int(marksAt + setOf(product(hash, SECOND)));
 }
 
-/** The entry that the marks of both sets point to: most likely the one that a key with this hash has, or gets. */
+/**
+ * The entry that the marks of both sets point to: most likely the one that a key with this hash
+ * has, or gets.
+ */
 export function likelyEntry(hash: i32): i32 {
   seek(hash);
   const first = marked(firstSet, mark);
@@ -310,7 +343,10 @@ function findHashed(hash: i32, tag: i32): i32 {
   return entry !== 0 ? entry : findIn(secondSet, tag);
 }
 
-/** The entry of KEY with the jail and family of `tag` in the set that begins with slot `first`, or 0. */
+/**
+ * The entry of KEY with the jail and family of `tag` in the set that begins with slot `first`, or
+ * 0.
+ */
 // @inline
 function findIn(first: i32, tag: i32): i32 {
   for (let found = marked(first, mark); found !== 0; found &= found - 1) {
@@ -361,7 +397,10 @@ function worthOf(entry: i32, time: f64): i32 {
   return bansOf(entry) > 0 && age <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
 }
 
-/** Whether the entry, last seen at `seen`, has failures within findtime of `time`: most have, where `worthOf` is asked about many. */
+/**
+ * Whether the entry, last seen at `seen`, has failures within findtime of `time`: most have, where
+ * `worthOf` is asked about many.
+ */
 function isOpen(entry: i32, seen: f64, time: f64): bool {
   const meta = int(entry + keyBytes);
   if ((meta & 3) >= DECIDED) return false;
@@ -388,7 +427,10 @@ function freeSlot(): i32 {
   return first === 0 ? -1 : firstSet + lowestBit(first);
 }
 
-/** The entry of a free slot, in use from now on; 0 where both sets are full. The caller writes its meta. */
+/**
+ * The entry of a free slot, in use from now on; 0 where both sets are full. The caller writes its
+ * meta.
+ */
 // @inline
 function takeFree(): i32 {
   const slot = freeSlot();
@@ -398,7 +440,10 @@ function takeFree(): i32 {
   return entryAt(slot);
 }
 
-/** Makes room in two full sets: the entry of least worth that the policy gives up; 0 when it gives up none. */
+/**
+ * Makes room in two full sets: the entry of least worth that the policy gives up; 0 when it gives
+ * up none.
+ */
 function makeRoom(jail: i32, time: f64): i32 {
   // Of equal worth, the one seen longest ago; what reaches the limit stays.
   let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
@@ -410,7 +455,8 @@ function makeRoom(jail: i32, time: f64): i32 {
     const seen = seconds(entry + keyBytes + 4);
     let worth = OPEN;
     if (!isOpen(entry, seen, time)) worth = worthOf(entry, time);
-    // A ban that the kernel holds is worth no more than an open window where the oldest of both goes.
+    // A ban that the kernel holds is worth no more than an open window where the oldest of both
+    // goes.
     const rank = worth === HELD && policy === EVICT_OLDEST ? OPEN : worth;
     const value = WORTH * rank + seen;
     if (value < least) {
@@ -447,7 +493,10 @@ function deny(jail: i32, time: f64): void {
   setInt(DENIALS_WRITTEN, written + 1);
 }
 
-/** A new entry for KEY in its sets, last seen at `time`; 0 when there is no room. The caller writes its meta. */
+/**
+ * A new entry for KEY in its sets, last seen at `time`; 0 when there is no room. The caller writes
+ * its meta.
+ */
 // @inline
 function claimEntry(jail: i32, time: f64): i32 {
   let entry = takeFree();
@@ -463,7 +512,10 @@ function claimEntry(jail: i32, time: f64): i32 {
   return entry;
 }
 
-/** Adds a failure at `time`; returns how many lie within findtime of the newest, or 0 when it lies before them all. */
+/**
+ * Adds a failure at `time`; returns how many lie within findtime of the newest, or 0 when it lies
+ * before them all.
+ */
 // @inline
 function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
   const newest = seconds(entry + keyBytes + 4);
@@ -472,7 +524,8 @@ function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
     setSeconds(entry + keyBytes + 4, time);
     if (shift > findtime) return 1;
     const moved = toInt(shift);
-    // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes the first.
+    // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes
+    // the first.
     let kept = failures - 1;
     while (kept > 0 && step(entry, kept - 1) + moved > findtime) kept--;
     return kept + 2;
@@ -480,7 +533,10 @@ function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
   return newest - time > findtime ? 0 : failures + 1;
 }
 
-/** Writes the window after `push` said that `failures` (of `before`) remain and the entry stays below maxretry. */
+/**
+ * Writes the window after `push` said that `failures` (of `before`) remain and the entry stays
+ * below maxretry.
+ */
 // @inline
 function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
   if (time >= newest) {
@@ -500,10 +556,10 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 }
 
 /**
- * Observes one failure of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the failures within findtime when
- * a ban is due, else 0.
- * A ban comes exactly when maxretry observed failures lie within findtime, whatever order they come in; until its end
- * nothing counts, and then the source starts afresh, but for the number of its bans.
+ * Observes one failure of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the
+ * failures within findtime when a ban is due, else 0. A ban comes exactly when maxretry observed
+ * failures lie within findtime, whatever order they come in; until its end nothing counts, and then
+ * the source starts afresh, but for the number of its bans.
  */
 // @inline
 export function observe(jail: i32, hash: i32, time: f64): i32 {
@@ -563,7 +619,10 @@ function bansElsewhere(jail: i32, time: f64): i32 {
   return bans;
 }
 
-/** Marks the entry of `tag` as decided, its ban running from `time`, after `bans` here and `others` in other jails. */
+/**
+ * Marks the entry of `tag` as decided, its ban running from `time`, after `bans` here and `others`
+ * in other jails.
+ */
 function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
   const settings = jailsAt + ((tag >>> 16) - 1) * JAIL_BYTES;
   const earlier = bans + others;
@@ -586,8 +645,8 @@ function draw(most: i32): i32 {
 }
 
 /**
- * Counts the bans that run at epoch second `now` among `count` entries from `first` on into JAIL_HELD and JAIL_PENDING of
- * their jails; the first entry of the table begins a count.
+ * Counts the bans that run at epoch second `now` among `count` entries from `first` on into
+ * JAIL_HELD and JAIL_PENDING of their jails; the first entry of the table begins a count.
  */
 export function tallyBans(first: i32, count: i32, now: f64): void {
   for (let jail = 0; first === 0 && jail < jailCount; jail++) {
@@ -616,8 +675,8 @@ export function confirm(jail: i32): void {
 }
 
 /**
- * Records a ban that did not come from the window (an operator's, one found in the kernel or in the saved state) until
- * `end`; it is at least the `bans`-th of its source.
+ * Records a ban that did not come from the window (an operator's, one found in the kernel or in the
+ * saved state) until `end`; it is at least the `bans`-th of its source.
  */
 export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
   const tag = tagOf(jail);
@@ -640,8 +699,8 @@ export function forget(jail: i32): void {
 export let copiedUntil: i32 = 0;
 
 /**
- * Copies entries that are worth something at `now`, bans or windows, from entry `first` on to `to`, until `room` bytes hold no
- * further one or the table ends. Returns the bytes.
+ * Copies entries that are worth something at `now`, bans or windows, from entry `first` on to `to`,
+ * until `room` bytes hold no further one or the table ends. Returns the bytes.
  */
 export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
   const count = tableSets * TABLE_WAYS;
@@ -663,9 +722,9 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
 }
 
 /**
- * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first word of its window (the end
- * of its ban). Returns its position, for the rest of the window; 0 when it is spent at `now` or is there already, -1 when its
- * sets are full: nothing is evicted for it.
+ * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first
+ * word of its window (the end of its ban). Returns its position, for the rest of the window; 0 when
+ * it is spent at `now` or is there already, -1 when its sets are full: nothing is evicted for it.
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
   if (find(jail) !== 0) return 0;
@@ -680,7 +739,9 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   return 0;
 }
 
-/** Which entry of the table holds the ban of (jail, KEY), counted from 0; -1 where there is none. */
+/**
+ * Which entry of the table holds the ban of (jail, KEY), counted from 0; -1 where there is none.
+ */
 export function indexOfBan(jail: i32): i32 {
   const entry = find(jail);
   return entry !== 0 && stateOf(entry) >= DECIDED ? slotOf(entry) : -1;
@@ -698,7 +759,10 @@ function free(entry: i32): void {
   add(TRACKED, -1);
 }
 
-/* The policy ban_all, in slices between lines: a run bans every tracked source of a slice, then empties the slice. */
+/*
+ * The policy ban_all, in slices between lines: a run bans every tracked source of a slice, then
+ * empties the slice.
+ */
 
 export function beginBanAll(): void {
   setInt(BAN_ALL_DUE, 0);
@@ -706,7 +770,10 @@ export function beginBanAll(): void {
   add(BAN_ALL_RUNS, 1);
 }
 
-/** Decides a ban from `time` on for each source with an open window among `count` entries from `first` on; returns how many. */
+/**
+ * Decides a ban from `time` on for each source with an open window among `count` entries from
+ * `first` on; returns how many.
+ */
 export function banTracked(first: i32, count: i32, time: f64): i32 {
   let decided = 0;
   let entry = tableAt + first * entryBytes;
@@ -724,8 +791,8 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
 }
 
 /**
- * Empties `count` entries from `first` on, but for bans that the kernel does not hold yet and sources that came after
- * `banTracked`; returns how many stay.
+ * Empties `count` entries from `first` on, but for bans that the kernel does not hold yet and
+ * sources that came after `banTracked`; returns how many stay.
  */
 export function resetEntries(first: i32, count: i32, time: f64): i32 {
   let kept = 0;

@@ -1,10 +1,11 @@
 /**
- * Timestamps as services write them. `scanTime` finds where one ends, by its form; `decodeTime` turns its text into epoch
- * seconds, where the calendar and the clock have such a moment.
- * Input: log bytes, some of which an attacker may have written.
- * Formats: RFC 3164 with optional year or weekday; RFC 3339 / ISO 8601 with fractions and zones, also with slashes
- * (nginx) and without zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N.
- * A text without a zone is local time, by the zone table the host filled in; one without a year is put next to `now`.
+ * Timestamps as services write them. `scanTime` finds where one ends, by its form; `decodeTime`
+ * turns its text into epoch seconds, where the calendar and the clock have such a moment. Input:
+ * log bytes, some of which an attacker may have written. Formats: RFC 3164 with optional year or
+ * weekday; RFC 3339 / ISO 8601 with fractions and zones, also with slashes (nginx) and without
+ * zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N. A text
+ * without a zone is local time, by the zone table the host filled in; one without a year is put
+ * next to `now`.
  */
 import {
   ANY_BYTE,
@@ -28,7 +29,10 @@ const YEAR_SLACK: f64 = 86400;
 const YEARS_TRIED: i32 = 10;
 /** 2106-01-01: the table keeps seconds in 32 bits. */
 const SECONDS_MAX: f64 = 4291747200;
-/** Seconds after `now` from which the second of two readings of an ambiguous local time is not believed. */
+/**
+ * Seconds after `now` from which the second of two readings of an ambiguous local time is not
+ * believed.
+ */
 const ZONE_SLACK: f64 = 60;
 
 /** -1 where none is written. */
@@ -38,7 +42,10 @@ let day: i32 = 0;
 let hour: i32 = 0;
 let minute: i32 = 0;
 let second: i32 = 0;
-/** Where the two digits of the second stand, -1 when there are none, and where the fraction behind them ends. */
+/**
+ * Where the two digits of the second stand, -1 when there are none, and where the fraction behind
+ * them ends.
+ */
 let secondAt: i32 = -1;
 let fractionEnd: i32 = 0;
 /** Seconds east of UTC, when `zoned`. */
@@ -49,16 +56,22 @@ let epoch: f64 = 0;
 let absolute: bool = false;
 
 let zones: i32 = 0;
-/** The text was read as the earlier of two times, because the later one is yet to come: true for this second only. */
+/**
+ * The text was read as the earlier of two times, because the later one is yet to come: true for
+ * this second only.
+ */
 let folded: bool = false;
 
 /*
- * How the last decoded timestamp is written (linear.ts `fits`), its second and fraction left open: lines of one minute cost
- * a look at sixteen bytes at a time.
+ * How the last decoded timestamp is written (linear.ts `fits`), its second and fraction left open:
+ * lines of one minute cost a look at sixteen bytes at a time.
  */
 /** Length of that text; 0 = none is remembered. */
 export let formBytes: i32 = 0;
-/** Counts the texts that were remembered or forgotten: who keeps more of a line than its time learns that it is stale. */
+/**
+ * Counts the texts that were remembered or forgotten: who keeps more of a line than its time learns
+ * that it is stale.
+ */
 export let formSerial: i32 = 0;
 /** Offset of the second's digits; -1: the text stands for itself only. */
 let formSecondAt: i32 = -1;
@@ -70,7 +83,10 @@ let formMisses: i32 = 0;
 const FORM_MISSES_MAX: i32 = 8;
 /** As `now`, for texts that are only scanned. */
 let clock: f64 = 0;
-/** Of the text that was scanned last: seconds past `formInstant`, -1 when it is not written like the remembered one. */
+/**
+ * Of the text that was scanned last: seconds past `formInstant`, -1 when it is not written like the
+ * remembered one.
+ */
 export let scannedSeconds: i32 = -1;
 
 /** Empties the zone table and the cache: local time is UTC until zones are added. */
@@ -92,7 +108,10 @@ function forgetForm(): void {
   formSerial++;
 }
 
-/** From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the table is full. */
+/**
+ * From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the
+ * table is full.
+ */
 export function addZone(from: f64, offset: i32): bool {
   if (zones === ZONES_MAX) return false;
   const p = ZONES + zones * ZONE_BYTES;
@@ -121,7 +140,10 @@ function four(p: i32): i32 {
   return high < 0 || low < 0 ? -1 : high * 100 + low;
 }
 
-/** Month 1–12 of the English abbreviation at `p` (any case of the first letter as written by strftime), or 0. */
+/**
+ * Month 1–12 of the English abbreviation at `p` (any case of the first letter as written by
+ * strftime), or 0.
+ */
 function monthName(p: i32): i32 {
   const name = (byte(p) << 16) | (byte(p + 1) << 8) | byte(p + 2);
   if (name === 0x4a616e) return 1;
@@ -176,7 +198,10 @@ function readClock(p: i32, end: i32): i32 {
   return p;
 }
 
-/** "Z", "+hh:mm", "+hhmm", "+hh" or, after a space, a numeric zone, "UTC" or "GMT" at `p`; returns the end (or `p`). */
+/**
+ * "Z", "+hh:mm", "+hhmm", "+hh" or, after a space, a numeric zone, "UTC" or "GMT" at `p`; returns
+ * the end (or `p`).
+ */
 function readZone(p: i32, end: i32): i32 {
   let q = p;
   if (q < end && byte(q) === 32) q++;
@@ -214,7 +239,10 @@ function readZone(p: i32, end: i32): i32 {
   return stop;
 }
 
-/** " yyyy" at `p`; returns its end, or `p`. What goes on without a gap is a host name: "2001:db8::1", "2020-web". */
+/**
+ * " yyyy" at `p`; returns its end, or `p`. What goes on without a gap is a host name:
+ * "2001:db8::1", "2020-web".
+ */
 function readYearAfter(p: i32, end: i32): i32 {
   if (p + 5 > end || byte(p) !== 32) return p;
   const value = four(p + 1);
@@ -253,7 +281,9 @@ function readMonthFirst(p: i32, end: i32): i32 {
   return p;
 }
 
-/** "DD/Mon/yyyy:hh:mm:ss +zone", "DD-Mon-yyyy hh:mm:ss[.fff] [zone]", "DD Mon yyyy hh:mm:ss" at `p`. */
+/**
+ * "DD/Mon/yyyy:hh:mm:ss +zone", "DD-Mon-yyyy hh:mm:ss[.fff] [zone]", "DD Mon yyyy hh:mm:ss" at `p`.
+ */
 function readDayFirst(p: i32, end: i32): i32 {
   if (p + 19 > end) return -1;
   day = two(p);
@@ -332,7 +362,8 @@ function readTai(p: i32, end: i32): i32 {
     if (i === 1 && value !== 4) return -1;
     if (i > 1 && i < 17) epoch = epoch * 16 + value;
   }
-  // TAI is 10 s + the leap seconds so far ahead of UTC: 37 s since 2017, and no further one is scheduled.
+  // TAI is 10 s + the leap seconds so far ahead of UTC: 37 s since 2017, and no further one is
+  // scheduled.
   epoch -= 37;
   absolute = true;
   return p + 25;
@@ -347,7 +378,10 @@ function monthDays(y: i32, m: i32): i32 {
   return m === 4 || m === 6 || m === 9 || m === 11 ? 30 : 31;
 }
 
-/** Whether the fields form a date (February 29 without a year is one) and a time; a leap second is allowed. */
+/**
+ * Whether the fields form a date (February 29 without a year is one) and a time; a leap second is
+ * allowed.
+ */
 function legal(): bool {
   if (absolute) return epoch >= 0 && epoch < SECONDS_MAX;
   if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 60) return false;
@@ -355,7 +389,10 @@ function legal(): bool {
   return day <= monthDays(year < 0 ? 2000 : year, month);
 }
 
-/** Reads what has the form of a timestamp at `start`; returns its end, or -1. Sets the fields, which need not be legal. */
+/**
+ * Reads what has the form of a timestamp at `start`; returns its end, or -1. Sets the fields, which
+ * need not be legal.
+ */
 function readTime(start: i32, end: i32): i32 {
   if (end - start < 10) return -1;
   zoned = false;
@@ -399,7 +436,10 @@ function localSeconds(y: i32): f64 {
   return days * 86400 + (hour * 3600 + minute * 60 + second);
 }
 
-/** Local to UTC seconds by the zone table. In the hour that happens twice, the later one unless it is yet to come. */
+/**
+ * Local to UTC seconds by the zone table. In the hour that happens twice, the later one unless it
+ * is yet to come.
+ */
 function localToUtc(local: f64, now: f64): f64 {
   for (let i = zones - 1; i >= 0; i--) {
     const p = ZONES + i * ZONE_BYTES;
@@ -432,7 +472,8 @@ function yearNear(instant: f64): i32 {
 function fieldsToEpoch(now: f64): f64 {
   if (absolute) return epoch;
   if (year >= 0) return fieldsToUtc(year, now);
-  // The latest year that does not put the line into the future; February 29 goes back to a leap year.
+  // The latest year that does not put the line into the future; February 29 goes back to a leap
+  // year.
   const latest = yearNear(now) + 1;
   for (let y = latest; y > latest - YEARS_TRIED; y--) {
     if (day > monthDays(y, month)) continue;
@@ -444,11 +485,15 @@ function fieldsToEpoch(now: f64): f64 {
   return now;
 }
 
-/** Remembers how the text at [start, end) is written, which was read just now and means `instant` as seen at `now`. */
+/**
+ * Remembers how the text at [start, end) is written, which was read just now and means `instant` as
+ * seen at `now`.
+ */
 function remember(start: i32, end: i32, instant: f64, now: f64): void {
   forgetForm();
   if (end - start > TIME_FORM_BYTES) return;
-  // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands for itself only.
+  // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands
+  // for itself only.
   const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
   const fraction = secondAt + 3;
   for (let i = 0; i < TIME_FORM_BYTES; i++) {
@@ -463,7 +508,10 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
   formNow = now;
 }
 
-/** Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the remembered one. */
+/**
+ * Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the
+ * remembered one.
+ */
 function secondsOfKnown(start: i32): i32 {
   return fits(start, TIME_FORM, (formBytes + 15) >> 4) ? secondsAt(start) : -1;
 }
@@ -482,8 +530,8 @@ function continues(value: i32): bool {
 }
 
 /**
- * The end of the timestamp at `start` when it is written like the last one that was decoded, in the same minute, and ends
- * before a `]` or a blank; else -1. Says what `readTime` would.
+ * The end of the timestamp at `start` when it is written like the last one that was decoded, in the
+ * same minute, and ends before a `]` or a blank; else -1. Says what `readTime` would.
  */
 export function scanKnownTime(start: i32, end: i32): i32 {
   const stop = start + formBytes;
@@ -498,8 +546,9 @@ export function scanKnownTime(start: i32, end: i32): i32 {
 }
 
 /**
- * A text was found at [start, end) that is not written like the remembered one. Times of matched lines are decoded and so
- * remembered; where nothing matches, as in most logs, this remembers one now and then.
+ * A text was found at [start, end) that is not written like the remembered one. Times of matched
+ * lines are decoded and so remembered; where nothing matches, as in most logs, this remembers one
+ * now and then.
  */
 function missForm(start: i32, end: i32): void {
   formMisses++;
@@ -508,14 +557,17 @@ function missForm(start: i32, end: i32): void {
   decodeTime(start, end, clock);
 }
 
-/** The instant of a text that was scanned with `seconds` past the remembered one, as seen at `now`; -1 when that is to be read anew. */
+/**
+ * The instant of a text that was scanned with `seconds` past the remembered one, as seen at `now`;
+ * -1 when that is to be read anew.
+ */
 export function instantOf(seconds: i32, now: f64): f64 {
   return seconds >= 0 && now === formNow ? formInstant + seconds : -1;
 }
 
 /**
- * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is dropped as impossible when
- * a pattern has matched. A bare number is one only where it is a time.
+ * The end of what is written like a timestamp at `start`, or -1: "Nov 32 25:61:61" is, and is
+ * dropped as impossible when a pattern has matched. A bare number is one only where it is a time.
  */
 export function scanTime(start: i32, end: i32): i32 {
   const known = scanKnownTime(start, end);

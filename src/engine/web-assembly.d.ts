@@ -1,4 +1,7 @@
-/** The part of the WebAssembly JavaScript interface that the host uses (Node's types leave it to the DOM library). */
+/**
+ * The part of the WebAssembly JavaScript interface that the host uses (Node's types leave it to the
+ * DOM library).
+ */
 declare namespace WebAssembly {
   class Memory {
     constructor(descriptor: { initial: number; maximum: number });

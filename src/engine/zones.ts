@@ -1,4 +1,7 @@
-/** Local time for the engine: when the process's time zone (TZ, /etc/localtime) changes its distance from UTC. */
+/**
+ * Local time for the engine: when the process's time zone (TZ, /etc/localtime) changes its distance
+ * from UTC.
+ */
 
 /** From `from` (UTC seconds) on, local time is `offset` seconds east of UTC. */
 export interface ZoneChange {
@@ -12,7 +15,10 @@ function offsetAt(seconds: number): number {
   return -new Date(seconds * 1000).getTimezoneOffset() * 60;
 }
 
-/** The changes between `first` and `last` (UTC seconds), ascending, at most `max` of them (the latest), the first from the beginning of time. */
+/**
+ * The changes between `first` and `last` (UTC seconds), ascending, at most `max` of them (the
+ * latest), the first from the beginning of time.
+ */
 export function zoneChanges(first: number, last: number, max: number): ZoneChange[] {
   const changes: ZoneChange[] = [{ from: Number.NEGATIVE_INFINITY, offset: offsetAt(first) }];
   for (let day = first; day < last; day += daySeconds) {

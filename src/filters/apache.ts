@@ -1,7 +1,8 @@
 /**
- * Apache httpd. The error log is written by do_errorlog_default (server/log.c): `[time] [module:level] [pid P:tid T]
- * [client A:port] message`, in 2.2 without module and process; the message is escaped and `, referer: R` may follow. The
- * address stands before everything a client can choose, so no text of his can reach it. The access log escapes quotes.
+ * Apache httpd. The error log is written by do_errorlog_default (server/log.c): `[time]
+ * [module:level] [pid P:tid T] [client A:port] message`, in 2.2 without module and process; the
+ * message is escaped and `, referer: R` may follow. The address stands before everything a client
+ * can choose, so no text of his can reach it. The access log escapes quotes.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { addressHarvesters, forgedAgents, probedPathTokens, rudeCrawlers } from './probes.ts';
@@ -30,10 +31,16 @@ const upToClient: Token[] = [
   choice('[client ', '[remote '),
 ];
 
-/** What `ErrorLogFormat` is often made to write in addition: the numbers of the request (`%L`) and the connection. */
+/**
+ * What `ErrorLogFormat` is often made to write in addition: the numbers of the request (`%L`) and
+ * the connection.
+ */
 const numbers: Token = repeat(2, choice('[R:', '[C:'), until(']', 0), literal('] '));
 
-/** Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port behind the address. */
+/**
+ * Up to the message; `[error]` is what 2.2 writes, where 2.4 names module and process, and a port
+ * behind the address.
+ */
 const errorHead: Token[] = [
   // Through `| logger` the time stands behind that of the head.
   optional(literal('['), time, literal('] ')),
@@ -68,7 +75,9 @@ const at = '[Tue Mar 04 05:06:07.123456 2025]';
 const head = (module: string): string =>
   `${at} [${module}:error] [pid 811:tid 140012345678900] [client 192.0.2.7:40122] `;
 
-/** A pattern of the error log: its message's tokens, and a message that is one and one that is not. */
+/**
+ * A pattern of the error log: its message's tokens, and a message that is one and one that is not.
+ */
 const errorPattern = (name: string, module: string, tokens: Token[], sample: string, counter: string): Pattern => ({
   name,
   tokens: [...message, ...tokens],
@@ -193,7 +202,10 @@ const auth: Filter = {
 /** How the names of scripts end. */
 const extensions = ['php8', 'php7', 'php5', 'php4', 'php', '.aspx', '.asp', '.cgi', '.exe', '.jsp', '.pl'];
 
-/** A script's path: a program that httpd would hand to an interpreter, or the folder of such programs. */
+/**
+ * A script's path: a program that httpd would hand to an interpreter, or the folder of such
+ * programs.
+ */
 const script: Token = either(
   [
     choice(...extensions),

@@ -1,10 +1,11 @@
 /**
- * Asterisk 1.4 to 22 (main/logger.c, chan_sip, chan_iax2, res_pjsip, main/manager.c, res_security_log): a level with thread
- * and call, the file with line and function, the message; in its own log, in syslog or in the journal.
+ * Asterisk 1.4 to 22 (main/logger.c, chan_sip, chan_iax2, res_pjsip, main/manager.c,
+ * res_security_log): a level with thread and call, the file with line and function, the message; in
+ * its own log, in syslog or in the journal.
  *
- * URIs, dialled numbers, account names and Call-IDs are the caller's. Where such text can stand on one side of the address
- * only, the address is read from the other. Where it stands on both, a line whose separator occurs twice has two readings
- * and is left out.
+ * URIs, dialled numbers, account names and Call-IDs are the caller's. Where such text can stand on
+ * one side of the address only, the address is read from the other. Where it stands on both, a line
+ * whose separator occurs twice has two readings and is left out.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -42,7 +43,10 @@ const level: Token[] = [
   literal(' '),
 ];
 
-/** `NOTICE[811]: chan_sip.c:28926 in handle_request_register: `. A file has no blanks, a dialled extension might. */
+/**
+ * `NOTICE[811]: chan_sip.c:28926 in handle_request_register: `. A file has no blanks, a dialled
+ * extension might.
+ */
 const head: Token[] = [
   ...level,
   { kind: 'span', of: { name: 'word', bytes: './-' }, min: 1, max: 255 },
@@ -64,7 +68,10 @@ const remote: Token[] = [
   some('digit', 5),
   literal('"'),
 ];
-/** What may follow the address of a refusal: the server's own words, or what the caller answered to a challenge. */
+/**
+ * What may follow the address of a refusal: the server's own words, or what the caller answered to
+ * a challenge.
+ */
 const answered: Token[] = [
   repeat(
     8,
@@ -216,7 +223,8 @@ export const asterisk: Filter = {
     },
     {
       name: 'connection-rejected',
-      // Written by the dial plan: the extension and its context stand where a file and its function do.
+      // Written by the dial plan: the extension and its context stand where a file and its function
+      // do.
       tokens: [
         ...level,
         literal('Ext. '),
@@ -279,7 +287,8 @@ export const asterisk: Filter = {
       counter: `${time} SECURITY[811] res_security_log.c: SecurityEvent="SuccessfulAuth",EventTV="2025-03-04T05:06:07.008+0100",Severity="Informational",Service="PJSIP",EventVersion="1",AccountID="alice",SessionID="2f1",LocalAddress="IPV4/UDP/203.0.113.1/5060",RemoteAddress="IPV4/UDP/192.0.2.7/5060",UsingPassword="1"`,
     },
     {
-      // Quotes in the account or the Call-ID, or another order: only one RemoteAddress is there, see event-ambiguous.
+      // Quotes in the account or the Call-ID, or another order: only one RemoteAddress is there,
+      // see event-ambiguous.
       name: 'refused-quoted',
       tokens: [
         ...head,

@@ -1,9 +1,11 @@
 /**
- * Cyrus IMAP and POP3 (imap/imapd.c, imap/pop3d.c, 2.x to 3.10): `badlogin: name [address] mechanism (user) [SASL error]`;
- * which of the brackets are written changed between releases. Only a wrong user or password counts: SASL_BADAUTH (-13), its
- * words where SASL gives no more, and a name that cannot be one.
+ * Cyrus IMAP and POP3 (imap/imapd.c, imap/pop3d.c, 2.x to 3.10): `badlogin: name [address]
+ * mechanism (user) [SASL error]`; which of the brackets are written changed between releases. Only
+ * a wrong user or password counts: SASL_BADAUTH (-13), its words where SASL gives no more, and a
+ * name that cannot be one.
  *
- * Left of the address stands nothing but the reverse DNS; the user name stands right of it and decides nothing.
+ * Left of the address stands nothing but the reverse DNS; the user name stands right of it and
+ * decides nothing.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { again, choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, until } from './tokens.ts';

@@ -1,14 +1,17 @@
 /**
- * Dovecot (1.x to 2.4), from its sources: src/login-common/client-common.c and client-common-auth.c (the login
- * processes), src/auth/auth-request.c, passdb-*.c and mech-*.c (the auth process), and what pam_unix writes in its name.
- * Through syslog (`dovecot: imap-login: …`) or Dovecot's own log (`time imap-login: Info: …`, TAI64N stamps included).
+ * Dovecot (1.x to 2.4), from its sources: src/login-common/client-common.c and client-common-auth.c
+ * (the login processes), src/auth/auth-request.c, passdb-*.c and mech-*.c (the auth process), and
+ * what pam_unix writes in its name. Through syslog (`dovecot: imap-login: …`) or Dovecot's own log
+ * (`time imap-login: Info: …`, TAI64N stamps included).
  *
- * A client chooses its user name: up to 64 or 80 bytes without control bytes, but with `>`, `)`, commas and blanks. So
- * the address is looked for from the right end of the line, and nothing that could be a second address may follow it.
- * With `auth_verbose_passwords = plain` a client's password stands right of the address: then a comma in it makes the line
- * ambiguous, and it is left to the login process' own line.
+ * A client chooses its user name: up to 64 or 80 bytes without control bytes, but with `>`, `)`,
+ * commas and blanks. So the address is looked for from the right end of the line, and nothing that
+ * could be a second address may follow it. With `auth_verbose_passwords = plain` a client's
+ * password stands right of the address: then a comma in it makes the line ambiguous, and it is left
+ * to the login process' own line.
  *
- * Modes are fail2ban's: `normal` failed logins; `aggressive` also connections that end before any login.
+ * Modes are fail2ban's: `normal` failed logins; `aggressive` also connections that end before any
+ * login.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -100,7 +103,10 @@ const silence = either(
 /** 2.4 repeats the reason as one word. */
 const reasonEnd: Token[] = [literal(')'), optional(literal(' ('), some('word', 64), literal(')')), literal(': ')];
 const method = optional(literal('method='), until(',> \t'), literal(', '));
-/** The address and all that follows: local address, TLS state, session. The only `>` closes the session. */
+/**
+ * The address and all that follows: local address, TLS state, session. The only `>` closes the
+ * session.
+ */
 const rip: Token[] = [method, literal('rip='), ip, until('>', 0), optional(literal('>')), ...lineEnd];
 
 /** Since 2.0 a user name is always there, if only an empty one. */
@@ -155,7 +161,10 @@ const logins: Pattern[] = [
   },
 ];
 
-/** A process and what it says of itself, a pid or a name: `auth: `, `auth-worker(901): `, `auth(default): `. */
+/**
+ * A process and what it says of itself, a pid or a name: `auth: `, `auth-worker(901): `,
+ * `auth(default): `.
+ */
 const authHead: Token[] = [
   choice('auth-worker', 'auth'),
   optional(literal('('), some('word', 32), literal(')')),
@@ -181,10 +190,15 @@ const inConnection = optional(
   literal('>: '),
 );
 const info = optional(literal('Info: '));
-/** A passdb, userdb or mechanism. No underscore: `pam_unix(dovecot:auth): ` is not written by Dovecot. */
+/**
+ * A passdb, userdb or mechanism. No underscore: `pam_unix(dovecot:auth): ` is not written by
+ * Dovecot.
+ */
 const driver: Token = { kind: 'span', of: { name: 'alpha', bytes: '0123456789-.' }, min: 2, max: 64 };
 const session: Token[] = [literal('<'), until(',> \t', 0), literal('>')];
-/** What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma. */
+/**
+ * What was wrong; what follows (a hash of the password, `- trying the next passdb`) holds no comma.
+ */
 const refusal: Token[] = [
   choice(
     'unknown user',
@@ -279,7 +293,8 @@ const authProcess: Pattern[] = [
     counter: `${host} dovecot: auth: passwd-file(alice@example.org): unknown user`,
   },
   {
-    // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a beginning, so no odd names.
+    // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a
+    // beginning, so no odd names.
     name: 'plain-user-refused',
     tokens: [
       optional(...again),

@@ -1,7 +1,7 @@
 /**
- * Dropbear (svr-auth.c, svr-authpasswd.c, svr-authpam.c, svr-session.c), 0.4x to 2025, in syslog or on stderr (`[pid] time
- * message`). The name that was tried stands left of the address, which ends the line; since 2022 the goodbye has the address
- * first.
+ * Dropbear (svr-auth.c, svr-authpasswd.c, svr-authpam.c, svr-session.c), 0.4x to 2025, in syslog or
+ * on stderr (`[pid] time message`). The name that was tried stands left of the address, which ends
+ * the line; since 2022 the goodbye has the address first.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -21,7 +21,9 @@ import {
 
 const head: Token[] = [optional(either([literal('['), some('digit', 10), literal('] '), time, literal(' ')], again))];
 
-/** Only new releases write brackets around an IPv6 address; behind it stands the port either way. */
+/**
+ * Only new releases write brackets around an IPv6 address; behind it stands the port either way.
+ */
 const address: Token[] = [either([ipPort], [ip]), optional(literal(']')), ...lineEnd];
 
 const host = 'Mar  4 05:06:07 router dropbear[811]:';

@@ -1,15 +1,16 @@
 /**
- * Exim (4.x): its main and reject logs, from smtp_in.c, host.c, receive.c and acl.c. After the time and perhaps `[pid]`,
- * or behind a syslog head (with Exim's own time or without).
+ * Exim (4.x): its main and reject logs, from smtp_in.c, host.c, receive.c and acl.c. After the time
+ * and perhaps `[pid]`, or behind a syslog head (with Exim's own time or without).
  *
- * A host is written by host_and_ident(): `H=name (helo) [address]:port`, then fields such as `I=[address]:port`,
- * `U=ident`, `X=cipher`, `F=<sender>`. The HELO name is the client's; Exim takes only letters, digits and an address in
- * brackets, unless helo_accept_junk_hosts lets any text through. So a HELO name is believed up to its first `)` and
- * without blanks, and a line in which a second `) [` stands (a forged host, or one in a sender, recipient or user name
- * that nobody has) is left alone. What follows the address is the client's too, and decides nothing.
+ * A host is written by host_and_ident(): `H=name (helo) [address]:port`, then fields such as
+ * `I=[address]:port`, `U=ident`, `X=cipher`, `F=<sender>`. The HELO name is the client's; Exim
+ * takes only letters, digits and an address in brackets, unless helo_accept_junk_hosts lets any
+ * text through. So a HELO name is believed up to its first `)` and without blanks, and a line in
+ * which a second `) [` stands (a forged host, or one in a sender, recipient or user name that
+ * nobody has) is left alone. What follows the address is the client's too, and decides nothing.
  *
- * Modes are fail2ban's: `normal` failed logins; `more` also refused senders and recipients, broken protocol and dropped
- * connections; `aggressive` also hosts whose name cannot be found.
+ * Modes are fail2ban's: `normal` failed logins; `more` also refused senders and recipients, broken
+ * protocol and dropped connections; `aggressive` also hosts whose name cannot be found.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -38,7 +39,10 @@ const head: Token[] = [
   optional(literal('DS ')),
 ];
 const value = until(' \t:()"');
-/** A field: `I=[address]:port`, `Ci=id`, `X=version:cipher:bits`, `DN="…"`, or a flag. No colon ends it. */
+/**
+ * A field: `I=[address]:port`, `Ci=id`, `X=version:cipher:bits`, `DN="…"`, or a flag. No colon ends
+ * it.
+ */
 const fieldName: Token[] = [literal(' '), some('alpha', 4), literal('=')];
 const bare: Token[][] = [
   [literal('['), until('] \t'), literal(']'), port],

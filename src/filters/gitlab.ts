@@ -1,7 +1,8 @@
 /**
- * GitLab's application.log (app/controllers/sessions_controller.rb): `time: Failed Login: username=U ip=A`, until release 11
- * with a time in words, and application_json.log with the same message as the last of its fields. What U holds of quotes
- * and backslashes is escaped there. The address ends the message.
+ * GitLab's application.log (app/controllers/sessions_controller.rb): `time: Failed Login:
+ * username=U ip=A`, until release 11 with a time in words, and application_json.log with the same
+ * message as the last of its fields. What U holds of quotes and backslashes is escaped there. The
+ * address ends the message.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { either, ip, lineEnd, literal, optional, repeat, run, some, time, until, userToLast } from './tokens.ts';

@@ -1,6 +1,7 @@
 /**
- * Grafana's log in key=value form; a value with blanks is quoted and its quotes escaped. Until 8 a line begins with its
- * time, from 9 on with its logger. From 10 on the failure is said only in the line of the request.
+ * Grafana's log in key=value form; a value with blanks is quoted and its quotes escaped. Until 8 a
+ * line begins with its time, from 9 on with its logger. From 10 on the failure is said only in the
+ * line of the request.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {

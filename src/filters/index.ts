@@ -1,4 +1,7 @@
-/** Every built-in filter. The position is the filter's number in the engine; add yours in one line, anywhere. */
+/**
+ * Every built-in filter. The position is the filter's number in the engine; add yours in one line,
+ * anywhere.
+ */
 import type { Filter } from '../compiler/pattern.ts';
 import { apache } from './apache.ts';
 import { asterisk } from './asterisk.ts';

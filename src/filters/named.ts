@@ -1,7 +1,8 @@
 /**
- * BIND 9 (lib/ns/client.c ns_client_logv, query.c, xfrout.c): `client @0x… A#port/key K (name): view V: message`, in syslog
- * or in a log of its own, with category, module and level before it as the channel is set. Names of the DNS are written
- * with their blanks escaped and stand after the address.
+ * BIND 9 (lib/ns/client.c ns_client_logv, query.c, xfrout.c): `client @0x… A#port/key K (name):
+ * view V: message`, in syslog or in a log of its own, with category, module and level before it as
+ * the channel is set. Names of the DNS are written with their blanks escaped and stand after the
+ * address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, lineEnd, literal, optional, repeat, some, time, until } from './tokens.ts';

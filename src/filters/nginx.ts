@@ -1,15 +1,17 @@
 /**
- * nginx. The error log is written by ngx_log_error_core (src/core/ngx_log.c) and ngx_http_log_error_handler
- * (src/http/ngx_http_request.c): `time [level] pid#tid: *connection message, client: A, server: S, request: "R"`, then
- * `subrequest`, `upstream`, `host` and `referrer` where there are any. Nothing in it is escaped: user name, file name,
- * request, host and referrer are the client's own bytes. The access log escapes `"` and control bytes.
+ * nginx. The error log is written by ngx_log_error_core (src/core/ngx_log.c) and
+ * ngx_http_log_error_handler (src/http/ngx_http_request.c): `time [level] pid#tid: *connection
+ * message, client: A, server: S, request: "R"`, then `subrequest`, `upstream`, `host` and
+ * `referrer` where there are any. Nothing in it is escaped: user name, file name, request, host and
+ * referrer are the client's own bytes. The access log escapes `"` and control bytes.
  *
- * Invariant: an address is believed only where no second reading of the line is left. A user name ends before its first
- * colon (ngx_http_auth_basic_user), so it holds no client, and what follows the first one is left unread: no referrer or
- * long path hides a wrong password. A file name may hold anything. The request ends at its first ` HTTP/1.1"`
- * (ngx_http_parse.c) and a host name holds no blank, so what follows a forged client inside a file name cannot be the rest
- * of a line; only a referrer can hold anything, and a line with a second client in it is ignored, as is a line that nginx
- * cut at 2048 bytes, where the rest is missing.
+ * Invariant: an address is believed only where no second reading of the line is left. A user name
+ * ends before its first colon (ngx_http_auth_basic_user), so it holds no client, and what follows
+ * the first one is left unread: no referrer or long path hides a wrong password. A file name may
+ * hold anything. The request ends at its first ` HTTP/1.1"` (ngx_http_parse.c) and a host name
+ * holds no blank, so what follows a forged client inside a file name cannot be the rest of a line;
+ * only a referrer can hold anything, and a line with a second client in it is ignored, as is a line
+ * that nginx cut at 2048 bytes, where the rest is missing.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { probedPathTokens } from './probes.ts';
@@ -31,10 +33,16 @@ import {
   userToLast,
 } from './tokens.ts';
 
-/** An error line cut at NGX_MAX_ERROR_STR (2048) has at least so many bytes after its connection number. */
+/**
+ * An error line cut at NGX_MAX_ERROR_STR (2048) has at least so many bytes after its connection
+ * number.
+ */
 const cutBytesMin = 1960;
 
-/** Up to the message. Through syslog nginx repeats its own time, and journald leaves `host nginx: ` before it. */
+/**
+ * Up to the message. Through syslog nginx repeats its own time, and journald leaves `host nginx: `
+ * before it.
+ */
 const errorHead = (...level: string[]): Token[] => [
   optional(some('nonspace', 255), literal(' nginx: ')),
   optional(time, literal(' ')),
@@ -69,7 +77,10 @@ const hostAndReferrer: Token = either(
 
 const server: Token[] = [literal(', server: '), until(', ', 0)];
 
-/** What follows the address, no field with a blank but the request with two, which leaves no room for a second address. */
+/**
+ * What follows the address, no field with a blank but the request with two, which leaves no room
+ * for a second address.
+ */
 const restWithoutBlanks: Token[] = [
   ...server,
   literal(', request: "'),
@@ -83,7 +94,10 @@ const restWithoutBlanks: Token[] = [
   ...lineEnd,
 ];
 
-/** Two readings: `opening` up to the client is followed by a second client further on, in what may be a referrer. */
+/**
+ * Two readings: `opening` up to the client is followed by a second client further on, in what may
+ * be a referrer.
+ */
 const ambiguous = (name: string, opening: Token[], sample: string, counter: string): Pattern => ({
   name,
   tokens: [
@@ -304,7 +318,10 @@ const forbidden: Filter = {
   ],
 };
 
-/** The combined access format up to the request. A user name may hold blanks and brackets, but no quote. */
+/**
+ * The combined access format up to the request. A user name may hold blanks and brackets, but no
+ * quote.
+ */
 const accessHead: Token[] = [ip, literal(' - '), textToFirst('"'), literal(' ['), time, literal('] "')];
 
 const badRequest: Filter = {

@@ -1,7 +1,8 @@
 /**
- * OpenVPN 2.x as a server (error.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c): `A:port message` while a client is not
- * known; one that is carries its name before the address and is left alone. Packets that fail tls-auth or tls-crypt name the
- * address at the end. Nothing before an address is the client's.
+ * OpenVPN 2.x as a server (error.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c): `A:port
+ * message` while a client is not known; one that is carries its name before the address and is left
+ * alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing before an
+ * address is the client's.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ipPort, literal, optional, some } from './tokens.ts';

@@ -1,7 +1,8 @@
 /**
- * What pam_unix writes of a failed login (Linux-PAM, modules/pam_unix/support.c): `logname= uid= euid= tty= ruser=R rhost=A
- *  user=U`. R and, with pam_unix' option `audit`, U are what the client typed: the address is the last `rhost=`, and a line
- * in which `user=` stands before another `rhost=` has two readings and is left out.
+ * What pam_unix writes of a failed login (Linux-PAM, modules/pam_unix/support.c): `logname= uid=
+ * euid= tty= ruser=R rhost=A user=U`. R and, with pam_unix' option `audit`, U are what the client
+ * typed: the address is the last `rhost=`, and a line in which `user=` stands before another
+ * `rhost=` has two readings and is left out.
  */
 import type { Pattern, Token } from '../compiler/pattern.ts';
 import {

@@ -1,4 +1,7 @@
-/** phpMyAdmin with syslog authentication log (libraries/classes/Logging.php): `user denied: U (status) from A`. */
+/**
+ * phpMyAdmin with syslog authentication log (libraries/classes/Logging.php): `user denied: U
+ * (status) from A`.
+ */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ip, lineEnd, literal, userToLast } from './tokens.ts';
 

@@ -1,22 +1,26 @@
 /**
- * Postfix (2.x to 3.11): smtpd and postscreen, from their own sources: smtpd.c, smtpd_check.c, smtpd_peer.c,
- * smtpd_sasl_glue.c, postscreen*.c. A client is written `name[address]`, with `:port` where smtpd_client_port_logging or
- * postscreen says it.
+ * Postfix (2.x to 3.11): smtpd and postscreen, from their own sources: smtpd.c, smtpd_check.c,
+ * smtpd_peer.c, smtpd_sasl_glue.c, postscreen*.c. A client is written `name[address]`, with `:port`
+ * where smtpd_client_port_logging or postscreen says it.
  *
- * A client's name is its reverse DNS, checked to be a host name (no bracket, no blank). All that the client itself sends
- * (HELO name, sender, recipient, SASL text, early talk) stands after its address, and what stands before it are postfix's
- * own words; so every pattern reads the address from the left, in the first brackets after the words `from` or `warning`.
+ * A client's name is its reverse DNS, checked to be a host name (no bracket, no blank). All that
+ * the client itself sends (HELO name, sender, recipient, SASL text, early talk) stands after its
+ * address, and what stands before it are postfix's own words; so every pattern reads the address
+ * from the left, in the first brackets after the words `from` or `warning`.
  *
- * Modes are fail2ban's: `more` (the default) and `normal` refused mail; `rbl` only what a block list refused; `auth`
- * failed SASL logins; `ddos` connections that break off, talk too early or come too often; `errors` only too many errors;
- * `extra` auth and normal; `aggressive` all of it.
+ * Modes are fail2ban's: `more` (the default) and `normal` refused mail; `rbl` only what a block
+ * list refused; `auth` failed SASL logins; `ddos` connections that break off, talk too early or
+ * come too often; `errors` only too many errors; `extra` auth and normal; `aggressive` all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import { again, anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
 
 const digits = some('digit', 10);
 const command = run('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 4);
-/** Queue ids hold no small vowels (mail_queue.h), `NOQUEUE` neither: so no word of the log is taken for one. */
+/**
+ * Queue ids hold no small vowels (mail_queue.h), `NOQUEUE` neither: so no word of the log is taken
+ * for one.
+ */
 const queued = optional(run('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'), literal(': '));
 /** `name[address]` or `name[address]:port`; postscreen leaves the name out. */
 const client: Token[] = [until('[ \t', 0), literal('['), ip, literal(']'), optional(literal(':'), digits)];
@@ -26,7 +30,10 @@ const auth = ['auth', 'extra', 'aggressive'];
 const ddos = ['ddos', 'aggressive'];
 const host = 'Mar  7 18:53:22 mx1';
 
-/** Mechanisms that send a password or prove to know it: no ticket that a client may try first and do without. */
+/**
+ * Mechanisms that send a password or prove to know it: no ticket that a client may try first and do
+ * without.
+ */
 const mechanism = either(
   anyCase('LOGIN'),
   anyCase('PLAIN'),

@@ -1,11 +1,14 @@
 /**
- * What robots ask a web server for when they look for something to break into: lists that several web filters share.
- * Each entry begins a path; what follows it does not matter. Names of programs and files, in the spelling they have.
+ * What robots ask a web server for when they look for something to break into: lists that several
+ * web filters share. Each entry begins a path; what follows it does not matter. Names of programs
+ * and files, in the spelling they have.
  */
 import type { Token } from '../compiler/pattern.ts';
 import { choice, literal, optional } from './tokens.ts';
 
-/** Web mail, database consoles, blog log-ins and script folders, where they are usually installed. */
+/**
+ * Web mail, database consoles, blog log-ins and script folders, where they are usually installed.
+ */
 export const probedApplications = [
   'roundcube',
   'extmail',
@@ -29,7 +32,10 @@ export const probedApplications = [
 /** One of them, after a doubled slash or none. */
 export const probedPathTokens: Token[] = [optional(literal('/')), choice(...probedApplications)];
 
-/** User agents of programs that collect mail addresses or fill in forms. A longer name stands before its own beginning. */
+/**
+ * User agents of programs that collect mail addresses or fill in forms. A longer name stands before
+ * its own beginning.
+ */
 export const addressHarvesters = [
   'Atomic_Email_Hunter/4.0',
   'autoemailspider',

@@ -1,7 +1,8 @@
 /**
- * ProFTPD (src/log.c, modules/mod_auth.c, contrib/mod_sftp): `[vhost ](client name[address])`, a colon in its own log and
- * ` - ` in syslog, then the message. User names follow the address, so nothing they hold can stand in for it; the client's
- * name, which its owner chooses in the DNS, is kept to the bytes of a name.
+ * ProFTPD (src/log.c, modules/mod_auth.c, contrib/mod_sftp): `[vhost ](client name[address])`, a
+ * colon in its own log and ` - ` in syslog, then the message. User names follow the address, so
+ * nothing they hold can stand in for it; the client's name, which its owner chooses in the DNS, is
+ * kept to the bytes of a name.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { again, choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';

@@ -1,7 +1,8 @@
 /**
- * Pure-FTPd (src/ftpd.c logfile, src/messages_*.h): `(?@address) [WARNING] ` and the message of the language it was built
- * with, in that language's old character set or in UTF-8: letters outside ASCII are taken as any bytes outside it. The name
- * that was tried stands in brackets after the address.
+ * Pure-FTPd (src/ftpd.c logfile, src/messages_*.h): `(?@address) [WARNING] ` and the message of the
+ * language it was built with, in that language's old character set or in UTF-8: letters outside
+ * ASCII are taken as any bytes outside it. The name that was tried stands in brackets after the
+ * address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { again, choice, either, ip, literal, optional, until, userUntil } from './tokens.ts';

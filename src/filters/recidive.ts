@@ -1,9 +1,10 @@
 /**
- * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned jail=… address=…`) and fail2ban
- * 0.8 to 1.1, whose log a host that moves over still has, in its own file, in syslog or in the journal.
+ * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned jail=…
+ * address=…`) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in its own file,
+ * in syslog or in the journal.
  *
- * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive` itself is no new offence, and
- * a restored ban (`Restore Ban`) is an old one.
+ * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive`
+ * itself is no new offence, and a restored ban (`Restore Ban`) is an old one.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { any, choice, either, ip, lineEnd, literal, optional, some, time, until } from './tokens.ts';
@@ -20,7 +21,10 @@ const source: Token[] = [
   gap,
 ];
 
-/** Up to the jail. What syslog or the journal say already may be missing or stand twice; a padded name is no identifier. */
+/**
+ * Up to the jail. What syslog or the journal say already may be missing or stand twice; a padded
+ * name is no identifier.
+ */
 const fail2banHead: Token[] = [
   optional(time, gap),
   optional(either(source, [until(' '), literal(' '), ...source])),

@@ -1,12 +1,14 @@
 /**
- * Roundcube. `Login failed for U against H from A. E` comes from rcube_imap.php through rcube::log_bug (`IMAP Error: … in
- * FILE on line N (METHOD URI)`), `Failed login for U from A in session S (error: N)` from rcmail::log_login. A is
- * `address (X-Real-IP: …,X-Forwarded-For: …)` where the client sent such headers. U, the headers, the URI and whatever
- * the mail server repeats of U in E are the client's own bytes. Since 1.7 FILE and N are not written.
+ * Roundcube. `Login failed for U against H from A. E` comes from rcube_imap.php through
+ * rcube::log_bug (`IMAP Error: … in FILE on line N (METHOD URI)`), `Failed login for U from A in
+ * session S (error: N)` from rcmail::log_login. A is `address (X-Real-IP: …,X-Forwarded-For: …)`
+ * where the client sent such headers. U, the headers, the URI and whatever the mail server repeats
+ * of U in E are the client's own bytes. Since 1.7 FILE and N are not written.
  *
- * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) follow. A line with such words
- * twice is ignored: one of them is the client's, and a mail server that repeats his name leaves open which. So is a line
- * in which the parenthesis of the headers opens twice: a name or a header may hold an address with headers of its own.
+ * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) follow. A
+ * line with such words twice is ignored: one of them is the client's, and a mail server that
+ * repeats his name leaves open which. So is a line in which the parenthesis of the headers opens
+ * twice: a name or a header may hold an address with headers of its own.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -27,8 +29,8 @@ import {
 const session: Token = { kind: 'span', of: { name: 'word', bytes: ',-' }, min: 1, max: 256 };
 
 /**
- * Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. PHP's own log and standard output
- * name the log file. Then the session.
+ * Log file: `[time]: `, where the time may end in a zone of its own. Syslog: nothing more. PHP's
+ * own log and standard output name the log file. Then the session.
  */
 const head: Token[] = [
   optional(literal('['), time, optional(literal(' '), until(']')), literal(']'), optional(literal(':')), literal(' ')),
@@ -40,8 +42,8 @@ const head: Token[] = [
 const headers = ['(X-Real-IP: ', '(X-Forwarded-For: '];
 
 /**
- * Headers that a proxy, or the client himself, sent: after the connection's own address. Addresses hold no `A` or `L`, with
- * which the server's words begin.
+ * Headers that a proxy, or the client himself, sent: after the connection's own address. Addresses
+ * hold no `A` or `L`, with which the server's words begin.
  */
 const forwarded: Token = optional(optional(literal(' ')), choice(...headers), until('()AL'), literal(')'));
 

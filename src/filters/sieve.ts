@@ -1,6 +1,7 @@
 /**
- * Cyrus timsieved (timsieved/parser.c): a ManageSieve login with a wrong password. `badlogin: name [address] mechanism
- * error`, older releases without the blank. The client chooses nothing left of its address but its reverse DNS.
+ * Cyrus timsieved (timsieved/parser.c): a ManageSieve login with a wrong password. `badlogin: name
+ * [address] mechanism error`, older releases without the blank. The client chooses nothing left of
+ * its address but its reverse DNS.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { again, ip, lineEnd, literal, optional, some, until } from './tokens.ts';

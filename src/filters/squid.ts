@@ -1,6 +1,6 @@
 /**
- * Squid's native access log: `seconds.millis elapsed A tag/status bytes METHOD URL …`. The address stands before all that
- * the client chose.
+ * Squid's native access log: `seconds.millis elapsed A tag/status bytes METHOD URL …`. The address
+ * stands before all that the client chose.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { choice, ip, optional, run, some, time } from './tokens.ts';

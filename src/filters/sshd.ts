@@ -1,19 +1,21 @@
 /**
- * sshd: what OpenSSH (3.x to 10.x, portable) and Linux-PAM write when a login fails, from their own sources: auth.c,
- * auth2.c, auth-pam.c, packet.c, kex.c, sshd.c, sshd-session.c, monitor.c, and pam_unix/support.c.
+ * sshd: what OpenSSH (3.x to 10.x, portable) and Linux-PAM write when a login fails, from their own
+ * sources: auth.c, auth2.c, auth-pam.c, packet.c, kex.c, sshd.c, sshd-session.c, monitor.c, and
+ * pam_unix/support.c.
  *
- * Whoever connects chooses the user name, the client version, the reason of a disconnect, a certificate's key id and the
- * names sent with host-based authentication. So an address is taken only where sshd puts it: from the right end of the
- * line where attacker text stands left of it, from the left where attacker text can only follow. Where attacker text
- * stands on both sides (a tail behind the name of an invalid user) the line carries no address here at all and is charged
+ * Whoever connects chooses the user name, the client version, the reason of a disconnect, a
+ * certificate's key id and the names sent with host-based authentication. So an address is taken
+ * only where sshd puts it: from the right end of the line where attacker text stands left of it,
+ * from the left where attacker text can only follow. Where attacker text stands on both sides (a
+ * tail behind the name of an invalid user) the line carries no address here at all and is charged
  * to the address its connection is known by.
  *
- * Modes are fail2ban's: `normal` wrong credentials; `ddos` also connections that never speak SSH or are dropped before
- * authentication ends; `extra` also failed negotiation; `aggressive` all of it. A failed public key of a valid user is
- * context in every mode: clients offer each key they have.
+ * Modes are fail2ban's: `normal` wrong credentials; `ddos` also connections that never speak SSH or
+ * are dropped before authentication ends; `extra` also failed negotiation; `aggressive` all of it.
+ * A failed public key of a valid user is context in every mode: clients offer each key they have.
  *
- * One attempt counts once. Its lines come in rising stages: 1 the name is refused, 2 PAM's verdict, 3 sshd's verdict,
- * 4 too many attempts, 5 the goodbye. Lines without a stage count by themselves.
+ * One attempt counts once. Its lines come in rising stages: 1 the name is refused, 2 PAM's verdict,
+ * 3 sshd's verdict, 4 too many attempts, 5 the goodbye. Lines without a stage count by themselves.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -41,7 +43,10 @@ const word = some('nonspace');
 const blanks = any('space');
 const gap = some('space', 8);
 
-/** Any user name, spaces and our own phrases included: what follows is looked for from the right end. */
+/**
+ * Any user name, spaces and our own phrases included: what follows is looked for from the right
+ * end.
+ */
 const anyUser = userToLast();
 /** The name of an account that exists on this host: one word. */
 const accountUser = userUntil(' \t');
@@ -49,7 +54,10 @@ const accountUser = userUntil(' \t');
 const anyText = textToLast();
 
 const port = optional(literal(' port '), digits);
-/** Some builds name the local address too. Digits only, so that it cannot be taken for the words before an address. */
+/**
+ * Some builds name the local address too. Digits only, so that it cannot be taken for the words
+ * before an address.
+ */
 const localAddress = run('0123456789abcdefABCDEF.:');
 const on = optional(literal(' on '), localAddress);
 const protocolVersion = optional(choice(' ssh2', ' ssh1', ' ssh'));
@@ -89,7 +97,10 @@ const pamVerdict = choice(
   'Permission denied',
   'permission denied',
 );
-/** The user of a connection in the making, as sshd names it before the address. Needs `preauthEnd` or the like behind. */
+/**
+ * The user of a connection in the making, as sshd names it before the address. Needs `preauthEnd`
+ * or the like behind.
+ */
 const namedUser: Token[] = [
   choice('authenticating user ', 'authenticatinguser ', 'invalid user '),
   anyUser,
@@ -230,7 +241,8 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4127]: Failed publickey for invalid user bob from 192.0.2.10 port 50026 ssh2: RSA-CERT SHA256:N0tARealF1ngerprint ID x from 198.51.100.9 port 1 ssh2 (serial 0) CA RSA SHA256:N0tARealF1ngerprint`,
   },
   {
-    // Attacker text on both sides of the address: a certificate's key id, the names of host-based authentication.
+    // Attacker text on both sides of the address: a certificate's key id, the names of host-based
+    // authentication.
     name: 'failed-invalid-tail',
     effect: { stage: 3 },
     tokens: [
@@ -464,7 +476,8 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4131]: Disconnecting: Packet corrupt [preauth]`,
   },
   {
-    // After the refused changes: what they repeat of the names may end in this phrase, cut where sshd cuts it.
+    // After the refused changes: what they repeat of the names may end in this phrase, cut where
+    // sshd cuts it.
     name: 'disconnecting-too-many',
     effect: { stage: 5, ends: true },
     tokens: [
@@ -782,7 +795,8 @@ const protocol: Pattern[] = [
     counter: `${host} sshd[4306]: fatal: Read from socket failed: Broken pipe [preauth]`,
   },
   {
-    // 9.8 alone names its own address first: a line of it charges this host, which is ignored (`ignoreself`).
+    // 9.8 alone names its own address first: a line of it charges this host, which is ignored
+    // (`ignoreself`).
     name: 'login-timeout',
     modes: ddos,
     tokens: [level, literal('Timeout before authentication for '), optional(literal('connection from ')), ip],

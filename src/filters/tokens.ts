@@ -1,10 +1,13 @@
 /**
- * Short names for writing tokens (src/compiler/pattern.ts says what each means), so that a filter reads like the line
- * it describes. Plain data in, plain data out: nothing here looks at a log byte.
+ * Short names for writing tokens (src/compiler/pattern.ts says what each means), so that a filter
+ * reads like the line it describes. Plain data in, plain data out: nothing here looks at a log
+ * byte.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
 
-/** Most bytes of a field whose writer sets no bound of his own: the longest line the engine reads. */
+/**
+ * Most bytes of a field whose writer sets no bound of his own: the longest line the engine reads.
+ */
 const fieldBytesMax = 4096;
 
 export const literal = (text: string): Token => ({ kind: 'literal', text });
@@ -69,8 +72,8 @@ export const ipPort: Token = { kind: 'ip', port: true };
 export const time: Token = { kind: 'time' };
 
 /**
- * How rsyslog writes that a line came again, before the line and in brackets, unless it is told not to. What closes the
- * bracket matters only to patterns that reach the end of the line.
+ * How rsyslog writes that a line came again, before the line and in brackets, unless it is told not
+ * to. What closes the bracket matters only to patterns that reach the end of the line.
  */
 export const again: Token[] = [literal('message repeated '), some('digit', 10), literal(' times: [ ')];
 
@@ -84,7 +87,10 @@ export const textToFirst = (without?: string): Token => ({
   ...(without === undefined ? {} : { without: { bytes: without } }),
 });
 
-/** Attacker text up to the last place where what follows fits; `max` bytes at most, where the writer cuts its lines. */
+/**
+ * Attacker text up to the last place where what follows fits; `max` bytes at most, where the writer
+ * cuts its lines.
+ */
 export const textToLast = (without?: string, max?: number): Token => ({
   kind: 'text',
   from: 'right',

@@ -1,9 +1,11 @@
 /**
- * Traefik's access log (pkg/middlewares/accesslog) in the common format, `A - U [time] "METHOD PATH PROTOCOL" status …`,
- * and in JSON, whose keys are sorted. Of what the client chose, only text escaped by JSON stands before the status, and
- * nothing before the address. But in the common format a user name is written as it came, line feeds too, and what stands
- * behind one looks like a line of its own; JSON has none of that. Modes as fail2ban has them: `normal` counts a refused
- * user name, `ddos` a refusal without one (which is also how a browser's first request looks), `aggressive` both.
+ * Traefik's access log (pkg/middlewares/accesslog) in the common format, `A - U [time] "METHOD PATH
+ * PROTOCOL" status …`, and in JSON, whose keys are sorted. Of what the client chose, only text
+ * escaped by JSON stands before the status, and nothing before the address. But in the common
+ * format a user name is written as it came, line feeds too, and what stands behind one looks like a
+ * line of its own; JSON has none of that. Modes as fail2ban has them: `normal` counts a refused
+ * user name, `ddos` a refusal without one (which is also how a browser's first request looks),
+ * `aggressive` both.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { ip, literal, some, textToFirst, time, until, userToFirst } from './tokens.ts';

@@ -1,6 +1,7 @@
 /**
- * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`; its first releases wrote day and
- * time in brackets of their own. What the client chose stands after the address.
+ * Vaultwarden (src/error.rs, src/api): `[time][module][ERROR] message. IP: A. Username: U`; its
+ * first releases wrote day and time in brackets of their own. What the client chose stands after
+ * the address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, either, ip, literal, optional, run, time, until, userUntil } from './tokens.ts';

@@ -1,10 +1,12 @@
 /**
- * vsftpd (logging.c, prelogin.c): `[pid N] [user] FAIL LOGIN: Client "A"`, perhaps with `, anon password "…"` or `, "reason"`
- * behind, in its own log or in syslog, and what PAM says of the same login.
+ * vsftpd (logging.c, prelogin.c): `[pid N] [user] FAIL LOGIN: Client "A"`, perhaps with `, anon
+ * password "…"` or `, "reason"` behind, in its own log or in syslog, and what PAM says of the same
+ * login.
  *
- * User names, passwords of anonymous users and names of files are the client's, and vsftpd puts them between brackets and
- * quotes as they come. Read from the left, a name without `]` and exactly one quoted text behind the address leave only one
- * reading; a line that does not look like that is not counted: no account has such a name.
+ * User names, passwords of anonymous users and names of files are the client's, and vsftpd puts
+ * them between brackets and quotes as they come. Read from the left, a name without `]` and exactly
+ * one quoted text behind the address leave only one reading; a line that does not look like that is
+ * not counted: no account has such a name.
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';

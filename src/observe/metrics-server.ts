@@ -1,9 +1,11 @@
 /**
- * Serves the Prometheus page over HTTP: `/metrics`, a line of text at `/`, 404 elsewhere; GET and HEAD only.
- * Input: any bytes of anybody who reaches the bound address (127.0.0.1 unless an operator opens it). Invariant: it reads
- * and never changes; every connection ends or is served within `metricsTimeoutMs`, however slowly it reads or writes;
- * all scrapes within `metricsPageMs` share one page, so many scrapers hold one copy and cost one reading of the table.
- * When full: `metricsConnectionsMax` connections, then Node closes newcomers. Claims: I-01, D-04a, D-04b, LP-29, LP-30.
+ * Serves the Prometheus page over HTTP: `/metrics`, a line of text at `/`, 404 elsewhere; GET and
+ * HEAD only. Input: any bytes of anybody who reaches the bound address (127.0.0.1 unless an
+ * operator opens it). Invariant: it reads and never changes; every connection ends or is served
+ * within `metricsTimeoutMs`, however slowly it reads or writes; all scrapes within `metricsPageMs`
+ * share one page, so many scrapers hold one copy and cost one reading of the table. When full:
+ * `metricsConnectionsMax` connections, then Node closes newcomers. Claims: I-01, D-04a, D-04b,
+ * LP-29, LP-30.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -16,7 +18,7 @@ import {
   metricsRequestsPerConnectionMax,
   metricsTimeoutMs,
 } from '../limits.ts';
-import type { Logger } from './log.ts';
+import type { Logger } from '../log.ts';
 import { checkSeries, exposition, metricsContentType, type Series } from './metrics.ts';
 
 export interface MetricsOptions {
@@ -29,7 +31,9 @@ export interface MetricsOptions {
 }
 
 export interface MetricsServer {
-  /** Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error. */
+  /**
+   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error.
+   */
   listen(bind: string, port: number): Promise<number>;
   close(): Promise<void>;
   readonly scrapesTotal: number;
@@ -102,7 +106,8 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A reader slower than this loses its connection; the timer of the socket alone is reset by every byte it takes.
+    // A reader slower than this loses its connection; the timer of the socket alone is reset by
+    // every byte it takes.
     const timer = setTimeout(() => request.socket.destroy(), timeoutMs);
     response.once('close', () => clearTimeout(timer));
     const { status, type, body, last } = await choose(request);
@@ -131,7 +136,8 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
   server.maxConnections = metricsConnectionsMax;
   server.maxRequestsPerSocket = metricsRequestsPerConnectionMax;
   server.timeout = timeoutMs;
-  // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of the rules above.
+  // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of the rules
+  // above.
   server.on('checkContinue', answer);
   server.on('checkExpectation', answer);
   server.on('upgrade', (_request, socket) => socket.destroy());

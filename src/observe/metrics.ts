@@ -1,8 +1,9 @@
 /**
  * The Prometheus page: a table of series, and the text of one scrape (exposition format 0.0.4).
- * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours and checked once.
- * Invariant: a page is a pure function of the table's getters, holds no log content and changes nothing (I-01, LP-29).
- * When full: a series is cut at `metricsRowsMax` label sets, so a page is bounded by the table's length.
+ * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours and
+ * checked once. Invariant: a page is a pure function of the table's getters, holds no log content
+ * and changes nothing (I-01, LP-29). When full: a series is cut at `metricsRowsMax` label sets, so
+ * a page is bounded by the table's length.
  */
 import { metricsRowsMax } from '../limits.ts';
 
@@ -10,15 +11,17 @@ import { metricsRowsMax } from '../limits.ts';
 export type Row = readonly [labels: readonly string[], value: number];
 
 export interface Series {
-  /** `fail2zig_…`, unit last (`_seconds`, `_bytes`), then `_total` on a counter and on nothing else. */
+  /**
+   * `fail2zig_…`, unit last (`_seconds`, `_bytes`), then `_total` on a counter and on nothing else.
+   */
   name: string;
   help: string;
   type: 'counter' | 'gauge';
   /** Empty for a series of one value. */
   labels: readonly string[];
   /**
-   * Called once per page; must not block, must not change anything. A bare number where there are no labels; what takes a
-   * look at the whole table comes later.
+   * Called once per page; must not block, must not change anything. A bare number where there are
+   * no labels; what takes a look at the whole table comes later.
    */
   read(): number | Iterable<Row> | Promise<Iterable<Row>>;
 }

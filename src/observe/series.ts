@@ -1,14 +1,14 @@
 /** Every series of the Prometheus page: a table of names and getters over the running daemon. */
 import type { ControlServer } from '../control/server.ts';
-import type { Enforcer } from '../enforcer.ts';
+import type { Enforcer } from '../enforcer/enforcer.ts';
 import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
+import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
 import type { FileSource } from '../sources/file.ts';
 import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
 import { buildInfo, type Row, type Series } from './metrics.ts';
-import { residentBytes, residentPeakBytes } from './resident.ts';
 
 export interface Observed {
   config: CoreConfig;
@@ -21,7 +21,10 @@ export interface Observed {
   keeper: StateKeeper | undefined;
 }
 
-/** What a given-up entry still was: failures within findtime, a ban in the kernel, a ban on its way there, bans that are over. */
+/**
+ * What a given-up entry still was: failures within findtime, a ban in the kernel, a ban on its way
+ * there, bans that are over.
+ */
 const evictionReasons: [reason: string, counter: number][] = [
   ['open', counters.EVICTIONS_OPEN],
   ['banned', counters.EVICTIONS_BANNED],

@@ -1,9 +1,10 @@
 /**
- * One inotify watch per directory, for names that come and go, however many files are followed in it. What is written to a
- * file is heard by a watch on the file itself (file.ts): others write to other files of the same directory.
+ * One inotify watch per directory, for names that come and go, however many files are followed in
+ * it. What is written to a file is heard by a watch on the file itself (file.ts): others write to
+ * other files of the same directory.
  *
- * Names in events come from whoever may create files there: they are looked up, never interpreted. Some file systems give no
- * events: whoever uses this polls too.
+ * Names in events come from whoever may create files there: they are looked up, never interpreted.
+ * Some file systems give no events: whoever uses this polls too.
  */
 
 import { statSync } from 'node:fs';
@@ -29,7 +30,10 @@ const gone = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED;
 const watched = renames | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 export interface DirectoryListener<Entry> {
-  /** The name of an entry came or went, and may stand for another file now, or who may read it changed. */
+  /**
+   * The name of an entry came or went, and may stand for another file now, or who may read it
+   * changed.
+   */
   touched(entry: Entry): void;
   /** A name came or went that a pattern waits for, or the directory itself changed. */
   changed(): void;
@@ -78,7 +82,10 @@ export class Directories<Entry> {
     }
   }
 
-  /** Watches a directory for names that fit `component`. Set before the directory is read, so that nothing slips through. */
+  /**
+   * Watches a directory for names that fit `component`. Set before the directory is read, so that
+   * nothing slips through.
+   */
   lookFor(path: string, component: string): void {
     this.want(path).components.add(component);
   }
@@ -100,7 +107,10 @@ export class Directories<Entry> {
     }
   }
 
-  /** Finds watches whose path now leads to another directory and sets them anew; returns whether there was one. */
+  /**
+   * Finds watches whose path now leads to another directory and sets them anew; returns whether
+   * there was one.
+   */
   check(): boolean {
     let any = false;
     for (const directory of this.byPath.values()) if (this.arm(directory)) any = true;

@@ -1,17 +1,19 @@
 /**
- * Follows log files: the daemon's eyes. Names and content of the files belong to whoever may write logs.
+ * Follows log files: the daemon's eyes. Names and content of the files belong to whoever may write
+ * logs.
  *
- * Every byte written to a followed file is fed once, in order: through rename (the old file is read to its end, and
- * watched for late writers for `lingerMs`), removal, a late first appearance of the file or of its directory,
- * and truncation. What cannot be saved: lines that a copytruncate removes before they were read, and lines a truncated
- * file held if the same bytes stand before our position again (tail.ts). A file rewritten under a new inode is new.
+ * Every byte written to a followed file is fed once, in order: through rename (the old file is read
+ * to its end, and watched for late writers for `lingerMs`), removal, a late first appearance of the
+ * file or of its directory, and truncation. What cannot be saved: lines that a copytruncate removes
+ * before they were read, and lines a truncated file held if the same bytes stand before our
+ * position again (tail.ts). A file rewritten under a new inode is new.
  *
- * Woken by inotify, with a watch on each file for what is written and one on each directory for names that come and go
- * (directories.ts), and by a slow poll for events that got lost. Where wake-ups come so fast that they would cost more than
- * the lines, they are spaced (moderation.ts). When much is there to read, files take turns of one buffer each, and the event
- * loop gets its turn after `turnBytesMax`.
- * No heap buffers, promises or strings of ours per read: bytes go by preadv into the engine's memory.
- * Full: past `followedFilesMax` further files are refused and reported.
+ * Woken by inotify, with a watch on each file for what is written and one on each directory for
+ * names that come and go (directories.ts), and by a slow poll for events that got lost. Where
+ * wake-ups come so fast that they would cost more than the lines, they are spaced (moderation.ts).
+ * When much is there to read, files take turns of one buffer each, and the event loop gets its turn
+ * after `turnBytesMax`. No heap buffers, promises or strings of ours per read: bytes go by preadv
+ * into the engine's memory. Full: past `followedFilesMax` further files are refused and reported.
  */
 
 import { realpathSync, statSync } from 'node:fs';
@@ -72,8 +74,8 @@ export interface FileSourceOptions {
   /** Absolute paths, or globs as in glob.ts. */
   patterns: readonly string[];
   /**
-   * Gives a file its source number. `patterns` are the indices of those it fits; `previous` is its number so far (after
-   * `setPatterns`), or -1. A negative answer refuses the file.
+   * Gives a file its source number. `patterns` are the indices of those it fits; `previous` is its
+   * number so far (after `setPatterns`), or -1. A negative answer refuses the file.
    */
   assign(path: string, patterns: readonly number[], previous: number): number;
   /** The number is free again: its file is gone for good. */
@@ -184,7 +186,10 @@ export class FileSource {
     this.wake();
   }
 
-  /** Follows other patterns from now on; files that fit both old and new ones are read on undisturbed. */
+  /**
+   * Follows other patterns from now on; files that fit both old and new ones are read on
+   * undisturbed.
+   */
   setPatterns(patterns: readonly string[]): void {
     this.patterns = patterns.map(splitPattern);
     if (this.running) this.rescan();
@@ -215,7 +220,10 @@ export class FileSource {
     }
   }
 
-  /** Where each file was read to. Includes old files that are still watched: a path may come more than once. */
+  /**
+   * Where each file was read to. Includes old files that are still watched: a path may come more
+   * than once.
+   */
   positions(): ReadPosition[] {
     const positions: ReadPosition[] = [];
     for (const { path, tail, lingering } of this.followed.values()) {
@@ -225,7 +233,10 @@ export class FileSource {
     return positions;
   }
 
-  /** Feeds nothing from now on: what is written waits in its file. For a moment in which nothing may change. */
+  /**
+   * Feeds nothing from now on: what is written waits in its file. For a moment in which nothing may
+   * change.
+   */
   pause(): void {
     this.paused = true;
   }
@@ -247,7 +258,10 @@ export class FileSource {
     }));
   }
 
-  /** Goes on with files whose lines did not fit into the decision ring. Call it when there is room again. */
+  /**
+   * Goes on with files whose lines did not fit into the decision ring. Call it when there is room
+   * again.
+   */
   wake(): void {
     for (const file of this.followed.values()) this.enqueue(file);
   }
@@ -274,7 +288,10 @@ export class FileSource {
 
   // -- Finding files
 
-  /** Soon, but never so often that looking at names takes more than a tenth of the time: they may be anybody's. */
+  /**
+   * Soon, but never so often that looking at names takes more than a tenth of the time: they may be
+   * anybody's.
+   */
   private planRescan(): void {
     if (this.rescanTimer !== null || !this.running) return;
     const begun = this.options.monotonic();
@@ -287,7 +304,10 @@ export class FileSource {
     );
   }
 
-  /** Resolves every pattern anew: finds new files, sets and removes watches, lets go of what nobody wants. */
+  /**
+   * Resolves every pattern anew: finds new files, sets and removes watches, lets go of what nobody
+   * wants.
+   */
   private rescan(): void {
     const begun = this.options.monotonic();
     this.directories.begin();
@@ -313,7 +333,10 @@ export class FileSource {
     this.rescanAfter = ended + 9 * (ended - begun);
   }
 
-  /** The record of a path that fits a pattern, new or known; null when there is no room or nobody wants it. */
+  /**
+   * The record of a path that fits a pattern, new or known; null when there is no room or nobody
+   * wants it.
+   */
   private admit(path: string, patterns: number[]): Followed | null {
     const literal = patterns.some((index) => !this.patterns[index]!.some(hasWildcard));
     const known = this.followed.get(path);
@@ -434,7 +457,10 @@ export class FileSource {
     this.enqueue(file);
   }
 
-  /** The file may have been known under another name (rotation inside a glob): then it is read on, not again. */
+  /**
+   * The file may have been known under another name (rotation inside a glob): then it is read on,
+   * not again.
+   */
   private takeOver(file: Followed, device: bigint, inode: bigint): Tail | 'duplicate' | null {
     const same = (tail: Tail | null): tail is Tail => tail !== null && tail.inode === inode && tail.device === device;
     for (const other of this.followed.values()) {
@@ -476,7 +502,10 @@ export class FileSource {
     return this.resume.filter(({ path }) => path === file.path);
   }
 
-  /** A file that was rotated away while nobody looked still holds unread lines, if its directory still has it. */
+  /**
+   * A file that was rotated away while nobody looked still holds unread lines, if its directory
+   * still has it.
+   */
   private findOld(file: Followed, position: ReadPosition): void {
     const directory = dirname(file.realPath === '' ? file.path : file.realPath);
     for (const name of namesIn(directory, '*', this.search)) {
@@ -494,7 +523,10 @@ export class FileSource {
     }
   }
 
-  /** The path no longer leads to this file: read it to its end, and a while longer for writers that still have it open. */
+  /**
+   * The path no longer leads to this file: read it to its end, and a while longer for writers that
+   * still have it open.
+   */
   private retire(file: Followed): void {
     const { tail } = file;
     if (tail === null) return;
@@ -617,7 +649,10 @@ export class FileSource {
     this.queue.push(file);
   }
 
-  /** Lets each waiting file read one buffer in turn, until `turnBytesMax` are read or nothing is left. */
+  /**
+   * Lets each waiting file read one buffer in turn, until `turnBytesMax` are read or nothing is
+   * left.
+   */
   private takeTurn(): void {
     this.turnPlanned = false;
     if (!this.running || this.paused) return;
@@ -650,7 +685,8 @@ export class FileSource {
         this.noteCut(file, tail);
         return 'more';
       }
-      // The ring was full and has just been emptied: once more. If that is not enough, the next event or poll goes on.
+      // The ring was full and has just been emptied: once more. If that is not enough, the next
+      // event or poll goes on.
       if (outcome === 'blocked') outcome = this.feedOnce(file, tail);
       return outcome === 'end' && tail !== file.tail && currentTail(file) !== null ? 'more' : outcome;
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Finds the paths that fit log path patterns, telling on the way which directories have to be watched for which names.
- * Directories are the operator's or anybody's: they are read in small portions, and only so far (`directoryEntriesMax`).
+ * Finds the paths that fit log path patterns, telling on the way which directories have to be
+ * watched for which names. Directories are the operator's or anybody's: they are read in small
+ * portions, and only so far (`directoryEntriesMax`).
  */
 
 import { opendirSync, type Stats, statSync } from 'node:fs';
@@ -9,13 +10,18 @@ import { directoryEntriesMax } from '../limits.ts';
 import { hasWildcard, matchesComponent } from './glob.ts';
 
 export interface Search {
-  /** A name that fits `component` may appear in `directory`; called before the directory is read. */
+  /**
+   * A name that fits `component` may appear in `directory`; called before the directory is read.
+   */
   lookFor(directory: string, component: string): void;
   /** A directory could not be read. */
   failed(directory: string, error: Error): void;
 }
 
-/** Every path that fits, with the indices of its patterns. A path without wildcards counts even if nothing is there yet. */
+/**
+ * Every path that fits, with the indices of its patterns. A path without wildcards counts even if
+ * nothing is there yet.
+ */
 export function findPaths(patterns: readonly string[][], search: Search): Map<string, number[]> {
   const fits = new Map<string, number[]>();
   for (const [pattern, components] of patterns.entries()) {
@@ -42,7 +48,8 @@ function walk(
     const path = `${directory}/${component}`;
     if (last) {
       found(path);
-      // A removed directory stays alive, and silent, while we hold one of its files open: its parent tells.
+      // A removed directory stays alive, and silent, while we hold one of its files open: its
+      // parent tells.
       if (directory !== '' && !exists(path)) search.lookFor(dirname(directory), basename(directory));
     } else if (isDirectory(path)) {
       walk(path, components, index + 1, search, found);
@@ -86,7 +93,10 @@ function exists(path: string): boolean {
   return fileInfo(path) !== undefined;
 }
 
-/** stat(2) where any failure means "not there": the path of a symbolic link may loop, or be forbidden. */
+/**
+ * stat(2) where any failure means "not there": the path of a symbolic link may loop, or be
+ * forbidden.
+ */
 function fileInfo(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });

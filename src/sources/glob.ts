@@ -1,10 +1,11 @@
 /**
- * Path patterns of `logpath`: `*` (any run of characters) and `?` (one character) in any component, nothing else.
+ * Path patterns of `logpath`: `*` (any run of characters) and `?` (one character) in any component,
+ * nothing else.
  *
- * The pattern is the operator's; the names it meets may be anybody's who can create a file in a log directory, so the
- * matcher is linear in memory, O(name × pattern) at worst and uses no RegExp. As in a shell, neither wildcard crosses
- * a `/` and neither matches a leading dot. `[`, `{`, `\` and `**` have no meaning: they stand for themselves, and `**`
- * is the same as `*`.
+ * The pattern is the operator's; the names it meets may be anybody's who can create a file in a log
+ * directory, so the matcher is linear in memory, O(name × pattern) at worst and uses no RegExp. As
+ * in a shell, neither wildcard crosses a `/` and neither matches a leading dot. `[`, `{`, `\` and
+ * `**` have no meaning: they stand for themselves, and `**` is the same as `*`.
  */
 
 const star = 0x2a;
@@ -16,8 +17,9 @@ export function hasWildcard(component: string): boolean {
 }
 
 /**
- * Splits an absolute pattern into its components; empty ones and `.` vanish, so `/var//log/./x` is `/var/log/x`.
- * Throws on a relative pattern, on `..` after which the watched directory would be ambiguous, and on a NUL.
+ * Splits an absolute pattern into its components; empty ones and `.` vanish, so `/var//log/./x` is
+ * `/var/log/x`. Throws on a relative pattern, on `..` after which the watched directory would be
+ * ambiguous, and on a NUL.
  */
 export function splitPattern(pattern: string): string[] {
   if (!pattern.startsWith('/')) throw new Error(`not an absolute path: ${pattern}`);
@@ -28,7 +30,10 @@ export function splitPattern(pattern: string): string[] {
   return components;
 }
 
-/** Whether a directory entry's name fits a component; a component without wildcards fits only itself. */
+/**
+ * Whether a directory entry's name fits a component; a component without wildcards fits only
+ * itself.
+ */
 export function matchesComponent(name: string, component: string): boolean {
   if (!hasWildcard(component)) return name === component;
   if (name.startsWith('.') && !component.startsWith('.')) return false;

@@ -1,10 +1,11 @@
 /**
- * One inotify(7) queue for all that is watched. Takes the kernel's events apart and hands each to its watch; what they mean is
- * the listener's business.
+ * One inotify(7) queue for all that is watched. Takes the kernel's events apart and hands each to
+ * its watch; what they mean is the listener's business.
  *
- * Names in events come from whoever may create files there. Events of one inode merge in the kernel while nobody reads, so
- * a file that is written to all the time costs one event a read. When the queue overflows, events are lost: `overflowed` is
- * called then, and whoever uses this looks at everything.
+ * Names in events come from whoever may create files there. Events of one inode merge in the kernel
+ * while nobody reads, so a file that is written to all the time costs one event a read. When the
+ * queue overflows, events are lost: `overflowed` is called then, and whoever uses this looks at
+ * everything.
  */
 import { closeSync } from 'node:fs';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
@@ -25,7 +26,9 @@ export const IN_ONLYDIR = 0x100_0000;
 export const IN_IGNORED = 0x8000;
 const IN_Q_OVERFLOW = 0x4000;
 
-/** struct inotify_event: watch, mask, cookie and the name's length, then the name, padded with NUL. */
+/**
+ * struct inotify_event: watch, mask, cookie and the name's length, then the name, padded with NUL.
+ */
 const headBytes = 16;
 const nul = 0;
 
@@ -71,7 +74,10 @@ export class Inotify implements Events {
   readonly #ints = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, inotifyReadBytes >> 2);
   readonly #listeners = new Map<number, Listener[]>();
 
-  /** Throws the system's error: EMFILE where the user's instances are used up (fs.inotify.max_user_instances). */
+  /**
+   * Throws the system's error: EMFILE where the user's instances are used up
+   * (fs.inotify.max_user_instances).
+   */
   constructor(options: EventsOptions) {
     this.#options = options;
     this.#descriptor = native.inotifyOpen();

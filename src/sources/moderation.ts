@@ -1,9 +1,10 @@
 /**
  * How long nobody need be woken again: the interrupt moderation of network cards, for log lines.
  *
- * A wake-up costs more than reading a line. One that comes now and then is served at once. Of a stream of them
- * (`gatherWakes` within `gatherWithinMs`), the next `gatherTimes` rest for `gatherMs` each, and each read takes what was
- * written meanwhile; then it is measured again, and a stream that goes on rests twice as long, up to `gatherMsMax`.
+ * A wake-up costs more than reading a line. One that comes now and then is served at once. Of a
+ * stream of them (`gatherWakes` within `gatherWithinMs`), the next `gatherTimes` rest for
+ * `gatherMs` each, and each read takes what was written meanwhile; then it is measured again, and a
+ * stream that goes on rests twice as long, up to `gatherMsMax`.
  */
 import { gatherMs, gatherMsMax, gatherTimes, gatherWakes, gatherWithinMs } from '../limits.ts';
 

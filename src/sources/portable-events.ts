@@ -1,6 +1,6 @@
 /**
- * The events of inotify.ts by way of `fs.watch`, for systems that have no inotify: kqueue on BSD. Tested on Linux only, where
- * `fs.watch` is inotify with more work per event.
+ * The events of inotify.ts by way of `fs.watch`, for systems that have no inotify: kqueue on BSD.
+ * Tested on Linux only, where `fs.watch` is inotify with more work per event.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { basename } from 'node:path';

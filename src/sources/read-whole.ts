@@ -1,6 +1,7 @@
 /**
- * Pushes one finished file, or a pipe, through the engine at full speed: what `match` and `replay` stand on.
- * The content is anybody's. Memory stays the engine's buffer, however long the input or its lines.
+ * Pushes one finished file, or a pipe, through the engine at full speed: what `match` and `replay`
+ * stand on. The content is anybody's. Memory stays the engine's buffer, however long the input or
+ * its lines.
  */
 
 import { closeSync, openSync, readSync } from 'node:fs';
@@ -16,14 +17,18 @@ export interface ReadWholeOptions {
 }
 
 /**
- * Feeds everything from a path ("-" is standard input) and returns the bytes read. The last line is fed even without a
- * newline. Throws the system's error with its `path`, or an Error when the ring stays full although `drain` was called.
+ * Feeds everything from a path ("-" is standard input) and returns the bytes read. The last line is
+ * fed even without a newline. Throws the system's error with its `path`, or an Error when the ring
+ * stays full although `drain` was called.
  */
 export function readWhole(path: string, sink: LineSink, options: ReadWholeOptions): number {
   return withInput(path, (descriptor) => readDescriptor(descriptor, sink, options));
 }
 
-/** Opens a path ("-" is standard input) for `read`. Throws the system's error with its `path`: of a failed read Node names none. */
+/**
+ * Opens a path ("-" is standard input) for `read`. Throws the system's error with its `path`: of a
+ * failed read Node names none.
+ */
 export function withInput<Result>(path: string, read: (descriptor: number) => Result): Result {
   const descriptor = path === '-' ? 0 : openSync(path, 'r');
   try {

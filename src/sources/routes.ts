@@ -1,6 +1,7 @@
 /**
- * Which jails a followed file's lines go to, and its number in the engine. Files with the same jails share a route. Bounds:
- * `followedFilesMax` numbers, `routesMax` routes; a file that would need more is refused, which the file source reports.
+ * Which jails a followed file's lines go to, and its number in the engine. Files with the same
+ * jails share a route. Bounds: `followedFilesMax` numbers, `routesMax` routes; a file that would
+ * need more is refused, which the file source reports.
  */
 import type { Engine } from '../engine/host.ts';
 import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
@@ -25,7 +26,10 @@ export class SourceRoutes {
     this.#owners = jails.flatMap((jail, index) => jail.logpath.map(() => index));
   }
 
-  /** Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1 when there is no room. */
+  /**
+   * Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1
+   * when there is no room.
+   */
   assign(patterns: readonly number[], previous: number): number {
     const jails = [...new Set(patterns.map((pattern) => this.#owners[pattern]!))].sort((one, other) => one - other);
     const route = this.#route(jails);

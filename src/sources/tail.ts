@@ -1,13 +1,16 @@
 /**
- * One open log file and how far it has been read. Its content belongs to whoever writes the log: every byte is legal.
+ * One open log file and how far it has been read. Its content belongs to whoever writes the log:
+ * every byte is legal.
  *
- * Invariant: bytes before `position` have been fed exactly once; bytes in [position, seen) are the beginning of a line
- * whose newline has not come. They are not kept: when it comes they are read again, so a tail needs no buffer of its
- * own, and a long unfinished line costs each of its bytes two reads, not one per wake-up.
+ * Invariant: bytes before `position` have been fed exactly once; bytes in [position, seen) are the
+ * beginning of a line whose newline has not come. They are not kept: when it comes they are read
+ * again, so a tail needs no buffer of its own, and a long unfinished line costs each of its bytes
+ * two reads, not one per wake-up.
  *
- * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and before `seen`). They are
- * read with what follows them, in one call, so a file that was cut and has grown past our position again is noticed too
- * (as long as what now stands there differs from what stood there).
+ * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and
+ * before `seen`). They are read with what follows them, in one call, so a file that was cut and has
+ * grown past our position again is noticed too (as long as what now stands there differs from what
+ * stood there).
  */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
@@ -18,7 +21,10 @@ import { systemError, type Watch } from './inotify.ts';
 
 const newline = 10;
 
-/** What stands before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 fits everything. */
+/**
+ * What stands before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 fits
+ * everything.
+ */
 export interface Fingerprint {
   hash: number;
   length: number;
@@ -99,7 +105,10 @@ export class Tail {
   private mayBeHole = true;
   /** Fed up to the middle of a line that was cut: the engine is skipping its rest. */
   private midLine = false;
-  /** Up to the next newline stands the rest of a line of which the engine knows nothing: it is not fed. */
+  /**
+   * Up to the next newline stands the rest of a line of which the engine knows nothing: it is not
+   * fed.
+   */
   private discards = false;
   private markHash = 0;
   private markLength = 0;
@@ -113,8 +122,9 @@ export class Tail {
   }
 
   /**
-   * Opens a regular file at its start. Throws NotRegularFile or the system's error. The caller has seen by stat(2) that
-   * it is a regular file; O_NONBLOCK keeps a FIFO put there in between from blocking us.
+   * Opens a regular file at its start. Throws NotRegularFile or the system's error. The caller has
+   * seen by stat(2) that it is a regular file; O_NONBLOCK keeps a FIFO put there in between from
+   * blocking us.
    */
   static open(path: string): Tail {
     const descriptor = openQuietly(path);
@@ -138,7 +148,10 @@ export class Tail {
     return fstatSync(this.descriptor).size;
   }
 
-  /** Moves to the start of the unfinished last line, or to the end if the file ends in a newline (or in one endless line). */
+  /**
+   * Moves to the start of the unfinished last line, or to the end if the file ends in a newline (or
+   * in one endless line).
+   */
   seekEnd(buffer: Uint8Array): void {
     const size = this.size();
     const back = Math.min(size, lineBytesMax);
@@ -154,7 +167,10 @@ export class Tail {
     }
   }
 
-  /** Moves to a saved position if the bytes before it are still the ones that were read; otherwise stays at the start. */
+  /**
+   * Moves to a saved position if the bytes before it are still the ones that were read; otherwise
+   * stays at the start.
+   */
   seekTo(offset: number, mark: Fingerprint): boolean {
     if (offset > this.size() || !this.fits(offset, mark.hash, mark.length)) return false;
     this.position = offset;
@@ -172,8 +188,8 @@ export class Tail {
   }
 
   /**
-   * One preadv straight into the engine's buffer and one `feed`. `final` also feeds an unfinished last line.
-   * Throws the system's error.
+   * One preadv straight into the engine's buffer and one `feed`. `final` also feeds an unfinished
+   * last line. Throws the system's error.
    */
   read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
     const { buffer } = sink;
@@ -211,8 +227,9 @@ export class Tail {
   }
 
   /**
-   * To be called before the engine gets bytes of the same source from elsewhere (another file, another position): if it is
-   * skipping the rest of a line that was cut, it stops; that rest is discarded here when `comesBack`.
+   * To be called before the engine gets bytes of the same source from elsewhere (another file,
+   * another position): if it is skipping the rest of a line that was cut, it stops; that rest is
+   * discarded here when `comesBack`.
    */
   leave(sink: LineSink, source: number, now: number, comesBack: boolean): void {
     if (!this.midLine) return;
@@ -227,7 +244,10 @@ export class Tail {
     closeSync(this.descriptor);
   }
 
-  /** Reads what follows `position`; -1 where the bytes before it are no longer those of the fingerprint. */
+  /**
+   * Reads what follows `position`; -1 where the bytes before it are no longer those of the
+   * fingerprint.
+   */
   private readOn(buffer: Uint8Array, position: number, hash: number, length: number): number {
     const count = native.readAround(this.descriptor, scratchOf[length]!, buffer, position);
     if (count < 0) throw systemError(count, 'preadv');
@@ -239,7 +259,8 @@ export class Tail {
   private cut(): ReadOutcome {
     this.truncations++;
     this.seen = this.position;
-    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it writes is all new.
+    // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it
+    // writes is all new.
     if (this.fits(this.position, this.markHash, this.markLength) || this.becameHole()) return 'cut';
     this.position = 0;
     this.seen = 0;
@@ -299,7 +320,10 @@ export class Tail {
     return true;
   }
 
-  /** Passes over NULs at the start of a file, or after a cut: no log line begins with them. False: there is none (any more). */
+  /**
+   * Passes over NULs at the start of a file, or after a cut: no log line begins with them. False:
+   * there is none (any more).
+   */
   private skipHole(buffer: Uint8Array, length: number): boolean {
     let count = 0;
     while (count < length && buffer[count] === 0) count++;

@@ -5,11 +5,13 @@
  *   sections  tag u32, length u32 (at most `stateSectionBytesMax`), then so many bytes
  *   end       a section of 4 bytes: CRC32 of everything before its length field's end
  *
- * Sections in this order; all but the heads may come several times, so that both writer and reader work in small portions
- * however large the table is: jails (names), positions, table head, table entries (bans first, then open windows).
+ * Sections in this order; all but the heads may come several times, so that both writer and reader
+ * work in small portions however large the table is: jails (names), positions, table head, table
+ * entries (bans first, then open windows).
  *
- * Whoever can write the file is root, but a disk may hand back anything: every field is checked on the way in, nothing
- * is allocated from a length before it is compared with its bound. Claims: T-02a, T-02b.
+ * Whoever can write the file is root, but a disk may hand back anything: every field is checked on
+ * the way in, nothing is allocated from a length before it is compared with its bound. Claims:
+ * T-02a, T-02b.
  */
 
 import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax } from '../limits.ts';
@@ -22,7 +24,10 @@ export const sectionHeadBytes = 8;
 
 export const sectionTag = { jails: 1, positions: 2, tableHead: 3, tableEntries: 4, end: 0xe0f } as const;
 
-/** Device u64, inode u64, offset f64, mark hash u32, mark length u16, path length u16; the path follows. */
+/**
+ * Device u64, inode u64, offset f64, mark hash u32, mark length u16, path length u16; the path
+ * follows.
+ */
 export const positionHeadBytes = 32;
 /** Layout u32, entry bytes u32; what the engine needs to know about its entries follows. */
 export const tableHeadBytes = 8;

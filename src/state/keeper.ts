@@ -1,19 +1,30 @@
 /**
- * Keeps the state on disk: loads it at start, writes it soon after a ban and on a timer, and once more at the end.
+ * Keeps the state on disk: loads it at start, writes it soon after a ban and on a timer, and once
+ * more at the end.
  *
  * The guarantee, which test/netns/restart*.test.ts hold a real daemon to:
- * - One file is one instant: read positions, open windows and bans belong together. Reading of logs pauses while they are
- *   copied, so a line is either before the positions and in the windows, or behind the positions and in none. After a crash
- *   the lines since the last write are read again, and each counts once. What is not saved is the memory of half-finished
- *   connections (connection.ts): of an attempt whose lines lie on both sides of the crash, the second half stands alone.
- * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where bans come in a stream, up to `stateSoonMsMax` after;
- *   where the file is large, so much later that no more than `stateBytesPerSecond` are written on average. Until then it
+ * - One file is one instant: read positions, open windows and bans belong together. Reading of logs
+ *   pauses while they are
+ *   copied, so a line is either before the positions and in the windows, or behind the positions
+ *   and in none. After a crash
+ *   the lines since the last write are read again, and each counts once. What is not saved is the
+ *   memory of half-finished
+ *   connections (connection.ts): of an attempt whose lines lie on both sides of the crash, the
+ *   second half stands alone.
+ * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where bans come in a stream, up
+ *   to `stateSoonMsMax` after;
+ *   where the file is large, so much later that no more than `stateBytesPerSecond` are written on
+ *   average. Until then it
  *   follows from the lines that are read again.
- * - The pause: 3 ms where all fits one portion (some 10,000 sources), nearly all of it a look at each of 700,000 entries.
- *   Larger tables go to the page cache portion by portion, 20 to 40 ms for 450,000 sources. A disk that is so slow that it
- *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading goes on. The next try may
+ * - The pause: 3 ms where all fits one portion (some 10,000 sources), nearly all of it a look at
+ *   each of 700,000 entries.
+ *   Larger tables go to the page cache portion by portion, 20 to 40 ms for 450,000 sources. A disk
+ *   that is so slow that it
+ *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading
+ *   goes on. The next try may
  *   take twice as long, up to `statePauseMsLongest`.
- * - Nothing here stops a ban. A save that fails leaves the last file as it is, is seen in `problem`, metrics and log, and is
+ * - Nothing here stops a ban. A save that fails leaves the last file as it is, is seen in
+ *   `problem`, metrics and log, and is
  *   tried again.
  */
 import { mkdirSync } from 'node:fs';
@@ -31,7 +42,7 @@ import {
   stateSoonMsMax,
   stateStopMs,
 } from '../limits.ts';
-import type { Logger } from '../observe/log.ts';
+import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
 import { type LoadedTable, loadState } from './load.ts';
 import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';
@@ -99,8 +110,9 @@ export class StateKeeper {
   }
 
   /**
-   * Puts bans and windows of the last run into the engine's table and returns its read positions. A file that cannot be
-   * used is set aside and said; then all is empty. Never throws for what is on disk.
+   * Puts bans and windows of the last run into the engine's table and returns its read positions. A
+   * file that cannot be used is set aside and said; then all is empty. Never throws for what is on
+   * disk.
    */
   load(): ReadPosition[] {
     const { path, engine, jails, log } = this.#options;
@@ -131,7 +143,10 @@ export class StateKeeper {
     return positions;
   }
 
-  /** Writes from now on, and at once: without a file, a crash would leave nobody who knows where reading began. */
+  /**
+   * Writes from now on, and at once: without a file, a crash would leave nobody who knows where
+   * reading began.
+   */
   start(readers: Readers): void {
     this.#readers = readers;
     this.#changed = true;

@@ -1,9 +1,11 @@
 /**
- * Reads the state file at start, or explains why there is none to go by; never throws for what a disk may hold.
+ * Reads the state file at start, or explains why there is none to go by; never throws for what a
+ * disk may hold.
  *
- * The whole file is checked first (structure, every field, checksum) and only then handed over, in a second pass, so a
- * damaged file has no effect at all. Memory is one section, whatever the file's length. A file that is damaged, cut,
- * of a newer version, or not ours alone is renamed to `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
+ * The whole file is checked first (structure, every field, checksum) and only then handed over, in
+ * a second pass, so a damaged file has no effect at all. Memory is one section, whatever the file's
+ * length. A file that is damaged, cut, of a newer version, or not ours alone is renamed to
+ * `<path>.damaged-<time>` for people to look at. Claim: T-02b, FM-2.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
@@ -54,10 +56,15 @@ export interface LoadedState {
 
 export type LoadResult =
   | { state: LoadedState }
-  /** Start empty. `asideAs` is where the unusable file is now; null when there was none, or it could not be moved. */
+  /**
+   * Start empty. `asideAs` is where the unusable file is now; null when there was none, or it could
+   * not be moved.
+   */
   | { state: null; why: string; asideAs: string | null };
 
-/** Reads the state at `path` into `visitor`. `now` (epoch seconds) names the file that is set aside. */
+/**
+ * Reads the state at `path` into `visitor`. `now` (epoch seconds) names the file that is set aside.
+ */
 export function loadState(path: string, visitor: StateVisitor, now: number): LoadResult {
   try {
     unlinkSync(temporaryPath(path));

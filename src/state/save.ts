@@ -1,11 +1,12 @@
 /**
  * Writes the state file so that a crash at any instant leaves a whole one: the old or the new.
  *
- * Temporary file in the same directory, 0600, written in portions, fsync, rename over the old, fsync of the directory. Every
- * system call runs on the thread pool, one portion is encoded between two turns of the event loop, and memory is one portion
- * whatever the table's size. The snapshot must stand still from when it is taken until its `taken` is called: that is before the
- * first write where all fits one portion, else before the last. On any error the temporary file is removed, the old state
- * stays as it is, and the error says at which step it failed. Claim: T-02a.
+ * Temporary file in the same directory, 0600, written in portions, fsync, rename over the old,
+ * fsync of the directory. Every system call runs on the thread pool, one portion is encoded between
+ * two turns of the event loop, and memory is one portion whatever the table's size. The snapshot
+ * must stand still from when it is taken until its `taken` is called: that is before the first
+ * write where all fits one portion, else before the last. On any error the temporary file is
+ * removed, the old state stays as it is, and the error says at which step it failed. Claim: T-02a.
  */
 
 import { constants } from 'node:fs';
@@ -25,14 +26,19 @@ import {
   tableHeadBytes,
 } from './format.ts';
 
-/** The engine's table as the state file sees it: fixed-size entries that only the engine understands. */
+/**
+ * The engine's table as the state file sees it: fixed-size entries that only the engine
+ * understands.
+ */
 export interface SavedEntries {
   /** Version of the entries' layout; a build with another one starts with an empty table. */
   layout: number;
   entryBytes: number;
   /** What the engine needs to make sense of them; at most `stateTableNoteBytesMax`. */
   note: Uint8Array;
-  /** Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end. */
+  /**
+   * Copies the next entries, whole ones, to the start of `into`; returns their bytes, 0 at the end.
+   */
   read(into: Uint8Array): number;
 }
 
@@ -43,7 +49,10 @@ export interface Snapshot {
   jails: readonly string[];
   positions: readonly ReadPosition[];
   table: SavedEntries | null;
-  /** Everything is copied: what the snapshot shows may change again. Not called where the save fails before. */
+  /**
+   * Everything is copied: what the snapshot shows may change again. Not called where the save fails
+   * before.
+   */
   taken?(): void;
 }
 
@@ -61,7 +70,10 @@ export interface StateDisk {
   unlink(path: string): Promise<void>;
 }
 
-/** The state could not be written; the old file is untouched. `code` is the system's (ENOSPC, EROFS, …). */
+/**
+ * The state could not be written; the old file is untouched. `code` is the system's (ENOSPC, EROFS,
+ * …).
+ */
 export class StateWriteError extends Error {
   readonly code: string;
   readonly step: string;
@@ -83,8 +95,8 @@ export function temporaryPath(path: string): string {
 }
 
 /**
- * Writes the snapshot that `take` gives once the file is open; resolves with the file's size once it is on disk. One save at
- * a time.
+ * Writes the snapshot that `take` gives once the file is open; resolves with the file's size once
+ * it is on disk. One save at a time.
  */
 export async function saveState(path: string, take: () => Snapshot, disk: StateDisk = realDisk): Promise<number> {
   if (saving) throw new Error('a save is under way');
@@ -125,7 +137,9 @@ export async function saveState(path: string, take: () => Snapshot, disk: StateD
   }
 }
 
-/** A device or a directory is left alone: rename(2) would put the state in the place of /dev/null. */
+/**
+ * A device or a directory is left alone: rename(2) would put the state in the place of /dev/null.
+ */
 async function checkReplaceable(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined || found.isFile() || found.isSymbolicLink()) return;
@@ -143,7 +157,8 @@ async function writePortions(handle: StateHandle, snapshot: Snapshot): Promise<n
   let checksum = 0;
   for (let next = sections.next(); ; next = sections.next()) {
     let length = next.value;
-    // The checksum ends the file: it has to be known before the last portion is written. The others are summed up meanwhile.
+    // The checksum ends the file: it has to be known before the last portion is written. The others
+    // are summed up meanwhile.
     if (next.done === true) {
       snapshot.taken?.();
       seal(portion, length, sectionTag.end, 4);
@@ -175,7 +190,10 @@ function seal(into: Buffer, at: number, tag: number, length: number): void {
   into.writeUInt32LE(length, at + 4);
 }
 
-/** Encodes into `into` and yields whenever it is full, and returns at the end, its bytes that are to be written. */
+/**
+ * Encodes into `into` and yields whenever it is full, and returns at the end, its bytes that are to
+ * be written.
+ */
 function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   stateMagic.copy(into);
   into.writeUInt32LE(stateVersion, 8);

@@ -1,16 +1,21 @@
 /**
- * sshd beside an installed fail2ban, on the same generated logs, in every mode: the same lines are failures, of the same
- * addresses; and where each attempt writes one line, the same addresses are banned at the same line.
+ * sshd beside an installed fail2ban, on the same generated logs, in every mode: the same lines are
+ * failures, of the same addresses; and where each attempt writes one line, the same addresses are
+ * banned at the same line.
  *
  * What differs on purpose, and nowhere else:
- * - One attempt counts once here. fail2ban 1.0.2 counts each of `Invalid user`, `error: PAM: …` and `Failed …` of one
- *   attempt; the lines it counts and we do not must be recognised as belonging to a counted attempt.
- * - It does not know sshd's newer goodbye (`Disconnecting authenticating user …: Too many authentication failures`).
- * - Its mode extra leaves out `Connection closed by …`, so it misses the address of what waits for one.
+ * - One attempt counts once here. fail2ban 1.0.2 counts each of `Invalid user`, `error: PAM: …` and
+ *   `Failed …` of one
+ *   attempt; the lines it counts and we do not must be recognised as belonging to a counted
+ *   attempt.
+ * - It does not know sshd's newer goodbye (`Disconnecting authenticating user …: Too many
+ *   authentication failures`).
+ * - Its mode extra leaves out `Connection closed by …`, so it misses the address of what waits for
+ *   one.
  */
 import { describe, expect, test } from 'vitest';
-import { formatAddress } from '../../src/config/address.ts';
 import { Engine } from '../../src/engine/host.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import { askFail2ban, fail2banMissing } from '../support/fail2ban.ts';
 import { type SessionKind, sessions } from '../support/sshd-sessions.ts';
 

@@ -1,4 +1,7 @@
-/** test/corpus through every way to read it, each line whole and cut at every byte: no crash, and all say the same. */
+/**
+ * test/corpus through every way to read it, each line whole and cut at every byte: no crash, and
+ * all say the same.
+ */
 import { expect, test } from 'vitest';
 import { filters } from '../../src/filters/index.ts';
 import { agreementOf } from '../support/agreement.ts';

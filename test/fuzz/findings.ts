@@ -1,6 +1,7 @@
 /**
- * Inputs that showed a fault, stored before the fault is mended: test/corpus/findings/<target>-<digest>.txt, a heading, why,
- * and the input as a JSON string of its bytes (latin1). The tests replay them all.
+ * Inputs that showed a fault, stored before the fault is mended:
+ * test/corpus/findings/<target>-<digest>.txt, a heading, why, and the input as a JSON string of its
+ * bytes (latin1). The tests replay them all.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';

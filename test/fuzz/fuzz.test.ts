@@ -1,4 +1,7 @@
-/** The fuzzer itself, briefly: every target over its stored inputs and a few new ones, and a canary that has to be caught. */
+/**
+ * The fuzzer itself, briefly: every target over its stored inputs and a few new ones, and a canary
+ * that has to be caught.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** `npm run fuzz`, see `usage`. A finding is stored in test/corpus/findings/ before it is mended; exit status 1. */
+/**
+ * `npm run fuzz`, see `usage`. A finding is stored in test/corpus/findings/ before it is mended;
+ * exit status 1.
+ */
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';

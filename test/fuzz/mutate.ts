@@ -1,4 +1,7 @@
-/** Changes to stored inputs: the mutation half of the fuzzer. `words` are what the format is made of. */
+/**
+ * Changes to stored inputs: the mutation half of the fuzzer. `words` are what the format is made
+ * of.
+ */
 import type { Random } from './random.ts';
 
 /** Longer inputs are cut: every bound of the program that a byte count can reach is below this. */

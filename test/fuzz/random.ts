@@ -1,4 +1,7 @@
-/** Numbers from a seed, the same everywhere: a finding is repeated by its seed alone (xorshift, Marsaglia 2003). */
+/**
+ * Numbers from a seed, the same everywhere: a finding is repeated by its seed alone (xorshift,
+ * Marsaglia 2003).
+ */
 export class Random {
   #state: number;
 

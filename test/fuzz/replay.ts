@@ -1,7 +1,8 @@
 /**
- * Millions of lines through the production build (claims D-02, AU-1): the corpus and the filters' samples, changed by a seed,
- * fed as a log in blocks. No crash, no stall: each block is consumed whole and timed, every line is counted. The lines are
- * the same for the same seed, and so are the counts.
+ * Millions of lines through the production build (claims D-02, AU-1): the corpus and the filters'
+ * samples, changed by a seed, fed as a log in blocks. No crash, no stall: each block is consumed
+ * whole and timed, every line is counted. The lines are the same for the same seed, and so are the
+ * counts.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -33,7 +34,10 @@ export interface Replay {
 
 /** Lines changed anew for each filter; blocks are drawn from them. */
 const poolLinesDefault = 20_000;
-/** A block takes longer than this only where the engine stalls, ms: a hundred times what it takes on an idle core. */
+/**
+ * A block takes longer than this only where the engine stalls, ms: a hundred times what it takes on
+ * an idle core.
+ */
 export const blockMsMax = 10_000;
 
 /** The lines of one filter, each with its line end. */

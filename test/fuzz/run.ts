@@ -1,4 +1,7 @@
-/** The fuzzer's loop: inputs by grammar and by mutation, in turn, until one shows a fault, which is then made small. */
+/**
+ * The fuzzer's loop: inputs by grammar and by mutation, in turn, until one shows a fault, which is
+ * then made small.
+ */
 import { mutated } from './mutate.ts';
 import { Random } from './random.ts';
 import type { Target } from './target.ts';

@@ -1,6 +1,7 @@
 /**
- * What can be fuzzed: a body that throws where an input shows a fault, and where inputs come from. The same body runs over
- * stored inputs in the tests and over new ones in the fuzzer (`npm run fuzz`).
+ * What can be fuzzed: a body that throws where an input shows a fault, and where inputs come from.
+ * The same body runs over stored inputs in the tests and over new ones in the fuzzer (`npm run
+ * fuzz`).
  */
 import type { Random } from './random.ts';
 
@@ -20,7 +21,10 @@ export interface Target {
 
 export type Body = (input: Buffer) => void | Promise<void>;
 
-/** Batches of values of a fast-check arbitrary, one at a time; a source of numbers has its own, so that its seed repeats them. */
+/**
+ * Batches of values of a fast-check arbitrary, one at a time; a source of numbers has its own, so
+ * that its seed repeats them.
+ */
 export function drawing<Value>(sample: (seed: number, count: number) => Value[]): (random: Random) => Value {
   const batches = new WeakMap<Random, Value[]>();
   return (random) => {

@@ -1,6 +1,7 @@
 /**
- * The tests that judge mutants of engine and compiler: those that know either, or the filters. Tests of processes and of
- * the kernel would run an unmutated program, and tests of other rooms could not notice a mutant, so they are left out.
+ * The tests that judge mutants of engine and compiler: those that know either, or the filters.
+ * Tests of processes and of the kernel would run an unmutated program, and tests of other rooms
+ * could not notice a mutant, so they are left out.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,9 +15,15 @@ const subjects = [
   'support/matchers',
   'support/oracle',
 ];
-/** They compare files on disk or read the source as text, where mutants stand out without any behaviour. */
+/**
+ * They compare files on disk or read the source as text, where mutants stand out without any
+ * behaviour.
+ */
 const readers = ['imports', 'ledger', 'readme'];
-/** They take seconds, through a program around the engine or by sheer number: what they notice, a nearer test does. */
+/**
+ * They take seconds, through a program around the engine or by sheer number: what they notice, a
+ * nearer test does.
+ */
 const slow = ['bench', 'decision-ring', 'file-source-engine', 'operator-commands', 'state-keeper', 'table-placement'];
 
 /** Paths under `root`, the short ones first. */

@@ -1,11 +1,13 @@
 /**
- * The test runner of `npm run mutation`: a Stryker plugin that loads the judging tests once per process and then only
- * calls them. Starting vitest anew for each of 8,000 mutants takes seconds, most tests take microseconds.
+ * The test runner of `npm run mutation`: a Stryker plugin that loads the judging tests once per
+ * process and then only calls them. Starting vitest anew for each of 8,000 mutants takes seconds,
+ * most tests take microseconds.
  *
- * A mutant is tried by the tests that cover it, those that found the mutants before it first, then the quickest. Since
- * all mutants share a process, one may leave something behind: a test that fails counts only if it passes again without
- * the mutant. If it does not, the process is given up, and the mutant is tried again as the first of a new one. A mutant that never ends is
- * noticed by how often one test passes it.
+ * A mutant is tried by the tests that cover it, those that found the mutants before it first, then
+ * the quickest. Since all mutants share a process, one may leave something behind: a test that
+ * fails counts only if it passes again without the mutant. If it does not, the process is given up,
+ * and the mutant is tried again as the first of a new one. A mutant that never ends is noticed by
+ * how often one test passes it.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -44,18 +46,25 @@ function replacePackages(): void {
   });
 }
 
-/** So often a test may pass the place of a mutant, several times what the busiest does (the first run checks it). */
+/**
+ * So often a test may pass the place of a mutant, several times what the busiest does (the first
+ * run checks it).
+ */
 const passesMax = 100_000_000;
 const passesUnmutatedMax = passesMax / 4;
 
 /**
- * CPU seconds of tests that a mutant has to survive; no test begins after them, and one that takes longer by itself does not
- * judge. Nearly all that are found are found in milliseconds; without a bound the others would take most of the hours of a
- * run. So the score is never too high. `timeoutMS` (stryker.config.json) is several times of it: what takes that long is endless.
+ * CPU seconds of tests that a mutant has to survive; no test begins after them, and one that takes
+ * longer by itself does not judge. Nearly all that are found are found in milliseconds; without a
+ * bound the others would take most of the hours of a run. So the score is never too high.
+ * `timeoutMS` (stryker.config.json) is several times of it: what takes that long is endless.
  */
 const trialSecondsMax = 3;
 
-/** Where the first run leaves how long each test takes, for the other processes. They all run in the same copy of the project. */
+/**
+ * Where the first run leaves how long each test takes, for the other processes. They all run in the
+ * same copy of the project.
+ */
 const timesFile = 'test-times.json';
 
 let loaded = false;

@@ -1,6 +1,7 @@
 /**
- * What the tests import from vitest, as a mutation run sees it: `describe` and `test` write down what there is to run,
- * and the runner calls it, thousands of times in one process. `expect` is vitest's own.
+ * What the tests import from vitest, as a mutation run sees it: `describe` and `test` write down
+ * what there is to run, and the runner calls it, thousands of times in one process. `expect` is
+ * vitest's own.
  */
 import { format } from 'node:util';
 

@@ -1,5 +1,5 @@
 /** Bans as the scenarios of every backend write them down. */
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
+import { formatAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
 
 /** Milliseconds. */

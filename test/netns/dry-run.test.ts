@@ -1,4 +1,7 @@
-/** The daemon with backend log-only, which needs no namespace: what it says, and a jail whose log is not there. */
+/**
+ * The daemon with backend log-only, which needs no namespace: what it says, and a jail whose log is
+ * not there.
+ */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';

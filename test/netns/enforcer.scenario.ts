@@ -1,16 +1,19 @@
-/** Enforcer and backends together, against the real kernel and other programs that use it. Run by enforcer.test.ts. */
+/**
+ * Enforcer and backends together, against the real kernel and other programs that use it. Run by
+ * enforcer.test.ts.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { IpsetBackend } from '../../src/backends/ipset.ts';
-import { IptablesBackend } from '../../src/backends/iptables.ts';
-import { NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { addTable, Batch, command, decodeGeneration, encodeQuestion } from '../../src/backends/nftables-messages.ts';
-import { Pacer } from '../../src/backends/pacer.ts';
-import { XdpBackend } from '../../src/backends/xdp.ts';
-import { formatAddress } from '../../src/config/address.ts';
+import { NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink/netlink.ts';
+import { addTable, Batch, command, decodeGeneration, encodeQuestion } from '../../src/backends/nftables/messages.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { Pacer } from '../../src/backends/nftables/pacer.ts';
+import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
+import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
+import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import type { Backend } from '../../src/types.ts';
 import { enforce } from '../support/enforcement.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
@@ -44,10 +47,14 @@ async function load(count: number): Promise<number> {
   return performance.now() - started;
 }
 
-/** A backend with room for few bans, how many of IPv4 it takes, and what the kernel says to one more. */
+/**
+ * A backend with room for few bans, how many of IPv4 it takes, and what the kernel says to one
+ * more.
+ */
 const small: Record<string, { create: () => Backend; room: number; code: string }> = {
   nftables: { create: () => new NftablesBackend({ table, setElementsMax: 3 }), room: 3, code: 'ENFILE' },
-  // The kernel counts by the thousandfold in parts of a set: it is full a little later than it was told.
+  // The kernel counts by the thousandfold in parts of a set: it is full a little later than it was
+  // told.
   ipset: { create: () => new IpsetBackend({ setElementsMax: 64 }), room: 64, code: 'IPSET_ERR_HASH_FULL' },
   iptables: { create: () => new IptablesBackend({ bansMax: 3 }), room: 3, code: 'ENOSPC' },
   xdp: { create: () => new XdpBackend({ interfaces: ['lo'], bansMax: 3 }), room: 3, code: 'E2BIG' },
@@ -86,14 +93,18 @@ class Impatient extends Pacer {
   }
 }
 
-/** How long an operator's nft works on its file between the ruleset it read and its transaction, ms: some 50,000 elements. */
+/**
+ * How long an operator's nft works on its file between the ruleset it read and its transaction, ms:
+ * some 50,000 elements.
+ */
 const operatorMs = 100;
 /** So often nft's transaction is refused before this gives up. */
 const operatorTriesMax = 10;
 
 /**
- * What nft -f does, step by step, in a process of its own: reads the ruleset's generation, works on its file, sends its
- * transaction for that generation, and starts again where somebody else's came between (ERESTART). Returns the tries.
+ * What nft -f does, step by step, in a process of its own: reads the ruleset's generation, works on
+ * its file, sends its transaction for that generation, and starts again where somebody else's came
+ * between (ERESTART). Returns the tries.
  */
 async function operate(): Promise<number> {
   const socket = new NetlinkSocket(openTransport(12));
@@ -125,7 +136,10 @@ async function operate(): Promise<number> {
   return Number.POSITIVE_INFINITY;
 }
 
-/** The tries that an operator's transaction takes while somebody new is banned every few milliseconds; Infinity = in vain. */
+/**
+ * The tries that an operator's transaction takes while somebody new is banned every few
+ * milliseconds; Infinity = in vain.
+ */
 async function triesBeside(pacer: Pacer): Promise<number> {
   const { attack, enforcer, backend } = await enforced('plain', pacer);
   let count = 0;
@@ -224,7 +238,8 @@ export const scenarios: Record<string, Scenario> = {
     const read = performance.now();
     await until(() => enforcer.counters.bans[0] === count, { what: 'all bans' });
     const landed = performance.now();
-    // A dump right after so many additions misses some while the kernel is still enlarging its hash table.
+    // A dump right after so many additions misses some while the kernel is still enlarging its hash
+    // table.
     await until(() => elements().size === count, { what: 'all elements in the kernel set' });
     assert.equal(engine.waiting, 0);
     await enforcer.stop();

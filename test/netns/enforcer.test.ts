@@ -1,4 +1,7 @@
-/** The enforcer over the nftables backend against the real kernel, each scenario in namespaces of its own. */
+/**
+ * The enforcer over the nftables backend against the real kernel, each scenario in namespaces of
+ * its own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

@@ -1,13 +1,13 @@
 /**
- * Every operation of the netlink backends under every fault: refused with each errno, refused by send(), answers lost, cut
- * or foreign. The kernel is real; a transport in front of it injects the fault, which lasts until it is lifted. Whatever
- * happens, the error is typed, nothing is believed that other eyes do not see, and the operation works once the fault is
- * gone. A backend that believes everything must fail this. Run by faults.test.ts.
+ * Every operation of the netlink backends under every fault: refused with each errno, refused by
+ * send(), answers lost, cut or foreign. The kernel is real; a transport in front of it injects the
+ * fault, which lasts until it is lifted. Whatever happens, the error is typed, nothing is believed
+ * that other eyes do not see, and the operation works once the fault is gone. A backend that
+ * believes everything must fail this. Run by faults.test.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { constants } from 'node:os';
-import { IpsetBackend } from '../../src/backends/ipset.ts';
 import {
   decodeMessages,
   errorName,
@@ -15,9 +15,10 @@ import {
   NetlinkError,
   openTransport,
   type Transport,
-} from '../../src/backends/netlink.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { formatAddress } from '../../src/config/address.ts';
+} from '../../src/backends/netlink/netlink.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import type { Backend } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { acknowledgement } from '../support/recorded-transport.ts';
@@ -29,7 +30,7 @@ const held = '203.0.113.1';
 const other = '203.0.113.2';
 const { errno } = constants;
 
-// --- Faults ----------------------------------------------------------------------------------------------------------
+// --- Faults --------------------------------------------------------------------------------------
 
 interface Fault {
   /** What send() says instead of sending. */
@@ -120,7 +121,7 @@ class Faulty {
   }
 }
 
-// --- Operations ------------------------------------------------------------------------------------------------------
+// --- Operations ----------------------------------------------------------------------------------
 
 interface Subject {
   create: (open: () => Transport) => Backend;
@@ -247,7 +248,10 @@ function matrixOf(subject: Subject): Scenario {
   };
 }
 
-/** Operations whose effect others see; a backend that believes everything is found out by each of them. */
+/**
+ * Operations whose effect others see; a backend that believes everything is found out by each of
+ * them.
+ */
 function twinOf(subject: Subject): Scenario {
   return async () => {
     for (const name of ['install', 'ban', 'unban', 'list', 'reconcile', 'remove']) {

@@ -1,4 +1,7 @@
-/** The netlink backends under every fault, over the real kernel, each scenario in a namespace of its own. */
+/**
+ * The netlink backends under every fault, over the real kernel, each scenario in a namespace of its
+ * own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

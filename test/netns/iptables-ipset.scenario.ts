@@ -1,14 +1,15 @@
 /**
- * What the ipset and the iptables backend must do to real packets and to the real kernel, the same for both; judged with
- * the eyes of `ipset list` and `iptables-legacy-save`. Run by iptables-ipset.test.ts, see topology.ts.
+ * What the ipset and the iptables backend must do to real packets and to the real kernel, the same
+ * for both; judged with the eyes of `ipset list` and `iptables-legacy-save`. Run by
+ * iptables-ipset.test.ts, see topology.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { IpsetBackend } from '../../src/backends/ipset.ts';
-import { IptablesBackend } from '../../src/backends/iptables.ts';
-import { NetlinkError } from '../../src/backends/netlink.ts';
+import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
+import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
 import { native } from '../../src/native.ts';
 import type { Backend, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';

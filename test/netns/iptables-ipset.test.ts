@@ -1,4 +1,6 @@
-/** The ipset and iptables backends against the real kernel, each scenario in namespaces of its own. */
+/**
+ * The ipset and iptables backends against the real kernel, each scenario in namespaces of its own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

@@ -1,14 +1,14 @@
 /**
- * What the kernel refuses, and what its silence means: every error is typed, nothing is believed that did not happen, and
- * the ban lands once the cause is gone. Run by nftables-errors.test.ts.
+ * What the kernel refuses, and what its silence means: every error is typed, nothing is believed
+ * that did not happen, and the ban lands once the cause is gone. Run by nftables-errors.test.ts.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
-import { type MessageWriter, NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { addChain, addSet, addTable, Batch, changeElements, command } from '../../src/backends/nftables-messages.ts';
-import { parseCidr } from '../../src/config/address.ts';
+import { type MessageWriter, NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink/netlink.ts';
+import { addChain, addSet, addTable, Batch, changeElements, command } from '../../src/backends/nftables/messages.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { parseCidr } from '../../src/text/address.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
@@ -154,7 +154,10 @@ const refusalScenarios = Object.fromEntries(
   ]),
 );
 
-/** This file, started again without CAP_NET_ADMIN: install and apply are refused, and so is choosing a backend. */
+/**
+ * This file, started again without CAP_NET_ADMIN: install and apply are refused, and so is choosing
+ * a backend.
+ */
 async function withoutCapability(): Promise<unknown> {
   const backend = new NftablesBackend({ table });
   const codes: string[] = [];

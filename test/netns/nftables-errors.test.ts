@@ -1,4 +1,7 @@
-/** Error paths of the nftables backend against the real kernel, each scenario in a namespace of its own. */
+/**
+ * Error paths of the nftables backend against the real kernel, each scenario in a namespace of its
+ * own.
+ */
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { runScenario } from '../support/namespace.ts';

@@ -1,12 +1,15 @@
-/** What the nftables backend must do to real packets and to the real kernel. Run by nftables.test.ts, see topology.ts. */
+/**
+ * What the nftables backend must do to real packets and to the real kernel. Run by
+ * nftables.test.ts, see topology.ts.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { formatAddress } from '../../src/config/address.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import type { Ban, Change, JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';

@@ -1,18 +1,19 @@
 /**
- * kill -9 at random instants under load: the daemon reads a log that never stops growing, is killed, and is started again.
- * Afterwards each line must have counted exactly once. Judged by two kinds of sources: those with as many failures as a ban
- * needs (one lost, and they are not banned) and those with one less (one counted twice, and they are). The failures of a
- * source lie apart, so that most of them have a kill or several in between. No ban that was on disk may be missing either.
- * STATE_KILLS sets the number of kills, SEED repeats a run.
+ * kill -9 at random instants under load: the daemon reads a log that never stops growing, is
+ * killed, and is started again. Afterwards each line must have counted exactly once. Judged by two
+ * kinds of sources: those with as many failures as a ban needs (one lost, and they are not banned)
+ * and those with one less (one counted twice, and they are). The failures of a source lie apart, so
+ * that most of them have a kill or several in between. No ban that was on disk may be missing
+ * either. STATE_KILLS sets the number of kills, SEED repeats a run.
  */
 import { appendFileSync, closeSync, existsSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
-import { formatAddress } from '../../src/config/address.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { type LoadedTable, loadState } from '../../src/state/load.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { CollectingVisitor } from '../support/state.ts';
 import { until } from '../support/until.ts';
@@ -29,7 +30,10 @@ const linesPerTick = 10;
 const home = temporaryDirectory();
 afterEach(() => home.remove());
 
-/** Writes failures without end: groups of sources, each source `maxretry` times or once less, in rounds over its group. */
+/**
+ * Writes failures without end: groups of sources, each source `maxretry` times or once less, in
+ * rounds over its group.
+ */
 class Writer {
   lines = 0;
   readonly #descriptor: number;

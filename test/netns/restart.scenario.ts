@@ -1,6 +1,7 @@
 /**
- * What survives a restart, with the real daemon: bans, open windows and read positions, on nftables in a namespace of its
- * own; and what a disk that is full or read-only does to it. Started by restart.test.ts, one scenario per process.
+ * What survives a restart, with the real daemon: bans, open windows and read positions, on nftables
+ * in a namespace of its own; and what a disk that is full or read-only does to it. Started by
+ * restart.test.ts, one scenario per process.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -20,9 +21,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { parseCidr } from '../../src/config/address.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { changesPerTransactionMax } from '../../src/limits.ts';
+import { parseCidr } from '../../src/text/address.ts';
 import type { Address } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { until } from '../support/until.ts';

@@ -1,6 +1,6 @@
 /**
- * The network every kernel test runs in. The scenario's process is in `host`; the others are named namespaces under its
- * private /run, and end with it.
+ * The network every kernel test runs in. The scenario's process is in `host`; the others are named
+ * namespaces under its private /run, and end with it.
  *
  *      attacker                     host                       inside
  *      outer0 ───────── veth ───── front0   back0 ── veth ──── inner0
@@ -8,7 +8,8 @@
  *      2001:db8:0:1::10, ::11      2001:db8::1 /48             (default route: host)
  *      2001:db8:0:2::10                     198.51.100.1
  *
- * `Prober` runs in the attacker's namespace and connects from a chosen address; `host` and `inside` listen.
+ * `Prober` runs in the attacker's namespace and connects from a chosen address; `host` and `inside`
+ * listen.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,7 +25,10 @@ export const attackerV6 = ['2001:db8:0:1::10', '2001:db8:0:1::11', '2001:db8:0:2
 
 /** An answer comes well within this, ms. */
 const answeredWithinMs = 20_000;
-/** A dropped packet is watched for an answer this long, ms; a test that says "dropped" also looks at the counters. */
+/**
+ * A dropped packet is watched for an answer this long, ms; a test that says "dropped" also looks at
+ * the counters.
+ */
 const droppedForMs = 250;
 
 function ip(...words: string[]): void {
@@ -55,7 +59,9 @@ export function buildTopology(): void {
   execFileSync('sysctl', ['-q', '-w', 'net.ipv4.ip_forward=1'], { stdio: 'inherit' });
 }
 
-/** Listens on a port of the calling namespace, both families; every connection is closed at once. */
+/**
+ * Listens on a port of the calling namespace, both families; every connection is closed at once.
+ */
 export async function listen(port: number): Promise<void> {
   const server = createServer((socket) => socket.on('error', () => undefined).end()).listen(port, '::');
   await once(server, 'listening');
@@ -166,7 +172,10 @@ export function droppedPackets(table: string, chain: string): number {
   return packets;
 }
 
-/** The topology, listeners on `ports` of the host, and an attacker all of whose addresses are answered on the first one. */
+/**
+ * The topology, listeners on `ports` of the host, and an attacker all of whose addresses are
+ * answered on the first one.
+ */
 export async function network(...ports: [number, ...number[]]): Promise<Prober> {
   buildTopology();
   await Promise.all(ports.map(listen));

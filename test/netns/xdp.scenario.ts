@@ -1,6 +1,11 @@
-/** The xdp backend against real packets over veth and the kernel's own view of its maps. Run by xdp.test.ts, see topology.ts. */
+/**
+ * The xdp backend against real packets over veth and the kernel's own view of its maps. Run by
+ * xdp.test.ts, see topology.ts.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { UnsupportedChange } from '../../src/backends/elements.ts';
+import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
 import {
   Assembler,
   BpfError,
@@ -9,14 +14,12 @@ import {
   mapType,
   programById,
   programInfo,
-} from '../../src/backends/bpf.ts';
-import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { Links } from '../../src/backends/link.ts';
-import { NetlinkError } from '../../src/backends/netlink.ts';
-import { XdpBackend } from '../../src/backends/xdp.ts';
-import { formatAddress } from '../../src/config/address.ts';
+} from '../../src/backends/xdp/bpf.ts';
+import { Links } from '../../src/backends/xdp/link.ts';
+import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { portRangesMax, xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import type { JailScaffold } from '../../src/types.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
@@ -67,7 +70,10 @@ function droppedV4(): string[] {
 /** EtherTypes of the tags, outermost first. */
 const tagTypes = [0x88a8, 0x8100, 0x8100];
 
-/** An IPv4 and an IPv6 frame behind none, one, … VLAN tags; `needed`: bytes up to the end of the IP header. */
+/**
+ * An IPv4 and an IPv6 frame behind none, one, … VLAN tags; `needed`: bytes up to the end of the IP
+ * header.
+ */
 function frames(source4: string, source6: string, tags?: number): { name: string; frame: Buffer; needed: number }[] {
   return (tags === undefined ? [0, 1, 2] : [tags]).flatMap((count) =>
     ([4, 6] as const).map((family) => {
@@ -355,7 +361,8 @@ export const scenarios: Record<string, Scenario> = {
     await prober.answered(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
     await backend.apply([unban(attackerV6[0], 'within'), ban('2001:db8:0:1::99', hour, 'guarded')]);
-    // The wider network holds where a narrower one of another jail is the first that the kernel finds.
+    // The wider network holds where a narrower one of another jail is the first that the kernel
+    // finds.
     await prober.answered(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
     await backend.apply([ban(attackerV6[0])]);

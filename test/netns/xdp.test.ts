@@ -1,6 +1,7 @@
 /**
- * The xdp backend against the real kernel, each scenario in namespaces of its own. Where bpftool cannot be had, what it would
- * say is not compared: the scenarios about other eyes are left out, aloud.
+ * The xdp backend against the real kernel, each scenario in namespaces of its own. Where bpftool
+ * cannot be had, what it would say is not compared: the scenarios about other eyes are left out,
+ * aloud.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * The three builds of the engine are one engine: whatever bytes they are fed, cut wherever a read happens to end, their whole
- * memories are equal afterwards, byte by byte: counters, table, connections, decisions, denials.
+ * The three builds of the engine are one engine: whatever bytes they are fed, cut wherever a read
+ * happens to end, their whole memories are equal afterwards, byte by byte: counters, table,
+ * connections, decisions, denials.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -86,7 +87,10 @@ async function engineOf(build: Build, { jails, policy, live }: Settings): Promis
   return engine;
 }
 
-/** Feeds `text` as a source does that reads so many bytes at a time: what is not consumed is read again with what follows. The ring is large enough. */
+/**
+ * Feeds `text` as a source does that reads so many bytes at a time: what is not consumed is read
+ * again with what follows. The ring is large enough.
+ */
 function feed(engine: Engine, text: Buffer, cuts: number[]): void {
   let at = 0;
   let read = 0;
@@ -100,7 +104,10 @@ function feed(engine: Engine, text: Buffer, cuts: number[]): void {
   }
 }
 
-/** What is remembered: the memory but for what was read into it and the notes on the lines just examined. */
+/**
+ * What is remembered: the memory but for what was read into it and the notes on the lines just
+ * examined.
+ */
 function memoryOf(engine: Engine): Buffer {
   const whole = Buffer.from(engine.buffer.buffer.slice(0));
   whole.fill(0, engine.buffer.byteOffset, engine.buffer.byteOffset + engine.buffer.length);
@@ -117,7 +124,10 @@ function firstDifference(one: Buffer, other: Buffer): string {
 let runs = 0;
 const seen = { lines: 0, matched: 0, decisions: 0, evictions: 0 };
 
-/** The property: `other` leaves the memory that the plain build leaves, and says the same of every ban. */
+/**
+ * The property: `other` leaves the memory that the plain build leaves, and says the same of every
+ * ban.
+ */
 function equalMemories(other: (settings: Settings) => Promise<Engine>) {
   return fc.asyncProperty(anySettings, anyText, anyCuts, async (settings, text, cuts) => {
     const second = await other(settings);

@@ -1,6 +1,6 @@
 /**
- * The key locator against smol-toml: on documents both accept, they know the same paths, and the key really stands where
- * the locator says.
+ * The key locator against smol-toml: on documents both accept, they know the same paths, and the
+ * key really stands where the locator says.
  */
 import fc from 'fast-check';
 import { parse } from 'smol-toml';

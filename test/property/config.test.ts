@@ -1,19 +1,19 @@
 /**
- * Whatever bytes a configuration holds, the answer is a usable record or a ConfigError whose every line can be shown on a
- * terminal; and what a writer can say, a reader reads back.
+ * Whatever bytes a configuration holds, the answer is a usable record or a ConfigError whose every
+ * line can be shown on a terminal; and what a writer can say, a reader reads back.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatAddress, maskAddress, parseCidr } from '../../src/config/address.ts';
 import { compileConfig } from '../../src/config/compile.ts';
 import { formatDuration, parseDuration } from '../../src/config/duration.ts';
 import { decodeConfig } from '../../src/config/file.ts';
 import { formatPorts, parsePorts } from '../../src/config/port.ts';
 import { ConfigError } from '../../src/config/problem.ts';
-import { decodeCoreConfig, encodeCoreConfig } from '../../src/config/record.ts';
 import { formatSize, parseSize } from '../../src/config/size.ts';
 import { banSecondsMax, ceilingBytesMax } from '../../src/limits.ts';
-import { printable } from '../../src/observe/printable.ts';
+import { formatAddress, maskAddress, parseCidr } from '../../src/text/address.ts';
+import { printable } from '../../src/text/printable.ts';
+import { decodeCoreConfig, encodeCoreConfig } from '../../src/text/record.ts';
 
 const surroundings = { filters: [{ name: 'sshd', modes: ['normal', 'ddos'] }], groupId: () => undefined };
 

@@ -5,7 +5,10 @@ import { encodeFrame, FrameDecoder, FrameError, parseRequest } from '../../src/c
 import { checkArguments, findVerb, OperatorError } from '../../src/control/verbs.ts';
 import { frameBytesMax } from '../../src/limits.ts';
 
-/** What a stream holds, told by a loop that shares nothing with the decoder: it sees all of the bytes at once. */
+/**
+ * What a stream holds, told by a loop that shares nothing with the decoder: it sees all of the
+ * bytes at once.
+ */
 function oracle(stream: Buffer): { bodies: string[]; broken: boolean } {
   const bodies: string[] = [];
   let at = 0;

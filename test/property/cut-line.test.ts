@@ -1,14 +1,14 @@
 /**
- * Lines longer than what is read of one (limits.ts, lineBytesMax), or than their writer writes: they end where an attacker
- * chose, before the service's own address, and he may put another one there. None of them may be read as a whole line
- * (claims S-*).
+ * Lines longer than what is read of one (limits.ts, lineBytesMax), or than their writer writes:
+ * they end where an attacker chose, before the service's own address, and he may put another one
+ * there. None of them may be read as a whole line (claims S-*).
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { formatAddress } from '../../src/config/address.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { filters } from '../../src/filters/index.ts';
 import { lineBytesMax } from '../../src/limits.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import { readCorpus } from '../support/corpus.ts';
 
 const syslog = (tag: string, message: string): string => `Mar  7 18:53:22 host ${tag}[901]: ${message}`;

@@ -1,6 +1,6 @@
 /**
- * The file source over the real engine, in both builds: an attack whose lines are spread over rotations, truncations and
- * several files is seen line by line as if it stood in one file.
+ * The file source over the real engine, in both builds: an attack whose lines are spread over
+ * rotations, truncations and several files is seen line by line as if it stood in one file.
  */
 import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

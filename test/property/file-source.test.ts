@@ -1,9 +1,11 @@
 /**
- * Whatever happens to log files, every line written to them is fed exactly once and in order, except where file.ts says
- * that it cannot be: lines that a truncation, or a removal, took away before anyone looked may be missing.
+ * Whatever happens to log files, every line written to them is fed exactly once and in order,
+ * except where file.ts says that it cannot be: lines that a truncation, or a removal, took away
+ * before anyone looked may be missing.
  *
- * The model remembers what was written where and whether the source has looked since; it knows nothing of inodes,
- * fingerprints or events. Between commands the source is left alone, woken by the event loop, or polled, at random.
+ * The model remembers what was written where and whether the source has looked since; it knows
+ * nothing of inodes, fingerprints or events. Between commands the source is left alone, woken by
+ * the event loop, or polled, at random.
  */
 import {
   appendFileSync,
@@ -81,7 +83,10 @@ function write(world: World, file: ModelFile, text: string): void {
   world.count++;
 }
 
-/** Unlike any other line from its first byte to its last, as log lines are by their time and numbers. */
+/**
+ * Unlike any other line from its first byte to its last, as log lines are by their time and
+ * numbers.
+ */
 function nextText(world: World, padding: number): string {
   return `line ${world.count} ${`${world.count}.`.repeat(padding)}`.slice(0, 12 + padding);
 }

@@ -1,4 +1,7 @@
-/** Filters nobody wrote: random definitions that the compiler accepts are matched alike by all three readings. */
+/**
+ * Filters nobody wrote: random definitions that the compiler accepts are matched alike by all three
+ * readings.
+ */
 import fc from 'fast-check';
 import { beforeEach, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';

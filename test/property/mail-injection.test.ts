@@ -1,8 +1,9 @@
 /**
- * Attacker text in every field that a mail client chooses: HELO name, sender, recipient, command, early talk, user name,
- * password, SASL text, server name. The address found is the one the service wrote or none, whatever the text (claims S-*).
- * Lines are built as the services build them; where the text stands right of the address, or cannot make a second reading
- * of the line, the address must be found.
+ * Attacker text in every field that a mail client chooses: HELO name, sender, recipient, command,
+ * early talk, user name, password, SASL text, server name. The address found is the one the service
+ * wrote or none, whatever the text (claims S-*). Lines are built as the services build them; where
+ * the text stands right of the address, or cannot make a second reading of the line, the address
+ * must be found.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

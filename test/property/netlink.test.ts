@@ -1,11 +1,11 @@
 /**
- * The netlink codec over anything: what we write reads back the same, and no reply, however cut, forged or mixed with
- * strangers' messages, crashes it, hangs it or makes it believe what was not said.
+ * The netlink codec over anything: what we write reads back the same, and no reply, however cut,
+ * forged or mixed with strangers' messages, crashes it, hangs it or makes it believe what was not
+ * said.
  */
 import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeMembers } from '../../src/backends/ipset.ts';
 import {
   AttributeReader,
   decodeMessages,
@@ -13,7 +13,7 @@ import {
   MessageWriter,
   NetlinkError,
   NetlinkSocket,
-} from '../../src/backends/netlink.ts';
+} from '../../src/backends/netlink/netlink.ts';
 import {
   Batch,
   changeElements,
@@ -24,7 +24,8 @@ import {
   decodeSet,
   decodeTable,
   encodeDump,
-} from '../../src/backends/nftables-messages.ts';
+} from '../../src/backends/nftables/messages.ts';
+import { decodeMembers } from '../../src/backends/xtables/ipset.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
 
 type Node = { type: number; value: Uint8Array | Node[] };

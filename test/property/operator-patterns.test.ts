@@ -1,6 +1,7 @@
 /**
- * Patterns as operators write them: whatever the text, it is refused or becomes a program; the program, the matcher the
- * compiler would emit and the oracle say the same of every message, and a place in a pattern is found in the file.
+ * Patterns as operators write them: whatever the text, it is refused or becomes a program; the
+ * program, the matcher the compiler would emit and the oracle say the same of every message, and a
+ * place in a pattern is found in the file.
  */
 import fc from 'fast-check';
 import { parse } from 'smol-toml';

@@ -1,7 +1,8 @@
 /**
- * Attacker text in every field that a client of FTP, SQL, telephony, VPN and PAM services chooses: the address found is the
- * one the service wrote or none, whatever the text (claims S-*). Lines are built as the services build them, in
- * every shape they have; where a text cannot make two readings of a line, the address must be found.
+ * Attacker text in every field that a client of FTP, SQL, telephony, VPN and PAM services chooses:
+ * the address found is the one the service wrote or none, whatever the text (claims S-*). Lines are
+ * built as the services build them, in every shape they have; where a text cannot make two readings
+ * of a line, the address must be found.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

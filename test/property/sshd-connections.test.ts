@@ -1,12 +1,13 @@
 /**
- * What the lines of connections count: the engine and the naive reading agree on every line of generated logs, in every
- * mode, with process numbers that come round and logs longer than a connection is remembered.
+ * What the lines of connections count: the engine and the naive reading agree on every line of
+ * generated logs, in every mode, with process numbers that come round and logs longer than a
+ * connection is remembered.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatAddress } from '../../src/config/address.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { sshd } from '../../src/filters/sshd.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import { sshdOracle } from '../support/sshd-oracle.ts';
 import { sessions } from '../support/sshd-sessions.ts';
 

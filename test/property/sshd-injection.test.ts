@@ -1,7 +1,7 @@
 /**
- * Attacker text in every field of sshd's lines that an attacker chooses: the address found is the one sshd wrote or none,
- * and the line is still recognised as what it is (claims S-*). Lines are built as OpenSSH builds them, its limits on the
- * length of each field included.
+ * Attacker text in every field of sshd's lines that an attacker chooses: the address found is the
+ * one sshd wrote or none, and the line is still recognised as what it is (claims S-*). Lines are
+ * built as OpenSSH builds them, its limits on the length of each field included.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,7 +1,8 @@
 /**
- * A full set under each eviction policy, against the model (test/support/table-model.ts): a table of one set, more sources than
- * it holds, escalating bans, bans that the kernel takes late or never, unbans. What is given up, what is denied and what is
- * counted must be the same after every event.
+ * A full set under each eviction policy, against the model (test/support/table-model.ts): a table
+ * of one set, more sources than it holds, escalating bans, bans that the kernel takes late or
+ * never, unbans. What is given up, what is denied and what is counted must be the same after every
+ * event.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -235,8 +236,8 @@ describe('ban_all over a table of many sets, in slices, while lines go on', () =
         banned.push(text(ban));
         engine.confirmBan(0, ban.address);
       });
-      // Newcomers while the kernel is written, and after it: where the run has been they are tracked, before it they are
-      // banned when it comes, or denied.
+      // Newcomers while the kernel is written, and after it: where the run has been they are
+      // tracked, before it they are banned when it comes, or denied.
       newcomers(4);
       at = engine.resetAll(at, slice, start + 1);
       newcomers(4);

@@ -1,6 +1,7 @@
 /**
- * The table against a plain list of failures (test/support/table-model.ts): every ban at exactly the failure that makes
- * maxretry within findtime, in any order of events, with every size of key and window step, in every build.
+ * The table against a plain list of failures (test/support/table-model.ts): every ban at exactly
+ * the failure that makes maxretry within findtime, in any order of events, with every size of key
+ * and window step, in every build.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

@@ -1,6 +1,7 @@
 /**
- * Timestamps against JavaScript's Date (test/support/time-oracle.ts): every format the engine reads, in zones with all kinds
- * of daylight saving, at the turn of the year, on February 29, in the hour that is left out and the one that comes twice.
+ * Timestamps against JavaScript's Date (test/support/time-oracle.ts): every format the engine
+ * reads, in zones with all kinds of daylight saving, at the turn of the year, on February 29, in
+ * the hour that is left out and the one that comes twice.
  */
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
@@ -318,7 +319,8 @@ describe('impossible dates and garbage', () => {
       let impossible = 0;
       fc.assert(
         fc.property(wild, (fields) => {
-          // A year before 1970 stands for no year where the form leaves it out, and one of other than four digits for none.
+          // A year before 1970 stands for no year where the form leaves it out, and one of other
+          // than four digits for none.
           fc.pre(fields.year >= 1970 && fields.hour <= 99 && !/\d{3}/.test(clock(fields)));
           const text = formats[name]!(fields);
           runs++;
@@ -388,7 +390,10 @@ describe('what is remembered of the line before', () => {
 });
 
 describe('what was read before', () => {
-  /** A moment in one of the formats, a second one in the same format and minute or not, perhaps with another byte in it. */
+  /**
+   * A moment in one of the formats, a second one in the same format and minute or not, perhaps with
+   * another byte in it.
+   */
   const pair = fc.record({
     format: fc.constantFrom(...Object.keys(formats), 'epoch', 'TAI'),
     instant: fc.integer({ min: now - year, max: now + 7_200 }),

@@ -1,7 +1,7 @@
 /**
- * Attacker text in every field of the web services' lines that a client chooses: the address found is the one that the
- * service wrote for the connection, or none (claims S-*). Lines are built as the services build them, with what they
- * escape, refuse and cut.
+ * Attacker text in every field of the web services' lines that a client chooses: the address found
+ * is the one that the service wrote for the connection, or none (claims S-*). Lines are built as
+ * the services build them, with what they escape, refuse and cut.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

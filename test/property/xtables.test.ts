@@ -1,7 +1,10 @@
-/** The blob of a legacy iptables table: whatever the bytes say, it is either taken apart within its bounds or refused. */
+/**
+ * The blob of a legacy iptables table: whatever the bytes say, it is either taken apart within its
+ * bounds or refused.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseTable } from '../../src/backends/xtables.ts';
+import { parseTable } from '../../src/backends/xtables/xtables.ts';
 
 /** An empty filter table as the kernel gives it: three policies and the end. */
 function emptyTable(): { blob: Buffer; info: Buffer } {

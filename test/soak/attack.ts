@@ -1,8 +1,9 @@
 /**
- * The attack of the soak: distinct sources, IPv4 and IPv6 in turn, without any state per source, so that ten million of
- * them cost the generator nothing. In step k source k fails for the first time; one source in ten is an attacker that
- * fails twice more, each time `gap` steps (= new sources) later. What `gap` is depends on the source alone: some come
- * back soon, some so late that the table has long given them up.
+ * The attack of the soak: distinct sources, IPv4 and IPv6 in turn, without any state per source, so
+ * that ten million of them cost the generator nothing. In step k source k fails for the first time;
+ * one source in ten is an attacker that fails twice more, each time `gap` steps (= new sources)
+ * later. What `gap` is depends on the source alone: some come back soon, some so late that the
+ * table has long given them up.
  */
 
 /** Failures that make a ban in the soak's configuration. */
@@ -16,7 +17,10 @@ export const linesPerSource = 1 + (maxretry - 1) / attackerEach;
 /** Longer gaps are in the attack, but a run does not go on until their last failures have come. */
 const judgedGapMax = 200_000;
 
-/** The longest gap that comes to its end in a run of `count` sources, 0 = none: no source may come again before that. */
+/**
+ * The longest gap that comes to its end in a run of `count` sources, 0 = none: no source may come
+ * again before that.
+ */
 export function judgedGap(count: number): number {
   return gaps.findLast((gap) => gap < count && gap <= judgedGapMax) ?? 0;
 }
@@ -33,8 +37,9 @@ export function attackersWith(gap: number, count: number): number {
 }
 
 /**
- * Address of source k, as the kernel prints it: 10.0.0.0/8 and /64s of 2001:db8::/32, one half each. The documentation
- * networks for IPv4 hold too few addresses for this, and a private one names nobody either.
+ * Address of source k, as the kernel prints it: 10.0.0.0/8 and /64s of 2001:db8::/32, one half
+ * each. The documentation networks for IPv4 hold too few addresses for this, and a private one
+ * names nobody either.
  */
 export function addressOf(k: number): string {
   const n = Math.floor(k / 2) + 1;
@@ -53,7 +58,10 @@ export function elementOf(k: number): string {
 /** Sources there are addresses for. */
 export const sourcesMax = 2 * (2 ** 24 - 2);
 
-/** Which sources fail in step k: the next one, and the attackers whose second or third failure is due. After the last source the first comes again. */
+/**
+ * Which sources fail in step k: the next one, and the attackers whose second or third failure is
+ * due. After the last source the first comes again.
+ */
 export function failing(k: number, count: number, take: (source: number) => void): void {
   take(k % count);
   for (const gap of gaps) {

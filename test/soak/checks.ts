@@ -16,7 +16,10 @@ export interface Check {
 export const warmUpSeconds = 60;
 /** Runs shorter than this have no slope worth a judgement. */
 export const flatSecondsMin = 180;
-/** Growth over a whole run that the kernel's own counting (pages batched per CPU) cannot tell from none, bytes. */
+/**
+ * Growth over a whole run that the kernel's own counting (pages batched per CPU) cannot tell from
+ * none, bytes.
+ */
 const noiseBytes = 512 * 1024;
 
 const mebibytes = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
@@ -26,8 +29,9 @@ const playedSlots = 100_000 * TABLE_WAYS;
 let played: Int32Array | undefined;
 
 /**
- * What a table of `playedSlots` gives up under new sources only, once it is full: for each one that goes, the number of
- * others that came since it did, ascending. Every source has two random sets, and of both the oldest goes.
+ * What a table of `playedSlots` gives up under new sources only, once it is full: for each one that
+ * goes, the number of others that came since it did, ascending. Every source has two random sets,
+ * and of both the oldest goes.
  */
 function agesGivenUp(): Int32Array {
   if (played !== undefined) return played;
@@ -49,7 +53,10 @@ function agesGivenUp(): Int32Array {
   return played;
 }
 
-/** Chance that a tracked source is given up while `failures` of others come, in a table of `slots` that is full. */
+/**
+ * Chance that a tracked source is given up while `failures` of others come, in a table of `slots`
+ * that is full.
+ */
 export function lossChance(failures: number, slots: number): number {
   const ages = agesGivenUp();
   const age = (failures * playedSlots) / slots;
@@ -62,13 +69,19 @@ export function lossChance(failures: number, slots: number): number {
   return low / ages.length;
 }
 
-/** Failures of others that may come between two of one source for it to be remembered with a chance of all but 1 in `odds`. */
+/**
+ * Failures of others that may come between two of one source for it to be remembered with a chance
+ * of all but 1 in `odds`.
+ */
 export function survival(slots: number, odds: number): number {
   const ages = agesGivenUp();
   return Math.floor(((ages[Math.floor(ages.length / odds)]! - 1) * slots) / playedSlots);
 }
 
-/** Slope (per second) of the medians of `blocks` stretches, with the half width of its 95 % interval. */
+/**
+ * Slope (per second) of the medians of `blocks` stretches, with the half width of its 95 %
+ * interval.
+ */
 export function slope(points: readonly (readonly [seconds: number, value: number])[], blocks = 10) {
   const medians: [number, number][] = [];
   for (let block = 0; block < blocks; block++) {
@@ -88,7 +101,10 @@ export function slope(points: readonly (readonly [seconds: number, value: number
   return { perSecond, halfWidth: 2.306 * Math.sqrt(residual / (blocks - 2) / spread) };
 }
 
-/** Flat: no growth that can be told from none, of the resident size and of the part without a file behind it. */
+/**
+ * Flat: no growth that can be told from none, of the resident size and of the part without a file
+ * behind it.
+ */
 export function checkFlat(samples: readonly Sample[]): Check[] {
   const judged = samples.filter(({ seconds }) => seconds >= warmUpSeconds);
   const length = (judged.at(-1)?.seconds ?? 0) - warmUpSeconds;
@@ -117,12 +133,15 @@ export interface Outcome {
   complaints: string[];
 }
 
-/** So many standard deviations more than the expected losses are still chance: one run in three million has more. */
+/**
+ * So many standard deviations more than the expected losses are still chance: one run in three
+ * million has more.
+ */
 const lossDeviations = 5;
 
 /**
- * Attackers with this gap that may be missing: of those with two failures so far apart that the table gave them up in
- * between. Within the time it promises to remember, that is nobody.
+ * Attackers with this gap that may be missing: of those with two failures so far apart that the
+ * table gave them up in between. Within the time it promises to remember, that is nobody.
  */
 export function lossesAllowed(gap: number, attackers: number, slots: number): number {
   const mean = lossChance(gap * linesPerSource, slots) * attackers * (maxretry - 1);

@@ -1,6 +1,6 @@
 /**
- * `npm run soak`, see `usage`: attacks the real daemon in namespaces of its own, judges it (checks.ts), and writes
- * soak-N.json and .svg. Exit status 1 when a check fails.
+ * `npm run soak`, see `usage`: attacks the real daemon in namespaces of its own, judges it
+ * (checks.ts), and writes soak-N.json and .svg. Exit status 1 when a check fails.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** One look at the running daemon from outside: /proc and the metrics page, never its own word about its memory. */
+/**
+ * One look at the running daemon from outside: /proc and the metrics page, never its own word about
+ * its memory.
+ */
 import { readFileSync } from 'node:fs';
 
 export interface Sample {

@@ -1,6 +1,7 @@
 /**
- * One soak: the real daemon with real log files and the nftables backend, in the network namespace this process is in.
- * What it holds in the end is asked of the kernel by nft(8), what it takes of /proc.
+ * One soak: the real daemon with real log files and the nftables backend, in the network namespace
+ * this process is in. What it holds in the end is asked of the kernel by nft(8), what it takes of
+ * /proc.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -35,7 +36,8 @@ const sampleMs = 1_000;
 const drainMs = 60_000;
 
 function configuration(options: SoakOptions, path: string): string {
-  // findtime and bantime outlast the longest soak: what is forgotten is forgotten because the table was full.
+  // findtime and bantime outlast the longest soak: what is forgotten is forgotten because the table
+  // was full.
   return `[memory]
 ceiling = "${options.ceiling}"
 [firewall]
@@ -136,7 +138,8 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     const written: Progress = { step: 0, lines: 0, bytes: 0 };
     const started = performance.now();
     const elapsed = (): number => (performance.now() - started) / 1000;
-    // Attackers whose bans are judged have all failed for the last time; those with longer gaps only where time allows.
+    // Attackers whose bans are judged have all failed for the last time; those with longer gaps
+    // only where time allows.
     const enough = stepsUntil(options.sources, judgedGap(options.sources));
     const attack = writeAttack(
       {

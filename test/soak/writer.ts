@@ -1,4 +1,7 @@
-/** Writes the attack's lines at a bounded rate into a real log file that is rotated by rename, as logrotate does. */
+/**
+ * Writes the attack's lines at a bounded rate into a real log file that is rotated by rename, as
+ * logrotate does.
+ */
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { failing, failureLine } from './attack.ts';
@@ -20,7 +23,9 @@ export interface WriterOptions {
   path: string;
   sources: number;
   linesPerSecond: number;
-  /** Goes on with steps until this is true; sources come again from the first on when all have been. */
+  /**
+   * Goes on with steps until this is true; sources come again from the first on when all have been.
+   */
   done: (progress: Progress) => boolean;
   /** Bytes the daemon has read so far. */
   readBytes: () => number;

@@ -1,7 +1,8 @@
 /**
- * One filter read in every way there is: the engine as wasm with SIMD, as scalar wasm and as plain TypeScript with the
- * matcher the compiler emitted; the engine as wasm with the filter as a program, for the interpreter; and, message by
- * message, emitted matcher, interpreter and oracle. All must say the same of every line.
+ * One filter read in every way there is: the engine as wasm with SIMD, as scalar wasm and as plain
+ * TypeScript with the matcher the compiler emitted; the engine as wasm with the filter as a
+ * program, for the interpreter; and, message by message, emitted matcher, interpreter and oracle.
+ * All must say the same of every line.
  */
 import assert from 'node:assert/strict';
 import { encodeFilter } from '../../src/compiler/encode.ts';
@@ -48,7 +49,9 @@ export interface Agreement {
   last: () => string;
 }
 
-/** A reader of one filter in all of its modes; it ends the turn of the one that was made before it. */
+/**
+ * A reader of one filter in all of its modes; it ends the turn of the one that was made before it.
+ */
 export async function agreementOf(filter: Filter): Promise<Agreement> {
   const number = filters.indexOf(filter);
   const modes = filter.modes ?? [''];

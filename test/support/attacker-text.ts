@@ -1,7 +1,8 @@
 /**
- * What an attacker puts into a field he controls, to move an address or to hide his own: other addresses, the phrases and
- * separators of the log format, quotes, brackets, bytes that are no text, and simply too much of it. No line feed: a log
- * line ends there. `fakes` are the addresses used; no honest field of a test may hold one.
+ * What an attacker puts into a field he controls, to move an address or to hide his own: other
+ * addresses, the phrases and separators of the log format, quotes, brackets, bytes that are no
+ * text, and simply too much of it. No line feed: a log line ends there. `fakes` are the addresses
+ * used; no honest field of a test may hold one.
  */
 import fc from 'fast-check';
 

@@ -1,10 +1,12 @@
 /**
- * The naive reading of "one attempt counts once": which lines of a connection are charged, and to whom. Maps and strings,
- * one plain function, no code shared with src/engine/connection.ts, which it judges.
+ * The naive reading of "one attempt counts once": which lines of a connection are charged, and to
+ * whom. Maps and strings, one plain function, no code shared with src/engine/connection.ts, which
+ * it judges.
  *
- * A line is a failure, or context, which only tells address and user of its connection. A failure without an address waits
- * for a line of its connection that has one. Context counts once several user names were tried on the connection. A
- * success drops what still waits, and takes back nothing.
+ * A line is a failure, or context, which only tells address and user of its connection. A failure
+ * without an address waits for a line of its connection that has one. Context counts once several
+ * user names were tried on the connection. A success drops what still waits, and takes back
+ * nothing.
  */
 import type { Pattern } from '../../src/compiler/pattern.ts';
 
@@ -28,7 +30,10 @@ export interface ConnectionLine {
   user?: string;
 }
 
-/** `charged`: one failure at `address`. `same`: about an attempt counted already. `pending`: no address is known yet. */
+/**
+ * `charged`: one failure at `address`. `same`: about an attempt counted already. `pending`: no
+ * address is known yet.
+ */
 export interface Verdict {
   outcome: 'charged' | 'same' | 'pending' | 'context';
   address?: string;

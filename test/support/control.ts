@@ -1,11 +1,14 @@
-/** What the tests of the control socket share: an operator that remembers, a quiet log, a directory of their own. */
+/**
+ * What the tests of the control socket share: an operator that remembers, a quiet log, a directory
+ * of their own.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FrameDecoder, parseResponse, type Response } from '../../src/control/protocol.ts';
 import { type BanRow, type Operator, OperatorError, type Peer } from '../../src/control/verbs.ts';
-import type { Fields, Logger } from '../../src/observe/log.ts';
+import type { Fields, Logger } from '../../src/log.ts';
 
 /** A new empty directory that only its owner may write, and its removal. */
 export function temporaryDirectory(): { path: string; remove(): void } {
@@ -44,7 +47,9 @@ export interface FakeOperator extends Operator {
   bans: BanRow[];
 }
 
-/** An operator over an array of bans; `sshd` is its only jail, and its pages hold `pageRows` rows. */
+/**
+ * An operator over an array of bans; `sshd` is its only jail, and its pages hold `pageRows` rows.
+ */
 export function fakeOperator(pageRows = 2): FakeOperator {
   const calls: FakeOperator['calls'] = [];
   const fake: FakeOperator = {

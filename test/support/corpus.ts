@@ -8,12 +8,14 @@
  *   > a log line, whole
  *   = pattern address [user]        the line is charged to that address
  *   ~ pattern address [user]        recognised, but about an attempt that is counted already
- *   - reason [pattern]              not charged, in the words of `fail2zig match`: no-pattern, no-prefix, no-failure,
- *                                   no-address (none is known yet), host-name, bad-address, bad-time, ignored
+ *   - reason [pattern] not charged, in the words of `fail2zig match`: no-pattern, no-prefix,
+ *     no-failure,
+ *                                   no-address (none is known yet), host-name, bad-address,
+ *                                   bad-time, ignored
  *
- * with as many lines as the connection wrote, each followed by its verdict. Every case starts with an empty state. A user
- * is the rest of the verdict's line; `>` and user may be written as a JSON string (`> "…\u0000"`) where bytes need it.
- * Text before the first case is for people.
+ * with as many lines as the connection wrote, each followed by its verdict. Every case starts with
+ * an empty state. A user is the rest of the verdict's line; `>` and user may be written as a JSON
+ * string (`> "…\u0000"`) where bytes need it. Text before the first case is for people.
  */
 import { readFileSync } from 'node:fs';
 

@@ -1,7 +1,9 @@
-/** An enforcer over a real engine, with log lines in and a backend of the test's choice at the end. */
-import { Enforcer } from '../../src/enforcer.ts';
+/**
+ * An enforcer over a real engine, with log lines in and a backend of the test's choice at the end.
+ */
+import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';
-import { createLogger } from '../../src/observe/log.ts';
+import { createLogger } from '../../src/log.ts';
 import type { Backend, JailConfig } from '../../src/types.ts';
 
 export const enforcedJail: JailConfig = {

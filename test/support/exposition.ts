@@ -1,7 +1,7 @@
 /**
- * A strict reader of the Prometheus text format 0.0.4, written from its description and sharing nothing with
- * src/observe/metrics.ts: whatever the description does not allow is an error that names the line.
- * https://prometheus.io/docs/instrumenting/exposition_formats/
+ * A strict reader of the Prometheus text format 0.0.4, written from its description and sharing
+ * nothing with src/observe/metrics.ts: whatever the description does not allow is an error that
+ * names the line. https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 export interface Family {
   help: string;

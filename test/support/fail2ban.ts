@@ -1,4 +1,7 @@
-/** An installed fail2ban, asked through test/compare/fail2ban-decisions.py. It runs as a library: no daemon, no ban. */
+/**
+ * An installed fail2ban, asked through test/compare/fail2ban-decisions.py. It runs as a library: no
+ * daemon, no ban.
+ */
 import { runWithFail2ban } from '../../scripts/lab/fail2ban.ts';
 
 export { fail2banMissing } from '../../scripts/lab/fail2ban.ts';

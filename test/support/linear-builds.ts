@@ -1,4 +1,7 @@
-/** The engine's memory functions as each build has them: plain TypeScript, and compiled alone from wasm/#linear.ts. */
+/**
+ * The engine's memory functions as each build has them: plain TypeScript, and compiled alone from
+ * wasm/#linear.ts.
+ */
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * The ways to match a message that must agree: the emitted code, the interpreter on the encoded filter, and the oracle.
- * All engine code runs in one small memory of the plain build; a message lies in it between hostile bytes.
+ * The ways to match a message that must agree: the emitted code, the interpreter on the encoded
+ * filter, and the oracle. All engine code runs in one small memory of the plain build; a message
+ * lies in it between hostile bytes.
  */
 import { stripTypeScriptTypes } from 'node:module';
 import { emitFilter } from '../../src/compiler/emit.ts';

@@ -1,4 +1,7 @@
-/** Generators of messages a filter may meet: its own lines, near misses, and attacker text in every place that takes any. */
+/**
+ * Generators of messages a filter may meet: its own lines, near misses, and attacker text in every
+ * place that takes any.
+ */
 import fc from 'fast-check';
 import type { ByteClass, Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import { inClass } from './oracle.ts';
@@ -56,7 +59,10 @@ export function literalsOf(tokens: readonly Token[]): string[] {
 
 const patternsOf = (filter: Filter): Pattern[] => [...filter.patterns, ...(filter.ignore ?? [])];
 
-/** What attackers write: the filter's own phrases, other addresses, separators, control bytes, long runs. */
+/**
+ * What attackers write: the filter's own phrases, other addresses, separators, control bytes, long
+ * runs.
+ */
 export function attackerText(filter: Filter): fc.Arbitrary<string> {
   const phrases = [...new Set(patternsOf(filter).flatMap((pattern) => literalsOf(pattern.tokens)))];
   const piece = fc.oneof(

@@ -1,16 +1,23 @@
 /**
- * Runs kernel work away from the machine: a scenario file is started in a network and mount namespace of its own, which
- * vanish with its process. vitest's own process never enters one. A scenario answers with one line of JSON.
+ * Runs kernel work away from the machine: a scenario file is started in a network and mount
+ * namespace of its own, which vanish with its process. vitest's own process never enters one. A
+ * scenario answers with one line of JSON.
  */
 import { spawn } from 'node:child_process';
 
-/** A named piece of kernel work; throws when something is not as it must be, may return facts to show. */
+/**
+ * A named piece of kernel work; throws when something is not as it must be, may return facts to
+ * show.
+ */
 export type Scenario = () => Promise<unknown>;
 
 /** How long a scenario may take, ms: generous, only a hang reaches it. */
 const scenarioMilliseconds = 90_000;
 
-/** Runs one scenario of `file` and resolves to what it returned; rejects with all it printed when it failed. */
+/**
+ * Runs one scenario of `file` and resolves to what it returned; rejects with all it printed when it
+ * failed.
+ */
 export async function runScenario(file: string, name: string): Promise<unknown> {
   const child = spawn(
     'unshare',
@@ -35,7 +42,9 @@ export async function runScenario(file: string, name: string): Promise<unknown> 
   return JSON.parse(output.trim().split('\n').at(-1) ?? 'null');
 }
 
-/** The scenario file's side: runs the one named on the command line when `file` is what was started. */
+/**
+ * The scenario file's side: runs the one named on the command line when `file` is what was started.
+ */
 export async function answerScenario(file: string, scenarios: Record<string, Scenario>): Promise<void> {
   if (process.argv[1] !== file) return;
   const scenario = scenarios[process.argv[2] ?? ''];

@@ -1,7 +1,7 @@
 /**
  * The oracle: the pattern language read aloud. It walks a filter's tokens over a Buffer exactly as
- * src/compiler/pattern.ts says, byte by byte, and shares no code with the emitted matchers, the interpreter or the
- * engine's scanners. Slow on purpose; keep it stupid.
+ * src/compiler/pattern.ts says, byte by byte, and shares no code with the emitted matchers, the
+ * interpreter or the engine's scanners. Slow on purpose; keep it stupid.
  */
 import type { ByteClass, Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
 import { readTime as readClock } from './time-oracle.ts';
@@ -65,7 +65,10 @@ export function timeLength(text: string): number {
 
 let readTime = timeLength;
 
-/** Reads `time` tokens with another function: for tests that are not about timestamps. Absent = the oracle's own. */
+/**
+ * Reads `time` tokens with another function: for tests that are not about timestamps. Absent = the
+ * oracle's own.
+ */
 export function readTimesWith(read = timeLength): void {
   readTime = read;
 }
@@ -197,7 +200,10 @@ export function walkPattern(tokens: Token[], message: Buffer, from: Place = { at
   return null;
 }
 
-/** The pattern that takes the message: `ignore` first, then `patterns`, in their order. `mode` absent = the default. */
+/**
+ * The pattern that takes the message: `ignore` first, then `patterns`, in their order. `mode`
+ * absent = the default.
+ */
 export function oracleMatch(filter: Filter, message: Buffer, mode = filter.modes?.[0]): OracleMatch | null {
   const attempt = (patterns: Pattern[], base: number, ignored: boolean): OracleMatch | null => {
     for (const [position, pattern] of patterns.entries()) {
@@ -234,7 +240,10 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
   });
 }
 
-/** Whether a line's own time, the one its pattern captured or else the one it begins with, is one that does not exist. */
+/**
+ * Whether a line's own time, the one its pattern captured or else the one it begins with, is one
+ * that does not exist.
+ */
 export function atNoTime(line: Buffer, message: Buffer, captured: Range | undefined, now: number): boolean {
   const head = line.toString('latin1').replace(/^\[/, '');
   const text = captured === undefined ? head.slice(0, timeLength(head)) : message.toString('latin1', ...captured);

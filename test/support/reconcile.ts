@@ -1,9 +1,14 @@
-/** Makes a backend hold exactly what a test wants: the caller's half of reconcile, with a plain map. */
+/**
+ * Makes a backend hold exactly what a test wants: the caller's half of reconcile, with a plain map.
+ */
 import { isLongEnough } from '../../src/backends/elements.ts';
-import { formatAddress, maskAddress } from '../../src/config/address.ts';
+import { formatAddress, maskAddress } from '../../src/text/address.ts';
 import type { Backend, Ban, JailScaffold } from '../../src/types.ts';
 
-/** Returns the repairs made, as `Backend.reconcile` counts them, and one for each ban that was missing or too short. */
+/**
+ * Returns the repairs made, as `Backend.reconcile` counts them, and one for each ban that was
+ * missing or too short.
+ */
 export async function reconcile(backend: Backend, jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
   const keyOf = ({ jail, address }: Ban) => {
     const prefix = address.family === 4 ? 32 : jails.find(({ name }) => name === jail)!.ipv6Prefix;

@@ -1,6 +1,9 @@
-/** A netlink socket without a kernel: a function answers each request with datagrams or errnos, in the order given. */
+/**
+ * A netlink socket without a kernel: a function answers each request with datagrams or errnos, in
+ * the order given.
+ */
 import { constants } from 'node:os';
-import type { Transport } from '../../src/backends/netlink.ts';
+import type { Transport } from '../../src/backends/netlink/netlink.ts';
 
 /** What a receive yields: a datagram, or a negative errno. */
 export type Answer = Uint8Array | number;
@@ -47,7 +50,10 @@ export function message(type: number, flags: number, sequence: number, payload: 
   return bytes;
 }
 
-/** An NLMSG_ERROR as the kernel sends it with capped ACKs; errno 0 is an ACK, `text` the extended message. */
+/**
+ * An NLMSG_ERROR as the kernel sends it with capped ACKs; errno 0 is an ACK, `text` the extended
+ * message.
+ */
 export function acknowledgement(sequence: number, errno = 0, text = ''): Buffer {
   const words = Buffer.from(`${text}\0`);
   const payload = Buffer.alloc(text === '' ? 20 : 24 + ((words.length + 3) & ~3));

@@ -1,4 +1,7 @@
-/** sshd's filter by the two naive readings: the oracle for the line, `Connections` for what the line counts. */
+/**
+ * sshd's filter by the two naive readings: the oracle for the line, `Connections` for what the line
+ * counts.
+ */
 import { isIP } from 'node:net';
 import { sshd } from '../../src/filters/sshd.ts';
 import { Connections } from './connection-oracle.ts';

@@ -1,10 +1,13 @@
 /**
- * Logs as sshd writes them: connections of several kinds, interleaved in time, from our own reading of OpenSSH's sources.
- * Everything follows from the seed. Honest names only; hostile ones are test/property/sshd-injection.test.ts's matter.
+ * Logs as sshd writes them: connections of several kinds, interleaved in time, from our own reading
+ * of OpenSSH's sources. Everything follows from the seed. Honest names only; hostile ones are
+ * test/property/sshd-injection.test.ts's matter.
  */
 
 export interface SessionLog {
-  /** With ISO 8601 times in UTC, in order, at most one second between neighbours of one connection. */
+  /**
+   * With ISO 8601 times in UTC, in order, at most one second between neighbours of one connection.
+   */
   lines: string[];
 }
 

@@ -1,6 +1,7 @@
 /**
  * A process that saves its state again and again, for tests that kill it or take its disk away.
- * Arguments: path, entries in each state, saves (0 = for ever). Prints each save's number once it is on disk, or the error.
+ * Arguments: path, entries in each state, saves (0 = for ever). Prints each save's number once it
+ * is on disk, or the error.
  */
 
 import { writeSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** A table in an engine, driven by log lines: one failure of one source in one jail a line, each on a connection of its own. */
+/**
+ * A table in an engine, driven by log lines: one failure of one source in one jail a line, each on
+ * a connection of its own.
+ */
 import { type Build, Engine, type EngineJail } from '../../src/engine/host.ts';
 import type { Address, Decision, EvictionPolicy } from '../../src/types.ts';
 

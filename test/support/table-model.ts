@@ -1,16 +1,21 @@
 /**
- * What the table should remember, said as plainly as can be: a list of sources with the times of their failures. The judge of
- * src/engine/table.ts, with which it shares no code; slow, and of any size. With a `capacity` it is one set of the table, and
- * `policy` says what a full one gives up.
+ * What the table should remember, said as plainly as can be: a list of sources with the times of
+ * their failures. The judge of src/engine/table.ts, with which it shares no code; slow, and of any
+ * size. With a `capacity` it is one set of the table, and `policy` says what a full one gives up.
  */
 import type { EvictionPolicy } from '../../src/types.ts';
 
 export interface ModelJail {
   maxretry: number;
   findtime: number;
-  /** Seconds of the first, second, third … ban of a source; the last one repeats. -1 = permanent. */
+  /**
+   * Seconds of the first, second, third … ban of a source; the last one repeats. -1 = permanent.
+   */
   bantimes: number[];
-  /** Seconds after the end of a ban, or after the last failure since, for which the source's bans are remembered. */
+  /**
+   * Seconds after the end of a ban, or after the last failure since, for which the source's bans
+   * are remembered.
+   */
   memory: number;
 }
 
@@ -118,7 +123,9 @@ export class TableModel {
     });
   }
 
-  /** Forgets all but bans that the kernel does not hold yet and sources that came after `banAll`. */
+  /**
+   * Forgets all but bans that the kernel does not hold yet and sources that came after `banAll`.
+   */
   reset(time: number): void {
     for (const [at, entry] of this.entries.entries()) {
       if (entry === undefined) continue;
@@ -135,8 +142,8 @@ export class TableModel {
   }
 
   /**
-   * What the entry is worth at `time`: 0 nothing any more, 1 the memory of bans that are over, 2 an open window or a ban that
-   * the kernel holds, 3 a ban that the kernel does not hold yet.
+   * What the entry is worth at `time`: 0 nothing any more, 1 the memory of bans that are over, 2 an
+   * open window or a ban that the kernel holds, 3 a ban that the kernel does not hold yet.
    */
   worth(entry: ModelEntry, time: number): number {
     const { findtime, memory } = this.#jails[entry.jail]!;

@@ -1,6 +1,6 @@
 /**
- * Timestamps by regular expression and JavaScript's Date, in the time zone of this process: the judge of
- * src/engine/timestamp.ts, with which it shares no code.
+ * Timestamps by regular expression and JavaScript's Date, in the time zone of this process: the
+ * judge of src/engine/timestamp.ts, with which it shares no code.
  */
 
 const clock = '(?<hour>\\d{1,2}):(?<minute>\\d\\d):(?<second>\\d\\d)(?:[.,]\\d+)?';
@@ -43,7 +43,10 @@ function exists({ year, month, day, hour, minute, second }: Fields): boolean {
 const utc = ({ year, month, day, hour, minute, second }: Fields): number =>
   Date.UTC(year, month - 1, day, hour, minute, second) / 1000;
 
-/** Instants at which clocks here show these fields: one, two in the hour that comes twice, none in the one that is left out. */
+/**
+ * Instants at which clocks here show these fields: one, two in the hour that comes twice, none in
+ * the one that is left out.
+ */
 export function instantsOf(fields: Fields): number[] {
   // A leap second is the second after the 59th.
   const shown = utc(fields);

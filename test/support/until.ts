@@ -1,8 +1,14 @@
-/** Waiting for a state, never for a time: tests poll it with a generous deadline that only a failure reaches. */
+/**
+ * Waiting for a state, never for a time: tests poll it with a generous deadline that only a failure
+ * reaches.
+ */
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Resolves with the first truthy value of `state`; rejects when none came within the deadline, naming `what`. */
+/**
+ * Resolves with the first truthy value of `state`; rejects when none came within the deadline,
+ * naming `what`.
+ */
 export async function until<Value>(
   state: () => Value | Promise<Value>,
   { withinMs = 15_000, what = 'the awaited state' }: { withinMs?: number; what?: string } = {},

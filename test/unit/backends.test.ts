@@ -1,14 +1,17 @@
-/** Choosing a backend, the dry run, names of kernel objects, and nftables over a socket that loses answers. */
+/**
+ * Choosing a backend, the dry run, names of kernel objects, and nftables over a socket that loses
+ * answers.
+ */
 import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BackendRow, chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
 import { type LogOnlyAction, LogOnlyBackend } from '../../src/backends/log-only.ts';
 import { kernelName } from '../../src/backends/names.ts';
-import { MessageWriter, NetlinkError } from '../../src/backends/netlink.ts';
-import { NftablesBackend } from '../../src/backends/nftables.ts';
-import { parseCidr } from '../../src/config/address.ts';
+import { MessageWriter, NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { kernelNameMax, logOnlyBansMax } from '../../src/limits.ts';
+import { parseCidr } from '../../src/text/address.ts';
 import type { Address, Backend, Change, JailScaffold } from '../../src/types.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
 
@@ -130,7 +133,10 @@ describe('names of kernel objects', () => {
 });
 
 describe('nftables over a socket that loses answers', () => {
-  /** A kernel that dumps `held` for any set, takes everything, and loses the ACKs of element batches while `loses`. */
+  /**
+   * A kernel that dumps `held` for any set, takes everything, and loses the ACKs of element batches
+   * while `loses`.
+   */
   function losingKernel(held: number[][], loses: () => boolean) {
     return recordedTransport((request) => {
       const type = request.readUInt16LE(4);

@@ -1,4 +1,7 @@
-/** The benchmarks that need no network, in short: their counts, not their times, so that they cannot rot. */
+/**
+ * The benchmarks that need no network, in short: their counts, not their times, so that they cannot
+ * rot.
+ */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Failures on their way to the table, and decisions on their way out: what is handed on, and the edges of both areas. */
+/**
+ * Failures on their way to the table, and decisions on their way out: what is handed on, and the
+ * edges of both areas.
+ */
 import { beforeEach, expect, test } from 'vitest';
 import { loadAddress } from '../../src/engine/address.ts';
 import { charge, resetCharges, settle, waiting } from '../../src/engine/charges.ts';
@@ -12,7 +15,10 @@ const now = 1_763_694_928;
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
 
-/** A ring of four decisions. Jail 0 bans at once for a minute, jail 1 at the second failure and for ever. */
+/**
+ * A ring of four decisions. Jail 0 bans at once for a minute, jail 1 at the second failure and for
+ * ever.
+ */
 beforeEach(() => {
   bindMemory(memory);
   init(1, 2, 1, 2, 0, 1, 1, 1, 1, 4, ring, 0, 0, 16, 4, 4, 32);
@@ -23,7 +29,10 @@ beforeEach(() => {
 const six = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const four = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2];
 
-/** Charges the address that begins with `first` and ends with `last`; the line began at `last` × 100. */
+/**
+ * Charges the address that begins with `first` and ends with `last`; the line began at `last` ×
+ * 100.
+ */
 function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void {
   bytes.set([...first, last], layout.ADDRESS);
   loadAddress(layout.ADDRESS);

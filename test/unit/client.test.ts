@@ -128,7 +128,8 @@ describe('commands', () => {
       operator.bans.push({ jail: 'sshd', address: `192.0.2.${index}`, remainingSeconds: 60 });
     }
     const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
-    // A clock that stands still until the budget is used up, so that the client is told to wait for certain.
+    // A clock that stands still until the budget is used up, so that the client is told to wait for
+    // certain.
     let now = 0;
     server = createControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
     await server.listen(path);
@@ -197,7 +198,7 @@ describe('exit codes', () => {
 });
 
 describe('the real command', () => {
-  const program = join(import.meta.dirname, '../../src/client.ts');
+  const program = join(import.meta.dirname, '../../src/client/main.ts');
   const spawned = (...argv: string[]) => promisify(execFile)(process.execPath, [program, ...argv]);
 
   test('prints its version and its help', async () => {

@@ -1,4 +1,7 @@
-/** The project's own programs answer as any command does: what they can do, and what they were asked wrongly. */
+/**
+ * The project's own programs answer as any command does: what they can do, and what they were asked
+ * wrongly.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,6 @@
-/** What the compiler writes: files up to date, facts of a filter, and code that a person can read. */
+/**
+ * What the compiler writes: files up to date, facts of a filter, and code that a person can read.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** The files that stand for all filters together: the engine's switch over them, and the host's table of names. */
+/**
+ * The files that stand for all filters together: the engine's switch over them, and the host's
+ * table of names.
+ */
 import { stripTypeScriptTypes } from 'node:module';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { generateFiles } from '../../src/compiler/generate.ts';

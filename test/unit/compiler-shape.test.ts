@@ -1,4 +1,6 @@
-/** What the compiler works out about tokens, and the question whether a segment can be read twice. */
+/**
+ * What the compiler works out about tokens, and the question whether a segment can be read twice.
+ */
 import { describe, expect, test } from 'vitest';
 import { secondReading } from '../../src/compiler/ambiguity.ts';
 import { bitmapOf, byteSet, bytesOf, complement, rangesOf } from '../../src/compiler/bytes.ts';

@@ -1,5 +1,6 @@
 /**
- * Every kind of mistake in a configuration, with the line, column, key, reason and hint it is answered with.
+ * Every kind of mistake in a configuration, with the line, column, key, reason and hint it is
+ * answered with.
  */
 import { describe, expect, test } from 'vitest';
 import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { formatAddress, maskAddress, parseAddress, parseCidr } from '../../src/config/address.ts';
 import { formatDuration, parseDuration } from '../../src/config/duration.ts';
 import { editDistance, nearest } from '../../src/config/nearest.ts';
 import type { Parsed } from '../../src/config/parsed.ts';
@@ -7,7 +6,8 @@ import { formatPorts, parsePorts } from '../../src/config/port.ts';
 import { formatSize, parseSize } from '../../src/config/size.ts';
 import { parseIgnored, parseLogPaths } from '../../src/config/values.ts';
 import { ceilingBytesMax } from '../../src/limits.ts';
-import { printable } from '../../src/observe/printable.ts';
+import { formatAddress, maskAddress, parseAddress, parseCidr } from '../../src/text/address.ts';
+import { printable } from '../../src/text/printable.ts';
 
 /** The value, or the reason. */
 function outcome<T>(parsed: Parsed<T>): T | string {

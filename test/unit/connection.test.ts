@@ -1,4 +1,6 @@
-/** What the lines of one connection count together, line by line, in a table of four connections. */
+/**
+ * What the lines of one connection count together, line by line, in a table of four connections.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { family } from '../../src/engine/address.ts';
 import { CONTEXT, COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';

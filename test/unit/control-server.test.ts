@@ -1,4 +1,7 @@
-/** The control server on real sockets, with real peers: other users are child processes that became them. */
+/**
+ * The control server on real sockets, with real peers: other users are child processes that became
+ * them.
+ */
 import { execFile } from 'node:child_process';
 import {
   chmodSync,
@@ -121,7 +124,10 @@ describe('the socket path', () => {
     expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
   });
 
-  /** A socket that outlives its listener, as a killed daemon leaves it: closing removes only the name it was bound to. */
+  /**
+   * A socket that outlives its listener, as a killed daemon leaves it: closing removes only the
+   * name it was bound to.
+   */
   async function leaveStaleSocket(at: string): Promise<void> {
     const listener = createServer().listen(`${at}.bound`);
     await until(() => listener.listening, { what: 'a listener' });

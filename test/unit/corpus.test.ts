@@ -1,4 +1,7 @@
-/** test/corpus/*.txt, but for what follows connections, by the oracle: each line is charged to whom it says, or to nobody. */
+/**
+ * test/corpus/*.txt, but for what follows connections, by the oracle: each line is charged to whom
+ * it says, or to nobody.
+ */
 import { readdirSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { expect, test } from 'vitest';

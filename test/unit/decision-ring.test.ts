@@ -1,6 +1,6 @@
 /**
- * A full decision ring: a replay stops at the very line for which there is no room, however many lines it is handed at
- * once; a daemon goes on, and its table remembers what the ring did not take.
+ * A full decision ring: a replay stops at the very line for which there is no room, however many
+ * lines it is handed at once; a daemon goes on, and its table remembers what the ring did not take.
  */
 import { describe, expect, test } from 'vitest';
 import { DECISIONS, DECISIONS_DEFERRED } from '../../src/engine/counters.ts';
@@ -25,7 +25,10 @@ async function engineOf(build: Build, live: boolean, jails: number): Promise<Eng
   return engine;
 }
 
-/** Feeds the lines in portions of `most` lines until one is left over; returns the bytes taken and what waits in the ring. */
+/**
+ * Feeds the lines in portions of `most` lines until one is left over; returns the bytes taken and
+ * what waits in the ring.
+ */
 function fill(engine: Engine, most: number): { taken: number; decisions: Decision[] } {
   let taken = 0;
   for (let index = 0; index < lines.length; index += most) {

@@ -1,6 +1,9 @@
-/** Dropped packets since the start, whatever becomes of the kernel's counters; and how they reach metrics and status. */
+/**
+ * Dropped packets since the start, whatever becomes of the kernel's counters; and how they reach
+ * metrics and status.
+ */
 import { expect, test } from 'vitest';
-import { DropTally } from '../../src/backends/drop-tally.ts';
+import { DropTally } from '../../src/observe/drop-tally.ts';
 import type { Backend, Drops } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { until } from '../support/until.ts';

@@ -1,9 +1,12 @@
-/** The enforcer against a kernel of the test's making: what is refused, lost or changed by others, and what comes of it. */
+/**
+ * The enforcer against a kernel of the test's making: what is refused, lost or changed by others,
+ * and what comes of it.
+ */
 import { expect, test, vi } from 'vitest';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { NetlinkError } from '../../src/backends/netlink.ts';
-import { formatAddress, parseCidr } from '../../src/config/address.ts';
+import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
 import { enforcerStopMs, refusalsPerBatchMax } from '../../src/limits.ts';
+import { formatAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Backend, Ban, Change } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { until } from '../support/until.ts';
@@ -311,7 +314,8 @@ test('stopping ends though bans wait without end; those that are left stay decid
   await enforcer.stop();
   clock.mockRestore();
   expect(seconds).toBeGreaterThan(1);
-  // Two loops send, the one that was woken and the one that stops; each may have a transaction queued when time is over.
+  // Two loops send, the one that was woken and the one that stops; each may have a transaction
+  // queued when time is over.
   expect(seconds).toBeLessThanOrEqual(2 + enforcerStopMs / 1_000);
   let decided = 0;
   engine.eachBan(0, engine.slots, ({ confirmed }) => {

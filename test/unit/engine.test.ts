@@ -1,4 +1,7 @@
-/** What the engine counts, ignores, refuses and cuts, asked from outside: through `feed` and `examine`, in both builds. */
+/**
+ * What the engine counts, ignores, refuses and cuts, asked from outside: through `feed` and
+ * `examine`, in both builds.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import type { Filter, Token } from '../../src/compiler/pattern.ts';
@@ -457,7 +460,8 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
   });
 
   test('seeds differ where none is given', async () => {
-    // The seed decides in which set a source falls: among 50 sources one set differs, or chance is against us.
+    // The seed decides in which set a source falls: among 50 sources one set differs, or chance is
+    // against us.
     const placed = async () => {
       const engine = await Engine.create({ build, jails: [jail()], now, tableBytes: 1_000_000 });
       engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));

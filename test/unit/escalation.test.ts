@@ -1,4 +1,7 @@
-/** Bans of sources that come back: the operator's keys, the lengths that follow from them, and the table's memory of them. */
+/**
+ * Bans of sources that come back: the operator's keys, the lengths that follow from them, and the
+ * table's memory of them.
+ */
 import { describe, expect, test } from 'vitest';
 import { type EscalationKeys, parseFactor, parseMultipliers, resolveEscalation } from '../../src/config/escalation.ts';
 import { BANTIMES_MAX } from '../../src/engine/layout.ts';

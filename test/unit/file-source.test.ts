@@ -177,7 +177,8 @@ describe('following', () => {
     appendFileSync(log, '\nnext\n');
     await until(() => bench.sink.lines.length === 2);
     expect(bench.sink.texts()).toEqual(['x'.repeat(4_000), 'next']);
-    // Each byte twice, plus the overlap that serves as fingerprint; read anew each time it would be 800,000.
+    // Each byte twice, plus the overlap that serves as fingerprint; read anew each time it would be
+    // 800,000.
     expect(bench.source.counters.bytes).toBeLessThan(2 * 4_006 + 2 * 401 * 64 + 401 * 10);
   });
 
@@ -597,7 +598,8 @@ describe('what cannot be followed', () => {
 
   test('a file that may not be read is opened once it may', () => {
     if (process.getuid!() === 0) {
-      // Root reads everything here; the same path through another error is tested above, the real one in a child below.
+      // Root reads everything here; the same path through another error is tested above, the real
+      // one in a child below.
       const script = `
         import { FileSource } from ${JSON.stringify(join(import.meta.dirname, '../../src/sources/file.ts'))};
         const details = [];

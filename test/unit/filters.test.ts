@@ -1,4 +1,7 @@
-/** Each pattern of each built-in filter takes its own sample and leaves its counter alone, by the oracle's reading. */
+/**
+ * Each pattern of each built-in filter takes its own sample and leaves its counter alone, by the
+ * oracle's reading.
+ */
 import { describe, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';
 import { filters } from '../../src/filters/index.ts';

@@ -1,4 +1,7 @@
-/** What stands before a message, as the log daemons write it; and nothing that stands behind it changes what was read. */
+/**
+ * What stands before a message, as the log daemons write it; and nothing that stands behind it
+ * changes what was read.
+ */
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as header from '../../src/engine/header.ts';
@@ -24,8 +27,8 @@ interface Head {
 }
 
 /**
- * Reads a syslog line, or a journal one; `undefined` where no identifier is found. What follows in the buffer is the next
- * line, or what a longer line left there.
+ * Reads a syslog line, or a journal one; `undefined` where no identifier is found. What follows in
+ * the buffer is the next line, or what a longer line left there.
  */
 function read(line: string, journal = false, behind = '[1]: x sshd[2]: 12:00:00'): Head | undefined {
   bytes.fill(0, FIXED_BYTES, lineAt + 1_024);
@@ -238,7 +241,9 @@ describe('the time of a line', () => {
     ['no second of a year', '2026-11-21T08:00-00 +0100 host'],
   ])('%s is none', (_what, line) => expect(timeOf(line)).toBe(undefined));
 
-  /* Months of other languages are times too; whatever stands behind a time is read as what it is. */
+  /*
+   * Months of other languages are times too; whatever stands behind a time is read as what it is.
+   */
   test.each<[line: string, time: string]>([
     ['Nov 21 08:00:00 x', 'Nov 21 08:00:00'],
     ['Nov 21 08:00:00 host x', 'Nov 21 08:00:00'],

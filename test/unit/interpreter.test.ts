@@ -1,4 +1,7 @@
-/** Definitions written out, each with messages that a walk could take wrongly: interpreter and emitted code say what the oracle says. */
+/**
+ * Definitions written out, each with messages that a walk could take wrongly: interpreter and
+ * emitted code say what the oracle says.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';
 import { encodeFilter } from '../../src/compiler/encode.ts';
@@ -35,7 +38,10 @@ const text = (from: 'left' | 'right', max?: number): Token => ({
 const ip: Token = { kind: 'ip' };
 const time: Token = { kind: 'time' };
 const end: Token = { kind: 'end' };
-/** What ends a line, as most services write it: reaches the end, so that its place is found by a literal of it. */
+/**
+ * What ends a line, as most services write it: reaches the end, so that its place is found by a
+ * literal of it.
+ */
 const tail = (pivot: string): Token[] => [literal(' from '), ip, literal(pivot), span('digit', 1, 5), end];
 
 function filterOf(tokens: Token[], more: Partial<Filter> = {}): Filter {

@@ -1,4 +1,7 @@
-/** `prove`, on which every HELD rests: it must be impossible to pass it with a body that proves nothing. */
+/**
+ * `prove`, on which every HELD rests: it must be impossible to pass it with a body that proves
+ * nothing.
+ */
 import assert from 'node:assert/strict';
 import { describe, expect, test } from 'vitest';
 import { given, prove, twin } from '../../spec/claim.ts';

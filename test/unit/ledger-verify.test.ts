@@ -1,4 +1,7 @@
-/** The judgement behind `npm run verify`: nothing but a full proof may read HELD, and nothing may go missing. */
+/**
+ * The judgement behind `npm run verify`: nothing but a full proof may read HELD, and nothing may go
+ * missing.
+ */
 import { describe, expect, test } from 'vitest';
 import { type Finding, judge, settle } from '../../scripts/verify.ts';
 import type { Claim } from '../../spec/claims.ts';

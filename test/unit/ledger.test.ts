@@ -1,4 +1,7 @@
-/** The register is settled: each claim is proven by one specification, pending with a reason, or a position. */
+/**
+ * The register is settled: each claim is proven by one specification, pending with a reason, or a
+ * position.
+ */
 import { globSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -1,4 +1,7 @@
-/** The time of a line: taken where it is one, the arrival where there is none, a reason to drop the line where it cannot be. */
+/**
+ * The time of a line: taken where it is one, the arrival where there is none, a reason to drop the
+ * line where it cannot be.
+ */
 import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
 import { tryLines } from '../../src/config/load.ts';

@@ -1,4 +1,7 @@
-/** The engine's one memory as plain TypeScript sees it: what lies outside is never read or written, and says so. */
+/**
+ * The engine's one memory as plain TypeScript sees it: what lies outside is never read or written,
+ * and says so.
+ */
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as linear from '../../src/engine/linear.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from '../../src/limits.ts';
-import { createLogger, type LogOptions, stderrIsJournal } from '../../src/observe/log.ts';
+import { createLogger, type LogOptions, stderrIsJournal } from '../../src/log.ts';
 
 function recording(options: Partial<LogOptions> = {}) {
   const lines: string[] = [];

@@ -1,4 +1,7 @@
-/** Parts and bounds of the process, what may be released, and the governor's judgement; all on made-up figures. */
+/**
+ * Parts and bounds of the process, what may be released, and the governor's judgement; all on
+ * made-up figures.
+ */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
@@ -10,9 +13,9 @@ import {
   governorPauses,
   runtimeGrowthBytes,
 } from '../../src/limits.ts';
-import { breakdown, CeilingError, Governor, releasableMappings, sizeTable } from '../../src/memory.ts';
+import { breakdown, CeilingError, Governor, releasableMappings, sizeTable } from '../../src/memory/ceiling.ts';
+import { ResidentReader, residentParts } from '../../src/memory/resident.ts';
 import { native } from '../../src/native.ts';
-import { ResidentReader, residentParts } from '../../src/observe/resident.ts';
 
 const mebibyte = 1024 * 1024;
 

@@ -1,4 +1,7 @@
-/** `[[filter]]` as an operator meets it: the commands as they are installed, over a configuration and a log. */
+/**
+ * `[[filter]]` as an operator meets it: the commands as they are installed, over a configuration
+ * and a log.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

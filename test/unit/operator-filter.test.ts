@@ -1,5 +1,6 @@
 /**
- * `[[filter]]`: what each capture means, and every way in which a table is refused, with line, column, reason and hint.
+ * `[[filter]]`: what each capture means, and every way in which a table is refused, with line,
+ * column, reason and hint.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
@@ -104,7 +105,10 @@ describe('captures', () => {
   });
 });
 
-/** What comes along from fail2ban, and what is none of our captures: text, column in it (from 0), reason, hint. */
+/**
+ * What comes along from fail2ban, and what is none of our captures: text, column in it (from 0),
+ * reason, hint.
+ */
 const foreign: [text: string, at: number, reason: string, hint: string][] = [
   ['from <HOST>', 5, "fail2ban's tag for the address", '{ip}'],
   ['from <ADDR>', 5, "fail2ban's tag for the address", '{ip}'],

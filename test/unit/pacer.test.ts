@@ -1,6 +1,6 @@
 /** The pacer over made-up surroundings: when it gives way, to whom, and where that ends. */
 import { expect, test } from 'vitest';
-import { Pacer, parseListing } from '../../src/backends/pacer.ts';
+import { Pacer, parseListing } from '../../src/backends/nftables/pacer.ts';
 import { holdBudgetMs, holdBudgetRefill, holdMs, holdTimesMax, lookMs, quietMs } from '../../src/limits.ts';
 
 class Surroundings {

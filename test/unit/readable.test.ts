@@ -1,4 +1,7 @@
-/** native/readable.cc: the callback, the rest it asks for, its failures, and the end of its environment. */
+/**
+ * native/readable.cc: the callback, the rest it asks for, its failures, and the end of its
+ * environment.
+ */
 import { execFileSync } from 'node:child_process';
 import { closeSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -15,7 +18,9 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-/** A descriptor that becomes readable with the next file in `home`, and stays so unless it is read. */
+/**
+ * A descriptor that becomes readable with the next file in `home`, and stays so unless it is read.
+ */
 function queue(): number {
   const descriptor = native.inotifyOpen();
   expect(native.inotifyAdd(descriptor, home, IN_CREATE)).toBeGreaterThan(0);
@@ -55,7 +60,8 @@ test('rests as long as it asked, whatever there is to read, and is called once m
   const end = native.whenReadable(descriptor, () => {
     order.push('called');
     if (order.length > 1) return 60_000;
-    // Both count from the same tick of the loop's clock, so that a slow machine cannot turn them round.
+    // Both count from the same tick of the loop's clock, so that a slow machine cannot turn them
+    // round.
     setTimeout(() => order.push('20 ms later'), 20);
     return 30;
   }) as () => void;

@@ -1,4 +1,7 @@
-/** What the README shows must work: its configuration is accepted as it stands, its commands and links exist. */
+/**
+ * What the README shows must work: its configuration is accepted as it stands, its commands and
+ * links exist.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';

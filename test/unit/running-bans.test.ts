@@ -1,8 +1,8 @@
 /** How many bans run: what `status` and the metrics page show. */
 import { describe, expect, test } from 'vitest';
-import { parseAddress } from '../../src/config/address.ts';
 import { type Build, Engine } from '../../src/engine/host.ts';
 import { countEntries } from '../../src/limits.ts';
+import { parseAddress } from '../../src/text/address.ts';
 
 const jail = {
   filter: 'sshd',

@@ -1,6 +1,7 @@
 /**
- * The table through a restart: what an engine saved, another one takes back, under another seed, and goes on as if it were
- * the first. Judged by what comes next: the failure at which a source is banned.
+ * The table through a restart: what an engine saved, another one takes back, under another seed,
+ * and goes on as if it were the first. Judged by what comes next: the failure at which a source is
+ * banned.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +24,10 @@ interface Saved {
   entries: Uint8Array;
 }
 
-/** Everything the engine saves at `now`, read in portions of `portion` bytes. To be called before the next engine is made: there is one plain one at a time. */
+/**
+ * Everything the engine saves at `now`, read in portions of `portion` bytes. To be called before
+ * the next engine is made: there is one plain one at a time.
+ */
 function save(driver: TableDriver, now: number, portion = 100): Saved {
   const { layout, entryBytes, note, read } = driver.engine.saveTable(now);
   const chunks: Uint8Array[] = [];
@@ -165,7 +169,8 @@ describe.each(builds)('a saved table (%s)', (build) => {
     const saved = save(before, start);
     const after = await driver([jail], [7, 8]);
     expect(restore(after, saved, [0, -1], start)).toEqual({ ...nothing, windows: 1, foreign: 1 });
-    // Entries that name a third jail, in the upper half of the word behind the key, where there were two.
+    // Entries that name a third jail, in the upper half of the word behind the key, where there
+    // were two.
     const forged = saved.entries.slice();
     for (let at = 0; at < forged.length; at += saved.entryBytes) forged[at + 10] = 3;
     expect(restore(await driver([jail], [7, 8]), { ...saved, entries: forged }, [0, 0], start)).toEqual({

@@ -1,4 +1,7 @@
-/** The soak's own parts: an attack that is what it says, and a judge that lets nothing pass which it must not. */
+/**
+ * The soak's own parts: an attack that is what it says, and a judge that lets nothing pass which it
+ * must not.
+ */
 import { describe, expect, test } from 'vitest';
 import {
   addressOf,

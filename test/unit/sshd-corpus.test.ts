@@ -1,8 +1,8 @@
 /** test/corpus/sshd.txt, by the naive reading and by each build of the engine. */
 import { describe, expect, test } from 'vitest';
-import { formatAddress } from '../../src/config/address.ts';
 import { type Build, Engine } from '../../src/engine/host.ts';
 import { sshd } from '../../src/filters/sshd.ts';
+import { formatAddress } from '../../src/text/address.ts';
 import { readCorpus } from '../support/corpus.ts';
 import { type LineVerdict, sshdOracle } from '../support/sshd-oracle.ts';
 

@@ -1,6 +1,7 @@
 /**
- * The state file against what really happens to disks and processes: a full and a read-only file system (a small tmpfs
- * in a mount namespace of its own) and kill -9 at random instants. STATE_KILLS sets the number of kills, SEED repeats a run.
+ * The state file against what really happens to disks and processes: a full and a read-only file
+ * system (a small tmpfs in a mount namespace of its own) and kill -9 at random instants.
+ * STATE_KILLS sets the number of kills, SEED repeats a run.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,7 +24,10 @@ beforeEach(() => {
 
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-/** Runs shell lines with a tmpfs of 64 KiB on $disk, seen by nobody else; $save ENTRIES saves one state and prints how it went. */
+/**
+ * Runs shell lines with a tmpfs of 64 KiB on $disk, seen by nobody else; $save ENTRIES saves one
+ * state and prints how it went.
+ */
 function onSmallDisk(script: string): string[] {
   const lines = `set -e
     mount -t tmpfs -o size=64k,mode=700 none "$disk"

@@ -118,7 +118,8 @@ describe('the state keeper', () => {
     await until(() => keeper.counters.saves === 2);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(keeper.counters.bytes).toBe(statSync(path).size);
-    // The next one of a stream waits twice as long; both timers begin now, so that a slow machine cannot turn them round.
+    // The next one of a stream waits twice as long; both timers begin now, so that a slow machine
+    // cannot turn them round.
     let order = '';
     keeper.changed();
     setTimeout(() => {

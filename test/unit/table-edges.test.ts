@@ -1,4 +1,7 @@
-/** The table at its edges: findtime to the second, a ring of denials that is full, a run at second 0, entries that come back twice. */
+/**
+ * The table at its edges: findtime to the second, a ring of denials that is full, a run at second
+ * 0, entries that come back twice.
+ */
 import { describe, expect, test } from 'vitest';
 import { DENIED, JAIL_TOO_OLD } from '../../src/engine/counters.ts';
 import { DENIALS_MAX } from '../../src/engine/layout.ts';
@@ -11,7 +14,10 @@ const source = v4('192.0.2.1');
 const driver = (jails: DrivenJail[] = [jail], policy: EvictionPolicy = 'evict_oldest', slots = 64) =>
   TableDriver.create({ build: 'plain', jails, slots, policy });
 
-/* Of each row: seconds of the failures, in the order in which they come, and whether the last one bans. */
+/*
+ * Of each row: seconds of the failures, in the order in which they come, and whether the last one
+ * bans.
+ */
 describe('failures within findtime of each other', () => {
   test.each<[maxretry: number, seconds: number[], bans: boolean]>([
     [1, [0], true],

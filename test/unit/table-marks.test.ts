@@ -1,6 +1,6 @@
 /**
- * The marks of the table against its entries, in the memory itself: whatever happens, a slot without an entry has no mark, and
- * every entry is found by its own.
+ * The marks of the table against its entries, in the memory itself: whatever happens, a slot
+ * without an entry has no mark, and every entry is found by its own.
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

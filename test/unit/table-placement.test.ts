@@ -1,6 +1,6 @@
 /**
- * Where the table puts its entries: every source has two sets and goes into the emptier one. So the table is well filled
- * before anything is given up, and what is given up then is old.
+ * Where the table puts its entries: every source has two sets and goes into the emptier one. So the
+ * table is well filled before anything is given up, and what is given up then is old.
  */
 import { describe, expect, test } from 'vitest';
 import { DENIED, EVICTIONS } from '../../src/engine/counters.ts';

@@ -1,4 +1,7 @@
-/** Timestamps one by one: each form at its edges, the turn of the year, and what is kept of a text. test/property/timestamp.test.ts has the rest. */
+/**
+ * Timestamps one by one: each form at its edges, the turn of the year, and what is kept of a text.
+ * test/property/timestamp.test.ts has the rest.
+ */
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { FIXED_BYTES, TIME_FORM, TIME_FORM_BYTES, ZONES_MAX } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';

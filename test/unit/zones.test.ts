@@ -1,4 +1,7 @@
-/** When local time changes its distance from UTC: to the second, and the latest changes where there is no room for all. */
+/**
+ * When local time changes its distance from UTC: to the second, and the latest changes where there
+ * is no room for all.
+ */
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { zoneChanges } from '../../src/engine/zones.ts';
 

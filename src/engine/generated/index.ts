@@ -43,7 +43,10 @@ import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.t
 
 export const filterCount: i32 = 40;
 
-/** The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a bit), or -1. */
+/**
+ * The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a
+ * bit), or -1.
+ */
 // @inline
 export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
   switch (filter) {
@@ -131,7 +134,10 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/**
+ * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
+ * stage << 5; 256 takes whole lines only.
+ */
 // @inline
 export function patternFlags(filter: i32, pattern: i32): i32 {
   switch (filter) {
@@ -219,7 +225,10 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
   return 0;
 }
 
-/** What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3 bare, 0 no more. */
+/**
+ * What stands before the patterns, two bits each, the first to try lowest: 1 syslog, 2 time, 3
+ * bare, 0 no more.
+ */
 export function filterPrefixes(filter: i32): i32 {
   switch (filter) {
     case 0: // sshd

@@ -1,6 +1,6 @@
 /**
- * The engine's one memory in the wasm build (AssemblyScript). Same exports as ../linear.ts, which documents them.
- * The VM checks every access.
+ * The engine's one memory in the wasm build (AssemblyScript). Same exports as ../linear.ts, which
+ * documents them. The VM checks every access.
  */
 
 export function byte(p: i32): i32 {
@@ -51,7 +51,10 @@ export function toInt(value: f64): i32 {
   return value as i32;
 }
 
-/* Vector loads reach past the range that is asked for, up to 63 bytes behind it, eighteen before it: ../linear.ts. */
+/*
+ * Vector loads reach past the range that is asked for, up to 63 bytes behind it, eighteen before
+ * it: ../linear.ts.
+ */
 
 export function findByte(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
@@ -100,7 +103,10 @@ export function findByteLast(p: i32, end: i32, wanted: i32): i32 {
   return -1;
 }
 
-/** The position of the highest of sixteen bits, the lowest of which stands for `at`; -1 when it lies before `p`. */
+/**
+ * The position of the highest of sixteen bits, the lowest of which stands for `at`; -1 when it lies
+ * before `p`.
+ */
 function found(p: i32, at: i32, mask: i32): i32 {
   const last = at + 31 - clz(mask);
   return last < p ? -1 : last;

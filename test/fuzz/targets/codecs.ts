@@ -1,10 +1,16 @@
-/** What comes from outside the log: configuration, netlink replies, control frames, the state file. */
+/**
+ * What comes from outside the log: configuration, netlink replies, control frames, the state file.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decodeMembers } from '../../../src/backends/ipset.ts';
-import { AttributeReader, decodeMessages, decodeVerdict, MessageWriter } from '../../../src/backends/netlink.ts';
+import {
+  AttributeReader,
+  decodeMessages,
+  decodeVerdict,
+  MessageWriter,
+} from '../../../src/backends/netlink/netlink.ts';
 import {
   Batch,
   changeElements,
@@ -14,18 +20,19 @@ import {
   decodeRule,
   decodeSet,
   decodeTable,
-} from '../../../src/backends/nftables-messages.ts';
+} from '../../../src/backends/nftables/messages.ts';
+import { decodeMembers } from '../../../src/backends/xtables/ipset.ts';
 import { compileConfig } from '../../../src/config/compile.ts';
 import { decodeConfig } from '../../../src/config/file.ts';
 import { ConfigError } from '../../../src/config/problem.ts';
-import { decodeCoreConfig, encodeCoreConfig } from '../../../src/config/record.ts';
 import { encodeFrame, FrameDecoder, FrameError, parseRequest } from '../../../src/control/protocol.ts';
 import { checkArguments, findVerb, OperatorError } from '../../../src/control/verbs.ts';
 import { filterNames } from '../../../src/engine/generated/names.ts';
 import { frameBytesMax } from '../../../src/limits.ts';
-import { printable } from '../../../src/observe/printable.ts';
 import { loadState } from '../../../src/state/load.ts';
 import { saveState } from '../../../src/state/save.ts';
+import { printable } from '../../../src/text/printable.ts';
+import { decodeCoreConfig, encodeCoreConfig } from '../../../src/text/record.ts';
 import { CollectingVisitor, sampleSnapshot } from '../../support/state.ts';
 import type { Random } from '../random.ts';
 import type { Target } from '../target.ts';
@@ -34,7 +41,7 @@ const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const bytesOf = (random: Random, most: number): Buffer =>
   Buffer.from(Array.from({ length: random.below(most + 1) }, () => random.below(256)));
 
-// --- configuration ----------------------------------------------------------------------------------------------------
+// --- configuration -------------------------------------------------------------------------------
 
 const surroundings = { filters: filterNames.map(({ name, modes }) => ({ name, modes })), groupId: () => undefined };
 
@@ -126,7 +133,7 @@ export const config: Target = {
   open: async () => configHolds,
 };
 
-// --- netlink ----------------------------------------------------------------------------------------------------------
+// --- netlink -------------------------------------------------------------------------------------
 
 /** Reads all there is; answers how many attributes. */
 function walk(reader: AttributeReader, depth: number): number {
@@ -203,7 +210,7 @@ export const netlink: Target = {
   open: async () => repliesHold,
 };
 
-// --- control frames ---------------------------------------------------------------------------------------------------
+// --- control frames ------------------------------------------------------------------------------
 
 /** What a stream holds, seen at once. */
 function framesOf(stream: Buffer): string {
@@ -278,7 +285,7 @@ export const control: Target = {
   open: async () => streamHolds,
 };
 
-// --- state file -------------------------------------------------------------------------------------------------------
+// --- state file ----------------------------------------------------------------------------------
 
 const stateTime = 1_700_000_000;
 
@@ -295,7 +302,9 @@ async function stateBytes(): Promise<Buffer> {
 
 const sound = await stateBytes();
 
-/** Any other bytes than those that were written start the daemon empty, and reach nobody as state. */
+/**
+ * Any other bytes than those that were written start the daemon empty, and reach nobody as state.
+ */
 function stateHolds(path: string, bytes: Buffer): void {
   writeFileSync(path, bytes, { mode: 0o600 });
   const visitor = new CollectingVisitor();

@@ -1,4 +1,6 @@
-/** Parts of the engine by themselves: timestamps, addresses, and the patterns an operator may write. */
+/**
+ * Parts of the engine by themselves: timestamps, addresses, and the patterns an operator may write.
+ */
 import assert from 'node:assert/strict';
 import { isIP, SocketAddress } from 'node:net';
 import fc from 'fast-check';
@@ -34,7 +36,7 @@ function lay(text: Uint8Array, behind: number): number {
   return textAt + text.length;
 }
 
-// --- timestamps -------------------------------------------------------------------------------------------------------
+// --- timestamps ----------------------------------------------------------------------------------
 
 const stamps = [
   'Mar  4 05:06:07',
@@ -84,7 +86,7 @@ export const timestamps: Target = {
   open: async () => timeHolds,
 };
 
-// --- addresses --------------------------------------------------------------------------------------------------------
+// --- addresses -----------------------------------------------------------------------------------
 
 const forms = [
   '192.0.2.7',
@@ -134,7 +136,7 @@ export const addresses: Target = {
   open: async () => addressHolds,
 };
 
-// --- patterns of the operator -----------------------------------------------------------------------------------------
+// --- patterns of the operator --------------------------------------------------------------------
 
 const captures = captureNames.map((name) => `{${name}}`);
 const words = [
@@ -161,7 +163,10 @@ const words = [
   '}',
 ];
 
-/** A text is refused at a place inside it, or becomes a program that says what matcher and oracle say. */
+/**
+ * A text is refused at a place inside it, or becomes a program that says what matcher and oracle
+ * say.
+ */
 function patternHolds(input: Buffer): void {
   const text = input.toString('utf8').slice(0, 1024);
   const parsed = parsePattern(text);

@@ -1,6 +1,6 @@
 /**
- * Any bytes as a log, cut into reads anywhere: the three builds of the engine take them alike, the same as uncut, and come to
- * an end. The first eight bytes of an input say where it is cut.
+ * Any bytes as a log, cut into reads anywhere: the three builds of the engine take them alike, the
+ * same as uncut, and come to an end. The first eight bytes of an input say where it is cut.
  */
 import assert from 'node:assert/strict';
 import { BYTES, DECISIONS, LINES, LINES_MATCHED, LINES_TOO_LONG } from '../../../src/engine/counters.ts';
@@ -36,7 +36,10 @@ async function engineOf(build: Build): Promise<Engine> {
   return engine;
 }
 
-/** Feeds all of the log in reads of the given sizes, over and over; what is not consumed is read again. */
+/**
+ * Feeds all of the log in reads of the given sizes, over and over; what is not consumed is read
+ * again.
+ */
 function feedAll(engine: Engine, log: Buffer, sizes: number[]): string {
   const decisions: string[] = [];
   let at = 0;

@@ -1,4 +1,7 @@
-/** One target for each filter: an input is a log line, which every build and every reading of the filter takes alike. */
+/**
+ * One target for each filter: an input is a log line, which every build and every reading of the
+ * filter takes alike.
+ */
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import type { Filter } from '../../../src/compiler/pattern.ts';

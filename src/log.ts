@@ -1,17 +1,18 @@
 /**
- * The core's own log: one line per event on stderr, leveled, for journald or a terminal, as text or as JSON.
- * Input: constant texts of ours, with field values anybody may have written; values are made printable and cut.
- * Invariant: one call writes at most one line of at most `logLineMax` characters behind its time and level in one write(2),
- * and keeps nothing.
- * When full: a text that repeats faster than its budget is counted, and the count is said with the next line of that
- * text or by `flush`. A reader that is gone, or not ready where stderr does not block, loses lines, counted.
- * Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`), LP-31, LP-39.
+ * The core's own log: one line per event on stderr, leveled, for journald or a terminal, as text or
+ * as JSON. Input: constant texts of ours, with field values anybody may have written; values are
+ * made printable and cut. Invariant: one call writes at most one line of at most `logLineMax`
+ * characters behind its time and level in one write(2), and keeps nothing. When full: a text that
+ * repeats faster than its budget is counted, and the count is said with the next line of that text
+ * or by `flush`. A reader that is gone, or not ready where stderr does not block, loses lines,
+ * counted. Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`),
+ * LP-31, LP-39.
  */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
-import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from '../limits.ts';
-import { jsonText } from './json.ts';
-import { printable } from './printable.ts';
+import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from './limits.ts';
+import { jsonText } from './text/json.ts';
+import { printable } from './text/printable.ts';
 
 export type Level = 'error' | 'warn' | 'info' | 'debug';
 export type LogFormat = 'text' | 'json';
@@ -19,8 +20,8 @@ export type LogFormat = 'text' | 'json';
 export type Fields = Record<string, string | number | boolean | undefined>;
 
 /**
- * `text` must be constant: it is the key of the rate limit. What varies goes into `fields`; where gathering them costs
- * something, a function that is called only for a line that is written.
+ * `text` must be constant: it is the key of the rate limit. What varies goes into `fields`; where
+ * gathering them costs something, a function that is called only for a line that is written.
  */
 export type Say = (text: string, fields?: Fields | (() => Fields)) => void;
 
@@ -31,7 +32,10 @@ export interface Logger {
   debug: Say;
   /** True where `level` is written; spares the work of gathering fields. */
   enabled(level: Level): boolean;
-  /** Says how many lines of each text were suppressed since it was last said. Call now and then, and at the end. */
+  /**
+   * Says how many lines of each text were suppressed since it was last said. Call now and then, and
+   * at the end.
+   */
   flush(): void;
   /** Lines not written since the start: over budget, or the reader was not reading. */
   readonly linesSuppressed: number;
@@ -41,9 +45,15 @@ export interface LogOptions {
   level: Level;
   /** Default: text. */
   format?: LogFormat;
-  /** Takes a whole line with its newline; throws where the reader is not ready. Default: write(2) on stderr. */
+  /**
+   * Takes a whole line with its newline; throws where the reader is not ready. Default: write(2) on
+   * stderr.
+   */
   write?: (line: string) => void;
-  /** Prefix `<N>` for journald, in text instead of time and level. Default: systemd gave us a journal stream. */
+  /**
+   * Prefix `<N>` for journald, in text instead of time and level. Default: systemd gave us a
+   * journal stream.
+   */
   journal?: boolean;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -60,7 +70,10 @@ interface Budget {
   suppressed: number;
 }
 
-/** True where stderr goes to journald: JOURNAL_STREAM is set and stderr is not a terminal (systemd.exec(5)). */
+/**
+ * True where stderr goes to journald: JOURNAL_STREAM is set and stderr is not a terminal
+ * (systemd.exec(5)).
+ */
 export function stderrIsJournal(environment: NodeJS.ProcessEnv, isTerminal: boolean): boolean {
   return !isTerminal && (environment.JOURNAL_STREAM ?? '') !== '';
 }
@@ -69,7 +82,10 @@ function writeStderr(line: string): void {
   writeSync(2, line);
 }
 
-/** A value as `name=value` readers expect it: backslashes doubled, quoted where a reader could mistake its end. */
+/**
+ * A value as `name=value` readers expect it: backslashes doubled, quoted where a reader could
+ * mistake its end.
+ */
 function fieldText(value: string | number | boolean): string {
   if (typeof value !== 'string') return String(value);
   const safe = printable(value.slice(0, logFieldMax + 1).replaceAll('\\', '\\\\'), logFieldMax);
@@ -84,7 +100,10 @@ function formatFields(fields: Fields): string {
   return out;
 }
 
-/** `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and ends with '…'. */
+/**
+ * `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and
+ * ends with '…'.
+ */
 function jsonValue(value: string | number | boolean, room: number): string | undefined {
   if (typeof value !== 'string') return jsonText(value);
   const characters = Array.from(value.slice(0, 2 * (logFieldMax + 1)));
@@ -115,7 +134,10 @@ function jsonLine(time: number, level: Level, text: string, fields: Fields): str
   return `{"time":"${new Date(time).toISOString()}","level":"${level}"${out}}`;
 }
 
-/** A logger of its own budget table; nothing global is touched but stderr, and that only by the default `write`. */
+/**
+ * A logger of its own budget table; nothing global is touched but stderr, and that only by the
+ * default `write`.
+ */
 export function createLogger(options: LogOptions): Logger {
   const write = options.write ?? writeStderr;
   const now = options.now ?? Date.now;
@@ -136,7 +158,8 @@ export function createLogger(options: LogOptions): Logger {
     try {
       write(`${priority}${json ? jsonLine(now(), level, text, fields) : textLine(level, text, fields)}\n`);
     } catch {
-      // The reader is gone or not reading (EAGAIN, EPIPE): a daemon that waits for its log stops protecting.
+      // The reader is gone or not reading (EAGAIN, EPIPE): a daemon that waits for its log stops
+      // protecting.
       linesSuppressed += 1;
     }
   }
@@ -201,7 +224,9 @@ export function createLogger(options: LogOptions): Logger {
   };
 }
 
-/** Asked without `process.stderr`, whose stream would cost the core memory and buffer without bound. */
+/**
+ * Asked without `process.stderr`, whose stream would cost the core memory and buffer without bound.
+ */
 function isTerminal(): boolean {
   return isatty(2);
 }

@@ -1,8 +1,9 @@
 /**
- * Addresses and CIDR prefixes of the configuration and of the operator's commands, to and from text. Free of dependencies.
- * Accepts: dotted IPv4 (no leading zeros, four parts), IPv6 in every form of RFC 4291 section 2.2 (compressed, with a dotted
- * tail), an optional /prefix. IPv4-mapped IPv6 (::ffff:a.b.c.d) folds to IPv4, as it does in the engine. Refuses zones, host
- * names, ports and brackets. No RegExp here: the core uses this file too.
+ * Addresses and CIDR prefixes of the configuration and of the operator's commands, to and from
+ * text. Free of dependencies. Accepts: dotted IPv4 (no leading zeros, four parts), IPv6 in every
+ * form of RFC 4291 section 2.2 (compressed, with a dotted tail), an optional /prefix. IPv4-mapped
+ * IPv6 (::ffff:a.b.c.d) folds to IPv4, as it does in the engine. Refuses zones, host names, ports
+ * and brackets. No RegExp here: the core uses this file too.
  */
 import { addressTextMax } from '../limits.ts';
 import type { Address } from '../types.ts';
@@ -13,8 +14,8 @@ const mappedHead = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 export type AddressProblem = 'not-an-address' | 'bad-prefix' | 'host-bits';
 
 /**
- * The address or prefix `text` stands for, or why it stands for none. Bits set below the prefix (127.0.0.1/8) are cleared
- * or refused, as `hostBits` says.
+ * The address or prefix `text` stands for, or why it stands for none. Bits set below the prefix
+ * (127.0.0.1/8) are cleared or refused, as `hostBits` says.
  */
 export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address | AddressProblem {
   if (text.length > addressTextMax) return 'not-an-address';
@@ -37,7 +38,9 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
   return masked;
 }
 
-/** A single address; undefined when `text` is anything else. Its prefix is the family's full length. */
+/**
+ * A single address; undefined when `text` is anything else. Its prefix is the family's full length.
+ */
 export function parseAddress(text: string): Address | undefined {
   if (text.includes(':')) {
     const bytes = parseIpv6(text);

@@ -1,10 +1,11 @@
 /**
- * The nf_tables messages of our table, encoded and decoded: pure functions of their arguments, no socket. Numbers and
- * attribute names are those of linux/netfilter/nf_tables.h. Each jail has two hash sets of single elements (an IPv6 prefix
- * is one element: the rule masks the source first), one chain that looks them up, and one jump per hook and port range.
+ * The nf_tables messages of our table, encoded and decoded: pure functions of their arguments, no
+ * socket. Numbers and attribute names are those of linux/netfilter/nf_tables.h. Each jail has two
+ * hash sets of single elements (an IPv6 prefix is one element: the rule masks the source first),
+ * one chain that looks them up, and one jump per hook and port range.
  */
-import type { Address, BanAction, PortRange } from '../types.ts';
-import { type Element, keyBytes, prefixMask, type SetShape } from './elements.ts';
+import type { Address, BanAction, PortRange } from '../../types.ts';
+import { type Element, keyBytes, prefixMask, type SetShape } from '../elements.ts';
 import {
   AttributeReader,
   type Expected,
@@ -14,7 +15,7 @@ import {
   flagDump,
   flagRequest,
   MessageWriter,
-} from './netlink.ts';
+} from '../netlink/netlink.ts';
 
 /** NETLINK_NETFILTER. */
 export const netlinkNetfilter = 12;
@@ -44,7 +45,9 @@ export const command = {
 } as const;
 
 const setFlagTimeout = 0x10;
-/** nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set. */
+/**
+ * nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set.
+ */
 const keyType = { 4: 7, 6: 8 } as const;
 /** nft keeps a set's comment in its user data as type 7 (libnftnl/udata.h). */
 const commentType = 7;
@@ -110,7 +113,10 @@ export class Batch {
     return this.writer.bytes();
   }
 
-  /** The finished transaction asking for one ACK, of its last message: the kernel still reports every refusal. */
+  /**
+   * The finished transaction asking for one ACK, of its last message: the kernel still reports
+   * every refusal.
+   */
   askOnce(): { request: Uint8Array; expected: Expected[]; strays: Expected[] } {
     const request = this.writer.bytes();
     for (const start of this.#starts.slice(0, -1)) request[start + 6]! &= ~flagAck;
@@ -173,7 +179,10 @@ export interface SetLayout extends SetShape {
 export interface JailLayout {
   jail: string;
   chain: string;
-  /** Where packets of banned sources go when more than a drop is asked for: networks to let pass, an answer. */
+  /**
+   * Where packets of banned sources go when more than a drop is asked for: networks to let pass, an
+   * answer.
+   */
   denial: string | undefined;
   sets: { 4: SetLayout; 6: SetLayout };
 }
@@ -293,7 +302,10 @@ function addRule(
   });
 }
 
-/** Loads the source of a packet of `family`, cut to `prefix` bits, into the register; packets of the other family fall through. */
+/**
+ * Loads the source of a packet of `family`, cut to `prefix` bits, into the register; packets of the
+ * other family fall through.
+ */
 function loadSource(writer: MessageWriter, family: 4 | 6, prefix: number): void {
   const length = keyBytes[family];
   loadMeta(writer, metaKey.nfproto);
@@ -316,7 +328,10 @@ export function addDropRule(batch: Batch, table: string, chain: string, set: Set
   });
 }
 
-/** `[ip|ip6] saddr [& mask] == network return`: its packets go back to where the jail's chain was left for. */
+/**
+ * `[ip|ip6] saddr [& mask] == network return`: its packets go back to where the jail's chain was
+ * left for.
+ */
 export function addAllowRule(batch: Batch, table: string, chain: string, network: Address): void {
   addRule(batch, table, chain, `add allow rule to ${chain}`, (writer) => {
     const length = keyBytes[network.family];
@@ -381,7 +396,10 @@ export function addJumpRule(
   });
 }
 
-/** Elements per message: `nla_len` of their list is 16 bits; 40 bytes is the largest, an IPv6 element with a timeout. */
+/**
+ * Elements per message: `nla_len` of their list is 16 bits; 40 bytes is the largest, an IPv6
+ * element with a timeout.
+ */
 export const elementsPerMessage = 1600;
 
 /** Adds or deletes elements, in as many messages as needed. A deletion carries no timeouts. */
@@ -412,7 +430,10 @@ export function changeElements(
   }
 }
 
-/** What a chain dump says about one chain. `shape` is what must not change: hook, priority, policy, type. */
+/**
+ * What a chain dump says about one chain. `shape` is what must not change: hook, priority, policy,
+ * type.
+ */
 export interface ChainFacts {
   table: string;
   name: string;
@@ -464,7 +485,10 @@ export function isSameSet(facts: SetFacts, set: SetLayout): boolean {
   return facts.flags === setFlagTimeout && facts.keyBytes === keyBytes[set.family] && facts.comment === set.comment;
 }
 
-/** What a rule dump says about one rule: its chain, its expressions without their counters' values, and what it counted. */
+/**
+ * What a rule dump says about one rule: its chain, its expressions without their counters' values,
+ * and what it counted.
+ */
 export interface RuleFacts {
   table: string;
   chain: string;
@@ -514,7 +538,9 @@ function countedPackets(reader: AttributeReader): number {
   return packets;
 }
 
-/** The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed. */
+/**
+ * The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed.
+ */
 export function decodeGeneration(bytes: Buffer, start: number, end: number): number {
   const reader = new AttributeReader(bytes, start, end);
   while (reader.next()) if (reader.type === 1) return reader.u32();
@@ -539,8 +565,8 @@ export function decodeTable(bytes: Buffer, start: number, end: number): { name: 
 }
 
 /**
- * Hands the elements of one dumped message to `visit`: their key is bytes [at, at + length) of `bytes`; `remainingMs` 0 =
- * without end. An element that has just run out is left out.
+ * Hands the elements of one dumped message to `visit`: their key is bytes [at, at + length) of
+ * `bytes`; `remainingMs` 0 = without end. An element that has just run out is left out.
  * @returns false when the message is malformed
  */
 export function decodeElements(

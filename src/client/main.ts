@@ -1,9 +1,10 @@
 /**
- * The command `fail2zig-client`: talks to the running daemon. Everything it does is in client/command.ts; this file
- * gives it the real terminal.
+ * The command `fail2zig-client`: talks to the running daemon. Everything it does is in
+ * client/command.ts; this file gives it the real terminal.
  */
-import { run } from './client/command.ts';
-import { version } from './version.ts';
+
+import { version } from '../version.ts';
+import { run } from './command.ts';
 
 // A reader that has seen enough (`… | head`) is no error.
 process.stdout.on('error', () => process.exit());

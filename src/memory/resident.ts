@@ -1,4 +1,7 @@
-/** What the process occupies, as the kernel counts it: the figures `ps -o rss=` and the memory claims speak of. */
+/**
+ * What the process occupies, as the kernel counts it: the figures `ps -o rss=` and the memory
+ * claims speak of.
+ */
 import { openSync, readFileSync, readSync } from 'node:fs';
 
 /** All of it, what is without a file behind it or shared, and what is with one, bytes. */
@@ -25,7 +28,10 @@ export function residentPeakBytes(): number {
   return statusField('VmHWM');
 }
 
-/** The same figures read often: no string, no garbage (/proc/self/statm: size, resident and shared pages, ...). */
+/**
+ * The same figures read often: no string, no garbage (/proc/self/statm: size, resident and shared
+ * pages, ...).
+ */
 export class ResidentReader {
   /** Bytes resident, and those of them with a file behind, at the last `read`. */
   all = 0;

@@ -1,6 +1,7 @@
 /**
- * Network interfaces over route netlink: the program that sees their packets first (XDP). Messages of linux/if_link.h and
- * rtnetlink.h; unlike netfilter's, their numbers are in the machine's own order.
+ * Network interfaces over route netlink: the program that sees their packets first (XDP). Messages
+ * of linux/if_link.h and rtnetlink.h; unlike netfilter's, their numbers are in the machine's own
+ * order.
  */
 import { constants } from 'node:os';
 import {
@@ -11,7 +12,7 @@ import {
   NetlinkError,
   NetlinkSocket,
   openTransport,
-} from './netlink.ts';
+} from '../netlink/netlink.ts';
 
 const netlinkRoute = 0;
 const message = { getLink: 18, setLink: 19 } as const;
@@ -38,7 +39,10 @@ export class Links {
     this.#socket.close();
   }
 
-  /** The id of the program attached to an interface, 0 = none. @throws NetlinkError, ENODEV for an unknown interface */
+  /**
+   * The id of the program attached to an interface, 0 = none. @throws NetlinkError, ENODEV for an
+   * unknown interface
+   */
   async programId(name: string): Promise<number> {
     let id = 0;
     await this.#socket.ask(
@@ -64,8 +68,8 @@ export class Links {
   }
 
   /**
-   * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that one's place at once, else
-   * there must be none.
+   * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that
+   * one's place at once, else there must be none.
    * @throws NetlinkError, EBUSY where another program is attached
    */
   async attach(name: string, program: number, previous?: number): Promise<XdpMode> {

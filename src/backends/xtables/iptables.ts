@@ -1,12 +1,14 @@
 /**
- * The iptables backend, for kernels with neither nf_tables nor ipset: a chain per jail in the legacy filter table, a rule
- * per ban, one replace per family for a whole batch. The kernel knows no timeouts there, so we end the bans ourselves:
- * a ban that outlives us stays until the next start reconciles it. Each replace costs O(rules), hence `iptablesBansMax`
- * per family; beyond it the batch is refused as a whole with ENOSPC and nothing changes. The two families are two replaces.
+ * The iptables backend, for kernels with neither nf_tables nor ipset: a chain per jail in the
+ * legacy filter table, a rule per ban, one replace per family for a whole batch. The kernel knows
+ * no timeouts there, so we end the bans ourselves: a ban that outlives us stays until the next
+ * start reconciles it. Each replace costs O(rules), hence `iptablesBansMax` per family; beyond it
+ * the batch is refused as a whole with ENOSPC and nothing changes. The two families are two
+ * replaces.
  */
 import { constants } from 'node:os';
-import { chainNameMax, iptablesBansMax } from '../limits.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
+import { chainNameMax, iptablesBansMax } from '../../limits.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import {
   groupChanges,
   keyBytes,
@@ -18,13 +20,15 @@ import {
   type SetShape,
   setFor,
   toAddress,
-} from './elements.ts';
-import { kernelName } from './names.ts';
-import { NetlinkError } from './netlink.ts';
+} from '../elements.ts';
+import { kernelName } from '../names.ts';
+import { NetlinkError } from '../netlink/netlink.ts';
 import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
-/** Ending bans is one replace per this time at most, and tried again after it where it failed, ms. */
+/**
+ * Ending bans is one replace per this time at most, and tried again after it where it failed, ms.
+ */
 const endingsApartMs = 250;
 /** Longest wait of a timer of Node's, ms. */
 const timerMillisecondsMax = 2 ** 31 - 1;
@@ -77,12 +81,18 @@ export class IptablesBackend implements Backend {
     this.#tables[6].close();
   }
 
-  /** Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end until reconcile tells. */
+  /**
+   * Makes chains and rules what `jails` ask for. Rules of an earlier run are kept, without end
+   * until reconcile tells.
+   */
   install(jails: JailScaffold[]): Promise<void> {
     return this.#inOrder(() => this.#install(jails));
   }
 
-  /** Bans and unbans, a replace per family that is touched; of several changes of one address the last one counts. */
+  /**
+   * Bans and unbans, a replace per family that is touched; of several changes of one address the
+   * last one counts.
+   */
   apply(changes: Change[]): Promise<void> {
     return this.#inOrder(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
   }

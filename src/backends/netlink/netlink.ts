@@ -1,13 +1,14 @@
 /**
- * Netlink as the backends speak it: messages are encoded here, replies decoded strictly, errors typed. A reply is bytes
- * from outside until checked: every length is bounded by what holds it, a foreign sequence number is counted and ignored,
- * and garbage becomes a NetlinkError, never a crash or a belief. One exchange runs at a time on a socket; the kernel works
- * a request off inside send(), so that its answers are there when send() returns (RFC 3549; linux/netlink.h).
+ * Netlink as the backends speak it: messages are encoded here, replies decoded strictly, errors
+ * typed. A reply is bytes from outside until checked: every length is bounded by what holds it, a
+ * foreign sequence number is counted and ignored, and garbage becomes a NetlinkError, never a crash
+ * or a belief. One exchange runs at a time on a socket; the kernel works a request off inside
+ * send(), so that its answers are there when send() returns (RFC 3549; linux/netlink.h).
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { sendAwakeMicroseconds } from '../limits.ts';
-import { native } from '../native.ts';
+import { sendAwakeMicroseconds } from '../../limits.ts';
+import { native } from '../../native.ts';
 
 /** nlmsg_type of the control messages. */
 const messageError = 2;
@@ -35,7 +36,10 @@ export const attributeBytesMax = 0xffff;
 
 /** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
 const datagramBytesMax = 64 * 1024;
-/** SO_SNDBUF and SO_RCVBUF asked for: a batch must fit the first, the ACKs of a large scaffold the second. */
+/**
+ * SO_SNDBUF and SO_RCVBUF asked for: a batch must fit the first, the ACKs of a large scaffold the
+ * second.
+ */
 const socketBufferBytes = 1024 * 1024;
 /** An answer is there when send() returns; this long we believe that it may still come. */
 const answerMilliseconds = 2000;
@@ -45,7 +49,10 @@ const sendTriesMax = 6;
 const dumpTriesMax = 8;
 /** The kernel's own end at 4095; those of ipset's types follow. */
 const errnoMax = 8191;
-/** Datagrams left over from an exchange that failed: one per ACK of a scaffold at most; bounds a socket that never ends. */
+/**
+ * Datagrams left over from an exchange that failed: one per ACK of a scaffold at most; bounds a
+ * socket that never ends.
+ */
 const staleDatagramsMax = 4096;
 /** Kernel texts are cut here. */
 const kernelTextMax = 256;
@@ -86,7 +93,10 @@ export function errorName(errno: number): string {
 /** What the kernel refused, or what we could not learn from it. */
 export class NetlinkError extends Error {
   override readonly name = 'NetlinkError';
-  /** Positive errno; ETIMEDOUT = no answer, EBADMSG = an answer we cannot believe, ENOBUFS = an answer was lost. */
+  /**
+   * Positive errno; ETIMEDOUT = no answer, EBADMSG = an answer we cannot believe, ENOBUFS = an
+   * answer was lost.
+   */
   readonly errno: number;
   /** Its symbol, e.g. 'EPERM'. */
   readonly code: string;
@@ -118,7 +128,10 @@ export class NetlinkError extends Error {
 
 /** Where datagrams go and come from: the kernel's socket, or a recorded one in tests. */
 export interface Transport {
-  /** Hands one datagram over: its length or -errno, at once or later. The bytes do not change until then. */
+  /**
+   * Hands one datagram over: its length or -errno, at once or later. The bytes do not change until
+   * then.
+   */
   send(request: Uint8Array): number | Promise<number>;
   /** One datagram into `into` without waiting: its real length (may exceed `into`) or -errno. */
   receive(into: Uint8Array): number;
@@ -148,8 +161,8 @@ export function openTransport(
   };
 }
 
-// Buffer's own write methods check every argument again, and the daemon runs them uncompiled: per element of a set that is
-// most of what a ban costs in JavaScript.
+// Buffer's own write methods check every argument again, and the daemon runs them uncompiled: per
+// element of a set that is most of what a ban costs in JavaScript.
 
 function putLittle16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
@@ -169,8 +182,9 @@ function putBig32(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /**
- * Writes messages one after another into one growing buffer. Attributes are written inside a message, nested ones between
- * `begin` and `end`. Integers of netfilter's attributes are big-endian, headers are in the machine's own order (little).
+ * Writes messages one after another into one growing buffer. Attributes are written inside a
+ * message, nested ones between `begin` and `end`. Integers of netfilter's attributes are
+ * big-endian, headers are in the machine's own order (little).
  */
 export class MessageWriter {
   #bytes: Buffer;
@@ -338,8 +352,9 @@ export function decodeMessages(bytes: Buffer, length: number): Datagram {
 }
 
 /**
- * Walks the attributes in bytes [start, end): `while (reader.next())` then type, start, end of the payload. Ends at the
- * first attribute that does not fit and says so in `malformed`. Typed reads answer -1 / '' for a payload of wrong size.
+ * Walks the attributes in bytes [start, end): `while (reader.next())` then type, start, end of the
+ * payload. Ends at the first attribute that does not fit and says so in `malformed`. Typed reads
+ * answer -1 / '' for a payload of wrong size.
  */
 export class AttributeReader {
   readonly #bytes: Buffer;
@@ -463,7 +478,10 @@ export class NetlinkSocket {
     this.#answerMilliseconds = waitMilliseconds;
   }
 
-  /** A number no message of this socket bears at the moment; never 0, which the kernel uses for its own. */
+  /**
+   * A number no message of this socket bears at the moment; never 0, which the kernel uses for its
+   * own.
+   */
   nextSequence(): number {
     this.#sequence = (this.#sequence + 1) >>> 0 || 1;
     return this.#sequence;
@@ -474,19 +492,23 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one datagram and reads the ACK of every message in `expected`. Resolves when all are there and none is an error.
-   * @param strays further messages of ours that may answer, though only with an error (batch begin and end)
-   * @throws NetlinkError: of the first message refused; ENOBUFS when an answer was lost (it may have worked: read back);
-   *   EMSGSIZE when the datagram is too large for the socket; ETIMEDOUT when nothing came; EBADMSG for garbage
+   * Sends one datagram and reads the ACK of every message in `expected`. Resolves when all are
+   * there and none is an error.
+   * @param strays further messages of ours that may answer, though only with an error (batch begin
+   * and end)
+   * @throws NetlinkError: of the first message refused; ENOBUFS when an answer was lost (it may
+   * have worked: read back);
+   *   EMSGSIZE when the datagram is too large for the socket; ETIMEDOUT when nothing came; EBADMSG
+   *   for garbage
    */
   exchange(request: Uint8Array, expected: Expected[], strays: Expected[] = []): Promise<void> {
     return this.#inOrder(() => this.#exchange(request, expected, strays));
   }
 
   /**
-   * Asks for a dump and hands every message of it to `visit` (payload after nfgenmsg). Started again when it was
-   * interrupted or lost: `restart` then says to forget what was seen. A `tolerant` dump goes on when others write: it may
-   * then miss or repeat something.
+   * Asks for a dump and hands every message of it to `visit` (payload after nfgenmsg). Started
+   * again when it was interrupted or lost: `restart` then says to forget what was seen. A
+   * `tolerant` dump goes on when others write: it may then miss or repeat something.
    */
   dump(
     encode: (writer: MessageWriter, sequence: number) => void,
@@ -507,7 +529,9 @@ export class NetlinkSocket {
     });
   }
 
-  /** Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK. */
+  /**
+   * Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK.
+   */
   ask(
     encode: (writer: MessageWriter, sequence: number) => void,
     operation: string,
@@ -552,7 +576,10 @@ export class NetlinkSocket {
     }
   }
 
-  /** The next datagram's length, waiting for it; 0 when none comes in time, -ENOBUFS when one was lost. */
+  /**
+   * The next datagram's length, waiting for it; 0 when none comes in time, -ENOBUFS when one was
+   * lost.
+   */
   async #receive(operation: string, mayWait: boolean, aside = false): Promise<number> {
     for (let waited = false; ; ) {
       const received =
@@ -587,7 +614,8 @@ export class NetlinkSocket {
     let refusal: NetlinkError | null = null;
     let lost = false;
     while (awaited.size > 0) {
-      // Answers are queued inside send(): after a refusal or a loss there is nothing left to wait for.
+      // Answers are queued inside send(): after a refusal or a loss there is nothing left to wait
+      // for.
       const received = await this.#receive(whole, refusal === null && !lost);
       if (received < 0 && !lost) {
         lost = true;
@@ -634,7 +662,8 @@ export class NetlinkSocket {
 
     let intact = true;
     for (;;) {
-      // With each part of a dump that is received, the kernel makes the next: some 10 ms of work in a set of 300,000.
+      // With each part of a dump that is received, the kernel makes the next: some 10 ms of work in
+      // a set of 300,000.
       const received = await this.#receive(operation, true, kind !== 'single');
       if (received < 0 && intact) {
         intact = false;

@@ -1,18 +1,22 @@
 /**
- * The ceiling over the whole process (claims MM-01, MM-02, MM-11, MM-13, MM-26): what each part may take at most, what the
- * table gets, and how the part that nothing else bounds is kept small.
+ * The ceiling over the whole process (claims MM-01, MM-02, MM-11, MM-13, MM-26): what each part may
+ * take at most, what the table gets, and how the part that nothing else bounds is kept small.
  *
- * The table gets the ceiling minus the bound of everything else, so the sum of all bounds is the ceiling:
- *   file      clean pages of the runtime's code and constants   `filePagesBytesMax`, kept by the governor below
- *   heap      JavaScript                                        V8's own limit (flags in commands/start.ts)
- *   runtime   V8 and libuv outside that heap, stacks, buffers   what they take at start and `runtimeGrowthBytes`
+ * The table gets the ceiling minus the bound of everything else, so the sum of all bounds is the
+ * ceiling:
+ *   file clean pages of the runtime's code and constants `filePagesBytesMax`, kept by the governor
+ *   below
+ *   heap JavaScript V8's own limit (flags in commands/start.ts)
+ *   runtime V8 and libuv outside that heap, stacks, buffers what they take at start and
+ *   `runtimeGrowthBytes`
  *   engine    all regions of its memory but the table           fixed
  *   table     the rest                                          fixed
  *
- * Releasing file pages: the runtime's code is mapped from its file, 45 MiB of it resident after a start that needs each part
- * once. madvise(MADV_DONTNEED) takes such pages from this process; they stay in the kernel's page cache and come back, 16 at
- * a time, when they are used. That is no saving for a machine that has nothing else to do with its memory, and it is stated
- * openly in the README: it makes VmRSS say what the daemon works with rather than what it has ever looked at.
+ * Releasing file pages: the runtime's code is mapped from its file, 45 MiB of it resident after a
+ * start that needs each part once. madvise(MADV_DONTNEED) takes such pages from this process; they
+ * stay in the kernel's page cache and come back, 16 at a time, when they are used. That is no
+ * saving for a machine that has nothing else to do with its memory, and it is stated openly in the
+ * README: it makes VmRSS say what the daemon works with rather than what it has ever looked at.
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
@@ -26,9 +30,9 @@ import {
   governorPauses,
   runtimeGrowthBytes,
   tableBytesMin,
-} from './limits.ts';
-import { native } from './native.ts';
-import { ResidentReader, residentParts, residentPeakBytes } from './observe/resident.ts';
+} from '../limits.ts';
+import { native } from '../native.ts';
+import { ResidentReader, residentParts, residentPeakBytes } from './resident.ts';
 
 /** A range of addresses. */
 export interface Mapping {
@@ -39,10 +43,11 @@ export interface Mapping {
 const headPattern = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)\s*(.*)$/;
 
 /**
- * The mappings whose pages may be dropped, out of the text of /proc/self/smaps: private mappings of a file without write
- * permission and without a page of our own in them. A page that was ever written (relocated constants, `.data`) would be
- * lost by MADV_DONTNEED, and makes its whole mapping stay out. What is read-only stays so: libraries are never unloaded,
- * and only the loader changes protections, before this is asked.
+ * The mappings whose pages may be dropped, out of the text of /proc/self/smaps: private mappings of
+ * a file without write permission and without a page of our own in them. A page that was ever
+ * written (relocated constants, `.data`) would be lost by MADV_DONTNEED, and makes its whole
+ * mapping stay out. What is read-only stays so: libraries are never unloaded, and only the loader
+ * changes protections, before this is asked.
  */
 export function releasableMappings(smaps: string): Mapping[] {
   const found: Mapping[] = [];
@@ -110,8 +115,9 @@ export class CeilingError extends Error {
 }
 
 /**
- * Sizes the table: what the ceiling leaves when every other part takes all it may. To be called when the rest has started.
- * Throws CeilingError when that is less than `tableBytesMin`, or when the start itself went over the ceiling.
+ * Sizes the table: what the ceiling leaves when every other part takes all it may. To be called
+ * when the rest has started. Throws CeilingError when that is less than `tableBytesMin`, or when
+ * the start itself went over the ceiling.
  */
 export function sizeTable(
   ceilingBytes: number,
@@ -129,7 +135,10 @@ export function sizeTable(
   return { engine: engineBytes, table, runtime };
 }
 
-/** Every part of the process, its size now and its bound; the sizes add up to what the kernel counts. */
+/**
+ * Every part of the process, its size now and its bound; the sizes add up to what the kernel
+ * counts.
+ */
 export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }: Heap): Part[] {
   const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table);
   return [
@@ -154,10 +163,12 @@ export interface GovernorOptions {
 }
 
 /**
- * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look` looks every `governorMs`; it
- * costs one small read where there is nothing to do. Every `governorLooksMax` looks it releases in any case, so that the
- * resident size shows what was used lately instead of creeping up to the ceiling. After a release that gained next to nothing it waits a while: then
- * the pages are in use, and taking them again would only cost time. Every `collectMs` it has the heap's garbage collected.
+ * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look`
+ * looks every `governorMs`; it costs one small read where there is nothing to do. Every
+ * `governorLooksMax` looks it releases in any case, so that the resident size shows what was used
+ * lately instead of creeping up to the ceiling. After a release that gained next to nothing it
+ * waits a while: then the pages are in use, and taking them again would only cost time. Every
+ * `collectMs` it has the heap's garbage collected.
  */
 export class Governor {
   releases = 0;
@@ -191,8 +202,8 @@ export class Governor {
   }
 
   /**
-   * Releases when file pages reach their bound or less than the margin is left under the ceiling, and now and then anyway.
-   * It looks every `governorMs` at most.
+   * Releases when file pages reach their bound or less than the margin is left under the ceiling,
+   * and now and then anyway. It looks every `governorMs` at most.
    */
   look(): void {
     const now = this.#now();

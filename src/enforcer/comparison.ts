@@ -1,7 +1,8 @@
 /**
- * One comparison of the kernel with the table (reconcile): which of the table's bans the kernel was seen to hold, one bit for
- * each entry, and nothing else in memory, however many there are. Whoever writes into the kernel beside us controls what is
- * held. What the table does not know stays: a flood that pushed a ban out of the table must not lift it, it ends by itself.
+ * One comparison of the kernel with the table (reconcile): which of the table's bans the kernel was
+ * seen to hold, one bit for each entry, and nothing else in memory, however many there are. Whoever
+ * writes into the kernel beside us controls what is held. What the table does not know stays: a
+ * flood that pushed a ban out of the table must not lift it, it ends by itself.
  */
 import type { Engine, TableBan } from '../engine/host.ts';
 import { sweepEntries, timeoutToleranceMs } from '../limits.ts';
@@ -24,7 +25,10 @@ export class Comparison {
     this.#held = new Uint8Array(Math.ceil(engine.slots / 8));
   }
 
-  /** Notes a ban that the kernel holds, if it holds it as long as the table says. True: nothing is ever unwanted. */
+  /**
+   * Notes a ban that the kernel holds, if it holds it as long as the table says. True: nothing is
+   * ever unwanted.
+   */
   note({ jail, address, timeoutMs }: Ban): boolean {
     const index = this.#jails.get(jail);
     if (index === undefined) return true;
@@ -39,7 +43,10 @@ export class Comparison {
     if (entry >= 0) this.#held[entry >> 3]! |= 1 << (entry & 7);
   }
 
-  /** The running bans among the next entries from `first` on that should be held and were not seen; and where to go on (-1 = end). */
+  /**
+   * The running bans among the next entries from `first` on that should be held and were not seen;
+   * and where to go on (-1 = end).
+   */
   missing(first: number): { bans: TableBan[]; next: number } {
     const bans: TableBan[] = [];
     const now = this.#now() / 1000;

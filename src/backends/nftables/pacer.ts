@@ -1,12 +1,14 @@
 /**
- * Gives way to people: every transaction of ours makes a foreign `nft -f` that is under way start again (the kernel answers
- * ERESTART), so a steady stream of bans would keep it from ever finishing. While root runs a program with a netfilter
- * socket, we hold our transactions for a bounded time.
+ * Gives way to people: every transaction of ours makes a foreign `nft -f` that is under way start
+ * again (the kernel answers ERESTART), so a steady stream of bans would keep it from ever
+ * finishing. While root runs a program with a netfilter socket, we hold our transactions for a
+ * bounded time.
  *
- * Others control when such sockets come. Bounds: one socket holds us for `holdMs`, then twice as long, each time with a
- * transaction of ours in between, and not at all after `holdTimesMax`; all together for a share of the time
- * (`holdBudgetMs`). Sockets of processes that are not root's do not count, nor do those that stay (firewalld, monitors).
- * Where /proc cannot be read nobody is given way. The first ban after a quiet time never waits.
+ * Others control when such sockets come. Bounds: one socket holds us for `holdMs`, then twice as
+ * long, each time with a transaction of ours in between, and not at all after `holdTimesMax`; all
+ * together for a share of the time (`holdBudgetMs`). Sockets of processes that are not root's do
+ * not count, nor do those that stay (firewalld, monitors). Where /proc cannot be read nobody is
+ * given way. The first ban after a quiet time never waits.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +21,7 @@ import {
   holdTimesMax,
   lookMs,
   quietMs,
-} from '../limits.ts';
+} from '../../limits.ts';
 
 const listing = '/proc/net/netlink';
 /** The column behind the socket's address, and NETLINK_NETFILTER there. */
@@ -32,17 +34,24 @@ const listingBytesMax = 32 * 1024;
 export interface Surroundings {
   /** Milliseconds, never jumping. */
   now(): number;
-  /** Identities of the netfilter sockets that privileged processes other than this one have in our namespace now. */
+  /**
+   * Identities of the netfilter sockets that privileged processes other than this one have in our
+   * namespace now.
+   */
   foreignSockets(): string[];
   sleep(milliseconds: number): Promise<unknown>;
   close(): void;
 }
 
-/** The netfilter sockets in a listing of /proc/net/netlink: their inode and the process that opened them. */
+/**
+ * The netfilter sockets in a listing of /proc/net/netlink: their inode and the process that opened
+ * them.
+ */
 export function parseListing(text: string): { inode: string; pid: number }[] {
   const found: { inode: string; pid: number }[] = [];
   for (const line of text.split('\n')) {
-    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; the protocol first, since most lines are about others.
+    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode; the protocol first, since most lines are
+    // about others.
     if (line.slice(protocolAt, protocolAt + 3) !== netlinkNetfilter) continue;
     const [, , port, , , , , , , inode] = line.trim().split(/ +/);
     const pid = Number(port);

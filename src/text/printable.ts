@@ -1,7 +1,8 @@
 /**
- * Makes untrusted text safe to show on a terminal or in a one-line message.
- * Input: anything, often bytes of an attacker or of a broken file. Invariant: the result holds no control character, no
- * byte sequence a terminal acts upon, no line break and no direction override, and its length is bounded.
+ * Makes untrusted text safe to show on a terminal or in a one-line message. Input: anything, often
+ * bytes of an attacker or of a broken file. Invariant: the result holds no control character, no
+ * byte sequence a terminal acts upon, no line break and no direction override, and its length is
+ * bounded.
  */
 import { printedCharactersMax } from '../limits.ts';
 
@@ -30,7 +31,10 @@ function escaped(code: number): string {
   return `\\u{${code.toString(16)}}`;
 }
 
-/** `text` with everything a terminal could act upon written as an escape, cut after `charactersMax` characters of input. */
+/**
+ * `text` with everything a terminal could act upon written as an escape, cut after `charactersMax`
+ * characters of input.
+ */
 export function printable(text: string, charactersMax: number = printedCharactersMax): string {
   let result = '';
   let taken = 0;

@@ -1,12 +1,12 @@
 /**
- * eBPF without a compiler: a small assembler with named instructions, and bpf(2) with typed errors. Nobody outside controls
- * its input. Numbers are those of linux/bpf.h and of the instruction set (RFC 9669); what a program may do the kernel's
- * verifier decides, whose log goes with the error.
+ * eBPF without a compiler: a small assembler with named instructions, and bpf(2) with typed errors.
+ * Nobody outside controls its input. Numbers are those of linux/bpf.h and of the instruction set
+ * (RFC 9669); what a program may do the kernel's verifier decides, whose log goes with the error.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { native } from '../native.ts';
-import { errorName } from './netlink.ts';
+import { native } from '../../native.ts';
+import { errorName } from '../netlink/netlink.ts';
 
 const bpfCommand = {
   createMap: 0,
@@ -61,7 +61,7 @@ export class BpfError extends Error {
   }
 }
 
-// --- Assembler ---------------------------------------------------------------------------------------------------------
+// --- Assembler -----------------------------------------------------------------------------------
 
 /** r0 result, r1–r5 arguments (lost in a call), r6–r9 kept, r10 the stack's end. */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
@@ -121,7 +121,10 @@ export class Assembler {
     return this.#emit(0x77, target, 0, 0, bits);
   }
 
-  /** Turns the lower 16 bits from network order into the machine's own (little-endian) and clears the rest. */
+  /**
+   * Turns the lower 16 bits from network order into the machine's own (little-endian) and clears
+   * the rest.
+   */
   fromNetworkHalf(target: Register): this {
     return this.#emit(0xdc, target, 0, 0, 16);
   }
@@ -195,7 +198,7 @@ export class Assembler {
   }
 }
 
-// --- bpf(2) --------------------------------------------------------------------------------------------------------------
+// --- bpf(2) --------------------------------------------------------------------------------------
 
 function check(result: number, operation: string): void {
   if (result < 0) throw new BpfError(-result, operation);
@@ -336,7 +339,10 @@ export class BpfMap {
     if (result !== -ENOENT) check(result, `delete from map ${this.name}`);
   }
 
-  /** Visits elements, `count` at a time; the yield between lets others run. The buffers change with the next step. */
+  /**
+   * Visits elements, `count` at a time; the yield between lets others run. The buffers change with
+   * the next step.
+   */
   *slices(count: number): Generator<{ keys: Buffer; values: Buffer; count: number }> {
     const keys = Buffer.alloc(count * this.keyBytes);
     const values = Buffer.alloc(count * this.valueBytes);

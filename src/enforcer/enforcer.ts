@@ -1,19 +1,18 @@
 /**
- * From decisions to bans that the kernel holds. Everything that is not per line: batches, retries, the comparison of kernel
- * and table, what the operator asks.
+ * From decisions to bans that the kernel holds. Everything that is not per line: batches, retries,
+ * the comparison of kernel and table, what the operator asks.
  *
- * Invariants: the table says banned only after the backend said so; a decision is never forgotten, since the table keeps
- * it as decided until then, whatever happens to a batch (claims FM-*, D-*); a ban that the kernel refuses holds back no
- * other. One transaction at a time. Memory: one batch, however many decisions wait; those that do not fit the ring, and
- * those of failed batches, are found again by a sweep over the table in bounded slices.
+ * Invariants: the table says banned only after the backend said so; a decision is never forgotten,
+ * since the table keeps it as decided until then, whatever happens to a batch (claims FM-*, D-*); a
+ * ban that the kernel refuses holds back no other. One transaction at a time. Memory: one batch,
+ * however many decisions wait; those that do not fit the ring, and those of failed batches, are
+ * found again by a sweep over the table in bounded slices.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { Comparison } from './backends/comparison.ts';
-import { DropTally } from './backends/drop-tally.ts';
-import { keyText, UnsupportedChange } from './backends/elements.ts';
-import { Backoff } from './backoff.ts';
-import { DECISIONS_DEFERRED } from './engine/counters.ts';
-import type { Engine, TableBan } from './engine/host.ts';
+import { keyText, UnsupportedChange } from '../backends/elements.ts';
+import { Backoff } from '../backoff.ts';
+import { DECISIONS_DEFERRED } from '../engine/counters.ts';
+import type { Engine, TableBan } from '../engine/host.ts';
 import {
   adoptionShownMs,
   banBatchMax,
@@ -29,9 +28,11 @@ import {
   repairShownMs,
   sweepEntries,
   timeoutToleranceMs,
-} from './limits.ts';
-import type { Logger } from './observe/log.ts';
-import type { Address, Backend, Ban, Change, Decision, JailConfig } from './types.ts';
+} from '../limits.ts';
+import type { Logger } from '../log.ts';
+import { DropTally } from '../observe/drop-tally.ts';
+import type { Address, Backend, Ban, Change, Decision, JailConfig } from '../types.ts';
+import { Comparison } from './comparison.ts';
 
 export interface EnforcerOptions {
   engine: Engine;
@@ -60,15 +61,18 @@ export interface EnforcerCounters {
   unsupported: number;
   /** Comparisons of kernel and table. */
   reconciles: number;
-  /** What they had to put right: bans that were missing or wrong in the kernel, and rebuilt tables. */
+  /**
+   * What they had to put right: bans that were missing or wrong in the kernel, and rebuilt tables.
+   */
   repairs: number;
   /** Decision to acknowledgement of the last batch, ms. */
   lastMilliseconds: number;
 }
 
 /**
- * Errors that are not about one ban: nothing else would fare better. ENOENT means that others took our sets away. Any
- * other refusal may be the fault of a single ban in the batch (a full set, above all).
+ * Errors that are not about one ban: nothing else would fare better. ENOENT means that others took
+ * our sets away. Any other refusal may be the fault of a single ban in the batch (a full set, above
+ * all).
  */
 const affectsAll = new Set(
   'EPERM EACCES ENOENT ETIMEDOUT EBADMSG ENOBUFS ENOMEM ENODEV EBADF ENOSYS ENOTSOCK EAGAIN EINTR EBUSY'.split(' '),
@@ -102,7 +106,10 @@ export class Enforcer {
   #comparedAt = Number.NEGATIVE_INFINITY;
   /** How long the last one took. */
   #comparedMs = 0;
-  /** Since when the bans of an earlier run are being taken over (monotonic ms); undefined = they are not. */
+  /**
+   * Since when the bans of an earlier run are being taken over (monotonic ms); undefined = they are
+   * not.
+   */
   #adoptingSince: number | undefined;
   /** What the operator banned or unbanned meanwhile: what is still read of these is older. */
   readonly #touched = new Set<string>();
@@ -132,7 +139,10 @@ export class Enforcer {
     return this.#problem ?? this.#refusing.values().next().value;
   }
 
-  /** That others removed what we had in the kernel, for a while after it was repaired; undefined when nobody did. */
+  /**
+   * That others removed what we had in the kernel, for a while after it was repaired; undefined
+   * when nobody did.
+   */
   get disturbance(): string | undefined {
     if (this.#options.now() - this.#repairedAt > repairShownMs) return undefined;
     const last = new Date(this.#repairedAt).toISOString();
@@ -144,7 +154,10 @@ export class Enforcer {
     return this.#drops.of(this.#options.jails[jail]!.name);
   }
 
-  /** That the table does not know all bans of the kernel yet; undefined when it does, or will in a moment. */
+  /**
+   * That the table does not know all bans of the kernel yet; undefined when it does, or will in a
+   * moment.
+   */
   get adoption(): string | undefined {
     if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < adoptionShownMs)
       return undefined;
@@ -162,11 +175,13 @@ export class Enforcer {
   }
 
   /**
-   * Takes over what the kernel held before we came. Of a ban that the table knows already (from the saved state) the later
-   * end holds: the kernel may know of a ban that came after the last save, the table of an end that the kernel cannot hold.
+   * Takes over what the kernel held before we came. Of a ban that the table knows already (from the
+   * saved state) the later end holds: the kernel may know of a ban that came after the last save,
+   * the table of an end that the kernel cannot hold.
    */
   async adopt(): Promise<number> {
-    // One by one: the list of all of them could outgrow the heap, and the daemon would end before it protects anybody.
+    // One by one: the list of all of them could outgrow the heap, and the daemon would end before
+    // it protects anybody.
     return this.#options.backend.each((held) => this.#takeOver(held));
   }
 
@@ -185,9 +200,12 @@ export class Enforcer {
   }
 
   /**
-   * Compares kernel and table at once and from now on, and brings in what the saved state left to be done.
-   * @param adopts whether the first comparison takes over what the kernel held before we came (see `adopt`). A million bans
-   *   take a while: logs are read and operators answered beside it, and the kernel goes on dropping.
+   * Compares kernel and table at once and from now on, and brings in what the saved state left to
+   * be done.
+   * @param adopts whether the first comparison takes over what the kernel held before we came (see
+   * `adopt`). A million bans
+   *   take a while: logs are read and operators answered beside it, and the kernel goes on
+   *   dropping.
    */
   start({ adopts = false } = {}): void {
     this.#sweepAt = 0;
@@ -200,7 +218,10 @@ export class Enforcer {
     this.#ticking.unref();
   }
 
-  /** An operator's ban: in the kernel when it resolves, or rejects with the backend's error. `seconds` -1 = permanent. */
+  /**
+   * An operator's ban: in the kernel when it resolves, or rejects with the backend's error.
+   * `seconds` -1 = permanent.
+   */
   async ban(jail: number, address: Address, seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#options;
     const timeoutMs = seconds < 0 ? 0 : seconds * 1000;
@@ -269,7 +290,10 @@ export class Enforcer {
     return mine;
   }
 
-  /** In turn; sets that others took away are made anew first, so that an operator need not wait for the next comparison. */
+  /**
+   * In turn; sets that others took away are made anew first, so that an operator need not wait for
+   * the next comparison.
+   */
   async #forOperator(task: () => Promise<void>): Promise<void> {
     try {
       await this.#inTurn(task);
@@ -281,20 +305,27 @@ export class Enforcer {
     }
   }
 
-  /** Batch after batch until nothing waits, the kernel takes nothing, or the time is over (monotonic ms). */
+  /**
+   * Batch after batch until nothing waits, the kernel takes nothing, or the time is over (monotonic
+   * ms).
+   */
   async #work(until = Number.POSITIVE_INFINITY): Promise<void> {
     const { backend } = this.#options;
     while (this.#hasWork() && this.#down === undefined && !this.#stopped && performance.now() < until) {
       const pause = backend.pause?.();
       if (pause !== undefined) await pause;
-      // A sweep visits the whole table: others have their turn between its slices, whatever the backend waits for.
+      // A sweep visits the whole table: others have their turn between its slices, whatever the
+      // backend waits for.
       else if (this.#sweepAt >= 0) await turn();
       if (this.#options.engine.banAllDue) await this.#banAll();
       else await this.#inTurn(() => this.#send(this.#gather(), this.#confirmed));
     }
   }
 
-  /** The policy ban_all: bans every tracked source and empties the table, slice by slice. Decisions go on in between. */
+  /**
+   * The policy ban_all: bans every tracked source and empties the table, slice by slice. Decisions
+   * go on in between.
+   */
   async #banAll(): Promise<void> {
     const { engine, log } = this.#options;
     const now = Math.floor(this.#options.now() / 1000);
@@ -362,8 +393,9 @@ export class Enforcer {
   };
 
   /**
-   * Brings a batch into the kernel: in one transaction, else in parts, so that a ban which the kernel refuses holds back
-   * no other. What is refused stays decided in the table for a later sweep.
+   * Brings a batch into the kernel: in one transaction, else in parts, so that a ban which the
+   * kernel refuses holds back no other. What is refused stays decided in the table for a later
+   * sweep.
    * @param landed told of each part that the kernel confirmed
    */
   async #send(batch: TableBan[], landed: (part: TableBan[]) => void): Promise<void> {
@@ -412,7 +444,10 @@ export class Enforcer {
     return undefined;
   }
 
-  /** The kernel takes nothing: the bans stay decided; a sweep brings them back after a pause that doubles. */
+  /**
+   * The kernel takes nothing: the bans stay decided; a sweep brings them back after a pause that
+   * doubles.
+   */
   #goDown(error: Error, code: string, bans: number): void {
     const { log } = this.#options;
     const retryMs = this.#downBackoff.next();
@@ -451,9 +486,12 @@ export class Enforcer {
     log.error('ban given up', { set: this.#setOf(ban), error: error.message });
   }
 
-  // --- Comparison -------------------------------------------------------------------------------------------------
+  // --- Comparison --------------------------------------------------------------------------------
 
-  /** Reads the kernel's counters, and compares when it is time, or when others wrote into the kernel. */
+  /**
+   * Reads the kernel's counters, and compares when it is time, or when others wrote into the
+   * kernel.
+   */
   async #tick(): Promise<void> {
     if (this.#comparison !== undefined || this.#down !== undefined) return;
     const elapsed = performance.now() - this.#comparedAt;
@@ -496,7 +534,10 @@ export class Enforcer {
     this.#options.changed?.();
   }
 
-  /** Compares kernel and table and repairs the kernel. Decisions go on beside it. Returns the repairs; rejects when it cannot. */
+  /**
+   * Compares kernel and table and repairs the kernel. Decisions go on beside it. Returns the
+   * repairs; rejects when it cannot.
+   */
   async reconcile(): Promise<number> {
     const { engine, backend, jails, log, now } = this.#options;
     this.#comparedAt = performance.now();
@@ -517,12 +558,14 @@ export class Enforcer {
       await backend.disturbed?.();
       repairs = await backend.reconcile(jails, visit);
       if (adopts) this.#adopted(found);
-      // A dump misses some while the kernel enlarges a hash table: what seems to be missing is looked for once more.
+      // A dump misses some while the kernel enlarges a hash table: what seems to be missing is
+      // looked for once more.
       if (await this.#lacks(comparison)) await backend.each(visit);
       for (let at = 0; at >= 0 && this.#down === undefined && !this.#stopped; ) {
         const pause = backend.pause?.();
         if (pause !== undefined) await pause;
-        // The table is looked at and the kernel written in one turn, so that an unban in between is not undone.
+        // The table is looked at and the kernel written in one turn, so that an unban in between is
+        // not undone.
         await this.#inTurn(async () => {
           const { bans, next } = comparison.missing(at);
           at = next;

@@ -1,18 +1,20 @@
 /**
- * The `filter` table of legacy iptables, read, edited and replaced through socket options, without iptables. A table is one
- * blob of entries that refer to each other by offset; it is taken apart into entries that refer to entries, ours are taken
- * out and put in anew, and the whole goes back in one atomic replace: packets see the old table or the new one. Rules of
- * others keep their place and their counters. The blob is the kernel's, yet every offset in it is checked. The lock of the
- * iptables programs is honoured. A replace costs O(rules of the table) (linux/netfilter_ipv4/ip_tables.h).
+ * The `filter` table of legacy iptables, read, edited and replaced through socket options, without
+ * iptables. A table is one blob of entries that refer to each other by offset; it is taken apart
+ * into entries that refer to entries, ours are taken out and put in anew, and the whole goes back
+ * in one atomic replace: packets see the old table or the new one. Rules of others keep their place
+ * and their counters. The blob is the kernel's, yet every offset in it is checked. The lock of the
+ * iptables programs is honoured. A replace costs O(rules of the table)
+ * (linux/netfilter_ipv4/ip_tables.h).
  */
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { xtablesLockMs } from '../limits.ts';
-import { native } from '../native.ts';
-import type { Drops, JailScaffold, PortRange } from '../types.ts';
-import { keyBytes, prefixMask } from './elements.ts';
-import { NetlinkError } from './netlink.ts';
+import { xtablesLockMs } from '../../limits.ts';
+import { native } from '../../native.ts';
+import type { Drops, JailScaffold, PortRange } from '../../types.ts';
+import { keyBytes, prefixMask } from '../elements.ts';
+import { NetlinkError } from '../netlink/netlink.ts';
 
 const { EAGAIN, EBADMSG } = constants.errno;
 
@@ -86,7 +88,10 @@ export interface Ours {
   jumps: { hook: Hook; rule: Rule }[];
 }
 
-/** What becomes of the packets of a jail's banned sources; and the chain that this needs, shared by all jails, before theirs. */
+/**
+ * What becomes of the packets of a jail's banned sources; and the chain that this needs, shared by
+ * all jails, before theirs.
+ */
 export function denialOf({ action }: JailScaffold, prefix: string): Rule['target'] {
   return action === 'reject' ? { chain: rejectChainName(prefix) } : 'drop';
 }
@@ -99,7 +104,10 @@ export function denialChains(jails: JailScaffold[], prefix: string): Ours['chain
 /** No chain of a jail: the names of those have no colon (see kernelName). */
 const rejectChainName = (prefix: string) => `${prefix}:reject`;
 
-/** The jumps of a jail to its chain: one per hook, protocol and port range; without ports one for every packet. */
+/**
+ * The jumps of a jail to its chain: one per hook, protocol and port range; without ports one for
+ * every packet.
+ */
 export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: string): Ours['jumps'] {
   const rules: Rule[] = ports.length === 0 ? [{ target: { chain } }] : [];
   for (const range of ports)
@@ -107,7 +115,10 @@ export function jumpRules({ hooks, ports, protocols }: JailScaffold, chain: stri
   return hooks.flatMap((hook) => rules.map((rule) => ({ hook, rule })));
 }
 
-/** The rules at the head of a jail's chain that let packets of its allowed networks pass, whatever is banned. */
+/**
+ * The rules at the head of a jail's chain that let packets of its allowed networks pass, whatever
+ * is banned.
+ */
 export function allowRules({ allow = [] }: JailScaffold, family: 4 | 6): Rule[] {
   const length = keyBytes[family];
   return allow
@@ -155,7 +166,10 @@ export class Xtables {
   readonly #prefix: string;
   readonly #lockPath: string;
   readonly #fd: number;
-  /** What the rules that we replaced had counted, by chain; undefined until the first replace, which meets an earlier run's. */
+  /**
+   * What the rules that we replaced had counted, by chain; undefined until the first replace, which
+   * meets an earlier run's.
+   */
   #counted: Map<string, number> | undefined;
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -196,7 +210,9 @@ export class Xtables {
     return result;
   }
 
-  /** The rules of our chains that packets of banned sources end in, with the names of the chains. */
+  /**
+   * The rules of our chains that packets of banned sources end in, with the names of the chains.
+   */
   *#denials(found: Table): Generator<[chain: string, entry: Entry]> {
     const { target } = layouts[this.family];
     for (const { name, builtin, entries } of chainsOf(found, this.family)) {
@@ -353,7 +369,10 @@ function deniesPacket({ bytes }: Entry, targetField: number): boolean {
   return !isStandard(bytes, targetField) || bytes.readInt32LE(at) !== verdict.return;
 }
 
-/** The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other entries. */
+/**
+ * The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other
+ * entries.
+ */
 function errorName(bytes: Buffer, targetField: number): string | null {
   const at = bytes.readUInt16LE(targetField);
   if (bytes.toString('latin1', at + 2, at + 8) !== `${errorTarget}\0`) return null;
@@ -407,7 +426,10 @@ interface Chain {
   entries: Entry[];
 }
 
-/** The chains in the order of the blob; a user chain's first entry is its head. The end of the table is in none. */
+/**
+ * The chains in the order of the blob; a user chain's first entry is its head. The end of the table
+ * is in none.
+ */
 function chainsOf(found: Table, family: 4 | 6): Chain[] {
   const chains: Chain[] = [];
   for (const entry of found.entries) {
@@ -445,7 +467,8 @@ function removeOurs(found: Table, family: 4 | 6, prefix: string): void {
     chains.filter(({ builtin, name }) => !builtin && name.startsWith(prefix)).flatMap((chain) => chain.entries),
   );
   const gone = (entry: Entry) => ours.has(entry) || (entry.to !== null && heads.has(entry.to));
-  // What led to an entry that goes (a rule that falls through to the next one) leads to the next one that stays.
+  // What led to an entry that goes (a rule that falls through to the next one) leads to the next
+  // one that stays.
   const successor = new Map<Entry, Entry>();
   let next: Entry | undefined;
   for (const entry of found.entries.toReversed()) {
@@ -552,7 +575,10 @@ function matchesOf(rule: Rule): Buffer[] {
   return matches;
 }
 
-/** struct ipt_replace and its entries, with every offset filled in. The addon adds the counters' address. */
+/**
+ * struct ipt_replace and its entries, with every offset filled in. The addon adds the counters'
+ * address.
+ */
 function emitTable(found: Table, family: 4 | 6): Buffer {
   const { target } = layouts[family];
   let size = 0;

@@ -1,10 +1,13 @@
 /**
- * JSON for machines that is safe on a terminal too: what JSON leaves as it is and a terminal acts upon is escaped. Whoever
- * parses it gets the value as it was.
+ * JSON for machines that is safe on a terminal too: what JSON leaves as it is and a terminal acts
+ * upon is escaped. Whoever parses it gets the value as it was.
  */
 import { hides } from './printable.ts';
 
-/** `value` as JSON on one line: control characters, direction overrides and invisible characters come out as \uXXXX. */
+/**
+ * `value` as JSON on one line: control characters, direction overrides and invisible characters
+ * come out as \uXXXX.
+ */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value);
   let out = '';

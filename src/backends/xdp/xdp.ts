@@ -1,23 +1,25 @@
 /**
- * The xdp backend: an eBPF program on configured interfaces drops banned sources before the network stack works on them.
- * It sees every packet that comes in there and knows its ports, but not whether it is for this host: packets to be forwarded
- * are dropped as well, which `notes` says where this host forwards any. It cannot answer: a jail that rejects is refused.
+ * The xdp backend: an eBPF program on configured interfaces drops banned sources before the network
+ * stack works on them. It sees every packet that comes in there and knows its ports, but not
+ * whether it is for this host: packets to be forwarded are dropped as well, which `notes` says
+ * where this host forwards any. It cannot answer: a jail that rejects is refused.
  *
- * Bans stand in hash maps with their end, which the program honours, so that a ban ends though we are gone; the program
- * stays attached when we end. `bans` says which jail bans a source until when; `drop4` and `drop6` say the same by scope, for
- * the jail that bans it longest (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is
- * full (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its successor are filled
- * from its bans (CAP_SYS_ADMIN); until then it goes on.
- * Each change is a map update of a microsecond; there are no transactions: after an error what came before holds.
+ * Bans stand in hash maps with their end, which the program honours, so that a ban ends though we
+ * are gone; the program stays attached when we end. `bans` says which jail bans a source until
+ * when; `drop4` and `drop6` say the same by scope, for the jail that bans it longest
+ * (xdp-program.ts). Ends that are over are removed when bans are listed, and where a map is full
+ * (E2BIG). A program of ours that is found attached is replaced in one step, once the maps of its
+ * successor are filled from its bans (CAP_SYS_ADMIN); until then it goes on. Each change is a map
+ * update of a microsecond; there are no transactions: after an error what came before holds.
  */
 import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
-import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../limits.ts';
-import { native } from '../native.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
+import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
+import { native } from '../../native.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
+import { prefixMask, removeUnwanted, toKey, UnsupportedChange } from '../elements.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
-import { prefixMask, removeUnwanted, toKey, UnsupportedChange } from './elements.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
   destinations,
@@ -29,11 +31,14 @@ import {
   slotBytes,
   slotOf,
   xdpProgram,
-} from './xdp-program.ts';
+} from './program.ts';
 
 const { E2BIG, EPERM } = constants.errno;
 const programName = 'fail2zig';
-/** Key of `bans`: jail name, zero-filled; family; prefix length; two zeros; the address's 16 bytes. Value: the end, 0 = none. */
+/**
+ * Key of `bans`: jail name, zero-filled; family; prefix length; two zeros; the address's 16 bytes.
+ * Value: the end, 0 = none.
+ */
 const banKeyBytes = jailNameMax + 20;
 const endBytes = 8;
 const bansMapName = 'f2z_bans';
@@ -240,9 +245,12 @@ export class XdpBackend implements Backend {
     return { ...this.#maps, bans: this.#bans };
   }
 
-  // --- Program and maps -------------------------------------------------------------------------------------------------
+  // --- Program and maps --------------------------------------------------------------------------
 
-  /** A descriptor of the program of ours that an interface has, -1 = none, or none that we may look at. */
+  /**
+   * A descriptor of the program of ours that an interface has, -1 = none, or none that we may look
+   * at.
+   */
   async #ownProgram(name: string): Promise<number> {
     const id = await this.#links.programId(name);
     if (id === 0) return -1;
@@ -311,7 +319,7 @@ export class XdpBackend implements Backend {
     this.#attached = attached;
   }
 
-  // --- Bans -------------------------------------------------------------------------------------------------------------
+  // --- Bans --------------------------------------------------------------------------------------
 
   #jail(name: string): PlannedJail {
     const jail = this.#plan.jails.get(name);
@@ -353,7 +361,10 @@ export class XdpBackend implements Backend {
     this.#settle(address, jail);
   }
 
-  /** Drops a source in a jail's scope until `end` at least. @returns false where it is dropped for longer already */
+  /**
+   * Drops a source in a jail's scope until `end` at least. @returns false where it is dropped for
+   * longer already
+   */
   #raise(address: Address, jail: PlannedJail, end: bigint): boolean {
     const slots = this.#slots(address);
     const at = jail.scope * slotBytes;
@@ -364,7 +375,10 @@ export class XdpBackend implements Backend {
     return true;
   }
 
-  /** After a ban of a jail became shorter or ended: its scope drops the source as long as the jail that bans it longest says. */
+  /**
+   * After a ban of a jail became shorter or ended: its scope drops the source as long as the jail
+   * that bans it longest says.
+   */
   #settle(address: Address, { scope, number }: PlannedJail): void {
     const slots = this.#slots(address);
     const at = scope * slotBytes;
@@ -409,7 +423,7 @@ export class XdpBackend implements Backend {
   }
 }
 
-// --- Plan --------------------------------------------------------------------------------------------------------------
+// --- Plan ----------------------------------------------------------------------------------------
 
 /** @throws UnsupportedChange where the program cannot do what the jails ask for */
 function planOf(jails: JailScaffold[]): Plan {
@@ -472,7 +486,7 @@ function forwards(): boolean {
   });
 }
 
-// --- Maps --------------------------------------------------------------------------------------------------------------
+// --- Maps ----------------------------------------------------------------------------------------
 
 function createMaps({ jails, scopes }: Plan, bansMax: number): Maps {
   const made: BpfMap[] = [];
@@ -514,7 +528,10 @@ function allowedNetworks(scopes: readonly Scope[]): Address[] {
   return [...new Map(all).values()];
 }
 
-/** The scopes that do not let a network pass. The kernel finds the longest: it says what the wider ones around it say, too. */
+/**
+ * The scopes that do not let a network pass. The kernel finds the longest: it says what the wider
+ * ones around it say, too.
+ */
 function denyingScopes(scopes: readonly Scope[], network: Address): Buffer {
   const value = Buffer.alloc(scopeBitsBytes);
   let bits = 0;
@@ -541,7 +558,7 @@ function adoptBans(programs: number[]): BpfMap | undefined {
   return undefined;
 }
 
-// --- Addresses ---------------------------------------------------------------------------------------------------------
+// --- Addresses -----------------------------------------------------------------------------------
 
 function isInside(inner: Address, outer: Address): boolean {
   if (inner.prefix < outer.prefix) return false;

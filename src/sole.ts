@@ -1,17 +1,18 @@
 /**
- * One daemon per firewall table, and one per state file: a second one would replace the rules and sets of the first before
- * anything else stopped it, or its bans and read positions with its own. The mark is a socket with a name in the network
- * namespace, where the table is too. It needs no file, and the kernel takes it away with the process, whatever ended that.
- * Two daemons in different network namespaces with one state file are not noticed.
- * Input: any local user can take such a name, or connect to ours. Invariant: only root, or who we run as, keeps us from
- * starting by it; a connection is closed without a word. Claim: FM-1.
+ * One daemon per firewall table, and one per state file: a second one would replace the rules and
+ * sets of the first before anything else stopped it, or its bans and read positions with its own.
+ * The mark is a socket with a name in the network namespace, where the table is too. It needs no
+ * file, and the kernel takes it away with the process, whatever ended that. Two daemons in
+ * different network namespaces with one state file are not noticed. Input: any local user can take
+ * such a name, or connect to ours. Invariant: only root, or who we run as, keeps us from starting
+ * by it; a connection is closed without a word. Claim: FM-1.
  */
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { basename, dirname } from 'node:path';
-import { controlWriteMs } from '../limits.ts';
-import { type AskPeer, credentialsOf } from './authorise.ts';
+import { type AskPeer, credentialsOf } from './control/authorise.ts';
+import { controlWriteMs } from './limits.ts';
 
 /** Another daemon of ours holds what this one needs for itself. */
 export class InUseError extends Error {
@@ -21,7 +22,10 @@ export class InUseError extends Error {
   }
 }
 
-/** It is ours, until `close` or the end of the process. `foreign`: somebody without the right to it holds the mark. */
+/**
+ * It is ours, until `close` or the end of the process. `foreign`: somebody without the right to it
+ * holds the mark.
+ */
 export interface Sole {
   foreign: boolean;
   close(): void;
@@ -33,8 +37,8 @@ export function takeTable(table: string, askPeer: AskPeer): Promise<Sole> {
 }
 
 /**
- * Takes the state file for this process, by whatever path it is reached. Rejects with InUseError; undefined where its
- * directory cannot be looked at: then nobody saves there.
+ * Takes the state file for this process, by whatever path it is reached. Rejects with InUseError;
+ * undefined where its directory cannot be looked at: then nobody saves there.
  */
 export async function takeState(path: string, askPeer: AskPeer): Promise<Sole | undefined> {
   let directory: string;

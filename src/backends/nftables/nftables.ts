@@ -1,14 +1,16 @@
 /**
- * The nftables backend: one table `inet NAME` of ours, two hash sets per jail whose elements carry their own end, one ACK
- * read for every message. Whatever stands in the kernel is adopted: sets made as we make them stay as they are, chains and
- * rules are replaced in one transaction, so that there is no instant without protection. Nothing is believed that the
- * kernel did not confirm: a lost answer is followed by reading back. Full: the kernel's ENFILE or ENOMEM reaches the
- * caller as NetlinkError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is deleted that may
- * be absent, since an aborted transaction costs the kernel milliseconds: an unban adds its element first, then deletes it.
+ * The nftables backend: one table `inet NAME` of ours, two hash sets per jail whose elements carry
+ * their own end, one ACK read for every message. Whatever stands in the kernel is adopted: sets
+ * made as we make them stay as they are, chains and rules are replaced in one transaction, so that
+ * there is no instant without protection. Nothing is believed that the kernel did not confirm: a
+ * lost answer is followed by reading back. Full: the kernel's ENFILE or ENOMEM reaches the caller
+ * as NetlinkError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is
+ * deleted that may be absent, since an aborted transaction costs the kernel milliseconds: an unban
+ * adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
-import { changesPerTransactionMax } from '../limits.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
+import { changesPerTransactionMax } from '../../limits.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import {
   type Element,
   groupChanges,
@@ -23,9 +25,9 @@ import {
   type SetChanges,
   setFor,
   toAddress,
-} from './elements.ts';
-import { kernelName } from './names.ts';
-import { NetlinkError, NetlinkSocket, openTransport, type Transport } from './netlink.ts';
+} from '../elements.ts';
+import { kernelName } from '../names.ts';
+import { NetlinkError, NetlinkSocket, openTransport, type Transport } from '../netlink/netlink.ts';
 import {
   addAllowRule,
   addChain,
@@ -55,7 +57,7 @@ import {
   type JailLayout,
   netlinkNetfilter,
   type SetLayout,
-} from './nftables-messages.ts';
+} from './messages.ts';
 import { Pacer } from './pacer.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
@@ -65,9 +67,15 @@ export interface NftablesOptions {
   table: string;
   /** `size` of every set, after which the kernel says ENFILE; 0 = none. */
   setElementsMax?: number;
-  /** Whether this kernel renews the timeout of an element added again; tried out at install where not given. */
+  /**
+   * Whether this kernel renews the timeout of an element added again; tried out at install where
+   * not given.
+   */
   refreshes?: boolean;
-  /** Opens the way to the kernel; `sendBytes` is the largest datagram it must take, if more than usual. */
+  /**
+   * Opens the way to the kernel; `sendBytes` is the largest datagram it must take, if more than
+   * usual.
+   */
   open?: (sendBytes?: number) => Transport;
   /** How long an answer may take, ms. */
   answerMilliseconds?: number;
@@ -98,7 +106,10 @@ export class NftablesBackend implements Backend {
   #generation = -1;
   #commits = 0;
   readonly #layouts = new Map<string, JailLayout>();
-  /** Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet tried. */
+  /**
+   * Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet
+   * tried.
+   */
   #refreshes: boolean | null;
   /** How the table looked right after we made it. */
   #fingerprint: string | null = null;
@@ -135,14 +146,14 @@ export class NftablesBackend implements Backend {
   }
 
   /**
-   * Makes the table what `jails` ask for, in one transaction. Elements of jails that remain are kept with their remaining
-   * time; everything else in the table goes.
+   * Makes the table what `jails` ask for, in one transaction. Elements of jails that remain are
+   * kept with their remaining time; everything else in the table goes.
    */
   async install(jails: JailScaffold[]): Promise<void> {
     this.#refreshes ??= await this.#probeRefresh();
     const layouts = jails.map((jail) => this.#layout(jail));
-    // Another program may change the table between our survey and our transaction, or refer to what we replace: look
-    // again, and at last replace the table as a whole.
+    // Another program may change the table between our survey and our transaction, or refer to what
+    // we replace: look again, and at last replace the table as a whole.
     for (const approach of ['adopt', 'adopt', 'replace'] as const) {
       try {
         await this.#scaffold(jails, layouts, approach);
@@ -158,8 +169,9 @@ export class NftablesBackend implements Backend {
   }
 
   /**
-   * Bans and unbans; of several changes of one address the last one counts. Each transaction (changesPerTransactionMax) is
-   * all or nothing. After an error any earlier transaction holds: apply the same changes again, that is harmless.
+   * Bans and unbans; of several changes of one address the last one counts. Each transaction
+   * (changesPerTransactionMax) is all or nothing. After an error any earlier transaction holds:
+   * apply the same changes again, that is harmless.
    */
   async apply(changes: Change[]): Promise<void> {
     for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
@@ -275,8 +287,8 @@ export class NftablesBackend implements Backend {
   readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
 
   /**
-   * One transaction. Where answers were lost it may hold or not: it is sent again asking for a single one, which does no
-   * harm, since no message of ours minds being repeated.
+   * One transaction. Where answers were lost it may hold or not: it is sent again asking for a
+   * single one, which does no harm, since no message of ours minds being repeated.
    */
   async #commit(batch: Batch): Promise<void> {
     try {
@@ -290,7 +302,7 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  // --- Scaffold ---------------------------------------------------------------------------------------------------
+  // --- Scaffold ----------------------------------------------------------------------------------
 
   async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
     const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
@@ -347,7 +359,10 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  /** Commits a scaffold, over a socket of its own where the usual one is too small for the elements it moves. */
+  /**
+   * Commits a scaffold, over a socket of its own where the usual one is too small for the elements
+   * it moves.
+   */
   async #commitLarge(batch: Batch): Promise<void> {
     try {
       await this.#commit(batch);
@@ -409,7 +424,8 @@ export class NftablesBackend implements Backend {
     { socket = this.#socket, chain }: { socket?: NetlinkSocket; chain?: string } = {},
   ): Promise<void> {
     let seen: Facts[] = [];
-    // Sets and rules are asked for by table, and rules by chain, where the kernel can do that; it always filters by family.
+    // Sets and rules are asked for by table, and rules by chain, where the kernel can do that; it
+    // always filters by family.
     const body = number === command.getSet || number === command.getRule ? this.#table : null;
     try {
       await socket.dump(
@@ -435,7 +451,10 @@ export class NftablesBackend implements Backend {
     for (const facts of seen) deliver(facts);
   }
 
-  /** Whether this kernel renews the timeout of an element that is added again; tried out in a table of its own. */
+  /**
+   * Whether this kernel renews the timeout of an element that is added again; tried out in a table
+   * of its own.
+   */
   async #probeRefresh(): Promise<boolean> {
     const table = `${this.#table}-probe`;
     const set: SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
@@ -463,9 +482,12 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  // --- Elements ---------------------------------------------------------------------------------------------------
+  // --- Elements ----------------------------------------------------------------------------------
 
-  /** One transaction; halved where the socket is too small for it, read back where its answer was lost. */
+  /**
+   * One transaction; halved where the socket is too small for it, read back where its answer was
+   * lost.
+   */
   async #applyGroups(groups: Changes[]): Promise<void> {
     const batch = new Batch(() => this.#socket.nextSequence());
     for (const group of groups) this.#encodeChanges(batch, group);
@@ -491,7 +513,8 @@ export class NftablesBackend implements Backend {
         return { set, bans: cut(bans), unbans: cut(unbans) };
       });
     const [first, second] = [half(true), half(false)];
-    // Many sets with one element each do not get fewer by halving lists: then halve the list of sets.
+    // Many sets with one element each do not get fewer by halving lists: then halve the list of
+    // sets.
     if (second.every(({ bans, unbans }) => bans.length + unbans.length === 0)) {
       const middle = groups.length >> 1;
       if (middle === 0) throw error;

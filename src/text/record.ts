@@ -1,6 +1,7 @@
 /**
- * The record that the launch stage hands to the core: CoreConfig as JSON in a memory file. Free of dependencies, because the
- * core carries this file: it trusts the record's values, which the launch stage checked, and only makes sure that it is one.
+ * The record that the launch stage hands to the core: CoreConfig as JSON in a memory file. Free of
+ * dependencies, because the core carries this file: it trusts the record's values, which the launch
+ * stage checked, and only makes sure that it is one.
  */
 import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';

@@ -1,6 +1,7 @@
 /**
- * Packets that the kernel dropped for each jail since the start, from counters that start anew whenever rules are made anew:
- * by us, or by others, who control what they say. What was counted between the last look and such a change is not seen.
+ * Packets that the kernel dropped for each jail since the start, from counters that start anew
+ * whenever rules are made anew: by us, or by others, who control what they say. What was counted
+ * between the last look and such a change is not seen.
  */
 import type { Backend } from '../types.ts';
 

@@ -1,14 +1,15 @@
 /**
- * The ipset backend: two hash:ip sets per jail over netlink, whose elements carry their own end, and one rule per set in a
- * chain of legacy iptables that matches them. ipset has no transactions: of a request that was refused, what stood before
- * the refused element holds; applying it again does no harm. Sets are kept over a new start, the rules replaced in one
- * step per family. A set is full at `ipsetElementsMax`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
+ * The ipset backend: two hash:ip sets per jail over netlink, whose elements carry their own end,
+ * and one rule per set in a chain of legacy iptables that matches them. ipset has no transactions:
+ * of a request that was refused, what stood before the refused element holds; applying it again
+ * does no harm. Sets are kept over a new start, the rules replaced in one step per family. A set is
+ * full at `ipsetElementsMax`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { chainNameMax, changesPerTransactionMax, ipsetElementsMax, ipsetTimeoutSecondsMax } from '../limits.ts';
-import { native } from '../native.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../types.ts';
+import { chainNameMax, changesPerTransactionMax, ipsetElementsMax, ipsetTimeoutSecondsMax } from '../../limits.ts';
+import { native } from '../../native.ts';
+import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import {
   type Element,
   groupChanges,
@@ -24,8 +25,8 @@ import {
   type SetShape,
   setFor,
   toAddress,
-} from './elements.ts';
-import { kernelName } from './names.ts';
+} from '../elements.ts';
+import { kernelName } from '../names.ts';
 import {
   AttributeReader,
   type Expected,
@@ -37,7 +38,7 @@ import {
   NetlinkSocket,
   openTransport,
   type Transport,
-} from './netlink.ts';
+} from '../netlink/netlink.ts';
 import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
@@ -53,7 +54,10 @@ const setRevision = 4;
 const listNames = 2;
 const networkOrder = 0x4000;
 const families = { 4: 2, 6: 10 } as const;
-/** Elements of one message: the list's length is 16 bits, an IPv6 element with its timeout takes 36 bytes. */
+/**
+ * Elements of one message: the list's length is 16 bits, an IPv6 element with its timeout takes 36
+ * bytes.
+ */
 const elementsPerMessage = 1600;
 /** getsockopt SO_IP_SET with IP_SET_OP_GET_BYNAME. */
 const optionSet = 83;
@@ -200,7 +204,7 @@ export class IpsetBackend implements Backend {
 
   readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
 
-  // --- Sets and rules ---------------------------------------------------------------------------------------------
+  // --- Sets and rules ----------------------------------------------------------------------------
 
   #create(name: string, set: SetShape): Promise<void> {
     const request = new Request(this.#socket);
@@ -226,7 +230,10 @@ export class IpsetBackend implements Backend {
     return request.send();
   }
 
-  /** Creates a set; one of the same name made otherwise is replaced by swapping, with its elements, under the rules. */
+  /**
+   * Creates a set; one of the same name made otherwise is replaced by swapping, with its elements,
+   * under the rules.
+   */
   async #makeSet(set: SetShape): Promise<void> {
     try {
       return await this.#create(set.name, set);
@@ -317,7 +324,7 @@ export class IpsetBackend implements Backend {
     return names.filter((name) => /^f2z[46-]/.test(name));
   }
 
-  // --- Elements ---------------------------------------------------------------------------------------------------
+  // --- Elements ----------------------------------------------------------------------------------
 
   async #applyGroups(groups: SetChanges<SetShape>[]): Promise<void> {
     const request = new Request(this.#socket);
@@ -331,7 +338,8 @@ export class IpsetBackend implements Backend {
     } catch (error) {
       const splits = error instanceof NetlinkError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
       const count = Math.max(...groups.map(({ bans, unbans }) => Math.max(bans.length, unbans.length)));
-      // Too large, or too many answers: smaller requests, one set at a time. Repeating does no harm.
+      // Too large, or too many answers: smaller requests, one set at a time. Repeating does no
+      // harm.
       if (!splits || (groups.length === 1 && count <= 1)) throw error;
       for (const group of groups) {
         for (const part of inParts(group, Math.max(1, Math.ceil(count / 2)))) await this.#applyGroups([part]);
@@ -393,7 +401,8 @@ function encodeElements(
   elements: Element[],
 ): void {
   const adds = number === command.add;
-  // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its source.
+  // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its
+  // source.
   const possible = elements.filter(({ key }) => key.some((byte) => byte !== 0));
   for (let from = 0; from < possible.length; from += elementsPerMessage) {
     const part = possible.slice(from, from + elementsPerMessage);
@@ -416,7 +425,8 @@ function encodeElements(
 }
 
 /**
- * Hands the members in one dumped message to `visit`: their key is at bytes [at, at + length), the time in milliseconds.
+ * Hands the members in one dumped message to `visit`: their key is at bytes [at, at + length), the
+ * time in milliseconds.
  * @returns false when the message is malformed
  */
 export function decodeMembers(

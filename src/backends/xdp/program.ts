@@ -1,18 +1,21 @@
 /**
- * The eBPF program of the xdp backend: drops the packets of a banned source as they come off the wire, before the network
- * stack sees them. The packet is the attacker's: every byte is bounds-checked before it is read, as the verifier demands, and
- * whatever is not known to come from a banned source passes.
+ * The eBPF program of the xdp backend: drops the packets of a banned source as they come off the
+ * wire, before the network stack sees them. The packet is the attacker's: every byte is
+ * bounds-checked before it is read, as the verifier demands, and whatever is not known to come from
+ * a banned source passes.
  *
- *   Ethernet → up to two VLAN tags → IPv4: source in `drop4`; IPv6: source, masked to each prefix length in use, in `drop6`
+ *   Ethernet → up to two VLAN tags → IPv4: source in `drop4`; IPv6: source, masked to each prefix
+ *   length in use, in `drop6`
  *   value: a slot for each scope (see below) that says until when the source is dropped there
  *
- * A scope is what jails with the same ports and the same allowed networks share. Where a scope has ports, the destination
- * port is looked for behind IPv4 options and up to `xdpExtensionHeadersMax` IPv6 extension headers; `ports` says which scopes
- * it is in. A later fragment has no ports and passes there: without its first one it becomes no packet. A banned source
- * cannot hide its ports behind more headers or a cut one: then it is dropped wherever it is banned.
+ * A scope is what jails with the same ports and the same allowed networks share. Where a scope has
+ * ports, the destination port is looked for behind IPv4 options and up to `xdpExtensionHeadersMax`
+ * IPv6 extension headers; `ports` says which scopes it is in. A later fragment has no ports and
+ * passes there: without its first one it becomes no packet. A banned source cannot hide its ports
+ * behind more headers or a cut one: then it is dropped wherever it is banned.
  */
-import { xdpExtensionHeadersMax } from '../limits.ts';
-import type { JailScaffold } from '../types.ts';
+import { xdpExtensionHeadersMax } from '../../limits.ts';
+import type { JailScaffold } from '../../types.ts';
 import { Assembler, helper } from './bpf.ts';
 
 /** XDP_DROP and XDP_PASS. */
@@ -33,19 +36,30 @@ const extensionBytesMin = 8;
 /** The bits that a later fragment has set, as a little-endian load reads them. */
 const laterFragment = { 4: 0xff1f, 6: 0xf8ff } as const;
 
-/** A destination as the program numbers it: a TCP port, a UDP port above those, none, or one that cannot be found. */
+/**
+ * A destination as the program numbers it: a TCP port, a UDP port above those, none, or one that
+ * cannot be found.
+ */
 const destination = { tcp: 0, udp: 0x1_0000, none: 0x2_0000, hidden: 0x2_0001 } as const;
 export const destinations = destination.hidden + 1;
 
-/** Key of `drop6` and of the allowed networks: u32 prefix length, then the 16 bytes of the prefix. */
+/**
+ * Key of `drop6` and of the allowed networks: u32 prefix length, then the 16 bytes of the prefix.
+ */
 export const drop6KeyBytes = 20;
 export const drop4KeyBytes = 4;
 /** Value of both: a slot for each scope. */
 export const slotBytes = 8;
-/** Value of `ports`: a bit for each scope that a destination is in. Value of `allow`: one for each that lets a network not pass. */
+/**
+ * Value of `ports`: a bit for each scope that a destination is in. Value of `allow`: one for each
+ * that lets a network not pass.
+ */
 export const scopeBitsBytes = 4;
 
-/** A slot that never ends. Else: the end on the boot clock in nanoseconds. Both with the jail's number in the lowest byte. */
+/**
+ * A slot that never ends. Else: the end on the boot clock in nanoseconds. Both with the jail's
+ * number in the lowest byte.
+ */
 const withoutEnd = 0xffff_ffff_ffff_ff00n;
 
 /** @param end nanoseconds on the boot clock, 0 = without end @param jail below 256 */
@@ -56,7 +70,10 @@ export function slotOf(end: bigint, jail: number): bigint {
 /** The number of the jail that a slot counts for. */
 export const jailOfSlot = (slot: bigint): number => Number(slot & 0xffn);
 
-/** The scopes of each destination, as bits, for scopes with these ports and protocols; without ports, a scope is in all. */
+/**
+ * The scopes of each destination, as bits, for scopes with these ports and protocols; without
+ * ports, a scope is in all.
+ */
 export function scopesByDestination(scopes: readonly Pick<JailScaffold, 'ports' | 'protocols'>[]): Uint32Array {
   const bits = new Uint32Array(destinations);
   scopes.forEach(({ ports, protocols }, scope) => {
@@ -96,12 +113,16 @@ function wordMask(prefix: number, index: number): number {
   return mask;
 }
 
-/** @param prefixes lengths of IPv6 prefixes that may be banned, each looked up @param scopes how many there are */
+/**
+ * @param prefixes lengths of IPv6 prefixes that may be banned, each looked up @param scopes how
+ * many there are
+ */
 export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: number): Buffer {
   const code = new Assembler();
   // A map lives as long as a program refers to it.
   code.loadMap(2, maps.bans);
-  // r6: what is not read yet, then the IP header; r7: end of the packet; r3: EtherType; r8: destination.
+  // r6: what is not read yet, then the IP header; r7: end of the packet; r3: EtherType; r8:
+  // destination.
   code
     .load('word', 6, 1, context.data)
     .load('word', 7, 1, context.end)
@@ -175,7 +196,7 @@ function storeKey6(code: Assembler, prefix: number): void {
   }
 }
 
-// --- Destination: into r8; r6 stays ------------------------------------------------------------------------------------
+// --- Destination: into r8; r6 stays --------------------------------------------------------------
 
 function findDestination4(code: Assembler): void {
   code
@@ -212,7 +233,8 @@ function findDestination6(code: Assembler): void {
       .jumpIf(4, 'anyBit', laterFragment[6], 'none 6')
       .set(4, 0)
       .jump(name)
-      // What is cut short is hidden where it is an extension header, and has no ports where it is anything else.
+      // What is cut short is hidden where it is an extension header, and has no ports where it is
+      // anything else.
       .label(`cut ${name}`);
     for (const number of [...extension.plain, extension.authentication, extension.fragment]) {
       code.jumpIf(3, 'equal', number, 'hidden 6');
@@ -249,7 +271,7 @@ function findPort(code: Assembler, family: 4 | 6): void {
     .label(`destination ${family}`);
 }
 
-// --- Lookup ----------------------------------------------------------------------------------------------------------
+// --- Lookup --------------------------------------------------------------------------------------
 
 interface Lookup {
   map: number;
@@ -261,13 +283,17 @@ interface Lookup {
   name: string;
 }
 
-/** Looks the key at the stack's end up: to `banned` where a scope of the packet drops its source now, else to `not in`. */
+/**
+ * Looks the key at the stack's end up: to `banned` where a scope of the packet drops its source
+ * now, else to `not in`.
+ */
 function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: Lookup): void {
   const absent = `not in ${name}`;
   const find = (descriptor: number, bytes: number, otherwise: string) =>
     code.loadMap(1, descriptor).move(2, 10).add(2, -bytes).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
   find(map, keyBytes, absent);
-  // Few come here: what follows costs only banned sources. r9: the slots, r7: the scopes that the packet is in.
+  // Few come here: what follows costs only banned sources. r9: the slots, r7: the scopes that the
+  // packet is in.
   code.move(9, 0).set(7, -1);
   if (ports !== undefined) {
     code.store('word', 10, -4, 8);
@@ -285,7 +311,8 @@ function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: 
     code
       .load('double', 1, 9, scope * slotBytes)
       .jumpIfRegister(0, 'greater', 1, next)
-      // Bit by bit in another register: the verifier would remember of r7 what was asked, and try every combination.
+      // Bit by bit in another register: the verifier would remember of r7 what was asked, and try
+      // every combination.
       .move(2, 7)
       .shiftRight(2, scope)
       .mask(2, 1)
