@@ -9,6 +9,7 @@ import type { Stats } from '../src/control/verbs.ts';
 import { Enforcer } from '../src/enforcer/enforcer.ts';
 import { Engine } from '../src/engine/host.ts';
 import { native } from '../src/native.ts';
+import { DropTally } from '../src/observe/drop-tally.ts';
 import { createOperator } from '../src/operator.ts';
 import { rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { claim, type Supply, twin } from './claim.ts';
@@ -45,7 +46,8 @@ function reader(before = (line: string) => line, shown = (stats: Stats) => stats
       const log = rememberingLog();
       const backend = rememberingBackend();
       const enforcer = new Enforcer({ engine, backend, jails: config.jails, log });
-      const rooms = { memory: noMemory, files: noFiles, routes: noRoutes, keeper: undefined };
+      const drops = new DropTally(backend, log);
+      const rooms = { drops, memory: noMemory, files: noFiles, routes: noRoutes, keeper: undefined };
       const operator = createOperator({ config, engine, enforcer, backend, ...rooms });
       const directory = temporaryDirectory();
       const path = join(directory.path, 'control.sock');

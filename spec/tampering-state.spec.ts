@@ -120,7 +120,10 @@ async function restart(path: string, held: string[], adopts = true): Promise<Pip
   }
   const made = await pipeline({ backend });
   keeperOf(made, path).load();
-  if (adopts) await made.enforcer.adopt();
+  if (adopts) {
+    made.enforcer.start({ adopts });
+    await until(() => made.enforcer.counters.reconciles === 1, { what: 'bans taken over' });
+  }
   return made;
 }
 

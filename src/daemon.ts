@@ -25,6 +25,7 @@ import { createLogger, type Logger } from './log.ts';
 import { ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
+import { DropTally } from './observe/drop-tally.ts';
 import { createMetricsServer } from './observe/metrics-server.ts';
 import { series } from './observe/series.ts';
 import { createOperator } from './operator.ts';
@@ -34,7 +35,7 @@ import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe, parseCidr } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
-import type { Address, CoreConfig, Decision, JailConfig } from './types.ts';
+import type { Address, Backend, CoreConfig, Decision, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 const exitUnavailable = 69;
@@ -67,6 +68,9 @@ function ignoredNetworks(jail: JailConfig): Address[] {
     .filter((network): network is Address => typeof network === 'object');
 }
 
+/** A jail with the networks that it never bans. */
+type Jail = JailConfig & { allow: Address[] };
+
 /** Keeps a second daemon away from our table and our state file. */
 async function takeMarks({ firewall, state }: CoreConfig, log: Logger): Promise<Sole[]> {
   const marks: Sole[] = [];
@@ -84,11 +88,8 @@ async function takeMarks({ firewall, state }: CoreConfig, log: Logger): Promise<
   return marks;
 }
 
-async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
-  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
-  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
-  const marks = await takeMarks(config, log);
-  const memory = new ProcessMemory(config.memory.ceilingBytes);
+/** The backend, installed; every backend that failed before it is said. */
+async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Promise<Backend> {
   const { backend, attempts } = await chooseBackend(config.firewall, jails, (action) => {
     if (action.verb === 'ban') log.info('would ban', { jail: action.ban.jail, address: describe(action.ban.address) });
   }).catch((error) => {
@@ -97,7 +98,15 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   for (const { backend: name, error } of attempts)
     log.warn('backend not usable', { backend: name, error: error.message });
   for (const note of backend.notes ?? []) log.warn(note);
+  return backend;
+}
 
+/** The rooms that a log line goes through, and the saved state; nothing is read yet. */
+async function compose(config: CoreConfig, log: Logger) {
+  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
+  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  const memory = new ProcessMemory(config.memory.ceilingBytes);
+  const backend = await openBackend(config, jails, log);
   const engine = await Engine.create({
     prepare: native.hugePages,
     jails: jails.map((jail) => ({ ...jail, ignore: jail.allow })),
@@ -123,8 +132,9 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     ...(backend.name !== 'log-only' && { banned: (ban) => sayBan(log, jails, ban) }),
     changed: () => keeper?.changed(),
   });
+  const drops = new DropTally(backend, log);
   const routes = new SourceRoutes(engine, jails);
-  const files = new FileSource({
+  const files: FileSource = new FileSource({
     patterns: routes.patterns,
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
@@ -138,64 +148,79 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     event: (event) => sayFile(log, event),
     resume,
   });
+  return { config, memory, backend, engine, keeper, enforcer, drops, routes, files };
+}
 
-  const operator = createOperator({ config, memory, engine, enforcer, backend, files, routes, keeper });
+type Core = Awaited<ReturnType<typeof compose>>;
+
+/** Opens the control socket and the metrics page; returns what closes them, last opened first. */
+async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknown>)[]> {
+  const { config } = core;
   const closers: (() => Promise<unknown>)[] = [];
   let control: ReturnType<typeof createControlServer> | undefined;
   if (config.control.enabled) {
     const groupId = config.control.groupId < 0 ? undefined : config.control.groupId;
+    const operator = createOperator(core);
     control = createControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
     await control.listen(config.control.path);
-    closers.push(control.close);
+    closers.unshift(control.close);
   }
   if (config.metrics.enabled) {
-    const metrics = createMetricsServer({
-      series: series({ config, engine, enforcer, backend, files, control, keeper }),
-      log,
-    });
+    const metrics = createMetricsServer({ series: series({ ...core, control }), log });
     await metrics.listen(config.metrics.bind, config.metrics.port).catch((error: Error) => {
       throw new StartError(exitUnavailable, `metrics page: ${error.message}`);
     });
-    closers.push(metrics.close);
+    closers.unshift(metrics.close);
   }
+  return closers;
+}
+
+/** Starts the daemon; returns what stops it. */
+async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
+  const marks = await takeMarks(config, log);
+  const core = await compose(config, log);
+  const { memory, backend, engine, keeper, enforcer, drops, files } = core;
+  const closers = await openPages(core, log);
   memory.governor.look();
   files.start();
-  const followed = files.status();
-  for (const [index, { name, logpath }] of jails.entries()) {
-    if (routes.logsOf(index, followed).length > 0) continue;
-    log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
-  }
+  sayIdleJails(core, log);
   enforcer.start({ adopts: true });
+  drops.start();
   keeper?.start(files);
   memory.governor.release();
   const housekeeping = setInterval(() => {
     engine.setClock(Math.floor(Date.now() / 1000));
     log.flush();
   }, housekeepingMs);
-  log.info('started', {
-    version,
-    backend: backend.name,
-    jails: jails.length,
-    slots: engine.slots,
-    residentBytes: residentBytes(),
-  });
+  const { name } = backend;
+  const { slots } = engine;
+  log.info('started', { version, backend: name, jails: config.jails.length, slots, residentBytes: residentBytes() });
   for (const part of memory.parts()) log.debug('memory', { ...part });
 
   return async () => {
     clearInterval(housekeeping);
     memory.stop();
+    drops.stop();
     files.drain();
     await enforcer.stop();
     await keeper?.stop();
     if (!config.firewall.keepBans)
       await backend.remove().catch((error) => log.error('bans stay', { error: error.message }));
     files.stop();
-    for (const close of closers.reverse()) await close();
+    for (const close of closers) await close();
     backend.close();
     for (const { close } of marks) close();
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
+}
+
+function sayIdleJails({ config, files, routes }: Core, log: Logger): void {
+  const followed = files.status();
+  for (const [index, { name, logpath }] of config.jails.entries()) {
+    if (routes.logsOf(index, followed).length > 0) continue;
+    log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
+  }
 }
 
 function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: Address; end: number }): void {

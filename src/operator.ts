@@ -11,6 +11,7 @@ import type { Engine } from './engine/host.ts';
 import { sweepEntries } from './limits.ts';
 import type { ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
+import type { DropTally } from './observe/drop-tally.ts';
 import { PerMinute } from './observe/per-minute.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
@@ -24,6 +25,7 @@ export interface Running {
   memory: ProcessMemory;
   engine: Engine;
   enforcer: Enforcer;
+  drops: DropTally;
   backend: Backend;
   files: FileSource;
   routes: Pick<SourceRoutes, 'logsOf'>;
@@ -36,6 +38,7 @@ export function createOperator({
   memory,
   engine,
   enforcer,
+  drops,
   backend,
   files,
   routes,
@@ -115,7 +118,7 @@ export function createOperator({
             bansActive: counts[index]!.held,
             bansPending: counts[index]!.pending,
             bansTotal: enforcer.counters.bans[index]!,
-            packetsDropped: enforcer.packetsDropped(index),
+            packetsDropped: drops.of(settings.name),
             failuresTotal: engine.jailCounter(index, counters.JAIL_FAILURES),
             sources: routes.logsOf(index, followed),
           };
@@ -146,7 +149,7 @@ export function createOperator({
         'decisions.waiting': engine.waiting,
         'bans.total': enforcer.counters.bans.reduce((sum, count) => sum + count, 0),
         'unbans.total': enforcer.counters.unbans,
-        'packets.dropped': jails.reduce((sum, _, jail) => sum + enforcer.packetsDropped(jail), 0),
+        'packets.dropped': jails.reduce((sum, { name }) => sum + drops.of(name), 0),
         'transactions.total': enforcer.counters.transactions,
         'bans.unsupported': enforcer.counters.unsupported,
         'kernel.reconciles': enforcer.counters.reconciles,

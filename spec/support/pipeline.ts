@@ -42,7 +42,10 @@ export function rememberingBackend(refuse: () => Error | undefined = () => undef
       for (const ban of held.values()) visit(ban);
       return Promise.resolve(held.size);
     },
-    reconcile: () => Promise.resolve(0),
+    reconcile(_, visit) {
+      for (const ban of held.values()) visit(ban);
+      return Promise.resolve(0);
+    },
     remove: () => Promise.resolve(),
     close: () => {},
   };

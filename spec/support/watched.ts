@@ -4,6 +4,7 @@
  */
 import type { Operator } from '../../src/control/verbs.ts';
 import type { ProcessMemory } from '../../src/memory/ceiling.ts';
+import { DropTally } from '../../src/observe/drop-tally.ts';
 import { exposition } from '../../src/observe/metrics.ts';
 import { series } from '../../src/observe/series.ts';
 import { createOperator } from '../../src/operator.ts';
@@ -40,6 +41,7 @@ export function watched(spoil: (made: Watched) => Watched = (made) => made, slot
       const made = await pipeline({ text, slots });
       const running = {
         ...made,
+        drops: new DropTally(made.backend, made.log),
         memory: noMemory,
         files: noFiles,
         routes: noRoutes,

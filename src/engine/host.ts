@@ -14,7 +14,7 @@ import * as counters from './counters.ts';
 import type * as engineSource from './engine.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
-import { type RestoredEntries, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
+import { type RestoringTable, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
 import { zoneChanges } from './zones.ts';
 
 export type Build = 'wasm' | 'scalar' | 'plain';
@@ -531,7 +531,7 @@ export class Engine implements LineSink {
     saved: { layout: number; entryBytes: number; note: Uint8Array },
     jailOf: readonly number[],
     now: number,
-  ): { take(entries: Uint8Array): void; result: RestoredEntries } | null {
+  ): RestoringTable | null {
     return restoreTable(this.#tableMemory(), saved, jailOf, Math.floor(now));
   }
 

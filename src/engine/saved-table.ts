@@ -102,84 +102,108 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
 /**
  * Takes the saved entries of one file, portion by portion; null where `note` describes none that
  * this build can read.
+ * @param jailOf the jail's number now for its number then; -1 = it is gone
  */
 export function restoreTable(
   memory: TableMemory,
   saved: { layout: number; entryBytes: number; note: Uint8Array },
-  /** The jail's number now for its number then; -1 = it is gone. */
   jailOf: readonly number[],
   now: number,
-): { take(entries: Uint8Array): void; result: RestoredEntries } | null {
+): RestoringTable | null {
   const [key = 0, step = 0, steps = 0, ...prefixes] = saved.note;
-  const size = saved.entryBytes;
   const isKnown =
     saved.layout === savedTableLayout &&
     (key === 8 || key === 16) &&
     (step === 2 || step === 4) &&
     prefixes.length === jailOf.length &&
-    size === layout.entrySize(key, step, steps);
+    saved.entryBytes === layout.entrySize(key, step, steps);
   if (!isKnown) return null;
-  const result: RestoredEntries = { bans: 0, windows: 0, over: 0, foreign: 0, crowded: 0 };
-  const distances: number[] = [];
+  return new RestoringTable(memory, { key, step, steps, size: saved.entryBytes, prefixes, jailOf }, now);
+}
 
-  const takeEntry = (view: DataView, at: number): void => {
+/** How saved entries lie: bytes of an entry, its key and a step; steps; each jail's prefix and number now. */
+interface SavedForm {
+  size: number;
+  key: number;
+  step: number;
+  steps: number;
+  prefixes: readonly number[];
+  jailOf: readonly number[];
+}
+
+/** Puts saved entries into the table. */
+export class RestoringTable {
+  readonly result: RestoredEntries = { bans: 0, windows: 0, over: 0, foreign: 0, crowded: 0 };
+  readonly #memory: TableMemory;
+  readonly #form: SavedForm;
+  readonly #now: number;
+  /** Distances of the entry's earlier failures from its newest, ascending. */
+  readonly #distances: number[] = [];
+
+  constructor(memory: TableMemory, form: SavedForm, now: number) {
+    this.#memory = memory;
+    this.#form = form;
+    this.#now = now;
+  }
+
+  /** Takes whole entries. */
+  take(entries: Uint8Array): void {
+    const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+    const { size } = this.#form;
+    for (let at = 0; at + size <= entries.length; at += size) this.result[this.#takeEntry(view, at)]++;
+  }
+
+  /** Takes one entry and says what became of it. */
+  #takeEntry(view: DataView, at: number): keyof RestoredEntries {
+    const { key, prefixes, jailOf } = this.#form;
     const meta = view.getInt32(at + key, true);
     const then = (meta >>> 16) - 1;
     const jail = jailOf[then] ?? -1;
     const isSix = (meta & familyBit) !== 0;
-    if (jail < 0 || (meta & 3) === 0 || (isSix && prefixes[then] !== memory.prefixes[jail])) {
-      result.foreign++;
-      return;
-    }
-    writeAddress(memory, view, at, key, isSix);
-    const seen = view.getUint32(at + key + 4, true);
+    if (jail < 0 || (meta & 3) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail])) return 'foreign';
+    writeAddress(this.#memory, view, at, key, isSix);
     const isBan = (meta & 3) >= stateDecided;
-    let history = (meta & bansMask) | stateDecided;
-    if (!isBan) {
-      readDistances(view, at + key + 8, ((meta >> failuresShift) & failuresMask) - 1, step, steps);
-      const settings = memory.jails + jail * layout.JAIL_BYTES;
-      const findtime = memory.ints[(settings + layout.JAIL_FINDTIME) >> 2]!;
-      const most = memory.ints[(settings + layout.JAIL_MAXRETRY) >> 2]! - 2;
-      while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
-      distances.length = Math.min(distances.length, Math.max(0, most));
-      history = (meta & bansMask) | ((distances.length + 1) << failuresShift) | stateTracking;
-      // With maxretry 1 now, an earlier failure is no use.
-      if (most < 0) history &= bansMask | 3;
-    }
-    const place = memory.restoreEntry(jail, history & historyMask, seen, view.getUint32(at + key + 8, true), now);
-    if (place === 0) result.over++;
-    else if (place < 0) result.crowded++;
-    else if (isBan) result.bans++;
-    else {
-      result.windows++;
-      writeDistances(memory, place);
-    }
-  };
+    const history = isBan ? (meta & bansMask) | stateDecided : this.#windowOf(view, at + key, jail, meta);
+    const seen = view.getUint32(at + key + 4, true);
+    const end = view.getUint32(at + key + 8, true);
+    const place = this.#memory.restoreEntry(jail, history & historyMask, seen, end, this.#now);
+    if (place === 0) return 'over';
+    if (place < 0) return 'crowded';
+    if (isBan) return 'bans';
+    this.#writeDistances(place);
+    return 'windows';
+  }
 
-  /**
-   * Distances of the earlier failures from the newest, ascending; a value out of order ends them.
-   */
-  const readDistances = (view: DataView, at: number, count: number, width: number, room: number): void => {
-    distances.length = 0;
-    for (let i = 0; i < Math.min(count, room); i++) {
-      distances.push(width === 2 ? view.getUint16(at + i * 2, true) : view.getUint32(at + i * 4, true));
-    }
-  };
+  /** Reads a window, cut to what `jail` counts now; returns its meta. */
+  #windowOf(view: DataView, at: number, jail: number, meta: number): number {
+    const { ints, jails } = this.#memory;
+    this.#readDistances(view, at + 8, ((meta >> failuresShift) & failuresMask) - 1);
+    const settings = jails + jail * layout.JAIL_BYTES;
+    const findtime = ints[(settings + layout.JAIL_FINDTIME) >> 2]!;
+    const most = ints[(settings + layout.JAIL_MAXRETRY) >> 2]! - 2;
+    const distances = this.#distances;
+    while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
+    distances.length = Math.min(distances.length, Math.max(0, most));
+    const history = (meta & bansMask) | ((distances.length + 1) << failuresShift) | stateTracking;
+    // With maxretry 1 now, an earlier failure is no use.
+    return most < 0 ? history & (bansMask | 3) : history;
+  }
 
-  const writeDistances = ({ bytes, step: width, key: keyBytes }: TableMemory, place: number): void => {
-    distances.forEach((distance, i) => {
-      const p = place + keyBytes + 8 + i * width;
-      for (let shift = 0; shift < width * 8; shift += 8) bytes[p + (shift >> 3)] = distance >>> shift;
+  #readDistances(view: DataView, at: number, count: number): void {
+    const { step, steps } = this.#form;
+    this.#distances.length = 0;
+    for (let i = 0; i < Math.min(count, steps); i++) {
+      this.#distances.push(step === 2 ? view.getUint16(at + i * 2, true) : view.getUint32(at + i * 4, true));
+    }
+  }
+
+  #writeDistances(place: number): void {
+    const { bytes, step, key } = this.#memory;
+    this.#distances.forEach((distance, i) => {
+      const p = place + key + 8 + i * step;
+      for (let shift = 0; shift < step * 8; shift += 8) bytes[p + (shift >> 3)] = distance >>> shift;
     });
-  };
-
-  return {
-    result,
-    take(entries) {
-      const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
-      for (let at = 0; at + size <= entries.length; at += size) takeEntry(view, at);
-    },
-  };
+  }
 }
 
 /** Puts a saved key where the engine looks for the address it is asked about. */

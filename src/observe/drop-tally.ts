@@ -1,21 +1,36 @@
 /**
- * Packets that the kernel dropped for each jail since the start, from counters that start anew
- * whenever rules are made anew: by us, or by others, who control what they say. What was counted
- * between the last look and such a change is not seen.
+ * Packets that the kernel dropped for each jail since the start. The kernel's counters start anew
+ * whenever rules are made anew: by us, or by others, who control what the counters say. What was
+ * counted between the last look and such a change is lost.
  */
+import { dropsLookMs } from '../limits.ts';
+import type { Logger } from '../log.ts';
 import type { Backend } from '../types.ts';
 
 export class DropTally {
-  readonly #backend: Backend;
+  readonly #backend: Pick<Backend, 'drops'>;
+  readonly #log: Logger;
   /** What the kernel said last. */
   readonly #seen = new Map<string, number>();
   readonly #packets = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(backend: Backend) {
+  constructor(backend: Pick<Backend, 'drops'>, log: Logger) {
     this.#backend = backend;
+    this.#log = log;
   }
 
-  /** As of the last look. */
+  /** Looks at once, and from then on at intervals. */
+  start(): void {
+    void this.#next();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Packets of a jail, as of the last look. */
   of(jail: string): number {
     return this.#packets.get(jail) ?? 0;
   }
@@ -26,6 +41,16 @@ export class DropTally {
       const before = this.#seen.get(jail) ?? 0;
       this.#packets.set(jail, this.of(jail) + (count >= before ? count - before : count));
       this.#seen.set(jail, count);
+    }
+  }
+
+  async #next(): Promise<void> {
+    this.#timer = setTimeout(() => void this.#next(), dropsLookMs);
+    this.#timer.unref();
+    try {
+      await this.look();
+    } catch (error) {
+      this.#log.warn('cannot read the counters of dropped packets', { error: (error as Error).message });
     }
   }
 }

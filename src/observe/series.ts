@@ -8,12 +8,14 @@ import type { FileSource } from '../sources/file.ts';
 import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
+import type { DropTally } from './drop-tally.ts';
 import { buildInfo, type Row, type Series } from './metrics.ts';
 
 export interface Observed {
   config: CoreConfig;
   engine: Engine;
   enforcer: Enforcer;
+  drops: DropTally;
   backend: Backend;
   files: FileSource;
   control: ControlServer | undefined;
@@ -60,7 +62,7 @@ function stateSeries({ counters }: StateKeeper): Series[] {
   ];
 }
 
-export function series({ config, engine, enforcer, backend, files, control, keeper }: Observed): Series[] {
+export function series({ config, engine, enforcer, drops, backend, files, control, keeper }: Observed): Series[] {
   const { jails } = config;
   const filters = [...new Set(jails.map((jail) => engine.resolveFilter(jail.filter, jail.mode).filter))];
   const perJail = (name: string, help: string, read: (jail: number) => number): Series => ({
@@ -131,7 +133,7 @@ export function series({ config, engine, enforcer, backend, files, control, keep
       ? []
       : [
           perJail('packets_dropped_total', 'Packets of banned sources that the kernel dropped or rejected.', (jail) =>
-            enforcer.packetsDropped(jail),
+            drops.of(jails[jail]!.name),
           ),
         ]),
     perJail('failures_ignored_total', 'Failures of addresses in ignoreip.', (jail) =>

@@ -2,30 +2,22 @@
  * Keeps the state on disk: loads it at start, writes it soon after a ban and on a timer, and once
  * more at the end.
  *
- * The guarantee, which test/netns/restart*.test.ts hold a real daemon to:
+ * What test/netns/restart*.test.ts hold a real daemon to:
  * - One file is one instant: read positions, open windows and bans belong together. Reading of logs
- *   pauses while they are
- *   copied, so a line is either before the positions and in the windows, or behind the positions
- *   and in none. After a crash
- *   the lines since the last write are read again, and each counts once. What is not saved is the
- *   memory of half-finished
- *   connections (connection.ts): of an attempt whose lines lie on both sides of the crash, the
- *   second half stands alone.
- * - A ban is on disk `stateSoonMs` after the kernel confirmed it; where bans come in a stream, up
- *   to `stateSoonMsMax` after;
- *   where the file is large, so much later that no more than `stateBytesPerSecond` are written on
- *   average. Until then it
- *   follows from the lines that are read again.
- * - The pause: 3 ms where all fits one portion (some 10,000 sources), nearly all of it a look at
- *   each of 700,000 entries.
- *   Larger tables go to the page cache portion by portion, 20 to 40 ms for 450,000 sources. A disk
- *   that is so slow that it
- *   would take more than `statePauseMsMax` loses: the save is given up and reported, and reading
- *   goes on. The next try may
- *   take twice as long, up to `statePauseMsLongest`.
- * - Nothing here stops a ban. A save that fails leaves the last file as it is, is seen in
- *   `problem`, metrics and log, and is
- *   tried again.
+ *   pauses while they are copied. So the file either has a line's failure in a window and a position
+ *   behind the line, or neither. After a crash the lines since the last write are read again, and
+ *   each counts once. Half-finished connections (connection.ts) are not saved: when the lines of one
+ *   attempt lie on both sides of a crash, its second half stands alone.
+ * - A ban is on disk `stateSoonMs` after the kernel confirmed it, `stateSoonMsMax` in a stream of
+ *   bans, and later where the file is large: no more than `stateBytesPerSecond` are written on
+ *   average. Until a ban is on disk, it follows from the lines that are read again.
+ * - The pause takes 3 ms where everything fits one portion (some 10,000 sources); most of it is the
+ *   look at 700,000 entries. A larger table goes to the page cache portion by portion, in 20 to 40 ms
+ *   for 450,000 sources. When a slow disk would need more than `statePauseMsMax`, the save is given
+ *   up and reported, and reading goes on. The next try may take twice as long, up to
+ *   `statePauseMsLongest`.
+ * - Nothing here stops a ban. A failed save leaves the last file as it is, shows in `problem`,
+ *   metrics and log, and is tried again.
  */
 import { mkdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -85,23 +77,26 @@ export class StateKeeper {
   readonly #now: () => number;
   #readers: Readers | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When the timer is due, on the clock that never goes back, ms. */
+  /** When the timer is due, monotonic ms. */
   #dueAt = Number.POSITIVE_INFINITY;
   #saving: Promise<void> | undefined;
-  /** Something happened that the last file does not know. */
+  /** The last file lacks something that happened since. */
   #changed = false;
   #bytesRead = 0;
   #notBefore = 0;
   /** How soon a change is on disk: a save costs a look at every entry of the table. */
   readonly #soon = new Backoff(() => performance.now(), stateSoonMs, stateSoonMsMax);
+  /** The pause after the last failed save, ms; 0 = the last save succeeded. */
   #retryMs = 0;
-  /** So long may reading wait for the next save. */
+  readonly #retry: Backoff;
+  /** Reading may wait this long for the next save, ms. */
   #pauseMs = statePauseMsMax;
   #problem: string | undefined;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#retry = new Backoff(() => performance.now(), stateRetryMs, Math.max(stateRetryMs, this.#intervalMs));
   }
 
   /** Why the state is not saved now; undefined when it is. */
@@ -271,7 +266,7 @@ export class StateKeeper {
     failures.set(code, (failures.get(code) ?? 0) + 1);
     this.#changed = true;
     if (code === 'ETIMEDOUT') this.#pauseMs = Math.min(2 * this.#pauseMs, statePauseMsLongest);
-    this.#retryMs = Math.min(Math.max(stateRetryMs, this.#retryMs * 2), Math.max(stateRetryMs, this.#intervalMs));
+    this.#retryMs = this.#retry.next();
     if (this.#problem !== error.message) this.#options.log.error('state not saved', { error: error.message });
     this.#problem = error.message;
   }

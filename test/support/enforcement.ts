@@ -40,7 +40,7 @@ const linesPerRead = 200;
 export async function enforce(
   backend: Backend,
   jails: JailConfig[] = [enforcedJail],
-  { tableBytes = 1 << 20, build = 'plain' as 'plain' | 'wasm', adopt = false } = {},
+  { tableBytes = 1 << 20, build = 'plain' as 'plain' | 'wasm' } = {},
 ): Promise<Enforcement> {
   const engine = await Engine.create({ build, jails: jails.map((jail) => ({ ...jail, ignore: [] })), tableBytes });
   const route = engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode })));
@@ -53,7 +53,6 @@ export async function enforce(
     },
   });
   const enforcer = new Enforcer({ engine, backend, jails, log });
-  if (adopt) await enforcer.adopt();
   let offset = 0;
   return {
     engine,

@@ -1,32 +1,19 @@
-/**
- * Dropped packets since the start, whatever becomes of the kernel's counters; and how they reach
- * metrics and status.
- */
-import { expect, test } from 'vitest';
+/** Dropped packets since the start, whatever becomes of the kernel's counters. */
+import { expect, test, vi } from 'vitest';
+import { dropsLookMs } from '../../src/limits.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import type { Backend, Drops } from '../../src/types.ts';
-import { enforce, enforcedJail } from '../support/enforcement.ts';
-import { until } from '../support/until.ts';
+import { rememberingLog } from '../support/control.ts';
 
 /** A backend that only counts. */
-function counting(drops: () => Drops): Backend {
-  const nothing = () => Promise.resolve();
-  return {
-    name: 'nftables',
-    install: nothing,
-    apply: nothing,
-    list: () => Promise.resolve([]),
-    each: () => Promise.resolve(0),
-    reconcile: () => Promise.resolve(0),
-    drops: () => Promise.resolve(drops()),
-    remove: nothing,
-    close: () => undefined,
-  };
-}
+const counting = (drops: () => Drops): Pick<Backend, 'drops'> => ({ drops: async () => drops() });
 
 test('counters of the kernel are added up over their new beginnings', async () => {
   let kernel: Drops = new Map();
-  const tally = new DropTally(counting(() => kernel));
+  const tally = new DropTally(
+    counting(() => kernel),
+    rememberingLog(),
+  );
   expect(tally.of('sshd')).toBe(0);
   const totals: number[] = [];
   for (const count of [0, 7, 7, 10, 2, 5, 0, 0, 1]) {
@@ -43,14 +30,17 @@ test('counters of the kernel are added up over their new beginnings', async () =
 
 test('a jail whose counter is missing for once keeps its total', async () => {
   let kernel: Drops = new Map([['sshd', 5]]);
-  const tally = new DropTally(counting(() => kernel));
+  const tally = new DropTally(
+    counting(() => kernel),
+    rememberingLog(),
+  );
   await tally.look();
   kernel = new Map();
   await tally.look();
   expect(tally.of('sshd')).toBe(5);
 });
 
-test('the enforcer looks by itself, and an error of the kernel keeps the last total', async () => {
+test('the tally looks by itself, and an error of the kernel keeps the last total', async () => {
   const answers: (() => Drops)[] = [
     () => new Map([['sshd', 3]]),
     () => {
@@ -58,14 +48,21 @@ test('the enforcer looks by itself, and an error of the kernel keeps the last to
     },
   ];
   let looks = 0;
-  const { enforcer } = await enforce(
+  const log = rememberingLog();
+  vi.useFakeTimers();
+  const tally = new DropTally(
     counting(() => answers[Math.min(looks++, 1)]!()),
-    [enforcedJail],
+    log,
   );
-  expect(enforcer.packetsDropped(0)).toBe(0);
-  enforcer.start();
-  await until(() => enforcer.packetsDropped(0) === 3, { what: 'the first look' });
-  await until(() => looks > 1, { what: 'the second look' });
-  expect(enforcer.packetsDropped(0)).toBe(3);
-  await enforcer.stop();
+  tally.start();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(tally.of('sshd')).toBe(3);
+  await vi.advanceTimersByTimeAsync(2 * dropsLookMs);
+  expect(looks).toBe(3);
+  expect(tally.of('sshd')).toBe(3);
+  expect(log.said.map(({ text }) => text)).toEqual(Array(2).fill('cannot read the counters of dropped packets'));
+  tally.stop();
+  await vi.advanceTimersByTimeAsync(2 * dropsLookMs);
+  expect(looks).toBe(3);
+  vi.useRealTimers();
 });

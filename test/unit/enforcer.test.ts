@@ -178,7 +178,8 @@ test('of a ban that saved state and kernel both know, the later end holds', asyn
   kernel.held.get('10.0.0.1')!.timeoutMs = 9_999_000;
   kernel.held.get('10.0.0.2')!.timeoutMs = 5_000;
   kernel.held.get('10.0.0.3')!.timeoutMs = (before - now) * 1000 + 300;
-  await enforcer.adopt();
+  enforcer.start({ adopts: true });
+  await until(() => enforcer.counters.reconciles === 1, { what: 'bans taken over' });
   expect(endOf('10.0.0.1')).toBeGreaterThan(now + 9_990);
   expect(endOf('10.0.0.2')).toBeGreaterThan(now + enforcedJail.bantime - 60);
   expect(endOf('10.0.0.3')).toBe(before);
@@ -192,12 +193,12 @@ test('bans of an earlier run without their end get one, where the table does not
   await until(() => kernel.held.size === 2, { what: 'the bans' });
   await first.enforcer.stop();
   for (const ban of kernel.held.values()) ban.timeoutMs = 0;
-  const { enforcer, engine } = await enforce(kernel, [enforcedJail], { adopt: true });
+  const { enforcer, engine } = await enforce(kernel);
+  enforcer.start({ adopts: true });
+  await until(() => kernel.held.get('10.0.0.1')!.timeoutMs > 0, { what: 'the end in the kernel' });
   const address = kernel.held.get('10.0.0.1')!.address;
   expect(engine.banEnd(0, address)).toBeGreaterThan(Date.now() / 1000 + enforcedJail.bantime - 60);
   expect(engine.banEnd(0, address)).toBeLessThan(Number.POSITIVE_INFINITY);
-  enforcer.start();
-  await until(() => kernel.held.get('10.0.0.1')!.timeoutMs > 0, { what: 'the end in the kernel' });
   await enforcer.stop();
 });
 

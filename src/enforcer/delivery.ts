@@ -1,0 +1,216 @@
+/**
+ * Delivers bans to the kernel: one transaction for a batch, and what to do when the kernel refuses
+ * it. Attackers control which addresses are banned; other programs control what the kernel answers.
+ *
+ * Invariants: a ban that the kernel refuses holds back no other; a ban that was not delivered stays
+ * decided in the table, so a later sweep finds it (claims FM-*, D-*). When the kernel takes nothing,
+ * or one set takes nothing, delivery pauses; each pause is twice as long as the one before.
+ */
+import { UnsupportedChange } from '../backends/elements.ts';
+import { Backoff } from '../backoff.ts';
+import type { Engine, TableBan } from '../engine/host.ts';
+import { banRetryMs, banRetryMsMax, refusalsPerBatchMax } from '../limits.ts';
+import type { Logger } from '../log.ts';
+import type { Backend, Change, Decision, JailConfig } from '../types.ts';
+
+export interface EnforcerOptions {
+  engine: Engine;
+  backend: Backend;
+  jails: JailConfig[];
+  log: Logger;
+  /** Epoch milliseconds. */
+  now?: () => number;
+  /** Told of each decision that the engine hands over, before it is carried out. */
+  decided?: (decision: Decision) => void;
+  /** Told of each ban that the kernel confirmed. */
+  banned?: (ban: TableBan) => void;
+  /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
+  changed?: () => void;
+}
+
+/** The options with every default filled in. */
+export type Settings = EnforcerOptions & Required<Pick<EnforcerOptions, 'now'>>;
+
+/** Since the start. */
+export interface EnforcerCounters {
+  /** Bans the kernel confirmed, per jail. */
+  bans: number[];
+  unbans: number;
+  transactions: number;
+  /** Failed transactions by the error's code. */
+  failures: Map<string, number>;
+  /** Bans given up because the backend cannot hold them. */
+  unsupported: number;
+  /** Comparisons of kernel and table. */
+  reconciles: number;
+  /** What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt tables. */
+  repairs: number;
+}
+
+/**
+ * Errors that are not about one ban: no other ban would fare better. ENOENT means that others
+ * removed our sets. Any other refusal may be the fault of a single ban in the batch, mostly of a
+ * full set.
+ */
+const affectsAll = new Set(
+  'EPERM EACCES ENOENT ETIMEDOUT EBADMSG ENOBUFS ENOMEM ENODEV EBADF ENOSYS ENOTSOCK EAGAIN EINTR EBUSY'.split(' '),
+);
+
+export const codeOf = (error: Error): string =>
+  'code' in error && typeof error.code === 'string' ? error.code : error.name;
+
+export class Delivery {
+  readonly #settings: Settings;
+  readonly #counters: EnforcerCounters;
+  /** Told that a pause is over. `setsAreGone`: our sets have to be made anew first. */
+  readonly #again: (setsAreGone: boolean) => void;
+  /** Runs while the kernel takes nothing. */
+  #down: NodeJS.Timeout | undefined;
+  readonly #downBackoff: Backoff;
+  /** The problem of each set that refuses bans. */
+  readonly #refusing = new Map<string, string>();
+  /** Runs while some set refuses bans. */
+  #refusals: NodeJS.Timeout | undefined;
+  readonly #refusalBackoff: Backoff;
+  #problem: string | undefined;
+  #isClosed = false;
+
+  constructor(settings: Settings, counters: EnforcerCounters, again: (setsAreGone: boolean) => void) {
+    this.#settings = settings;
+    this.#counters = counters;
+    this.#again = again;
+    this.#downBackoff = new Backoff(settings.now, banRetryMs, banRetryMsMax);
+    this.#refusalBackoff = new Backoff(settings.now, banRetryMs, banRetryMsMax);
+  }
+
+  /** What keeps bans out of the kernel now; undefined when nothing does. */
+  get problem(): string | undefined {
+    return this.#problem ?? this.#refusing.values().next().value;
+  }
+
+  /** Whether the kernel takes nothing for now. */
+  get isDown(): boolean {
+    return this.#down !== undefined;
+  }
+
+  /** Ends every pause; true when there was one, so that bans may wait in the table. */
+  endPauses(): boolean {
+    const paused = this.#down !== undefined || this.#refusals !== undefined;
+    clearTimeout(this.#down);
+    this.#down = undefined;
+    clearTimeout(this.#refusals);
+    this.#refusals = undefined;
+    this.#refusing.clear();
+    return paused;
+  }
+
+  /** No pause begins any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.endPauses();
+  }
+
+  countFailure(code: string): void {
+    this.#counters.failures.set(code, (this.#counters.failures.get(code) ?? 0) + 1);
+  }
+
+  /** Those bans of a batch that still run and whose set is not in a pause. */
+  sendable(batch: TableBan[]): TableBan[] {
+    const now = this.#settings.now() / 1000;
+    const someRefuse = this.#refusing.size > 0;
+    return batch.filter((ban) => ban.end > now && !(someRefuse && this.#refusing.has(this.#setOf(ban))));
+  }
+
+  /**
+   * Brings a batch into the kernel: in one transaction, else in parts, so that a ban which the
+   * kernel refuses holds back no other. What is refused stays decided in the table.
+   * @param landed told of each part that the kernel confirmed
+   */
+  async send(batch: TableBan[], landed: (part: TableBan[]) => void): Promise<void> {
+    const parts = [batch];
+    let refusals = 0;
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      const error = await this.#transact(part, landed);
+      if (error === undefined) continue;
+      if (error instanceof UnsupportedChange) {
+        // Nothing was sent, so that looking for the culprit costs nothing.
+        if (part.length === 1) this.#giveUp(part[0]!, error);
+        else parts.push(...halves(part));
+        continue;
+      }
+      const code = codeOf(error);
+      this.countFailure(code);
+      if (affectsAll.has(code)) return this.#goDown(error, code, part.length);
+      refusals++;
+      const sets = [...Map.groupBy(part, (ban) => this.#setOf(ban)).values()];
+      if (sets.length > 1) parts.push(...sets);
+      else if (part.length > 1 && refusals < refusalsPerBatchMax) parts.push(...halves(part));
+      else this.#refuse(part, error);
+    }
+  }
+
+  /** One transaction; its error, if it failed. */
+  async #transact(batch: TableBan[], landed: (batch: TableBan[]) => void): Promise<Error | undefined> {
+    if (batch.length === 0) return undefined;
+    const { backend, jails, log } = this.#settings;
+    const now = this.#settings.now();
+    const changes: Change[] = batch.map(({ jail, address, end }) => ({
+      verb: 'ban',
+      ban: { jail: jails[jail]!.name, address, timeoutMs: end === Number.POSITIVE_INFINITY ? 0 : end * 1000 - now },
+    }));
+    this.#counters.transactions++;
+    try {
+      await backend.apply(changes);
+    } catch (error) {
+      return error as Error;
+    }
+    landed(batch);
+    if (this.#problem !== undefined) log.info('the kernel takes bans again');
+    this.#problem = undefined;
+    return undefined;
+  }
+
+  /** Names the kernel's set of a ban. */
+  #setOf({ jail, address }: TableBan): string {
+    return `${this.#settings.jails[jail]!.name}, IPv${address.family}`;
+  }
+
+  /** The kernel takes nothing: the bans stay decided until the pause is over. */
+  #goDown(error: Error, code: string, bans: number): void {
+    const retryMs = this.#downBackoff.next();
+    this.#problem = `bans do not reach the kernel: ${error.message}`;
+    this.#settings.log.error('ban failed', { bans, error: error.message, retryMs });
+    if (this.#isClosed) return;
+    clearTimeout(this.#down);
+    this.#down = setTimeout(() => {
+      this.#down = undefined;
+      this.#again(code === 'ENOENT');
+    }, retryMs);
+  }
+
+  /** One set takes no more: its bans stay decided until the pause is over. */
+  #refuse(part: TableBan[], error: Error): void {
+    const set = this.#setOf(part[0]!);
+    this.#refusing.set(set, `bans of ${set} do not reach the kernel: ${error.message}`);
+    this.#settings.log.error('ban refused', { set, bans: part.length, error: error.message });
+    if (this.#isClosed) return;
+    this.#refusals ??= setTimeout(() => {
+      this.#refusals = undefined;
+      this.#refusing.clear();
+      this.#again(false);
+    }, this.#refusalBackoff.next());
+  }
+
+  /** The backend can never hold this ban: no retry would help. */
+  #giveUp(ban: TableBan, error: Error): void {
+    const { engine, log } = this.#settings;
+    engine.forget(ban.jail, ban.address);
+    this.#counters.unsupported++;
+    log.error('ban given up', { set: this.#setOf(ban), error: error.message });
+  }
+}
+
+function halves(part: TableBan[]): TableBan[][] {
+  const middle = part.length >> 1;
+  return [part.slice(middle), part.slice(0, middle)];
+}

@@ -1,0 +1,219 @@
+/**
+ * Reconciliation: compares the kernel with the table, repairs the kernel, and at start adopts the
+ * bans that the kernel holds from an earlier run. Whoever writes into the kernel beside us controls
+ * what is found there.
+ *
+ * Invariants: a ban that the table has and the kernel lost comes back; a ban that only the kernel
+ * has stays until it ends; what an operator does during a comparison is not undone by it. Memory:
+ * one bit for each entry of the table, however many bans there are.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { keyText } from '../backends/elements.ts';
+import {
+  adoptionShownMs,
+  comparisonRests,
+  reconcileApartMs,
+  reconcileMs,
+  reconcileTickMs,
+  repairShownMs,
+  timeoutToleranceMs,
+} from '../limits.ts';
+import type { Turns } from '../turns.ts';
+import type { Address, Ban } from '../types.ts';
+import { Comparison } from './comparison.ts';
+import { codeOf, type Delivery, type EnforcerCounters, type Settings } from './delivery.ts';
+
+export class Reconciliation {
+  readonly #settings: Settings;
+  readonly #counters: EnforcerCounters;
+  readonly #delivery: Delivery;
+  readonly #turns: Turns;
+  /** The comparison that runs, and what it has found so far. */
+  #running: Promise<unknown> = Promise.resolve();
+  #comparison: Comparison | undefined;
+  /** When the last comparison began (monotonic ms), and how long it took. */
+  #comparedAt = Number.NEGATIVE_INFINITY;
+  #comparedMs = 0;
+  /** When a comparison last found that others had changed the kernel (epoch ms). */
+  #repairedAt = Number.NEGATIVE_INFINITY;
+  /** When adoption began (monotonic ms); undefined = nothing is being adopted. */
+  #adoptingSince: number | undefined;
+  /** What an operator banned or unbanned since: adoption leaves these alone. */
+  readonly #touched = new Set<string>();
+  #ticking: NodeJS.Timeout | undefined;
+  #isStopped = false;
+
+  constructor(settings: Settings, counters: EnforcerCounters, delivery: Delivery, turns: Turns) {
+    this.#settings = settings;
+    this.#counters = counters;
+    this.#delivery = delivery;
+    this.#turns = turns;
+  }
+
+  /**
+   * That others removed what we had in the kernel, for a while after it was repaired; undefined
+   * when nobody did.
+   */
+  get disturbance(): string | undefined {
+    if (this.#settings.now() - this.#repairedAt > repairShownMs) return undefined;
+    const last = new Date(this.#repairedAt).toISOString();
+    return `the kernel did not hold what it should, last at ${last}: repaired (${this.#counters.repairs} repairs since the start)`;
+  }
+
+  /**
+   * That the table does not know all bans of the kernel yet; undefined when it does, or will in a
+   * moment.
+   */
+  get adoption(): string | undefined {
+    if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < adoptionShownMs)
+      return undefined;
+    return 'bans that the kernel holds from before are still being taken over: it drops their packets, but not all are listed yet';
+  }
+
+  /** Compares at once and from then on. `adopts`: the first comparison adopts bans as well. */
+  start(adopts: boolean): void {
+    if (adopts) this.#adoptingSince = performance.now();
+    void this.compare();
+    this.#ticking = setInterval(() => void this.#tick(), reconcileTickMs);
+    this.#ticking.unref();
+  }
+
+  /** No comparison begins any more; a running one ends soon. */
+  async stop(): Promise<void> {
+    clearInterval(this.#ticking);
+    this.#isStopped = true;
+    await this.#running;
+  }
+
+  /** An operator bans or unbans this address. */
+  touch(jail: number, address: Address): void {
+    if (this.#adoptingSince !== undefined) this.#touched.add(touchedText(jail, address));
+  }
+
+  /** The kernel has just confirmed this ban. */
+  mark(jail: number, address: Address): void {
+    this.#comparison?.mark(jail, address);
+  }
+
+  /** Starts a comparison unless one runs; resolves when it is over, whether it succeeded or not. */
+  async compare(): Promise<void> {
+    if (this.#comparison === undefined && !this.#isStopped) this.#running = this.reconcile().catch(() => undefined);
+    await this.#running;
+  }
+
+  /** Compares when it is time, or when others wrote into the kernel. */
+  async #tick(): Promise<void> {
+    if (this.#comparison !== undefined || this.#delivery.isDown) return;
+    const elapsed = performance.now() - this.#comparedAt;
+    if (elapsed < Math.max(reconcileApartMs, this.#comparedMs * comparisonRests.disturbed)) return;
+    const isDue = elapsed >= Math.max(reconcileMs, this.#comparedMs * comparisonRests.quiet);
+    try {
+      if (isDue || (await this.#settings.backend.disturbed?.())) void this.compare();
+    } catch (error) {
+      this.#settings.log.warn('cannot ask the kernel', { error: (error as Error).message });
+    }
+  }
+
+  /**
+   * Compares kernel and table and repairs the kernel. Bans go on meanwhile. Returns the repairs;
+   * rejects when the kernel cannot be read.
+   */
+  async reconcile(): Promise<number> {
+    const { engine, backend, jails, log, now } = this.#settings;
+    this.#comparedAt = performance.now();
+    const comparison = new Comparison(engine, jails, backend, now);
+    this.#comparison = comparison;
+    const adopts = this.#adoptingSince !== undefined;
+    let repairs = 0;
+    let found = 0;
+    const visit = (held: Ban): boolean => {
+      // Whoever stops us does not wait until all bans are read.
+      if (this.#isStopped) throw new Error('stopped');
+      found++;
+      if (adopts) this.#adopt(held);
+      return comparison.note(held);
+    };
+    try {
+      // Forgets what others did until now: this comparison looks at it.
+      await backend.disturbed?.();
+      repairs = await backend.reconcile(jails, visit);
+      if (adopts) this.#adopted(found);
+      // A dump misses some bans while the kernel enlarges a hash table: what seems to be missing is
+      // looked for once more.
+      if (await this.#lacks(comparison)) await backend.each(visit);
+      repairs += await this.#restore(comparison);
+      this.#counters.reconciles++;
+      return repairs;
+    } catch (error) {
+      if (this.#isStopped) return repairs;
+      this.#delivery.countFailure(codeOf(error as Error));
+      log.error('cannot compare with the kernel', { error: (error as Error).message });
+      throw error;
+    } finally {
+      this.#comparison = undefined;
+      this.#comparedMs = performance.now() - this.#comparedAt;
+      this.#counters.repairs += repairs;
+      // The first comparison finds what earlier runs and boots left behind.
+      if (repairs > 0 && this.#counters.reconciles > 1) this.#repairedAt = now();
+      if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
+    }
+  }
+
+  /** Whether a ban seems to be missing in the kernel. */
+  async #lacks(comparison: Comparison): Promise<boolean> {
+    for (let at = 0; at >= 0; await turn()) {
+      const { bans, next } = comparison.missing(at);
+      if (bans.length > 0) return true;
+      at = next;
+    }
+    return false;
+  }
+
+  /** Brings the missing bans back, slice by slice; returns how many the kernel took. */
+  async #restore(comparison: Comparison): Promise<number> {
+    let restored = 0;
+    for (let at = 0; at >= 0 && !this.#delivery.isDown && !this.#isStopped; await turn()) {
+      await this.#settings.backend.pause?.();
+      // The table is looked at and the kernel written in one turn, so that an unban in between is
+      // not undone.
+      await this.#turns.take(async () => {
+        const { bans, next } = comparison.missing(at);
+        at = next;
+        await this.#delivery.send(this.#delivery.sendable(bans), (part) => {
+          restored += part.length;
+        });
+      });
+    }
+    return restored;
+  }
+
+  /**
+   * Adopts a ban that the kernel holds from before. If the table already has the ban, the later end
+   * wins: the kernel may know a ban that came after the last save, and the table may know an end
+   * that the kernel cannot hold.
+   */
+  #adopt({ jail, address, timeoutMs }: Ban): void {
+    const { backend, engine, jails } = this.#settings;
+    const index = jails.findIndex(({ name }) => name === jail);
+    if (index < 0 || this.#touched.has(touchedText(index, address))) return;
+    const now = this.#settings.now() / 1000;
+    const { bantime } = jails[index]!;
+    const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
+    const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
+    const known = engine.banEnd(index, address);
+    const isKnown = known !== undefined && (known > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+    if (isKnown) engine.confirmBan(index, address);
+    else engine.setBan(index, address, now, end);
+  }
+
+  /** Every ban of an earlier run is in the table. */
+  #adopted(bans: number): void {
+    this.#adoptingSince = undefined;
+    this.#touched.clear();
+    if (bans === 0) return;
+    this.#settings.log.info('bans taken over from the kernel', { bans });
+    this.#settings.changed?.();
+  }
+}
+
+const touchedText = (jail: number, { bytes }: Address): string => `${jail} ${keyText(bytes)}`;
