@@ -15,7 +15,7 @@ const pauseMs = 10;
 const idleConnections = 15;
 
 const random = randomFrom(2);
-const service = services.sshd!;
+const service = services.sshd;
 const lines = Math.round((linesPerSecond * pauseMs) / 1000);
 const chunk = Array.from(
   { length: lines },

@@ -14,7 +14,7 @@ import { filters } from '../src/filters/index.ts';
 import { lineBytesMax } from '../src/limits.ts';
 import { type Benchmark, type Context, differences } from './benchmark.ts';
 import { engineFor } from './rounds.ts';
-import { services, startTime, writeWorkload } from './workload.ts';
+import { files, startTime, writeWorkload } from './workload.ts';
 
 /** The dearest line may cost this many times the typical one, a byte. */
 const ratioMax = 4;
@@ -102,7 +102,7 @@ function costs(engine: Engine, { bytes }: { bytes: Buffer }, rounds: number): nu
  * counter-samples.
  */
 function typicalLines(context: Context, filter: Filter): string[] {
-  const service = Object.keys(services).find((name) => services[name]!.filter === filter.name);
+  const service = Object.keys(files).find((name) => files[name]!.filter === filter.name);
   if (service === undefined) return filter.patterns.flatMap(({ sample, counter }) => [sample, counter]);
   const { path } = writeWorkload(service, join(context.directory, service), 2000, 500);
   return readFileSync(path, 'latin1').trimEnd().split('\n');

@@ -4,7 +4,7 @@ import { type Build, Engine } from '../src/engine/host.ts';
 import { ceilingBytesDefault, replayReserveBytes } from '../src/limits.ts';
 import { native } from '../src/native.ts';
 import { readWhole } from '../src/sources/read-whole.ts';
-import { maxretry, startTime } from './workload.ts';
+import { findtimeSeconds, maxretry, readTime } from './workload.ts';
 
 export interface Round {
   lines: number;
@@ -30,9 +30,11 @@ export async function engineFor(build: Build, filter: string, mode = ''): Promis
     build,
     live: false,
     seed: [1, 2],
-    now: startTime + 3600,
+    now: readTime,
     tableBytes: ceilingBytesDefault - replayReserveBytes,
-    jails: [{ filter, mode, maxretry, findtime: 600, bantime: 600, ipv6Prefix: 64, ignore: [] }],
+    jails: [
+      { filter, mode, maxretry, findtime: findtimeSeconds, bantime: findtimeSeconds, ipv6Prefix: 64, ignore: [] },
+    ],
   });
   engine.openSource(0, engine.addRoute([{ index: 0, filter, mode }]));
   kept.set(build, engine);
@@ -45,7 +47,7 @@ export async function measureRound(path: string, build: Build, filter: string, m
   const count = (): void => void taken++;
   const cpu = process.cpuUsage();
   const started = performance.now();
-  readWhole(path, engine, { source: 0, now: startTime + 3600, drain: () => void engine.takeDecisions(count) });
+  readWhole(path, engine, { source: 0, now: readTime, drain: () => void engine.takeDecisions(count) });
   const wallSeconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   return {

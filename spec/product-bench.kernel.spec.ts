@@ -87,7 +87,7 @@ claim(
       linked.delete(path);
     }
     assert.deepEqual([...linked], [], 'runs that the README names and nobody recorded');
-    const small = ['parse', '--lines', '40000', '--rounds', '1', '--sources', '500', '--only', 'sshd-rfc3164'];
+    const small = ['parse', '--lines', '40000', '--rounds', '1', '--sources', '500', '--only', 'sshd-ordered'];
     const [one, other] = [await start(small), await start(small)];
     assert.deepEqual([one.status, other.status], [0, 0], 'exit status of a small run, twice');
     assert.ok(countsOf(one.out).length > 0, `no workload in ${one.out}`);

@@ -11,7 +11,7 @@ import { parse } from '../../bench/parse.ts';
 import { hostileLines, pathological } from '../../bench/pathological.ts';
 import { resultText } from '../../bench/report.ts';
 import { table } from '../../bench/table.ts';
-import { services, writeWorkload } from '../../bench/workload.ts';
+import { writeWorkload } from '../../bench/workload.ts';
 import { filters } from '../../src/filters/index.ts';
 import { lineBytesMax } from '../../src/limits.ts';
 
@@ -38,7 +38,11 @@ describe('parse', () => {
     expect(reported.flatMap(({ workload, problems }) => problems.map((problem) => `${workload}: ${problem}`))).toEqual(
       [],
     );
-    expect(reported).toHaveLength(Object.keys(services).length * 4);
+    const ways = (name: string): number => reported.filter(({ workload }) => workload.startsWith(`${name}/`)).length;
+    const names = ['sshd-jumping', 'sshd-ordered', 'sshd-sessions', 'nginx-access'];
+    // Where there is no compiler, the scanner in C is missing.
+    for (const name of names) expect(ways(name)).toBeGreaterThanOrEqual(6);
+    expect(reported).toHaveLength(names.reduce((sum, name) => sum + ways(name), 0));
     for (const { counts } of reported) expect(counts.lines).toBe(6000);
     expect(readdirSync(directory)).toEqual([]);
   }, 60_000);
@@ -48,8 +52,8 @@ describe('parse', () => {
     const [first, second] = paths.map((path) => writeWorkload('sshd', path, 3000, 100));
     expect({ ...first, path: '' }).toEqual({ ...second, path: '' });
     expect(first!.decisions).toBe(100);
-    expect(first!.matched).toBeGreaterThan(1900);
-    expect(first!.matched).toBeLessThan(2100);
+    expect(first!.matched).toBeGreaterThan(2000);
+    expect(first!.matched).toBeLessThan(2200);
     for (const path of paths) rmSync(path);
   });
 });
