@@ -37,7 +37,7 @@ function banOf(number: number): Change {
  */
 async function countHeld(backend: Backend, wanted: number): Promise<number> {
   let held = 0;
-  for (let look = 0; look < looksMax && held < wanted; look++) held = (await backend.list()).length;
+  for (let look = 0; look < looksMax && held < wanted; look++) held = await backend.each(() => undefined);
   return held;
 }
 

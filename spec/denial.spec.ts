@@ -66,11 +66,11 @@ const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map(
   name,
   create: () => ({
     name,
+    holds: true,
     install: () => Promise.reject(new NetlinkError(1, `install ${name}`)),
     apply: () => Promise.resolve(),
-    list: () => Promise.resolve([]),
     each: () => Promise.resolve(0),
-    reconcile: () => Promise.resolve(0),
+    reconcile: () => Promise.resolve(false),
     remove: () => Promise.resolve(),
     close: () => {},
   }),

@@ -129,7 +129,7 @@ async function compose(config: CoreConfig, log: Logger) {
       ? (decision) => sayDecision(log, jails[decision.jail]!, engine, files, decision)
       : undefined,
     // A dry run has said what it would do.
-    ...(backend.name !== 'log-only' && { banned: (ban) => sayBan(log, jails, ban) }),
+    ...(backend.holds && { banned: (ban) => sayBan(log, jails, ban) }),
     changed: () => keeper?.changed(),
   });
   const drops = new DropTally(backend, log);

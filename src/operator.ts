@@ -98,7 +98,7 @@ export function createOperator({
       if (enforcer.adoption !== undefined) problems.unshift(enforcer.adoption);
       if (enforcer.disturbance !== undefined) problems.unshift(enforcer.disturbance);
       if (enforcer.problem !== undefined) problems.unshift(enforcer.problem);
-      if (backend.name === 'log-only') problems.unshift('log-only: nothing is banned');
+      if (!backend.holds) problems.unshift('log-only: nothing is banned');
       return {
         version,
         pid: process.pid,

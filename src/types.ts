@@ -160,6 +160,8 @@ export type Drops = Map<string, number>;
  */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;
+  /** False: a dry run. Nothing is banned, and nothing of it may be enforced later. */
+  readonly holds: boolean;
   /** The longest ban it holds at once, ms, where there is one; a longer one has to be renewed. */
   readonly timeoutMsMax?: number;
   /** False: bans of an earlier run are listed without their end. */
@@ -175,19 +177,14 @@ export interface Backend {
    * harm.
    */
   apply(changes: Change[]): Promise<void>;
-  /** What the kernel holds now. */
-  list(): Promise<Ban[]>;
   /**
-   * The same one by one, without holding them all: there may be a million. While others write, a
-   * ban may be visited twice or be missed. Returns how many there are.
+   * Visits the bans that the kernel holds now, one by one: there may be a million. While others
+   * write, or a hash table grows, a ban may be visited twice or be missed. Returns the number of
+   * visits.
    */
   each(visit: (ban: Ban) => void): Promise<number>;
-  /**
-   * Rebuilds what others changed of our sets and rules, shows `isWanted` every ban that is held (as
-   * `each` does) and removes those it refuses. What it never saw is missing: that is for the caller
-   * to apply. Returns the repairs made: one if something was rebuilt, and one for each removal.
-   */
-  reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number>;
+  /** Rebuilds our sets and rules where others changed them. Returns true if it had to. */
+  reconcile(jails: JailScaffold[]): Promise<boolean>;
   /**
    * Whether others may have changed what we hold since it was last asked. Cheap; absent where there
    * is no cheap way.

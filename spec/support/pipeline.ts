@@ -24,6 +24,7 @@ export function rememberingBackend(refuse: () => Error | undefined = () => undef
   const key = (jail: string, address: Address): string => `${jail} ${addressText(address)}`;
   return {
     name: 'nftables',
+    holds: true,
     held,
     batches,
     install: () => Promise.resolve(),
@@ -37,15 +38,11 @@ export function rememberingBackend(refuse: () => Error | undefined = () => undef
       }
       return Promise.resolve();
     },
-    list: () => Promise.resolve([...held.values()]),
     each(visit) {
       for (const ban of held.values()) visit(ban);
       return Promise.resolve(held.size);
     },
-    reconcile(_, visit) {
-      for (const ban of held.values()) visit(ban);
-      return Promise.resolve(0);
-    },
+    reconcile: () => Promise.resolve(false),
     remove: () => Promise.resolve(),
     close: () => {},
   };

@@ -3,8 +3,8 @@
  * and what the kernel holds compared with what is wanted. A set holds one family and one prefix
  * length; keys are masked to it. No kernel here.
  */
-import { changesPerTransactionMax, timeoutToleranceMs } from '../limits.ts';
-import type { Address, Backend, Ban, Change } from '../types.ts';
+import { timeoutToleranceMs } from '../limits.ts';
+import type { Address, Change } from '../types.ts';
 
 /** Length of a key, bytes. */
 export const keyBytes = { 4: 4, 6: 16 } as const;
@@ -145,26 +145,6 @@ export function groupChanges<Set extends SetShape>(
     for (const { ban, element } of ofSet.values()) (ban ? group.bans : group.unbans).push(element);
     return group;
   });
-}
-
-/**
- * Removes the bans that `isWanted` refuses, in rounds of bounded memory.
- * @returns how many
- */
-export async function removeUnwanted(
-  backend: Pick<Backend, 'each' | 'apply'>,
-  isWanted: (held: Ban) => boolean,
-): Promise<number> {
-  for (let count = 0; ; ) {
-    const unbans: Change[] = [];
-    await backend.each((held) => {
-      if (isWanted(held) || unbans.length === changesPerTransactionMax) return;
-      unbans.push({ verb: 'unban', jail: held.jail, address: held.address });
-    });
-    if (unbans.length > 0) await backend.apply(unbans);
-    count += unbans.length;
-    if (unbans.length < changesPerTransactionMax) return count;
-  }
 }
 
 /** The changes in parts of at most `count` elements. */

@@ -1,12 +1,11 @@
 /**
  * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so
- * that `list` answers as a real backend would; an unknown jail is refused alike. Full: of more than
+ * that `each` answers as a real backend would; an unknown jail is refused alike. Full: of more than
  * `logOnlyBansMax` the oldest are forgotten.
  */
 
 import { logOnlyBansMax } from '../limits.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
-import { removeUnwanted } from './elements.ts';
 
 /** What would have been done. */
 export type LogOnlyAction =
@@ -26,6 +25,7 @@ const keyOf = (jail: string, { bytes, prefix }: Address) =>
 
 export class LogOnlyBackend implements Backend {
   readonly name = 'log-only';
+  readonly holds = false;
   readonly #say: (action: LogOnlyAction) => void;
   readonly #now: () => number;
   readonly #jails = new Set<string>();
@@ -61,26 +61,17 @@ export class LogOnlyBackend implements Backend {
     }
   }
 
-  async list(): Promise<Ban[]> {
+  async each(visit: (ban: Ban) => void): Promise<number> {
     const now = this.#now();
-    const held: Ban[] = [];
     for (const [key, { ban, end }] of this.#bans) {
       if (end <= now) this.#bans.delete(key);
-      else held.push({ ...ban, timeoutMs: end === Infinity ? 0 : end - now });
+      else visit({ ...ban, timeoutMs: end === Infinity ? 0 : end - now });
     }
-    return held;
+    return this.#bans.size;
   }
 
-  async each(visit: (ban: Ban) => void): Promise<number> {
-    const held = await this.list();
-    for (const ban of held) visit(ban);
-    return held.length;
-  }
-
-  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
-    if (jails.some((jail) => !this.#jails.has(jail.name)) || this.#jails.size !== jails.length)
-      await this.install(jails);
-    return removeUnwanted(this, isWanted);
+  async reconcile(): Promise<boolean> {
+    return false;
   }
 
   async remove(): Promise<void> {

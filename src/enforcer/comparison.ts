@@ -25,16 +25,12 @@ export class Comparison {
     this.#held = new Uint8Array(Math.ceil(engine.slots / 8));
   }
 
-  /**
-   * Notes a ban that the kernel holds, if it holds it as long as the table says. True: nothing is
-   * ever unwanted.
-   */
-  note({ jail, address, timeoutMs }: Ban): boolean {
+  /** Notes a ban that the kernel holds, if it holds it as long as the table says. */
+  note({ jail, address, timeoutMs }: Ban): void {
     const index = this.#jails.get(jail);
-    if (index === undefined) return true;
+    if (index === undefined) return;
     const end = this.#engine.banEnd(index, address);
     if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(index, address);
-    return true;
   }
 
   /** The kernel has just confirmed this ban. */

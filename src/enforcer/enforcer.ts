@@ -78,7 +78,7 @@ export class Enforcer {
     this.#sweepAt = 0;
     this.wake();
     // A dry run holds nothing that others could change.
-    if (this.#settings.backend.name !== 'log-only') this.#reconciliation.start(adopts);
+    if (this.#settings.backend.holds) this.#reconciliation.start(adopts);
   }
 
   /** See `Reconciliation.reconcile`. */

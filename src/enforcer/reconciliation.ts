@@ -126,17 +126,18 @@ export class Reconciliation {
     const adopts = this.#adoptingSince !== undefined;
     let repairs = 0;
     let found = 0;
-    const visit = (held: Ban): boolean => {
+    const visit = (held: Ban): void => {
       // Whoever stops us does not wait until all bans are read.
       if (this.#isStopped) throw new Error('stopped');
       found++;
       if (adopts) this.#adopt(held);
-      return comparison.note(held);
+      comparison.note(held);
     };
     try {
       // Forgets what others did until now: this comparison looks at it.
       await backend.disturbed?.();
-      repairs = await backend.reconcile(jails, visit);
+      repairs = Number(await backend.reconcile(jails));
+      await backend.each(visit);
       if (adopts) this.#adopted(found);
       // A dump misses some bans while the kernel enlarges a hash table: what seems to be missing is
       // looked for once more.

@@ -15,6 +15,7 @@ import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { Backend } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
 import { enforce } from '../support/enforcement.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { until } from '../support/until.ts';
@@ -66,7 +67,7 @@ function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
     const backend = create();
     await backend.install([jail]);
     const { attack, enforcer, engine } = await enforce(backend);
-    const held = async () => (await backend.list()).map(({ address: each }) => formatAddress(each));
+    const held = async () => (await bansOf(backend)).map(({ address: each }) => formatAddress(each));
     attack(...Array.from({ length: room }, (_, n) => address(n + 1)));
     await until(() => enforcer.counters.bans[0] === room, { what: 'the bans that find room' });
     attack('192.0.2.99');
@@ -75,7 +76,7 @@ function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
     assert.ok(enforcer.counters.failures.get(code)! > 0, 'the failure is counted by its errno');
     assert.ok(!(await held()).includes('192.0.2.99'));
     assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, pending: 1 }]);
-    const [first] = await backend.list();
+    const [first] = await bansOf(backend);
     await enforcer.unban([0], () => first!.address);
     await until(() => enforcer.counters.bans[0] === room + 1, { what: 'the ban, once there is room' });
     assert.ok((await held()).includes('192.0.2.99'));

@@ -20,10 +20,11 @@ import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { Backend } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { acknowledgement } from '../support/recorded-transport.ts';
 import { ban, sshd, unban } from './bans.ts';
-import { nftJson } from './topology.ts';
+import { nft, nftJson } from './topology.ts';
 
 const table = 'fail2zig';
 const held = '203.0.113.1';
@@ -128,6 +129,9 @@ interface Subject {
   /** The addresses that other programs see in jail sshd; undefined = there is no such jail. */
   seen: () => string[] | undefined;
   jails: () => string[];
+  /** Changes something of the backend's rules, as another program would. */
+  spoil: () => void;
+  isSpoilt: () => boolean;
 }
 
 const ipsets = () => execFileSync('ipset', ['list', '-n'], { encoding: 'utf8' }).split('\n');
@@ -141,6 +145,8 @@ const subjects: Record<string, Subject> = {
       return elements?.map((each) => (typeof each === 'string' ? each : each.elem.val)).sort();
     },
     jails: () => [...nftSets().keys()].filter((name) => name.startsWith('ban4-')).map((name) => name.slice(5)),
+    spoil: () => nft('add', 'chain', 'inet', table, 'foreign'),
+    isSpoilt: () => JSON.stringify(nftJson('list', 'ruleset')).includes('"foreign"'),
   },
   ipset: {
     create: (open) => new IpsetBackend({ open }),
@@ -157,6 +163,8 @@ const subjects: Record<string, Subject> = {
       ipsets()
         .filter((name) => name.startsWith('f2z4-'))
         .map((name) => name.slice(5)),
+    spoil: () => execFileSync('iptables-legacy', ['-F', 'INPUT']),
+    isSpoilt: () => !execFileSync('iptables-legacy', ['-S', 'INPUT'], { encoding: 'utf8' }).includes('f2z-sshd'),
   },
 };
 
@@ -169,11 +177,9 @@ function nftSets(): Map<string, NftElement[]> {
 
 /** Does something, and says whether other eyes see that it was done. */
 interface Operation {
-  run: (backend: Backend) => Promise<unknown>;
+  run: (backend: Backend, subject: Subject) => Promise<unknown>;
   isDone: (subject: Subject, result: unknown) => boolean;
 }
-
-const isList = ({ seen }: Subject, result: unknown) => JSON.stringify(result) === JSON.stringify(seen());
 
 const operations: Record<string, Operation> = {
   install: {
@@ -182,21 +188,16 @@ const operations: Record<string, Operation> = {
   },
   ban: { run: (backend) => backend.apply([ban(other)]), isDone: ({ seen }) => seen()!.includes(other) },
   unban: { run: (backend) => backend.apply([unban(held)]), isDone: ({ seen }) => !seen()!.includes(held) },
-  list: {
-    run: async (backend) => (await backend.list()).map((each) => formatAddress(each.address)).sort(),
-    isDone: isList,
-  },
   each: {
-    run: async (backend) => {
-      const found: string[] = [];
-      await backend.each((each) => found.push(formatAddress(each.address)));
-      return found.sort();
-    },
-    isDone: isList,
+    run: async (backend) => (await bansOf(backend)).map((each) => formatAddress(each.address)).sort(),
+    isDone: ({ seen }, result) => JSON.stringify(result) === JSON.stringify(seen()),
   },
   reconcile: {
-    run: (backend) => backend.reconcile([sshd], () => false),
-    isDone: ({ seen }) => !seen()!.includes(held),
+    run: (backend, { spoil }) => {
+      spoil();
+      return backend.reconcile([sshd]);
+    },
+    isDone: ({ isSpoilt }) => !isSpoilt(),
   },
   remove: { run: (backend) => backend.remove(), isDone: ({ seen }) => seen() === undefined },
 };
@@ -208,7 +209,7 @@ async function examine(subject: Subject, operation: Operation, fault: Fault, bel
   await backend.install([sshd]);
   await backend.apply([ban(held)]);
   faulty.fault = fault;
-  const run = () => operation.run(backend);
+  const run = () => operation.run(backend, subject);
   const outcome = await (believing ? run().catch(() => undefined) : run()).then(
     (result) => ({ result }),
     (error: unknown) => ({ error }),
@@ -254,7 +255,7 @@ function matrixOf(subject: Subject): Scenario {
  */
 function twinOf(subject: Subject): Scenario {
   return async () => {
-    for (const name of ['install', 'ban', 'unban', 'list', 'reconcile', 'remove']) {
+    for (const name of ['install', 'ban', 'unban', 'each', 'reconcile', 'remove']) {
       const examined = examine(subject, operations[name]!, faults['refused with EPERM']!, true);
       await assert.rejects(examined, /others do not see it/, `${name}: the twin was not found out`);
       await subject.create(() => openTransport(12)).remove();

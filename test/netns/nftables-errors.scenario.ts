@@ -10,6 +10,7 @@ import { addChain, addSet, addTable, Batch, changeElements, command } from '../.
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { parseCidr } from '../../src/text/address.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { nft, nftElements, nftJson } from './topology.ts';
@@ -204,8 +205,8 @@ export const scenarios: Record<string, Scenario> = {
     const backend = await installed({ setElementsMax: 2 });
     await backend.apply([ban('203.0.113.1', 1_000)]);
     await refused(backend.apply([ban('203.0.113.2'), ban('203.0.113.3')]), 'ENFILE');
-    assert.equal((await backend.list()).filter((each) => each.address.bytes[15] !== 1).length, 0);
-    await backend.apply([{ verb: 'unban', jail: 'sshd', address: (await backend.list())[0]!.address }]);
+    assert.equal((await bansOf(backend)).filter((each) => each.address.bytes[15] !== 1).length, 0);
+    await backend.apply([{ verb: 'unban', jail: 'sshd', address: (await bansOf(backend))[0]!.address }]);
     await backend.apply([ban('203.0.113.2'), ban('203.0.113.3')]);
     assert.deepEqual([...nftElements(table, 'ban4-sshd').keys()].sort(), ['203.0.113.2', '203.0.113.3']);
   },
@@ -247,7 +248,7 @@ export const scenarios: Record<string, Scenario> = {
     changeElements(batch, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
     // The kernel ACKs this and applies nothing: why Batch.finish() is the only way to the bytes.
     await socket.exchange(batch.writer.bytes(), batch.expected, batch.strays);
-    assert.deepEqual(await backend.list(), []);
+    assert.deepEqual(await bansOf(backend), []);
   },
 };
 

@@ -11,6 +11,7 @@ import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { Ban, Change, JailScaffold } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
@@ -137,7 +138,7 @@ export const scenarios: Record<string, Scenario> = {
     const backend = await installed();
     await backend.apply([ban(attackerV4[0], 1500), ban(attackerV4[1])]);
     await prober.dropped(attackerV4[0], hostV4, 2222);
-    await until(async () => (await backend.list()).length === 1, { what: 'the end of the ban' });
+    await until(async () => (await bansOf(backend)).length === 1, { what: 'the end of the ban' });
     await prober.answered(attackerV4[0], hostV4, 2222);
     await prober.dropped(attackerV4[1], hostV4, 2222);
   },
@@ -149,7 +150,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await backend.apply([unban(attackerV4[0]), unban(attackerV6[0]), unban('203.0.113.9'), unban('203.0.113.10')]);
     await backend.apply([unban(attackerV4[0])]);
-    assert.deepEqual(await backend.list(), []);
+    assert.deepEqual(await bansOf(backend), []);
     assert.equal(nftElements(table, 'ban4-sshd').size, 0);
     await prober.answered(attackerV4[0], hostV4, 2222);
     await prober.answered(attackerV6[0], hostV6, 2222);
@@ -173,7 +174,7 @@ export const scenarios: Record<string, Scenario> = {
   'takes the last of several changes of one address': async () => {
     const backend = await installed();
     await backend.apply([ban('203.0.113.1'), unban('203.0.113.1'), unban('203.0.113.2'), ban('203.0.113.2')]);
-    assert.deepEqual(texts(await backend.list()), ['203.0.113.2']);
+    assert.deepEqual(texts(await bansOf(backend)), ['203.0.113.2']);
     await backend.apply([ban('2001:db8:0:7::1'), ban('2001:db8:0:7::2', 0)]);
     assert.deepEqual([...nftElements(table, 'ban6-sshd')], [['2001:db8:0:7::', Infinity]]);
   },
@@ -182,7 +183,7 @@ export const scenarios: Record<string, Scenario> = {
     const backend = await installed();
     await assert.rejects(backend.apply([ban('203.0.113.1'), ban('203.0.113.0/24')]), UnsupportedChange);
     await assert.rejects(backend.apply([ban('203.0.113.1', hour, 'nginx')]), UnsupportedChange);
-    assert.deepEqual(await backend.list(), []);
+    assert.deepEqual(await bansOf(backend), []);
   },
 
   'adopts the bans of an earlier run with the time they have left': async () => {
@@ -190,8 +191,8 @@ export const scenarios: Record<string, Scenario> = {
     await before.apply([ban('203.0.113.1', 600_000), ban('203.0.113.2', 0), ban('2001:db8:0:9::1', 600_000)]);
     before.close();
     const after = await installed();
-    assert.deepEqual(texts(await after.list()), ['2001:db8:0:9::/64', '203.0.113.1', '203.0.113.2']);
-    const left = (await after.list()).map((each) => each.timeoutMs).sort((a, b) => a - b);
+    assert.deepEqual(texts(await bansOf(after)), ['2001:db8:0:9::/64', '203.0.113.1', '203.0.113.2']);
+    const left = (await bansOf(after)).map((each) => each.timeoutMs).sort((a, b) => a - b);
     assert.equal(left[0], 0);
     assert.ok(left[1]! > 500_000 && left[2]! <= 600_000, `${left}`);
     const names = nftJson('list', 'table', 'inet', table).nftables.map(
@@ -214,7 +215,7 @@ export const scenarios: Record<string, Scenario> = {
     nft('add', 'set', 'inet', table, 'ban6-sshd', '{ type ipv6_addr; flags timeout; size 10; }');
     nft('add', 'element', 'inet', table, 'ban6-sshd', '{ 2001:db8:0:1::1 timeout 1h }');
     const last = await installed();
-    assert.deepEqual(texts(await last.list()), ['2001:db8:0:1::/64']);
+    assert.deepEqual(texts(await bansOf(last)), ['2001:db8:0:1::/64']);
   },
 
   'replaces a table that others refer into': async () => {
@@ -224,7 +225,7 @@ export const scenarios: Record<string, Scenario> = {
     nft('add', 'map', 'inet', table, 'foreign', '{ type ipv4_addr : verdict; }');
     nft('add', 'element', 'inet', table, 'foreign', '{ 192.0.2.77 : jump jail-sshd }');
     const after = await installed();
-    assert.deepEqual(texts(await after.list()), ['203.0.113.1']);
+    assert.deepEqual(texts(await bansOf(after)), ['203.0.113.1']);
   },
 
   'leaves no instant without protection while it installs again': async () => {
@@ -266,7 +267,7 @@ export const scenarios: Record<string, Scenario> = {
     }
     await backend.apply(changes);
     const ours = new Map(
-      (await backend.list()).map((each) => [`${each.jail} ${formatAddress(each.address)}`, each.timeoutMs]),
+      (await bansOf(backend)).map((each) => [`${each.jail} ${formatAddress(each.address)}`, each.timeoutMs]),
     );
     assert.equal(ours.size, 600);
     for (const [text, seconds] of nftElements(table, 'ban4-sshd')) {
@@ -285,7 +286,7 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply(changes);
     assert.equal(nftElements(table, 'ban4-sshd').size, count);
     await backend.apply(changes.map((each) => unban(formatAddress((each as { ban: Ban }).ban.address))));
-    assert.equal((await backend.list()).length, 0);
+    assert.equal((await bansOf(backend)).length, 0);
   },
 
   'repairs what others did to the table': async () => {

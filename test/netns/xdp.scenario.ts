@@ -21,6 +21,7 @@ import { portRangesMax, xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } f
 import { native } from '../../src/native.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { JailScaffold } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { reconcile } from '../support/reconcile.ts';
 import { until } from '../support/until.ts';
@@ -325,7 +326,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await backend.apply([unban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
-    assert.deepEqual(texts(await backend.list()), ['192.0.2.11', '2001:db8:0:1::/64']);
+    assert.deepEqual(texts(await bansOf(backend)), ['192.0.2.11', '2001:db8:0:1::/64']);
   },
 
   'finds the ports behind options, extension headers and fragments': async () => {
@@ -433,7 +434,7 @@ export const scenarios: Record<string, Scenario> = {
       const bytes = Uint8Array.from(key.subarray(4));
       return formatAddress({ family: 6, bytes, prefix: key.readUInt32LE(0) });
     });
-    assert.deepEqual([...seen4, ...seen6].sort(), texts(await backend.list()));
+    assert.deepEqual([...seen4, ...seen6].sort(), texts(await bansOf(backend)));
     assert.equal(elements('f2z_bans').length, 3);
   },
 
@@ -462,9 +463,9 @@ export const scenarios: Record<string, Scenario> = {
     // Nobody removes anything meanwhile: the program itself ends the ban.
     await until(() => prober.answered(attackerV4[0], hostV4, 2222).then(() => true), { what: 'the end of the ban' });
     assert.equal(droppedV4().length, 3);
-    assert.deepEqual(texts(await backend.list()), [attackerV4[1], attackerV4[2]].sort());
+    assert.deepEqual(texts(await bansOf(backend)), [attackerV4[1], attackerV4[2]].sort());
     assert.deepEqual(droppedV4(), [attackerV4[1], attackerV4[2]].sort());
-    assert.equal((await backend.list()).find(({ timeoutMs }) => timeoutMs === 0)?.address.bytes[15], 12);
+    assert.equal((await bansOf(backend)).find(({ timeoutMs }) => timeoutMs === 0)?.address.bytes[15], 12);
     await prober.dropped(attackerV4[1], hostV4, 2222);
   },
 
@@ -472,9 +473,9 @@ export const scenarios: Record<string, Scenario> = {
     const prober = await network(2222);
     const backend = await installed([sshd, { ...sshd, name: 'web' }]);
     await backend.apply([ban(attackerV4[0], hour), ban(attackerV4[0], 2 * hour, 'web')]);
-    assert.equal((await backend.list()).length, 2);
+    assert.equal((await bansOf(backend)).length, 2);
     await backend.apply([unban(attackerV4[0], 'web')]);
-    assert.equal((await backend.list()).length, 1);
+    assert.equal((await bansOf(backend)).length, 1);
     await prober.dropped(attackerV4[0], hostV4, 2222);
     await backend.apply([unban(attackerV4[0])]);
     await prober.answered(attackerV4[0], hostV4, 2222);
@@ -490,17 +491,17 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
     const second = await installed([sshd, { ...sshd, name: 'more' }]);
     assert.notEqual(programOf('front0')!.id, before);
-    assert.deepEqual(texts(await second.list()), [attackerV4[0], attackerV4[1]].sort());
+    assert.deepEqual(texts(await bansOf(second)), [attackerV4[0], attackerV4[1]].sort());
     await prober.dropped(attackerV4[0], hostV4, 2222);
     second.close();
     // Another list of ports: the bans stay, each for the ports that its jail now has.
     const elsewhere = await installed([{ ...sshd, ports: [{ first: 8080, last: 8080 }], protocols: ['tcp'] }]);
-    assert.deepEqual(texts(await elsewhere.list()), [attackerV4[0], attackerV4[1]].sort());
+    assert.deepEqual(texts(await bansOf(elsewhere)), [attackerV4[0], attackerV4[1]].sort());
     await prober.answered(attackerV4[0], hostV4, 2222);
     elsewhere.close();
     // A jail that is gone takes its bans with it.
     const third = await installed([{ ...sshd, name: 'other' }]);
-    assert.deepEqual(await third.list(), []);
+    assert.deepEqual(await bansOf(third), []);
     await prober.answered(attackerV4[0], hostV4, 2222);
     await third.remove();
     assert.equal(programOf('front0'), undefined);
@@ -546,8 +547,8 @@ export const scenarios: Record<string, Scenario> = {
     });
     const full = await refused(backend.apply([ban('203.0.113.4')]));
     assert.ok(full instanceof BpfError && full.code === 'E2BIG', full.message);
-    await until(async () => texts(await backend.list()).length === 2, { what: 'room after the end of a ban' });
-    assert.ok(!texts(await backend.list()).includes('203.0.113.4'), 'what found no room is not believed');
+    await until(async () => texts(await bansOf(backend)).length === 2, { what: 'room after the end of a ban' });
+    assert.ok(!texts(await bansOf(backend)).includes('203.0.113.4'), 'what found no room is not believed');
   },
 
   'the verifier is heard, and wrong sizes never reach the kernel': async () => {

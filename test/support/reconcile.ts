@@ -3,11 +3,11 @@
  */
 import { isLongEnough } from '../../src/backends/elements.ts';
 import { formatAddress, maskAddress } from '../../src/text/address.ts';
-import type { Backend, Ban, JailScaffold } from '../../src/types.ts';
+import type { Backend, Ban, Change, JailScaffold } from '../../src/types.ts';
 
 /**
- * Returns the repairs made, as `Backend.reconcile` counts them, and one for each ban that was
- * missing or too short.
+ * Returns the repairs made: one for a rebuilt table, and one for each ban that was missing, too
+ * short or unwanted.
  */
 export async function reconcile(backend: Backend, jails: JailScaffold[], wanted: Iterable<Ban>): Promise<number> {
   const keyOf = ({ jail, address }: Ban) => {
@@ -16,12 +16,14 @@ export async function reconcile(backend: Backend, jails: JailScaffold[], wanted:
   };
   const missing = new Map([...wanted].map((ban) => [keyOf(ban), ban]));
   const all = new Map(missing);
-  const repairs = await backend.reconcile(jails, (held) => {
+  const rebuilt = await backend.reconcile(jails);
+  const unwanted: Change[] = [];
+  await backend.each((held) => {
     const ban = all.get(keyOf(held));
     const longest = backend.timeoutMsMax ?? Number.POSITIVE_INFINITY;
     if (ban && isLongEnough(held.timeoutMs, Math.min(longest, ban.timeoutMs))) missing.delete(keyOf(held));
-    return ban !== undefined;
+    if (ban === undefined) unwanted.push({ verb: 'unban', jail: held.jail, address: held.address });
   });
-  await backend.apply([...missing.values()].map((ban) => ({ verb: 'ban', ban })));
-  return repairs + missing.size;
+  await backend.apply([...unwanted, ...[...missing.values()].map((ban): Change => ({ verb: 'ban', ban }))]);
+  return Number(rebuilt) + unwanted.length + missing.size;
 }

@@ -21,7 +21,6 @@ import {
   keyText,
   longer,
   prefixMask,
-  removeUnwanted,
   type SetChanges,
   setFor,
   toAddress,
@@ -94,6 +93,7 @@ type Changes = SetChanges<SetLayout>;
 
 export class NftablesBackend implements Backend {
   readonly name = 'nftables';
+  readonly holds = true;
   readonly #table: string;
   readonly #setElementsMax: number;
   readonly #open: (sendBytes?: number) => Transport;
@@ -180,18 +180,6 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  async list(): Promise<Ban[]> {
-    const bans: Ban[] = [];
-    for (const { jail, sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) {
-        for (const [text, timeoutMs] of await this.#readHoldings(set)) {
-          bans.push({ jail, address: toAddress(set, keyOfText(text)), timeoutMs });
-        }
-      }
-    }
-    return bans;
-  }
-
   /** The socket for what may take long. */
   #ownReader(): NetlinkSocket {
     this.#reader ??= new NetlinkSocket(this.#open(), this.#answerMilliseconds);
@@ -214,13 +202,10 @@ export class NftablesBackend implements Backend {
     return count;
   }
 
-  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
-    let count = 0;
-    if (this.#fingerprint === null || (await this.#readFingerprint()) !== this.#fingerprint) {
-      await this.install(jails);
-      count++;
-    }
-    return count + (await removeUnwanted(this, isWanted));
+  async reconcile(jails: JailScaffold[]): Promise<boolean> {
+    if (this.#fingerprint !== null && (await this.#readFingerprint()) === this.#fingerprint) return false;
+    await this.install(jails);
+    return true;
   }
 
   /** Counted by the rules that end in a drop or an answer. */

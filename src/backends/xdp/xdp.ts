@@ -18,7 +18,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
 import { native } from '../../native.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
-import { prefixMask, removeUnwanted, toKey, UnsupportedChange } from '../elements.ts';
+import { prefixMask, toKey, UnsupportedChange } from '../elements.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
@@ -92,6 +92,7 @@ interface Attached {
 
 export class XdpBackend implements Backend {
   readonly name = 'xdp';
+  readonly holds = true;
   readonly #interfaces: readonly string[];
   readonly #bansMax: number;
   readonly #links = new Links();
@@ -168,12 +169,6 @@ export class XdpBackend implements Backend {
     }
   }
 
-  async list(): Promise<Ban[]> {
-    const bans: Ban[] = [];
-    await this.each((ban) => bans.push(ban));
-    return bans;
-  }
-
   /** A ban that the program does not honour is none; bans that are over are removed on the way. */
   async each(visit: (ban: Ban) => void): Promise<number> {
     const { bans } = this.#installed();
@@ -210,15 +205,13 @@ export class XdpBackend implements Backend {
     return Promise.resolve(dropped);
   }
 
-  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
-    let count = 0;
+  async reconcile(jails: JailScaffold[]): Promise<boolean> {
     for (const { interface: name } of this.#attached) {
       if ((await this.#links.programId(name)) === this.#programId) continue;
       await this.install(jails);
-      count = 1;
-      break;
+      return true;
     }
-    return count + (await removeUnwanted(this, isWanted));
+    return false;
   }
 
   /** Takes the program off the interfaces; with its last user it goes, and the maps with it. */

@@ -20,7 +20,6 @@ import {
   keyText,
   longer,
   prefixMask,
-  removeUnwanted,
   type SetChanges,
   type SetShape,
   setFor,
@@ -111,6 +110,7 @@ function beginMessage(writer: MessageWriter, number: number, flags: number, sequ
 
 export class IpsetBackend implements Backend {
   readonly name = 'ipset';
+  readonly holds = true;
   readonly timeoutMsMax = ipsetTimeoutSecondsMax * 1000;
   readonly #socket: NetlinkSocket;
   readonly #tables: Xtables[] = [];
@@ -155,18 +155,6 @@ export class IpsetBackend implements Backend {
     }
   }
 
-  async list(): Promise<Ban[]> {
-    const bans: Ban[] = [];
-    for (const { jail, sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) {
-        for (const [text, timeoutMs] of await this.#readHoldings(set.name, set.family)) {
-          bans.push({ jail, address: toAddress(set, keyOfText(text)), timeoutMs });
-        }
-      }
-    }
-    return bans;
-  }
-
   async each(visit: (ban: Ban) => void): Promise<number> {
     let count = 0;
     for (const { jail, sets } of this.#layouts.values()) {
@@ -181,13 +169,10 @@ export class IpsetBackend implements Backend {
     return count;
   }
 
-  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
-    let count = 0;
-    if (this.#fingerprint === null || this.#readFingerprint() !== this.#fingerprint) {
-      await this.install(jails);
-      count++;
-    }
-    return count + (await removeUnwanted(this, isWanted));
+  async reconcile(jails: JailScaffold[]): Promise<boolean> {
+    if (this.#fingerprint !== null && this.#readFingerprint() === this.#fingerprint) return false;
+    await this.install(jails);
+    return true;
   }
 
   async drops(): Promise<Drops> {

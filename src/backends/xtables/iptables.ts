@@ -15,7 +15,6 @@ import {
   keyOfText,
   keyText,
   prefixMask,
-  removeUnwanted,
   type SetChanges,
   type SetShape,
   setFor,
@@ -54,6 +53,7 @@ export interface IptablesOptions {
 
 export class IptablesBackend implements Backend {
   readonly name = 'iptables';
+  readonly holds = true;
   readonly keepsEnds = false;
   readonly #tables: { 4: Xtables; 6: Xtables };
   readonly #bansMax: number;
@@ -97,36 +97,30 @@ export class IptablesBackend implements Backend {
     return this.#inOrder(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
   }
 
-  list(): Promise<Ban[]> {
+  each(visit: (ban: Ban) => void): Promise<number> {
     return this.#inOrder(async () => {
       const now = this.#now();
-      const bans: Ban[] = [];
+      let count = 0;
       for (const [jail, { sets }] of this.#jails) {
         for (const set of [sets[4], sets[6]]) {
           for (const key of this.#tables[set.family].sources(set.name)) {
             const end = set.ends.get(keyText(key)) ?? Infinity;
             const timeoutMs = end === Infinity ? 0 : Math.max(1, end - now);
-            bans.push({ jail, address: toAddress(set, key), timeoutMs });
+            visit({ jail, address: toAddress(set, key), timeoutMs });
+            count++;
           }
         }
       }
-      return bans;
+      return count;
     });
   }
 
-  async each(visit: (ban: Ban) => void): Promise<number> {
-    const held = await this.list();
-    for (const ban of held) visit(ban);
-    return held.length;
-  }
-
-  async reconcile(jails: JailScaffold[], isWanted: (held: Ban) => boolean): Promise<number> {
-    const rebuilt = await this.#inOrder(async () => {
-      if (this.#isAsPut()) return 0;
+  reconcile(jails: JailScaffold[]): Promise<boolean> {
+    return this.#inOrder(async () => {
+      if (this.#isAsPut()) return false;
       await this.#install(jails);
-      return 1;
+      return true;
     });
-    return rebuilt + (await removeUnwanted(this, isWanted));
   }
 
   drops(): Promise<Drops> {
