@@ -74,7 +74,9 @@ export function mutationScore({ files }: MutationReport, folder?: string): Score
 export function claimScore({ claims }: VerifyReport): Score {
   const count = (wanted: string) => claims.filter(({ status }) => status === wanted).length;
   const testable = claims.length - count('POSITION');
-  const text = `${count('HELD')} of ${testable} held, ${count('PENDING')} pending, ${count('FAILED')} failed`;
+  const text =
+    `${count('HELD')} of ${testable} held, ${count('NOT MET')} not met, ` +
+    `${count('PENDING')} pending, ${count('FAILED')} failed`;
   return { name: 'claims', text, percent: testable === 0 ? 0 : (count('HELD') / testable) * 100 };
 }
 

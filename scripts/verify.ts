@@ -1,28 +1,44 @@
 /**
- * `npm run verify`: which claims hold here and now. Runs every specification, prints each claim of
- * the register with its status and evidence as results come in, and writes reports/verify.json.
- * Statuses are computed from the run: HELD the body passed and every twin failed it PENDING nothing
- * proves it yet; the register says why SKIPPED the machine lacks something from the known list
- * POSITION an assumption or a refusal; nothing to run FAILED anything else: then the exit code is
- * 1.
+ * `npm run verify`: which claims hold here and now. It runs every specification, or those of the
+ * ids it is given, and prints each claim with status, evidence, place and twins. What does not hold
+ * is printed last and together. A run over everything writes reports/verify.json.
+ *
+ * Statuses are computed from the run:
+ * - HELD: the body passed and every twin failed it, each by the expected assertion
+ * - NOT MET: measured, and not reached; the evidence is the figure
+ * - PENDING: nothing proves it yet; the register says why
+ * - SKIPPED: the machine lacks something from the list in spec/environment.ts
+ * - POSITION: an assumption or a refusal; there is nothing to run
+ * - FAILED: anything else, and a claim that was HELD before (spec/held.json) and is not now
+ *
+ * Exit status 1 for FAILED, and for SKIPPED unless `--allow-skips` is given.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { startVitest, type TestCase, type TestModule } from 'vitest/node';
 import type { ClaimResult } from '../spec/claim.ts';
 import { type Claim, claims } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
+import { importsOf, targetOf } from '../spec/source.ts';
 import { readCommandLine } from './lab/command-line.ts';
 
 const reportPath = 'reports/verify.json';
+/** The ids that were HELD when the ledger was last recorded. */
+const ledgerPath = 'spec/held.json';
 
-export type Status = 'HELD' | 'PENDING' | 'SKIPPED' | 'POSITION' | 'FAILED';
+export type Status = 'HELD' | 'POSITION' | 'NOT MET' | 'PENDING' | 'SKIPPED' | 'FAILED';
+
+/** In this order they are printed. */
+const order: readonly Status[] = ['HELD', 'POSITION', 'PENDING', 'NOT MET', 'SKIPPED', 'FAILED'];
 
 /** One claim of reports/verify.json. */
 export interface Outcome {
   id: string;
   sentence: string;
   status: Status;
+  /** `file:line` of its specification; empty where there is none. */
+  place: string;
   /** The figure of a HELD claim, the reason of any other. */
   evidence: string;
   /** Each broken piece with the assertion it failed. */
@@ -41,8 +57,9 @@ const knownSkips = new Set(Object.values(environments).map(({ without }) => with
 
 /** The status of one specification's claims; a state and a result that disagree mean FAILED. */
 export function judge({ result, state, errors }: Finding): { status: Status; evidence: string } {
-  if (state === 'passed' && result.status === 'HELD' && result.twinFailed.length > 0) {
-    return { status: 'HELD', evidence: result.evidence };
+  const judged = result.status === 'HELD' || result.status === 'NOT MET';
+  if (state === 'passed' && judged && result.twinFailed.length > 0) {
+    return { status: result.status as Status, evidence: result.evidence };
   }
   if (state === 'skipped' && result.status === 'SKIPPED' && knownSkips.has(result.why ?? '')) {
     return { status: 'SKIPPED', evidence: result.why ?? '' };
@@ -51,22 +68,37 @@ export function judge({ result, state, errors }: Finding): { status: Status; evi
   return { status: 'FAILED', evidence: reason };
 }
 
-/** One outcome for every claim of the register, in its order. */
-export function settle(register: readonly Claim[], findings: readonly Finding[]): Outcome[] {
+/**
+ * One outcome for every claim of the register, in its order. `heldBefore`: the ids that must not be
+ * lowered; a skip does not lower a claim, the machine does.
+ */
+export function settle(
+  register: readonly Claim[],
+  findings: readonly Finding[],
+  heldBefore: ReadonlySet<string> = new Set(),
+): Outcome[] {
   const found = new Map<string, Finding>();
   for (const finding of findings) for (const id of finding.result.ids) found.set(id, finding);
   return register.map((row) => {
     const { id, sentence, kind, pending } = row;
     const finding = found.get(id);
     if (finding !== undefined) {
-      const { twinFailed, seconds } = finding.result;
-      return { id, sentence, ...judge(finding), twinFailed, seconds: Math.round(seconds * 1000) / 1000 };
+      const { twinFailed, seconds, place } = finding.result;
+      const rounded = Math.round(seconds * 1000) / 1000;
+      return lowered({ id, sentence, place, ...judge(finding), twinFailed, seconds: rounded }, heldBefore);
     }
-    const nothing = { id, sentence, twinFailed: [], seconds: 0 };
+    const nothing = { id, sentence, place: '', twinFailed: [], seconds: 0 };
     if (kind === 'position') return { ...nothing, status: 'POSITION', evidence: 'stated, not tested' };
-    if (pending !== undefined) return { ...nothing, status: 'PENDING', evidence: pending };
+    if (pending !== undefined) return lowered({ ...nothing, status: 'PENDING', evidence: pending }, heldBefore);
     return { ...nothing, status: 'FAILED', evidence: 'its specification did not report' };
   });
+}
+
+/** The same, or FAILED where a claim that was HELD is lowered. */
+function lowered(outcome: Outcome, heldBefore: ReadonlySet<string>): Outcome {
+  if (!heldBefore.has(outcome.id) || !['PENDING', 'NOT MET'].includes(outcome.status)) return outcome;
+  const evidence = `it was HELD and is ${outcome.status} now: ${outcome.evidence}`;
+  return { ...outcome, status: 'FAILED', evidence };
 }
 
 /**
@@ -81,20 +113,19 @@ function printable(text: string): string {
 
 const indent = ' '.repeat(13);
 
-function describeOutcome({ id, sentence, status, evidence, twinFailed, seconds }: Outcome): string {
+function describeOutcome({ id, sentence, status, evidence, place, twinFailed, seconds }: Outcome): string {
   const head = id.padEnd(indent.length);
-  if (status !== 'HELD') return `${head}${status}(${printable(evidence)})\n${indent}${sentence}`;
-  const lines = [`${head}HELD  ${printable(evidence)}  [${seconds.toFixed(2)} s]`, `${indent}${sentence}`];
+  const where = place === '' ? '' : `\n${indent}${place}`;
+  if (status !== 'HELD' && status !== 'NOT MET')
+    return `${head}${status}(${printable(evidence)})\n${indent}${sentence}${where}`;
+  const lines = [`${head}${status}  ${printable(evidence)}  [${seconds.toFixed(2)} s]`, `${indent}${sentence}${where}`];
   for (const { why, by } of twinFailed) lines.push(`${indent}twin "${printable(why)}" fails: ${printable(by)}`);
   return lines.join('\n');
 }
 
 function summary(outcomes: readonly Outcome[]): string {
   const count = (status: Status) => outcomes.filter((outcome) => outcome.status === status).length;
-  return (
-    `${outcomes.length} claims: ${count('HELD')} HELD, ${count('PENDING')} PENDING, ${count('SKIPPED')} SKIPPED, ` +
-    `${count('POSITION')} POSITION, ${count('FAILED')} FAILED`
-  );
+  return `${outcomes.length} claims: ${order.map((status) => `${count(status)} ${status}`).join(', ')}`;
 }
 
 function findingOf(testCase: TestCase): Finding | undefined {
@@ -104,8 +135,58 @@ function findingOf(testCase: TestCase): Finding | undefined {
   return { result, state, errors: (errors ?? []).map(({ message }) => message) };
 }
 
-async function main(): Promise<number> {
-  const started = performance.now();
+/** Specification files that name one of `ids`. */
+function filesOf(ids: readonly string[]): string[] {
+  return globSync('spec/*.spec.ts').filter((path) => {
+    const text = readFileSync(path, 'utf8');
+    return ids.some((id) => text.includes(`'${id}'`));
+  });
+}
+
+/**
+ * Specification files that a change since `revision` may touch: those that import a changed file,
+ * directly or not; and those that start the built program or read the tree as text, wherever the
+ * program changed.
+ */
+function filesTouchedSince(revision: string): string[] {
+  const git = (...args: string[]) => spawnSync('git', args, { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
+  const changed = new Set([
+    ...git('diff', '--name-only', revision),
+    ...git('ls-files', '--others', '--exclude-standard'),
+  ]);
+  const program = [...changed].some((path) => /^(src|native|scripts|bin|package)/.test(path));
+  return globSync('spec/*.spec.ts').filter((path) => {
+    const text = readFileSync(path, 'utf8');
+    if (program && (path.includes('.kernel.') || text.includes('readTree('))) return true;
+    return reaches(path, changed);
+  });
+}
+
+/** Whether `entry` or a file it imports, at any distance, is in `changed`. */
+function reaches(entry: string, changed: ReadonlySet<string>): boolean {
+  const seen = new Set([entry]);
+  for (const path of seen) {
+    if (changed.has(path)) return true;
+    if (!path.endsWith('.ts')) continue;
+    for (const { specifier } of importsOf(path, readFileSync(path, 'utf8'))) {
+      if (specifier === '#linear') seen.add('src/engine/linear.ts');
+      else if (specifier.startsWith('.')) seen.add(targetOf(path, specifier));
+    }
+  }
+  return false;
+}
+
+interface Selection {
+  /** Specification files to run. */
+  files: string[];
+  /** Rows to settle and to print. */
+  register: readonly Claim[];
+  /** Title pattern, where single claims were asked for. */
+  pattern?: RegExp;
+}
+
+/** Runs the specifications of a selection; the second value lists what went wrong beside claims. */
+async function run({ files, pattern }: Selection): Promise<[Finding[], string[]]> {
   const findings: Finding[] = [];
   const troubles: string[] = [];
   const progress = {
@@ -117,7 +198,7 @@ async function main(): Promise<number> {
       }
       findings.push(finding);
       const { status } = judge(finding);
-      console.log(`… ${status.padEnd(7)} ${finding.result.ids.join(' ')}  (${finding.result.seconds.toFixed(2)} s)`);
+      console.log(`${status.padEnd(8)} ${finding.result.ids.join(' ')}  (${finding.result.seconds.toFixed(2)} s)`);
     },
     onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { message?: string }[]) {
       for (const module of modules) {
@@ -126,37 +207,98 @@ async function main(): Promise<number> {
       for (const { message } of unhandled) troubles.push(`unhandled: ${message ?? 'unknown error'}`);
     },
   };
-  console.log('Running the specifications…');
-  const vitest = await startVitest(['spec/'], {
+  const vitest = await startVitest(files, {
     watch: false,
     run: true,
     reporters: [progress],
     passWithNoTests: true,
+    ...(pattern === undefined ? {} : { testNamePattern: pattern }),
   });
   await vitest.close();
-
-  const outcomes = settle(claims, findings);
-  console.log('');
-  for (const outcome of outcomes) console.log(describeOutcome(outcome));
-  mkdirSync('reports', { recursive: true });
-  const seconds = Math.round(performance.now() - started) / 1000;
-  const facts = { node: process.version, platform: process.platform, arch: process.arch };
-  writeFileSync(
-    reportPath,
-    `${JSON.stringify({ date: new Date().toISOString(), seconds, ...facts, claims: outcomes }, null, 2)}\n`,
-  );
-  console.log('');
-  for (const trouble of troubles) console.log(`TROUBLE  ${printable(trouble)}`);
-  console.log(`${summary(outcomes)} in ${seconds.toFixed(1)} s; written to ${reportPath}`);
-  return troubles.length > 0 || outcomes.some(({ status }) => status === 'FAILED') ? 1 : 0;
+  return [findings, troubles];
 }
 
-const usage = `npm run verify
+/** Prints what holds first, what does not last and together; returns the exit status. */
+function report(outcomes: readonly Outcome[], troubles: readonly string[], allowSkips: boolean): number {
+  console.log('');
+  for (const status of order) {
+    for (const outcome of outcomes.filter((each) => each.status === status)) console.log(describeOutcome(outcome));
+  }
+  console.log('');
+  for (const trouble of troubles) console.log(`TROUBLE  ${printable(trouble)}`);
+  const has = (wanted: Status) => outcomes.some(({ status }) => status === wanted);
+  if (has('SKIPPED') && !allowSkips) console.log('SKIPPED claims count as failed; --allow-skips lets them pass');
+  return troubles.length > 0 || has('FAILED') || (has('SKIPPED') && !allowSkips) ? 1 : 0;
+}
 
-  Runs every specification, prints each claim of the register with its status and evidence, and writes ${reportPath}.
-  Exit status 1 when a claim that should hold does not.`;
+const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--record]
+
+  Runs every specification, or those of the given claims, and prints each claim with its status, evidence and twins.
+  A run over everything writes ${reportPath}.
+
+  --changed       only what the changes since the last commit may touch
+  --since REV     with --changed: since that revision
+  --list          the register: id, sentence, and why a claim is pending; runs nothing
+  --allow-skips   claims that this machine cannot check do not fail the run
+  --record        writes the claims that hold into ${ledgerPath}; none of them may be lowered later
+
+  Exit status 1 when a claim that should hold does not, or is skipped.`;
+
+async function main(): Promise<number> {
+  const flag = { type: 'boolean' } as const;
+  const { values, positionals, misuse } = readCommandLine(
+    'verify',
+    usage,
+    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag },
+    true,
+  );
+  const unknown = positionals.filter((id) => !claims.some((row) => row.id === id));
+  if (unknown.length > 0) misuse(`no claim has the id ${unknown.join(', ')}; --list prints them all`);
+  if (values.list) {
+    for (const { id, sentence, pending, kind } of claims) {
+      const note = kind === 'position' ? ' [position]' : pending === undefined ? '' : ` [pending: ${pending}]`;
+      console.log(`${id.padEnd(indent.length)}${sentence}${note}`);
+    }
+    return 0;
+  }
+  const whole = positionals.length === 0 && !values.changed;
+  if (values.record && !whole) misuse('--record needs a run over everything');
+  const selection = select(positionals, values.changed ? (values.since ?? 'HEAD') : undefined);
+  if (selection.files.length === 0) {
+    console.log(whole || values.changed ? 'no specification is touched' : 'these claims have no specification yet');
+  }
+  const started = performance.now();
+  const [findings, troubles] = selection.files.length === 0 ? [[], []] : await run(selection);
+  const heldBefore = new Set<string>(JSON.parse(readFileSync(ledgerPath, 'utf8')));
+  const settled = settle(selection.register, findings, heldBefore);
+  const reported = new Set(findings.flatMap(({ result }) => result.ids));
+  const outcomes = values.changed ? settled.filter(({ id }) => reported.has(id)) : settled;
+  const status = report(outcomes, troubles, values['allow-skips'] ?? false);
+  const seconds = Math.round(performance.now() - started) / 1000;
+  if (whole) writeReport(outcomes, seconds);
+  if (values.record && status === 0) {
+    const held = outcomes.filter((outcome) => outcome.status === 'HELD').map(({ id }) => id);
+    writeFileSync(ledgerPath, `${JSON.stringify(held, null, 2)}\n`);
+  }
+  console.log(`${summary(outcomes)} in ${seconds.toFixed(1)} s${whole ? `; written to ${reportPath}` : ''}`);
+  return status;
+}
+
+/** What to run for the ids, or for the changes since a revision, or everything. */
+function select(ids: readonly string[], since: string | undefined): Selection {
+  if (since !== undefined) return { files: filesTouchedSince(since), register: claims };
+  if (ids.length === 0) return { files: ['spec/'], register: claims };
+  const pattern = new RegExp(`(^|\\| )(${ids.join('|').replaceAll('.', '\\.')}) `);
+  return { files: filesOf(ids), register: claims.filter(({ id }) => ids.includes(id)), pattern };
+}
+
+function writeReport(outcomes: readonly Outcome[], seconds: number): void {
+  mkdirSync('reports', { recursive: true });
+  const facts = { node: process.version, platform: process.platform, arch: process.arch };
+  const report = { date: new Date().toISOString(), seconds, ...facts, claims: outcomes };
+  writeFileSync(reportPath, `${JSON.stringify(report, null, 2)}\n`);
+}
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  readCommandLine('verify', usage, {});
   process.exit(await main());
 }

@@ -16,17 +16,34 @@ import { type EnvironmentName, missing } from './environment.ts';
 /** A piece, or how to make one (called anew for each run of the body). */
 export type Supply<Piece> = { make: () => Piece | Promise<Piece>; dispose?: (piece: Piece) => void | Promise<void> };
 
-/** A broken piece and what is wrong with it. */
+/** A broken piece, what is wrong with it, and the assertion that must notice. */
 export interface Twin<Piece> {
   why: string;
   piece: Supply<Piece>;
+  /** What the message of the failed assertion says. Absent: any assertion will do. */
+  expected?: RegExp;
 }
+
+/** What a body returns that measured its claim and found that it does not hold. */
+export class NotMet {
+  readonly evidence: string;
+  constructor(evidence: string) {
+    this.evidence = evidence;
+  }
+}
+
+/** Evidence as one line, or NotMet with the figure that was measured. */
+export type Evidence = string | NotMet;
+
+export type Body<Piece> = (piece: Piece) => Evidence | Promise<Evidence>;
 
 /** What a claim's test leaves in its task's meta data. */
 export interface ClaimResult {
   ids: string[];
+  /** `file:line` of the specification. */
+  place: string;
   /** FAILED until the body has passed with the real piece and failed with every twin. */
-  status: 'HELD' | 'SKIPPED' | 'FAILED';
+  status: 'HELD' | 'NOT MET' | 'SKIPPED' | 'FAILED';
   /** What the environment lacks, for SKIPPED. */
   why?: string;
   /** One line with the figure that was measured or counted. */
@@ -45,6 +62,7 @@ declare module 'vitest' {
 /** What a specification file registered; the ledger reads these without running any body. */
 export interface Definition {
   ids: string[];
+  place: string;
   twins: string[];
   needs: EnvironmentName[];
 }
@@ -69,9 +87,12 @@ export function given<Piece>(piece: Piece): Supply<Piece> {
   return { make: () => piece };
 }
 
-/** Names a broken piece and says what is wrong with it. */
-export function twin<Piece>(why: string, piece: Supply<Piece>): Twin<Piece> {
-  return { why, piece };
+/**
+ * Names a broken piece and says what is wrong with it. `expected` is found in the message of the
+ * assertion that names the property: a twin that fails for another reason proves nothing.
+ */
+export function twin<Piece>(why: string, piece: Supply<Piece>, expected?: RegExp): Twin<Piece> {
+  return expected === undefined ? { why, piece } : { why, piece, expected };
 }
 
 /**
@@ -82,21 +103,22 @@ export function twin<Piece>(why: string, piece: Supply<Piece>): Twin<Piece> {
 export function claim<Piece>(
   ids: string | string[],
   real: Supply<Piece>,
-  body: (piece: Piece) => string | Promise<string>,
+  body: Body<Piece>,
   twins: [Twin<NoInfer<Piece>>, ...Twin<NoInfer<Piece>>[]],
   settings: Settings = {},
 ): void {
   const list = typeof ids === 'string' ? [ids] : ids;
   const needs = settings.needs ?? [];
+  const place = placeOfCaller();
   if (collected !== undefined) {
-    collected.push({ ids: list, twins: twins.map(({ why }) => why), needs });
+    collected.push({ ids: list, place, twins: twins.map(({ why }) => why), needs });
     return;
   }
   const title = list.map((id) => `${id} ${claimOf(id).sentence}`).join(' | ');
   test(title, { timeout: settings.timeoutMs ?? bodyTimeoutMs }, async ({ task, skip }) => {
     const started = performance.now();
     const seconds = () => (performance.now() - started) / 1000;
-    const nothing = { ids: list, evidence: '', twinFailed: [], seconds: 0 };
+    const nothing = { ids: list, place, evidence: '', twinFailed: [], seconds: 0 };
     task.meta.claim = { ...nothing, status: 'FAILED' };
     const why = await missing(needs);
     if (why !== undefined) {
@@ -104,7 +126,14 @@ export function claim<Piece>(
       skip(why);
     }
     const { evidence, twinFailed } = await prove(real, body, twins);
-    task.meta.claim = { ids: list, status: 'HELD', evidence, twinFailed, seconds: seconds() };
+    const met = typeof evidence === 'string';
+    task.meta.claim = {
+      ...nothing,
+      status: met ? 'HELD' : 'NOT MET',
+      evidence: met ? evidence : evidence.evidence,
+      twinFailed,
+      seconds: seconds(),
+    };
   });
 }
 
@@ -114,17 +143,17 @@ export function claim<Piece>(
  */
 export async function prove<Piece>(
   real: Supply<Piece>,
-  body: (piece: Piece) => string | Promise<string>,
+  body: Body<Piece>,
   twins: Twin<Piece>[],
-): Promise<{ evidence: string; twinFailed: ClaimResult['twinFailed'] }> {
+): Promise<{ evidence: Evidence; twinFailed: ClaimResult['twinFailed'] }> {
   if (twins.length === 0) throw new Error('a claim without a twin proves nothing');
   const evidence = await withPiece(real, body);
   const twinFailed: ClaimResult['twinFailed'] = [];
-  for (const { why, piece } of twins) twinFailed.push({ why, by: await failureOf(why, piece, body) });
+  for (const each of twins) twinFailed.push({ why: each.why, by: await failureOf(each, body) });
   return { evidence, twinFailed };
 }
 
-async function withPiece<Piece>(supply: Supply<Piece>, body: (piece: Piece) => string | Promise<string>) {
+async function withPiece<Piece>(supply: Supply<Piece>, body: Body<Piece>): Promise<Evidence> {
   const piece = await supply.make();
   try {
     return await body(piece);
@@ -133,16 +162,32 @@ async function withPiece<Piece>(supply: Supply<Piece>, body: (piece: Piece) => s
   }
 }
 
-/** First line of the assertion that the twin failed; throws where it passed or crashed instead. */
-async function failureOf<Piece>(why: string, supply: Supply<Piece>, body: (piece: Piece) => string | Promise<string>) {
-  let verdict: string;
+/**
+ * First line of the assertion that the twin failed; throws where the twin passed, crashed the body,
+ * or failed another assertion than the expected one. NotMet is a failure that the body measured.
+ */
+async function failureOf<Piece>({ why, piece, expected }: Twin<Piece>, body: Body<Piece>): Promise<string> {
+  let verdict: Evidence;
   try {
-    verdict = await withPiece(supply, body);
+    verdict = await withPiece(piece, body);
   } catch (error) {
-    if (isAssertion(error)) return error.message.split('\n', 1)[0] ?? '';
-    throw new Error(`twin "${why}" crashed the body instead of failing an assertion`, { cause: error });
+    if (!isAssertion(error)) {
+      throw new Error(`twin "${why}" crashed the body instead of failing an assertion`, { cause: error });
+    }
+    if (expected !== undefined && !expected.test(error.message)) {
+      throw new Error(`twin "${why}" failed for another reason than ${expected}: ${error.message}`, { cause: error });
+    }
+    return error.message.split('\n', 1)[0] ?? '';
   }
-  throw new Error(`twin "${why}" passed the body, so the body proves nothing (it returned: ${verdict})`);
+  const said = typeof verdict === 'string' ? verdict : `NOT MET: ${verdict.evidence}`;
+  throw new Error(`twin "${why}" passed the body, so the body proves nothing (it returned: ${said})`);
+}
+
+/** `file:line`, relative to the repository, of the specification that calls `claim`. */
+function placeOfCaller(): string {
+  const frame = (new Error().stack ?? '').split('\n').find((line) => line.includes('.spec.ts'));
+  const found = /(spec\/[^/\s?]+\.spec\.ts)[^:\s]*:(\d+)/.exec(frame ?? '');
+  return found === null ? 'spec' : `${found[1]}:${found[2]}`;
 }
 
 function isAssertion(error: unknown): error is Error {

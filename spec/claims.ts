@@ -54,6 +54,7 @@ export const pages: Readonly<Record<string, string>> = {
   E: 'threat model',
   FM: 'threat model, failure modes',
   AU: 'threat model, audit',
+  X: 'our own promises',
   PE: 'parser engine',
 };
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, expect, test } from 'vitest';
-import { given, prove, twin } from '../../spec/claim.ts';
+import { given, NotMet, prove, twin } from '../../spec/claim.ts';
 
 const isEven = (number: number) => {
   assert.equal(number % 2, 0, `${number} is odd`);
@@ -35,6 +35,23 @@ describe('prove', () => {
     const broken = {} as { size: () => number };
     const real = { size: (): number => 1 };
     await expect(prove(given(real), body, [twin('no method', given(broken))])).rejects.toThrow('crashed');
+  });
+
+  test('fails where a twin fails another assertion than the expected one', async () => {
+    const wrong = [twin('an odd number', given(3), /is too large/)];
+    await expect(prove(given(4), isEven, wrong)).rejects.toThrow('for another reason');
+    const right = [twin('an odd number', given(3), /is odd/)];
+    await expect(prove(given(4), isEven, right)).resolves.toMatchObject({ evidence: '4 is even' });
+  });
+
+  test('a measured miss needs a twin as well', async () => {
+    const body = (number: number) => {
+      assert.ok(number > 0, 'not measured');
+      return new NotMet(`${number} of 9`);
+    };
+    const result = await prove(given(4), body, [twin('nothing measured', given(0))]);
+    expect(result.evidence).toEqual(new NotMet('4 of 9'));
+    await expect(prove(given(4), body, [twin('not broken', given(6))])).rejects.toThrow('NOT MET: 6 of 9');
   });
 
   test('fails without a twin', async () => {

@@ -7,7 +7,14 @@ import { type Finding, judge, settle } from '../../scripts/verify.ts';
 import type { Claim } from '../../spec/claims.ts';
 
 const held: Finding = {
-  result: { ids: ['MM-09'], status: 'HELD', evidence: '5 pages', twinFailed: [{ why: 'grows', by: 'no' }], seconds: 1 },
+  result: {
+    ids: ['MM-09'],
+    place: 'spec/memory.spec.ts:1',
+    status: 'HELD',
+    evidence: '5 pages',
+    twinFailed: [{ why: 'grows', by: 'no' }],
+    seconds: 1,
+  },
   state: 'passed',
   errors: [],
 };
@@ -32,6 +39,11 @@ describe('judge', () => {
     expect(judge({ ...held, state: 'failed', errors: ['it grew'] })).toEqual({ status: 'FAILED', evidence: 'it grew' });
   });
 
+  test('what was measured and not reached is NOT MET, with its figure', () => {
+    const measured = { ...held, result: { ...held.result, status: 'NOT MET', evidence: '3 of 5' } } as Finding;
+    expect(judge(measured)).toEqual({ status: 'NOT MET', evidence: '3 of 5' });
+  });
+
   test('a skip counts only for a known reason', () => {
     const skipped = (why: string): Finding => ({
       ...held,
@@ -53,6 +65,14 @@ describe('settle', () => {
     const position: Claim = { ...row, id: 'T-03', kind: 'position' };
     const statuses = settle([row, pending, position], [held]).map(({ status }) => status);
     expect(statuses).toEqual(['HELD', 'PENDING', 'POSITION']);
+  });
+
+  test('a claim that was HELD must not become pending or unmet', () => {
+    const before = new Set(['MM-09', 'MM-10']);
+    const pending = { ...row, id: 'MM-10', pending: 'not built' };
+    const unmet = { ...held, result: { ...held.result, status: 'NOT MET' } } as Finding;
+    expect(settle([row, pending], [unmet], before).map(({ status }) => status)).toEqual(['FAILED', 'FAILED']);
+    expect(settle([row], [held], before).map(({ status }) => status)).toEqual(['HELD']);
   });
 
   test('one specification settles every id it names', () => {
