@@ -1,5 +1,5 @@
 // netlink(7) sockets: open, send, receive one datagram, wait. Messages are built and read in
-// src/backends/netlink/netlink.ts. send() may block for seconds while another nft transaction runs,
+// src/backends/netlink/. send() may block for seconds while another nft transaction runs,
 // so it never runs on the calling thread; a receive never waits, but while a dump goes on the
 // kernel makes its next part inside it: some 10 ms where a set is large.
 #include <linux/netlink.h>

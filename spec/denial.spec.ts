@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { type BackendRow, backendRows, chooseBackend, NoBackendError } from '../src/backends/choose.ts';
-import { NetlinkError } from '../src/backends/netlink/netlink.ts';
+import { KernelError } from '../src/backends/kernel-error.ts';
 import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
@@ -67,7 +67,7 @@ const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map(
   create: () => ({
     name,
     holds: true,
-    install: () => Promise.reject(new NetlinkError(1, `install ${name}`)),
+    install: () => Promise.reject(new KernelError(1, `install ${name}`)),
     apply: () => Promise.resolve(),
     each: () => Promise.resolve(0),
     reconcile: () => Promise.resolve(false),
@@ -112,7 +112,7 @@ function rowsWith(failing: number, tried: string[]): BackendRow[] {
       ...create(...parameters),
       install: () => {
         tried.push(name);
-        return index < failing ? Promise.reject(new NetlinkError(95, `install ${name}`)) : Promise.resolve();
+        return index < failing ? Promise.reject(new KernelError(95, `install ${name}`)) : Promise.resolve();
       },
     }),
   }));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
-import { NetlinkError } from '../src/backends/netlink/netlink.ts';
+import { KernelError } from '../src/backends/kernel-error.ts';
 import { ConfigError } from '../src/config/problem.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
@@ -91,7 +91,7 @@ function refusedPipeline(lie: boolean): Supply<Pipeline & { refusals: () => numb
   return {
     async make() {
       let refusals = 0;
-      const backend = rememberingBackend(() => (refusals < 3 ? new NetlinkError(++refusals && 105, 'ban') : undefined));
+      const backend = rememberingBackend(() => (refusals < 3 ? new KernelError(++refusals && 105, 'ban') : undefined));
       const { apply } = backend;
       if (lie) backend.apply = (changes) => apply(changes).catch(() => {});
       return { ...(await pipeline({ backend })), refusals: () => refusals };

@@ -156,7 +156,7 @@ export type Drops = Map<string, number>;
 
 /**
  * The five verbs of a backend, and what helps to use them. Every method rejects with a typed error
- * (NetlinkError for kernel refusals); nothing is half believed.
+ * (KernelError for kernel refusals); nothing is half believed.
  */
 export interface Backend {
   readonly name: Exclude<BackendName, 'auto'>;

@@ -5,7 +5,8 @@
  */
 import { constants } from 'node:os';
 import { toAddress } from '../../src/backends/elements.ts';
-import { AttributeReader, decodeMessages, openTransport, type Transport } from '../../src/backends/netlink/netlink.ts';
+import { AttributeReader, decodeMessages } from '../../src/backends/netlink/message.ts';
+import { openTransport, type Transport } from '../../src/backends/netlink/socket.ts';
 import { command, decodeElements, netlinkNetfilter } from '../../src/backends/nftables/messages.ts';
 import { formatAddress } from '../../src/text/address.ts';
 

@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { NetlinkError, NetlinkSocket, openTransport } from '../../src/backends/netlink/netlink.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
+import { NetlinkSocket, openTransport } from '../../src/backends/netlink/socket.ts';
 import { addTable, Batch, command, decodeGeneration, encodeQuestion } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { Pacer } from '../../src/backends/nftables/pacer.ts';
@@ -131,7 +132,7 @@ async function operate(): Promise<number> {
       await socket.exchange(request, batch.expected, batch.strays);
       return tries;
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.code !== 'ERESTART') throw error;
+      if (!(error instanceof KernelError) || error.code !== 'ERESTART') throw error;
     }
   }
   return Number.POSITIVE_INFINITY;

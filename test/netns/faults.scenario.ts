@@ -8,14 +8,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { constants } from 'node:os';
-import {
-  decodeMessages,
-  errorName,
-  flagAck,
-  NetlinkError,
-  openTransport,
-  type Transport,
-} from '../../src/backends/netlink/netlink.ts';
+import { errorName, KernelError } from '../../src/backends/kernel-error.ts';
+import { decodeMessages, flagAck } from '../../src/backends/netlink/message.ts';
+import { openTransport, type Transport } from '../../src/backends/netlink/socket.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { formatAddress } from '../../src/text/address.ts';
@@ -217,7 +212,7 @@ async function examine(subject: Subject, operation: Operation, fault: Fault, bel
   faulty.fault = undefined;
   if ('error' in outcome) {
     const { error } = outcome;
-    assert.ok(error instanceof NetlinkError, `not typed: ${error}`);
+    assert.ok(error instanceof KernelError, `not typed: ${error}`);
     assert.ok(error.operation !== '' && error.message.startsWith(`${error.operation}: ${error.code}`), error.message);
     const refusal = fault.refusal ?? fault.send;
     if (refusal !== undefined) assert.equal(error.code, errorName(refusal), error.message);

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
 import { native } from '../../src/native.ts';
@@ -268,7 +268,7 @@ export const scenarios: Record<string, Scenario> = {
     await backend.install([sshd]);
     await backend.apply([ban('203.0.113.1'), ban('2001:db8:0:1::1')]);
     const refused = backend.apply([ban('2001:db8:0:2::1'), ban('203.0.113.2'), ban('203.0.113.3')]);
-    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOSPC');
+    await assert.rejects(refused, (error) => error instanceof KernelError && error.code === 'ENOSPC');
     assert.deepEqual(subjects.iptables!.seen(), ['2001:db8:0:1::/64', '203.0.113.1']);
     await backend.apply([unban('203.0.113.1'), ban('203.0.113.2'), ban('203.0.113.3')]);
     assert.deepEqual(texts(await bansOf(backend)), ['2001:db8:0:1::/64', '203.0.113.2', '203.0.113.3']);
@@ -279,7 +279,7 @@ export const scenarios: Record<string, Scenario> = {
     await backend.install([sshd]);
     const many = Array.from({ length: 2000 }, (_, index) => ban(`10.0.${index >> 8}.${index & 255}`));
     const refused = backend.apply(many);
-    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'IPSET_ERR_HASH_FULL');
+    await assert.rejects(refused, (error) => error instanceof KernelError && error.code === 'IPSET_ERR_HASH_FULL');
     await backend.apply(
       (await bansOf(backend)).map(({ jail, address: held }) => ({ verb: 'unban', jail, address: held })),
     );
@@ -294,7 +294,7 @@ export const scenarios: Record<string, Scenario> = {
     run('ip6tables-legacy', '-F');
     run('ipset', 'destroy');
     const refused = backend.apply([ban('203.0.113.1')]);
-    await assert.rejects(refused, (error) => error instanceof NetlinkError && error.code === 'ENOENT');
+    await assert.rejects(refused, (error) => error instanceof KernelError && error.code === 'ENOENT');
     await reconcile(backend, [sshd], [wanted('203.0.113.1')]);
     assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
   },

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
 import {
   Assembler,
   BpfError,
@@ -527,12 +527,12 @@ export const scenarios: Record<string, Scenario> = {
     const links = new Links();
     await links.attach('front0', other);
     const busy = await refused(installed([sshd], { interfaces: ['back0', 'front0'] }));
-    assert.ok(busy instanceof NetlinkError, `${busy}`);
+    assert.ok(busy instanceof KernelError, `${busy}`);
     assert.equal(busy.code, 'EBUSY');
     assert.match(busy.message, /attach program to interface front0/);
     assert.equal(programOf('back0'), undefined, 'all interfaces or none');
     const absent = await refused(installed([sshd], { interfaces: ['nowhere0'] }));
-    assert.equal((absent as NetlinkError).code, 'ENODEV', absent.message);
+    assert.equal((absent as KernelError).code, 'ENODEV', absent.message);
     const none = await refused(installed([sshd], { interfaces: [] }));
     assert.match(none.message, /firewall.interfaces/);
     const forward = await refused(installed([{ ...sshd, hooks: ['forward'] }]));

@@ -6,14 +6,9 @@
 import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  AttributeReader,
-  decodeMessages,
-  decodeVerdict,
-  MessageWriter,
-  NetlinkError,
-  NetlinkSocket,
-} from '../../src/backends/netlink/netlink.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
+import { AttributeReader, decodeMessages, decodeVerdict, MessageWriter } from '../../src/backends/netlink/message.ts';
+import { NetlinkSocket } from '../../src/backends/netlink/socket.ts';
 import {
   Batch,
   changeElements,
@@ -221,13 +216,13 @@ describe('netlink exchange', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.oneof(hostile, fc.constantFrom(-105, -4)), { maxLength: 6 }), async (answers) => {
         const socket = new NetlinkSocket(recordedTransport(() => answers));
-        await expect(ask(socket)).rejects.toBeInstanceOf(NetlinkError);
+        await expect(ask(socket)).rejects.toBeInstanceOf(KernelError);
       }),
       { numRuns: 500 },
     );
   });
 
-  test('foreign messages among the ACKs are counted and change nothing', async () => {
+  test('foreign messages among the ACKs change nothing', async () => {
     const foreign = fc.oneof(
       fc.nat(0x7fffffff).map((sequence) => acknowledgement((sequence | 0x80000000) >>> 0, 1)),
       fc.uint8Array({ maxLength: 30 }).map((payload) => message(0xa0c, 0, 0, payload)),
@@ -238,9 +233,7 @@ describe('netlink exchange', () => {
           const parts = [...strangers, ...askedSequences(request).map((sequence) => acknowledgement(sequence))];
           return together ? [Buffer.concat(parts)] : parts;
         });
-        const socket = new NetlinkSocket(transport);
-        await ask(socket);
-        expect(socket.counters.foreign).toBe(strangers.length);
+        await expect(ask(new NetlinkSocket(transport))).resolves.toBeUndefined();
       }),
     );
   });
@@ -255,7 +248,7 @@ describe('netlink exchange', () => {
           () => undefined,
           () => undefined,
         );
-        await expect(work).rejects.toBeInstanceOf(NetlinkError);
+        await expect(work).rejects.toBeInstanceOf(KernelError);
       }),
       { numRuns: 300 },
     );
@@ -282,8 +275,7 @@ describe('netlink exchange', () => {
       },
     );
     expect(seen).toEqual([4, 5]);
-    expect(socket.counters.interruptedDumps).toBe(1);
-    expect(socket.counters.lostAnswers).toBe(1);
+    expect(transport.requests.length).toBe(3);
   });
 
   test('an error in the middle is the one reported, with the words of the kernel', async () => {
@@ -293,7 +285,7 @@ describe('netlink exchange', () => {
     });
     const error = await ask(new NetlinkSocket(transport)).catch((cause: unknown) => cause);
     expect(error).toMatchObject({
-      name: 'NetlinkError',
+      name: 'KernelError',
       errno: 28,
       code: 'ENOSPC',
       kernelMessage: 'No room?for ?[31mmore',
@@ -311,10 +303,8 @@ describe('netlink exchange', () => {
       if (count < 3) return count === 1 ? -constants.errno.EAGAIN : -constants.errno.EINTR;
       return askedSequences(request).map((sequence) => acknowledgement(sequence));
     });
-    const socket = new NetlinkSocket(transport);
-    await ask(socket);
+    await ask(new NetlinkSocket(transport));
     expect(transport.requests.length).toBe(3);
-    expect(socket.counters.retriedSends).toBe(2);
     const full = recordedTransport(() => -constants.errno.EMSGSIZE);
     await expect(ask(new NetlinkSocket(full))).rejects.toMatchObject({ code: 'EMSGSIZE' });
     expect(full.requests.length).toBe(1);
@@ -330,6 +320,5 @@ describe('netlink exchange', () => {
     const [first, second] = await Promise.allSettled([ask(socket), ask(socket)]);
     expect(first.status).toBe('rejected');
     expect(second.status).toBe('fulfilled');
-    expect(socket.counters.foreign).toBe(1);
   });
 });

@@ -3,7 +3,7 @@
  * the order given.
  */
 import { constants } from 'node:os';
-import type { Transport } from '../../src/backends/netlink/netlink.ts';
+import type { Transport } from '../../src/backends/netlink/socket.ts';
 
 /** What a receive yields: a datagram, or a negative errno. */
 export type Answer = Uint8Array | number;

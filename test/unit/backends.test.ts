@@ -6,9 +6,10 @@ import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BackendRow, chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
 import { type LogOnlyAction, LogOnlyBackend } from '../../src/backends/log-only.ts';
 import { kernelName } from '../../src/backends/names.ts';
-import { MessageWriter, NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { MessageWriter } from '../../src/backends/netlink/message.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { kernelNameMax, logOnlyBansMax } from '../../src/limits.ts';
 import { parseCidr } from '../../src/text/address.ts';
@@ -44,7 +45,7 @@ describe('choosing a backend', () => {
       ({
         ...(Object.create(null) as Backend),
         install: async () => {
-          throw new NetlinkError(errno, `install ${name}`);
+          throw new KernelError(errno, `install ${name}`);
         },
         close: () => closed.push(name),
       }) as Backend,

@@ -4,7 +4,7 @@
  */
 import { expect, test, vi } from 'vitest';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
-import { NetlinkError } from '../../src/backends/netlink/netlink.ts';
+import { KernelError } from '../../src/backends/kernel-error.ts';
 import { enforcerStopMs, refusalsPerBatchMax } from '../../src/limits.ts';
 import { formatAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Backend, Ban, Change } from '../../src/types.ts';
@@ -49,7 +49,7 @@ class FakeKernel implements Backend {
 const addresses = (count: number, first = 0) =>
   Array.from({ length: count }, (_, n) => `10.0.${(first + n) >> 8}.${(first + n) & 255}`);
 
-const full = () => new NetlinkError(23, 'add elements');
+const full = () => new KernelError(23, 'add elements');
 
 test('one ban that the kernel refuses holds back no other, and lands when it is taken', async () => {
   const kernel = new FakeKernel();
@@ -113,7 +113,7 @@ test('a ban that the backend can never hold is given up, once, and nothing else 
 test('while the kernel takes nothing no transaction is split, and everything lands afterwards', async () => {
   const kernel = new FakeKernel();
   let isDown = true;
-  kernel.refuse = () => (isDown ? new NetlinkError(1, 'add elements') : undefined);
+  kernel.refuse = () => (isDown ? new KernelError(1, 'add elements') : undefined);
   const { attack, enforcer } = await enforce(kernel);
   attack(...addresses(50));
   await until(() => enforcer.problem !== undefined, { what: 'the problem' });
@@ -271,7 +271,7 @@ test('taking over goes on with the next comparison where the kernel could not be
   const [address] = (await withEarlierBans(kernel, 1)) as [Address];
   const { enforcer, engine } = await enforce(kernel);
   const read = kernel.reconcile;
-  kernel.reconcile = () => Promise.reject(new NetlinkError(105, 'list set'));
+  kernel.reconcile = () => Promise.reject(new KernelError(105, 'list set'));
   enforcer.start({ adopts: true });
   await until(() => enforcer.counters.failures.get('ENOBUFS') === 1, { what: 'the comparison that failed' });
   kernel.reconcile = read;
@@ -283,7 +283,7 @@ test('taking over goes on with the next comparison where the kernel could not be
 
 test('stopping brings in what waits for the kernel to come back, without waiting for the retry', async () => {
   const kernel = new FakeKernel();
-  kernel.refuse = () => new NetlinkError(1, 'add elements');
+  kernel.refuse = () => new KernelError(1, 'add elements');
   const { attack, enforcer } = await enforce(kernel);
   enforcer.start();
   attack(...addresses(50));
@@ -325,7 +325,7 @@ test('sets that others took away are made anew before an operator is refused', a
   const kernel = new FakeKernel();
   const { enforcer, engine } = await enforce(kernel);
   let areGone = true;
-  kernel.refuse = () => (areGone ? new NetlinkError(2, 'add elements') : undefined);
+  kernel.refuse = () => (areGone ? new KernelError(2, 'add elements') : undefined);
   const { reconcile } = kernel;
   kernel.reconcile = (...args) => {
     areGone = false;
@@ -339,7 +339,7 @@ test('sets that others took away are made anew before an operator is refused', a
   areGone = true;
   await enforcer.unban([0], () => address);
   expect(kernel.held.size).toBe(0);
-  kernel.refuse = () => new NetlinkError(1, 'add elements');
+  kernel.refuse = () => new KernelError(1, 'add elements');
   await expect(enforcer.ban(0, address, 60)).rejects.toThrow('EPERM');
   await enforcer.stop();
 });

@@ -8,14 +8,14 @@ import type { Address, BanAction, PortRange } from '../../types.ts';
 import { type Element, keyBytes, prefixMask, type SetShape } from '../elements.ts';
 import {
   AttributeReader,
-  type Expected,
   flagAck,
   flagAppend,
   flagCreate,
   flagDump,
   flagRequest,
   MessageWriter,
-} from '../netlink/netlink.ts';
+} from '../netlink/message.ts';
+import type { Expected } from '../netlink/socket.ts';
 
 /** NETLINK_NETFILTER. */
 export const netlinkNetfilter = 12;

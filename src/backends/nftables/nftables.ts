@@ -4,7 +4,7 @@
  * made as we make them stay as they are, chains and rules are replaced in one transaction, so that
  * there is no instant without protection. Nothing is believed that the kernel did not confirm: a
  * lost answer is followed by reading back. Full: the kernel's ENFILE or ENOMEM reaches the caller
- * as NetlinkError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is
+ * as KernelError and nothing of that transaction holds. NLM_F_EXCL is never used and nothing is
  * deleted that may be absent, since an aborted transaction costs the kernel milliseconds: an unban
  * adds its element first, then deletes it.
  */
@@ -25,8 +25,9 @@ import {
   setFor,
   toAddress,
 } from '../elements.ts';
+import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import { NetlinkError, NetlinkSocket, openTransport, type Transport } from '../netlink/netlink.ts';
+import { NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
 import {
   addAllowRule,
   addChain,
@@ -125,11 +126,6 @@ export class NftablesBackend implements Backend {
     this.#pacer = options.pacer ?? new Pacer();
   }
 
-  /** What the socket met so far, for metrics. */
-  get counters() {
-    return this.#socket.counters;
-  }
-
   close(): void {
     this.#socket.close();
     this.#reader?.close();
@@ -159,7 +155,7 @@ export class NftablesBackend implements Backend {
         await this.#scaffold(jails, layouts, approach);
         break;
       } catch (error) {
-        const passing = error instanceof NetlinkError && [ENOENT, EBUSY, EEXIST, EINVAL].includes(error.errno);
+        const passing = error instanceof KernelError && [ENOENT, EBUSY, EEXIST, EINVAL].includes(error.errno);
         if (!passing || approach === 'replace') throw error;
       }
     }
@@ -280,7 +276,7 @@ export class NftablesBackend implements Backend {
       await this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
       this.#commits++;
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.errno !== ENOBUFS || batch.expected.length === 1) throw error;
+      if (!(error instanceof KernelError) || error.errno !== ENOBUFS || batch.expected.length === 1) throw error;
       const { request, expected, strays } = batch.askOnce();
       await this.#socket.exchange(request, expected, strays);
       this.#commits++;
@@ -352,7 +348,7 @@ export class NftablesBackend implements Backend {
     try {
       await this.#commit(batch);
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.errno !== EMSGSIZE) throw error;
+      if (!(error instanceof KernelError) || error.errno !== EMSGSIZE) throw error;
       const { request, expected, strays } = batch.askOnce();
       const large = new NetlinkSocket(this.#open(request.length + 4096), this.#answerMilliseconds);
       try {
@@ -422,7 +418,7 @@ export class NftablesBackend implements Backend {
         operation,
         (bytes, start, end) => {
           const facts = decode(bytes, start, end);
-          if (facts === null) throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed object' });
+          if (facts === null) throw new KernelError(EBADMSG, operation, { explanation: 'malformed object' });
           seen.push(facts);
         },
         () => {
@@ -431,7 +427,7 @@ export class NftablesBackend implements Backend {
       );
     } catch (error) {
       // A table that is not there has no sets and no rules.
-      if (!(body !== null && error instanceof NetlinkError && error.errno === ENOENT)) throw error;
+      if (!(body !== null && error instanceof KernelError && error.errno === ENOENT)) throw error;
     }
     for (const facts of seen) deliver(facts);
   }
@@ -480,13 +476,13 @@ export class NftablesBackend implements Backend {
     try {
       await this.#commit(batch);
     } catch (error) {
-      if (!(error instanceof NetlinkError)) throw error;
+      if (!(error instanceof KernelError)) throw error;
       if (error.errno === EMSGSIZE) return this.#applyHalves(groups, error);
       if (error.errno !== ENOBUFS || !(await this.#holds(groups))) throw error;
     }
   }
 
-  async #applyHalves(groups: Changes[], error: NetlinkError): Promise<void> {
+  async #applyHalves(groups: Changes[], error: KernelError): Promise<void> {
     const count = groups.reduce((sum, { bans, unbans }) => sum + bans.length + unbans.length, 0);
     if (count <= 1) throw error;
     const half = (first: boolean) =>
@@ -556,7 +552,7 @@ export class NftablesBackend implements Backend {
         const whole = decodeElements(bytes, start, end, keyBytes[set.family], (at, remaining) =>
           visit(bytes, at, remaining),
         );
-        if (!whole) throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
+        if (!whole) throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
       },
       restart,
       { tolerant },
@@ -589,7 +585,7 @@ export class NftablesBackend implements Backend {
       );
     } catch (error) {
       // A set of that name with other keys is not one of ours: there is nothing to adopt.
-      if (!(error instanceof NetlinkError) || error.errno !== EBADMSG) throw error;
+      if (!(error instanceof KernelError) || error.errno !== EBADMSG) throw error;
       byKey.clear();
     }
     return [...byKey].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));

@@ -6,7 +6,7 @@
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { native } from '../../native.ts';
-import { errorName } from '../netlink/netlink.ts';
+import { KernelError } from '../kernel-error.ts';
 
 const bpfCommand = {
   createMap: 0,
@@ -40,23 +40,15 @@ const programInfoBytes = 80;
 const programMapsMax = 16;
 const { EPERM, ENOENT } = constants.errno;
 
-/** What the kernel refused. */
-export class BpfError extends Error {
+/** What bpf(2) refused. */
+export class BpfError extends KernelError {
   override readonly name = 'BpfError';
-  /** Positive errno. */
-  readonly errno: number;
-  readonly code: string;
-  readonly operation: string;
   /** The verifier's log; '' where it was not asked. */
   readonly verifierLog: string;
 
   constructor(errno: number, operation: string, verifierLog = '') {
     const words = verifierLog.trim().slice(-verifierTextMax);
-    const hint = errno === EPERM ? ' (needs CAP_BPF and CAP_NET_ADMIN)' : words === '' ? '' : ` (${words})`;
-    super(`${operation}: ${errorName(errno)}${hint}`);
-    this.errno = errno;
-    this.code = errorName(errno);
-    this.operation = operation;
+    super(errno, operation, { explanation: errno === EPERM ? 'needs CAP_BPF and CAP_NET_ADMIN' : words });
     this.verifierLog = verifierLog;
   }
 }

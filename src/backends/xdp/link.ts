@@ -4,15 +4,9 @@
  * order.
  */
 import { constants } from 'node:os';
-import {
-  AttributeReader,
-  flagAck,
-  flagRequest,
-  MessageWriter,
-  NetlinkError,
-  NetlinkSocket,
-  openTransport,
-} from '../netlink/netlink.ts';
+import { KernelError } from '../kernel-error.ts';
+import { AttributeReader, flagAck, flagRequest, MessageWriter } from '../netlink/message.ts';
+import { NetlinkSocket, openTransport } from '../netlink/socket.ts';
 
 const netlinkRoute = 0;
 const message = { getLink: 18, setLink: 19 } as const;
@@ -40,7 +34,7 @@ export class Links {
   }
 
   /**
-   * The id of the program attached to an interface, 0 = none. @throws NetlinkError, ENODEV for an
+   * The id of the program attached to an interface, 0 = none. @throws KernelError, ENODEV for an
    * unknown interface
    */
   async programId(name: string): Promise<number> {
@@ -70,7 +64,7 @@ export class Links {
   /**
    * Attaches a program, in the driver where it can. With `previous` (a descriptor) it takes that
    * one's place at once, else there must be none.
-   * @throws NetlinkError, EBUSY where another program is attached
+   * @throws KernelError, EBUSY where another program is attached
    */
   async attach(name: string, program: number, previous?: number): Promise<XdpMode> {
     const how = previous === undefined ? xdpFlag.onlyIfNone : xdpFlag.replace;
@@ -80,7 +74,7 @@ export class Links {
     } catch (error) {
       const { EOPNOTSUPP, EINVAL, ENOMEM, ENOSPC, EEXIST } = constants.errno;
       const mayFall = [EOPNOTSUPP, EINVAL, ENOMEM, ENOSPC, EEXIST];
-      if (!(error instanceof NetlinkError) || !mayFall.includes(error.errno)) throw error;
+      if (!(error instanceof KernelError) || !mayFall.includes(error.errno)) throw error;
     }
     await this.#set(name, program, xdpFlag.generic | how, previous);
     return 'generic';

@@ -25,19 +25,10 @@ import {
   setFor,
   toAddress,
 } from '../elements.ts';
+import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import {
-  AttributeReader,
-  type Expected,
-  flagAck,
-  flagDump,
-  flagRequest,
-  MessageWriter,
-  NetlinkError,
-  NetlinkSocket,
-  openTransport,
-  type Transport,
-} from '../netlink/netlink.ts';
+import { AttributeReader, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
+import { type Expected, NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
 import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
@@ -122,10 +113,6 @@ export class IpsetBackend implements Backend {
     this.#socket = new NetlinkSocket(open());
     this.#setElementsMax = setElementsMax;
     for (const family of [4, 6] as const) this.#tables.push(new Xtables(family, chainPrefix));
-  }
-
-  get counters() {
-    return this.#socket.counters;
   }
 
   close(): void {
@@ -223,7 +210,7 @@ export class IpsetBackend implements Backend {
     try {
       return await this.#create(set.name, set);
     } catch (error) {
-      if (!(error instanceof NetlinkError) || error.errno !== EEXIST) throw error;
+      if (!(error instanceof KernelError) || error.errno !== EEXIST) throw error;
     }
     const mask = prefixMask(set.prefix, keyBytes[set.family]);
     const elements = new Map<string, number>();
@@ -264,16 +251,16 @@ export class IpsetBackend implements Backend {
   #index(name: string): number {
     const operation = `look up set ${name}`;
     const fd = native.xtablesOpen(4);
-    if (fd < 0) throw new NetlinkError(-fd, operation);
+    if (fd < 0) throw new KernelError(-fd, operation);
     const question = Buffer.alloc(40);
     question.writeUInt32LE(opGetByName, 0);
     question.writeUInt32LE(protocolVersion, 4);
     question.write(name, 8);
     const result = native.socketOption(fd, 0, optionSet, question);
     closeSync(fd);
-    if (result < 0) throw new NetlinkError(-result, operation);
+    if (result < 0) throw new KernelError(-result, operation);
     const index = question.readUInt16LE(8);
-    if (index === noIndex) throw new NetlinkError(ENOENT, operation);
+    if (index === noIndex) throw new KernelError(ENOENT, operation);
     return index;
   }
 
@@ -283,7 +270,7 @@ export class IpsetBackend implements Backend {
     try {
       for (const { sets } of this.#layouts.values()) indices.push(this.#index(sets[4].name), this.#index(sets[6].name));
     } catch (error) {
-      if (error instanceof NetlinkError && error.errno === ENOENT) return '';
+      if (error instanceof KernelError && error.errno === ENOENT) return '';
       throw error;
     }
     return [indices.join(' '), ...this.#tables.map((table) => table.shape())].join('\n');
@@ -321,7 +308,7 @@ export class IpsetBackend implements Backend {
     try {
       await request.send();
     } catch (error) {
-      const splits = error instanceof NetlinkError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
+      const splits = error instanceof KernelError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
       const count = Math.max(...groups.map(({ bans, unbans }) => Math.max(bans.length, unbans.length)));
       // Too large, or too many answers: smaller requests, one set at a time. Repeating does no
       // harm.
@@ -359,7 +346,7 @@ export class IpsetBackend implements Backend {
       operation,
       (bytes, start, end) => {
         if (!decodeMembers(bytes, start, end, keyBytes[family], (at, timeoutMs) => visit(bytes, at, timeoutMs))) {
-          throw new NetlinkError(EBADMSG, operation, { explanation: 'malformed element' });
+          throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
         }
       },
       restart,

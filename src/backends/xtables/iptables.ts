@@ -8,6 +8,7 @@
  */
 import { constants } from 'node:os';
 import { chainNameMax, iptablesBansMax } from '../../limits.ts';
+import { Turns } from '../../turns.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import {
   groupChanges,
@@ -20,8 +21,8 @@ import {
   setFor,
   toAddress,
 } from '../elements.ts';
+import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import { NetlinkError } from '../netlink/netlink.ts';
 import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
@@ -62,7 +63,7 @@ export class IptablesBackend implements Backend {
   #jails = new Map<string, JailBans>();
   #shapes: { 4: string; 6: string } | null = null;
   #timer: NodeJS.Timeout | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor({
     bansMax = iptablesBansMax,
@@ -86,7 +87,7 @@ export class IptablesBackend implements Backend {
    * until reconcile tells.
    */
   install(jails: JailScaffold[]): Promise<void> {
-    return this.#inOrder(() => this.#install(jails));
+    return this.#turns.take(() => this.#install(jails));
   }
 
   /**
@@ -94,11 +95,11 @@ export class IptablesBackend implements Backend {
    * last one counts.
    */
   apply(changes: Change[]): Promise<void> {
-    return this.#inOrder(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
+    return this.#turns.take(() => this.#applyGroups(groupChanges(changes, 0, changes.length, this.#setOf)));
   }
 
   each(visit: (ban: Ban) => void): Promise<number> {
-    return this.#inOrder(async () => {
+    return this.#turns.take(async () => {
       const now = this.#now();
       let count = 0;
       for (const [jail, { sets }] of this.#jails) {
@@ -116,7 +117,7 @@ export class IptablesBackend implements Backend {
   }
 
   reconcile(jails: JailScaffold[]): Promise<boolean> {
-    return this.#inOrder(async () => {
+    return this.#turns.take(async () => {
       if (this.#isAsPut()) return false;
       await this.#install(jails);
       return true;
@@ -129,7 +130,7 @@ export class IptablesBackend implements Backend {
   }
 
   remove(): Promise<void> {
-    return this.#inOrder(async () => {
+    return this.#turns.take(async () => {
       clearTimeout(this.#timer);
       for (const family of [4, 6] as const) await this.#tables[family].put({ chains: [], jumps: [] });
       this.#jails.clear();
@@ -138,12 +139,6 @@ export class IptablesBackend implements Backend {
   }
 
   readonly #setOf = (jail: string, address: Address) => setFor(this.#jails.get(jail)?.sets, jail, address);
-
-  #inOrder<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined);
-    return result;
-  }
 
   async #install(jails: JailScaffold[]): Promise<void> {
     const next = new Map<string, JailBans>();
@@ -183,7 +178,7 @@ export class IptablesBackend implements Backend {
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
     if (count > this.#bansMax) {
-      throw new NetlinkError(constants.errno.ENOSPC, `put ${count} rules into the IPv${family} filter table`, {
+      throw new KernelError(constants.errno.ENOSPC, `put ${count} rules into the IPv${family} filter table`, {
         explanation: `this backend holds ${this.#bansMax}`,
       });
     }
@@ -229,7 +224,7 @@ export class IptablesBackend implements Backend {
     }
     if (next === Infinity) return;
     const wait = Math.min(timerMillisecondsMax, Math.max(endingsApartMs, next - this.#now()));
-    this.#timer = setTimeout(() => this.#inOrder(() => this.#endBans()).catch(this.#onError), wait);
+    this.#timer = setTimeout(() => this.#turns.take(() => this.#endBans()).catch(this.#onError), wait);
     this.#timer.unref();
   }
 
@@ -245,7 +240,7 @@ export class IptablesBackend implements Backend {
     try {
       await this.#applyGroups(groups);
     } catch (error) {
-      this.#timer = setTimeout(() => this.#inOrder(() => this.#endBans()).catch(this.#onError), endingsApartMs);
+      this.#timer = setTimeout(() => this.#turns.take(() => this.#endBans()).catch(this.#onError), endingsApartMs);
       this.#timer.unref();
       throw error;
     }

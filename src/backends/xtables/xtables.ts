@@ -12,9 +12,10 @@ import { constants } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { xtablesLockMs } from '../../limits.ts';
 import { native } from '../../native.ts';
+import { Turns } from '../../turns.ts';
 import type { Drops, JailScaffold, PortRange } from '../../types.ts';
 import { keyBytes, prefixMask } from '../elements.ts';
-import { NetlinkError } from '../netlink/netlink.ts';
+import { KernelError } from '../kernel-error.ts';
 
 const { EAGAIN, EBADMSG } = constants.errno;
 
@@ -171,7 +172,7 @@ export class Xtables {
    * meets an earlier run's.
    */
   #counted: Map<string, number> | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /** @param prefix of the names of our chains: what bears it is ours */
   constructor(family: 4 | 6, prefix: string, lockPath = '/run/xtables.lock') {
@@ -179,7 +180,7 @@ export class Xtables {
     this.#prefix = prefix;
     this.#lockPath = lockPath;
     this.#fd = native.xtablesOpen(family);
-    if (this.#fd < 0) throw new NetlinkError(-this.#fd, `open socket for IPv${family} tables`);
+    if (this.#fd < 0) throw new KernelError(-this.#fd, `open socket for IPv${family} tables`);
   }
 
   close(): void {
@@ -188,12 +189,12 @@ export class Xtables {
 
   /** Replaces all of ours by `ours`, in one step. */
   put(ours: Ours): Promise<void> {
-    return this.#inOrder(() => this.#put(ours));
+    return this.#turns.take(() => this.#put(ours));
   }
 
   /** Packets that the rules of our chains dropped or rejected, by chain, since the first `put`. */
   dropped(): Promise<Map<string, number>> {
-    return this.#inOrder(async () => {
+    return this.#turns.take(async () => {
       const found = this.#read();
       const counts = new Map(this.#counted);
       const { counters } = layouts[this.family];
@@ -202,12 +203,6 @@ export class Xtables {
       }
       return counts;
     });
-  }
-
-  #inOrder<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined);
-    return result;
   }
 
   /**
@@ -232,8 +227,7 @@ export class Xtables {
         const result = await this.#replace(found, denials);
         if (result === 0) return;
         // Somebody without the lock was faster: the number of counters is no longer right.
-        if (result !== -EAGAIN || tries === replaceTriesMax)
-          throw new NetlinkError(-result, this.#operation('replace'));
+        if (result !== -EAGAIN || tries === replaceTriesMax) throw new KernelError(-result, this.#operation('replace'));
       }
     } finally {
       closeSync(lock);
@@ -292,7 +286,7 @@ export class Xtables {
       if (result === 0) return fd;
       if (result !== -EAGAIN || performance.now() > deadline) {
         closeSync(fd);
-        throw new NetlinkError(-result, this.#operation('lock'), {
+        throw new KernelError(-result, this.#operation('lock'), {
           explanation: `${this.#lockPath} is held by another program`,
         });
       }
@@ -302,7 +296,7 @@ export class Xtables {
 
   #ask(option: number, bytes: Buffer): void {
     const length = native.socketOption(this.#fd, levels[this.family], option, bytes);
-    if (length < 0) throw new NetlinkError(-length, this.#operation('read'));
+    if (length < 0) throw new KernelError(-length, this.#operation('read'));
   }
 
   #read(): Table {
@@ -318,11 +312,11 @@ export class Xtables {
         this.#ask(getEntries, answer);
       } catch (error) {
         // The table changed between the two questions.
-        if (error instanceof NetlinkError && error.errno === EAGAIN && tries < replaceTriesMax) continue;
+        if (error instanceof KernelError && error.errno === EAGAIN && tries < replaceTriesMax) continue;
         throw error;
       }
       const parsed = parseTable(answer.subarray(entriesHeaderBytes), info, this.family);
-      if (parsed === null) throw new NetlinkError(EBADMSG, this.#operation('read'), { explanation: 'malformed table' });
+      if (parsed === null) throw new KernelError(EBADMSG, this.#operation('read'), { explanation: 'malformed table' });
       return parsed;
     }
   }

@@ -10,7 +10,7 @@ import {
   decodeMessages,
   decodeVerdict,
   MessageWriter,
-} from '../../../src/backends/netlink/netlink.ts';
+} from '../../../src/backends/netlink/message.ts';
 import {
   Batch,
   changeElements,

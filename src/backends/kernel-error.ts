@@ -1,0 +1,82 @@
+/**
+ * Errors of kernel interfaces. Each has the errno, its symbol and what was attempted; netlink's
+ * extended ACK adds the kernel's own words. The errors of ipset are above the usual range.
+ */
+import { constants } from 'node:os';
+
+/** Numbers the C library knows and Node's table lacks (asm-generic/errno.h, linux/errno.h). */
+const otherNames = new Map([
+  [85, 'ERESTART'],
+  [512, 'ERESTARTSYS'],
+  [524, 'ENOTSUPP'],
+  // ipset's own (linux/netfilter/ipset/ip_set.h); the last two are those of its hash types.
+  [4097, 'IPSET_ERR_PROTOCOL'],
+  [4098, 'IPSET_ERR_FIND_TYPE'],
+  [4099, 'IPSET_ERR_MAX_SETS'],
+  [4100, 'IPSET_ERR_BUSY'],
+  [4101, 'IPSET_ERR_EXIST_SETNAME2'],
+  [4102, 'IPSET_ERR_TYPE_MISMATCH'],
+  [4103, 'IPSET_ERR_EXIST'],
+  [4104, 'IPSET_ERR_INVALID_CIDR'],
+  [4105, 'IPSET_ERR_INVALID_NETMASK'],
+  [4106, 'IPSET_ERR_INVALID_FAMILY'],
+  [4107, 'IPSET_ERR_TIMEOUT'],
+  [4108, 'IPSET_ERR_REFERENCED'],
+  [4109, 'IPSET_ERR_IPADDR_IPV4'],
+  [4110, 'IPSET_ERR_IPADDR_IPV6'],
+  [4352, 'IPSET_ERR_HASH_FULL'],
+  [4353, 'IPSET_ERR_HASH_ELEM'],
+]);
+const errorNames = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
+// Two names share one number on Linux; these are the ones that the netfilter sources use.
+errorNames.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
+errorNames.set(constants.errno.EAGAIN, 'EAGAIN');
+
+/** The symbol of an errno, e.g. 1 → 'EPERM'. */
+export function errorName(errno: number): string {
+  return errorNames.get(errno) ?? otherNames.get(errno) ?? `errno ${errno}`;
+}
+
+/** What the kernel says when a set, table or map has no room for one more ban. */
+const fullCodes = new Set(['ENFILE', 'ENOSPC', 'E2BIG', 'IPSET_ERR_HASH_FULL']);
+
+/** What the kernel refused, or what we could not learn from it. */
+export class KernelError extends Error {
+  override readonly name: string = 'KernelError';
+  /**
+   * Positive errno; ETIMEDOUT = no answer, EBADMSG = an answer we cannot believe, ENOBUFS = an
+   * answer was lost.
+   */
+  readonly errno: number;
+  /** Its symbol, e.g. 'EPERM'. */
+  readonly code: string;
+  /** The kernel's own words (extended ACK), '' when it gave none. */
+  readonly kernelMessage: string;
+  /** Offset in the request of what the kernel objects to, -1 when it did not say. */
+  readonly offset: number;
+  /** What was attempted, for people. */
+  readonly operation: string;
+  /** Sequence number of the message refused, 0 when none is known. */
+  readonly sequence: number;
+
+  constructor(
+    errno: number,
+    operation: string,
+    detail: { sequence?: number; kernelMessage?: string; offset?: number; explanation?: string } = {},
+  ) {
+    const code = errorName(errno);
+    const words = detail.kernelMessage || detail.explanation || '';
+    super(`${operation}: ${code}${words ? ` (${words})` : ''}`);
+    this.errno = errno;
+    this.code = code;
+    this.kernelMessage = detail.kernelMessage ?? '';
+    this.offset = detail.offset ?? -1;
+    this.operation = operation;
+    this.sequence = detail.sequence ?? 0;
+  }
+
+  /** Whether there was no room for one more ban. */
+  get isFull(): boolean {
+    return fullCodes.has(this.code);
+  }
+}

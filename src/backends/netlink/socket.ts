@@ -1,0 +1,310 @@
+/**
+ * A netlink socket. One exchange runs at a time; the kernel does the work inside send(), so that
+ * the answers are there when send() returns (RFC 3549). A foreign sequence number is ignored;
+ * garbage becomes a KernelError, never a crash or a belief.
+ */
+import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
+import { sendAwakeMicroseconds } from '../../limits.ts';
+import { native } from '../../native.ts';
+import { Turns } from '../../turns.ts';
+import { KernelError } from '../kernel-error.ts';
+import {
+  decodeMessages,
+  decodeVerdict,
+  errnoMax,
+  flagDumpInterrupted,
+  flagMulti,
+  type Message,
+  MessageWriter,
+  messageDone,
+  messageError,
+  type Verdict,
+} from './message.ts';
+
+/** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
+const datagramBytesMax = 64 * 1024;
+/**
+ * SO_SNDBUF and SO_RCVBUF asked for: a batch must fit the first, the ACKs of a large scaffold the
+ * second.
+ */
+const socketBufferBytes = 1024 * 1024;
+/** An answer is there when send() returns; this long we believe that it may still come. */
+const answerMilliseconds = 2000;
+/** EAGAIN or EINTR from send() is tried again this often, with a growing pause. */
+const sendTriesMax = 6;
+/** A dump that changes under our eyes is started again this often. */
+const dumpTriesMax = 8;
+/**
+ * Datagrams left over from an exchange that failed: one per ACK of a scaffold at most; bounds a
+ * socket that never ends.
+ */
+const staleDatagramsMax = 4096;
+
+/** Where datagrams go and come from: the kernel's socket, or a recorded one in tests. */
+export interface Transport {
+  /**
+   * Hands one datagram over: its length or -errno, at once or later. The bytes do not change until
+   * then.
+   */
+  send(request: Uint8Array): number | Promise<number>;
+  /** One datagram into `into` without waiting: its real length (may exceed `into`) or -errno. */
+  receive(into: Uint8Array): number;
+  /** The same aside, where the kernel may work for long meanwhile; absent where it never does. */
+  receiveAside?(into: Uint8Array): Promise<number>;
+  /** 1 = something to read, 0 = time is up, or -errno. */
+  wait(milliseconds: number): Promise<number>;
+  close(): void;
+}
+
+/**
+ * Opens a socket of `protocol` (linux/netlink.h).
+ * @throws KernelError
+ */
+export function openTransport(
+  protocol: number,
+  { sendBytes = socketBufferBytes, receiveBytes = socketBufferBytes, groups = 0 } = {},
+): Transport {
+  const fd = native.netlinkOpen(protocol, groups, sendBytes, receiveBytes);
+  if (fd < 0) throw new KernelError(-fd, `open netlink socket (protocol ${protocol})`);
+  return {
+    send: (request) => native.netlinkSend(fd, request, sendAwakeMicroseconds),
+    receive: (into) => native.netlinkReceive(fd, into),
+    receiveAside: (into) => native.netlinkReceiveAside(fd, into),
+    wait: (milliseconds) => native.netlinkWait(fd, milliseconds),
+    close: () => closeSync(fd),
+  };
+}
+
+/** A message of a request whose answer is awaited. */
+export interface Expected {
+  sequence: number;
+  operation: string;
+}
+
+/** A netlink socket with exchanges in order, one at a time. */
+export class NetlinkSocket {
+  readonly #transport: Transport;
+  readonly #answerMilliseconds: number;
+  readonly #buffer = Buffer.alloc(datagramBytesMax);
+  #sequence = (Math.random() * 0x7fffffff) >>> 0;
+  readonly #turns = new Turns();
+
+  constructor(transport: Transport, waitMilliseconds = answerMilliseconds) {
+    this.#transport = transport;
+    this.#answerMilliseconds = waitMilliseconds;
+  }
+
+  /**
+   * A number no message of this socket bears at the moment; never 0, which the kernel uses for its
+   * own.
+   */
+  nextSequence(): number {
+    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
+    return this.#sequence;
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  /**
+   * Sends one datagram and reads the ACK of every message in `expected`. Resolves when all are
+   * there and none is an error.
+   * @param strays further messages of ours that may answer, though only with an error (batch begin
+   * and end)
+   * @throws KernelError: of the first message refused; ENOBUFS when an answer was lost (it may
+   * have worked: read back);
+   *   EMSGSIZE when the datagram is too large for the socket; ETIMEDOUT when nothing came; EBADMSG
+   *   for garbage
+   */
+  exchange(request: Uint8Array, expected: Expected[], strays: Expected[] = []): Promise<void> {
+    return this.#turns.take(() => this.#exchange(request, expected, strays));
+  }
+
+  /**
+   * Asks for a dump and hands every message of it to `visit` (payload after nfgenmsg). Started
+   * again when it was interrupted or lost: `restart` then says to forget what was seen. A
+   * `tolerant` dump goes on when others write: it may then miss or repeat something.
+   */
+  dump(
+    encode: (writer: MessageWriter, sequence: number) => void,
+    operation: string,
+    visit: (bytes: Buffer, start: number, end: number) => void,
+    restart: () => void,
+    { tolerant = false } = {},
+  ): Promise<void> {
+    return this.#turns.take(async () => {
+      for (let tries = 1; ; tries++) {
+        const complete = await this.#dumpOnce(encode, operation, visit, tolerant ? 'tolerant' : 'strict');
+        if (complete) return;
+        restart();
+        if (tries === dumpTriesMax) {
+          throw new KernelError(constants.errno.EINTR, operation, { explanation: 'dump interrupted again and again' });
+        }
+      }
+    });
+  }
+
+  /**
+   * Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK.
+   */
+  ask(
+    encode: (writer: MessageWriter, sequence: number) => void,
+    operation: string,
+    visit: (bytes: Buffer, start: number, end: number) => void,
+  ): Promise<void> {
+    return this.#turns.take(async () => {
+      if (await this.#dumpOnce(encode, operation, visit, 'single')) return;
+      throw new KernelError(constants.errno.ENOBUFS, operation, { explanation: 'the answer was lost' });
+    });
+  }
+
+  /** Throws away what is left of an earlier exchange, so that it cannot be taken for ours. */
+  #drain(): void {
+    for (let count = 0; count < staleDatagramsMax; count++) {
+      const received = this.#transport.receive(this.#buffer);
+      if (received === -constants.errno.ENOBUFS || received === -constants.errno.EINTR) continue;
+      if (received < 0) return;
+    }
+  }
+
+  async #send(request: Uint8Array, operation: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const sent = await this.#transport.send(request);
+      if (sent === request.length) return;
+      if (sent >= 0) {
+        throw new KernelError(constants.errno.EBADMSG, operation, {
+          explanation: `${sent} bytes of ${request.length} sent`,
+        });
+      }
+      const errno = -sent;
+      const passing = errno === constants.errno.EAGAIN || errno === constants.errno.EINTR;
+      if (!passing || tries === sendTriesMax) throw new KernelError(errno, operation);
+      await new Promise((resolve) => setTimeout(resolve, 2 ** tries));
+    }
+  }
+
+  /**
+   * The next datagram's length, waiting for it; 0 when none comes in time, -ENOBUFS when one was
+   * lost.
+   */
+  async #receive(operation: string, mayWait: boolean, aside = false): Promise<number> {
+    for (let waited = false; ; ) {
+      const received =
+        aside && this.#transport.receiveAside !== undefined
+          ? await this.#transport.receiveAside(this.#buffer)
+          : this.#transport.receive(this.#buffer);
+      if (received > this.#buffer.length) {
+        throw new KernelError(constants.errno.EBADMSG, operation, { explanation: `answer of ${received} bytes cut` });
+      }
+      if (received >= 0) return received;
+      const errno = -received;
+      if (errno === constants.errno.EINTR) continue;
+      if (errno === constants.errno.ENOBUFS) return received;
+      if (errno !== constants.errno.EAGAIN) throw new KernelError(errno, operation);
+      if (waited || !mayWait) return 0;
+      const ready = await this.#transport.wait(this.#answerMilliseconds);
+      if (ready < 0 && ready !== -constants.errno.EINTR) throw new KernelError(-ready, operation);
+      if (ready === 0) waited = true;
+    }
+  }
+
+  async #exchange(request: Uint8Array, expected: Expected[], strays: Expected[]): Promise<void> {
+    const operations = new Map([...strays, ...expected].map((each) => [each.sequence, each.operation]));
+    const awaited = new Set(expected.map((each) => each.sequence));
+    const whole = expected.at(-1)?.operation ?? 'netlink request';
+    this.#drain();
+    await this.#send(request, whole);
+
+    let refusal: KernelError | null = null;
+    let lost = false;
+    while (awaited.size > 0) {
+      // Answers are queued inside send(): after a refusal or a loss there is nothing left to wait
+      // for.
+      const received = await this.#receive(whole, refusal === null && !lost);
+      if (received < 0 && !lost) {
+        lost = true;
+        continue;
+      }
+      if (received <= 0) break;
+      const { messages, malformed } = decodeMessages(this.#buffer, received);
+      for (const message of messages) {
+        const operation = operations.get(message.sequence);
+        if (message.type !== messageError || operation === undefined) continue;
+        const verdict = decodeVerdict(this.#buffer, message);
+        if (verdict === null) {
+          throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable ACK' });
+        }
+        awaited.delete(message.sequence);
+        if (verdict.errno !== 0) {
+          refusal ??= new KernelError(verdict.errno, operation, { sequence: message.sequence, ...verdict });
+        }
+      }
+      if (malformed !== null) throw new KernelError(constants.errno.EBADMSG, whole, { explanation: malformed });
+    }
+    if (refusal !== null) throw refusal;
+    if (lost) throw new KernelError(constants.errno.ENOBUFS, whole, { explanation: 'the answer was lost' });
+    if (awaited.size > 0) {
+      throw new KernelError(constants.errno.ETIMEDOUT, whole, { explanation: 'the kernel did not answer' });
+    }
+  }
+
+  /** @returns false when the dump was interrupted or lost a part */
+  async #dumpOnce(
+    encode: (writer: MessageWriter, sequence: number) => void,
+    operation: string,
+    visit: (bytes: Buffer, start: number, end: number) => void,
+    kind: 'strict' | 'tolerant' | 'single',
+  ): Promise<boolean> {
+    const sequence = this.nextSequence();
+    const writer = new MessageWriter(256);
+    encode(writer, sequence);
+    this.#drain();
+    await this.#send(writer.bytes(), operation);
+
+    let intact = true;
+    for (;;) {
+      // With each part of a dump that is received, the kernel makes the next: some 10 ms of work in
+      // a set of 300,000.
+      const received = await this.#receive(operation, true, kind !== 'single');
+      if (received < 0 && intact) {
+        intact = false;
+        continue;
+      }
+      if (received <= 0) {
+        if (!intact) return false;
+        throw new KernelError(constants.errno.ETIMEDOUT, operation, { explanation: 'the dump did not end' });
+      }
+      const { messages, malformed } = decodeMessages(this.#buffer, received);
+      for (const message of messages) {
+        if (message.sequence !== sequence) continue;
+        if ((message.flags & flagDumpInterrupted) !== 0 && kind !== 'tolerant') intact = false;
+        if (message.type === messageError || message.type === messageDone) {
+          const verdict = this.#endOfDump(message);
+          if (verdict === null) {
+            throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable end of dump' });
+          }
+          if (verdict.errno !== 0) throw new KernelError(verdict.errno, operation, { sequence, ...verdict });
+          return intact;
+        }
+        const isPart = kind === 'single' || (message.flags & flagMulti) !== 0;
+        if (!isPart || message.end - message.start < 4) {
+          throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'not a part of a dump' });
+        }
+        if (intact) visit(this.#buffer, message.start + 4, message.end);
+      }
+      if (malformed !== null) throw new KernelError(constants.errno.EBADMSG, operation, { explanation: malformed });
+      // Our own part of the work takes about a millisecond: let others run in between.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #endOfDump(message: Message): Verdict | null {
+    if (message.type === messageError) return decodeVerdict(this.#buffer, message);
+    // NLMSG_DONE carries the dump's own result; old kernels send it empty.
+    if (message.end - message.start < 4) return { errno: 0, kernelMessage: '', offset: -1 };
+    const errno = -this.#buffer.readInt32LE(message.start);
+    return errno < 0 || errno > errnoMax ? null : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
+  }
+}
