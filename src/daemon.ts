@@ -115,8 +115,10 @@ async function compose(config: CoreConfig, log: Logger) {
     evictionPolicy: config.memory.evictionPolicy,
   });
   memory.govern();
+  // What a dry run decided must not be enforced by a later run.
+  const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;
   const keeper = config.state.enabled
-    ? new StateKeeper({ ...config.state, jails: jails.map(({ name }) => name), engine, log })
+    ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log })
     : undefined;
   const resume = keeper?.load();
   const enforcer = new Enforcer({

@@ -47,6 +47,13 @@ export interface Native {
    * -errno.
    */
   memfd(name: string): number;
+  /** F_ADD_SEALS: nobody can change or resize the memory file any more: 0 or -errno. */
+  seal(fd: number): number;
+  /**
+   * close_range(2) with CLOSE_RANGE_CLOEXEC: execve closes the open descriptors from `first` to
+   * `last`: 0 or -errno (-EINVAL before Linux 5.11).
+   */
+  closeOnExec(first: number, last: number): number;
   /**
    * madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file
    * (src/memory/ceiling.ts).
@@ -136,6 +143,8 @@ export const native: Native = {
   netlinkWait: (fd, milliseconds) => addon().netlinkWait(fd, milliseconds),
   peerCredentials: (fd) => addon().peerCredentials(fd),
   memfd: (name) => addon().memfd(name),
+  seal: (fd) => addon().seal(fd),
+  closeOnExec: (first, last) => addon().closeOnExec(first, last),
   dropPages: (address, bytes) => addon().dropPages(address, bytes),
   hugePages: (memory) => addon().hugePages(memory),
   xtablesOpen: (family) => addon().xtablesOpen(family),

@@ -16,7 +16,7 @@ import { PerMinute } from './observe/per-minute.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import type { StateKeeper } from './state/keeper.ts';
-import { formatAddress, maskAddress, parseCidr } from './text/address.ts';
+import { formatAddress, maskAddress, neverSource, parseCidr } from './text/address.ts';
 import type { Address, Backend, CoreConfig } from './types.ts';
 import { version } from './version.ts';
 
@@ -206,6 +206,8 @@ export function createOperator({
     async ban({ jail, address, seconds }) {
       const index = indexOf(jail);
       const target = banned(index, address);
+      const never = neverSource(target);
+      if (never !== undefined) throw new OperatorError('bad-argument', `${address} is ${never}: nothing comes from it`);
       if (engine.isIgnored(index, target)) {
         throw new OperatorError('ignored', `${formatAddress(target)} is in ignoreip of jail ${jail}`);
       }

@@ -1,8 +1,9 @@
 /**
  * The launch stage: reads and checks the configuration, then replaces itself with the core
  * (`execve`, no fork). What the configuration needed (zod, smol-toml, their heap) is gone with it,
- * and no parser of ours stays in the daemon's memory. The core gets the checked record in a memory
- * file, its V8 flags from here, and an environment of the few variables below.
+ * and no parser of ours stays in the daemon's memory. The core gets the checked record in a
+ * sealed memory file, its V8 flags from here, an environment of the few variables below, and no
+ * descriptor of the caller but the standard ones.
  *
  * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit
  * with `RestartPreventExitStatus=78` is not started over and over; systemd shows it as
@@ -108,6 +109,9 @@ export function launch(path: string = defaultConfigPath): number {
     fd = native.memfd('fail2zig-config');
     if (fd < 0) return refuse(exitSoftware, `cannot make a memory file for the configuration (errno ${-fd})`);
     writeCoreConfig(fd, config);
+    const sealed = native.seal(fd);
+    if (sealed < 0) return refuse(exitSoftware, `cannot seal the memory file (errno ${-sealed})`);
+    keepOnly(fd);
   } catch (error) {
     return refuse(exitSoftware, printable((error as Error).message));
   }
@@ -119,6 +123,16 @@ export function launch(path: string = defaultConfigPath): number {
     coreEnvironment(process.env),
   );
   return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
+}
+
+/** Has execve close every descriptor but the standard ones and `fd`: the caller may have left some open. */
+function keepOnly(fd: number): void {
+  const descriptorMax = 0xffff_ffff;
+  const failed = [fd > 3 ? native.closeOnExec(3, fd - 1) : 0, native.closeOnExec(fd + 1, descriptorMax)].find(
+    (result) => result < 0,
+  );
+  if (failed === undefined) return;
+  process.stderr.write(`fail2zig: warning: descriptors of the caller stay open (errno ${-failed})\n`);
 }
 
 function refuse(status: number, message: string): number {

@@ -63,6 +63,16 @@ export function maskAddress(address: Address): Address {
   return { ...address, bytes };
 }
 
+/** Why no packet can come from the address or from its prefix, as a noun; undefined where one can. */
+export function neverSource({ family, bytes }: Address): string | undefined {
+  const first = bytes[family === 4 ? 12 : 0]!;
+  const tail = bytes.subarray(family === 4 ? 12 : 0);
+  if (tail.every((byte) => byte === 0)) return 'the unspecified address';
+  if (family === 4 ? first >= 224 && first < 240 : first === 255) return 'a multicast address';
+  if (family === 4 && tail.every((byte) => byte === 255)) return 'the broadcast address';
+  return undefined;
+}
+
 /** One to three digits without a leading zero. */
 function isDecimal(text: string): boolean {
   if (text.length < 1 || text.length > 3 || (text.length > 1 && text[0] === '0')) return false;

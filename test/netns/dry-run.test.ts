@@ -2,15 +2,27 @@
  * The daemon with backend log-only, which needs no namespace: what it says, and a jail whose log is
  * not there.
  */
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
+import { native } from '../../src/native.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
 const home = temporaryDirectory();
-afterEach(() => home.remove());
+afterAll(() => home.remove());
 
 test('a dry run says once what it would do, and which jail reads nothing until its log comes', async () => {
   const auth = join(home.path, 'auth.log');
@@ -48,4 +60,53 @@ logpath = "${mail}"
   } finally {
     await daemon.stop();
   }
+});
+
+test('the daemon holds no descriptor that its caller left open', async () => {
+  const leaked = join(home.path, 'leaked');
+  const settings = join(home.path, 'fail2zig.toml');
+  writeFileSync(
+    settings,
+    `[firewall]
+backend = "log-only"
+[metrics]
+enabled = false
+[state]
+enabled = false
+[control]
+enabled = false
+[jails.sshd]
+logpath = "${join(home.path, 'auth.log')}"
+`,
+    { mode: 0o600 },
+  );
+  const descriptor = openSync(leaked, 'w');
+  const command = ['--pdeathsig', 'KILL', join(import.meta.dirname, '../../bin/fail2zig'), '--config', settings];
+  const stdio = ['ignore', 'ignore', 'pipe', ...Array<number>(20).fill(descriptor)] as const;
+  const daemon = spawn('setpriv', command, { stdio: [...stdio] });
+  const ended = once(daemon, 'exit');
+  let said = '';
+  daemon.stderr!.on('data', (chunk) => {
+    said += chunk;
+  });
+  await until(() => said.includes(' started '), { what: 'the start' });
+  const folder = `/proc/${daemon.pid}/fd`;
+  const open = readdirSync(folder).map((name) => readlinkSync(join(folder, name)));
+  expect(open).not.toContain(leaked);
+  expect(open.length).toBeGreaterThan(5);
+  daemon.kill();
+  await ended;
+  closeSync(descriptor);
+});
+
+test('the record that is handed to the core can be changed by nobody', () => {
+  const descriptor = native.memfd('test');
+  writeSync(descriptor, 'record');
+  expect(native.seal(descriptor)).toBe(0);
+  expect(() => writeSync(descriptor, 'other', 0)).toThrow('EPERM');
+  expect(() => ftruncateSync(descriptor, 0)).toThrow('EPERM');
+  const again = openSync(`/proc/self/fd/${descriptor}`, 'r+');
+  expect(() => writeSync(again, 'other', 0)).toThrow('EPERM');
+  closeSync(again);
+  closeSync(descriptor);
 });

@@ -356,6 +356,34 @@ logpath = "${second.log}"
     assert.equal(await third.stop(), 0, 'the state of one that was killed is free');
   },
 
+  'nothing that a dry run decided is enforced by a later run, and nothing of a run is touched by a dry one':
+    async () => {
+      const host = new Host();
+      const settings = `[firewall]
+backend = "log-only"
+[metrics]
+enabled = false
+[state]
+path = "${host.state}"
+[jails.sshd]
+logpath = "${host.log}"
+maxretry = 3
+`;
+      let daemon = await Daemon.start(host.directory, settings);
+      host.fail('192.0.2.1', 3);
+      await banned(daemon, '192.0.2.1');
+      assert.equal(await daemon.stop(), 0);
+      daemon = await host.start();
+      host.fail('192.0.2.2', 3);
+      await banned(daemon, '192.0.2.2');
+      assert.deepEqual(elements(), ['192.0.2.2']);
+      assert.equal(await daemon.stop(), 0);
+      const state = readFileSync(host.state);
+      daemon = await Daemon.start(host.directory, settings);
+      assert.equal(await daemon.stop(), 0);
+      assert.deepEqual(readFileSync(host.state), state);
+    },
+
   'SIGHUP changes nothing and says so; bans go on': async () => {
     const host = new Host();
     const daemon = await host.start();
