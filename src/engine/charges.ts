@@ -12,39 +12,8 @@
  */
 import { copyBytes, float, int, setFloat, setInt } from '#linear';
 import { copyAddress, family, loadAddress } from './address.ts';
-import { add, countJail, DECISIONS, DECISIONS_DEFERRED, JAIL_DECISIONS } from './counters.ts';
-import {
-  ADDRESS,
-  CHARGE_ADDRESS,
-  CHARGE_BYTES,
-  CHARGE_ENTRY,
-  CHARGE_HASH,
-  CHARGE_JAIL,
-  CHARGE_OFFSET,
-  CHARGE_TIME,
-  CHARGES,
-  CHARGES_MAX,
-  CHARGES_TOUCHED,
-  DECISION_ADDRESS,
-  DECISION_BANS,
-  DECISION_BYTES,
-  DECISION_FAILURES,
-  DECISION_FAMILY,
-  DECISION_JAIL,
-  DECISION_OFFSET,
-  DECISION_PATTERN,
-  DECISION_PREFIX,
-  DECISION_SECONDS,
-  DECISION_SOURCE,
-  DECISION_TIME,
-  JAIL_BYTES,
-  JAIL_PREFIX,
-  jailsAt,
-  RING_TAKEN,
-  RING_WRITTEN,
-  ringAt,
-  ringMax,
-} from './layout.ts';
+import * as counters from './counters.ts';
+import * as layout from './layout.ts';
 import {
   decidedBans,
   decidedSeconds,
@@ -71,57 +40,61 @@ export function resetCharges(): void {
  */
 // @inline
 export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: i32): void {
-  const p = CHARGES + waiting * CHARGE_BYTES;
+  const p = layout.CHARGES + waiting * layout.CHARGE_BYTES;
   makeKey(jail);
-  copyAddress(p + CHARGE_ADDRESS, ADDRESS);
-  setInt(p + CHARGE_JAIL, jail | (pattern << 8));
-  setInt(p + CHARGE_HASH, hashOf(jail));
-  setFloat(p + CHARGE_TIME, time);
-  setFloat(p + CHARGE_OFFSET, offset);
+  copyAddress(p + layout.CHARGE_ADDRESS, layout.ADDRESS);
+  setInt(p + layout.CHARGE_JAIL, jail | (pattern << 8));
+  setInt(p + layout.CHARGE_HASH, hashOf(jail));
+  setFloat(p + layout.CHARGE_TIME, time);
+  setFloat(p + layout.CHARGE_OFFSET, offset);
   waiting++;
-  if (waiting === CHARGES_MAX) settle(source);
+  if (waiting === layout.CHARGES_MAX) settle(source);
 }
 
 /** Brings the waiting charges, all of lines of `source`, into the table. */
 export function settle(source: i32): void {
-  const end = CHARGES + waiting * CHARGE_BYTES;
+  const end = layout.CHARGES + waiting * layout.CHARGE_BYTES;
   // Kept, so that no compiler takes what is read for idle.
   let touched = 0;
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touchMarks(int(p + CHARGE_HASH));
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) setInt(p + CHARGE_ENTRY, likelyEntry(int(p + CHARGE_HASH)));
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) touched ^= touchEntry(int(p + CHARGE_ENTRY));
-  setInt(CHARGES_TOUCHED, touched);
-  for (let p = CHARGES; p < end; p += CHARGE_BYTES) {
-    const jail = int(p + CHARGE_JAIL) & 255;
-    loadAddress(p + CHARGE_ADDRESS);
+  for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) touched ^= touchMarks(int(p + layout.CHARGE_HASH));
+  for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES)
+    setInt(p + layout.CHARGE_ENTRY, likelyEntry(int(p + layout.CHARGE_HASH)));
+  for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) touched ^= touchEntry(int(p + layout.CHARGE_ENTRY));
+  setInt(layout.CHARGES_TOUCHED, touched);
+  for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) {
+    const jail = int(p + layout.CHARGE_JAIL) & 255;
+    loadAddress(p + layout.CHARGE_ADDRESS);
     makeKey(jail);
-    const failures = observe(jail, int(p + CHARGE_HASH), float(p + CHARGE_TIME));
-    if (failures > 0) hand(jail, failures, source, float(p + CHARGE_OFFSET), int(p + CHARGE_JAIL) >>> 8);
+    const failures = observe(jail, int(p + layout.CHARGE_HASH), float(p + layout.CHARGE_TIME));
+    if (failures > 0) hand(jail, failures, source, float(p + layout.CHARGE_OFFSET), int(p + layout.CHARGE_JAIL) >>> 8);
   }
   waiting = 0;
 }
 
 /** Puts the ban that was decided of ADDRESS into the ring. */
 function hand(jail: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
-  countJail(jail, JAIL_DECISIONS);
-  add(DECISIONS, 1);
-  const written = int(RING_WRITTEN);
-  if (written - int(RING_TAKEN) >= ringMax) {
+  counters.countJail(jail, counters.JAIL_DECISIONS);
+  counters.add(counters.DECISIONS, 1);
+  const written = int(layout.RING_WRITTEN);
+  if (written - int(layout.RING_TAKEN) >= layout.ringMax) {
     // The table remembers that the ban was decided; the enforcer finds it there.
-    add(DECISIONS_DEFERRED, 1);
+    counters.add(counters.DECISIONS_DEFERRED, 1);
     return;
   }
-  const p = ringAt + (written & (ringMax - 1)) * DECISION_BYTES;
-  setInt(p + DECISION_JAIL, jail);
-  setInt(p + DECISION_FAMILY, family);
-  copyBytes(p + DECISION_ADDRESS, ADDRESS, 16);
-  setFloat(p + DECISION_TIME, decidedTime);
-  setInt(p + DECISION_FAILURES, failures);
-  setInt(p + DECISION_SECONDS, decidedSeconds);
-  setInt(p + DECISION_BANS, decidedBans);
-  setInt(p + DECISION_SOURCE, source);
-  setInt(p + DECISION_PREFIX, family === 4 ? 32 : int(jailsAt + jail * JAIL_BYTES + JAIL_PREFIX));
-  setInt(p + DECISION_PATTERN, pattern);
-  setFloat(p + DECISION_OFFSET, offset);
-  setInt(RING_WRITTEN, written + 1);
+  const p = layout.ringAt + (written & (layout.ringMax - 1)) * layout.DECISION_BYTES;
+  setInt(p + layout.DECISION_JAIL, jail);
+  setInt(p + layout.DECISION_FAMILY, family);
+  copyBytes(p + layout.DECISION_ADDRESS, layout.ADDRESS, 16);
+  setFloat(p + layout.DECISION_TIME, decidedTime);
+  setInt(p + layout.DECISION_FAILURES, failures);
+  setInt(p + layout.DECISION_SECONDS, decidedSeconds);
+  setInt(p + layout.DECISION_BANS, decidedBans);
+  setInt(p + layout.DECISION_SOURCE, source);
+  setInt(
+    p + layout.DECISION_PREFIX,
+    family === 4 ? 32 : int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX),
+  );
+  setInt(p + layout.DECISION_PATTERN, pattern);
+  setFloat(p + layout.DECISION_OFFSET, offset);
+  setInt(layout.RING_WRITTEN, written + 1);
 }

@@ -17,8 +17,8 @@
  */
 import { byte, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
 import { copyAddress, loadAddress } from './address.ts';
-import { add, CONNECTIONS_EVICTED } from './counters.ts';
-import { ADDRESS, CONNECTION_BYTES, CONNECTION_WAYS, connectionSets, connectionsAt, SEED } from './layout.ts';
+import * as counters from './counters.ts';
+import * as layout from './layout.ts';
 
 /** A connection is remembered for this many seconds of log time. */
 const LIFETIME: f64 = 300;
@@ -30,7 +30,7 @@ const USER_BYTES_MAX: i32 = 256;
  * bytes: a line that belongs to none of them costs a look at the keys only.
  */
 const KEY_BYTES: i32 = 16;
-const BODY_BYTES: i32 = CONNECTION_BYTES - KEY_BYTES;
+const BODY_BYTES: i32 = layout.CONNECTION_BYTES - KEY_BYTES;
 
 /* Key. */
 const PID: i32 = 0;
@@ -68,7 +68,7 @@ let body: i32 = 0;
 /** A seeded hash of [start, end), four bytes a step: tells names apart, nothing more. */
 // @inline
 function hashText(start: i32, end: i32): i32 {
-  let hash = int(SEED) ^ (end - start);
+  let hash = int(layout.SEED) ^ (end - start);
   let p = start;
   while (p + 4 < end) {
     hash = mix(hash, word(p));
@@ -106,8 +106,8 @@ function lastDigits(end: i32, count: i32): i32 {
 /** The set of (host, pid). */
 // @inline
 function setOf(host: i32, pid: i32): i32 {
-  const index = spread(product(pid ^ host ^ int(SEED + 4), -1640531527), connectionSets);
-  return connectionsAt + index * CONNECTION_WAYS * CONNECTION_BYTES;
+  const index = spread(product(pid ^ host ^ int(layout.SEED + 4), -1640531527), layout.connectionSets);
+  return layout.connectionsAt + index * layout.CONNECTION_WAYS * layout.CONNECTION_BYTES;
 }
 
 /**
@@ -117,8 +117,8 @@ function setOf(host: i32, pid: i32): i32 {
 // @inline
 function open(owner: i32, host: i32, pid: i32, time: f64): bool {
   const set = setOf(host, pid);
-  const bodies = set + CONNECTION_WAYS * KEY_BYTES;
-  for (let way = 0; way < CONNECTION_WAYS; way++) {
+  const bodies = set + layout.CONNECTION_WAYS * KEY_BYTES;
+  for (let way = 0; way < layout.CONNECTION_WAYS; way++) {
     const p = set + way * KEY_BYTES;
     if (int(p + PID) !== pid || int(p + HOST) !== host || int(p + OWNER) !== owner) continue;
     key = p;
@@ -127,20 +127,20 @@ function open(owner: i32, host: i32, pid: i32, time: f64): bool {
   }
   let oldest = 0;
   let oldestOrder = int(set + CREATED) ^ SIGN;
-  for (let way = 1; way < CONNECTION_WAYS; way++) {
+  for (let way = 1; way < layout.CONNECTION_WAYS; way++) {
     const order = int(set + way * KEY_BYTES + CREATED) ^ SIGN;
     oldest = order < oldestOrder ? way : oldest;
     oldestOrder = order < oldestOrder ? order : oldestOrder;
   }
   const oldestTime = seconds(set + oldest * KEY_BYTES + CREATED);
-  if (oldestTime > 0 && time - oldestTime <= LIFETIME) add(CONNECTIONS_EVICTED, 1);
+  if (oldestTime > 0 && time - oldestTime <= LIFETIME) counters.add(counters.CONNECTIONS_EVICTED, 1);
   key = set + oldest * KEY_BYTES;
   body = bodies + oldest * BODY_BYTES;
   return false;
 }
 
 function isHome(p: i32): bool {
-  for (let i = 0; i < 16; i += 4) if (int(p + i) !== int(ADDRESS + i)) return false;
+  for (let i = 0; i < 16; i += 4) if (int(p + i) !== int(layout.ADDRESS + i)) return false;
   return true;
 }
 
@@ -195,7 +195,7 @@ export function follow(
   }
   if (gained) state &= ~PENDING;
   if (hasAddress) {
-    copyAddress(p + HOME, ADDRESS);
+    copyAddress(p + HOME, layout.ADDRESS);
     state |= HAS_ADDRESS;
   }
   const wasPending = (state & PENDING) !== 0;

@@ -3,7 +3,7 @@
  * without a call. Global ones first, then the eight of each filter, then the eight of each jail.
  */
 import { float, setFloat } from '#linear';
-import { COUNTERS, FILTER_BYTES, filtersAt, JAIL_BYTES, JAIL_COUNTERS, jailsAt } from './layout.ts';
+import * as layout from './layout.ts';
 
 export const LINES: i32 = 0;
 export const LINES_MATCHED: i32 = 1;
@@ -56,16 +56,16 @@ export const JAIL_EVICTED: i32 = 6;
 export const JAIL_DENIED: i32 = 7;
 
 export function add(counter: i32, amount: f64): void {
-  const p = COUNTERS + counter * 8;
+  const p = layout.COUNTERS + counter * 8;
   setFloat(p, float(p) + amount);
 }
 
 export function countFilter(filter: i32, counter: i32, amount: f64): void {
-  const p = filtersAt + filter * FILTER_BYTES + counter * 8;
+  const p = layout.filtersAt + filter * layout.FILTER_BYTES + counter * 8;
   setFloat(p, float(p) + amount);
 }
 
 export function countJail(jail: i32, counter: i32): void {
-  const p = jailsAt + jail * JAIL_BYTES + JAIL_COUNTERS + counter * 8;
+  const p = layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS + counter * 8;
   setFloat(p, float(p) + 1);
 }

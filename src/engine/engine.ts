@@ -22,26 +22,7 @@ import {
 } from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
-import {
-  add,
-  BYTES,
-  countFilter,
-  countJail,
-  FILTER_BAD_ADDRESS,
-  FILTER_BAD_TIME,
-  FILTER_HOST_NAME,
-  FILTER_IGNORED,
-  FILTER_LINES,
-  FILTER_MATCHED,
-  FILTER_NO_PREFIX,
-  JAIL_FAILURES,
-  JAIL_FUTURE,
-  JAIL_IGNORED,
-  JAIL_TOO_OLD,
-  LINES,
-  LINES_MATCHED,
-  LINES_TOO_LONG,
-} from './counters.ts';
+import * as counters from './counters.ts';
 import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
 import {
   afterTime,
@@ -61,33 +42,7 @@ import {
   timeStart,
 } from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
-import {
-  ADDRESS,
-  BANTIMES_MAX,
-  FIXED_BYTES,
-  GROUP_BYTES,
-  GROUP_FILTER,
-  GROUP_JAILS,
-  GROUP_MODE,
-  GROUP_NEXT,
-  groupsAt,
-  JAIL_BANTIMES,
-  JAIL_BYTES,
-  JAIL_FINDTIME,
-  JAIL_MAXRETRY,
-  JAIL_PREFIX,
-  jailsAt,
-  LINK_BYTES,
-  layOut,
-  linksAt,
-  RING_TAKEN,
-  RING_WRITTEN,
-  ringMax,
-  routesAt,
-  SEED,
-  SOURCE_BYTES,
-  sourcesAt,
-} from './layout.ts';
+import * as layout from './layout.ts';
 import {
   banTracked,
   beginBanAll,
@@ -182,7 +137,7 @@ export function init(
   steps: i32,
   sets: i32,
 ): i32 {
-  const end = layOut(
+  const end = layout.layOut(
     filters,
     jails,
     ignores,
@@ -199,12 +154,12 @@ export function init(
     steps,
     sets,
   );
-  fillZero(0, FIXED_BYTES);
+  fillZero(0, layout.FIXED_BYTES);
   // Clearing everything also touches every page: what the ceiling promised is resident from the
   // start.
-  fillZero(FIXED_BYTES, end - FIXED_BYTES);
-  setInt(SEED, seed0);
-  setInt(SEED + 4, seed1);
+  fillZero(layout.FIXED_BYTES, end - layout.FIXED_BYTES);
+  setInt(layout.SEED, seed0);
+  setInt(layout.SEED + 4, seed1);
   routes = 0;
   groups = 0;
   links = 0;
@@ -234,12 +189,12 @@ export function clearZones(): void {
 }
 
 export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, prefix: i32): void {
-  const p = jailsAt + jail * JAIL_BYTES;
-  setInt(p + JAIL_MAXRETRY, maxretry);
-  setInt(p + JAIL_FINDTIME, findtime);
+  const p = layout.jailsAt + jail * layout.JAIL_BYTES;
+  setInt(p + layout.JAIL_MAXRETRY, maxretry);
+  setInt(p + layout.JAIL_FINDTIME, findtime);
   escalate(jail, -1, 0, false);
-  for (let i = 0; i < BANTIMES_MAX; i++) setInt(p + JAIL_BANTIMES + i * 4, bantime);
-  setInt(p + JAIL_PREFIX, prefix);
+  for (let i = 0; i < layout.BANTIMES_MAX; i++) setInt(p + layout.JAIL_BANTIMES + i * 4, bantime);
+  setInt(p + layout.JAIL_PREFIX, prefix);
 }
 
 /**
@@ -252,7 +207,7 @@ export function setEscalation(jail: i32, memory: i32, random: i32, overall: bool
 
 /** Seconds of a source's ban after `earlier` others (0 … BANTIMES_MAX - 1); -1 = permanent. */
 export function setBantime(jail: i32, earlier: i32, bantime: i32): void {
-  setInt(jailsAt + jail * JAIL_BYTES + JAIL_BANTIMES + earlier * 4, bantime);
+  setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_BANTIMES + earlier * 4, bantime);
 }
 
 /** Appends a network, whose bytes stand at ADDRESS, to the jail's ignore list. */
@@ -262,44 +217,44 @@ export function ignore(jail: i32, prefix: i32): void {
 
 /** A new, empty route: the jails that lines of some sources go to. */
 export function addRoute(): i32 {
-  setInt(routesAt + routes * 4, -1);
+  setInt(layout.routesAt + routes * 4, -1);
   routes++;
   return routes - 1;
 }
 
 /** Adds a jail to a route; jails with the same filter and mode share one match. */
 export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): void {
-  let group = int(routesAt + route * 4);
+  let group = int(layout.routesAt + route * 4);
   let last = -1;
   while (group >= 0) {
-    const p = groupsAt + group * GROUP_BYTES;
-    if (int(p + GROUP_FILTER) === filter && int(p + GROUP_MODE) === modeBit) break;
+    const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    if (int(p + layout.GROUP_FILTER) === filter && int(p + layout.GROUP_MODE) === modeBit) break;
     last = group;
-    group = int(p + GROUP_NEXT);
+    group = int(p + layout.GROUP_NEXT);
   }
   if (group < 0) {
     group = groups;
     groups++;
-    const p = groupsAt + group * GROUP_BYTES;
-    setInt(p + GROUP_FILTER, filter);
-    setInt(p + GROUP_MODE, modeBit);
-    setInt(p + GROUP_NEXT, -1);
-    setInt(p + GROUP_JAILS, -1);
-    if (last < 0) setInt(routesAt + route * 4, group);
-    else setInt(groupsAt + last * GROUP_BYTES + GROUP_NEXT, group);
+    const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    setInt(p + layout.GROUP_FILTER, filter);
+    setInt(p + layout.GROUP_MODE, modeBit);
+    setInt(p + layout.GROUP_NEXT, -1);
+    setInt(p + layout.GROUP_JAILS, -1);
+    if (last < 0) setInt(layout.routesAt + route * 4, group);
+    else setInt(layout.groupsAt + last * layout.GROUP_BYTES + layout.GROUP_NEXT, group);
   }
-  const link = linksAt + links * LINK_BYTES;
-  const p = groupsAt + group * GROUP_BYTES;
+  const link = layout.linksAt + links * layout.LINK_BYTES;
+  const p = layout.groupsAt + group * layout.GROUP_BYTES;
   setInt(link, jail);
-  setInt(link + 4, int(p + GROUP_JAILS));
-  setInt(p + GROUP_JAILS, links);
+  setInt(link + 4, int(p + layout.GROUP_JAILS));
+  setInt(p + layout.GROUP_JAILS, links);
   links++;
 }
 
 /** Opens (or opens again) a source whose lines go to `route`. */
 export function openSource(source: i32, route: i32): void {
-  setInt(sourcesAt + source * SOURCE_BYTES, route);
-  setInt(sourcesAt + source * SOURCE_BYTES + 4, 0);
+  setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
+  setInt(layout.sourcesAt + source * layout.SOURCE_BYTES + 4, 0);
 }
 
 /** The pattern that the last examined line matched, or -1. */
@@ -400,7 +355,7 @@ export function examine(
     pattern = found;
     flags = flagsOf(filter, found);
     if ((flags & FLAG_IGNORE) !== 0) {
-      countFilter(filter, FILTER_IGNORED, 1);
+      counters.countFilter(filter, counters.FILTER_IGNORED, 1);
       return IGNORED;
     }
     if (cut && (flags & FLAG_WHOLE) !== 0) {
@@ -421,11 +376,11 @@ export function examine(
   }
   if (found < 0) {
     if (impossible) {
-      countFilter(filter, FILTER_BAD_TIME, 1);
+      counters.countFilter(filter, counters.FILTER_BAD_TIME, 1);
       return BAD_TIME;
     }
     if (headed) return NO_PATTERN;
-    countFilter(filter, FILTER_NO_PREFIX, 1);
+    counters.countFilter(filter, counters.FILTER_NO_PREFIX, 1);
     return NO_PREFIX;
   }
   let address = ADDRESS_BAD;
@@ -455,10 +410,10 @@ export function examine(
   else if (address === ADDRESS_OK) return FAILURE;
   if (!written) return NO_ADDRESS;
   if (address === ADDRESS_BAD) {
-    countFilter(filter, FILTER_BAD_ADDRESS, 1);
+    counters.countFilter(filter, counters.FILTER_BAD_ADDRESS, 1);
     return BAD_ADDRESS;
   }
-  countFilter(filter, FILTER_HOST_NAME, 1);
+  counters.countFilter(filter, counters.FILTER_HOST_NAME, 1);
   return HOST_NAME;
 }
 
@@ -470,58 +425,58 @@ function forgetIdentifier(start: i32): void {
 /** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
 // @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
-  const settings = jailsAt + jail * JAIL_BYTES;
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   if (isIgnored(jail)) {
-    countJail(jail, JAIL_IGNORED);
+    counters.countJail(jail, counters.JAIL_IGNORED);
     return;
   }
   if (live) {
     if (lineTime > now + FUTURE_MAX) {
-      countJail(jail, JAIL_FUTURE);
+      counters.countJail(jail, counters.JAIL_FUTURE);
       return;
     }
-    if (lineTime < now - int(settings + JAIL_FINDTIME)) {
-      countJail(jail, JAIL_TOO_OLD);
+    if (lineTime < now - int(settings + layout.JAIL_FINDTIME)) {
+      counters.countJail(jail, counters.JAIL_TOO_OLD);
       return;
     }
   }
-  countJail(jail, JAIL_FAILURES);
+  counters.countJail(jail, counters.JAIL_FAILURES);
   charge(jail, lineTime, source, offset, pattern);
 }
 
 /** One line through every group of its source's route. */
 // @inline
 function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, cut: bool): void {
-  let group = int(routesAt + route * 4);
+  let group = int(layout.routesAt + route * 4);
   let matched = false;
   while (group >= 0) {
-    const p = groupsAt + group * GROUP_BYTES;
-    const filter = int(p + GROUP_FILTER);
-    const outcome = examine(start, end, filter, int(p + GROUP_MODE), group, now, false, cut);
+    const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    const filter = int(p + layout.GROUP_FILTER);
+    const outcome = examine(start, end, filter, int(p + layout.GROUP_MODE), group, now, false, cut);
     if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
       matched = true;
-      countFilter(filter, FILTER_MATCHED, 1);
+      counters.countFilter(filter, counters.FILTER_MATCHED, 1);
       if (outcome === FAILURE) {
-        let link = int(p + GROUP_JAILS);
+        let link = int(p + layout.GROUP_JAILS);
         while (link >= 0) {
-          const l = linksAt + link * LINK_BYTES;
+          const l = layout.linksAt + link * layout.LINK_BYTES;
           blame(int(l), now, source, offset);
           link = int(l + 4);
         }
       }
     }
-    group = int(p + GROUP_NEXT);
+    group = int(p + layout.GROUP_NEXT);
   }
-  if (matched) add(LINES_MATCHED, 1);
+  if (matched) counters.add(counters.LINES_MATCHED, 1);
 }
 
 /** Each filter of the route looked at `lines` lines more. */
 function countLines(route: i32, lines: i32): void {
-  let group = int(routesAt + route * 4);
+  let group = int(layout.routesAt + route * 4);
   while (group >= 0) {
-    const p = groupsAt + group * GROUP_BYTES;
-    countFilter(int(p + GROUP_FILTER), FILTER_LINES, lines);
-    group = int(p + GROUP_NEXT);
+    const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    counters.countFilter(int(p + layout.GROUP_FILTER), counters.FILTER_LINES, lines);
+    group = int(p + layout.GROUP_NEXT);
   }
 }
 
@@ -531,9 +486,9 @@ function countLines(route: i32, lines: i32): void {
  */
 // @inline
 function hasRoom(source: i32): bool {
-  if (live || int(RING_WRITTEN) - int(RING_TAKEN) + waiting + links <= ringMax) return true;
+  if (live || int(layout.RING_WRITTEN) - int(layout.RING_TAKEN) + waiting + links <= layout.ringMax) return true;
   settle(source);
-  return int(RING_WRITTEN) - int(RING_TAKEN) + links <= ringMax;
+  return int(layout.RING_WRITTEN) - int(layout.RING_TAKEN) + links <= layout.ringMax;
 }
 
 /**
@@ -542,7 +497,7 @@ function hasRoom(source: i32): bool {
  * line on that finds the ring full.
  */
 export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, final: bool): i32 {
-  const state = sourcesAt + source * SOURCE_BYTES;
+  const state = layout.sourcesAt + source * layout.SOURCE_BYTES;
   const route = int(state);
   let p = start;
   let lines = 0;
@@ -561,7 +516,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
     const cut = stop - p > LINE_BYTES_MAX;
     if (cut) {
       stop = p + LINE_BYTES_MAX;
-      add(LINES_TOO_LONG, 1);
+      counters.add(counters.LINES_TOO_LONG, 1);
       if (eol === end) setInt(state + 4, 1);
     } else if (eol === end && !final) break;
     else if (stop > p && byte(stop - 1) === 13) stop--;
@@ -570,8 +525,8 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
     p = eol === end ? end : eol + 1;
   }
   settle(source);
-  add(LINES, lines);
-  add(BYTES, p - start);
+  counters.add(counters.LINES, lines);
+  counters.add(counters.BYTES, p - start);
   countLines(route, lines);
   return p - start;
 }
@@ -596,14 +551,14 @@ export function countBans(first: i32, count: i32, now: f64): void {
 
 /** Whether a ban of ADDRESS in `jail` is decided or held. */
 export function isBannedSource(jail: i32): bool {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   return isBanned(jail);
 }
 
 /** The kernel holds the ban of ADDRESS in `jail`. */
 export function confirmBan(jail: i32): void {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   confirm(jail);
 }
@@ -613,7 +568,7 @@ export function confirmBan(jail: i32): void {
  * is at least its `bans`-th.
  */
 export function setBan(jail: i32, time: f64, end: f64, bans: i32): void {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   recordBan(jail, time, end, bans);
 }
@@ -653,7 +608,7 @@ export function savedUntil(): i32 {
 
 /** Puts a saved entry of ADDRESS in `jail` back (table.ts `restore`). */
 export function restoreEntry(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   return restore(jail, history, seen, end, now);
 }
@@ -662,7 +617,7 @@ export function restoreEntry(jail: i32, history: i32, seen: f64, end: f64, now: 
  * Epoch second at which the ban of ADDRESS in `jail` ends, 4294967295 = never, -1 = there is none.
  */
 export function banEnds(jail: i32): f64 {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   return endOfBan(jail);
 }
@@ -671,14 +626,14 @@ export function banEnds(jail: i32): f64 {
  * Which entry of the table holds the ban of ADDRESS in `jail`, counted from 0; -1 = there is none.
  */
 export function banIndex(jail: i32): i32 {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   return indexOfBan(jail);
 }
 
 /** An unban: ADDRESS starts afresh in `jail`. */
 export function forgetSource(jail: i32): void {
-  loadAddress(ADDRESS);
+  loadAddress(layout.ADDRESS);
   makeKey(jail);
   forget(jail);
 }

@@ -4,15 +4,7 @@
  * (claims E-*, S-*).
  */
 import { byte, copyBytes, int, setInt } from '#linear';
-import {
-  ADDRESS,
-  IGNORE_BYTES,
-  ignoresAt,
-  JAIL_BYTES,
-  JAIL_IGNORE_COUNT,
-  JAIL_IGNORE_FIRST,
-  jailsAt,
-} from './layout.ts';
+import * as layout from './layout.ts';
 
 let used: i32 = 0;
 
@@ -25,33 +17,33 @@ export function resetIgnores(): void {
  * after the other.
  */
 export function addIgnore(jail: i32, prefix: i32): void {
-  const p = ignoresAt + used * IGNORE_BYTES;
-  copyBytes(p, ADDRESS, 16);
+  const p = layout.ignoresAt + used * layout.IGNORE_BYTES;
+  copyBytes(p, layout.ADDRESS, 16);
   setInt(p + 16, prefix);
-  const settings = jailsAt + jail * JAIL_BYTES;
-  if (int(settings + JAIL_IGNORE_COUNT) === 0) setInt(settings + JAIL_IGNORE_FIRST, used);
-  setInt(settings + JAIL_IGNORE_COUNT, int(settings + JAIL_IGNORE_COUNT) + 1);
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
+  if (int(settings + layout.JAIL_IGNORE_COUNT) === 0) setInt(settings + layout.JAIL_IGNORE_FIRST, used);
+  setInt(settings + layout.JAIL_IGNORE_COUNT, int(settings + layout.JAIL_IGNORE_COUNT) + 1);
   used++;
 }
 
 function contains(network: i32): bool {
   const prefix = int(network + 16);
   const words = prefix >> 5;
-  for (let i = 0; i < words; i++) if (int(network + i * 4) !== int(ADDRESS + i * 4)) return false;
+  for (let i = 0; i < words; i++) if (int(network + i * 4) !== int(layout.ADDRESS + i * 4)) return false;
   const whole = prefix >> 3;
-  for (let i = words * 4; i < whole; i++) if (byte(network + i) !== byte(ADDRESS + i)) return false;
+  for (let i = words * 4; i < whole; i++) if (byte(network + i) !== byte(layout.ADDRESS + i)) return false;
   const rest = prefix & 7;
-  return rest === 0 || ((byte(network + whole) ^ byte(ADDRESS + whole)) & (0xff00 >> rest) & 255) === 0;
+  return rest === 0 || ((byte(network + whole) ^ byte(layout.ADDRESS + whole)) & (0xff00 >> rest) & 255) === 0;
 }
 
 /** Whether the address under examination lies in one of the jail's ignored networks. */
 // @inline
 export function isIgnored(jail: i32): bool {
-  const settings = jailsAt + jail * JAIL_BYTES;
-  let network = ignoresAt + int(settings + JAIL_IGNORE_FIRST) * IGNORE_BYTES;
-  for (let i = int(settings + JAIL_IGNORE_COUNT); i > 0; i--) {
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
+  let network = layout.ignoresAt + int(settings + layout.JAIL_IGNORE_FIRST) * layout.IGNORE_BYTES;
+  for (let i = int(settings + layout.JAIL_IGNORE_COUNT); i > 0; i--) {
     if (contains(network)) return true;
-    network += IGNORE_BYTES;
+    network += layout.IGNORE_BYTES;
   }
   return false;
 }

@@ -35,60 +35,8 @@ import {
   toInt,
 } from '#linear';
 import { family } from './address.ts';
-import {
-  add,
-  BAN_ALL_RUNS,
-  countJail,
-  DECISIONS,
-  DENIED,
-  EVICTIONS,
-  EVICTIONS_BANNED,
-  EVICTIONS_OPEN,
-  EVICTIONS_REMEMBERED,
-  EVICTIONS_UNDELIVERED,
-  JAIL_ALREADY,
-  JAIL_DECISIONS,
-  JAIL_DENIED,
-  JAIL_EVICTED,
-  JAIL_TOO_OLD,
-  TRACKED,
-} from './counters.ts';
-import {
-  ADDRESS,
-  BAN_ALL_DONE,
-  BAN_ALL_DUE,
-  BANTIMES_MAX,
-  DENIAL_ADDRESS,
-  DENIAL_BYTES,
-  DENIAL_FAMILY,
-  DENIAL_TIME,
-  DENIALS,
-  DENIALS_MAX,
-  DENIALS_TAKEN,
-  DENIALS_WRITTEN,
-  DRAWS,
-  entryBytes,
-  JAIL_BANTIMES,
-  JAIL_BYTES,
-  JAIL_FINDTIME,
-  JAIL_HELD,
-  JAIL_MAXRETRY,
-  JAIL_MEMORY,
-  JAIL_OVERALL,
-  JAIL_PENDING,
-  JAIL_PREFIX,
-  JAIL_RANDOM,
-  jailCount,
-  jailsAt,
-  KEY,
-  keyBytes,
-  marksAt,
-  SEED,
-  stepBytes,
-  TABLE_WAYS,
-  tableAt,
-  tableSets,
-} from './layout.ts';
+import * as counters from './counters.ts';
+import * as layout from './layout.ts';
 
 export const FREE: i32 = 0;
 export const TRACKING: i32 = 1;
@@ -131,7 +79,7 @@ export function setPolicy(value: i32): void {
 /** After the memory was laid out: no run of ban_all is under way. */
 export function resetTable(): void {
   policy = EVICT_OLDEST;
-  setInt(BAN_ALL_DONE, tableSets * TABLE_WAYS);
+  setInt(layout.BAN_ALL_DONE, layout.tableSets * layout.TABLE_WAYS);
 }
 
 /**
@@ -140,10 +88,10 @@ export function resetTable(): void {
  * bans in other jails count too.
  */
 export function escalate(jail: i32, memory: i32, random: i32, overall: bool): void {
-  const settings = jailsAt + jail * JAIL_BYTES;
-  setInt(settings + JAIL_MEMORY, memory);
-  setInt(settings + JAIL_RANDOM, random);
-  setInt(settings + JAIL_OVERALL, overall ? 1 : 0);
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
+  setInt(settings + layout.JAIL_MEMORY, memory);
+  setInt(settings + layout.JAIL_RANDOM, random);
+  setInt(settings + layout.JAIL_OVERALL, overall ? 1 : 0);
 }
 
 /* The last ban that `observe` decided. */
@@ -187,8 +135,8 @@ function rotate(x: i32, bits: i32): i32 {
  */
 function hashWords(p: i32, words: i32, last: i32): i32 {
   // State in locals and the round written once: one pass per word, then three more to finish.
-  let v0 = int(SEED);
-  let v1 = int(SEED + 4);
+  let v0 = int(layout.SEED);
+  let v1 = int(layout.SEED + 4);
   let v2 = 0x6c796765 ^ v0;
   let v3 = 0x74656462 ^ v1;
   for (let i = 0; i <= words + 3; i++) {
@@ -214,16 +162,16 @@ function hashWords(p: i32, words: i32, last: i32): i32 {
 // @inline
 export function makeKey(jail: i32): void {
   if (family === 4) {
-    setInt(KEY, int(ADDRESS + 12));
-    setInt(KEY + 4, 0);
-    setInt(KEY + 8, 0);
-    setInt(KEY + 12, 0);
+    setInt(layout.KEY, int(layout.ADDRESS + 12));
+    setInt(layout.KEY + 4, 0);
+    setInt(layout.KEY + 8, 0);
+    setInt(layout.KEY + 12, 0);
     return;
   }
-  const prefix = int(jailsAt + jail * JAIL_BYTES + JAIL_PREFIX);
+  const prefix = int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);
   for (let i = 0; i < 4; i++) {
     const bits = prefix - i * 32;
-    let value = int(ADDRESS + i * 4);
+    let value = int(layout.ADDRESS + i * 4);
     if (bits <= 0) value = 0;
     else if (bits < 32) {
       // Words are little-endian here, the prefix counts from the first byte.
@@ -233,7 +181,7 @@ export function makeKey(jail: i32): void {
       if (part !== 0) mask |= ((0xff00 >> part) & 255) << (full * 8);
       value &= mask;
     }
-    setInt(KEY + i * 4, value);
+    setInt(layout.KEY + i * 4, value);
   }
 }
 
@@ -243,7 +191,7 @@ function tagOf(jail: i32): i32 {
 }
 
 function bansOf(entry: i32): i32 {
-  return (int(entry + keyBytes) >> BANS_SHIFT) & BANS_MAX;
+  return (int(entry + layout.keyBytes) >> BANS_SHIFT) & BANS_MAX;
 }
 
 /**
@@ -252,7 +200,9 @@ function bansOf(entry: i32): i32 {
  */
 // @inline
 export function hashOf(jail: i32): i32 {
-  return family === 4 ? hashWords(KEY, 1, jail << 1) : hashWords(KEY, keyBytes >> 2, (jail << 1) | 1);
+  return family === 4
+    ? hashWords(layout.KEY, 1, jail << 1)
+    : hashWords(layout.KEY, layout.keyBytes >> 2, (jail << 1) | 1);
 }
 
 /**
@@ -262,7 +212,7 @@ const SECOND: i32 = -1640531535;
 
 /** The first slot of the set that `hash` says. */
 function setOf(hash: i32): i32 {
-  return spread(hash, tableSets) * TABLE_WAYS;
+  return spread(hash, layout.tableSets) * layout.TABLE_WAYS;
 }
 
 /**
@@ -275,11 +225,11 @@ function markOf(hash: i32): i32 {
 }
 
 function entryAt(slot: i32): i32 {
-  return tableAt + slot * entryBytes;
+  return layout.tableAt + slot * layout.entryBytes;
 }
 
 function slotOf(entry: i32): i32 {
-  return divide(entry - tableAt, entryBytes);
+  return divide(entry - layout.tableAt, layout.entryBytes);
 }
 
 /*
@@ -303,12 +253,12 @@ function seek(hash: i32): void {
  * first.
  */
 function marked(first: i32, wanted: i32): i32 {
-  return matchBits(marksAt + first, wanted);
+  return matchBits(layout.marksAt + first, wanted);
 }
 
 /** Reads the marks that a look-up by this hash looks at. */
 export function touchMarks(hash: i32): i32 {
-  return int(marksAt + setOf(hash)) ^ int(marksAt + setOf(product(hash, SECOND)));
+  return int(layout.marksAt + setOf(hash)) ^ int(layout.marksAt + setOf(product(hash, SECOND)));
 }
 
 /**
@@ -327,7 +277,7 @@ export function likelyEntry(hash: i32): i32 {
 
 /** Reads the first and the last bytes of an entry. */
 export function touchEntry(entry: i32): i32 {
-  return int(entry) ^ int(entry + entryBytes - 4);
+  return int(entry) ^ int(entry + layout.entryBytes - 4);
 }
 
 /** The entry of (jail, KEY), or 0. */
@@ -359,42 +309,47 @@ function findIn(first: i32, tag: i32): i32 {
 /** Whether an entry is the one of KEY and `tag`. */
 // @inline
 function isEntryOf(entry: i32, tag: i32): bool {
-  if (int(entry) !== int(KEY) || int(entry + 4) !== int(KEY + 4) || (int(entry + keyBytes) & TAG) !== tag) return false;
-  return keyBytes === 8 || (int(entry + 8) === int(KEY + 8) && int(entry + 12) === int(KEY + 12));
+  if (
+    int(entry) !== int(layout.KEY) ||
+    int(entry + 4) !== int(layout.KEY + 4) ||
+    (int(entry + layout.keyBytes) & TAG) !== tag
+  )
+    return false;
+  return layout.keyBytes === 8 || (int(entry + 8) === int(layout.KEY + 8) && int(entry + 12) === int(layout.KEY + 12));
 }
 
 function stateOf(entry: i32): i32 {
-  return int(entry + keyBytes) & 3;
+  return int(entry + layout.keyBytes) & 3;
 }
 
 /** Epoch second at which the entry's ban ends (FOREVER: never). */
 function banEnd(entry: i32): f64 {
-  return seconds(entry + keyBytes + 8);
+  return seconds(entry + layout.keyBytes + 8);
 }
 
 function step(entry: i32, i: i32): i32 {
-  const p = entry + keyBytes + 8 + i * stepBytes;
-  return stepBytes === 2 ? half(p) : int(p);
+  const p = entry + layout.keyBytes + 8 + i * layout.stepBytes;
+  return layout.stepBytes === 2 ? half(p) : int(p);
 }
 
 function setStep(entry: i32, i: i32, value: i32): void {
-  const p = entry + keyBytes + 8 + i * stepBytes;
-  if (stepBytes === 2) setHalf(p, value);
+  const p = entry + layout.keyBytes + 8 + i * layout.stepBytes;
+  if (layout.stepBytes === 2) setHalf(p, value);
   else setInt(p, value);
 }
 
 /** What the entry (a used one) is worth at log time `time`. */
 function worthOf(entry: i32, time: f64): i32 {
-  const meta = int(entry + keyBytes);
-  const settings = jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES;
+  const meta = int(entry + layout.keyBytes);
+  const settings = layout.jailsAt + ((meta >>> 16) - 1) * layout.JAIL_BYTES;
   if ((meta & 3) >= DECIDED) {
     const end = banEnd(entry);
     if (end === FOREVER || time < end) return (meta & 3) === DECIDED ? UNDELIVERED : HELD;
-    return time - end <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
+    return time - end <= int(settings + layout.JAIL_MEMORY) ? REMEMBERED : SPENT;
   }
-  const age = time - seconds(entry + keyBytes + 4);
-  if (age <= int(settings + JAIL_FINDTIME)) return OPEN;
-  return bansOf(entry) > 0 && age <= int(settings + JAIL_MEMORY) ? REMEMBERED : SPENT;
+  const age = time - seconds(entry + layout.keyBytes + 4);
+  if (age <= int(settings + layout.JAIL_FINDTIME)) return OPEN;
+  return bansOf(entry) > 0 && age <= int(settings + layout.JAIL_MEMORY) ? REMEMBERED : SPENT;
 }
 
 /**
@@ -402,20 +357,20 @@ function worthOf(entry: i32, time: f64): i32 {
  * `worthOf` is asked about many.
  */
 function isOpen(entry: i32, seen: f64, time: f64): bool {
-  const meta = int(entry + keyBytes);
+  const meta = int(entry + layout.keyBytes);
   if ((meta & 3) >= DECIDED) return false;
-  return time - seen <= int(jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES + JAIL_FINDTIME);
+  return time - seen <= int(layout.jailsAt + ((meta >>> 16) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME);
 }
 
 /** Counts an entry of the given worth that is given up. */
 function countEviction(entry: i32, worth: i32): void {
   if (worth === SPENT) return;
-  add(EVICTIONS, 1);
-  if (worth === OPEN) add(EVICTIONS_OPEN, 1);
-  else if (worth === HELD) add(EVICTIONS_BANNED, 1);
-  else if (worth === UNDELIVERED) add(EVICTIONS_UNDELIVERED, 1);
-  else add(EVICTIONS_REMEMBERED, 1);
-  countJail((int(entry + keyBytes) >>> 16) - 1, JAIL_EVICTED);
+  counters.add(counters.EVICTIONS, 1);
+  if (worth === OPEN) counters.add(counters.EVICTIONS_OPEN, 1);
+  else if (worth === HELD) counters.add(counters.EVICTIONS_BANNED, 1);
+  else if (worth === UNDELIVERED) counters.add(counters.EVICTIONS_UNDELIVERED, 1);
+  else counters.add(counters.EVICTIONS_REMEMBERED, 1);
+  counters.countJail((int(entry + layout.keyBytes) >>> 16) - 1, counters.JAIL_EVICTED);
 }
 
 /** A free slot, of the emptier set; -1 where both are full. */
@@ -435,8 +390,8 @@ function freeSlot(): i32 {
 function takeFree(): i32 {
   const slot = freeSlot();
   if (slot < 0) return 0;
-  setByte(marksAt + slot, mark);
-  add(TRACKED, 1);
+  setByte(layout.marksAt + slot, mark);
+  counters.add(counters.TRACKED, 1);
   return entryAt(slot);
 }
 
@@ -449,10 +404,10 @@ function makeRoom(jail: i32, time: f64): i32 {
   let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
   let victim = -1;
   let victimWorth = SPENT;
-  for (let way = 0; way < 2 * TABLE_WAYS; way++) {
-    const slot = way < TABLE_WAYS ? firstSet + way : secondSet + way - TABLE_WAYS;
+  for (let way = 0; way < 2 * layout.TABLE_WAYS; way++) {
+    const slot = way < layout.TABLE_WAYS ? firstSet + way : secondSet + way - layout.TABLE_WAYS;
     const entry = entryAt(slot);
-    const seen = seconds(entry + keyBytes + 4);
+    const seen = seconds(entry + layout.keyBytes + 4);
     let worth = OPEN;
     if (!isOpen(entry, seen, time)) worth = worthOf(entry, time);
     // A ban that the kernel holds is worth no more than an open window where the oldest of both
@@ -471,26 +426,26 @@ function makeRoom(jail: i32, time: f64): i32 {
   }
   const entry = entryAt(victim);
   countEviction(entry, victimWorth);
-  setByte(marksAt + victim, mark);
+  setByte(layout.marksAt + victim, mark);
   return entry;
 }
 
 /** A failure of ADDRESS in `jail` finds no place. */
 function deny(jail: i32, time: f64): void {
-  add(DENIED, 1);
-  countJail(jail, JAIL_DENIED);
+  counters.add(counters.DENIED, 1);
+  counters.countJail(jail, counters.JAIL_DENIED);
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
-  const done = int(BAN_ALL_DONE);
-  if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(BAN_ALL_DUE, time > 0 ? time : 1);
+  const done = int(layout.BAN_ALL_DONE);
+  if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(layout.BAN_ALL_DUE, time > 0 ? time : 1);
   if (policy !== LOG_AND_DROP) return;
-  const written = int(DENIALS_WRITTEN);
-  if (written - int(DENIALS_TAKEN) >= DENIALS_MAX) return;
-  const p = DENIALS + (written & (DENIALS_MAX - 1)) * DENIAL_BYTES;
+  const written = int(layout.DENIALS_WRITTEN);
+  if (written - int(layout.DENIALS_TAKEN) >= layout.DENIALS_MAX) return;
+  const p = layout.DENIALS + (written & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
   setInt(p, jail);
-  setInt(p + DENIAL_FAMILY, family);
-  copyBytes(p + DENIAL_ADDRESS, ADDRESS, 16);
-  setFloat(p + DENIAL_TIME, time);
-  setInt(DENIALS_WRITTEN, written + 1);
+  setInt(p + layout.DENIAL_FAMILY, family);
+  copyBytes(p + layout.DENIAL_ADDRESS, layout.ADDRESS, 16);
+  setFloat(p + layout.DENIAL_TIME, time);
+  setInt(layout.DENIALS_WRITTEN, written + 1);
 }
 
 /**
@@ -502,13 +457,13 @@ function claimEntry(jail: i32, time: f64): i32 {
   let entry = takeFree();
   if (entry === 0) entry = makeRoom(jail, time);
   if (entry === 0) return 0;
-  setInt(entry, int(KEY));
-  setInt(entry + 4, int(KEY + 4));
-  if (keyBytes === 16) {
-    setInt(entry + 8, int(KEY + 8));
-    setInt(entry + 12, int(KEY + 12));
+  setInt(entry, int(layout.KEY));
+  setInt(entry + 4, int(layout.KEY + 4));
+  if (layout.keyBytes === 16) {
+    setInt(entry + 8, int(layout.KEY + 8));
+    setInt(entry + 12, int(layout.KEY + 12));
   }
-  setSeconds(entry + keyBytes + 4, time);
+  setSeconds(entry + layout.keyBytes + 4, time);
   return entry;
 }
 
@@ -518,10 +473,10 @@ function claimEntry(jail: i32, time: f64): i32 {
  */
 // @inline
 function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
-  const newest = seconds(entry + keyBytes + 4);
+  const newest = seconds(entry + layout.keyBytes + 4);
   if (time >= newest) {
     const shift = time - newest;
-    setSeconds(entry + keyBytes + 4, time);
+    setSeconds(entry + layout.keyBytes + 4, time);
     if (shift > findtime) return 1;
     const moved = toInt(shift);
     // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes
@@ -563,33 +518,33 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
  */
 // @inline
 export function observe(jail: i32, hash: i32, time: f64): i32 {
-  const settings = jailsAt + jail * JAIL_BYTES;
-  const maxretry = int(settings + JAIL_MAXRETRY);
+  const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
+  const maxretry = int(settings + layout.JAIL_MAXRETRY);
   const tag = tagOf(jail);
   let entry = findHashed(hash, tag);
   let failures = 0;
   let bans = 0;
   if (entry !== 0) {
-    const meta = int(entry + keyBytes);
-    const newest = seconds(entry + keyBytes + 4);
+    const meta = int(entry + layout.keyBytes);
+    const newest = seconds(entry + layout.keyBytes + 4);
     bans = bansOf(entry);
     if ((meta & 3) >= DECIDED) {
       const end = banEnd(entry);
       if (end === FOREVER || time < end) {
-        if (time > newest) setSeconds(entry + keyBytes + 4, time);
-        countJail(jail, JAIL_ALREADY);
+        if (time > newest) setSeconds(entry + layout.keyBytes + 4, time);
+        counters.countJail(jail, counters.JAIL_ALREADY);
         return 0;
       }
-      if (time - end > int(settings + JAIL_MEMORY)) bans = 0;
+      if (time - end > int(settings + layout.JAIL_MEMORY)) bans = 0;
       failures = 1;
-      setSeconds(entry + keyBytes + 4, time);
+      setSeconds(entry + layout.keyBytes + 4, time);
     } else {
-      failures = push(entry, time, int(settings + JAIL_FINDTIME), (meta >> 3) & 31);
+      failures = push(entry, time, int(settings + layout.JAIL_FINDTIME), (meta >> 3) & 31);
       if (failures === 0) {
-        countJail(jail, JAIL_TOO_OLD);
+        counters.countJail(jail, counters.JAIL_TOO_OLD);
         return 0;
       }
-      if (bans > 0 && time - newest > int(settings + JAIL_MEMORY)) bans = 0;
+      if (bans > 0 && time - newest > int(settings + layout.JAIL_MEMORY)) bans = 0;
       if (failures < maxretry) writeWindow(entry, time, newest, failures);
     }
   } else {
@@ -598,19 +553,19 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
     failures = 1;
   }
   if (failures < maxretry) {
-    setInt(entry + keyBytes, tag | (bans << BANS_SHIFT) | (failures << 3) | TRACKING);
+    setInt(entry + layout.keyBytes, tag | (bans << BANS_SHIFT) | (failures << 3) | TRACKING);
     return 0;
   }
-  const others = int(settings + JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
-  decide(entry, tag, bans, others, seconds(entry + keyBytes + 4));
+  const others = int(settings + layout.JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
+  decide(entry, tag, bans, others, seconds(entry + layout.keyBytes + 4));
   return failures;
 }
 
 /** Bans of ADDRESS that the other jails remember at `time`. */
 function bansElsewhere(jail: i32, time: f64): i32 {
   let bans = 0;
-  for (let other = 0; other < jailCount; other++) {
-    if (other === jail || int(jailsAt + other * JAIL_BYTES + JAIL_MAXRETRY) === 0) continue;
+  for (let other = 0; other < layout.jailCount; other++) {
+    if (other === jail || int(layout.jailsAt + other * layout.JAIL_BYTES + layout.JAIL_MAXRETRY) === 0) continue;
     makeKey(other);
     const entry = find(other);
     if (entry !== 0 && worthOf(entry, time) !== SPENT) bans += bansOf(entry);
@@ -624,24 +579,24 @@ function bansElsewhere(jail: i32, time: f64): i32 {
  * in other jails.
  */
 function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
-  const settings = jailsAt + ((tag >>> 16) - 1) * JAIL_BYTES;
+  const settings = layout.jailsAt + ((tag >>> 16) - 1) * layout.JAIL_BYTES;
   const earlier = bans + others;
-  const length = earlier < BANTIMES_MAX ? earlier : BANTIMES_MAX - 1;
-  decidedSeconds = int(settings + JAIL_BANTIMES + length * 4);
-  if (earlier > 0 && decidedSeconds >= 0) decidedSeconds += draw(int(settings + JAIL_RANDOM));
+  const length = earlier < layout.BANTIMES_MAX ? earlier : layout.BANTIMES_MAX - 1;
+  decidedSeconds = int(settings + layout.JAIL_BANTIMES + length * 4);
+  if (earlier > 0 && decidedSeconds >= 0) decidedSeconds += draw(int(settings + layout.JAIL_RANDOM));
   decidedTime = time;
   decidedBans = earlier < BANS_MAX ? earlier + 1 : BANS_MAX;
-  setInt(entry + keyBytes, tag | ((bans < BANS_MAX ? bans + 1 : BANS_MAX) << BANS_SHIFT) | DECIDED);
+  setInt(entry + layout.keyBytes, tag | ((bans < BANS_MAX ? bans + 1 : BANS_MAX) << BANS_SHIFT) | DECIDED);
   let end: f64 = FOREVER;
   if (decidedSeconds >= 0 && time + decidedSeconds < FOREVER) end = time + decidedSeconds;
-  setSeconds(entry + keyBytes + 8, end);
+  setSeconds(entry + layout.keyBytes + 8, end);
 }
 
 /** A number from 0 to `most` that nobody can foretell without the seed, nor tell the seed from. */
 function draw(most: i32): i32 {
   if (most === 0) return 0;
-  setInt(DRAWS, int(DRAWS) + 1);
-  return spread(hashWords(DRAWS, 1, most), most + 1);
+  setInt(layout.DRAWS, int(layout.DRAWS) + 1);
+  return spread(hashWords(layout.DRAWS, 1, most), most + 1);
 }
 
 /**
@@ -649,15 +604,18 @@ function draw(most: i32): i32 {
  * JAIL_HELD and JAIL_PENDING of their jails; the first entry of the table begins a count.
  */
 export function tallyBans(first: i32, count: i32, now: f64): void {
-  for (let jail = 0; first === 0 && jail < jailCount; jail++) {
-    setInt(jailsAt + jail * JAIL_BYTES + JAIL_HELD, 0);
-    setInt(jailsAt + jail * JAIL_BYTES + JAIL_PENDING, 0);
+  for (let jail = 0; first === 0 && jail < layout.jailCount; jail++) {
+    setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_HELD, 0);
+    setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PENDING, 0);
   }
-  const end = tableAt + (first + count) * entryBytes;
-  for (let entry = tableAt + first * entryBytes; entry < end; entry += entryBytes) {
-    const meta = int(entry + keyBytes);
+  const end = layout.tableAt + (first + count) * layout.entryBytes;
+  for (let entry = layout.tableAt + first * layout.entryBytes; entry < end; entry += layout.entryBytes) {
+    const meta = int(entry + layout.keyBytes);
     if ((meta & 3) < DECIDED || banEnd(entry) <= now) continue;
-    const p = jailsAt + ((meta >>> 16) - 1) * JAIL_BYTES + ((meta & 3) === DECIDED ? JAIL_PENDING : JAIL_HELD);
+    const p =
+      layout.jailsAt +
+      ((meta >>> 16) - 1) * layout.JAIL_BYTES +
+      ((meta & 3) === DECIDED ? layout.JAIL_PENDING : layout.JAIL_HELD);
     setInt(p, int(p) + 1);
   }
 }
@@ -671,7 +629,7 @@ export function isBanned(jail: i32): bool {
 /** The kernel holds the ban of (jail, KEY); nothing where the entry was given up meanwhile. */
 export function confirm(jail: i32): void {
   const entry = find(jail);
-  if (entry !== 0 && stateOf(entry) === DECIDED) setInt(entry + keyBytes, int(entry + keyBytes) | BANNED);
+  if (entry !== 0 && stateOf(entry) === DECIDED) setInt(entry + layout.keyBytes, int(entry + layout.keyBytes) | BANNED);
 }
 
 /**
@@ -685,8 +643,8 @@ export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
     entry = claimEntry(jail, time);
     if (entry === 0) return;
   } else if (bansOf(entry) > bans) bans = bansOf(entry);
-  setInt(entry + keyBytes, tag | (bans << BANS_SHIFT) | BANNED);
-  setSeconds(entry + keyBytes + 8, end);
+  setInt(entry + layout.keyBytes, tag | (bans << BANS_SHIFT) | BANNED);
+  setSeconds(entry + layout.keyBytes + 8, end);
 }
 
 /** Forgets (jail, KEY): an unban starts the source afresh. */
@@ -703,18 +661,18 @@ export let copiedUntil: i32 = 0;
  * until `room` bytes hold no further one or the table ends. Returns the bytes.
  */
 export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
-  const count = tableSets * TABLE_WAYS;
-  const last = room - entryBytes;
-  let entry = tableAt + first * entryBytes;
+  const count = layout.tableSets * layout.TABLE_WAYS;
+  const last = room - layout.entryBytes;
+  let entry = layout.tableAt + first * layout.entryBytes;
   let length = 0;
   let index = first;
   while (index < count && length <= last) {
-    const meta = int(entry + keyBytes);
+    const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && (meta & 3) >= DECIDED === bans && worthOf(entry, now) !== SPENT) {
-      copyBytes(to + length, entry, entryBytes);
-      length += entryBytes;
+      copyBytes(to + length, entry, layout.entryBytes);
+      length += layout.entryBytes;
     }
-    entry += entryBytes;
+    entry += layout.entryBytes;
     index++;
   }
   copiedUntil = index;
@@ -730,10 +688,10 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   if (find(jail) !== 0) return 0;
   const entry = takeFree();
   if (entry === 0) return -1;
-  copyBytes(entry, KEY, keyBytes);
-  setInt(entry + keyBytes, tagOf(jail) | history);
-  setSeconds(entry + keyBytes + 4, seen);
-  setSeconds(entry + keyBytes + 8, end);
+  copyBytes(entry, layout.KEY, layout.keyBytes);
+  setInt(entry + layout.keyBytes, tagOf(jail) | history);
+  setSeconds(entry + layout.keyBytes + 4, seen);
+  setSeconds(entry + layout.keyBytes + 8, end);
   if (worthOf(entry, now) !== SPENT) return entry;
   free(entry);
   return 0;
@@ -754,9 +712,9 @@ export function endOfBan(jail: i32): f64 {
 }
 
 function free(entry: i32): void {
-  setInt(entry + keyBytes, 0);
-  setByte(marksAt + slotOf(entry), FREE);
-  add(TRACKED, -1);
+  setInt(entry + layout.keyBytes, 0);
+  setByte(layout.marksAt + slotOf(entry), FREE);
+  counters.add(counters.TRACKED, -1);
 }
 
 /*
@@ -765,9 +723,9 @@ function free(entry: i32): void {
  */
 
 export function beginBanAll(): void {
-  setInt(BAN_ALL_DUE, 0);
-  setInt(BAN_ALL_DONE, 0);
-  add(BAN_ALL_RUNS, 1);
+  setInt(layout.BAN_ALL_DUE, 0);
+  setInt(layout.BAN_ALL_DONE, 0);
+  counters.add(counters.BAN_ALL_RUNS, 1);
 }
 
 /**
@@ -776,17 +734,17 @@ export function beginBanAll(): void {
  */
 export function banTracked(first: i32, count: i32, time: f64): i32 {
   let decided = 0;
-  let entry = tableAt + first * entryBytes;
+  let entry = layout.tableAt + first * layout.entryBytes;
   for (let i = 0; i < count; i++) {
-    const meta = int(entry + keyBytes);
+    const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && worthOf(entry, time) === OPEN) {
       decide(entry, meta & TAG, bansOf(entry), 0, time);
-      countJail((meta >>> 16) - 1, JAIL_DECISIONS);
+      counters.countJail((meta >>> 16) - 1, counters.JAIL_DECISIONS);
       decided++;
     }
-    entry += entryBytes;
+    entry += layout.entryBytes;
   }
-  add(DECISIONS, decided);
+  counters.add(counters.DECISIONS, decided);
   return decided;
 }
 
@@ -796,9 +754,9 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
  */
 export function resetEntries(first: i32, count: i32, time: f64): i32 {
   let kept = 0;
-  let entry = tableAt + first * entryBytes;
+  let entry = layout.tableAt + first * layout.entryBytes;
   for (let i = 0; i < count; i++) {
-    if (int(entry + keyBytes) !== 0) {
+    if (int(entry + layout.keyBytes) !== 0) {
       const worth = worthOf(entry, time);
       if (worth === UNDELIVERED || worth === OPEN) kept++;
       else {
@@ -806,8 +764,8 @@ export function resetEntries(first: i32, count: i32, time: f64): i32 {
         free(entry);
       }
     }
-    entry += entryBytes;
+    entry += layout.entryBytes;
   }
-  setInt(BAN_ALL_DONE, first + count);
+  setInt(layout.BAN_ALL_DONE, first + count);
   return kept;
 }
