@@ -5,6 +5,7 @@
  * IPv4-mapped addresses become IPv4.
  */
 import { byte, copyBytes, digitBits, dotBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
+import * as ascii from './ascii.ts';
 import { ADDRESS } from './layout.ts';
 
 /** Longest legal text: 45 bytes of address, '%' and a zone id, brackets. */
@@ -21,9 +22,9 @@ export let family: i32 = 0;
 
 /** The value of a hexadecimal digit; negative for other bytes. */
 function hexDigit(c: i32): i32 {
-  if (c <= 57) return c - 48;
-  if (c >= 97 && c <= 102) return c - 87;
-  if (c >= 65 && c <= 70) return c - 55;
+  if (c <= ascii.NINE) return c - ascii.ZERO;
+  if (c >= ascii.LOWER_A && c <= ascii.LOWER_F) return c - ascii.LOWER_A + 10;
+  if (c >= ascii.UPPER_A && c <= ascii.UPPER_F) return c - ascii.UPPER_A + 10;
   return -1;
 }
 
@@ -33,7 +34,7 @@ function hexDigit(c: i32): i32 {
  */
 // @inline
 function octet(p: i32, count: i32): i32 {
-  const first = byte(p) - 48;
+  const first = byte(p) - ascii.ZERO;
   // Shifted so that the last digit is always in the same place: no branch on the length.
   const digits = (word(p) << ((3 - count) << 3)) & 0x0f0f0f;
   const value = (digits & 15) * 100 + ((digits >> 8) & 15) * 10 + (digits >> 16);
@@ -88,8 +89,8 @@ function parseSix(start: i32, end: i32): bool {
   let p = start;
   let at = 0; // bytes written
   let gap = -1; // where "::" stands
-  if (byte(p) === 58) {
-    if (p + 1 >= end || byte(p + 1) !== 58) return false;
+  if (byte(p) === ascii.COLON) {
+    if (p + 1 >= end || byte(p + 1) !== ascii.COLON) return false;
     gap = 0;
     p += 2;
   }
@@ -104,7 +105,7 @@ function parseSix(start: i32, end: i32): bool {
       p++;
     }
     if (p === groupStart) return false;
-    if (p < end && byte(p) === 46) {
+    if (p < end && byte(p) === ascii.DOT) {
       // An embedded dotted quad ends the text.
       if (at > 12) return false;
       const length = end - groupStart;
@@ -122,10 +123,10 @@ function parseSix(start: i32, end: i32): bool {
     setByte(ADDRESS + at + 1, value & 255);
     at += 2;
     if (p === end) break;
-    if (byte(p) !== 58) return false;
+    if (byte(p) !== ascii.COLON) return false;
     p++;
     if (p === end) return false; // a single colon at the end
-    if (byte(p) === 58) {
+    if (byte(p) === ascii.COLON) {
       if (gap >= 0) return false;
       gap = at;
       p++;
@@ -145,8 +146,8 @@ function parseSix(start: i32, end: i32): bool {
  */
 // @inline
 export function parseAddress(start: i32, end: i32): i32 {
-  if (start < end && byte(start) === 91) {
-    if (byte(end - 1) !== 93) return ADDRESS_BAD;
+  if (start < end && byte(start) === ascii.OPEN_BRACKET) {
+    if (byte(end - 1) !== ascii.CLOSE_BRACKET) return ADDRESS_BAD;
     start++;
     end--;
   }
@@ -165,11 +166,11 @@ export function parseAddress(start: i32, end: i32): i32 {
   if (end - start > TEXT_MAX) return ADDRESS_HOST_NAME;
   for (let p = start; p < end; p++) {
     const c = byte(p);
-    if (c === 58) hasColon = true;
-    else if (c === 37) {
+    if (c === ascii.COLON) hasColon = true;
+    else if (c === ascii.PERCENT) {
       stop = p;
       break;
-    } else if ((c < 48 || c > 57) && c !== 46) hasLetter = true;
+    } else if ((c < ascii.ZERO || c > ascii.NINE) && c !== ascii.DOT) hasLetter = true;
   }
   if (!hasColon) return hasLetter && stop === end ? ADDRESS_HOST_NAME : ADDRESS_BAD;
   // A zone has a name.

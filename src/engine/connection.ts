@@ -17,8 +17,13 @@
  */
 import { byte, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
 import { copyAddress, loadAddress } from './address.ts';
+import * as ascii from './ascii.ts';
+import * as capture from './capture.ts';
 import * as counters from './counters.ts';
+import { FLAG_ENDS, FLAG_FAILURE, FLAG_GAINED, FLAG_STAGE_MAX, FLAG_STAGE_SHIFT } from './flags.ts';
+import * as header from './header.ts';
 import * as layout from './layout.ts';
+import { smaller } from './scan.ts';
 
 /** A connection is remembered for this many seconds of log time. */
 const LIFETIME: f64 = 300;
@@ -90,7 +95,7 @@ function readPid(start: i32, end: i32): i32 {
   if (length <= 4) return lastDigits(end, length);
   if (length <= 8) return product(lastDigits(end - 4, length - 4), 10000) + lastDigits(end, 4);
   let pid = 0;
-  for (let p = start; p < end; p++) pid = (product(pid, 10) + byte(p) - 48) | 0;
+  for (let p = start; p < end; p++) pid = (product(pid, 10) + byte(p) - ascii.ZERO) | 0;
   return pid;
 }
 
@@ -145,32 +150,20 @@ function isHome(p: i32): bool {
 }
 
 /**
- * Takes one matched line into its connection and says what it counts. `hasAddress`: ADDRESS holds
- * the line's address. On COUNTS, ADDRESS holds the address to charge.
+ * Takes one matched line into its connection and says what it counts: the line whose head and user
+ * name were read last, of a pattern with these `flags`. `hasAddress`: ADDRESS holds the line's
+ * address. On COUNTS, ADDRESS holds the address to charge.
  */
 // @inline
-export function follow(
-  group: i32,
-  hostStart: i32,
-  hostEnd: i32,
-  pidStart: i32,
-  pidEnd: i32,
-  failure: bool,
-  ends: bool,
-  gained: bool,
-  stage: i32,
-  hasAddress: bool,
-  userStart: i32,
-  userEnd: i32,
-  time: f64,
-): i32 {
-  const context = !failure || gained;
-  if (pidStart >= pidEnd) {
+export function follow(group: i32, flags: i32, hasAddress: bool, time: f64): i32 {
+  const gained = (flags & FLAG_GAINED) !== 0;
+  const context = (flags & FLAG_FAILURE) === 0 || gained;
+  if (header.pidStart >= header.pidEnd) {
     if (context) return CONTEXT;
     return hasAddress ? COUNTS : UNADDRESSED;
   }
-  const pid = readPid(pidStart, pidEnd);
-  const host = hashText(hostStart, hostEnd);
+  const pid = readPid(header.pidStart, header.pidEnd);
+  const host = hashText(header.hostStart, header.hostEnd);
   let known = open(group + 1, host, pid, time);
   const p = body;
   // The same pid with another sender is another connection: charging the first sender would punish
@@ -182,12 +175,15 @@ export function follow(
     setSeconds(key + CREATED, time);
     setInt(p + STATE, 0);
   }
+  const ends = (flags & FLAG_ENDS) !== 0;
   setInt(key + OWNER, ends ? 0 : group + 1);
   if (ends) setInt(key + CREATED, 0);
 
   let state = int(p + STATE);
-  if (userStart >= 0 && userEnd > userStart) {
-    const user = hashText(userStart, userEnd - userStart > USER_BYTES_MAX ? userStart + USER_BYTES_MAX : userEnd);
+  const userStart = capture.userStart;
+  const userBytes = capture.userEnd - userStart;
+  if (userStart >= 0 && userBytes > 0) {
+    const user = hashText(userStart, userStart + smaller(userBytes, USER_BYTES_MAX));
     if ((state & HAS_USER) === 0) {
       setInt(p + USER, user);
       state |= HAS_USER;
@@ -200,6 +196,7 @@ export function follow(
   }
   const wasPending = (state & PENDING) !== 0;
   state &= ~PENDING;
+  const stage = (flags >> FLAG_STAGE_SHIFT) & FLAG_STAGE_MAX;
   let same = false;
   if (!context && stage > 0) {
     const before = state >> STAGE_SHIFT;

@@ -11,36 +11,14 @@
  */
 import { byte, fillZero, findByte, int, setInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
-import {
-  addressEnd,
-  addressStart,
-  timeEnd as capturedTimeEnd,
-  timeStart as capturedTimeStart,
-  clearCaptures,
-  userEnd,
-  userStart,
-} from './capture.ts';
+import * as ascii from './ascii.ts';
+import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
 import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
-import {
-  afterTime,
-  beginLine,
-  hostEnd,
-  hostStart,
-  knownTime,
-  messageStart,
-  pidEnd,
-  pidStart,
-  readHead,
-  readIdentifier,
-  readLineTime,
-  tagEnd,
-  tagStart,
-  timeEnd,
-  timeStart,
-} from './header.ts';
+import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
+import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
 import {
@@ -64,12 +42,34 @@ import {
 } from './table.ts';
 import { addZone, decodeTime, resetTime, scanTime, setClock } from './timestamp.ts';
 
+/* The host calls these as they are. */
+export {
+  addIgnore,
+  addZone,
+  banTracked,
+  beginBanAll,
+  confirm,
+  copyEntries,
+  endOfBan,
+  escalate,
+  forget,
+  indexOfBan,
+  isBanned,
+  isIgnored,
+  recordBan,
+  resetEntries,
+  resetTime,
+  restore,
+  setPolicy,
+  tallyBans,
+};
+
 /**
  * Longer lines are cut here, the first part is parsed, and they are counted (limits.ts
  * lineBytesMax).
  */
 export const LINE_BYTES_MAX: i32 = 4096;
-/** A line's time may be this far ahead of the clock, in seconds (limits.ts futureSecondsMax). */
+/** A line's time may be this far ahead of the clock, in seconds. */
 const FUTURE_MAX: f64 = 60;
 
 /* What became of a line in one filter. */
@@ -90,16 +90,6 @@ export const NO_ADDRESS: i32 = 8;
 /** A pattern matched, but the line is written at a time that does not exist. */
 export const BAD_TIME: i32 = 9;
 
-/* Pattern flags, as the compiler writes them. */
-const FLAG_FAILURE: i32 = 1;
-const FLAG_ENDS: i32 = 2;
-const FLAG_GAINED: i32 = 4;
-const FLAG_IGNORE: i32 = 8;
-const FLAG_ADDRESS: i32 = 16;
-const FLAG_STAGE_SHIFT: i32 = 5;
-const FLAG_STAGE_MAX: i32 = 7;
-const FLAG_WHOLE: i32 = 256;
-
 /* Prefix codes, two bits each, first one lowest. */
 const PREFIX_SYSLOG: i32 = 1;
 const PREFIX_TIME: i32 = 2;
@@ -115,51 +105,22 @@ let pattern: i32 = -1;
 let lineTime: f64 = -1;
 
 /**
- * Lays out and clears the memory. Arguments as `layOut`; the seed is random per start. Returns the
- * end of the memory.
+ * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
+ * the end of the memory.
  */
 export function init(
-  seed0: i32,
-  seed1: i32,
-  filters: i32,
   jails: i32,
   ignores: i32,
-  sources: i32,
-  routeMax: i32,
-  groupMax: i32,
-  linkMax: i32,
   connections: i32,
   ring: i32,
-  program: i32,
-  input: i32,
   key: i32,
   step: i32,
   steps: i32,
   sets: i32,
 ): i32 {
-  const end = layout.layOut(
-    filters,
-    jails,
-    ignores,
-    sources,
-    routeMax,
-    groupMax,
-    linkMax,
-    connections,
-    ring,
-    program,
-    input,
-    key,
-    step,
-    steps,
-    sets,
-  );
-  fillZero(0, layout.FIXED_BYTES);
-  // Clearing everything also touches every page: what the ceiling promised is resident from the
-  // start.
-  fillZero(layout.FIXED_BYTES, end - layout.FIXED_BYTES);
-  setInt(layout.SEED, seed0);
-  setInt(layout.SEED + 4, seed1);
+  const end = layout.layOut(jails, ignores, connections, ring, key, step, steps, sets);
+  // Clearing also touches every page: what the ceiling promised is resident from the start.
+  fillZero(0, end);
   routes = 0;
   groups = 0;
   links = 0;
@@ -176,18 +137,6 @@ export function setLive(value: bool): void {
   live = value;
 }
 
-export function setEviction(policy: i32): void {
-  setPolicy(policy);
-}
-
-export function setZone(from: f64, offset: i32): bool {
-  return addZone(from, offset);
-}
-
-export function clearZones(): void {
-  resetTime();
-}
-
 export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, prefix: i32): void {
   const p = layout.jailsAt + jail * layout.JAIL_BYTES;
   setInt(p + layout.JAIL_MAXRETRY, maxretry);
@@ -197,22 +146,9 @@ export function setJail(jail: i32, maxretry: i32, findtime: i32, bantime: i32, p
   setInt(p + layout.JAIL_PREFIX, prefix);
 }
 
-/**
- * How bans of returning sources grow in `jail` (table.ts `escalate`); `setBantime` gives their
- * lengths.
- */
-export function setEscalation(jail: i32, memory: i32, random: i32, overall: bool): void {
-  escalate(jail, memory, random, overall);
-}
-
 /** Seconds of a source's ban after `earlier` others (0 … BANTIMES_MAX - 1); -1 = permanent. */
 export function setBantime(jail: i32, earlier: i32, bantime: i32): void {
   setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_BANTIMES + earlier * 4, bantime);
-}
-
-/** Appends a network, whose bytes stand at ADDRESS, to the jail's ignore list. */
-export function ignore(jail: i32, prefix: i32): void {
-  addIgnore(jail, prefix);
 }
 
 /** A new, empty route: the jails that lines of some sources go to. */
@@ -272,11 +208,11 @@ export function lastFamily(): i32 {
 }
 
 export function lastUserStart(): i32 {
-  return userStart;
+  return capture.userStart;
 }
 
 export function lastUserEnd(): i32 {
-  return userEnd;
+  return capture.userEnd;
 }
 
 /**
@@ -286,11 +222,11 @@ export function lastUserEnd(): i32 {
 // @inline
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
-    if (!(journal ? readIdentifier(start, end) : readHead(start, end))) return -1;
-    return readsTag(filter, tagStart, tagEnd) ? messageStart : -1;
+    if (!(journal ? header.readIdentifier(start, end) : header.readHead(start, end))) return -1;
+    return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }
-  if (journal) return readIdentifier(start, end) ? messageStart : start;
-  if (kind === PREFIX_TIME) return readLineTime(start, end) ? afterTime : -1;
+  if (journal) return header.readIdentifier(start, end) ? header.messageStart : start;
+  if (kind === PREFIX_TIME) return header.readLineTime(start, end) ? header.afterTime : -1;
   return start;
 }
 
@@ -309,8 +245,8 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
 
 /** The same for the time before the message. */
 function setHeadTime(now: f64): bool {
-  const known = knownTime(now);
-  if (known < 0) return setLineTime(timeStart, timeEnd, now);
+  const known = header.knownTime(now);
+  if (known < 0) return setLineTime(header.timeStart, header.timeEnd, now);
   lineTime = known;
   return true;
 }
@@ -341,14 +277,14 @@ export function examine(
   pattern = -1;
   lineTime = now;
   setClock(now);
-  beginLine();
+  header.beginLine();
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;
     const message = skipPrefix(kind, start, end, filter, journal);
     if (message < 0) continue;
     headed = true;
-    clearCaptures();
+    capture.clearCaptures();
     found = match(filter, message, end, modeBit);
     if (found < 0) continue;
     if (kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
@@ -364,8 +300,8 @@ export function examine(
       continue;
     }
     const timed =
-      capturedTimeStart >= 0
-        ? setLineTime(capturedTimeStart, capturedTimeEnd, now)
+      capture.timeStart >= 0
+        ? setLineTime(capture.timeStart, capture.timeEnd, now)
         : journal || kind > PREFIX_TIME || setHeadTime(now);
     if (!timed) {
       // The text of a service that writes no times may begin like one: the prefixes that follow
@@ -384,25 +320,11 @@ export function examine(
     return NO_PREFIX;
   }
   let address = ADDRESS_BAD;
-  const written = (flags & FLAG_ADDRESS) !== 0 && addressStart >= 0;
-  if (written) address = parseAddress(addressStart, addressEnd);
+  const written = (flags & FLAG_ADDRESS) !== 0 && capture.addressStart >= 0;
+  if (written) address = parseAddress(capture.addressStart, capture.addressEnd);
   const failure = (flags & FLAG_FAILURE) !== 0;
   if (connected) {
-    const verdict = follow(
-      group,
-      hostStart,
-      hostEnd,
-      pidStart,
-      pidEnd,
-      failure,
-      (flags & FLAG_ENDS) !== 0,
-      (flags & FLAG_GAINED) !== 0,
-      (flags >> FLAG_STAGE_SHIFT) & FLAG_STAGE_MAX,
-      address === ADDRESS_OK,
-      userStart,
-      userEnd,
-      lineTime,
-    );
+    const verdict = follow(group, flags, address === ADDRESS_OK, lineTime);
     if (verdict === COUNTS) return FAILURE;
     if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
     if (verdict !== UNADDRESSED) return NO_FAILURE;
@@ -419,7 +341,7 @@ export function examine(
 
 /** A line without a syslog head has neither host nor pid. */
 function forgetIdentifier(start: i32): void {
-  readIdentifier(start, start);
+  header.readIdentifier(start, start);
 }
 
 /** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
@@ -502,7 +424,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   let p = start;
   let lines = 0;
   while (p < end && hasRoom(source)) {
-    const eol = findByte(p, end, 10);
+    const eol = findByte(p, end, ascii.NEWLINE);
     if (int(state + 4) !== 0) {
       if (eol === end) {
         p = end;
@@ -519,7 +441,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       counters.add(counters.LINES_TOO_LONG, 1);
       if (eol === end) setInt(state + 4, 1);
     } else if (eol === end && !final) break;
-    else if (stop > p && byte(stop - 1) === 13) stop--;
+    else if (stop > p && byte(stop - 1) === ascii.RETURN) stop--;
     lines++;
     takeLine(p, stop, route, now, source, offset + (p - start), cut);
     p = eol === end ? end : eol + 1;
@@ -531,109 +453,16 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   return p - start;
 }
 
-/*
- * The table's operations on (jail, ADDRESS), for the enforcer and the operator: the host writes
- * ADDRESS first.
- */
-
-/** Whether ADDRESS is in the jail's ignore list. */
-export function isIgnoredAddress(jail: i32): bool {
-  return isIgnored(jail);
-}
-
 /**
- * Counts the bans of `count` entries from `first` on that run at `now`; the host reads the counts
- * from the jails' records.
+ * Makes (jail, ADDRESS) what the table's operations are about; the host has written the bytes of
+ * ADDRESS.
  */
-export function countBans(first: i32, count: i32, now: f64): void {
-  tallyBans(first, count, now);
-}
-
-/** Whether a ban of ADDRESS in `jail` is decided or held. */
-export function isBannedSource(jail: i32): bool {
+export function select(jail: i32): void {
   loadAddress(layout.ADDRESS);
   makeKey(jail);
-  return isBanned(jail);
 }
 
-/** The kernel holds the ban of ADDRESS in `jail`. */
-export function confirmBan(jail: i32): void {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  confirm(jail);
-}
-
-/**
- * Records a ban of ADDRESS in `jail` until epoch second `end` that did not come from the window; it
- * is at least its `bans`-th.
- */
-export function setBan(jail: i32, time: f64, end: f64, bans: i32): void {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  recordBan(jail, time, end, bans);
-}
-
-/**
- * Starts a run of ban_all: slice after slice, `banAll`, then `resetAll` once the kernel holds the
- * slice's bans.
- */
-export function startBanAll(): void {
-  beginBanAll();
-}
-
-/**
- * Decides a ban, from `time` on, of each source with an open window among `count` entries from
- * `first` on; returns how many.
- */
-export function banAll(first: i32, count: i32, time: f64): i32 {
-  return banTracked(first, count, time);
-}
-
-/**
- * Empties `count` entries from `first` on, but for bans that are not in the kernel yet and
- * newcomers; returns how many stay.
- */
-export function resetAll(first: i32, count: i32, time: f64): i32 {
-  return resetEntries(first, count, time);
-}
-
-/** Copies entries worth saving (table.ts `copyEntries`); `savedUntil` says where to go on. */
-export function saveEntries(first: i32, bans: bool, now: f64, to: i32, room: i32): i32 {
-  return copyEntries(first, bans, now, to, room);
-}
-
-export function savedUntil(): i32 {
+/** The entry at which a walk of `copyEntries` goes on. */
+export function copiedEntries(): i32 {
   return copiedUntil;
-}
-
-/** Puts a saved entry of ADDRESS in `jail` back (table.ts `restore`). */
-export function restoreEntry(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  return restore(jail, history, seen, end, now);
-}
-
-/**
- * Epoch second at which the ban of ADDRESS in `jail` ends, 4294967295 = never, -1 = there is none.
- */
-export function banEnds(jail: i32): f64 {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  return endOfBan(jail);
-}
-
-/**
- * Which entry of the table holds the ban of ADDRESS in `jail`, counted from 0; -1 = there is none.
- */
-export function banIndex(jail: i32): i32 {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  return indexOfBan(jail);
-}
-
-/** An unban: ADDRESS starts afresh in `jail`. */
-export function forgetSource(jail: i32): void {
-  loadAddress(layout.ADDRESS);
-  makeKey(jail);
-  forget(jail);
 }

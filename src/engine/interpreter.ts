@@ -5,6 +5,7 @@
  * Work is O(line) per pattern; lists nest as deep as the definition does.
  */
 import { byte, findByte, findByteLast, findWordLast, int } from '#linear';
+import * as ascii from './ascii.ts';
 import {
   addressEnd,
   addressStart,
@@ -47,11 +48,6 @@ const SPAN_CLASS: i32 = 20;
 const TEXT_CLASS: i32 = 28;
 const TEXT_PIVOT: i32 = 60;
 
-/** Bytes of the program at `program`. */
-export function programBytes(program: i32): i32 {
-  return int(program);
-}
-
 /** What stands before the patterns, as `filterPrefixes` says it. */
 export function programPrefixes(program: i32): i32 {
   return int(program + PREFIXES);
@@ -80,7 +76,7 @@ export function programTag(program: i32, start: i32, end: i32): bool {
 function tagIs(p: i32, start: i32, end: i32): bool {
   const length = int(p);
   if (length === end - start && literalAt(p, start, end)) return true;
-  if (byte(p + 3 + length) !== 42 || end - start < length - 1) return false;
+  if (byte(p + 3 + length) !== ascii.STAR || end - start < length - 1) return false;
   for (let i = 0; i < length - 1; i++) {
     if (byte(start + i) !== byte(p + 4 + i)) return false;
   }

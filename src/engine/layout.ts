@@ -30,7 +30,6 @@ export const DRAWS: i32 = 120;
 export const BAN_ALL_DUE: i32 = 124;
 /** Global counters, one float each (see counters.ts). */
 export const COUNTERS: i32 = 128;
-export const COUNTERS_MAX: i32 = 48;
 /**
  * Local time: {f64 UTC second from which it holds, i32 seconds east of UTC} × ZONES_MAX, ascending.
  */
@@ -74,8 +73,7 @@ export const HEAD_FORM_BYTES: i32 = 96;
 /** End of the fixed part. */
 export const FIXED_BYTES: i32 = 5032;
 
-/** Counters of one filter (floats; see counters.ts). */
-export const FILTER_COUNTERS_MAX: i32 = 8;
+/** Counters of one filter: eight floats (counters.ts). */
 export const FILTER_BYTES: i32 = 64;
 
 /** Jail record. */
@@ -135,15 +133,43 @@ export const DECISION_PATTERN: i32 = 60;
 export const CONNECTION_BYTES: i32 = 64;
 export const CONNECTION_WAYS: i32 = 4;
 
-/**
- * Table: sets of 8 entries, two sets a key (table.ts); an entry is key, meta, last failure, window.
- */
+/** The table is sets of 8 entries; a key has two sets (table.ts). */
 export const TABLE_WAYS: i32 = 8;
-/**
- * Bytes of an entry's mark, which stands apart from it: the marks of a set, one beside the other,
- * then those of the next.
- */
+/** Bytes of an entry's mark. Marks lie apart from the entries: those of a set side by side. */
 export const MARK_BYTES: i32 = 1;
+
+/*
+ * The meta word of a table entry: state (bits 0–1), family (2), failures (3–7), bans so far (8–15),
+ * jail + 1 (16–31). The meta of a free entry is 0.
+ */
+export const META_STATE: i32 = 3;
+export const META_SIX: i32 = 4;
+export const META_FAILURES_SHIFT: i32 = 3;
+export const META_FAILURES: i32 = 31;
+export const META_BANS_SHIFT: i32 = 8;
+/** The most bans that are told apart. */
+export const META_BANS: i32 = 255;
+export const META_JAIL_SHIFT: i32 = 16;
+/** The part that belongs to the key: family and jail. */
+export const META_TAG: i32 = -65532;
+
+/* States. */
+export const FREE: i32 = 0;
+export const TRACKING: i32 = 1;
+/** A ban was decided; the kernel has not confirmed it. */
+export const DECIDED: i32 = 2;
+export const BANNED: i32 = 3;
+
+/* How many there may be, and bytes: as in limits.ts, which says why; a test compares. */
+export const FILTERS_MAX: i32 = 128;
+export const SOURCES_MAX: i32 = 1024;
+export const ROUTES_MAX: i32 = 1024;
+/** Jails over all routes, and with them groups and links. */
+export const ROUTE_JAILS_MAX: i32 = 4096;
+/** An address for each filter of the operator, then their programs. */
+export const PROGRAM_TABLE_BYTES: i32 = 4 * FILTERS_MAX;
+export const PROGRAM_BYTES_MAX: i32 = 96 * 1024;
+export const INPUT_BYTES: i32 = 64 * 1024;
 
 export let filtersAt: i32 = 0;
 export let jailsAt: i32 = 0;
@@ -159,7 +185,6 @@ export let ringAt: i32 = 0;
 export let ringMax: i32 = 0;
 export let programsAt: i32 = 0;
 export let inputAt: i32 = 0;
-export let inputBytes: i32 = 0;
 export let marksAt: i32 = 0;
 export let tableAt: i32 = 0;
 export let tableSets: i32 = 0;
@@ -186,45 +211,37 @@ export function entrySize(key: i32, step: i32, steps: i32): i32 {
 
 /**
  * Lays the regions out one after the other and returns the end of the memory in bytes. Counts are
- * of records; `program` and `input` are bytes; `ring` is a power of two; `steps` is the number of
- * earlier failures an entry remembers.
+ * of records; `ring` is a power of two; `key` and `step` are bytes; `steps` is the number of
+ * earlier failures that an entry remembers.
  */
 export function layOut(
-  filters: i32,
   jails: i32,
   ignores: i32,
-  sources: i32,
-  routes: i32,
-  groups: i32,
-  links: i32,
   connections: i32,
   ring: i32,
-  program: i32,
-  input: i32,
   key: i32,
   step: i32,
   steps: i32,
   sets: i32,
 ): i32 {
   filtersAt = align(FIXED_BYTES);
-  jailsAt = align(filtersAt + filters * FILTER_BYTES);
+  jailsAt = align(filtersAt + FILTERS_MAX * FILTER_BYTES);
   jailCount = jails;
   ignoresAt = align(jailsAt + jails * JAIL_BYTES);
   sourcesAt = align(ignoresAt + ignores * IGNORE_BYTES);
-  routesAt = align(sourcesAt + sources * SOURCE_BYTES);
-  groupsAt = align(routesAt + routes * 4);
-  linksAt = align(groupsAt + groups * GROUP_BYTES);
-  connectionsAt = align(linksAt + links * LINK_BYTES);
+  routesAt = align(sourcesAt + SOURCES_MAX * SOURCE_BYTES);
+  groupsAt = align(routesAt + ROUTES_MAX * 4);
+  linksAt = align(groupsAt + ROUTE_JAILS_MAX * GROUP_BYTES);
+  connectionsAt = align(linksAt + ROUTE_JAILS_MAX * LINK_BYTES);
   connectionSets = connections / CONNECTION_WAYS;
   ringAt = align(connectionsAt + connections * CONNECTION_BYTES);
   ringMax = ring;
   programsAt = align(ringAt + ring * DECISION_BYTES);
-  inputAt = align(programsAt + program);
-  inputBytes = input;
+  inputAt = align(programsAt + PROGRAM_TABLE_BYTES + PROGRAM_BYTES_MAX);
   keyBytes = key;
   stepBytes = step;
   entryBytes = entrySize(key, step, steps);
-  marksAt = align(inputAt + input);
+  marksAt = align(inputAt + INPUT_BYTES);
   tableAt = align(marksAt + sets * TABLE_WAYS * MARK_BYTES);
   tableSets = sets;
   // Vector loads may look a little past a line.

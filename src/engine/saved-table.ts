@@ -31,9 +31,9 @@ export interface TableMemory {
   /** IPv6 prefix of each jail. */
   prefixes: readonly number[];
   /** As in engine.ts. */
-  saveEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
-  savedUntil(): number;
-  restoreEntry(jail: number, meta: number, seen: number, end: number, now: number): number;
+  copyEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
+  copiedEntries(): number;
+  restore(jail: number, meta: number, seen: number, end: number, now: number): number;
 }
 
 /** A walk over the table. */
@@ -59,14 +59,9 @@ export interface RestoredEntries {
   crowded: number;
 }
 
-const stateTracking = 1;
-const stateDecided = 2;
-const familyBit = 4;
-const failuresShift = 3;
-const failuresMask = 31;
 /** Bits of meta that do not say whose the entry is: state, failures, number of bans. */
-const historyMask = 0xfffb;
-const bansMask = 0xff00;
+const historyMask = 0xffff & ~layout.META_SIX;
+const bansMask = layout.META_BANS << layout.META_BANS_SHIFT;
 
 /**
  * Begins a walk: bans, then windows that are open at epoch second `now`. While it lasts the table
@@ -89,8 +84,8 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
           bans = false;
           next = 0;
         }
-        const length = memory.saveEntries(next, bans, now, scratch, room);
-        next = memory.savedUntil();
+        const length = memory.copyEntries(next, bans, now, scratch, room);
+        next = memory.copiedEntries();
         if (length === 0) continue;
         into.set(bytes.subarray(scratch, scratch + length));
         return length;
@@ -121,12 +116,14 @@ export function restoreTable(
   return new RestoringTable(memory, { key, step, steps, size: saved.entryBytes, prefixes, jailOf }, now);
 }
 
-/** How saved entries lie: bytes of an entry, its key and a step; steps; each jail's prefix and number now. */
+/** How saved entries lie. */
 interface SavedForm {
+  /** Bytes of an entry, of its key and of a step; steps of an entry. */
   size: number;
   key: number;
   step: number;
   steps: number;
+  /** IPv6 prefix of each jail then, and the jail's number now. */
   prefixes: readonly number[];
   jailOf: readonly number[];
 }
@@ -157,16 +154,17 @@ export class RestoringTable {
   #takeEntry(view: DataView, at: number): keyof RestoredEntries {
     const { key, prefixes, jailOf } = this.#form;
     const meta = view.getInt32(at + key, true);
-    const then = (meta >>> 16) - 1;
+    const then = (meta >>> layout.META_JAIL_SHIFT) - 1;
     const jail = jailOf[then] ?? -1;
-    const isSix = (meta & familyBit) !== 0;
-    if (jail < 0 || (meta & 3) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail])) return 'foreign';
+    const isSix = (meta & layout.META_SIX) !== 0;
+    if (jail < 0 || (meta & layout.META_STATE) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail]))
+      return 'foreign';
     writeAddress(this.#memory, view, at, key, isSix);
-    const isBan = (meta & 3) >= stateDecided;
-    const history = isBan ? (meta & bansMask) | stateDecided : this.#windowOf(view, at + key, jail, meta);
+    const isBan = (meta & layout.META_STATE) >= layout.DECIDED;
+    const history = isBan ? (meta & bansMask) | layout.DECIDED : this.#windowOf(view, at + key, jail, meta);
     const seen = view.getUint32(at + key + 4, true);
     const end = view.getUint32(at + key + 8, true);
-    const place = this.#memory.restoreEntry(jail, history & historyMask, seen, end, this.#now);
+    const place = this.#memory.restore(jail, history & historyMask, seen, end, this.#now);
     if (place === 0) return 'over';
     if (place < 0) return 'crowded';
     if (isBan) return 'bans';
@@ -177,16 +175,16 @@ export class RestoringTable {
   /** Reads a window, cut to what `jail` counts now; returns its meta. */
   #windowOf(view: DataView, at: number, jail: number, meta: number): number {
     const { ints, jails } = this.#memory;
-    this.#readDistances(view, at + 8, ((meta >> failuresShift) & failuresMask) - 1);
+    this.#readDistances(view, at + 8, ((meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES) - 1);
     const settings = jails + jail * layout.JAIL_BYTES;
     const findtime = ints[(settings + layout.JAIL_FINDTIME) >> 2]!;
     const most = ints[(settings + layout.JAIL_MAXRETRY) >> 2]! - 2;
     const distances = this.#distances;
     while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
     distances.length = Math.min(distances.length, Math.max(0, most));
-    const history = (meta & bansMask) | ((distances.length + 1) << failuresShift) | stateTracking;
+    const history = (meta & bansMask) | ((distances.length + 1) << layout.META_FAILURES_SHIFT) | layout.TRACKING;
     // With maxretry 1 now, an earlier failure is no use.
-    return most < 0 ? history & (bansMask | 3) : history;
+    return most < 0 ? history & (bansMask | layout.META_STATE) : history;
   }
 
   #readDistances(view: DataView, at: number, count: number): void {

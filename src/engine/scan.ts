@@ -7,6 +7,7 @@ import { byte, findByte, findByteLast, int, skipDecimal, skipDigits } from '#lin
 
 export { skipDigits, skipNonspace } from '#linear';
 
+import * as ascii from './ascii.ts';
 import { captureAddress } from './capture.ts';
 
 /** Longest port, digits. */
@@ -24,12 +25,12 @@ export function larger(a: i32, b: i32): i32 {
 }
 
 function isDigit(value: i32): bool {
-  return value >= 48 && value <= 57;
+  return value >= ascii.ZERO && value <= ascii.NINE;
 }
 
 function isLetter(value: i32): bool {
   const lower = value | 32;
-  return lower >= 97 && lower <= 122;
+  return lower >= ascii.LOWER_A && lower <= ascii.LOWER_Z;
 }
 
 /** End of the run of 0-9, A-F, a-f at `at`. */
@@ -37,7 +38,7 @@ export function skipHex(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     const lower = value | 32;
-    if (!isDigit(value) && (lower < 97 || lower > 102)) break;
+    if (!isDigit(value) && (lower < ascii.LOWER_A || lower > ascii.LOWER_F)) break;
     at++;
   }
   return at;
@@ -47,7 +48,7 @@ export function skipHex(at: i32, end: i32): i32 {
 export function skipWord(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
-    if (!isLetter(value) && !isDigit(value) && value !== 95) break;
+    if (!isLetter(value) && !isDigit(value) && value !== ascii.UNDERSCORE) break;
     at++;
   }
   return at;
@@ -63,7 +64,7 @@ export function skipAlpha(at: i32, end: i32): i32 {
 export function skipSpace(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
-    if (value !== 32 && (value < 9 || value > 13)) break;
+    if (value !== ascii.SPACE && (value < ascii.TAB || value > ascii.RETURN)) break;
     at++;
   }
   return at;
@@ -73,7 +74,8 @@ export function skipSpace(at: i32, end: i32): i32 {
 export function skipBase64(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
-    if (!isLetter(value) && !isDigit(value) && value !== 43 && value !== 47 && value !== 61) break;
+    if (!isLetter(value) && !isDigit(value) && value !== ascii.PLUS && value !== ascii.SLASH && value !== ascii.EQUALS)
+      break;
     at++;
   }
   return at;
@@ -95,7 +97,13 @@ export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
 
 function isAddressByte(value: i32): bool {
   return (
-    isDigit(value) || isLetter(value) || value === 46 || value === 58 || value === 45 || value === 95 || value === 37
+    isDigit(value) ||
+    isLetter(value) ||
+    value === ascii.DOT ||
+    value === ascii.COLON ||
+    value === ascii.HYPHEN ||
+    value === ascii.UNDERSCORE ||
+    value === ascii.PERCENT
   );
 }
 
@@ -106,13 +114,13 @@ function isAddressByte(value: i32): bool {
  */
 export function scanAddress(at: i32, end: i32): i32 {
   if (at >= end) return -1;
-  if (byte(at) === 91) return scanBracketed(at + 1, end);
+  if (byte(at) === ascii.OPEN_BRACKET) return scanBracketed(at + 1, end);
   const limit = smaller(end, at + addressBytesMax + 1);
   let stop = skipDecimal(at, limit);
-  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, findByte(at, stop, 46) < stop);
+  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, findByte(at, stop, ascii.DOT) < stop);
   if (stop - at > addressBytesMax) return -1;
   stop = withoutColon(at, stop);
-  while (stop > at && byte(stop - 1) === 46) stop--;
+  while (stop > at && byte(stop - 1) === ascii.DOT) stop--;
   if (stop === at) return -1;
   captureAddress(at, stop);
   return stop;
@@ -125,7 +133,7 @@ export function scanAddressPort(at: i32, end: i32): i32 {
   const after = skipPort(stop, end);
   if (after >= 0) return after;
   // No port ends in a bracket, so that what follows finds none within one.
-  const colon = findByteLast(at, stop, 58);
+  const colon = findByteLast(at, stop, ascii.COLON);
   if (colon <= at || skipPort(colon, stop) !== stop || withoutColon(at, colon) !== colon) return -1;
   captureAddress(at, colon);
   return stop;
@@ -133,7 +141,7 @@ export function scanAddressPort(at: i32, end: i32): i32 {
 
 /** The position after the `:` and one to five digits at `at`, or -1. */
 function skipPort(at: i32, end: i32): i32 {
-  if (at >= end || byte(at) !== 58) return -1;
+  if (at >= end || byte(at) !== ascii.COLON) return -1;
   const stop = skipDigits(at + 1, smaller(end, at + portDigitsMax + 2));
   const digits = stop - at - 1;
   return digits >= 1 && digits <= portDigitsMax ? stop : -1;
@@ -143,8 +151,8 @@ function skipPort(at: i32, end: i32): i32 {
 function skipName(at: i32, limit: i32, dotted: bool): i32 {
   while (at < limit) {
     const value = byte(at);
-    if (!isAddressByte(value) || (value === 58 && dotted)) break;
-    if (value === 46) dotted = true;
+    if (!isAddressByte(value) || (value === ascii.COLON && dotted)) break;
+    if (value === ascii.DOT) dotted = true;
     at++;
   }
   return at;
@@ -155,16 +163,16 @@ function skipName(at: i32, limit: i32, dotted: bool): i32 {
  * `::`.
  */
 function withoutColon(at: i32, stop: i32): i32 {
-  if (stop === at || byte(stop - 1) !== 58) return stop;
-  if (stop - at === 1 || byte(stop - 2) !== 58) return stop - 1;
-  return stop - at > 2 && byte(stop - 3) === 58 ? stop - 1 : stop;
+  if (stop === at || byte(stop - 1) !== ascii.COLON) return stop;
+  if (stop - at === 1 || byte(stop - 2) !== ascii.COLON) return stop - 1;
+  return stop - at > 2 && byte(stop - 3) === ascii.COLON ? stop - 1 : stop;
 }
 
 function scanBracketed(at: i32, end: i32): i32 {
   const limit = smaller(end, at + addressBytesMax + 1);
   let stop = at;
   while (stop < limit && isAddressByte(byte(stop))) stop++;
-  if (stop === at || stop >= limit || byte(stop) !== 93) return -1;
+  if (stop === at || stop >= limit || byte(stop) !== ascii.CLOSE_BRACKET) return -1;
   captureAddress(at, stop);
   return stop + 1;
 }

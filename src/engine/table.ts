@@ -38,12 +38,6 @@ import { family } from './address.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
 
-export const FREE: i32 = 0;
-export const TRACKING: i32 = 1;
-/** A ban was decided; the kernel has not confirmed it. */
-export const DECIDED: i32 = 2;
-export const BANNED: i32 = 3;
-
 export const FOREVER: f64 = 4294967295;
 
 /*
@@ -101,16 +95,6 @@ export let decidedTime: f64 = 0;
 export let decidedSeconds: i32 = 0;
 /** The source's bans so far, this one included. */
 export let decidedBans: i32 = 0;
-
-/*
- * meta: bits 0–1 state, 2 family 6, 3–7 failures, 8–15 bans so far (255 = that or more), 16–31 jail
- * + 1 (so that a free entry's meta is 0).
- */
-/** The part of meta that belongs to the key: family and jail. */
-const TAG: i32 = -65532;
-const FAMILY_6: i32 = 4;
-const BANS_SHIFT: i32 = 8;
-const BANS_MAX: i32 = 255;
 
 /* What an entry is worth; full sets give up the least. */
 const SPENT: i32 = 0;
@@ -187,11 +171,11 @@ export function makeKey(jail: i32): void {
 
 /** The tag of the address under examination in `jail`. */
 function tagOf(jail: i32): i32 {
-  return ((jail + 1) << 16) | (family === 6 ? FAMILY_6 : 0);
+  return ((jail + 1) << layout.META_JAIL_SHIFT) | (family === 6 ? layout.META_SIX : 0);
 }
 
 function bansOf(entry: i32): i32 {
-  return (int(entry + layout.keyBytes) >> BANS_SHIFT) & BANS_MAX;
+  return (int(entry + layout.keyBytes) >> layout.META_BANS_SHIFT) & layout.META_BANS;
 }
 
 /**
@@ -312,14 +296,14 @@ function isEntryOf(entry: i32, tag: i32): bool {
   if (
     int(entry) !== int(layout.KEY) ||
     int(entry + 4) !== int(layout.KEY + 4) ||
-    (int(entry + layout.keyBytes) & TAG) !== tag
+    (int(entry + layout.keyBytes) & layout.META_TAG) !== tag
   )
     return false;
   return layout.keyBytes === 8 || (int(entry + 8) === int(layout.KEY + 8) && int(entry + 12) === int(layout.KEY + 12));
 }
 
 function stateOf(entry: i32): i32 {
-  return int(entry + layout.keyBytes) & 3;
+  return int(entry + layout.keyBytes) & layout.META_STATE;
 }
 
 /** Epoch second at which the entry's ban ends (FOREVER: never). */
@@ -341,10 +325,10 @@ function setStep(entry: i32, i: i32, value: i32): void {
 /** What the entry (a used one) is worth at log time `time`. */
 function worthOf(entry: i32, time: f64): i32 {
   const meta = int(entry + layout.keyBytes);
-  const settings = layout.jailsAt + ((meta >>> 16) - 1) * layout.JAIL_BYTES;
-  if ((meta & 3) >= DECIDED) {
+  const settings = layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
+  if ((meta & layout.META_STATE) >= layout.DECIDED) {
     const end = banEnd(entry);
-    if (end === FOREVER || time < end) return (meta & 3) === DECIDED ? UNDELIVERED : HELD;
+    if (end === FOREVER || time < end) return (meta & layout.META_STATE) === layout.DECIDED ? UNDELIVERED : HELD;
     return time - end <= int(settings + layout.JAIL_MEMORY) ? REMEMBERED : SPENT;
   }
   const age = time - seconds(entry + layout.keyBytes + 4);
@@ -358,8 +342,11 @@ function worthOf(entry: i32, time: f64): i32 {
  */
 function isOpen(entry: i32, seen: f64, time: f64): bool {
   const meta = int(entry + layout.keyBytes);
-  if ((meta & 3) >= DECIDED) return false;
-  return time - seen <= int(layout.jailsAt + ((meta >>> 16) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME);
+  if ((meta & layout.META_STATE) >= layout.DECIDED) return false;
+  return (
+    time - seen <=
+    int(layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME)
+  );
 }
 
 /** Counts an entry of the given worth that is given up. */
@@ -370,14 +357,14 @@ function countEviction(entry: i32, worth: i32): void {
   else if (worth === HELD) counters.add(counters.EVICTIONS_BANNED, 1);
   else if (worth === UNDELIVERED) counters.add(counters.EVICTIONS_UNDELIVERED, 1);
   else counters.add(counters.EVICTIONS_REMEMBERED, 1);
-  counters.countJail((int(entry + layout.keyBytes) >>> 16) - 1, counters.JAIL_EVICTED);
+  counters.countJail((int(entry + layout.keyBytes) >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_EVICTED);
 }
 
 /** A free slot, of the emptier set; -1 where both are full. */
 // @inline
 function freeSlot(): i32 {
-  const first = marked(firstSet, FREE);
-  const second = marked(secondSet, FREE);
+  const first = marked(firstSet, layout.FREE);
+  const second = marked(secondSet, layout.FREE);
   if (ones(second) > ones(first)) return secondSet + lowestBit(second);
   return first === 0 ? -1 : firstSet + lowestBit(first);
 }
@@ -528,7 +515,7 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
     const meta = int(entry + layout.keyBytes);
     const newest = seconds(entry + layout.keyBytes + 4);
     bans = bansOf(entry);
-    if ((meta & 3) >= DECIDED) {
+    if ((meta & layout.META_STATE) >= layout.DECIDED) {
       const end = banEnd(entry);
       if (end === FOREVER || time < end) {
         if (time > newest) setSeconds(entry + layout.keyBytes + 4, time);
@@ -539,7 +526,12 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
       failures = 1;
       setSeconds(entry + layout.keyBytes + 4, time);
     } else {
-      failures = push(entry, time, int(settings + layout.JAIL_FINDTIME), (meta >> 3) & 31);
+      failures = push(
+        entry,
+        time,
+        int(settings + layout.JAIL_FINDTIME),
+        (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES,
+      );
       if (failures === 0) {
         counters.countJail(jail, counters.JAIL_TOO_OLD);
         return 0;
@@ -553,7 +545,10 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
     failures = 1;
   }
   if (failures < maxretry) {
-    setInt(entry + layout.keyBytes, tag | (bans << BANS_SHIFT) | (failures << 3) | TRACKING);
+    setInt(
+      entry + layout.keyBytes,
+      tag | (bans << layout.META_BANS_SHIFT) | (failures << layout.META_FAILURES_SHIFT) | layout.TRACKING,
+    );
     return 0;
   }
   const others = int(settings + layout.JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
@@ -579,14 +574,17 @@ function bansElsewhere(jail: i32, time: f64): i32 {
  * in other jails.
  */
 function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
-  const settings = layout.jailsAt + ((tag >>> 16) - 1) * layout.JAIL_BYTES;
+  const settings = layout.jailsAt + ((tag >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
   const earlier = bans + others;
   const length = earlier < layout.BANTIMES_MAX ? earlier : layout.BANTIMES_MAX - 1;
   decidedSeconds = int(settings + layout.JAIL_BANTIMES + length * 4);
   if (earlier > 0 && decidedSeconds >= 0) decidedSeconds += draw(int(settings + layout.JAIL_RANDOM));
   decidedTime = time;
-  decidedBans = earlier < BANS_MAX ? earlier + 1 : BANS_MAX;
-  setInt(entry + layout.keyBytes, tag | ((bans < BANS_MAX ? bans + 1 : BANS_MAX) << BANS_SHIFT) | DECIDED);
+  decidedBans = earlier < layout.META_BANS ? earlier + 1 : layout.META_BANS;
+  setInt(
+    entry + layout.keyBytes,
+    tag | ((bans < layout.META_BANS ? bans + 1 : layout.META_BANS) << layout.META_BANS_SHIFT) | layout.DECIDED,
+  );
   let end: f64 = FOREVER;
   if (decidedSeconds >= 0 && time + decidedSeconds < FOREVER) end = time + decidedSeconds;
   setSeconds(entry + layout.keyBytes + 8, end);
@@ -611,11 +609,11 @@ export function tallyBans(first: i32, count: i32, now: f64): void {
   const end = layout.tableAt + (first + count) * layout.entryBytes;
   for (let entry = layout.tableAt + first * layout.entryBytes; entry < end; entry += layout.entryBytes) {
     const meta = int(entry + layout.keyBytes);
-    if ((meta & 3) < DECIDED || banEnd(entry) <= now) continue;
+    if ((meta & layout.META_STATE) < layout.DECIDED || banEnd(entry) <= now) continue;
     const p =
       layout.jailsAt +
-      ((meta >>> 16) - 1) * layout.JAIL_BYTES +
-      ((meta & 3) === DECIDED ? layout.JAIL_PENDING : layout.JAIL_HELD);
+      ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES +
+      ((meta & layout.META_STATE) === layout.DECIDED ? layout.JAIL_PENDING : layout.JAIL_HELD);
     setInt(p, int(p) + 1);
   }
 }
@@ -623,13 +621,14 @@ export function tallyBans(first: i32, count: i32, now: f64): void {
 /** Whether (jail, KEY) is banned, in the kernel or about to be. */
 export function isBanned(jail: i32): bool {
   const entry = find(jail);
-  return entry !== 0 && stateOf(entry) >= DECIDED;
+  return entry !== 0 && stateOf(entry) >= layout.DECIDED;
 }
 
 /** The kernel holds the ban of (jail, KEY); nothing where the entry was given up meanwhile. */
 export function confirm(jail: i32): void {
   const entry = find(jail);
-  if (entry !== 0 && stateOf(entry) === DECIDED) setInt(entry + layout.keyBytes, int(entry + layout.keyBytes) | BANNED);
+  if (entry !== 0 && stateOf(entry) === layout.DECIDED)
+    setInt(entry + layout.keyBytes, int(entry + layout.keyBytes) | layout.BANNED);
 }
 
 /**
@@ -643,7 +642,7 @@ export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
     entry = claimEntry(jail, time);
     if (entry === 0) return;
   } else if (bansOf(entry) > bans) bans = bansOf(entry);
-  setInt(entry + layout.keyBytes, tag | (bans << BANS_SHIFT) | BANNED);
+  setInt(entry + layout.keyBytes, tag | (bans << layout.META_BANS_SHIFT) | layout.BANNED);
   setSeconds(entry + layout.keyBytes + 8, end);
 }
 
@@ -668,7 +667,7 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
   let index = first;
   while (index < count && length <= last) {
     const meta = int(entry + layout.keyBytes);
-    if (meta !== 0 && (meta & 3) >= DECIDED === bans && worthOf(entry, now) !== SPENT) {
+    if (meta !== 0 && (meta & layout.META_STATE) >= layout.DECIDED === bans && worthOf(entry, now) !== SPENT) {
       copyBytes(to + length, entry, layout.entryBytes);
       length += layout.entryBytes;
     }
@@ -702,18 +701,18 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
  */
 export function indexOfBan(jail: i32): i32 {
   const entry = find(jail);
-  return entry !== 0 && stateOf(entry) >= DECIDED ? slotOf(entry) : -1;
+  return entry !== 0 && stateOf(entry) >= layout.DECIDED ? slotOf(entry) : -1;
 }
 
 /** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */
 export function endOfBan(jail: i32): f64 {
   const entry = find(jail);
-  return entry !== 0 && stateOf(entry) >= DECIDED ? banEnd(entry) : -1;
+  return entry !== 0 && stateOf(entry) >= layout.DECIDED ? banEnd(entry) : -1;
 }
 
 function free(entry: i32): void {
   setInt(entry + layout.keyBytes, 0);
-  setByte(layout.marksAt + slotOf(entry), FREE);
+  setByte(layout.marksAt + slotOf(entry), layout.FREE);
   counters.add(counters.TRACKED, -1);
 }
 
@@ -738,8 +737,8 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
   for (let i = 0; i < count; i++) {
     const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && worthOf(entry, time) === OPEN) {
-      decide(entry, meta & TAG, bansOf(entry), 0, time);
-      counters.countJail((meta >>> 16) - 1, counters.JAIL_DECISIONS);
+      decide(entry, meta & layout.META_TAG, bansOf(entry), 0, time);
+      counters.countJail((meta >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_DECISIONS);
       decided++;
     }
     entry += layout.entryBytes;

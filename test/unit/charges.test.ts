@@ -6,13 +6,14 @@ import { beforeEach, expect, test } from 'vitest';
 import { loadAddress } from '../../src/engine/address.ts';
 import { charge, resetCharges, settle, waiting } from '../../src/engine/charges.ts';
 import { DECISIONS, DECISIONS_DEFERRED, JAIL_DECISIONS } from '../../src/engine/counters.ts';
-import { init, isBannedSource, setJail } from '../../src/engine/engine.ts';
+import { init, isBanned, select, setJail } from '../../src/engine/engine.ts';
 import * as layout from '../../src/engine/layout.ts';
 import { bindMemory, float, int, setInt } from '../../src/engine/linear.ts';
 
 const ring = 4;
 const now = 1_763_694_928;
-const memory = new ArrayBuffer(65_536);
+const sizes = [2, 0, 4, ring, 16, 4, 4, 32] as const;
+const memory = new ArrayBuffer(layout.layOut(...sizes));
 const bytes = Buffer.from(memory);
 
 /**
@@ -21,7 +22,9 @@ const bytes = Buffer.from(memory);
  */
 beforeEach(() => {
   bindMemory(memory);
-  init(1, 2, 1, 2, 0, 1, 1, 1, 1, 4, ring, 0, 0, 16, 4, 4, 32);
+  init(...sizes);
+  setInt(layout.SEED, 1);
+  setInt(layout.SEED + 4, 2);
   setJail(0, 1, 600, 60, 56);
   setJail(1, 2, 600, -1, 120);
 });
@@ -137,7 +140,8 @@ test.each([0, 3, 4_000])(
     // The table knows of all of them.
     for (let last = 1; last <= ring + 2; last++) {
       bytes.set([...four, last], layout.ADDRESS);
-      expect(Boolean(isBannedSource(0))).toBe(true);
+      select(0);
+      expect(Boolean(isBanned(0))).toBe(true);
     }
     expect(lasts()).toEqual([1, 2, 3, 4]);
     fail(9);

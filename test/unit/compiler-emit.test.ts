@@ -258,7 +258,7 @@ test('a program states its size and header', () => {
     linear.setByte(4096 + index, byte);
   });
   expect(bytes.length % 4).toBe(0);
-  expect(interpreter.programBytes(4096)).toBe(bytes.length);
+  expect(linear.int(4096)).toBe(bytes.length);
   expect(interpreter.programPrefixes(4096)).toBe(1 | (2 << 2) | (3 << 4));
   expect(interpreter.programConnection(4096)).toBe(true);
   const plain = encodeFilter({ name: 'plain', about: '', prefixes: ['bare'], patterns: [pattern('only', 'x')] });

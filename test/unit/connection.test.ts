@@ -3,14 +3,17 @@
  */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { family } from '../../src/engine/address.ts';
+import { captureUser, clearCaptures } from '../../src/engine/capture.ts';
 import { CONTEXT, COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
 import { CONNECTIONS_EVICTED } from '../../src/engine/counters.ts';
-import { ADDRESS, COUNTERS, layOut, SEED } from '../../src/engine/layout.ts';
+import { FLAG_ENDS, FLAG_FAILURE, FLAG_GAINED, FLAG_STAGE_SHIFT } from '../../src/engine/flags.ts';
+import { readIdentifier } from '../../src/engine/header.ts';
+import { ADDRESS, COUNTERS, inputAt, layOut, SEED } from '../../src/engine/layout.ts';
 import { bindMemory, float, setInt } from '../../src/engine/linear.ts';
 
-const memory = new ArrayBuffer(65_536);
+const memory = new ArrayBuffer(layOut(1, 0, 64, 1, 8, 2, 0, 0));
 const bytes = Buffer.from(memory);
-const textAt = 32_768;
+const textAt = inputAt;
 const start = 1_700_000_000;
 const verdicts = { [CONTEXT]: 'context', [SAME_ATTEMPT]: 'same attempt', [UNADDRESSED]: 'no address' };
 
@@ -18,7 +21,7 @@ const verdicts = { [CONTEXT]: 'context', [SAME_ATTEMPT]: 'same attempt', [UNADDR
 function makeRoom(connections: number): void {
   bytes.fill(0);
   bindMemory(memory);
-  layOut(0, 1, 0, 1, 1, 1, 1, connections, 1, 0, 0, 8, 2, 0, 0);
+  layOut(1, 0, connections, 1, 8, 2, 0, 0);
   setInt(SEED, 0x1234_5678);
   setInt(SEED + 4, 0x0bad_cafe);
 }
@@ -51,28 +54,18 @@ function take(line: Line): string {
   if (four !== undefined) bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, four], ADDRESS);
   if (six !== undefined) bytes.set([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, six], ADDRESS);
   if (address !== undefined) bytes.set(address, ADDRESS);
-  const hostEnd = textAt + bytes.write(host, textAt);
-  const pidEnd = hostEnd + bytes.write(pid, hostEnd);
-  const userEnd = pidEnd + bytes.write(user ?? '', pidEnd);
+  // The identifier, with its host and pid, as a line has it; the user name stands apart from it.
+  const end = textAt + bytes.write(`${host} sshd${pid === '' ? '' : `[${pid}]`}: `, textAt);
+  readIdentifier(textAt, end);
+  clearCaptures();
+  const userEnd = end + bytes.write(user ?? '', end);
+  if (user !== undefined) captureUser(end, userEnd);
   // What an earlier, longer line left behind must not matter.
   bytes.fill(0x39, userEnd, userEnd + 16);
   const hasAddress = (four ?? six ?? address) !== undefined;
-  const userStart = user === undefined ? -1 : pidEnd;
-  const verdict = follow(
-    group,
-    textAt,
-    hostEnd,
-    hostEnd,
-    pidEnd,
-    failure,
-    ends,
-    gained,
-    stage,
-    hasAddress,
-    userStart,
-    user === undefined ? -1 : userEnd,
-    time,
-  );
+  const flags =
+    (failure ? FLAG_FAILURE : 0) | (ends ? FLAG_ENDS : 0) | (gained ? FLAG_GAINED : 0) | (stage << FLAG_STAGE_SHIFT);
+  const verdict = follow(group, flags, hasAddress, time);
   if (verdict === COUNTS) return `${bytes[ADDRESS + 12] === 192 ? 4 : 6}:${bytes[ADDRESS + 15]}`;
   return verdicts[verdict]!;
 }

@@ -1,0 +1,198 @@
+/**
+ * What the host reads in the engine's memory without a call: decisions, denials, table entries,
+ * counters.
+ */
+import * as limits from '../limits.ts';
+import { maskAddress } from '../text/address.ts';
+import type { Address, Decision } from '../types.ts';
+import * as counters from './counters.ts';
+import * as layout from './layout.ts';
+import type { TableShape } from './start.ts';
+
+/** Running bans of a jail. */
+export interface BanCount {
+  /** The kernel holds them. */
+  held: number;
+  /** Decided, not yet confirmed by the kernel. */
+  pending: number;
+}
+
+/** A ban as the table remembers it. */
+export interface TableBan {
+  /** Position in the table, for paging. */
+  index: number;
+  jail: number;
+  address: Address;
+  /** Epoch seconds; Infinity = permanent. */
+  end: number;
+  /** Whether the kernel is known to hold it. */
+  confirmed: boolean;
+  /**
+   * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
+   * more.
+   */
+  bans: number;
+}
+
+/** A failure that found no place in the table. */
+export interface Denial {
+  jail: number;
+  address: Address;
+  /** Epoch seconds. */
+  time: number;
+}
+
+/** The end of a permanent ban, as an entry holds it. */
+export const secondsMax = 4_294_967_295;
+
+export class Records {
+  /** Entries the table has room for. */
+  readonly slots: number;
+  readonly entryBytes: number;
+  /** What an entry takes with its mark (table.ts). */
+  readonly slotBytes: number;
+  readonly memoryBytes: number;
+  protected readonly bytes: Uint8Array<ArrayBuffer>;
+  protected readonly ints: Int32Array<ArrayBuffer>;
+  protected readonly floats: Float64Array<ArrayBuffer>;
+  /** Where things lie: `layout` is of the engine that was laid out last. */
+  protected readonly at: { input: number; ring: number; filters: number; jails: number; table: number };
+  protected readonly shape: TableShape;
+  /** IPv6 prefix of each jail. */
+  protected readonly prefixes: readonly number[];
+
+  constructor(memory: ArrayBuffer, shape: TableShape, prefixes: readonly number[]) {
+    this.bytes = new Uint8Array(memory);
+    this.ints = new Int32Array(memory);
+    this.floats = new Float64Array(memory);
+    this.at = {
+      input: layout.inputAt,
+      ring: layout.ringAt,
+      filters: layout.filtersAt,
+      jails: layout.jailsAt,
+      table: layout.tableAt,
+    };
+    this.shape = shape;
+    this.prefixes = prefixes;
+    this.slots = shape.sets * layout.TABLE_WAYS;
+    this.entryBytes = shape.entry;
+    this.slotBytes = shape.slot;
+    this.memoryBytes = memory.byteLength;
+  }
+
+  /** Decisions waiting in the ring. */
+  get waiting(): number {
+    return (this.ints[layout.RING_WRITTEN >> 2]! - this.ints[layout.RING_TAKEN >> 2]!) | 0;
+  }
+
+  /** Hands over the waiting decisions, oldest first, at most `max`; returns how many. */
+  takeDecisions(take: (decision: Decision) => void, max: number = limits.decisionsMax): number {
+    const count = Math.min(max, this.waiting);
+    let taken = this.ints[layout.RING_TAKEN >> 2]!;
+    for (let i = 0; i < count; i++) {
+      const p = this.at.ring + (taken & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
+      const int = (field: number): number => this.ints[(p + field) >> 2]!;
+      const family = int(layout.DECISION_FAMILY) === 4 ? 4 : 6;
+      taken = (taken + 1) | 0;
+      this.ints[layout.RING_TAKEN >> 2] = taken;
+      const address = {
+        family,
+        bytes: this.bytes.slice(p + layout.DECISION_ADDRESS, p + layout.DECISION_ADDRESS + 16),
+        prefix: int(layout.DECISION_PREFIX),
+      } as const;
+      take({
+        jail: int(layout.DECISION_JAIL),
+        address: maskAddress(address),
+        time: this.floats[(p + layout.DECISION_TIME) >> 3]!,
+        failures: int(layout.DECISION_FAILURES),
+        seconds: int(layout.DECISION_SECONDS),
+        bans: int(layout.DECISION_BANS),
+        source: int(layout.DECISION_SOURCE),
+        offset: this.floats[(p + layout.DECISION_OFFSET) >> 3]!,
+        pattern: int(layout.DECISION_PATTERN),
+      });
+    }
+    return count;
+  }
+
+  /**
+   * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk
+   * over the whole table. Returns where the next slice starts, or -1 at the end.
+   */
+  eachBan(first: number, count: number, visit: (ban: TableBan) => void): number {
+    const entry = this.entryBytes;
+    const { key } = this.shape;
+    const last = Math.min(this.slots, first + count);
+    for (let index = first; index < last; index++) {
+      const p = this.at.table + index * entry;
+      const meta = this.ints[(p + key) >> 2]!;
+      const state = meta & layout.META_STATE;
+      if (state < layout.DECIDED) continue;
+      const end = this.ints[(p + key + 8) >> 2]! >>> 0;
+      const jail = (meta >>> layout.META_JAIL_SHIFT) - 1;
+      const bytes = new Uint8Array(16);
+      const four = (meta & layout.META_SIX) === 0;
+      if (four) {
+        bytes.fill(255, 10, 12);
+        bytes.set(this.bytes.subarray(p, p + 4), 12);
+      } else bytes.set(this.bytes.subarray(p, p + key));
+      const prefix = four ? 32 : this.prefixes[jail]!;
+      visit({
+        index,
+        jail,
+        address: { family: four ? 4 : 6, bytes, prefix },
+        end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
+        confirmed: state === layout.BANNED,
+        bans: (meta >> layout.META_BANS_SHIFT) & layout.META_BANS,
+      });
+    }
+    return last < this.slots ? last : -1;
+  }
+
+  /** Whether two full sets ask for a run of the policy ban_all. */
+  get banAllDue(): boolean {
+    return this.banAllTime !== 0;
+  }
+
+  /** Epoch second of the failure that asked for it; 0 = none is due. */
+  get banAllTime(): number {
+    return this.ints[layout.BAN_ALL_DUE >> 2]! >>> 0;
+  }
+
+  /**
+   * Failures that found no place since the last call, under log_and_drop; those that are too many
+   * are only counted.
+   */
+  takeDenials(take: (denial: Denial) => void): number {
+    const written = this.ints[layout.DENIALS_WRITTEN >> 2]!;
+    const count = (written - this.ints[layout.DENIALS_TAKEN >> 2]!) | 0;
+    for (let i = written - count; i < written; i++) {
+      const p = layout.DENIALS + (i & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
+      const family = this.ints[(p + layout.DENIAL_FAMILY) >> 2] === 4 ? 4 : 6;
+      const bytes = this.bytes.slice(p + layout.DENIAL_ADDRESS, p + layout.DENIAL_ADDRESS + 16);
+      const time = this.floats[(p + layout.DENIAL_TIME) >> 3]!;
+      take({ jail: this.ints[p >> 2]!, address: { family, bytes, prefix: family === 4 ? 32 : 128 }, time });
+    }
+    this.ints[layout.DENIALS_TAKEN >> 2] = written;
+    return count;
+  }
+
+  /** A global counter by its number in counters.ts. */
+  counter(index: number): number {
+    return this.floats[(layout.COUNTERS >> 3) + index]!;
+  }
+
+  /** A counter of a filter by its number (`resolveFilter`). */
+  filterCounter(filter: number, index: number): number {
+    return this.floats[((this.at.filters + filter * layout.FILTER_BYTES) >> 3) + index]!;
+  }
+
+  jailCounter(jail: number, index: number): number {
+    return this.floats[((this.at.jails + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS) >> 3) + index]!;
+  }
+
+  /** Table entries in use. */
+  get tracked(): number {
+    return this.counter(counters.TRACKED);
+  }
+}

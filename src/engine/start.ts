@@ -1,0 +1,144 @@
+/**
+ * How an engine comes to be: the sizes that follow from the jails, the memory, one of the builds.
+ * Two builds of one source, same results: wasm (with SIMD, or scalar), which production runs, and
+ * plain TypeScript, which tests, coverage and mutation see.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as limits from '../limits.ts';
+import type { Address, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
+import type * as engineSource from './engine.ts';
+import * as layout from './layout.ts';
+import type * as linearSource from './linear.ts';
+
+export type Build = 'wasm' | 'scalar' | 'plain';
+
+/** What the engine offers its host. */
+export type Core = Omit<typeof engineSource, 'LINE_BYTES_MAX'>;
+
+/** A jail as the engine needs it. */
+export interface EngineJail {
+  filter: string;
+  /** '' = the filter's default mode. */
+  mode: string;
+  maxretry: number;
+  /** Seconds. */
+  findtime: number;
+  /** Seconds, -1 = permanent. */
+  bantime: number;
+  escalation?: Escalation | null;
+  ipv6Prefix: number;
+  ignore: Address[];
+}
+
+export interface EngineOptions {
+  build?: Build;
+  jails: EngineJail[];
+  /** The operator's filters, numbered after the built-in ones. */
+  filters?: readonly FilterProgram[];
+  /**
+   * Memory of the table, bytes; rounded down to whole sets. A function is asked when all that
+   * compiling takes is taken, and told the bytes of everything else in the engine's memory.
+   */
+  tableBytes: number | ((otherBytes: number) => number);
+  evictionPolicy?: EvictionPolicy;
+  /** False: a line's own time is the clock (replay). */
+  live?: boolean;
+  /** Called with the engine's memory before its first use. */
+  prepare?: (memory: ArrayBuffer) => void;
+  /** Two 32-bit words; random where absent. Tests fix it. */
+  seed?: [number, number];
+  /** Epoch seconds around which local time is known. */
+  now?: number;
+}
+
+/** An engine's code and memory, before anything is set. */
+export interface Started {
+  core: Core;
+  memory: ArrayBuffer;
+  shape: TableShape;
+}
+
+const pageBytes = 65_536;
+
+/** The built engine's file; `npm run setup` makes it. */
+function wasmFile(build: Build): Buffer {
+  const name = build === 'wasm' ? 'engine.wasm' : 'engine-scalar.wasm';
+  const folders = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
+  const path = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
+  // No test comes here: none runs where the engine is not built.
+  if (!path) throw new Error(`${name} not found in ${folders.join(' or ')}: run \`npm run build\``);
+  return readFileSync(path);
+}
+
+/** What a table entry takes, bytes, and how many sets there are. */
+export interface TableShape {
+  /** Of a key, and of one window step. */
+  key: number;
+  step: number;
+  /** Steps that an entry has. */
+  steps: number;
+  entry: number;
+  /** An entry with its mark. */
+  slot: number;
+  sets: number;
+}
+
+/** The shape that the jails ask for, with no sets yet. */
+function tableShape(jails: readonly EngineJail[]): TableShape {
+  const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
+  const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
+  const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
+  const entry = layout.entrySize(key, step, steps);
+  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0 };
+}
+
+type Instantiate = (bytes: number) => { core: Core; memory: ArrayBuffer };
+
+/** Builds the engine with its whole memory, resident from the start. */
+function start(options: EngineOptions, instantiate: Instantiate): Started {
+  const { jails, tableBytes } = options;
+  const shape = tableShape(jails);
+  const ignores = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
+  if (ignores > limits.ignoredNetworksMax) {
+    throw new Error(`${ignores} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
+  }
+  const counts = [jails.length, ignores, limits.connectionsMax, limits.decisionsMax] as const;
+  const widths = [shape.key, shape.step, shape.steps] as const;
+  const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...counts, ...widths, 0));
+  shape.sets = Math.max(1, Math.floor(room / (shape.slot * layout.TABLE_WAYS)));
+  const { core, memory } = instantiate(layout.layOut(...counts, ...widths, shape.sets));
+  options.prepare?.(memory);
+  core.init(...counts, ...widths, shape.sets);
+  return { core, memory, shape };
+}
+
+/** Of a build that is one file. */
+export function startWasm(options: EngineOptions): Started {
+  const module = new WebAssembly.Module(wasmFile(options.build ?? 'wasm'));
+  return start(options, (bytes) => {
+    const pages = Math.ceil(bytes / pageBytes);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const instance = new WebAssembly.Instance(module, { env: { memory, abort: abortEngine } });
+    return { core: instance.exports as unknown as Core, memory: memory.buffer as ArrayBuffer };
+  });
+}
+
+/** The modules of the plain build. */
+export async function loadPlain(): Promise<{ core: Core; linear: typeof linearSource }> {
+  const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
+  return { core, linear };
+}
+
+export function startPlain(options: EngineOptions, { core, linear }: Awaited<ReturnType<typeof loadPlain>>): Started {
+  return start(options, (bytes) => {
+    const memory = new ArrayBuffer(Math.ceil(bytes / pageBytes) * pageBytes);
+    linear.bindMemory(memory);
+    return { core, memory };
+  });
+}
+
+/** AssemblyScript calls this when one of its own assertions fails; the build has none. */
+function abortEngine(): never {
+  throw new Error('the engine stopped itself: a bug of ours');
+}
