@@ -1,13 +1,13 @@
 /**
- * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the three bundles into
+ * Builds what runs: the engine (wasm with SIMD, wasm scalar) into build/, the bundles into
  * dist/. Only what is older than its sources is built again; `--force` builds all. Files are
  * renamed into place, so that two builds at once do no harm.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import asc from 'assemblyscript/asc';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { matcherSizes, withoutNames } from './matcher-sizes.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -77,6 +77,18 @@ function writeWhole(path: string, text: string): void {
   renameSync(temporary, join(root, path));
 }
 
+/** The backends, each a bundle of its own beside that of the core, which loads the one it needs. */
+const backends = ['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp'];
+const backendsApart: Plugin = {
+  name: 'backends',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\// }, ({ path, kind }) =>
+      kind === 'dynamic-import' && backends.some((backend) => path === `./${backend}.ts`)
+        ? { path: `./${basename(path, '.ts')}.cjs`, external: true }
+        : undefined,
+    ),
+};
+
 async function bundle(output: string, entry: string, external: string[] = []): Promise<void> {
   if (!isStale(output, ['src', 'package-lock.json', 'scripts/build.ts'])) return;
   if (!options.quiet) console.error(`build: ${output}`);
@@ -87,6 +99,9 @@ async function bundle(output: string, entry: string, external: string[] = []): P
     outfile: temporary,
     bundle: true,
     external,
+    plugins: [backendsApart],
+    // In CommonJS require() does it: the loader of import() would cost 13 MB.
+    supported: { 'dynamic-import': false },
     // Paths stand in what comes out: where node_modules really lies makes no difference.
     preserveSymlinks: true,
     platform: 'node',
@@ -106,4 +121,5 @@ await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 await bundle('dist/main.cjs', 'src/main.ts');
 // The core runs the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.
 await bundle('dist/core.cjs', 'src/daemon.ts', ['./engine.ts', './linear.ts']);
+for (const backend of backends) await bundle(`dist/${basename(backend)}.cjs`, `src/backends/${backend}.ts`);
 await bundle('dist/client.cjs', 'src/client/main.ts');

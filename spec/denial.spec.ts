@@ -64,7 +64,8 @@ const firewall = { backend: 'auto', table: 'fail2zig', allowLogOnly: false, inte
 /** Backends of which each refuses to be installed. */
 const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map((name) => ({
   name,
-  create: () => ({
+  auto: () => true,
+  load: async () => ({
     name,
     holds: true,
     install: () => Promise.reject(new KernelError(1, `install ${name}`)),
@@ -77,7 +78,12 @@ const refusing: BackendRow[] = (['nftables', 'iptables', 'ipset'] as const).map(
 }));
 const logOnly: BackendRow = {
   name: 'log-only',
-  create: () => ({ ...refusing[0]!.create(firewall, () => {}), name: 'log-only', install: () => Promise.resolve() }),
+  auto: ({ allowLogOnly }) => allowLogOnly,
+  load: async (...parameters) => ({
+    ...(await refusing[0]!.load(...parameters)),
+    name: 'log-only',
+    install: () => Promise.resolve(),
+  }),
 };
 
 claim(
@@ -106,13 +112,13 @@ claim(
  * each.
  */
 function rowsWith(failing: number, tried: string[]): BackendRow[] {
-  return [...refusing, logOnly].map(({ name, create }, index) => ({
-    name,
-    create: (...parameters) => ({
-      ...create(...parameters),
+  return [...refusing, logOnly].map(({ load, ...row }, index) => ({
+    ...row,
+    load: async (...parameters) => ({
+      ...(await load(...parameters)),
       install: () => {
-        tried.push(name);
-        return index < failing ? Promise.reject(new KernelError(95, `install ${name}`)) : Promise.resolve();
+        tried.push(row.name);
+        return index < failing ? Promise.reject(new KernelError(95, `install ${row.name}`)) : Promise.resolve();
       },
     }),
   }));

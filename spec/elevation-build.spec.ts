@@ -71,7 +71,11 @@ const expected = [
   'build/matchers.json',
   'dist/client.cjs',
   'dist/core.cjs',
+  'dist/ipset.cjs',
+  'dist/iptables.cjs',
   'dist/main.cjs',
+  'dist/nftables.cjs',
+  'dist/xdp.cjs',
 ];
 
 claim(

@@ -1,32 +1,53 @@
 /**
- * Picks the backend by really installing it (threat model FM-1): `auto` walks the table below in
- * its order, a named one is tried alone. log-only counts only where the config allows it; else the
- * caller gets one error that names what each backend said. Nothing ever runs that pretends to ban.
+ * Picks the backend by really installing it (threat model FM-1): `auto` tries the rows below in
+ * their order, a named backend is tried alone. A backend that is not tried is not loaded: each is a
+ * bundle of its own (scripts/build.ts). If none can be installed, one error names what each said.
+ * Nothing ever runs that pretends to ban.
  */
 import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
-import { NftablesBackend } from './nftables/nftables.ts';
-import { XdpBackend } from './xdp/xdp.ts';
-import { IpsetBackend } from './xtables/ipset.ts';
-import { IptablesBackend } from './xtables/iptables.ts';
 
 type Firewall = Omit<CoreConfig['firewall'], 'keepBans'>;
 export type RealBackendName = Exclude<BackendName, 'auto'>;
 
-/** How a backend is made. `auto` tries them from the top. */
 export interface BackendRow {
   name: RealBackendName;
-  create: (firewall: Firewall, say: (action: LogOnlyAction) => void) => Backend;
+  /** Whether `auto` tries it. */
+  auto: (firewall: Firewall) => boolean;
+  load: (firewall: Firewall, say: (action: LogOnlyAction) => void) => Promise<Backend>;
 }
+
+const always = () => true;
+const never = () => false;
 
 /** The backends there are, in the order of the threat model. */
 export const backendRows: readonly BackendRow[] = [
-  { name: 'nftables', create: (firewall) => new NftablesBackend({ table: firewall.table }) },
-  { name: 'iptables', create: () => new IptablesBackend() },
-  { name: 'ipset', create: () => new IpsetBackend() },
-  // Not a choice of "auto": it needs to be told the interfaces.
-  { name: 'xdp', create: ({ interfaces }) => new XdpBackend({ interfaces }) },
-  { name: 'log-only', create: (_, say) => new LogOnlyBackend(say) },
+  {
+    name: 'nftables',
+    auto: always,
+    load: async ({ table }) => new (await import('./nftables/nftables.ts')).NftablesBackend({ table }),
+  },
+  {
+    name: 'iptables',
+    auto: always,
+    load: async () => new (await import('./xtables/iptables.ts')).IptablesBackend(),
+  },
+  {
+    name: 'ipset',
+    auto: always,
+    load: async () => new (await import('./xtables/ipset.ts')).IpsetBackend(),
+  },
+  {
+    name: 'xdp',
+    // It must be told the interfaces.
+    auto: never,
+    load: async ({ interfaces }) => new (await import('./xdp/xdp.ts')).XdpBackend({ interfaces }),
+  },
+  {
+    name: 'log-only',
+    auto: ({ allowLogOnly }) => allowLogOnly,
+    load: async (_, say) => new LogOnlyBackend(say),
+  },
 ];
 
 /** What one backend answered when it was tried. */
@@ -54,7 +75,7 @@ export interface Choice {
 }
 
 /**
- * Creates and installs a backend for `jails`.
+ * Loads and installs a backend for `jails`.
  * @param say told what log-only would do
  * @throws NoBackendError
  */
@@ -66,13 +87,11 @@ export async function chooseBackend(
 ): Promise<Choice> {
   const attempts: Attempt[] = [];
   for (const row of rows) {
-    const wanted = firewall.backend === row.name;
-    if (!wanted && (firewall.backend !== 'auto' || row.name === 'xdp')) continue;
     // Naming log-only is allowing it.
-    if (row.name === 'log-only' && !wanted && !firewall.allowLogOnly) continue;
+    if (firewall.backend === 'auto' ? !row.auto(firewall) : firewall.backend !== row.name) continue;
     let backend: Backend | undefined;
     try {
-      backend = row.create(firewall, say);
+      backend = await row.load(firewall, say);
       await backend.install(jails);
       return { backend, attempts };
     } catch (cause) {

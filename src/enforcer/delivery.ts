@@ -6,7 +6,6 @@
  * decided in the table, so a later sweep finds it (claims FM-*, D-*). When the kernel takes nothing,
  * or one set takes nothing, delivery pauses; each pause is twice as long as the one before.
  */
-import { UnsupportedChange } from '../backends/elements.ts';
 import { Backoff } from '../backoff.ts';
 import type { Engine, TableBan } from '../engine/host.ts';
 import { banRetryMs, banRetryMsMax, refusalsPerBatchMax } from '../limits.ts';
@@ -55,6 +54,9 @@ export interface EnforcerCounters {
 const affectsAll = new Set(
   'EPERM EACCES ENOENT ETIMEDOUT EBADMSG ENOBUFS ENOMEM ENODEV EBADF ENOSYS ENOTSOCK EAGAIN EINTR EBUSY'.split(' '),
 );
+
+/** A backend is a bundle of its own, so its classes are known by name (`UnsupportedChange`). */
+const unsupported = 'UnsupportedChange';
 
 export const codeOf = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : error.name;
@@ -132,7 +134,7 @@ export class Delivery {
     for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
       const error = await this.#transact(part, landed);
       if (error === undefined) continue;
-      if (error instanceof UnsupportedChange) {
+      if (error.name === unsupported) {
         // Nothing was sent, so that looking for the culprit costs nothing.
         if (part.length === 1) this.#giveUp(part[0]!, error);
         else parts.push(...halves(part));

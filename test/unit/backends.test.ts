@@ -2,7 +2,9 @@
  * Choosing a backend, the dry run, names of kernel objects, and nftables over a socket that loses
  * answers.
  */
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type BackendRow, chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
@@ -36,12 +38,14 @@ describe('choosing a backend', () => {
   const firewall = { backend: 'auto' as const, table: 'fail2zig', allowLogOnly: false, interfaces: [] };
   const working = (name: BackendRow['name']): BackendRow => ({
     name,
-    create: () => Object.assign(new LogOnlyBackend(() => undefined), { name }) as Backend,
+    auto: ({ allowLogOnly }) => name !== 'log-only' || allowLogOnly,
+    load: async () => Object.assign(new LogOnlyBackend(() => undefined), { name }) as Backend,
   });
   const closed: string[] = [];
   const failing = (name: BackendRow['name'], errno: number): BackendRow => ({
     name,
-    create: () =>
+    auto: () => true,
+    load: async () =>
       ({
         ...(Object.create(null) as Backend),
         install: async () => {
@@ -82,6 +86,20 @@ describe('choosing a backend', () => {
       /xdp: this build has no such backend/,
     );
   });
+});
+
+test('the core holds no backend: it loads the bundle of the one that is tried', () => {
+  const text = (name: string) => readFileSync(join(import.meta.dirname, `../../dist/${name}.cjs`), 'utf8');
+  for (const [name, made] of [
+    ['nftables', 'NftablesBackend'],
+    ['iptables', 'IptablesBackend'],
+    ['ipset', 'IpsetBackend'],
+    ['xdp', 'XdpBackend'],
+  ] as const) {
+    expect(text('core')).toContain(`require("./${name}.cjs")`);
+    expect(text('core')).not.toContain(`class ${made} `);
+    expect(text(name)).toMatch(new RegExp(`${made} = class|class ${made}`));
+  }
 });
 
 describe('log-only backend', () => {
