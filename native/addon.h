@@ -35,5 +35,6 @@ void RegisterXtables(Napi::Env env, Napi::Object exports);
 void RegisterInotify(Napi::Env env, Napi::Object exports);
 void RegisterReadable(Napi::Env env, Napi::Object exports);
 void RegisterPread(Napi::Env env, Napi::Object exports);
+void RegisterSeek(Napi::Env env, Napi::Object exports);
 
 }  // namespace fail2zig

@@ -253,24 +253,24 @@ export const corePoolThreads = 2;
 // --- Followed log files (src/sources) ------------------------------------------------------------
 
 /**
- * Files followed at once, by all jails: each holds a descriptor, and up to `lingeringTailsMax` more
+ * Files followed at once, by all jails: each holds a descriptor, and up to `retiredTailsMax` more
  * while it rotates.
  */
-export const followedFilesMax = 1_024;
+export const followedFilesMax = 4_096;
 /** Names one directory may contribute to a glob; more are not followed. */
 export const directoryEntriesMax = 4_096;
 /**
- * Every file is looked at this often even if no event came, ms: inotify's queue overflows silently,
- * network file systems give no events.
+ * Files are looked at this often even if no event came, ms: inotify's queue overflows, network file
+ * systems give no events.
  */
 export const pollMs = 1_000;
+/** Files that inotify watches take turns in that, so many at a time: 2 ms. */
+export const pollFilesMax = 512;
 /** Globs are resolved anew every so many polls, for the same reason. */
 export const rescanPolls = 5;
-/**
- * A file that cannot be opened or read is tried again after this, ms, and twice as long each time …
- */
+/** A file that cannot be opened or read is tried again after this, ms; the pause doubles. */
 export const fileRetryMs = 1_000;
-/** … up to this, ms. */
+/** The longest of these pauses, ms. */
 export const fileRetryMsMax = 60_000;
 /**
  * A rotated file is watched this long for writers that still have it open, ms: nginx writes on
@@ -278,7 +278,21 @@ export const fileRetryMsMax = 60_000;
  */
 export const lingerMs = 60_000;
 /** Rotated files of one path watched at once; the oldest is given up for the next. */
-export const lingeringTailsMax = 8;
+export const retiredTailsMax = 8;
+/**
+ * What is read of a file after it was rotated or removed, bytes: a backlog of days, and an end to a
+ * file that is written without end.
+ */
+export const retiredBytesMax = 4 * 1024 ** 3;
+/** What is read at once of a file that is given up, bytes: some 30 ms. */
+export const giveUpBytesMax = 16 * 1024 * 1024;
+/** Reading what is there at the stop may take this long, ms; the rest has its position saved. */
+export const drainMs = 2_000;
+/**
+ * While more decisions wait for the kernel, files that brought them are not read: a batch, which is
+ * on its way within milliseconds.
+ */
+export const decisionsWaitingMax = 1_024;
 /** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
 export const turnBytesMax = 1024 * 1024;
 /** Bytes of inotify events taken at once: some hundred. */
@@ -296,15 +310,20 @@ export const gatherMs = 4;
 /** … up to this, ms: what a line may wait while more than 1,500 are written every second. */
 export const gatherMsMax = 100;
 /**
- * Bytes before a read position whose hash tells a cut file from a grown one: most of a log line
- * with its time.
+ * Bytes before a read position whose hash tells a cut file from a grown one: a log line with its
+ * time, mostly.
  */
-export const fingerprintBytesMax = 64;
+export const fingerprintBytesMax = 256;
+/** What of a replaced or cut file is searched for the text that was read before, bytes: 2 ms. */
+export const rewrittenBytesMax = 4 * 1024 * 1024;
 /** A file with more unread bytes is reported as behind: a second or so of parsing at full speed. */
 export const behindBytes = 256 * 1024 * 1024;
 
 limitHolds(fileRetryMs >= pollMs, 'a retry waits for a poll');
-limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given up');
+limitHolds(
+  lingerMs > 2 * pollMs * Math.ceil(followedFilesMax / pollFilesMax),
+  'a rotated file is polled before it is given up',
+);
 
 // --- Backends (src/backends) ---------------------------------------------------------------------
 
@@ -596,7 +615,7 @@ export const statePathBytesMax = 4_000;
  */
 export const stateIntervalSecondsMax = 3_600;
 /** Read positions in one state file: every followed file with its rotated ones. */
-export const statePositionsMax = 9 * 1024;
+export const statePositionsMax = 9 * followedFilesMax;
 /**
  * Longest state file, bytes: the largest table there can be, and as much again would not be ours.
  */
@@ -606,4 +625,4 @@ limitHolds(pathBytesMax + 32 <= stateSectionBytesMax, 'a read position fits a se
 limitHolds(jailsMax * (jailNameMax + 1) <= stateSectionBytesMax, 'all jail names fit a section');
 limitHolds(stateTableNoteBytesMax + 8 <= stateSectionBytesMax, "the engine's note fits a section");
 limitHolds(4 * stateSectionBytesMax <= statePortionBytes, 'a portion holds several sections');
-limitHolds(statePositionsMax >= followedFilesMax * (1 + lingeringTailsMax), 'every followed file can be saved');
+limitHolds(statePositionsMax >= followedFilesMax * (1 + retiredTailsMax), 'every followed file can be saved');

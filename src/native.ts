@@ -114,6 +114,11 @@ export interface Native {
    */
   readAround(fd: number, before: Uint8Array, into: Uint8Array, position: number): number;
   /**
+   * lseek(2) with SEEK_DATA: where data begins, at `position` or behind it, or -errno (-ENXIO: only a
+   * hole follows).
+   */
+  nextData(fd: number, position: number): number;
+  /**
    * flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor.
    */
   tryLock(fd: number): number;
@@ -160,5 +165,6 @@ export const native: Native = {
   inotifyRead: (fd, into) => addon().inotifyRead(fd, into),
   whenReadable: (fd, callback) => addon().whenReadable(fd, callback),
   readAround: (fd, before, into, position) => addon().readAround(fd, before, into, position),
+  nextData: (fd, position) => addon().nextData(fd, position),
   tryLock: (fd) => addon().tryLock(fd),
 };

@@ -7,7 +7,6 @@
  * Some file systems give no events: whoever uses this polls too.
  */
 
-import { statSync } from 'node:fs';
 import { matchesComponent } from './glob.ts';
 import {
   type Events,
@@ -22,6 +21,7 @@ import {
   IN_ONLYDIR,
   type Watch,
 } from './inotify.ts';
+import { idOf, linkTo, withPlace } from './place.ts';
 
 /** A name came or went. */
 const renames = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
@@ -43,11 +43,10 @@ export interface DirectoryListener<Entry> {
 
 interface Directory<Entry> {
   readonly path: string;
-  device: bigint;
-  inode: bigint;
+  id: string;
   watch: Watch | null;
   /** Followed entries by name. */
-  entries: Map<string, Entry[]>;
+  entries: Map<string, Entry | Entry[]>;
   /** Pattern components looked for in here. */
   components: Set<string>;
   reported: boolean;
@@ -55,27 +54,23 @@ interface Directory<Entry> {
 }
 
 export class Directories<Entry> {
-  private readonly byPath = new Map<string, Directory<Entry>>();
-  private readonly listener: DirectoryListener<Entry>;
-  private readonly events: Events | null;
+  readonly #byPath = new Map<string, Directory<Entry>>();
+  readonly #listener: DirectoryListener<Entry>;
+  readonly #events: Events | null;
 
   /** Without events nothing is heard; `check` still tells of directories that moved. */
   constructor(events: Events | null, listener: DirectoryListener<Entry>) {
-    this.events = events;
-    this.listener = listener;
+    this.#events = events;
+    this.#listener = listener;
   }
 
   get count(): number {
-    return this.byPath.size;
-  }
-
-  has(path: string): boolean {
-    return this.byPath.has(path);
+    return this.#byPath.size;
   }
 
   /** Starts a new census: what is not asked for again before `sweep` is no longer watched. */
   begin(): void {
-    for (const directory of this.byPath.values()) {
+    for (const directory of this.#byPath.values()) {
       directory.wanted = false;
       directory.entries.clear();
       directory.components.clear();
@@ -87,23 +82,23 @@ export class Directories<Entry> {
    * nothing slips through.
    */
   lookFor(path: string, component: string): void {
-    this.want(path).components.add(component);
+    this.#want(path).components.add(component);
   }
 
   /** Watches a directory for what happens to one entry. */
   follow(path: string, name: string, entry: Entry): void {
-    const { entries } = this.want(path);
-    const same = entries.get(name);
-    if (same === undefined) entries.set(name, [entry]);
-    else if (!same.includes(entry)) same.push(entry);
+    const { entries } = this.#want(path);
+    const same = [entries.get(name) ?? []].flat() as Entry[];
+    if (same.length === 0) entries.set(name, entry);
+    else if (!same.includes(entry)) entries.set(name, [...same, entry]);
   }
 
   /** Closes what the census did not ask for. */
   sweep(): void {
-    for (const directory of this.byPath.values()) {
+    for (const directory of this.#byPath.values()) {
       if (directory.wanted) continue;
       directory.watch?.close();
-      this.byPath.delete(directory.path);
+      this.#byPath.delete(directory.path);
     }
   }
 
@@ -113,86 +108,81 @@ export class Directories<Entry> {
    */
   check(): boolean {
     let any = false;
-    for (const directory of this.byPath.values()) if (this.arm(directory)) any = true;
+    for (const directory of this.#byPath.values()) if (this.#arm(directory)) any = true;
     return any;
   }
 
   close(): void {
-    for (const directory of this.byPath.values()) directory.watch?.close();
-    this.byPath.clear();
+    for (const directory of this.#byPath.values()) directory.watch?.close();
+    this.#byPath.clear();
   }
 
-  private want(path: string): Directory<Entry> {
-    let directory = this.byPath.get(path);
+  #want(path: string): Directory<Entry> {
+    let directory = this.#byPath.get(path);
     if (directory === undefined) {
       directory = {
         path,
-        device: 0n,
-        inode: 0n,
+        id: '',
         watch: null,
         entries: new Map(),
         components: new Set(),
         reported: false,
         wanted: true,
       };
-      this.byPath.set(path, directory);
-      this.arm(directory);
+      this.#byPath.set(path, directory);
+      this.#arm(directory);
     }
     directory.wanted = true;
     return directory;
   }
 
   /** Makes the watch stand on the directory the path leads to; returns whether it was moved. */
-  private arm(directory: Directory<Entry>): boolean {
-    let device = 0n;
-    let inode = 0n;
+  #arm(directory: Directory<Entry>): boolean {
     try {
-      const info = statSync(directory.path, { bigint: true });
-      device = info.dev;
-      inode = info.ino;
-      const stands = directory.watch !== null || this.events === null;
-      if (stands && device === directory.device && inode === directory.inode) return false;
-      this.disarm(directory);
-      directory.watch =
-        this.events?.add(directory.path, watched, (mask, name) => this.heard(directory, mask, name)) ?? null;
-      directory.device = device;
-      directory.inode = inode;
-      directory.reported = false;
-      return true;
+      return withPlace(directory.path, (place, info) => {
+        const id = idOf(info);
+        if ((directory.watch !== null || this.#events === null) && id === directory.id) return false;
+        this.#disarm(directory);
+        const heard = (mask: number, name: string): void => this.#heard(directory, mask, name);
+        directory.watch = this.#events?.add(linkTo(place), watched, heard) ?? null;
+        directory.id = id;
+        directory.reported = false;
+        return true;
+      });
     } catch (error) {
       const had = directory.watch !== null;
-      this.disarm(directory);
-      this.report(directory, error as Error);
+      this.#disarm(directory);
+      this.#report(directory, error as Error);
       return had;
     }
   }
 
-  private disarm(directory: Directory<Entry>): void {
+  #disarm(directory: Directory<Entry>): void {
     directory.watch?.close();
     directory.watch = null;
   }
 
-  private report(directory: Directory<Entry>, error: Error): void {
+  #report(directory: Directory<Entry>, error: Error): void {
     if (directory.reported) return;
     directory.reported = true;
-    this.listener.failed(directory.path, error);
+    this.#listener.failed(directory.path, error);
   }
 
-  private heard(directory: Directory<Entry>, mask: number, name: string): void {
-    if ((mask & gone) !== 0) this.disarm(directory);
+  #heard(directory: Directory<Entry>, mask: number, name: string): void {
+    if ((mask & gone) !== 0) this.#disarm(directory);
     if (name === '') {
-      this.listener.changed();
+      this.#listener.changed();
       return;
     }
     const entries = directory.entries.get(name);
     if (entries !== undefined) {
-      for (let index = 0; index < entries.length; index++) this.listener.touched(entries[index]!);
+      for (const entry of [entries].flat() as Entry[]) this.#listener.touched(entry);
       return;
     }
     if ((mask & renames) === 0) return;
     for (const component of directory.components) {
       if (!matchesComponent(name, component)) continue;
-      this.listener.changed();
+      this.#listener.changed();
       return;
     }
   }

@@ -4,39 +4,23 @@
  *
  * Every byte written to a followed file is fed once, in order: through rename (the old file is read
  * to its end, and watched for late writers for `lingerMs`), removal, a late first appearance of the
- * file or of its directory, and truncation. What cannot be saved: lines that a copytruncate removes
- * before they were read, and lines a truncated file held if the same bytes stand before our
- * position again (tail.ts). A file rewritten under a new inode is new.
+ * file or of its directory, truncation, and a copy of it in its place. What cannot be saved: lines
+ * that a copytruncate removes before they were read, and lines a truncated file held if the same
+ * bytes stand before our position again (tail.ts).
  *
  * Woken by inotify, with a watch on each file for what is written and one on each directory for
  * names that come and go (directories.ts), and by a slow poll for events that got lost. Where
  * wake-ups come so fast that they would cost more than the lines, they are spaced (moderation.ts).
- * When much is there to read, files take turns of one buffer each, and the event loop gets its turn
- * after `turnBytesMax`. No heap buffers, promises or strings of ours per read: bytes go by preadv
- * into the engine's memory. Full: past `followedFilesMax` further files are refused and reported.
+ * Which files are followed: followed.ts. In which order they are read: reader.ts.
  */
-
-import { realpathSync, statSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
 import type { LineSink } from '../engine/host.ts';
-import {
-  behindBytes,
-  fileRetryMs,
-  fileRetryMsMax,
-  followedFilesMax,
-  lingeringTailsMax,
-  lingerMs,
-  pollMs,
-  rescanPolls,
-  turnBytesMax,
-} from '../limits.ts';
-import { Directories } from './directories.ts';
-import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
-import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
-import { type Events, type EventsOptions, IN_MODIFY, Inotify } from './inotify.ts';
+import { drainMs, followedFilesMax, pollMs, rescanPolls } from '../limits.ts';
+import { FollowedFiles, type Shared } from './followed.ts';
+import { type Events, type EventsOptions, Inotify } from './inotify.ts';
 import { Moderation } from './moderation.ts';
 import { PortableEvents } from './portable-events.ts';
-import { type Fingerprint, kindOf, NotRegularFile, type ReadOutcome, Tail } from './tail.ts';
+import { Reader } from './reader.ts';
+import type { Fingerprint, Tail } from './tail.ts';
 
 /** What happened to a file; rare, and worth a log line each. */
 export interface FileEvent {
@@ -73,13 +57,17 @@ export interface ReadPosition {
 export interface FileSourceOptions {
   /** Absolute paths, or globs as in glob.ts. */
   patterns: readonly string[];
+  /** The jail that a pattern, by its index, belongs to; all are of one where absent. */
+  jailOf?(pattern: number): number;
   /**
-   * Gives a file its source number. `patterns` are the indices of those it fits; `previous` is its
-   * number so far (after `setPatterns`), or -1. A negative answer refuses the file.
+   * Gives a file its source number. `patterns` are the indices of those that its names fit;
+   * `previous` is its number so far, or -1. A negative answer refuses the file.
    */
   assign(path: string, patterns: readonly number[], previous: number): number;
   /** The number is free again: its file is gone for good. */
   release(source: number): void;
+  /** Files followed at once; `followedFilesMax` where absent. */
+  filesMax?: number;
   sink: LineSink;
   /** Epoch seconds. */
   now(): number;
@@ -87,6 +75,8 @@ export interface FileSourceOptions {
   monotonic(): number;
   /** Takes the decisions out of the ring; called after every `feed`. */
   drain(): void;
+  /** Decisions that wait for the kernel; absent where reading need not wait for them. */
+  waiting?(): number;
   event(event: FileEvent): void;
   /** Read positions of an earlier run. */
   resume?: readonly ReadPosition[];
@@ -113,77 +103,40 @@ export interface FileCounters {
   errors: number;
 }
 
-interface Followed {
-  readonly path: string;
-  source: number;
-  /** Indices of the patterns it fits. */
-  patterns: number[];
-  /** Named without a wildcard: kept while it does not exist. */
-  literal: boolean;
-  tail: Tail | null;
-  /** The one whose bytes the engine got last. */
-  fed: Tail | null;
-  /** Old files of this path, oldest first, with the time at which each is given up. */
-  lingering: { tail: Tail; until: number }[];
-  /** The path behind symbolic links, where the writing is seen. */
-  realPath: string;
-  queued: boolean;
-  behind: boolean;
-  failure: string;
-  retryAt: number;
-  retryDelay: number;
-}
-
 export class FileSource {
   readonly counters: FileCounters = { bytes: 0, wakes: 0, rotations: 0, truncations: 0, errors: 0 };
-  private readonly options: FileSourceOptions;
-  private readonly followed = new Map<string, Followed>();
-  private events: Events | null = null;
-  private directories: Directories<Followed>;
-  private patterns: string[][] = [];
-  private resume: ReadPosition[] = [];
-  private queue: Followed[] = [];
-  private timer: NodeJS.Timeout | null = null;
-  private running = false;
-  private paused = false;
-  private initial = true;
-  private turnPlanned = false;
-  private rescanTimer: NodeJS.Timeout | null = null;
-  private rescanAfter = 0;
-  private readonly moderation: Moderation;
-  private unwatchedReported = false;
-  private polls = 0;
-  private refusedForRoom = false;
-  private readonly search: Search = {
-    lookFor: (directory, component) => this.directories.lookFor(directory, component),
-    failed: (directory, error) => {
-      this.counters.errors++;
-      if (this.unreadable.has(directory)) return;
-      this.unreadable.add(directory);
-      this.report('error', directory, -1, 0, error.message);
-    },
-  };
-  /** Directories whose failure was told; few, since the operator named them. */
-  private readonly unreadable = new Set<string>();
-  private readonly turn = (): void => this.takeTurn();
+  readonly #options: FileSourceOptions;
+  readonly #moderation: Moderation;
+  readonly #reader: Reader;
+  readonly #files: FollowedFiles;
+  #events: Events | null;
+  #timer: NodeJS.Timeout | null = null;
+  #polls = 0;
 
   constructor(options: FileSourceOptions) {
-    this.options = options;
-    this.moderation = new Moderation(() => options.monotonic());
-    this.patterns = options.patterns.map(splitPattern);
-    this.directories = this.watchDirectories();
+    this.#options = options;
+    this.#moderation = new Moderation(() => options.monotonic());
+    const shared: Shared = {
+      options,
+      counters: this.counters,
+      filesMax: options.filesMax ?? followedFilesMax,
+      report: (kind, path, source, offset, detail) => options.event({ kind, path, source, offset, detail }),
+    };
+    this.#reader = new Reader(
+      shared,
+      (file, tail) => this.#files.close(file, tail),
+      (file, error) => this.#files.fail(file, error),
+    );
+    this.#events = this.#listen(shared);
+    this.#files = new FollowedFiles(shared, this.#reader, this.#events);
   }
 
   /** Opens what is there (at its end, or where an earlier run stopped) and begins to follow. */
   start(): void {
-    this.running = true;
-    this.listen();
-    this.resume = [...(this.options.resume ?? [])];
-    this.rescan();
-    this.resume = [];
-    this.initial = false;
-    this.timer = setInterval(() => this.poll(), pollMs);
-    this.wake();
+    const { patterns, resume = [] } = this.#options;
+    this.#files.start(patterns, resume);
+    this.#timer = setInterval(() => this.poll(), pollMs);
+    for (const file of this.#files.all) this.#reader.enqueue(file);
   }
 
   /**
@@ -191,33 +144,27 @@ export class FileSource {
    * undisturbed.
    */
   setPatterns(patterns: readonly string[]): void {
-    this.patterns = patterns.map(splitPattern);
-    if (this.running) this.rescan();
+    this.#files.setPatterns(patterns);
   }
 
   /** Closes everything. What was not read stays unread. */
   stop(): void {
-    this.running = false;
-    if (this.timer !== null) clearInterval(this.timer);
-    this.timer = null;
-    if (this.rescanTimer !== null) clearTimeout(this.rescanTimer);
-    this.rescanTimer = null;
-    this.directories.close();
-    for (const file of this.followed.values()) this.closeTails(file);
-    this.followed.clear();
-    this.queue = [];
-    this.events?.close();
-    this.events = null;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    this.#reader.stop();
+    this.#files.stop();
+    this.#events?.close();
+    this.#events = null;
   }
 
-  /** Reads everything that is written by now, at once. For an orderly end, and for tests. */
+  /**
+   * Reads what is written by now, at once, for `drainMs` at most: for an orderly end, and for tests.
+   * The rest follows as usual, or from its position in the next run.
+   */
   drain(): void {
-    this.rescan();
-    for (const file of this.followed.values()) {
-      this.check(file);
-      for (const { tail } of file.lingering) tail.atEnd = false;
-      while (this.readOnce(file) === 'more');
-    }
+    this.#files.rescan();
+    this.#files.checkAll();
+    this.#reader.drain(this.#files.all, this.#options.monotonic() + drainMs);
   }
 
   /**
@@ -226,8 +173,8 @@ export class FileSource {
    */
   positions(): ReadPosition[] {
     const positions: ReadPosition[] = [];
-    for (const { path, tail, lingering } of this.followed.values()) {
-      for (const old of lingering) positions.push(positionOf(path, old.tail));
+    for (const { path, tail, retired } of this.#files.all) {
+      for (const old of retired) positions.push(positionOf(path, old.tail));
       if (tail !== null) positions.push(positionOf(path, tail));
     }
     return positions;
@@ -238,508 +185,70 @@ export class FileSource {
    * change.
    */
   pause(): void {
-    this.paused = true;
+    this.#reader.pause();
   }
 
   /** Goes on where `pause` stopped. */
   unpause(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    if (this.running) this.wake();
+    this.#reader.unpause();
   }
 
   status(): FileStatus[] {
-    return [...this.followed.values()].map(({ path, source, tail, failure }) => ({
-      path,
-      source,
-      state: tail !== null ? 'reading' : failure === '' ? 'missing' : 'failed',
-      offset: tail?.position ?? 0,
-      detail: failure,
-    }));
+    return [...this.#files.all].map((file) => {
+      const { tail, source } = file.same ?? file;
+      const state = tail !== null ? 'reading' : file.failure === '' ? 'missing' : 'failed';
+      return { path: file.path, source, state, offset: tail?.position ?? 0, detail: file.failure };
+    });
   }
 
-  /**
-   * Goes on with files whose lines did not fit into the decision ring. Call it when there is room
-   * again.
-   */
+  /** Goes on with files whose decisions waited. Call it when the kernel has taken some. Cheap. */
   wake(): void {
-    for (const file of this.followed.values()) this.enqueue(file);
+    this.#reader.wake();
   }
 
   /** Directories watched. */
   get watched(): number {
-    return this.directories.count;
+    return this.#files.watched;
   }
 
-  /** Looks at every file whether or not an event told of it. The timer calls it; tests may. */
+  /** Paths that fit a pattern and found no room. */
+  get refused(): number {
+    return this.#files.refused;
+  }
+
+  /** Looks at files whether or not an event told of them. The timer calls it; tests may. */
   poll(): void {
-    this.polls++;
-    const moved = this.directories.check();
-    if (moved || this.polls % rescanPolls === 0) this.rescan();
-    const now = this.options.monotonic();
-    for (const file of this.followed.values()) {
-      if (file.failure === '' || now >= file.retryAt) this.check(file);
-      this.giveUpLingering(file, now);
-      for (const old of file.lingering) old.tail.atEnd = false;
-      this.enqueue(file);
-      this.judgeLag(file);
-    }
+    this.#polls++;
+    const moved = this.#files.checkDirectories();
+    if (moved || this.#polls % rescanPolls === 0) this.#files.rescan();
+    this.#files.poll();
+    this.#reader.wake();
   }
 
-  // -- Finding files
-
-  /**
-   * Soon, but never so often that looking at names takes more than a tenth of the time: they may be
-   * anybody's.
-   */
-  private planRescan(): void {
-    if (this.rescanTimer !== null || !this.running) return;
-    const begun = this.options.monotonic();
-    this.rescanTimer = setTimeout(
-      () => {
-        this.rescanTimer = null;
-        if (this.running) this.rescan();
-      },
-      Math.max(0, this.rescanAfter - begun),
-    );
-  }
-
-  /**
-   * Resolves every pattern anew: finds new files, sets and removes watches, lets go of what nobody
-   * wants.
-   */
-  private rescan(): void {
-    const begun = this.options.monotonic();
-    this.directories.begin();
-    const fits = findPaths(this.patterns, this.search);
-    const found: Followed[] = [];
-    for (const [path, patterns] of fits) {
-      const file = this.admit(path, patterns);
-      if (file === null) continue;
-      found.push(file);
-      this.watchFile(file);
-    }
-    for (const file of [...this.followed.values()]) {
-      if (fits.has(file.path)) continue;
-      file.literal = false;
-      if (this.stillFits(file)) this.watchFile(file);
-      else this.drop(file);
-    }
-    this.directories.sweep();
-    this.directories.check();
-    // Only now: every watch stands, so nothing that happens after this look goes unseen.
-    for (const file of found) if (file.failure === '' || this.options.monotonic() >= file.retryAt) this.check(file);
-    const ended = this.options.monotonic();
-    this.rescanAfter = ended + 9 * (ended - begun);
-  }
-
-  /**
-   * The record of a path that fits a pattern, new or known; null when there is no room or nobody
-   * wants it.
-   */
-  private admit(path: string, patterns: number[]): Followed | null {
-    const literal = patterns.some((index) => !this.patterns[index]!.some(hasWildcard));
-    const known = this.followed.get(path);
-    if (known !== undefined) {
-      known.literal = literal;
-      if (known.patterns.join() !== patterns.join()) {
-        known.patterns = patterns;
-        known.source = this.options.assign(path, patterns, known.source);
-      }
-      return known;
-    }
-    if (this.followed.size >= followedFilesMax) {
-      if (!this.refusedForRoom) this.report('error', path, -1, 0, `more than ${followedFilesMax} files; not followed`);
-      this.refusedForRoom = true;
+  /** Opens the queue of events; null where there is none to be had: then files are polled. */
+  #listen({ report }: Shared): Events | null {
+    try {
+      const listeners = { woken: () => this.#woken(), overflowed: () => this.#overflowed() };
+      return (this.#options.events ?? systemEvents)(listeners);
+    } catch (error) {
+      report('error', '', -1, 0, `not watched, polled instead: ${(error as Error).message}`);
       return null;
     }
-    const source = this.options.assign(path, patterns, -1);
-    if (source < 0) {
-      if (!this.refusedForRoom) this.report('error', path, -1, 0, 'no source number is free for it; not followed');
-      this.refusedForRoom = true;
-      return null;
-    }
-    const file: Followed = {
-      path,
-      source,
-      patterns,
-      literal,
-      tail: null,
-      fed: null,
-      lingering: [],
-      realPath: '',
-      queued: false,
-      behind: false,
-      failure: '',
-      retryAt: 0,
-      retryDelay: fileRetryMs,
-    };
-    this.followed.set(path, file);
-    return file;
-  }
-
-  /** A file found by a glob that is gone stays as long as its last lines may still come. */
-  private stillFits(file: Followed): boolean {
-    if (file.tail === null && file.lingering.length === 0) return false;
-    return file.patterns.some((index) => {
-      const components = this.patterns[index];
-      const names = file.path.split('/').slice(1);
-      return (
-        components !== undefined &&
-        components.length === names.length &&
-        components.every((component, at) => matchesComponent(names[at]!, component))
-      );
-    });
-  }
-
-  private watchFile(file: Followed): void {
-    const directory = dirname(file.path);
-    if (isDirectory(directory)) this.directories.follow(directory, basename(file.path), file);
-    if (file.realPath !== '' && file.realPath !== file.path) {
-      this.directories.follow(dirname(file.realPath), basename(file.realPath), file);
-    }
-  }
-
-  private drop(file: Followed): void {
-    this.closeTails(file);
-    this.followed.delete(file.path);
-    this.refusedForRoom = false;
-    this.options.release(file.source);
-  }
-
-  private closeTails(file: Followed): void {
-    file.tail?.close();
-    file.tail = null;
-    for (const { tail } of file.lingering) tail.close();
-    file.lingering = [];
-  }
-
-  // -- One path: which file stands there now
-
-  /** Compares the path with the file we read; opens, changes over or lets go. Never throws. */
-  private check(file: Followed): void {
-    try {
-      const info = statSync(file.path, { bigint: true, throwIfNoEntry: false });
-      if (info === undefined) {
-        if (file.tail !== null) {
-          this.retire(file);
-          this.report('vanished', file.path, file.source, 0, '');
-          this.planRescan();
-        } else if (this.initial) {
-          for (const position of this.savedFor(file)) this.findOld(file, position);
-        }
-        this.succeed(file);
-        return;
-      }
-      const { tail } = file;
-      if (tail !== null && tail.inode === info.ino && tail.device === info.dev) return;
-      if (tail !== null) this.retire(file);
-      if (!info.isFile()) throw new NotRegularFile(file.path, kindOf(info));
-      this.open(file, info.dev, info.ino, tail !== null);
-      this.succeed(file);
-    } catch (error) {
-      this.fail(file, error as Error);
-    }
-  }
-
-  private open(file: Followed, device: bigint, inode: bigint, rotated: boolean): void {
-    const taken = this.takeOver(file, device, inode);
-    if (taken === 'duplicate')
-      throw new Error(`${file.path} is the same file as another one followed for the same pattern`);
-    const tail = taken ?? Tail.open(file.path);
-    file.tail = tail;
-    this.watchTail(file, tail);
-    file.realPath = realpathSync(file.path);
-    this.watchFile(file);
-    if (taken === null && this.initial) this.seekInitially(file, tail);
-    if (rotated) this.counters.rotations++;
-    this.report(rotated ? 'rotated' : 'appeared', file.path, file.source, tail.position, '');
-    this.enqueue(file);
-  }
-
-  /**
-   * The file may have been known under another name (rotation inside a glob): then it is read on,
-   * not again.
-   */
-  private takeOver(file: Followed, device: bigint, inode: bigint): Tail | 'duplicate' | null {
-    const same = (tail: Tail | null): tail is Tail => tail !== null && tail.inode === inode && tail.device === device;
-    for (const other of this.followed.values()) {
-      const old = other.lingering.findIndex(({ tail }) => same(tail));
-      if (old >= 0 && (other === file || sharesPattern(file, other))) {
-        return this.handOver(other, other.lingering.splice(old, 1)[0]!.tail);
-      }
-      if (other === file || !same(other.tail) || !sharesPattern(file, other)) continue;
-      const info = statSync(other.path, { bigint: true, throwIfNoEntry: false });
-      if (info !== undefined && info.ino === inode && info.dev === device) return 'duplicate';
-      const { tail } = other;
-      other.tail = null;
-      this.enqueue(other);
-      return this.handOver(other, tail);
-    }
-    return null;
-  }
-
-  private handOver(other: Followed, tail: Tail): Tail {
-    if (other.fed === tail) other.fed = null;
-    tail.leave(this.options.sink, other.source, this.options.now(), true);
-    return tail;
-  }
-
-  /** At our start: where an earlier run stopped, else the end. */
-  private seekInitially(file: Followed, tail: Tail): void {
-    const saved = this.savedFor(file);
-    if (saved.length === 0) {
-      tail.seekEnd(this.options.sink.buffer);
-      return;
-    }
-    for (const position of saved) {
-      if (position.inode === tail.inode && position.device === tail.device) tail.seekTo(position.offset, position.mark);
-      else this.findOld(file, position);
-    }
-  }
-
-  private savedFor(file: Followed): ReadPosition[] {
-    return this.resume.filter(({ path }) => path === file.path);
-  }
-
-  /**
-   * A file that was rotated away while nobody looked still holds unread lines, if its directory
-   * still has it.
-   */
-  private findOld(file: Followed, position: ReadPosition): void {
-    const directory = dirname(file.realPath === '' ? file.path : file.realPath);
-    for (const name of namesIn(directory, '*', this.search)) {
-      const path = `${directory}/${name}`;
-      const info = statSync(path, { bigint: true, throwIfNoEntry: false });
-      if (info === undefined || info.ino !== position.inode || info.dev !== position.device || !info.isFile()) continue;
-      const tail = Tail.open(path);
-      if (tail.inode === position.inode && tail.seekTo(position.offset, position.mark)) {
-        this.watchTail(file, tail);
-        file.lingering.push({ tail, until: this.options.monotonic() + lingerMs });
-      } else {
-        tail.close();
-      }
-      return;
-    }
-  }
-
-  /**
-   * The path no longer leads to this file: read it to its end, and a while longer for writers that
-   * still have it open.
-   */
-  private retire(file: Followed): void {
-    const { tail } = file;
-    if (tail === null) return;
-    file.tail = null;
-    tail.atEnd = false;
-    file.lingering.push({ tail, until: this.options.monotonic() + lingerMs });
-    if (file.lingering.length > lingeringTailsMax && !this.paused) this.giveUp(file, 0);
-    this.enqueue(file);
-  }
-
-  private giveUpLingering(file: Followed, now: number): void {
-    if (this.paused) return;
-    while (file.lingering.length > lingeringTailsMax) this.giveUp(file, 0);
-    while (file.lingering.length > 0 && file.lingering[0]!.tail.atEnd && now >= file.lingering[0]!.until) {
-      this.giveUp(file, 0);
-    }
-    if (!file.literal && file.tail === null && file.lingering.length === 0 && file.failure === '') this.drop(file);
-  }
-
-  /** Closes an old file, feeding the line it never finished. */
-  private giveUp(file: Followed, index: number): void {
-    const { tail } = file.lingering.splice(index, 1)[0]!;
-    const { sink, now, drain } = this.options;
-    try {
-      if (file.fed !== tail) this.changeOver(file, tail);
-      for (let outcome: ReadOutcome = 'more'; outcome === 'more' || outcome === 'cut'; drain()) {
-        outcome = tail.read(sink, file.source, now(), true);
-      }
-      tail.leave(sink, file.source, now(), false);
-    } catch (error) {
-      this.report('error', file.path, file.source, tail.position, (error as Error).message);
-    }
-    tail.close();
-  }
-
-  private succeed(file: Followed): void {
-    file.failure = '';
-    file.retryDelay = fileRetryMs;
-  }
-
-  private fail(file: Followed, error: Error): void {
-    this.counters.errors++;
-    file.retryAt = this.options.monotonic() + file.retryDelay;
-    file.retryDelay = Math.min(file.retryDelay * 2, fileRetryMsMax);
-    if (file.failure !== error.message) this.report('error', file.path, file.source, 0, error.message);
-    file.failure = error.message;
-  }
-
-  // -- Reading
-
-  /** Opens the queue of events; without one, files are polled. */
-  private listen(): void {
-    try {
-      const listeners = { woken: () => this.woken(), overflowed: () => this.overflowed() };
-      this.events = (this.options.events ?? systemEvents)(listeners);
-    } catch (error) {
-      this.reportUnwatched('', error as Error);
-    }
-    this.directories = this.watchDirectories();
-  }
-
-  private watchDirectories(): Directories<Followed> {
-    return new Directories<Followed>(this.events, {
-      touched: (file) => this.touched(file),
-      changed: () => this.planRescan(),
-      failed: (path, error) => this.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`),
-    });
-  }
-
-  /** Hears what is written to the file, whatever its name becomes. */
-  private watchTail(file: Followed, tail: Tail): void {
-    tail.watch?.close();
-    tail.watch = null;
-    try {
-      const written = (): void => {
-        tail.atEnd = false;
-        this.queueUp(file);
-      };
-      tail.watch = this.events?.add(tail.link, IN_MODIFY, written) ?? null;
-    } catch (error) {
-      this.reportUnwatched(file.path, error as Error);
-    }
-  }
-
-  /** Once: where one watch is refused, others are too. */
-  private reportUnwatched(path: string, error: Error): void {
-    if (!this.unwatchedReported) this.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`);
-    this.unwatchedReported = true;
   }
 
   /** Events wait. Returns how long no others are wanted, ms. */
-  private woken(): number {
+  #woken(): number {
     this.counters.wakes++;
-    const any = this.events?.read() ?? false;
-    this.takeTurn();
-    return this.moderation.rest(any);
+    const any = this.#events?.read() ?? false;
+    this.#reader.takeTurn();
+    return this.#moderation.rest(any);
   }
 
   /** Events were lost: every file is looked at. */
-  private overflowed(): void {
-    this.planRescan();
-    this.poll();
-  }
-
-  /** The name of a file came or went, or who may read it changed. */
-  private touched(file: Followed): void {
-    file.retryAt = 0;
-    this.check(file);
-    this.enqueue(file);
-  }
-
-  private enqueue(file: Followed): void {
-    this.queueUp(file);
-    this.planTurn();
-  }
-
-  private queueUp(file: Followed): void {
-    if (file.queued) return;
-    file.queued = true;
-    this.queue.push(file);
-  }
-
-  /**
-   * Lets each waiting file read one buffer in turn, until `turnBytesMax` are read or nothing is
-   * left.
-   */
-  private takeTurn(): void {
-    this.turnPlanned = false;
-    if (!this.running || this.paused) return;
-    const until = this.counters.bytes + turnBytesMax;
-    let next = 0;
-    while (next < this.queue.length && this.counters.bytes < until) {
-      const file = this.queue[next++]!;
-      file.queued = this.readOnce(file) === 'more';
-      if (file.queued) this.queue.push(file);
-    }
-    this.queue.copyWithin(0, next);
-    this.queue.length -= next;
-    if (this.queue.length > 0) this.planTurn();
-  }
-
-  private planTurn(): void {
-    if (this.turnPlanned || !this.running || this.paused) return;
-    this.turnPlanned = true;
-    setImmediate(this.turn);
-  }
-
-  /** One read of the oldest file of a path that is not at its end. Never throws. */
-  private readOnce(file: Followed): ReadOutcome {
-    const tail = currentTail(file);
-    if (tail === null) return 'end';
-    try {
-      if (file.fed !== tail) this.changeOver(file, tail);
-      let outcome = this.feedOnce(file, tail);
-      if (outcome === 'cut') {
-        this.noteCut(file, tail);
-        return 'more';
-      }
-      // The ring was full and has just been emptied: once more. If that is not enough, the next
-      // event or poll goes on.
-      if (outcome === 'blocked') outcome = this.feedOnce(file, tail);
-      return outcome === 'end' && tail !== file.tail && currentTail(file) !== null ? 'more' : outcome;
-    } catch (error) {
-      this.discard(file, tail);
-      this.fail(file, error as Error);
-      return 'end';
-    }
-  }
-
-  private feedOnce(file: Followed, tail: Tail): ReadOutcome {
-    const { sink, now, drain } = this.options;
-    const before = tail.bytesRead;
-    const outcome = tail.read(sink, file.source, now(), false);
-    this.counters.bytes += tail.bytesRead - before;
-    drain();
-    return outcome;
-  }
-
-  private changeOver(file: Followed, tail: Tail): void {
-    file.fed?.leave(this.options.sink, file.source, this.options.now(), true);
-    file.fed = tail;
-  }
-
-  private noteCut(file: Followed, tail: Tail): void {
-    tail.leave(this.options.sink, file.source, this.options.now(), false);
-    this.counters.truncations++;
-    this.report('truncated', file.path, file.source, tail.position, '');
-  }
-
-  private discard(file: Followed, tail: Tail): void {
-    if (tail === file.tail) file.tail = null;
-    if (tail === file.fed) file.fed = null;
-    tail.leave(this.options.sink, file.source, this.options.now(), false);
-    file.lingering = file.lingering.filter((old) => old.tail !== tail);
-    tail.close();
-  }
-
-  private judgeLag(file: Followed): void {
-    if (file.tail === null) return;
-    const unread = file.tail.size() - file.tail.position;
-    if (unread > behindBytes === file.behind) return;
-    file.behind = !file.behind;
-    this.report(
-      file.behind ? 'behind' : 'caught-up',
-      file.path,
-      file.source,
-      file.tail.position,
-      `${unread} bytes unread`,
-    );
-  }
-
-  private report(kind: FileEvent['kind'], path: string, source: number, offset: number, detail: string): void {
-    this.options.event({ kind, path, source, offset, detail });
+  #overflowed(): void {
+    this.#files.planRescan();
+    this.#files.checkAll();
+    for (const file of this.#files.all) this.#reader.enqueue(file);
   }
 }
 
@@ -747,16 +256,7 @@ function systemEvents(options: EventsOptions): Events {
   return process.platform === 'linux' ? new Inotify(options) : new PortableEvents(options);
 }
 
-/** The file to read from: old ones come first, so that lines stay in order. */
-function currentTail(file: Followed): Tail | null {
-  for (const { tail } of file.lingering) if (!tail.atEnd) return tail;
-  return file.tail;
-}
-
 function positionOf(path: string, tail: Tail): ReadPosition {
-  return { path, device: tail.device, inode: tail.inode, offset: tail.position, mark: tail.fingerprint() };
-}
-
-function sharesPattern(one: Followed, other: Followed): boolean {
-  return one.patterns.some((pattern) => other.patterns.includes(pattern));
+  const [device, inode] = tail.id.split(':') as [string, string];
+  return { path, device: BigInt(device), inode: BigInt(inode), offset: tail.position, mark: tail.fingerprint() };
 }

@@ -4,10 +4,11 @@
  * portions, and only so far (`directoryEntriesMax`).
  */
 
-import { opendirSync, type Stats, statSync } from 'node:fs';
+import { type BigIntStats, type Dir, opendirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { directoryEntriesMax } from '../limits.ts';
 import { hasWildcard, matchesComponent } from './glob.ts';
+import { decodeName, encodeName, look } from './place.ts';
 
 export interface Search {
   /**
@@ -22,13 +23,14 @@ export interface Search {
  * Every path that fits, with the indices of its patterns. A path without wildcards counts even if
  * nothing is there yet.
  */
-export function findPaths(patterns: readonly string[][], search: Search): Map<string, number[]> {
-  const fits = new Map<string, number[]>();
+export function findPaths(patterns: readonly string[][], search: Search): Map<string, readonly number[]> {
+  const fits = new Map<string, readonly number[]>();
   for (const [pattern, components] of patterns.entries()) {
+    const alone = [pattern];
     walk('', components, 0, search, (path) => {
       const known = fits.get(path);
-      if (known === undefined) fits.set(path, [pattern]);
-      else if (!known.includes(pattern)) known.push(pattern);
+      if (known === undefined) fits.set(path, alone);
+      else if (!known.includes(pattern)) fits.set(path, [...known, pattern]);
     });
   }
   return fits;
@@ -70,10 +72,11 @@ function walk(
 export function namesIn(directory: string, component: string, search: Search): string[] {
   const names: string[] = [];
   try {
-    const entries = opendirSync(directory);
+    // The types know of no names as bytes here.
+    const entries = opendirSync(encodeName(directory) as string, { encoding: 'buffer' as BufferEncoding });
     try {
-      for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
-        if (matchesComponent(entry.name, component)) names.push(entry.name);
+      for (let name = nextName(entries); name !== null; name = nextName(entries)) {
+        if (matchesComponent(name, component)) names.push(name);
         if (names.length >= directoryEntriesMax) break;
       }
     } finally {
@@ -83,6 +86,11 @@ export function namesIn(directory: string, component: string, search: Search): s
     search.failed(directory, error as Error);
   }
   return names.sort();
+}
+
+function nextName(entries: Dir): string | null {
+  const entry = entries.readSync();
+  return entry === null ? null : decodeName(entry.name as unknown as Buffer);
 }
 
 export function isDirectory(path: string): boolean {
@@ -97,9 +105,9 @@ function exists(path: string): boolean {
  * stat(2) where any failure means "not there": the path of a symbolic link may loop, or be
  * forbidden.
  */
-function fileInfo(path: string): Stats | undefined {
+function fileInfo(path: string): BigIntStats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return look(path);
   } catch {
     return undefined;
   }

@@ -11,6 +11,7 @@ import { closeSync } from 'node:fs';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { inotifyReadBytes } from '../limits.ts';
 import { native } from '../native.ts';
+import { decodeName } from './place.ts';
 
 /** What to watch for, and what happened: the bits of <linux/inotify.h>. */
 export const IN_MODIFY = 0x2;
@@ -45,6 +46,26 @@ export interface Watch {
   close(): void;
 }
 
+/** What `Inotify` keeps of a watch; there may be thousands. */
+class Listener implements Watch {
+  readonly id: number;
+  readonly heard: Heard;
+  readonly #owner: Inotify;
+  /** Another one of the same inode. */
+  next: Listener | undefined;
+
+  constructor(owner: Inotify, id: number, heard: Heard, next: Listener | undefined) {
+    this.#owner = owner;
+    this.id = id;
+    this.heard = heard;
+    this.next = next;
+  }
+
+  close(): void {
+    this.#owner.forget(this);
+  }
+}
+
 export interface EventsOptions {
   /** Events wait: `read` takes them. The answer is how long nobody need be woken again, ms. */
   woken(): number;
@@ -61,18 +82,14 @@ export interface Events {
   close(): void;
 }
 
-/** Somebody who watches; several may watch one inode. */
-interface Listener {
-  readonly heard: Heard;
-}
-
 export class Inotify implements Events {
   readonly #options: EventsOptions;
   readonly #descriptor: number;
   readonly #end: () => void;
   readonly #bytes = Buffer.alloc(inotifyReadBytes);
   readonly #ints = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, inotifyReadBytes >> 2);
-  readonly #listeners = new Map<number, Listener[]>();
+  /** By watch descriptor; the latest of each inode. */
+  readonly #listeners = new Map<number, Listener>();
 
   /**
    * Throws the system's error: EMFILE where the user's instances are used up
@@ -94,9 +111,9 @@ export class Inotify implements Events {
   add(path: string, mask: number, heard: Heard): Watch {
     const id = native.inotifyAdd(this.#descriptor, path, mask);
     if (id < 0) throw systemError(id, `inotify_add_watch '${path}'`);
-    const listener = { heard };
-    this.#listeners.set(id, [...(this.#listeners.get(id) ?? []), listener]);
-    return { close: () => this.#forget(id, listener) };
+    const listener = new Listener(this, id, heard, this.#listeners.get(id));
+    this.#listeners.set(id, listener);
+    return listener;
   }
 
   /** Hands over the events that wait, as many as one read takes; false: there were none. */
@@ -112,34 +129,37 @@ export class Inotify implements Events {
     return length > 0;
   }
 
+  /** Ends a watch, and the kernel's with the last one of an inode. */
+  forget(listener: Listener): void {
+    const { id, next } = listener;
+    const first = this.#listeners.get(id);
+    if (first === listener && next === undefined) {
+      this.#listeners.delete(id);
+      native.inotifyRemove(this.#descriptor, id);
+    } else if (first === listener) {
+      this.#listeners.set(id, next!);
+    } else {
+      for (let other = first; other !== undefined; other = other.next) if (other.next === listener) other.next = next;
+    }
+  }
+
   close(): void {
     this.#end();
     closeSync(this.#descriptor);
     this.#listeners.clear();
   }
 
-  #forget(id: number, listener: Listener): void {
-    const left = this.#listeners.get(id)?.filter((other) => other !== listener);
-    if (left === undefined) return;
-    if (left.length > 0) {
-      this.#listeners.set(id, left);
-      return;
-    }
-    this.#listeners.delete(id);
-    native.inotifyRemove(this.#descriptor, id);
-  }
-
   #hear(id: number, mask: number, nameAt: number, nameLength: number): void {
     if ((mask & IN_Q_OVERFLOW) !== 0) this.#options.overflowed();
-    const listeners = this.#listeners.get(id);
-    if (listeners === undefined) return;
+    let listener = this.#listeners.get(id);
+    if (listener === undefined) return;
     if ((mask & IN_IGNORED) !== 0) this.#listeners.delete(id);
     const name = nameLength === 0 ? '' : this.#name(nameAt, nameLength);
-    for (let index = 0; index < listeners.length; index++) listeners[index]!.heard(mask, name);
+    for (; listener !== undefined; listener = listener.next) listener.heard(mask, name);
   }
 
   #name(at: number, length: number): string {
     const end = this.#bytes.indexOf(nul, at);
-    return this.#bytes.toString('utf8', at, end < 0 || end > at + length ? at + length : end);
+    return decodeName(this.#bytes.subarray(at, end < 0 || end > at + length ? at + length : end));
   }
 }

@@ -11,6 +11,7 @@ import type { FileStatus } from './file.ts';
 export class SourceRoutes {
   /** Every path or glob of every jail; its position is the pattern's number. */
   readonly patterns: string[];
+  /** The jail of each pattern, by index. */
   readonly #owners: number[];
   readonly #jails: JailConfig[];
   readonly #engine: Engine;
@@ -26,12 +27,17 @@ export class SourceRoutes {
     this.#owners = jails.flatMap((jail, index) => jail.logpath.map(() => index));
   }
 
+  /** The jail, by index, that a pattern belongs to. */
+  jailOf(pattern: number): number {
+    return this.#owners[pattern]!;
+  }
+
   /**
    * Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1
    * when there is no room.
    */
   assign(patterns: readonly number[], previous: number): number {
-    const jails = [...new Set(patterns.map((pattern) => this.#owners[pattern]!))].sort((one, other) => one - other);
+    const jails = [...new Set(patterns.map((pattern) => this.jailOf(pattern)))].sort((one, other) => one - other);
     const route = this.#route(jails);
     const source = previous >= 0 ? previous : (this.#free.pop() ?? this.#jailsOf.length);
     if (route < 0 || source >= followedFilesMax) return -1;

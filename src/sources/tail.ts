@@ -10,16 +10,19 @@
  * Truncation shows in a fingerprint: a hash of the last bytes that stood before `position` (and
  * before `seen`). They are read with what follows them, in one call, so a file that was cut and has
  * grown past our position again is noticed too (as long as what now stands there differs from what
- * stood there).
+ * stood there). The same hash finds our position again in a copy of the file, and in one that lost
+ * less than half of its beginning.
  */
 
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import type { LineSink } from '../engine/host.ts';
-import { fingerprintBytesMax, lineBytesMax } from '../limits.ts';
+import { fingerprintBytesMax, lineBytesMax, rewrittenBytesMax } from '../limits.ts';
 import { native } from '../native.ts';
 import { systemError, type Watch } from './inotify.ts';
+import { linkTo, openLog } from './place.ts';
 
 const newline = 10;
+const ENXIO = -6;
 
 /**
  * What stands before a position: a hash of up to `fingerprintBytesMax` bytes. `length` 0 fits
@@ -30,24 +33,19 @@ export interface Fingerprint {
   length: number;
 }
 
+/** How far a file was read. */
+interface Mark extends Fingerprint {
+  position: number;
+}
+
 /** How a call of `read` ended. */
 export type ReadOutcome =
   /** Nothing more to read now; wake it when the file changes. */
   | 'end'
   /** There is (or may be) more. */
   | 'more'
-  /** The engine took nothing although whole lines stand there: its decision ring is full. */
-  | 'blocked'
   /** The file was cut: reading goes on at `position`, which is where it still fits. */
   | 'cut';
-
-/** A path that is not followed because of what it is. */
-export class NotRegularFile extends Error {
-  readonly code = 'ENOTREG';
-  constructor(path: string, kind: string) {
-    super(`${path} is a ${kind}; only regular files are followed`);
-  }
-}
 
 /** One scratch area for all tails: fingerprints are compared, never kept as bytes. */
 const scratch = new Uint8Array(fingerprintBytesMax);
@@ -61,91 +59,64 @@ function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   return (hash ^ (hash >>> 30)) & 0x3fffffff;
 }
 
-/** Opens without leaving an access time behind at each read, which only the owner and root may. */
-function openQuietly(path: string): number {
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-  try {
-    return openSync(path, flags | (constants.O_NOATIME ?? 0));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
-    return openSync(path, flags);
-  }
-}
-
-/** What to call a file that is not a regular one. */
-export function kindOf(info: {
-  isDirectory(): boolean;
-  isFIFO(): boolean;
-  isSocket(): boolean;
-  isBlockDevice(): boolean;
-}): string {
-  if (info.isDirectory()) return 'directory';
-  if (info.isFIFO()) return 'FIFO';
-  if (info.isSocket()) return 'socket';
-  return info.isBlockDevice() ? 'block device' : 'character device';
-}
-
 export class Tail {
-  readonly device: bigint;
-  readonly inode: bigint;
+  /** Device and inode. */
+  readonly id: string;
   /** Bytes before it have been fed. */
   position = 0;
-  /** Bytes before it have been looked at for a newline; never less than `position`. */
-  seen = 0;
   /** The last read reached the end of the file. */
   atEnd = false;
   /** Bytes read from this file since it was opened, re-reads included. */
   bytesRead = 0;
-  /** How often the file was found cut. */
-  truncations = 0;
   /** Tells of what is written to it; closed with it. */
   watch: Watch | null = null;
-  private readonly descriptor: number;
-  /** At the start of a file and after a cut: NULs that follow are a hole, not a line. */
-  private mayBeHole = true;
+  readonly #descriptor: number;
+  /** Bytes before it have been looked at for a newline; never less than `position`. */
+  #seen = 0;
   /** Fed up to the middle of a line that was cut: the engine is skipping its rest. */
-  private midLine = false;
+  #midLine = false;
   /**
    * Up to the next newline stands the rest of a line of which the engine knows nothing: it is not
    * fed.
    */
-  private discards = false;
-  private markHash = 0;
-  private markLength = 0;
-  private seenHash = 0;
-  private seenLength = 0;
+  #discards = false;
+  #hash = 0;
+  #length = 0;
+  #seenHash = 0;
+  #seenLength = 0;
+  /**
+   * How far the file was read that this one replaces, until its first bytes are there: it may be
+   * the same text again.
+   */
+  #before: Mark | null = null;
 
-  private constructor(descriptor: number, device: bigint, inode: bigint) {
-    this.descriptor = descriptor;
-    this.device = device;
-    this.inode = inode;
+  private constructor(descriptor: number, id: string) {
+    this.#descriptor = descriptor;
+    this.id = id;
   }
 
-  /**
-   * Opens a regular file at its start. Throws NotRegularFile or the system's error. The caller has
-   * seen by stat(2) that it is a regular file; O_NONBLOCK keeps a FIFO put there in between from
-   * blocking us.
-   */
+  /** Opens a regular file at its start. Throws NotALog or the system's error. */
   static open(path: string): Tail {
-    const descriptor = openQuietly(path);
-    try {
-      const info = fstatSync(descriptor, { bigint: true });
-      if (!info.isFile()) throw new NotRegularFile(path, kindOf(info));
-      return new Tail(descriptor, info.dev, info.ino);
-    } catch (error) {
-      closeSync(descriptor);
-      throw error;
-    }
+    const { descriptor, id } = openLog(path);
+    return new Tail(descriptor, id);
   }
 
   /** Leads to this very file, wherever it was moved. */
   get link(): string {
-    return `/proc/self/fd/${this.descriptor}`;
+    return linkTo(this.#descriptor);
   }
 
   /** Bytes in the file now. */
   size(): number {
-    return fstatSync(this.descriptor).size;
+    return fstatSync(this.#descriptor).size;
+  }
+
+  /**
+   * This file stands where `old` stood: if it holds the text of `old` again, reading goes on behind
+   * that. Only before anything is read.
+   */
+  replaces(old: Tail): void {
+    if (this.position === 0 && this.bytesRead === 0) this.#expect(old);
   }
 
   /**
@@ -155,15 +126,14 @@ export class Tail {
   seekEnd(buffer: Uint8Array): void {
     const size = this.size();
     const back = Math.min(size, lineBytesMax);
-    const length = back === 0 ? 0 : readSync(this.descriptor, buffer, 0, back, size - back);
+    const length = back === 0 ? 0 : readSync(this.#descriptor, buffer, 0, back, size - back);
     const newlineAt = length === 0 ? -1 : buffer.lastIndexOf(newline, length - 1);
     const start = size - back;
-    this.mayBeHole = false;
-    this.discards = newlineAt < 0 && start > 0;
+    this.#discards = newlineAt < 0 && start > 0;
     if (newlineAt < 0) {
-      this.move(start === 0 ? 0 : start + length, buffer, start === 0 ? 0 : length);
+      this.#move(start === 0 ? 0 : start + length, buffer, start === 0 ? 0 : length);
     } else {
-      this.move(start + newlineAt + 1, buffer, newlineAt + 1);
+      this.#move(start + newlineAt + 1, buffer, newlineAt + 1);
     }
   }
 
@@ -172,19 +142,18 @@ export class Tail {
    * stays at the start.
    */
   seekTo(offset: number, mark: Fingerprint): boolean {
-    if (offset > this.size() || !this.fits(offset, mark.hash, mark.length)) return false;
+    if (offset > this.size() || !this.#fits(offset, mark.hash, mark.length)) return false;
     this.position = offset;
-    this.seen = offset;
-    this.markHash = mark.hash;
-    this.markLength = mark.length;
-    this.mayBeHole = offset === 0;
-    this.discards = offset > 0 && this.byteAt(offset - 1) !== newline;
+    this.#seen = offset;
+    this.#hash = mark.hash;
+    this.#length = mark.length;
+    this.#discards = offset > 0 && this.#byteAt(offset - 1) !== newline;
     return true;
   }
 
   /** The fingerprint of the bytes before `position`, for a saved position. */
   fingerprint(): Fingerprint {
-    return { hash: this.markHash, length: this.markLength };
+    return { hash: this.#hash, length: this.#length };
   }
 
   /**
@@ -193,37 +162,22 @@ export class Tail {
    */
   read(sink: LineSink, source: number, now: number, final: boolean): ReadOutcome {
     const { buffer } = sink;
-    const pending = this.seen - this.position;
-    if (pending > 0 && !final) {
-      const from = this.seen - this.seenLength;
-      const count = this.readOn(buffer, from, 0, 0);
-      if (count < this.seenLength || hashBytes(buffer, 0, this.seenLength) !== this.seenHash) return this.cut();
-      if (count === this.seenLength) return this.end();
+    if (this.#before !== null && !this.#findAgain(buffer)) return this.#end();
+    if (this.#seen > this.position && !final) {
+      const from = this.#seen - this.#seenLength;
+      const count = this.#readOn(buffer, from, 0, 0);
+      if (count < this.#seenLength || hashBytes(buffer, 0, this.#seenLength) !== this.#seenHash) return this.#cut();
+      if (count === this.#seenLength) return this.#end();
       const waits = from + count - this.position <= lineBytesMax;
-      if (waits && buffer.lastIndexOf(newline, count - 1) < 0) return this.unfinished(buffer, count, from + count);
+      if (waits && buffer.lastIndexOf(newline, count - 1) < 0) return this.#unfinished(buffer, count, from + count);
     }
-    const count = this.readOn(buffer, this.position, this.markHash, this.markLength);
-    if (count < 0) return this.cut();
-    this.seen = this.position;
-    if (count === 0) return this.end();
-    if (this.mayBeHole && this.skipHole(buffer, count)) return 'more';
-    if (this.discards) return this.discard(buffer, count);
-    const full = count === buffer.length;
-    const last = final && !full;
-    const newlineAt = buffer.lastIndexOf(newline, count - 1);
-    if (newlineAt < 0 && count <= lineBytesMax && !full && !last) {
-      return this.unfinished(buffer, count, this.position + count);
-    }
-    const start = this.position;
-    const consumed = sink.feed(source, count, start, now, last);
-    if (consumed > 0) {
-      this.move(start + consumed, buffer, consumed);
-      const isCut = !last || consumed - 1 - newlineAt > lineBytesMax || (this.midLine && newlineAt < 0);
-      this.midLine = buffer[consumed - 1] !== newline && isCut;
-    }
-    if (newlineAt >= consumed || (last && consumed < count)) return consumed === 0 ? 'blocked' : 'more';
-    if (full) return consumed === 0 ? 'blocked' : 'more';
-    return consumed === count ? this.end() : this.unfinished(buffer, count, start + count);
+    const count = this.#readOn(buffer, this.position, this.#hash, this.#length);
+    if (count < 0) return this.#cut();
+    this.#seen = this.position;
+    if (count === 0) return this.#end();
+    if (buffer[0] === 0 && this.#skipHole(sink, source, now, count)) return 'more';
+    if (this.#discards) return this.#discard(buffer, count);
+    return this.#feed(sink, source, now, count, final);
   }
 
   /**
@@ -232,103 +186,171 @@ export class Tail {
    * discarded here when `comesBack`.
    */
   leave(sink: LineSink, source: number, now: number, comesBack: boolean): void {
-    if (!this.midLine) return;
-    this.midLine = false;
-    this.discards = comesBack;
+    if (!this.#midLine) return;
+    this.#midLine = false;
+    this.#discards = comesBack;
     sink.buffer[0] = newline;
     sink.feed(source, 1, this.position, now, false);
   }
 
   close(): void {
     this.watch?.close();
-    closeSync(this.descriptor);
+    closeSync(this.#descriptor);
+  }
+
+  /** Hands the engine buffer[0…count), which stands at `position`. */
+  #feed(sink: LineSink, source: number, now: number, count: number, final: boolean): ReadOutcome {
+    const { buffer } = sink;
+    const start = this.position;
+    const full = count === buffer.length;
+    const last = final && !full;
+    const newlineAt = buffer.lastIndexOf(newline, count - 1);
+    if (newlineAt < 0 && count <= lineBytesMax && !full && !last) return this.#unfinished(buffer, count, start + count);
+    const consumed = sink.feed(source, count, start, now, last);
+    if (consumed > 0) {
+      this.#move(start + consumed, buffer, consumed);
+      const isCut = !last || consumed - 1 - newlineAt > lineBytesMax || (this.#midLine && newlineAt < 0);
+      this.#midLine = buffer[consumed - 1] !== newline && isCut;
+    }
+    if (full || newlineAt >= consumed) return 'more';
+    return consumed === count ? this.#end() : this.#unfinished(buffer, count, start + count);
   }
 
   /**
    * Reads what follows `position`; -1 where the bytes before it are no longer those of the
    * fingerprint.
    */
-  private readOn(buffer: Uint8Array, position: number, hash: number, length: number): number {
-    const count = native.readAround(this.descriptor, scratchOf[length]!, buffer, position);
+  #readOn(buffer: Uint8Array, position: number, hash: number, length: number): number {
+    const count = native.readAround(this.#descriptor, scratchOf[length]!, buffer, position);
     if (count < 0) throw systemError(count, 'preadv');
     this.bytesRead += Math.max(0, count - length);
     return count < length || (length > 0 && hashBytes(scratch, 0, length) !== hash) ? -1 : count - length;
   }
 
   /** Goes back to where a fingerprint still fits. */
-  private cut(): ReadOutcome {
-    this.truncations++;
-    this.seen = this.position;
+  #cut(): ReadOutcome {
+    this.#seen = this.position;
     // A writer without O_APPEND goes on at its old offset after the cut and leaves a hole: what it
     // writes is all new.
-    if (this.fits(this.position, this.markHash, this.markLength) || this.becameHole()) return 'cut';
+    if (this.#fits(this.position, this.#hash, this.#length) || this.#becameHole()) return 'cut';
+    this.#expect(this);
     this.position = 0;
-    this.seen = 0;
-    this.markLength = 0;
-    this.mayBeHole = true;
-    this.discards = false;
+    this.#seen = 0;
+    this.#length = 0;
+    this.#discards = false;
     return 'cut';
   }
 
+  #expect(old: Tail): void {
+    this.#before = old.#length > 0 ? { position: old.position, ...old.fingerprint() } : null;
+  }
+
+  /**
+   * The first bytes after a replacement: if they are text that was read before, whole or without
+   * less than half of its beginning, moves behind it. False while there are none.
+   */
+  #findAgain(buffer: Uint8Array): boolean {
+    const { position, hash, length } = this.#before!;
+    const size = this.size();
+    if (size === 0) return false;
+    this.#before = null;
+    const last = Math.min(position, size);
+    const first = Math.max(length, Math.ceil(position / 2), last - rewrittenBytesMax);
+    // Reading stops at a line's end, so that is where it is looked for; from behind, since the text
+    // that came last is the one.
+    for (let end = last; end >= first; ) {
+      const from = Math.max(first - length, end - buffer.length);
+      const count = readSync(this.#descriptor, buffer, 0, end - from, from);
+      for (let at = count; at >= length; at = lineEndBefore(buffer, at)) {
+        if (hashBytes(buffer, at - length, at) !== hash) continue;
+        this.#move(from + at, buffer, at);
+        return true;
+      }
+      if (from === first - length) return true;
+      end = from + length;
+    }
+    return true;
+  }
+
   /** Passes over the rest of a line. */
-  private discard(buffer: Uint8Array, count: number): ReadOutcome {
+  #discard(buffer: Uint8Array, count: number): ReadOutcome {
     const newlineAt = buffer.indexOf(newline);
-    this.discards = newlineAt < 0 || newlineAt >= count;
-    const passed = this.discards ? count : newlineAt + 1;
-    this.move(this.position + passed, buffer, passed);
+    this.#discards = newlineAt < 0 || newlineAt >= count;
+    const passed = this.#discards ? count : newlineAt + 1;
+    this.#move(this.position + passed, buffer, passed);
     return 'more';
   }
 
-  private byteAt(offset: number): number {
-    return readSync(this.descriptor, scratch, 0, 1, offset) === 1 ? scratch[0]! : -1;
+  #byteAt(offset: number): number {
+    return readSync(this.#descriptor, scratch, 0, 1, offset) === 1 ? scratch[0]! : -1;
   }
 
-  private end(): ReadOutcome {
+  #end(): ReadOutcome {
     this.atEnd = true;
     return 'end';
   }
 
   /** buffer[..length) ends at file offset `seen` and holds no newline after `position`. */
-  private unfinished(buffer: Uint8Array, length: number, seen: number): ReadOutcome {
-    this.seen = seen;
-    this.seenLength = Math.min(length, fingerprintBytesMax);
-    this.seenHash = hashBytes(buffer, length - this.seenLength, length);
-    return this.end();
+  #unfinished(buffer: Uint8Array, length: number, seen: number): ReadOutcome {
+    this.#seen = seen;
+    this.#seenLength = Math.min(length, fingerprintBytesMax);
+    this.#seenHash = hashBytes(buffer, length - this.#seenLength, length);
+    return this.#end();
   }
 
   /** buffer[..consumed) ends at file offset `position`. */
-  private move(position: number, buffer: Uint8Array, consumed: number): void {
+  #move(position: number, buffer: Uint8Array, consumed: number): void {
     this.position = position;
-    this.seen = position;
-    this.markLength = Math.min(consumed, fingerprintBytesMax);
-    this.markHash = hashBytes(buffer, consumed - this.markLength, consumed);
+    this.#seen = position;
+    this.#length = Math.min(consumed, fingerprintBytesMax);
+    this.#hash = hashBytes(buffer, consumed - this.#length, consumed);
   }
 
-  private fits(end: number, hash: number, length: number): boolean {
+  #fits(end: number, hash: number, length: number): boolean {
     if (length === 0) return true;
-    const count = readSync(this.descriptor, scratch, 0, length, end - length);
+    const count = readSync(this.#descriptor, scratch, 0, length, end - length);
     return count === length && hashBytes(scratch, 0, length) === hash;
   }
 
   /** Whether the bytes before `position` are all NUL now. Called right after they failed to fit. */
-  private becameHole(): boolean {
-    const count = readSync(this.descriptor, scratch, 0, this.markLength, this.position - this.markLength);
-    if (count < this.markLength) return false;
+  #becameHole(): boolean {
+    const count = readSync(this.#descriptor, scratch, 0, this.#length, this.position - this.#length);
+    if (count < this.#length) return false;
     for (let index = 0; index < count; index++) if (scratch[index] !== 0) return false;
-    this.markHash = hashBytes(scratch, 0, count);
-    this.mayBeHole = true;
+    this.#hash = hashBytes(scratch, 0, count);
     return true;
   }
 
   /**
-   * Passes over NULs at the start of a file, or after a cut: no log line begins with them. False:
-   * there is none (any more).
+   * Passes over NULs where a line begins, and over a buffer full of them anywhere: no log line holds
+   * those, holes of a sparse file do. False: there is none.
    */
-  private skipHole(buffer: Uint8Array, length: number): boolean {
-    let count = 0;
-    while (count < length && buffer[count] === 0) count++;
-    this.mayBeHole = count === length;
-    if (count > 0) this.move(this.position + count, buffer, count);
-    return count > 0;
+  #skipHole(sink: LineSink, source: number, now: number, count: number): boolean {
+    const { buffer } = sink;
+    let zeros = 0;
+    while (zeros < count && buffer[zeros] === 0) zeros++;
+    if ((this.#midLine || this.#discards) && zeros < buffer.length) return false;
+    this.#move(this.position + zeros, buffer, zeros);
+    this.leave(sink, source, now, false);
+    this.#discards = false;
+    if (zeros === buffer.length) this.#passHole();
+    return true;
   }
+
+  /** Moves to the next byte that was written, or to the end. */
+  #passHole(): void {
+    const next = native.nextData(this.#descriptor, this.position);
+    const position = next === ENXIO ? this.size() : next;
+    // A negative answer comes from file systems that know of no holes: there, NULs are read.
+    if (position <= this.position) return;
+    // Before it stand as many NULs again as the fingerprint was made of.
+    this.position = position;
+    this.#seen = position;
+  }
+}
+
+/** Where the line ends that ends before `at`; -1 where none does. */
+function lineEndBefore(buffer: Uint8Array, at: number): number {
+  const found = at < 2 ? -1 : buffer.lastIndexOf(newline, at - 2);
+  return found < 0 ? -1 : found + 1;
 }

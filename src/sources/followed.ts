@@ -1,0 +1,546 @@
+/**
+ * Which files are followed: patterns become paths, paths become open files. Names and content of
+ * the files belong to whoever may write logs.
+ *
+ * One file is read once, whatever names lead to it, since a line counts once: its record is the
+ * first name's, and the others' patterns count for it. A file that is known moves with its position
+ * from one name to the next. Full: beyond `filesMax` files, paths without wildcards come
+ * first, then each pattern has an equal share; what is refused is counted and said once.
+ */
+import { basename, dirname } from 'node:path';
+import { Backoff } from '../backoff.ts';
+import { fileRetryMs, fileRetryMsMax, pollFilesMax } from '../limits.ts';
+import { Directories } from './directories.ts';
+import type { FileCounters, FileEvent, FileSourceOptions, ReadPosition } from './file.ts';
+import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
+import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
+import { type Events, IN_MODIFY } from './inotify.ts';
+import { idOf, look, realPathOf } from './place.ts';
+import type { Reader } from './reader.ts';
+import { Tail } from './tail.ts';
+
+/** A path and what is read there. */
+export interface Followed {
+  readonly path: string;
+  source: number;
+  /** Indices of the patterns it fits. */
+  patterns: readonly number[];
+  /** The file that stands at the path now. */
+  tail: Tail | null;
+  /** The one whose bytes the engine got last. */
+  fed: Tail | null;
+  /** Old files of this path, oldest first. */
+  retired: readonly Retired[];
+  /** The record that reads the file, where another name led to it first. */
+  same: Followed | null;
+  /** Records of other names of the file. */
+  aliases: readonly Followed[];
+  /** Closed after a failed read; how far it was read. */
+  lost: Tail | null;
+  /** The path behind symbolic links, where the writing is seen. */
+  realPath: string;
+  queued: boolean;
+  /** What was read last brought decisions. */
+  decides: boolean;
+  behind: boolean;
+  failure: string;
+  /** Not tried again before this, ms. */
+  retryAt: number;
+  retry: Backoff | null;
+}
+
+/** A file whose path leads elsewhere now. */
+export interface Retired {
+  readonly tail: Tail;
+  /** Watched until then for writers that still have it open, ms. */
+  readonly until: number;
+  /** Read up to here at most. */
+  readonly bytesMax: number;
+}
+
+const none: readonly never[] = [];
+
+/** What `FileSource` lends to its parts. */
+export interface Shared {
+  readonly options: FileSourceOptions;
+  readonly counters: FileCounters;
+  readonly filesMax: number;
+  report(kind: FileEvent['kind'], path: string, source: number, offset: number, detail: string): void;
+}
+
+export class FollowedFiles {
+  readonly #shared: Shared;
+  readonly #reader: Reader;
+  readonly #events: Events | null;
+  readonly #directories: Directories<Followed>;
+  readonly #files = new Map<string, Followed>();
+  /** Who reads which file. */
+  readonly #readers = new Map<string, Followed>();
+  #patterns: string[][] = [];
+  #resume: readonly ReadPosition[] = none;
+  #initial = true;
+  #running = true;
+  #rescanTimer: NodeJS.Timeout | null = null;
+  #rescanAfter = 0;
+  #unwatchedReported = false;
+  #refusedReported = false;
+  /** Where the next poll begins. */
+  #pollFrom = 0;
+  /** Paths that found no room when patterns were last resolved. */
+  refused = 0;
+  /** Directories whose failure was told; few, since the operator named them. */
+  readonly #unreadable = new Set<string>();
+  readonly #search: Search = {
+    lookFor: (directory, component) => this.#directories.lookFor(directory, component),
+    failed: (directory, error) => {
+      this.#shared.counters.errors++;
+      if (this.#unreadable.has(directory)) return;
+      this.#unreadable.add(directory);
+      this.#shared.report('error', directory, -1, 0, error.message);
+    },
+  };
+
+  constructor(shared: Shared, reader: Reader, events: Events | null) {
+    this.#shared = shared;
+    this.#reader = reader;
+    this.#events = events;
+    this.#directories = new Directories<Followed>(events, {
+      touched: (file) => this.#touched(file),
+      changed: () => this.planRescan(),
+      failed: (path, error) => shared.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`),
+    });
+  }
+
+  get all(): Iterable<Followed> {
+    return this.#files.values();
+  }
+
+  /** Directories watched. */
+  get watched(): number {
+    return this.#directories.count;
+  }
+
+  /** Opens what is there, each file at its end or where an earlier run stopped. */
+  start(patterns: readonly string[], resume: readonly ReadPosition[]): void {
+    this.#resume = resume;
+    this.setPatterns(patterns);
+    this.#resume = none;
+    this.#initial = false;
+  }
+
+  /**
+   * Follows these patterns from now on; files that fit both old and new ones are read on
+   * undisturbed.
+   */
+  setPatterns(patterns: readonly string[]): void {
+    this.#patterns = patterns.map(splitPattern);
+    this.rescan();
+  }
+
+  /** Closes everything. What was not read stays unread. */
+  stop(): void {
+    this.#running = false;
+    if (this.#rescanTimer !== null) clearTimeout(this.#rescanTimer);
+    this.#rescanTimer = null;
+    this.#directories.close();
+    for (const file of this.#files.values()) this.#closeTails(file);
+    this.#files.clear();
+    this.#readers.clear();
+  }
+
+  /** Whether a directory moved, which no event may have told of. */
+  checkDirectories(): boolean {
+    return this.#directories.check();
+  }
+
+  /**
+   * Looks at the files that no event tells of, and at `pollFilesMax` others in turn: which file
+   * stands at the path, and whether it grew.
+   */
+  poll(): void {
+    const now = this.#shared.options.monotonic();
+    const from = this.#pollFrom >= this.#files.size ? 0 : this.#pollFrom;
+    this.#pollFrom = from + pollFilesMax;
+    let index = 0;
+    for (const file of this.#files.values()) {
+      const isNext = index >= from && index < this.#pollFrom;
+      index++;
+      if (!isNext && file.tail?.watch) continue;
+      if (file.failure === '' || now >= file.retryAt) this.#check(file);
+      this.#reader.visit(file, now);
+      if (this.#isOver(file)) this.#drop(file);
+    }
+  }
+
+  /** Compares every path with the file that is read there. */
+  checkAll(): void {
+    for (const file of this.#files.values()) this.#check(file);
+  }
+
+  /**
+   * Soon, but never so often that looking at names takes more than a tenth of the time: they may be
+   * anybody's.
+   */
+  planRescan(): void {
+    if (this.#rescanTimer !== null || !this.#running) return;
+    const begun = this.#shared.options.monotonic();
+    this.#rescanTimer = setTimeout(
+      () => {
+        this.#rescanTimer = null;
+        if (this.#running) this.rescan();
+      },
+      Math.max(0, this.#rescanAfter - begun),
+    );
+  }
+
+  /**
+   * Evaluates all patterns anew: opens new files, updates watches, closes files that no pattern
+   * wants.
+   */
+  rescan(): void {
+    const { monotonic } = this.#shared.options;
+    const begun = monotonic();
+    this.#directories.begin();
+    const fits = findPaths(this.#patterns, this.#search);
+    const chosen = this.#choose(fits);
+    for (const file of [...this.#files.values()]) {
+      if (chosen.has(file.path)) continue;
+      if (!fits.has(file.path) && this.#stillFits(file)) this.#watchNames(file);
+      else this.#drop(file);
+    }
+    const found: Followed[] = [];
+    for (const [path, patterns] of chosen) {
+      const file = this.#admit(path, patterns);
+      if (file === null) continue;
+      found.push(file);
+      this.#watchNames(file);
+    }
+    this.#directories.sweep();
+    this.#directories.check();
+    // Only now: every watch stands, so nothing that happens after this look goes unseen.
+    for (const file of found) if (file.failure === '' || monotonic() >= file.retryAt) this.#check(file);
+    const ended = monotonic();
+    this.#rescanAfter = ended + 9 * (ended - begun);
+  }
+
+  /** Something went wrong with a file; it is tried again after a pause that doubles. */
+  fail(file: Followed, error: Error): void {
+    const { counters, options, report } = this.#shared;
+    counters.errors++;
+    file.retry ??= new Backoff(options.monotonic, fileRetryMs, fileRetryMsMax);
+    file.retryAt = options.monotonic() + file.retry.next();
+    if (file.failure !== error.message) report('error', file.path, file.source, 0, error.message);
+    file.failure = error.message;
+  }
+
+  /** Closes a file of this record for good. */
+  close(file: Followed, tail: Tail): void {
+    if (tail === file.tail) {
+      file.tail = null;
+      file.lost = tail;
+    }
+    if (tail === file.fed) file.fed = null;
+    file.retired = file.retired.filter((old) => old.tail !== tail);
+    if (this.#readers.get(tail.id) === file) this.#readers.delete(tail.id);
+    tail.close();
+  }
+
+  /** Those that there is room for: paths without wildcards first, then one of each pattern in turn. */
+  #choose(fits: Map<string, readonly number[]>): Map<string, readonly number[]> {
+    const { filesMax } = this.#shared;
+    this.refused = Math.max(0, fits.size - filesMax);
+    if (this.refused === 0) return fits;
+    const chosen = new Map<string, readonly number[]>();
+    const shares: string[][] = this.#patterns.map(() => []);
+    for (const [path, patterns] of fits) {
+      if (this.#isLiteral(patterns) && chosen.size < filesMax) chosen.set(path, patterns);
+      else shares[patterns[0]!]!.push(path);
+    }
+    // What is read already is read on.
+    for (const share of shares)
+      share.sort((one, other) => Number(this.#files.has(other)) - Number(this.#files.has(one)));
+    for (let turn = 0; chosen.size < filesMax; turn++) {
+      for (const share of shares) {
+        if (turn < share.length && chosen.size < filesMax) chosen.set(share[turn]!, fits.get(share[turn]!)!);
+      }
+    }
+    this.#sayRefused([...fits.keys()].find((path) => !chosen.has(path))!, `more than ${filesMax} files fit`);
+    return chosen;
+  }
+
+  #sayRefused(path: string, why: string): void {
+    if (!this.#refusedReported) this.#shared.report('error', path, -1, 0, `${why}; not followed`);
+    this.#refusedReported = true;
+  }
+
+  #isLiteral(patterns: readonly number[]): boolean {
+    return patterns.some((index) => this.#patterns[index]?.some(hasWildcard) === false);
+  }
+
+  /**
+   * The record of a path that fits a pattern, new or known; null when no source number is free for
+   * it.
+   */
+  #admit(path: string, patterns: readonly number[]): Followed | null {
+    const known = this.#files.get(path);
+    if (known !== undefined) {
+      if (known.patterns.join() !== patterns.join()) {
+        known.patterns = patterns;
+        this.#assign(known.same ?? known);
+      }
+      return known;
+    }
+    const source = this.#shared.options.assign(path, patterns, -1);
+    if (source < 0) {
+      this.#sayRefused(path, 'no source number is free for it');
+      return null;
+    }
+    const file: Followed = {
+      path,
+      source,
+      patterns,
+      tail: null,
+      fed: null,
+      retired: none,
+      same: null,
+      aliases: none,
+      lost: null,
+      realPath: '',
+      queued: false,
+      decides: false,
+      behind: false,
+      failure: '',
+      retryAt: 0,
+      retry: null,
+    };
+    this.#files.set(path, file);
+    return file;
+  }
+
+  /** The patterns of all names of its file. */
+  #patternsOf(file: Followed): readonly number[] {
+    if (file.aliases.length === 0) return file.patterns;
+    return [...new Set([file, ...file.aliases].flatMap(({ patterns }) => patterns))].sort((one, other) => one - other);
+  }
+
+  #assign(file: Followed): void {
+    file.source = this.#shared.options.assign(file.path, this.#patternsOf(file), file.source);
+  }
+
+  /** A file found by a glob that is gone stays as long as its last lines may still come. */
+  #stillFits(file: Followed): boolean {
+    if (file.tail === null && file.retired.length === 0) return false;
+    const names = file.path.split('/').slice(1);
+    return file.patterns.some((index) => {
+      const components = this.#patterns[index];
+      return (
+        components !== undefined &&
+        components.length === names.length &&
+        components.every((component, at) => matchesComponent(names[at]!, component))
+      );
+    });
+  }
+
+  /** Nothing stands or is expected at a path that only a glob found. */
+  #isOver(file: Followed): boolean {
+    const empty = file.tail === null && file.same === null && file.retired.length === 0 && file.failure === '';
+    return empty && !this.#isLiteral(file.patterns);
+  }
+
+  #watchNames(file: Followed): void {
+    const directory = dirname(file.path);
+    if (isDirectory(directory)) this.#directories.follow(directory, basename(file.path), file);
+    if (file.realPath !== '' && file.realPath !== file.path) {
+      this.#directories.follow(dirname(file.realPath), basename(file.realPath), file);
+    }
+  }
+
+  #drop(file: Followed): void {
+    this.#unlink(file);
+    for (const alias of file.aliases) alias.same = null;
+    this.#closeTails(file);
+    this.#files.delete(file.path);
+    this.#refusedReported = false;
+    this.#shared.options.release(file.source);
+    // Another name may have led to the file: its record opens it now.
+    for (const alias of file.aliases) this.#check(alias);
+  }
+
+  #closeTails(file: Followed): void {
+    if (file.tail !== null) this.close(file, file.tail);
+    for (const { tail } of file.retired) this.close(file, tail);
+  }
+
+  // -- One path: which file stands there now
+
+  /** The name of a file came or went, or who may read it changed. */
+  #touched(file: Followed): void {
+    file.retryAt = 0;
+    this.#check(file);
+    this.#reader.enqueue(file);
+  }
+
+  /** Compares the path with the file we read; opens, changes over or lets go. Never throws. */
+  #check(file: Followed): void {
+    try {
+      const info = look(file.path);
+      const id = info === undefined ? '' : idOf(info);
+      if (id !== '' && id === (file.tail ?? file.same?.tail)?.id) {
+        this.#succeed(file);
+        return;
+      }
+      const replaced = file.tail;
+      this.#unlink(file);
+      if (replaced !== null) this.#retire(file);
+      if (id !== '') this.#open(file, id, replaced);
+      else if (replaced !== null) {
+        this.#shared.report('vanished', file.path, file.source, 0, '');
+        this.planRescan();
+      } else if (this.#initial) {
+        for (const position of this.#savedFor(file, '')) this.#findOld(file, position);
+      }
+      this.#succeed(file);
+    } catch (error) {
+      this.fail(file, error as Error);
+    }
+  }
+
+  #succeed(file: Followed): void {
+    file.failure = '';
+    file.retry = null;
+  }
+
+  #open(file: Followed, id: string, replaced: Tail | null): void {
+    const reader = this.#readers.get(id);
+    const realPath = realPathOf(file.path);
+    // One text, not two: there may be thousands.
+    file.realPath = realPath === file.path ? file.path : realPath;
+    this.#watchNames(file);
+    if (reader !== undefined && reader !== file && reader.tail?.id === id && this.#leadsTo(reader.path, id)) {
+      file.same = reader;
+      reader.aliases = [...reader.aliases, file];
+      this.#assign(reader);
+      return;
+    }
+    const known = reader === undefined ? null : this.#takeOver(file, reader, id);
+    const tail = known ?? Tail.open(file.path);
+    this.#readers.set(tail.id, file);
+    file.tail = tail;
+    this.#watch(file, tail);
+    const { lost } = file;
+    file.lost = null;
+    if (known === null) {
+      if (this.#initial) this.#seekInitially(file, tail);
+      else if (lost?.id === id) tail.seekTo(lost.position, lost.fingerprint());
+      else if (replaced !== null) tail.replaces(replaced);
+    }
+    if (replaced !== null) this.#shared.counters.rotations++;
+    this.#shared.report(replaced === null ? 'appeared' : 'rotated', file.path, file.source, tail.position, '');
+    this.#reader.enqueue(file);
+  }
+
+  #leadsTo(path: string, id: string): boolean {
+    const info = look(path);
+    return info !== undefined && idOf(info) === id;
+  }
+
+  /** A file that was known under another name, or before, is read on, not again. */
+  #takeOver(file: Followed, reader: Followed, id: string): Tail | null {
+    const isIt = (tail: Tail | null): tail is Tail => tail !== null && tail.id === id;
+    if (reader !== file && !this.#sharesJail(file, reader)) return null;
+    const tail = reader.retired.map((old) => old.tail).find(isIt) ?? (isIt(reader.tail) ? reader.tail : null);
+    if (tail === null) return null;
+    if (tail === reader.tail) reader.tail = null;
+    reader.retired = reader.retired.filter((old) => old.tail !== tail);
+    this.#reader.leave(reader, tail);
+    return tail;
+  }
+
+  #sharesJail(one: Followed, other: Followed): boolean {
+    const { jailOf = () => 0 } = this.#shared.options;
+    const jails = new Set(this.#patternsOf(one).map(jailOf));
+    return this.#patternsOf(other).some((pattern) => jails.has(jailOf(pattern)));
+  }
+
+  /** The path no longer leads to the file that another record reads. */
+  #unlink(file: Followed): void {
+    const { same } = file;
+    if (same === null) return;
+    file.same = null;
+    same.aliases = same.aliases.filter((alias) => alias !== file);
+    this.#assign(same);
+  }
+
+  /** The path no longer leads to the file it reads; its other names may. */
+  #retire(file: Followed): void {
+    this.#reader.retire(file);
+    const { aliases } = file;
+    if (aliases.length === 0) return;
+    file.aliases = none;
+    this.#assign(file);
+    for (const alias of aliases) {
+      alias.same = null;
+      this.#check(alias);
+    }
+  }
+
+  /** Hears what is written to the file, whatever its name becomes. */
+  #watch(file: Followed, tail: Tail): void {
+    tail.watch?.close();
+    tail.watch = null;
+    try {
+      tail.watch = this.#events?.add(tail.link, IN_MODIFY, () => this.#reader.written(file, tail)) ?? null;
+    } catch (error) {
+      // Once: where one watch is refused, others are too.
+      if (!this.#unwatchedReported) {
+        const detail = `not watched, polled instead: ${(error as Error).message}`;
+        this.#shared.report('error', file.path, -1, 0, detail);
+      }
+      this.#unwatchedReported = true;
+    }
+  }
+
+  // -- At our start
+
+  /** Moves to where an earlier run stopped, else to the end. */
+  #seekInitially(file: Followed, tail: Tail): void {
+    const saved = this.#savedFor(file, tail.id);
+    if (saved.length === 0) tail.seekEnd(this.#shared.options.sink.buffer);
+    for (const position of saved) {
+      if (idOfPosition(position) === tail.id) tail.seekTo(position.offset, position.mark);
+      else this.#findOld(file, position);
+    }
+  }
+
+  /** Positions of this path, and that of the file under another name. */
+  #savedFor(file: Followed, id: string): ReadPosition[] {
+    return this.#resume.filter((position) => position.path === file.path || idOfPosition(position) === id);
+  }
+
+  /**
+   * A file that was rotated away while nobody looked still holds unread lines, if its directory
+   * still has it.
+   */
+  #findOld(file: Followed, position: ReadPosition): void {
+    const directory = dirname(file.realPath === '' ? file.path : file.realPath);
+    const id = idOfPosition(position);
+    if (this.#readers.has(id)) return;
+    for (const name of namesIn(directory, '*', this.#search)) {
+      const path = `${directory}/${name}`;
+      if (!this.#leadsTo(path, id)) continue;
+      const tail = Tail.open(path);
+      if (tail.id === id && tail.seekTo(position.offset, position.mark)) {
+        this.#watch(file, tail);
+        this.#reader.addRetired(file, tail);
+        this.#readers.set(id, file);
+      } else {
+        tail.close();
+      }
+      return;
+    }
+  }
+}
+
+function idOfPosition({ device, inode }: ReadPosition): string {
+  return `${device}:${inode}`;
+}

@@ -1,0 +1,128 @@
+/**
+ * Opens what a log path leads to, and only logs: regular files of real file systems. Whoever may
+ * write a log directory chooses what stands at the path.
+ *
+ * The path is opened with O_PATH first, which has no effect on what stands there. The very same
+ * object is then looked at and opened for reading through /proc/self/fd, so nothing can be put in
+ * its place in between. Names are bytes: those that are not UTF-8 are carried as text with lone
+ * surrogates (`decodeName`).
+ */
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
+
+/** Linux's O_PATH, which Node does not name. */
+const O_PATH = 0x20_0000;
+
+/** File systems whose files are windows into the kernel: reading one may wait, or take what it holds. */
+const kernelFileSystems: ReadonlyMap<number, string> = new Map([
+  [0x9fa0, 'proc'],
+  [0x6265_6572, 'sysfs'],
+  [0x6462_6720, 'debugfs'],
+  [0x7472_6163, 'tracefs'],
+  [0x6265_6570, 'configfs'],
+  [0x7363_6673, 'securityfs'],
+  [0x0027_e0eb, 'cgroup'],
+  [0x6367_7270, 'cgroup2'],
+  [0xcafe_4a11, 'bpf'],
+  [0x6165_676c, 'pstore'],
+  [0xde5e_81e4, 'efivarfs'],
+  [0xf97c_ff8c, 'selinuxfs'],
+  [0x1980_0202, 'mqueue'],
+]);
+
+/** A path that is not followed because of what it is. */
+export class NotALog extends Error {
+  readonly code = 'ENOTREG';
+  constructor(path: string, kind: string) {
+    super(`${path} is a ${kind}; only regular files are followed`);
+  }
+}
+
+/** What to call a file that is not a regular one. */
+function kindOf(info: BigIntStats): string {
+  if (info.isDirectory()) return 'directory';
+  if (info.isFIFO()) return 'FIFO';
+  if (info.isSocket()) return 'socket';
+  return info.isBlockDevice() ? 'block device' : 'character device';
+}
+
+const undecodable = 0xdc00;
+
+/** A name as text: UTF-8, or one character a byte, those beyond ASCII as lone surrogates. */
+export function decodeName(bytes: Buffer): string {
+  const text = bytes.toString('utf8');
+  if (!text.includes('\ufffd') || Buffer.from(text).equals(bytes)) return text;
+  return [...bytes].map((byte) => String.fromCharCode(byte < 0x80 ? byte : undecodable + byte)).join('');
+}
+
+/** What the system takes for a path: the bytes that `decodeName` was given. */
+export function encodeName(path: string): string | Buffer {
+  if (path.isWellFormed()) return path;
+  return Buffer.concat(
+    [...path].map((char) => {
+      const code = char.charCodeAt(0);
+      return char.length === 1 && code >= undecodable && code <= undecodable + 0xff
+        ? Buffer.of(code - undecodable)
+        : Buffer.from(char);
+    }),
+  );
+}
+
+/** Which file it is, whatever its names. */
+export function idOf({ dev, ino }: BigIntStats): string {
+  return `${dev}:${ino}`;
+}
+
+/** stat(2); undefined where nothing is. Throws the system's error. */
+export function look(path: string): BigIntStats | undefined {
+  return statSync(encodeName(path), { bigint: true, throwIfNoEntry: false });
+}
+
+/** The path behind symbolic links. */
+export function realPathOf(path: string): string {
+  return decodeName(realpathSync.native(encodeName(path), { encoding: 'buffer' }));
+}
+
+/** Leads to what a descriptor stands for, whatever its name became. */
+export function linkTo(descriptor: number): string {
+  return `/proc/self/fd/${descriptor}`;
+}
+
+/** Hands over a descriptor that is good for looking only, then closes it. Throws the system's error. */
+export function withPlace<Result>(path: string, use: (descriptor: number, info: BigIntStats) => Result): Result {
+  const descriptor = openSync(encodeName(path), O_PATH);
+  try {
+    return use(descriptor, fstatSync(descriptor, { bigint: true }));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Opens a log for reading. Throws NotALog or the system's error. */
+export function openLog(path: string): { descriptor: number; id: string } {
+  return withPlace(path, (place, info) => {
+    if (!info.isFile()) throw new NotALog(path, kindOf(info));
+    const kernelFileSystem = kernelFileSystems.get(statfsSync(linkTo(place)).type);
+    if (kernelFileSystem !== undefined) throw new NotALog(path, `file of ${kernelFileSystem}`);
+    return { descriptor: openQuietly(linkTo(place)), id: idOf(info) };
+  });
+}
+
+/** Opens without leaving an access time behind at each read, which only the owner and root may. */
+function openQuietly(path: string): number {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+  try {
+    return openSync(path, flags | (constants.O_NOATIME ?? 0));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    return openSync(path, flags);
+  }
+}

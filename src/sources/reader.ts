@@ -1,0 +1,252 @@
+/**
+ * In which order followed files are read. Files take turns of one buffer each, and the event loop
+ * gets its turn after `turnBytesMax`. Of one path, old files come first, so that lines stay in
+ * order. No heap buffers, promises or strings of ours per read: bytes go by preadv into the engine's
+ * memory.
+ *
+ * A file that is written without end keeps nobody waiting: a retired one ends at its time or its
+ * byte budget, and the drain at the stop at its deadline. While many decisions wait for the kernel,
+ * files that bring more of them are not read; others are.
+ */
+import {
+  behindBytes,
+  decisionsWaitingMax,
+  giveUpBytesMax,
+  lingerMs,
+  retiredBytesMax,
+  retiredTailsMax,
+  turnBytesMax,
+} from '../limits.ts';
+import type { Followed, Retired, Shared } from './followed.ts';
+import type { ReadOutcome, Tail } from './tail.ts';
+
+export class Reader {
+  readonly #shared: Shared;
+  readonly #close: (file: Followed, tail: Tail) => void;
+  readonly #failed: (file: Followed, error: Error) => void;
+  readonly #queue: Followed[] = [];
+  /** Files that wait until the kernel has taken decisions. */
+  #held: Followed[] = [];
+  #running = true;
+  #paused = false;
+  #planned = false;
+  readonly #turn = (): void => this.takeTurn();
+
+  /**
+   * @param close closes a file for good
+   * @param failed told that a file could not be read; it is closed by then
+   */
+  constructor(
+    shared: Shared,
+    close: (file: Followed, tail: Tail) => void,
+    failed: (file: Followed, error: Error) => void,
+  ) {
+    this.#shared = shared;
+    this.#close = close;
+    this.#failed = failed;
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#queue.length = 0;
+    this.#held = [];
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  unpause(): void {
+    this.#paused = false;
+    this.#plan();
+  }
+
+  /** The file may hold something new. */
+  enqueue(file: Followed): void {
+    this.#queueUp(file);
+    this.#plan();
+  }
+
+  /** Something was written to it; the turn follows when all events were heard. */
+  written(file: Followed, tail: Tail): void {
+    tail.atEnd = false;
+    this.#queueUp(file);
+  }
+
+  /** The kernel has taken decisions: files that brought them are read on. */
+  wake(): void {
+    if (this.#held.length === 0 || this.#isHeldUp()) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const file of held) {
+      file.queued = false;
+      this.enqueue(file);
+    }
+  }
+
+  /** The path no longer leads to its file: that is read to its end, and a while longer for late writers. */
+  retire(file: Followed): void {
+    const { tail } = file;
+    if (tail === null) return;
+    file.tail = null;
+    this.addRetired(file, tail);
+    if (file.retired.length > retiredTailsMax && !this.#paused) this.#giveUp(file, file.retired[0]!.tail);
+    this.enqueue(file);
+  }
+
+  addRetired(file: Followed, tail: Tail): void {
+    tail.atEnd = false;
+    const until = this.#shared.options.monotonic() + lingerMs;
+    file.retired = [...file.retired, { tail, until, bytesMax: tail.bytesRead + retiredBytesMax }];
+  }
+
+  /** The file goes on under another record. */
+  leave(file: Followed, tail: Tail): void {
+    const { sink, now } = this.#shared.options;
+    if (file.fed === tail) file.fed = null;
+    tail.leave(sink, file.source, now(), true);
+    this.enqueue(file);
+  }
+
+  /** From time to time: reads what no event told of, ends what is over, tells of a backlog. */
+  visit(file: Followed, now: number): void {
+    if (!this.#paused) {
+      for (const old of file.retired) if (isOver(old, now)) this.#giveUp(file, old.tail);
+      while (file.retired.length > retiredTailsMax) this.#giveUp(file, file.retired[0]!.tail);
+    }
+    for (const { tail } of file.retired) tail.atEnd = false;
+    this.enqueue(file);
+    this.#judgeLag(file);
+  }
+
+  /** Reads what is written by now, in turns, until all is read or the time is over (monotonic ms). */
+  drain(files: Iterable<Followed>, until: number): void {
+    const { monotonic } = this.#shared.options;
+    let left = [...files];
+    for (const { retired } of left) for (const { tail } of retired) tail.atEnd = false;
+    while (left.length > 0 && monotonic() < until) left = left.filter((file) => this.#readOnce(file));
+  }
+
+  /**
+   * Lets each waiting file read one buffer in turn, until `turnBytesMax` are read or nothing is
+   * left.
+   */
+  takeTurn(): void {
+    this.#planned = false;
+    if (!this.#running || this.#paused) return;
+    const { counters } = this.#shared;
+    const until = counters.bytes + turnBytesMax;
+    const queue = this.#queue;
+    let next = 0;
+    while (next < queue.length && counters.bytes < until) {
+      const file = queue[next++]!;
+      if (file.decides && this.#isHeldUp()) {
+        this.#held.push(file);
+        continue;
+      }
+      file.queued = this.#readOnce(file);
+      if (file.queued) queue.push(file);
+    }
+    queue.copyWithin(0, next);
+    queue.length -= next;
+    if (queue.length > 0) this.#plan();
+  }
+
+  #isHeldUp(): boolean {
+    return (this.#shared.options.waiting?.() ?? 0) > decisionsWaitingMax;
+  }
+
+  #plan(): void {
+    if (this.#planned || !this.#running || this.#paused) return;
+    this.#planned = true;
+    setImmediate(this.#turn);
+  }
+
+  #queueUp(file: Followed): void {
+    if (file.queued) return;
+    file.queued = true;
+    this.#queue.push(file);
+  }
+
+  /** One read of the oldest file of a path that is not at its end: whether there is more. Never throws. */
+  #readOnce(file: Followed): boolean {
+    const tail = currentTail(file);
+    if (tail === null) return false;
+    try {
+      if (file.fed !== tail) this.#changeOver(file, tail);
+      const outcome = this.#feed(file, tail, false);
+      if (outcome === 'cut') this.#noteCut(file, tail);
+      return outcome !== 'end' || (tail !== file.tail && currentTail(file) !== null);
+    } catch (error) {
+      tail.leave(this.#shared.options.sink, file.source, this.#shared.options.now(), false);
+      this.#close(file, tail);
+      this.#failed(file, error as Error);
+      return false;
+    }
+  }
+
+  #feed(file: Followed, tail: Tail, final: boolean): ReadOutcome {
+    const { sink, now, drain, waiting } = this.#shared.options;
+    const before = tail.bytesRead;
+    const decided = waiting?.() ?? 0;
+    const outcome = tail.read(sink, file.source, now(), final);
+    file.decides = (waiting?.() ?? 0) > decided;
+    this.#shared.counters.bytes += tail.bytesRead - before;
+    drain();
+    return outcome;
+  }
+
+  #changeOver(file: Followed, tail: Tail): void {
+    const { sink, now } = this.#shared.options;
+    if (file.fed !== null) {
+      file.fed.leave(sink, file.source, now(), true);
+      if (tail === file.tail) tail.replaces(file.fed);
+    }
+    file.fed = tail;
+  }
+
+  #noteCut(file: Followed, tail: Tail): void {
+    const { options, counters, report } = this.#shared;
+    tail.leave(options.sink, file.source, options.now(), false);
+    counters.truncations++;
+    report('truncated', file.path, file.source, tail.position, '');
+  }
+
+  /** Closes an old file, feeding the line it never finished. */
+  #giveUp(file: Followed, tail: Tail): void {
+    const { options, report } = this.#shared;
+    const until = tail.bytesRead + giveUpBytesMax;
+    try {
+      if (file.fed !== tail) this.#changeOver(file, tail);
+      let outcome: ReadOutcome = 'more';
+      while (outcome !== 'end' && tail.bytesRead < until) outcome = this.#feed(file, tail, true);
+      const unread = tail.size() - tail.position;
+      if (unread > 0) report('error', file.path, file.source, tail.position, `given up with ${unread} bytes unread`);
+      tail.leave(options.sink, file.source, options.now(), false);
+    } catch (error) {
+      report('error', file.path, file.source, tail.position, (error as Error).message);
+    }
+    this.#close(file, tail);
+  }
+
+  #judgeLag(file: Followed): void {
+    if (file.tail === null) return;
+    const { tail } = file;
+    const unread = tail.size() - tail.position;
+    if (unread > behindBytes === file.behind) return;
+    file.behind = !file.behind;
+    const kind = file.behind ? 'behind' : 'caught-up';
+    this.#shared.report(kind, file.path, file.source, tail.position, `${unread} bytes unread`);
+  }
+}
+
+/** The file to read from: old ones come first. */
+function currentTail(file: Followed): Tail | null {
+  for (const { tail } of file.retired) if (!tail.atEnd) return tail;
+  return file.tail;
+}
+
+/** Its late writers had their time, or its reader its share. */
+function isOver({ tail, until, bytesMax }: Retired, now: number): boolean {
+  return (tail.atEnd && now >= until) || tail.bytesRead >= bytesMax;
+}
