@@ -132,12 +132,16 @@ async function compose(config: CoreConfig, log: Logger) {
       : undefined,
     // A dry run has said what it would do.
     ...(backend.holds && { banned: (ban) => sayBan(log, jails, ban) }),
-    changed: () => keeper?.changed(),
+    changed: () => {
+      keeper?.changed();
+      files.wake();
+    },
   });
   const drops = new DropTally(backend, log);
   const routes = new SourceRoutes(engine, jails);
   const files: FileSource = new FileSource({
     patterns: routes.patterns,
+    jailOf: (pattern) => routes.jailOf(pattern),
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
     sink: engine,
@@ -147,6 +151,7 @@ async function compose(config: CoreConfig, log: Logger) {
       enforcer.wake();
       engine.takeDenials((denial) => sayDenial(log, jails, denial));
     },
+    waiting: () => engine.waiting,
     event: (event) => sayFile(log, event),
     resume,
   });
