@@ -215,6 +215,12 @@ export function lastUserEnd(): i32 {
   return capture.userEnd;
 }
 
+/** Whether metalog's head names an identifier that is among those `filter` reads. */
+function isBracketed(filter: i32, end: i32): bool {
+  const start = header.afterTime + 1;
+  return header.readBracketed(end) && readsTag(filter, start, header.tagEnd) && !readsTag(filter, start, start);
+}
+
 /**
  * Where the message begins under prefix `kind`, or -1 when the line has no such prefix for
  * `filter`.
@@ -222,7 +228,11 @@ export function lastUserEnd(): i32 {
 // @inline
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
-    if (!(journal ? header.readIdentifier(start, end) : header.readHead(start, end))) return -1;
+    const headed = journal ? header.readIdentifier(start, end) : header.readHead(start, end);
+    if (!journal && byte(header.afterTime) === ascii.OPEN_BRACKET) {
+      if (isBracketed(filter, end)) return header.messageStart;
+      if (!header.readHead(start, end)) return -1;
+    } else if (!headed) return -1;
     return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }
   if (journal) return header.readIdentifier(start, end) ? header.messageStart : start;

@@ -1,9 +1,9 @@
 /**
  * What stands before a message: a timestamp, the host, the identifier and its pid. Input: log
  * bytes; the part up to the identifier's colon is written by the log daemon and the service,
- * everything after it belongs to the patterns. Accepts what rsyslog, syslog-ng, busybox, Solaris
- * and FreeBSD write (RFC 3164 and RFC 3339 heads), and, for journal lines, the same without the
- * time.
+ * everything after it belongs to the patterns. Accepts what rsyslog, syslog-ng, busybox, metalog,
+ * journalctl, Solaris and FreeBSD write (RFC 3164, RFC 3339 and RFC 5424 heads), and, for journal
+ * lines, the same without the time.
  */
 import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
@@ -58,17 +58,14 @@ let headMisses: i32 = 0;
  */
 const HEAD_MISSES_MAX: i32 = 8;
 
-/**
- * End of the timestamp at `start`, or -1. Months of other languages have the form of a time in a
- * head only.
- */
+/** End of the timestamp at `start`, or -1. A month that we do not know makes a time in a head only. */
 // @inline
 function scanHeadTime(start: i32, end: i32): i32 {
   const stop = scanTime(start, end);
   return stop < 0 && isForeignTime(start, end) ? start + 15 : stop;
 }
 
-/** "Xxx DD hh:mm:ss ", whatever the month is, with more than a year behind it. */
+/** "Xxx DD hh:mm:ss ", of a month that we do not know, with more than a year behind it. */
 function isForeignTime(start: i32, end: i32): bool {
   if (end - start <= 20 || byte(start) < 65 || byte(start) > 90) return false;
   const next = byte(start + 16);
@@ -87,10 +84,13 @@ function isForeignTime(start: i32, end: i32): bool {
  * not.
  */
 let timed: i32 = -1;
+/** Whether the line is one of RFC 5424, behind its version. */
+let structured: bool = false;
 
-/** To be called before the first look at a line. */
-export function beginLine(): void {
+/** To be called before the first look at a line, which is one of RFC 5424 or not. */
+export function beginLine(isStructured: bool = false): void {
   timed = -1;
+  structured = isStructured;
 }
 
 /**
@@ -153,6 +153,10 @@ function readTag(start: i32, end: i32): bool {
     tagEnd = digits - 1;
     pidStart = digits;
     pidEnd = end - 1;
+  }
+  if (tagEnd - tagStart > 8 && word(tagEnd - 4) === 0x65636976 && word(tagEnd - 8) === 0x7265732e) {
+    // journalctl -o with-unit: "ssh.service[1]:", "sshd@5-192.0.2.1:22.service[1]:"
+    tagEnd = findByte(tagStart, tagEnd - 8, 64);
   }
   return true;
 }
@@ -235,10 +239,74 @@ export function readIdentifier(start: i32, end: i32): bool {
  */
 // @inline
 export function readHead(start: i32, end: i32): bool {
+  if (structured) return readStructured(start, end);
   if (readKnownHead(start, end)) return true;
   readLineTime(start, end);
   if (!readIdentifier(afterTime, end)) return false;
   if (++headMisses > HEAD_MISSES_MAX || headSerial !== formSerial) rememberHead(start);
+  return true;
+}
+
+/**
+ * Reads the head of a line of RFC 5424, "time host identifier pid message-id data", each of them "-"
+ * where there is none, and perhaps a byte order mark before the message. False where it has none.
+ */
+function readStructured(start: i32, end: i32): bool {
+  if (start + 1 < end && byte(start) === 45 && byte(start + 1) === 32) {
+    timed = 0;
+    timeStart = start;
+    timeEnd = start;
+    timeSeconds = -1;
+    afterTime = start + 2;
+  } else if (!readLineTime(start, end)) return false;
+  hostStart = afterTime;
+  hostEnd = findByte(afterTime, end, 32);
+  tagStart = smaller(hostEnd + 1, end);
+  tagEnd = findByte(tagStart, end, 32);
+  pidStart = smaller(tagEnd + 1, end);
+  pidEnd = findByte(pidStart, end, 32);
+  const data = smaller(findByte(smaller(pidEnd + 1, end), end, 32) + 1, end);
+  messageStart = skipData(data, end);
+  if (messageStart < 0) return false;
+  if (digitsBefore(pidStart, pidEnd) !== pidStart) pidEnd = pidStart;
+  return tagEnd - tagStart > 1 || byte(tagStart) !== 45;
+}
+
+/** Start of the message behind the structured data at `p`, or -1. */
+function skipData(p: i32, end: i32): i32 {
+  if (p >= end) return -1;
+  if (byte(p) !== 45 && byte(p) !== 91) return -1;
+  if (byte(p) === 45) p++;
+  while (p < end && byte(p) === 91) {
+    let quoted = false;
+    for (p++; p < end && (quoted || byte(p) !== 93); p++) {
+      if (byte(p) === 34) quoted = !quoted;
+      else if (quoted && byte(p) === 92) p++;
+    }
+    if (p >= end) return -1;
+    p++;
+  }
+  if (p < end && byte(p) !== 32) return -1;
+  p = smaller(p + 1, end);
+  return p + 3 <= end && byte(p) === 0xef && byte(p + 1) === 0xbb && byte(p + 2) === 0xbf ? p + 3 : p;
+}
+
+/**
+ * Reads "[identifier] message" behind the time of the head that was read last (metalog, which names
+ * no host). False where no such word stands there; the head is to be read anew then.
+ */
+export function readBracketed(end: i32): bool {
+  const start = afterTime + 1;
+  const close = findByte(start, smaller(start + 64, end), 93);
+  if (timeStart === timeEnd || close + 1 >= end || close === start) return false;
+  if (byte(close) !== 93 || byte(close + 1) !== 32 || findByte(start, close, 32) < close) return false;
+  hostStart = start;
+  hostEnd = start;
+  tagStart = start;
+  tagEnd = close;
+  pidStart = close;
+  pidEnd = close;
+  messageStart = close + 2;
   return true;
 }
 

@@ -1,11 +1,12 @@
 /**
  * Timestamps as services write them. `scanTime` finds where one ends, by its form; `decodeTime`
  * turns its text into epoch seconds, where the calendar and the clock have such a moment. Input:
- * log bytes, some of which an attacker may have written. Formats: RFC 3164 with optional year or
- * weekday; RFC 3339 / ISO 8601 with fractions and zones, also with slashes (nginx) and without
- * zone; day/month/year of access logs, named and PHP; MySQL's YYMMDD; epoch seconds; TAI64N. A text
- * without a zone is local time, by the zone table the host filled in; one without a year is put
- * next to `now`.
+ * log bytes, some of which an attacker may have written. Formats: RFC 3164 with optional year,
+ * weekday or zone name, its month in the languages of `monthOf`; RFC 3339 / ISO 8601 with fractions
+ * and zones, also with slashes (nginx), a weekday (journalctl) or an underscore (svlogd);
+ * day/month/year of access logs, named and PHP; day.month.year; MySQL's YYMMDD; epoch seconds;
+ * TAI64 and TAI64N. A clock of twelve hours has AM or PM behind it. A text without a zone is local
+ * time, by the zone table that the host filled in; one without a year is put next to `now`.
  */
 import {
   ANY_BYTE,
@@ -48,6 +49,8 @@ let second: i32 = 0;
  */
 let secondAt: i32 = -1;
 let fractionEnd: i32 = 0;
+/** End of the zone's name that was read last. */
+let zoneNameEnd: i32 = 0;
 /** Seconds east of UTC, when `zoned`. */
 let zone: i32 = 0;
 let zoned: bool = false;
@@ -140,25 +143,87 @@ function four(p: i32): i32 {
   return high < 0 || low < 0 ? -1 : high * 100 + low;
 }
 
+/** The letter of ASCII that a letter with an accent is made of; `code` is of ISO 8859-1. 0 = none. */
+function baseLetter(code: i32): i32 {
+  const place = code & 31;
+  if (code < 192 || (place > 22 && place < 25) || place === 6 || place === 16) return 0;
+  if (place < 6) return 97;
+  if (place === 7) return 99;
+  if (place < 12) return 101;
+  if (place < 16) return 105;
+  if (place === 17) return 110;
+  if (place < 23) return 111;
+  if (place < 29) return 117;
+  return place === 30 || code === 0xdf ? 0 : 121;
+}
+
 /**
- * Month 1–12 of the English abbreviation at `p` (any case of the first letter as written by
- * strftime), or 0.
+ * The month that begins with these three small letters (the fourth decides between juin and
+ * juillet), or 0: English, and what strftime writes in German, French, Spanish, Italian,
+ * Portuguese, Dutch, Polish and the Scandinavian languages.
  */
+function monthOf(name: i32, fourth: i32): i32 {
+  if (name === 0x6a616e || name === 0x656e65 || name === 0x67656e || name === 0x737479) return 1;
+  if (name === 0x666562 || name === 0x666576 || name === 0x6c7574) return 2;
+  if (name === 0x6d6172 || name === 0x6d7274 || name === 0x6d6161) return 3;
+  if (name === 0x617072 || name === 0x617672 || name === 0x616272 || name === 0x6b7769) return 4;
+  if (name === 0x6d6179 || name === 0x6d6169 || name === 0x6d6167 || name === 0x6d616a || name === 0x6d6569) return 5;
+  if (name === 0x6a756e || name === 0x676975 || name === 0x637a65) return 6;
+  if (name === 0x6a756c || name === 0x6c7567 || name === 0x6c6970) return 7;
+  if (name === 0x6a7569) return fourth === 110 ? 6 : fourth === 108 ? 7 : 0;
+  if (name === 0x617567 || name === 0x616f75 || name === 0x61676f || name === 0x736965) return 8;
+  if (name === 0x736570 || name === 0x736574 || name === 0x77727a) return 9;
+  if (name === 0x6f6374 || name === 0x6f6b74 || name === 0x6f7474 || name === 0x6f7574 || name === 0x70617a) return 10;
+  if (name === 0x6e6f76 || name === 0x6c6973) return 11;
+  return name === 0x646563 || name === 0x64657a || name === 0x646963 || name === 0x677275 ? 12 : 0;
+}
+
+/** Month 1–12 of the English abbreviation at `p`, in any case, or 0. */
 function monthName(p: i32): i32 {
-  const name = (byte(p) << 16) | (byte(p + 1) << 8) | byte(p + 2);
-  if (name === 0x4a616e) return 1;
-  if (name === 0x466562) return 2;
-  if (name === 0x4d6172) return 3;
-  if (name === 0x417072) return 4;
-  if (name === 0x4d6179) return 5;
-  if (name === 0x4a756e) return 6;
-  if (name === 0x4a756c) return 7;
-  if (name === 0x417567) return 8;
-  if (name === 0x536570) return 9;
-  if (name === 0x4f6374) return 10;
-  if (name === 0x4e6f76) return 11;
-  if (name === 0x446563) return 12;
-  return 0;
+  const name = (byte(p) << 16) | (byte(p + 1) << 8) | byte(p + 2) | 0x202020;
+  if (name === 0x6a616e) return 1;
+  if (name === 0x666562) return 2;
+  if (name === 0x6d6172) return 3;
+  if (name === 0x617072) return 4;
+  if (name === 0x6d6179) return 5;
+  if (name === 0x6a756e) return 6;
+  if (name === 0x6a756c) return 7;
+  if (name === 0x617567) return 8;
+  if (name === 0x736570) return 9;
+  if (name === 0x6f6374) return 10;
+  if (name === 0x6e6f76) return 11;
+  return name === 0x646563 ? 12 : 0;
+}
+
+/** Longest name of a month, bytes: "september", and one with letters of two bytes. */
+const MONTH_BYTES_MAX: i32 = 12;
+
+/**
+ * End of the month's name at `p`, short or whole, in any case, perhaps with a dot behind it, and
+ * sets `month`; -1 = none. Accents may be written in UTF-8 or ISO 8859-1.
+ */
+function readMonth(p: i32, end: i32): i32 {
+  month = monthName(p);
+  if (month > 0 && byte(p + 3) === 32) return p + 3;
+  const limit = p + MONTH_BYTES_MAX < end ? p + MONTH_BYTES_MAX : end;
+  let name = 0;
+  let fourth = 0;
+  let letters = 0;
+  for (; p < limit; letters++) {
+    let letter = byte(p);
+    const next = p + 1 < limit ? byte(p + 1) : 0;
+    const wide = (letter === 0xc3 || letter === 0xc5) && next >= 0x80 && next < 0xc0;
+    // ź is the only letter of two bytes that we know and ISO 8859-1 does not.
+    if (wide) letter = letter === 0xc5 ? 122 : baseLetter(next + 0x40);
+    else letter = letter < 0x80 ? letter | 32 : baseLetter(letter);
+    if (letter < 97 || letter > 122) break;
+    if (letters < 3) name = (name << 8) | letter;
+    else if (letters === 3) fourth = letter;
+    p += wide ? 2 : 1;
+  }
+  month = letters < 3 ? 0 : monthOf(name, fourth);
+  if (month === 0) return -1;
+  return p < end && byte(p) === 46 ? p + 1 : p;
 }
 
 function isWeekday(p: i32): bool {
@@ -195,14 +260,101 @@ function readClock(p: i32, end: i32): i32 {
     while (p < end && digit(p) >= 0) p++;
   }
   fractionEnd = p;
-  return p;
+  return readHalf(p, end);
+}
+
+/** Behind a clock of twelve hours: whether "AM" or "PM" stands at `p`, behind a blank or not. */
+function isHalf(p: i32, end: i32): bool {
+  if (p < end && byte(p) === 32) p++;
+  if (p + 2 > end || (byte(p + 1) | 32) !== 109 || ((byte(p) | 32) !== 97 && (byte(p) | 32) !== 112)) return false;
+  if (p + 2 === end) return true;
+  const next = byte(p + 2) | 32;
+  return digit(p + 2) < 0 && (next < 97 || next > 122);
+}
+
+/** Takes "AM" or "PM" at `p` into the hour; returns its end (or `p`). */
+function readHalf(p: i32, end: i32): i32 {
+  if (hour < 1 || hour > 12 || !isHalf(p, end)) return p;
+  if (byte(p) === 32) p++;
+  if ((byte(p) | 32) === 97) {
+    if (hour === 12) hour = 0;
+  } else if (hour < 12) hour += 12;
+  return p + 2;
+}
+
+/** No zone has this distance from UTC, minutes. */
+const NO_ZONE: i32 = 9999;
+/** A name of several zones, of which this host's is meant. */
+const LOCAL_ZONE: i32 = 9998;
+
+/** Minutes east of UTC of the zone with this name, its letters as one number. */
+function zoneOf(name: i32): i32 {
+  if (name === 0x555443 || name === 0x474d54 || name === 0x574554) return 0;
+  if (name === 0x434554 || name === 0x4d4554 || name === 0x425354 || name === 0x57455354) return 60;
+  if (name === 0x43455354 || name === 0x4d455354 || name === 0x454554 || name === 0x53415354) return 120;
+  if (name === 0x45455354 || name === 0x4d534b || name === 0x494454) return 180;
+  if (name === 0x504b54) return 300;
+  if (name === 0x574942) return 420;
+  if (name === 0x484b54 || name === 0x41575354) return 480;
+  if (name === 0x4a5354 || name === 0x4b5354) return 540;
+  if (name === 0x41435354) return 570;
+  if (name === 0x41455354) return 600;
+  if (name === 0x41434454) return 630;
+  if (name === 0x41454454) return 660;
+  if (name === 0x4e5a5354) return 720;
+  if (name === 0x4e5a4454) return 780;
+  if (name === 0x454454) return -240;
+  if (name === 0x455354 || name === 0x434454) return -300;
+  if (name === 0x4d4454) return -360;
+  if (name === 0x4d5354 || name === 0x504454) return -420;
+  if (name === 0x414b4454) return -480;
+  if (name === 0x414b5354) return -540;
+  if (name === 0x485354) return -600;
+  // China's and the Philippines' where local time is theirs, else America's.
+  if (name === 0x435354) return isLocal(28_800) ? LOCAL_ZONE : -360;
+  if (name === 0x505354) return isLocal(28_800) ? LOCAL_ZONE : -480;
+  // India, Israel, Ireland.
+  return name === 0x495354 ? LOCAL_ZONE : NO_ZONE;
+}
+
+/** Whether local time is at any time `offset` seconds east of UTC. */
+function isLocal(offset: i32): bool {
+  for (let i = 0; i < zones; i++) if (int(ZONES + i * ZONE_BYTES + 8) === offset) return true;
+  return false;
+}
+
+/** Minutes east of UTC of the zone whose name of three or four capitals stands at `p`, or NO_ZONE. */
+function zoneNamed(p: i32, end: i32): i32 {
+  let name = 0;
+  let q = p;
+  while (q < end && q - p < 5 && byte(q) >= 65 && byte(q) <= 90) {
+    name = (name << 8) | byte(q);
+    q++;
+  }
+  const length = q - p;
+  if (length !== 3 && length !== 4) return NO_ZONE;
+  if (q < end && byte(q) !== 32 && byte(q) !== 93 && byte(q) !== 44 && byte(q) !== 58) return NO_ZONE;
+  zoneNameEnd = q;
+  return zoneOf(name);
+}
+
+/** Takes a zone's name behind a blank at `p`; returns its end (or `p`). */
+function readZoneName(p: i32, end: i32): i32 {
+  if (p >= end || byte(p) !== 32) return p;
+  const minutes = zoneNamed(p + 1, end);
+  if (minutes === NO_ZONE) return p;
+  zoned = minutes !== LOCAL_ZONE;
+  zone = minutes * 60;
+  return zoneNameEnd;
 }
 
 /**
- * "Z", "+hh:mm", "+hhmm", "+hh" or, after a space, a numeric zone, "UTC" or "GMT" at `p`; returns
- * the end (or `p`).
+ * "Z", "+hh:mm", "+hhmm", "+hh" or, after a blank, one of these with a sign or a name, at `p`;
+ * returns the end (or `p`).
  */
 function readZone(p: i32, end: i32): i32 {
+  const named = readZoneName(p, end);
+  if (named > p) return named;
   let q = p;
   if (q < end && byte(q) === 32) q++;
   if (q >= end) return p;
@@ -211,14 +363,6 @@ function readZone(p: i32, end: i32): i32 {
     zoned = true;
     zone = 0;
     return q + 1;
-  }
-  if (q + 3 <= end && q > p) {
-    const name = (c << 16) | (byte(q + 1) << 8) | byte(q + 2);
-    if ((name === 0x555443 || name === 0x474d54) && (q + 3 === end || byte(q + 3) === 93 || byte(q + 3) === 32)) {
-      zoned = true;
-      zone = 0;
-      return q + 3;
-    }
   }
   if ((c !== 43 && c !== 45) || q + 3 > end) return p;
   const hours = two(q + 1);
@@ -231,7 +375,7 @@ function readZone(p: i32, end: i32): i32 {
   } else if (stop + 2 <= end && two(stop) >= 0) {
     minutes = two(stop);
     stop += 2;
-  } else if (q > p) return p;
+  } else if (q > p && stop < end && byte(stop) !== 32 && byte(stop) !== 93) return p;
   if (minutes > 59) return p;
   zoned = true;
   zone = (hours * 60 + minutes) * 60;
@@ -256,12 +400,15 @@ function readYearAfter(p: i32, end: i32): i32 {
   return p + 5;
 }
 
-/** "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy" at `p`. */
+/**
+ * "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy", with a zone's name behind the
+ * clock or any zone behind the year, at `p`.
+ */
 function readMonthFirst(p: i32, end: i32): i32 {
   if (p + 13 > end) return -1;
-  month = monthName(p);
-  if (month === 0 || byte(p + 3) !== 32) return -1;
-  p += 4;
+  p = readMonth(p, end);
+  if (p < 0 || p + 10 > end || byte(p) !== 32) return -1;
+  p++;
   if (byte(p) === 32) p++;
   day = digit(p);
   if (day < 0) return -1;
@@ -277,8 +424,23 @@ function readMonthFirst(p: i32, end: i32): i32 {
   else year = -1;
   p = readClock(p + 1, end);
   if (p < 0) return -1;
-  if (year < 0) p = readYearAfter(p, end);
-  return p;
+  p = readZoneName(p, end);
+  if (year >= 0) return p;
+  const stop = readYearAfter(p, end);
+  return stop > p && !zoned ? readZone(stop, end) : stop;
+}
+
+/** "DD.MM.yyyy hh:mm:ss", perhaps with a comma between them, at `p`. */
+function readDotted(p: i32, end: i32): i32 {
+  day = two(p);
+  month = two(p + 3);
+  year = four(p + 6);
+  if (day < 0 || month < 0 || year < 0 || byte(p + 5) !== 46) return -1;
+  p += 10;
+  if (byte(p) === 44) p++;
+  if (byte(p) !== 32) return -1;
+  p = readClock(p + 1, end);
+  return p < 0 ? -1 : readZone(p, end);
 }
 
 /**
@@ -298,7 +460,10 @@ function readDayFirst(p: i32, end: i32): i32 {
   return p < 0 ? -1 : readZone(p, end);
 }
 
-/** "yyyy-mm-dd", "yyyy/mm/dd" and "T" or a space, the time, perhaps a zone, at `p`. */
+/**
+ * "yyyy-mm-dd", "yyyy/mm/dd" and "T" or a space, the time, perhaps a zone, at `p`. What svlogd
+ * writes is UTC: an underscore (-tt), or a "T" and a fraction of five digits without a zone (-ttt).
+ */
 function readYearFirst(p: i32, end: i32): i32 {
   if (p + 18 > end) return -1;
   const separator = byte(p + 4);
@@ -308,11 +473,18 @@ function readYearFirst(p: i32, end: i32): i32 {
   day = two(p + 8);
   if (year < 0 || month < 0 || day < 0) return -1;
   p += 10;
-  if (byte(p) !== 84 && byte(p) !== 32) return -1;
+  const gap = byte(p);
+  if (gap !== 84 && gap !== 32 && gap !== 95) return -1;
   p++;
   if (p < end && byte(p) === 32) p++;
   p = readClock(p, end);
-  return p < 0 ? -1 : readZone(p, end);
+  if (p < 0) return -1;
+  const stop = readZone(p, end);
+  if (stop === p && (gap === 95 || (gap === 84 && fractionEnd === p && p - secondAt === 8))) {
+    zoned = true;
+    zone = 0;
+  }
+  return stop;
 }
 
 /** MySQL 5's "YYMMDD hh:mm:ss", the hour padded with a space, at `p`. */
@@ -349,24 +521,29 @@ function readEpoch(p: i32, end: i32): i32 {
   return p;
 }
 
-/** '@' and 24 hex digits (TAI64N, as multilog writes): 2^62 + TAI seconds, then nanoseconds. */
+/**
+ * '@' and 16 or 24 hex digits (TAI64, TAI64N): 2^62 + TAI seconds, then nanoseconds. Returns the
+ * end, or -1.
+ */
 function readTai(p: i32, end: i32): i32 {
-  if (p + 25 > end || byte(p) !== 64) return -1;
+  if (p + 17 > end || byte(p) !== 64) return -1;
   epoch = 0;
-  for (let i = 1; i < 25; i++) {
-    const c = byte(p + i);
+  let digits = 0;
+  for (let q = p + 1; q < end && digits < 24; q++) {
+    const c = byte(q);
     let value = -1;
     if (c >= 48 && c <= 57) value = c - 48;
     else if (c >= 97 && c <= 102) value = c - 87;
-    if (value < 0) return -1;
-    if (i === 1 && value !== 4) return -1;
-    if (i > 1 && i < 17) epoch = epoch * 16 + value;
+    if (value < 0) break;
+    if (digits === 0 && value !== 4) return -1;
+    if (digits > 0 && digits < 16) epoch = epoch * 16 + value;
+    digits++;
   }
-  // TAI is 10 s + the leap seconds so far ahead of UTC: 37 s since 2017, and no further one is
-  // scheduled.
-  epoch -= 37;
+  if (digits !== 24 && digits !== 16) return -1;
+  // multilog and svlogd add ten seconds to the clock of the system and know of no leap second.
+  epoch -= 10;
   absolute = true;
-  return p + 25;
+  return p + 1 + digits;
 }
 
 function leap(y: i32): bool {
@@ -404,18 +581,18 @@ function readTime(start: i32, end: i32): i32 {
     const third = byte(start + 2);
     const fifth = byte(start + 4);
     if (fifth === 45 || fifth === 47) stop = readYearFirst(start, end);
+    else if (third === 46) stop = end - start < 18 ? -1 : readDotted(start, end);
     else if (third === 47 || third === 45 || third === 32) stop = readDayFirst(start, end);
     else {
       stop = readCompact(start, end);
       if (stop < 0) stop = readEpoch(start, end);
     }
-  } else if (c >= 65 && c <= 90) {
-    if (end - start > 4 && isWeekday(start) && (byte(start + 3) === 32 || byte(start + 3) === 44)) {
-      const skip = byte(start + 3) === 44 ? 5 : 4;
-      const next = byte(start + skip);
-      stop = next >= 48 && next <= 57 ? readDayFirst(start + skip, end) : readMonthFirst(start + skip, end);
-    } else stop = readMonthFirst(start, end);
   } else if (c === 64) stop = readTai(start, end);
+  else if (c >= 65 && isWeekday(start) && (byte(start + 3) === 32 || byte(start + 3) === 44)) {
+    const skip = start + (byte(start + 3) === 44 ? 5 : 4);
+    if (digit(skip) < 0) stop = readMonthFirst(skip, end);
+    else stop = byte(skip + 4) === 45 ? readYearFirst(skip, end) : readDayFirst(skip, end);
+  } else if (c >= 65) stop = readMonthFirst(start, end);
   return stop;
 }
 
@@ -524,9 +701,11 @@ export function secondsAt(start: i32): i32 {
   return value < 60 ? value : -1;
 }
 
-/** Can a time go on with a blank and this byte: a zone or a year? */
-function continues(value: i32): bool {
-  return (value >= 48 && value <= 57) || value === 43 || value === 45 || value === 71 || value === 85;
+/** Can a time go on behind the blank at `p`: with a zone, a year, or a half of the day? */
+function continues(p: i32, end: i32): bool {
+  const value = byte(p + 1);
+  if (value < 65) return (value >= 48 && value <= 57) || value === 43 || value === 45;
+  return (value <= 90 && zoneNamed(p + 1, end) !== NO_ZONE) || isHalf(p, end);
 }
 
 /**
@@ -538,7 +717,7 @@ export function scanKnownTime(start: i32, end: i32): i32 {
   scannedSeconds = -1;
   if (formBytes === 0 || stop + 1 >= end) return -1;
   const next = byte(stop);
-  if (next !== 93 && (next !== 32 || continues(byte(stop + 1)))) return -1;
+  if (next !== 93 && (next !== 32 || continues(stop, end))) return -1;
   scannedSeconds = secondsOfKnown(start);
   if (scannedSeconds < 0) return -1;
   formMisses = 0;

@@ -857,7 +857,7 @@ export const sshd: Filter = {
   name: 'sshd',
   about: 'OpenSSH server: failed logins; with modes ddos, extra and aggressive also broken and dropped connections',
   prefixes: ['syslog'],
-  tags: ['sshd', 'sshd-session', 'sshd-auth', 'sshd(pam_unix)'],
+  tags: ['sshd', 'ssh', 'sshd-session', 'sshd-auth', 'sshd(pam_unix)'],
   connection: 'pid',
   modes: ['normal', 'ddos', 'extra', 'aggressive'],
   patterns: [...attempts, ...connections, ...protocol],

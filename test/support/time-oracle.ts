@@ -3,23 +3,50 @@
  * judge of src/engine/timestamp.ts, with which it shares no code.
  */
 
-const clock = '(?<hour>\\d{1,2}):(?<minute>\\d\\d):(?<second>\\d\\d)(?:[.,]\\d+)?';
-const zone = '(?<zone>Z| UTC| GMT|[+-]\\d\\d(?::?\\d\\d)?| [+-]\\d\\d:?\\d\\d)?';
-const name = '(?<name>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)';
+const clock = '(?<hour>\\d{1,2}):(?<minute>\\d\\d):(?<second>\\d\\d)(?<fraction>[.,]\\d+)?(?: ?(?<half>[AaPp])[Mm])?';
+/** Minutes east of UTC; NaN = local time. */
+const zoneNames: Record<string, number> = {
+  ...{ UTC: 0, GMT: 0, WET: 0, WEST: 60, CET: 60, MET: 60, BST: 60, CEST: 120, MEST: 120, EET: 120, SAST: 120 },
+  ...{ EEST: 180, MSK: 180, IDT: 180, PKT: 300, WIB: 420, HKT: 480, AWST: 480, JST: 540, KST: 540, ACST: 570 },
+  ...{ AEST: 600, ACDT: 630, AEDT: 660, NZST: 720, NZDT: 780, EDT: -240, EST: -300, CDT: -300, CST: -360 },
+  ...{ MDT: -360, MST: -420, PDT: -420, PST: -480, AKDT: -480, AKST: -540, HST: -600, IST: Number.NaN },
+};
+const named = `(?<zone> (?:${Object.keys(zoneNames).join('|')}))?`;
+const zone = `(?<zone>Z| (?:${Object.keys(zoneNames).join('|')})| ?[+-]\\d\\d(?::?\\d\\d)?)?`;
+const months = 'Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec';
+const name = `(?<name>${months})`;
+const word = '(?<word>[A-Za-z\x80-\xff]{3,12})\\.?';
 const weekday = '(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?: |,[^]))?';
-const names = 'JanFebMarAprMayJunJulAugSepOctNovDec';
 
 const shapes = [
   // RFC 3164, with a year before or after the clock.
-  `${weekday}${name}  ?(?<day>\\d\\d?),?(?: (?<year>\\d{4}))? ${clock}`,
-  `${weekday}${name}  ?(?<day>\\d\\d?),? ${clock} (?<year>\\d{4})`,
+  `${weekday}${word}  ?(?<day>\\d\\d?),?(?: (?<year>\\d{4}))? ${clock}${named}`,
+  `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock}${named} (?<year>\\d{4})`,
+  `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock} (?<year>\\d{4})${zone}`,
   // Access logs, named, PHP, mail.
   `${weekday}(?<day>\\d\\d)(?<separator>[-/ ])${name}\\k<separator>(?<year>\\d{4})[: ]${clock}${zone}`,
-  // RFC 3339, ISO 8601, nginx.
-  `(?<year>\\d{4})(?<separator>[-/])(?<month>\\d\\d)\\k<separator>(?<day>\\d\\d)[T ] ?${clock}${zone}`,
+  `(?<day>\\d\\d)\\.(?<month>\\d\\d)\\.(?<year>\\d{4}),? ${clock}${zone}`,
+  // RFC 3339, ISO 8601, nginx, journalctl, svlogd.
+  `(?<year>\\d{4})(?<separator>[-/])(?<month>\\d\\d)\\k<separator>(?<day>\\d\\d)(?<gap>[T _]) ?${clock}${zone}`,
+  `${weekday}(?<year>\\d{4})-(?<month>\\d\\d)-(?<day>\\d\\d)(?<gap>[T _]) ?${clock}${zone}`,
   // MySQL 5.
   `(?<short>\\d\\d)(?<month>\\d\\d)(?<day>\\d\\d)  ?${clock}`,
 ].map((shape) => new RegExp(`^${shape}$`));
+
+/** The month of a word by how it begins, without accents and in small letters; 0 = none. */
+function monthOf(word: string): number {
+  const plain = word
+    .replace(/\xc5[\x80-\xbf]/g, 'z')
+    .replace(/\xc3([\x80-\xbf])/g, (_, low: string) => String.fromCharCode(low.charCodeAt(0) + 0x40))
+    .replace(/[\x80-\xff]/g, (letter) => letter.normalize('NFD').charAt(0))
+    .toLowerCase();
+  const stems = [
+    ...['jan|ene|gen|sty', 'feb|fev|lut', 'mar|mrt|maa', 'apr|avr|abr|kwi', 'may|mai|mag|maj|mei', 'jun|juin|giu|cze'],
+    ...['jul|juil|lug|lip', 'aug|aou|ago|sie', 'sep|set|wrz', 'oct|okt|ott|out|paz', 'nov|lis', 'dec|dez|dic|gru'],
+  ];
+  if (!/^[a-z]+$/.test(plain)) return 0;
+  return stems.findIndex((stem) => new RegExp(`^(?:${stem})`).test(plain)) + 1;
+}
 
 /** 2106-01-01: what lies behind does not fit the table's seconds. */
 const end = Date.UTC(2106, 0, 1) / 1000;
@@ -67,10 +94,11 @@ function local(fields: Fields, now: number): number {
   return instants.findLast((instant) => instant <= now + 60) ?? instants[0]!;
 }
 
-/** Seconds east of UTC; NaN where there is no such zone. */
-function offsetOf(text: string): number {
-  if (/^(Z| UTC| GMT)$/.test(text)) return 0;
-  const [, sign, hours, minutes = '0'] = text.match(/^ ?([+-])(\d\d):?(\d\d)?$/)!;
+/** Seconds east of UTC; null = local time, NaN where there is no such zone. */
+function offsetOf(text: string | undefined): number | null {
+  const named = text === 'Z' ? 0 : zoneNames[text?.trim() ?? 'IST'];
+  if (named !== undefined) return Number.isNaN(named) ? null : named * 60;
+  const [, sign, hours, minutes = '0'] = text!.match(/^ ?([+-])(\d\d):?(\d\d)?$/)!;
   if (Number(hours) > 18 || Number(minutes) > 59) return Number.NaN;
   return (Number(hours) * 3_600 + Number(minutes) * 60) * (sign === '-' ? -1 : 1);
 }
@@ -78,19 +106,27 @@ function offsetOf(text: string): number {
 /** Epoch seconds of the timestamp `text` as seen at `now`; -1 where it is none. */
 export function readTime(text: string, now: number): number {
   if (/^\d{10}(\.\d+)?$/.test(text)) return inRange(Number(text.slice(0, 10)));
-  if (/^@4[0-9a-f]{23}$/.test(text)) return inRange(Number(BigInt(`0x${text.slice(2, 17)}`) - 37n));
+  if (/^@4[0-9a-f]{15}(?:[0-9a-f]{8})?$/.test(text)) return inRange(Number(BigInt(`0x${text.slice(2, 17)}`) - 10n));
   for (const shape of shapes) {
     const groups = shape.exec(text)?.groups;
     if (!groups) continue;
     const number = (key: string): number => Number(groups[key] ?? Number.NaN);
-    const month = groups.name === undefined ? number('month') : names.indexOf(groups.name) / 3 + 1;
+    const short = groups.name === undefined ? number('month') : months.split('|').indexOf(groups.name) + 1;
+    const month = groups.word === undefined ? short : monthOf(groups.word);
     const year = groups.short === undefined ? number('year') : 2_000 + number('short');
-    const [day, hour, minute, second] = [number('day'), number('hour'), number('minute'), number('second')];
+    const [day, minute, second] = [number('day'), number('minute'), number('second')];
+    let hour = number('hour');
+    if (groups.half !== undefined) {
+      if (hour < 1 || hour > 12) return -1;
+      hour = (hour % 12) + (/p/i.test(groups.half) ? 12 : 0);
+    }
     const fields = { year, month, day, hour, minute, second };
-    if (groups.year === undefined && groups.short === undefined) return withoutYear(fields, now);
+    // svlogd writes UTC and does not say so.
+    const svlogd = groups.gap === '_' || (groups.gap === 'T' && groups.fraction?.length === 6);
+    const offset = offsetOf(groups.zone ?? (svlogd ? 'Z' : undefined));
+    if (groups.year === undefined && groups.short === undefined) return withoutYear(fields, now, offset);
     if (!exists(fields)) return -1;
-    if (groups.zone === undefined) return Math.max(-1, local(fields, now));
-    const offset = offsetOf(groups.zone);
+    if (offset === null) return Math.max(-1, local(fields, now));
     return Number.isNaN(offset) ? -1 : Math.max(-1, utc(fields) - offset);
   }
   return -1;
@@ -101,11 +137,11 @@ function inRange(seconds: number): number {
 }
 
 /** The latest year that has such a day and does not put it more than a day into the future. */
-function withoutYear(fields: Fields, now: number): number {
+function withoutYear(fields: Fields, now: number, offset: number | null): number {
   if (!exists({ ...fields, year: 2000 })) return -1;
   for (let year = new Date(now * 1000).getUTCFullYear() + 1; ; year--) {
     if (!exists({ ...fields, year })) continue;
-    const instant = local({ ...fields, year }, now);
+    const instant = offset === null ? local({ ...fields, year }, now) : utc({ ...fields, year }) - offset;
     if (instant <= now + 86_400) return instant;
   }
 }

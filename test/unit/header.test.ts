@@ -122,6 +122,29 @@ describe('heads of syslog lines', () => {
       'sshd',
       '1',
     ],
+    ['a month nobody knows', 'Xyz 21 08:00:00 host sshd[1]: ', 'Xyz 21 08:00:00', 'host', 'sshd', '1'],
+    ['a month in small letters', 'nov 21 08:00:00 host sshd[1]: ', 'nov 21 08:00:00', 'host', 'sshd', '1'],
+    ['a month with a dot', 'f\xc3\xa9vr. 21 08:00:00 host sshd[1]: ', 'f\xc3\xa9vr. 21 08:00:00', 'host', 'sshd', '1'],
+    ['twelve hours', 'Nov 21 08:00:00 PM host sshd[1]: ', 'Nov 21 08:00:00 PM', 'host', 'sshd', '1'],
+    ['a zone by name', 'Nov 21 08:00:00 CEST host sshd[1]: ', 'Nov 21 08:00:00 CEST', 'host', 'sshd', '1'],
+    ['a host like a zone', 'Nov 21 08:00:00 CETX sshd[1]: ', 'Nov 21 08:00:00', 'CETX', 'sshd', '1'],
+    [
+      'journalctl -o short-full',
+      'Sat 2026-11-21 08:00:00 UTC host sshd[1]: ',
+      'Sat 2026-11-21 08:00:00 UTC',
+      'host',
+      'sshd',
+      '1',
+    ],
+    [
+      'journalctl -o with-unit',
+      'Sat 2026-11-21 08:00:00 -03 host sshd.service[1]: ',
+      'Sat 2026-11-21 08:00:00 -03',
+      'host',
+      'sshd',
+      '1',
+    ],
+    ['an instance', 'Nov 21 08:00:00 host sshd@5-192.0.2.1:22.service[1]: ', 'Nov 21 08:00:00', 'host', 'sshd', '1'],
     ['months of another language', 'Mai 21 08:00:00 host sshd[1]: ', 'Mai 21 08:00:00', 'host', 'sshd', '1'],
   ];
 
@@ -178,6 +201,80 @@ describe('heads of syslog lines', () => {
   });
 });
 
+describe('RFC 5424', () => {
+  function structured(line: string, behind = '[a="]"] x - -'): Head | undefined {
+    bytes.fill(0, FIXED_BYTES, lineAt + 1_024);
+    const end = lineAt + bytes.write(line, lineAt, 'latin1');
+    bytes.write(behind, end, 'latin1');
+    const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
+    header.beginLine(true);
+    if (!header.readHead(lineAt, end)) return undefined;
+    expect(Math.max(header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd)).toBeLessThanOrEqual(end);
+    return {
+      time: cut(header.timeStart, header.timeEnd),
+      host: cut(header.hostStart, header.hostEnd),
+      tag: cut(header.tagStart, header.tagEnd),
+      pid: cut(header.pidStart, header.pidEnd),
+      message: cut(header.messageStart, end),
+    };
+  }
+  const time = '2026-11-21T08:00:00.123456-04:00';
+  const expected = { time, host: 'host', tag: 'sshd', pid: '123', message };
+
+  test.each<[what: string, line: string, other: Partial<Head>]>([
+    ['nothing special', `${time} host sshd 123 - - ${message}`, {}],
+    ['no time', `- host sshd 123 - - ${message}`, { time: '' }],
+    ['no host', `${time} - sshd 123 - - ${message}`, { host: '-' }],
+    ['no pid', `${time} host sshd - - - ${message}`, { pid: '' }],
+    ['a pid that is none', `${time} host sshd 12a - - ${message}`, { pid: '' }],
+    ['a message id', `${time} host sshd 123 ID47 - ${message}`, {}],
+    ['data', `${time} host sshd 123 - [a@1 b="c"] ${message}`, {}],
+    ['more data', `${time} host sshd 123 - [a@1 b="c" d=""][e] ${message}`, {}],
+    ['data with what ends it elsewhere', `${time} host sshd 123 - [a b="\\]] \\" x"] ${message}`, {}],
+    ['a bracket within quotes', `${time} host sshd 123 - [a b="] x"] ${message}`, {}],
+    ['a byte order mark', `${time} host sshd 123 - - \xef\xbb\xbf${message}`, {}],
+    ['no message', `${time} host sshd 123 - -`, { message: '' }],
+  ])('%s', (_, line, other) => expect(structured(line)).toEqual({ ...expected, ...other }));
+
+  test.each<[what: string, line: string]>([
+    ['no identifier', `${time} host - 123 - - ${message}`],
+    ['no time and no dash', `host sshd 123 - - ${message}`],
+    ['no data', `${time} host sshd 123 - ${message}`],
+    ['data that do not end', `${time} host sshd 123 - [a b="c`],
+    ['data and no blank', `${time} host sshd 123 - [a]x`],
+    ['a cut head', `${time} host sshd 123`],
+    ['a cut time', '2026-11-21T08'],
+    ['nothing', ''],
+  ])('%s is no head', (_, line) => expect(structured(line)).toBe(undefined));
+
+  test('a head cut anywhere is none, whatever follows it in memory', () => {
+    const head = `${time} host sshd 123 - [a b="c"] `;
+    for (let length = 0; length < head.length; length++)
+      for (const behind of [head.slice(length), ' ', ']', '[x]'])
+        expect(structured(head.slice(0, length), behind)).toEqual(structured(head.slice(0, length), '\xff'));
+  });
+});
+
+describe('metalog', () => {
+  test.each<[line: string, tag: string | undefined]>([
+    ['Nov 21 08:00:00 [sshd] x', 'sshd'],
+    ['Nov 21 08:00:00 [sshd]: x', undefined],
+    ['Nov 21 08:00:00 [ssh d] x', undefined],
+    ['Nov 21 08:00:00 [] x', undefined],
+    ['Nov 21 08:00:00 [sshd]', undefined],
+    [`Nov 21 08:00:00 [${'s'.repeat(65)}] x`, undefined],
+    ['[sshd] x', undefined],
+  ])('%s', (line, tag) => {
+    const end = lineAt + bytes.write(line, lineAt, 'latin1');
+    bytes.write('] x', end, 'latin1');
+    header.beginLine();
+    header.readLineTime(lineAt, end);
+    const found = header.readBracketed(end) ? bytes.toString('latin1', header.tagStart, header.tagEnd) : undefined;
+    expect(found).toBe(tag);
+    if (found !== undefined) expect(bytes.toString('latin1', header.messageStart, end)).toBe('x');
+  });
+});
+
 describe('the time of a line', () => {
   const clock = '21-Nov-2026 08:00:00';
 
@@ -222,18 +319,18 @@ describe('the time of a line', () => {
     ['a bracket that closes behind the line', `[${clock}`],
     ['a zone that is too long', `[${clock}${'z'.repeat(41)}] x`],
     ['a word', 'host x'],
-    ['a cut one', 'Mai 21 08'],
-    ['no month', 'mai 21 08:00:00 host and more'],
+    ['a cut one', 'Xyz 21 08'],
+    ['no month', 'xyz 21 08:00:00 host and more'],
     ['no month either', '9ai 21 08:00:00 host and more'],
-    ['no day', 'Mai-21 08:00:00 host and more'],
-    ['no clock', 'Mai 21-08:00:00 host and more'],
-    ['no minute', 'Mai 21 08-00:00 host and more'],
-    ['no second', 'Mai 21 08:00-00 host and more'],
-    ['no host but a year', 'Mai 21 08:00:00 2026 host'],
-    ['nor one that begins with 0', 'Mai 21 08:00:00 0host and more'],
-    ['nor one that begins with 9', 'Mai 21 08:00:00 9host and more'],
-    ['no room for a message', 'Mai 21 08:00:00 host'],
-    ['no end', 'Mai 21 08:00:00.host and more'],
+    ['no day', 'Xyz-21 08:00:00 host and more'],
+    ['no clock', 'Xyz 21-08:00:00 host and more'],
+    ['no minute', 'Xyz 21 08-00:00 host and more'],
+    ['no second', 'Xyz 21 08:00-00 host and more'],
+    ['no host but a year', 'Xyz 21 08:00:00 2026 host'],
+    ['nor one that begins with 0', 'Xyz 21 08:00:00 0host and more'],
+    ['nor one that begins with 9', 'Xyz 21 08:00:00 9host and more'],
+    ['no room for a message', 'Xyz 21 08:00:00 host'],
+    ['no end', 'Xyz 21 08:00:00.host and more'],
     ['no year', '2026:11-21T08:00:00 +0100 host'],
     ['no month of a year', '2026-11:21T08:00:00 +0100 host'],
     ['nothing before the clock', '2026-11-21t08:00:00 +0100 host'],
@@ -249,10 +346,10 @@ describe('the time of a line', () => {
     ['Nov 21 08:00:00 host x', 'Nov 21 08:00:00'],
     ['Nov 21 08:00:00 2026 host', 'Nov 21 08:00:00 2026'],
     ['Nov 21 08:00:00 9host and more', 'Nov 21 08:00:00'],
-    ['Abr 21 08:00:00 host and more', 'Abr 21 08:00:00'],
-    ['Abr 21 08:00:00 hosts', 'Abr 21 08:00:00'],
-    ['Abr 21 08:00:00 /host and more', 'Abr 21 08:00:00'],
-    ['Abr 21 08:00:00 ::1 and more', 'Abr 21 08:00:00'],
+    ['Xyz 21 08:00:00 host and more', 'Xyz 21 08:00:00'],
+    ['Xyz 21 08:00:00 hosts', 'Xyz 21 08:00:00'],
+    ['Xyz 21 08:00:00 /host and more', 'Xyz 21 08:00:00'],
+    ['Xyz 21 08:00:00 ::1 and more', 'Xyz 21 08:00:00'],
     ['Z\xe1\xf8 21 08:00:00 - and more', 'Z\xe1\xf8 21 08:00:00'],
     ['2026-11-21T08:00:00 +0100 host', '2026-11-21T08:00:00 +0100'],
     ['2026-11-21T08:00:09 +0100 host', '2026-11-21T08:00:09 +0100'],

@@ -3108,6 +3108,7 @@ export function flagsSshd(pattern: i32): i32 {
 /** Does this filter read messages of the syslog identifier [start, end)? */
 export function tagSshd(start: i32, end: i32): bool {
   if (end - start === 4 && word(start) === 0x64687373) return true; // sshd
+  if (end - start === 3 && byte(start) === 115 && byte(start + 1) === 115 && byte(start + 2) === 104) return true; // ssh
   if (end - start === 12 && word(start) === 0x64687373 && word(start + 4) === 0x7365732d && word(start + 8) === 0x6e6f6973) return true; // sshd-session
   if (end - start === 9 && word(start) === 0x64687373 && word(start + 4) === 0x7475612d && word(start + 5) === 0x68747561) return true; // sshd-auth
   if (end - start === 14 && word(start) === 0x64687373 && word(start + 4) === 0x6d617028 && word(start + 8) === 0x696e755f && word(start + 10) === 0x2978696e) return true; // sshd(pam_unix)
