@@ -121,7 +121,7 @@ function printJson(path: string, filter: string, examine: (line: Uint8Array, cut
   let out = '';
   eachLine(path, (line, cut) => {
     const verdict = examine(line, cut);
-    const { address, pattern, time, outcome } = verdict;
+    const { address, pattern, attempts, time, outcome } = verdict;
     number++;
     const answer = address
       ? {
@@ -132,6 +132,7 @@ function printJson(path: string, filter: string, examine: (line: Uint8Array, cut
           ip: formatAddress(address),
           user: userText(verdict),
           time,
+          attempts,
           ...(outcome === 'counted-before' ? { counted: false } : {}),
         }
       : { line: number, match: false, filter, why: outcome, pattern };

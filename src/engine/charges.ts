@@ -35,11 +35,11 @@ export function resetCharges(): void {
 }
 
 /**
- * Charges the failure at ADDRESS, of a line at `offset` of `source` and of log time `time`, which
- * `pattern` took, to `jail`.
+ * Charges `failures` of ADDRESS to `jail`: those of a line at `offset` of `source` and of log time
+ * `time`, which `pattern` took.
  */
 // @inline
-export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: i32): void {
+export function charge(jail: i32, time: f64, failures: i32, source: i32, offset: f64, pattern: i32): void {
   const p = layout.CHARGES + waiting * layout.CHARGE_BYTES;
   makeKey(jail);
   copyAddress(p + layout.CHARGE_ADDRESS, layout.ADDRESS);
@@ -47,6 +47,7 @@ export function charge(jail: i32, time: f64, source: i32, offset: f64, pattern: 
   setInt(p + layout.CHARGE_HASH, hashOf(jail));
   setFloat(p + layout.CHARGE_TIME, time);
   setFloat(p + layout.CHARGE_OFFSET, offset);
+  setInt(p + layout.CHARGE_FAILURES, failures);
   waiting++;
   if (waiting === layout.CHARGES_MAX) settle(source);
 }
@@ -65,7 +66,12 @@ export function settle(source: i32): void {
     const jail = int(p + layout.CHARGE_JAIL) & 255;
     loadAddress(p + layout.CHARGE_ADDRESS);
     makeKey(jail);
-    const failures = observe(jail, int(p + layout.CHARGE_HASH), float(p + layout.CHARGE_TIME));
+    const failures = observe(
+      jail,
+      int(p + layout.CHARGE_HASH),
+      float(p + layout.CHARGE_TIME),
+      int(p + layout.CHARGE_FAILURES),
+    );
     if (failures > 0) hand(jail, failures, source, float(p + layout.CHARGE_OFFSET), int(p + layout.CHARGE_JAIL) >>> 8);
   }
   waiting = 0;
@@ -73,7 +79,7 @@ export function settle(source: i32): void {
 
 /** Puts the ban that was decided of ADDRESS into the ring. */
 function hand(jail: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
-  counters.countJail(jail, counters.JAIL_DECISIONS);
+  counters.countJail(jail, counters.JAIL_DECISIONS, 1);
   counters.add(counters.DECISIONS, 1);
   const written = int(layout.RING_WRITTEN);
   if (written - int(layout.RING_TAKEN) >= layout.ringMax) {

@@ -66,6 +66,9 @@ export const SAME_ATTEMPT: i32 = 2;
 /** A failure whose address is not known yet. */
 export const UNADDRESSED: i32 = 3;
 
+/** Attempts to charge after COUNTS. */
+export let charged: i32 = 1;
+
 /** Key and body of the connection at hand. */
 let key: i32 = 0;
 let body: i32 = 0;
@@ -152,12 +155,13 @@ function isHome(p: i32): bool {
 /**
  * Takes one matched line into its connection and says what it counts: the line whose head and user
  * name were read last, of a pattern with these `flags`. `hasAddress`: ADDRESS holds the line's
- * address. On COUNTS, ADDRESS holds the address to charge.
+ * address; `attempts`: how many the line tells of. On COUNTS, ADDRESS holds the address to charge.
  */
 // @inline
-export function follow(group: i32, flags: i32, hasAddress: bool, time: f64): i32 {
+export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, attempts: i32): i32 {
   const gained = (flags & FLAG_GAINED) !== 0;
   const context = (flags & FLAG_FAILURE) === 0 || gained;
+  charged = context ? 1 : attempts;
   if (header.pidStart >= header.pidEnd) {
     if (context) return CONTEXT;
     return hasAddress ? COUNTS : UNADDRESSED;
@@ -201,6 +205,11 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64): i32
   if (!context && stage > 0) {
     const before = state >> STAGE_SHIFT;
     same = before > 0 && stage > before;
+    // Of several attempts that one line tells of, the first is the one that was counted.
+    if (same && attempts > 1) {
+      same = false;
+      charged = attempts - 1;
+    }
     state = (state & 15) | (stage << STAGE_SHIFT);
   }
   const counts = wasPending || ((state & SEVERAL) !== 0 && known && !same) || (!context && !same);

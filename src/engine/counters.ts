@@ -65,7 +65,7 @@ export function countFilter(filter: i32, counter: i32, amount: f64): void {
   setFloat(p, float(p) + amount);
 }
 
-export function countJail(jail: i32, counter: i32): void {
+export function countJail(jail: i32, counter: i32, amount: f64): void {
   const p = layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_COUNTERS + counter * 8;
-  setFloat(p, float(p) + 1);
+  setFloat(p, float(p) + amount);
 }

@@ -14,13 +14,14 @@ import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './ad
 import * as ascii from './ascii.ts';
 import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
-import { COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
+import { COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
 import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
+import { readRepeat, repeats, textCut, textEnd, textStart } from './repeat.ts';
 import {
   banTracked,
   beginBanAll,
@@ -103,6 +104,8 @@ let live: bool = true;
 /* The last examined line. */
 let pattern: i32 = -1;
 let lineTime: f64 = -1;
+/** Attempts that the line stands for. */
+let attempts: i32 = 1;
 
 /**
  * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
@@ -203,6 +206,11 @@ export function lastTime(): f64 {
   return lineTime;
 }
 
+/** Attempts for which the last examined line is charged. */
+export function lastAttempts(): i32 {
+  return attempts;
+}
+
 export function lastFamily(): i32 {
   return family;
 }
@@ -286,6 +294,7 @@ export function examine(
   let flags = 0;
   pattern = -1;
   lineTime = now;
+  attempts = 1;
   setClock(now);
   header.beginLine();
   while (prefixes !== 0 && found < 0) {
@@ -295,7 +304,8 @@ export function examine(
     if (message < 0) continue;
     headed = true;
     capture.clearCaptures();
-    found = match(filter, message, end, modeBit);
+    const repeated = kind === PREFIX_SYSLOG && readRepeat(message, end);
+    found = match(filter, repeated ? textStart : message, repeated ? textEnd : end, modeBit);
     if (found < 0) continue;
     if (kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);
     pattern = found;
@@ -304,7 +314,7 @@ export function examine(
       counters.countFilter(filter, counters.FILTER_IGNORED, 1);
       return IGNORED;
     }
-    if (cut && (flags & FLAG_WHOLE) !== 0) {
+    if ((repeated ? textCut : cut) && (flags & FLAG_WHOLE) !== 0) {
       pattern = -1;
       found = -1;
       continue;
@@ -319,6 +329,7 @@ export function examine(
       impossible = true;
       found = -1;
     }
+    if (repeated) attempts = repeats;
   }
   if (found < 0) {
     if (impossible) {
@@ -334,8 +345,11 @@ export function examine(
   if (written) address = parseAddress(capture.addressStart, capture.addressEnd);
   const failure = (flags & FLAG_FAILURE) !== 0;
   if (connected) {
-    const verdict = follow(group, flags, address === ADDRESS_OK, lineTime);
-    if (verdict === COUNTS) return FAILURE;
+    const verdict = follow(group, flags, address === ADDRESS_OK, lineTime, attempts);
+    if (verdict === COUNTS) {
+      attempts = charged;
+      return FAILURE;
+    }
     if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
     if (verdict !== UNADDRESSED) return NO_FAILURE;
   } else if (!failure) return NO_FAILURE;
@@ -354,26 +368,26 @@ function forgetIdentifier(start: i32): void {
   header.readIdentifier(start, start);
 }
 
-/** Charges the failure at ADDRESS to one jail, unless the jail does not want it. */
+/** Charges the failures at ADDRESS to one jail, unless the jail does not want it. */
 // @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   if (isIgnored(jail)) {
-    counters.countJail(jail, counters.JAIL_IGNORED);
+    counters.countJail(jail, counters.JAIL_IGNORED, attempts);
     return;
   }
   if (live) {
     if (lineTime > now + FUTURE_MAX) {
-      counters.countJail(jail, counters.JAIL_FUTURE);
+      counters.countJail(jail, counters.JAIL_FUTURE, attempts);
       return;
     }
     if (lineTime < now - int(settings + layout.JAIL_FINDTIME)) {
-      counters.countJail(jail, counters.JAIL_TOO_OLD);
+      counters.countJail(jail, counters.JAIL_TOO_OLD, attempts);
       return;
     }
   }
-  counters.countJail(jail, counters.JAIL_FAILURES);
-  charge(jail, lineTime, source, offset, pattern);
+  counters.countJail(jail, counters.JAIL_FAILURES, attempts);
+  charge(jail, lineTime, attempts, source, offset, pattern);
 }
 
 /** One line through every group of its source's route. */

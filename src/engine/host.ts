@@ -35,6 +35,8 @@ export interface Verdict {
   address?: Address;
   /** Bytes of the user name; a view into the engine's memory, valid until the next call. */
   user?: Uint8Array;
+  /** Attempts that it stands for; absent = one. */
+  attempts?: number;
   /** Epoch seconds. */
   time: number;
 }
@@ -204,6 +206,7 @@ export class Engine extends Records implements LineSink {
     const verdict: Verdict = { outcome, time: core.lastTime() };
     const { patterns, ignore } = this.#filters[filter]!;
     if (found >= 0) verdict.pattern = patterns[found] ?? ignore[found - patterns.length]!;
+    if (outcome === 'failure' && core.lastAttempts() > 1) verdict.attempts = core.lastAttempts();
     if (outcome === 'failure' || outcome === 'counted-before') {
       const bytes = this.bytes.slice(layout.ADDRESS, layout.ADDRESS + 16);
       verdict.address = core.lastFamily() === 4 ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };

@@ -49,7 +49,7 @@ export const DENIAL_ADDRESS: i32 = 8;
 export const DENIAL_TIME: i32 = 24;
 /**
  * Failures on their way to the table (charges.ts): address, jail, hash, float time, float offset of
- * the line, likely entry.
+ * the line, likely entry, failures.
  */
 export const CHARGES: i32 = 1856;
 export const CHARGE_BYTES: i32 = 48;
@@ -60,6 +60,7 @@ export const CHARGE_HASH: i32 = 20;
 export const CHARGE_TIME: i32 = 24;
 export const CHARGE_OFFSET: i32 = 32;
 export const CHARGE_ENTRY: i32 = 40;
+export const CHARGE_FAILURES: i32 = 44;
 /** As many as make a processor fetch as much at once as it can. */
 export const CHARGES_MAX: i32 = 64;
 /** What the passes that touch them read. */

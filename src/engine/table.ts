@@ -357,7 +357,7 @@ function countEviction(entry: i32, worth: i32): void {
   else if (worth === HELD) counters.add(counters.EVICTIONS_BANNED, 1);
   else if (worth === UNDELIVERED) counters.add(counters.EVICTIONS_UNDELIVERED, 1);
   else counters.add(counters.EVICTIONS_REMEMBERED, 1);
-  counters.countJail((int(entry + layout.keyBytes) >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_EVICTED);
+  counters.countJail((int(entry + layout.keyBytes) >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_EVICTED, 1);
 }
 
 /** A free slot, of the emptier set; -1 where both are full. */
@@ -420,7 +420,7 @@ function makeRoom(jail: i32, time: f64): i32 {
 /** A failure of ADDRESS in `jail` finds no place. */
 function deny(jail: i32, time: f64): void {
   counters.add(counters.DENIED, 1);
-  counters.countJail(jail, counters.JAIL_DENIED);
+  counters.countJail(jail, counters.JAIL_DENIED, 1);
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
   const done = int(layout.BAN_ALL_DONE);
   if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(layout.BAN_ALL_DUE, time > 0 ? time : 1);
@@ -498,18 +498,18 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 }
 
 /**
- * Observes one failure of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the
+ * Observes `count` failures of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the
  * failures within findtime when a ban is due, else 0. A ban comes exactly when maxretry observed
  * failures lie within findtime, whatever order they come in; until its end nothing counts, and then
  * the source starts afresh, but for the number of its bans.
  */
 // @inline
-export function observe(jail: i32, hash: i32, time: f64): i32 {
+export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   const maxretry = int(settings + layout.JAIL_MAXRETRY);
   const tag = tagOf(jail);
   let entry = findHashed(hash, tag);
-  let failures = 0;
+  let failures = 1;
   let bans = 0;
   if (entry !== 0) {
     const meta = int(entry + layout.keyBytes);
@@ -519,30 +519,32 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
       const end = banEnd(entry);
       if (end === FOREVER || time < end) {
         if (time > newest) setSeconds(entry + layout.keyBytes + 4, time);
-        counters.countJail(jail, counters.JAIL_ALREADY);
+        counters.countJail(jail, counters.JAIL_ALREADY, count);
         return 0;
       }
       if (time - end > int(settings + layout.JAIL_MEMORY)) bans = 0;
-      failures = 1;
       setSeconds(entry + layout.keyBytes + 4, time);
     } else {
-      failures = push(
+      const findtime = int(settings + layout.JAIL_FINDTIME);
+      failures = addFailure(
         entry,
         time,
-        int(settings + layout.JAIL_FINDTIME),
+        findtime,
         (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES,
+        maxretry,
       );
       if (failures === 0) {
-        counters.countJail(jail, counters.JAIL_TOO_OLD);
+        counters.countJail(jail, counters.JAIL_TOO_OLD, count);
         return 0;
       }
       if (bans > 0 && time - newest > int(settings + layout.JAIL_MEMORY)) bans = 0;
-      if (failures < maxretry) writeWindow(entry, time, newest, failures);
     }
   } else {
     entry = claimEntry(jail, time);
     if (entry === 0) return 0;
-    failures = 1;
+  }
+  for (let left = count; left > 1 && failures < maxretry; left--) {
+    failures = addFailure(entry, time, int(settings + layout.JAIL_FINDTIME), failures, maxretry);
   }
   if (failures < maxretry) {
     setInt(
@@ -554,6 +556,18 @@ export function observe(jail: i32, hash: i32, time: f64): i32 {
   const others = int(settings + layout.JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
   decide(entry, tag, bans, others, seconds(entry + layout.keyBytes + 4));
   return failures;
+}
+
+/**
+ * Adds a failure at `time` to the `failures` of an open window; returns as `push`. At maxretry the
+ * window is not written: a ban takes its place.
+ */
+// @inline
+function addFailure(entry: i32, time: f64, findtime: i32, failures: i32, maxretry: i32): i32 {
+  const newest = seconds(entry + layout.keyBytes + 4);
+  const now = push(entry, time, findtime, failures);
+  if (now > 0 && now < maxretry) writeWindow(entry, time, newest, now);
+  return now;
 }
 
 /** Bans of ADDRESS that the other jails remember at `time`. */
@@ -738,7 +752,7 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
     const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && worthOf(entry, time) === OPEN) {
       decide(entry, meta & layout.META_TAG, bansOf(entry), 0, time);
-      counters.countJail((meta >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_DECISIONS);
+      counters.countJail((meta >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_DECISIONS, 1);
       decided++;
     }
     entry += layout.entryBytes;

@@ -8,7 +8,7 @@
  * of the client's choice, is none of these.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { again, ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
+import { ip, literal, optional, some, textToLast, until, userToLast } from './tokens.ts';
 
 const nameBytesMax = 384;
 
@@ -30,20 +30,14 @@ export const courierAuth: Filter[] = [
     patterns: [
       {
         name: 'user-refused',
-        tokens: [
-          optional(...again),
-          literal('LOGIN FAILED, user='),
-          userToLast(undefined, nameBytesMax),
-          literal(', '),
-          ...address,
-        ],
+        tokens: [literal('LOGIN FAILED, user='), userToLast(undefined, nameBytesMax), literal(', '), ...address],
         sample: 'Mar  7 18:53:22 mail imapd-ssl: LOGIN FAILED, user=alice, ip=[::ffff:192.0.2.7], port=[50022]',
         counter:
           'Mar  7 18:53:22 mail imapd-ssl: LOGIN, user=alice, ip=[::ffff:192.0.2.7], port=[50022], protocol=IMAP',
       },
       {
         name: 'login-refused',
-        tokens: [optional(...again), literal('LOGIN FAILED, '), textToLast(undefined, nameBytesMax), ...address],
+        tokens: [literal('LOGIN FAILED, '), textToLast(undefined, nameBytesMax), ...address],
         sample: 'Mar  7 18:53:22 mail pop3d: LOGIN FAILED, method=CRAM-MD5, ip=[2001:db8::7]',
         counter: 'Mar  7 18:53:22 mail pop3d: LOGOUT, user=alice, ip=[192.0.2.7], top=0, retr=0',
       },

@@ -8,7 +8,7 @@
  * decides nothing.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { again, choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, until } from './tokens.ts';
+import { choice, ip, lineEnd, literal, optional, some, textToFirst, textToLast, until } from './tokens.ts';
 
 const services = [
   'imap',
@@ -24,15 +24,7 @@ const services = [
   'nntpd',
   'nntps',
 ];
-const client: Token[] = [
-  optional(...again),
-  literal('badlogin: '),
-  until('[', 0),
-  literal('['),
-  ip,
-  literal('] '),
-  some('nonspace', 64),
-];
+const client: Token[] = [literal('badlogin: '), until('[', 0), literal('['), ip, literal('] '), some('nonspace', 64)];
 
 export const cyrusImap: Filter[] = [
   {

@@ -15,7 +15,6 @@
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
-  again,
   any,
   choice,
   either,
@@ -173,7 +172,6 @@ const authHead: Token[] = [
 const maybeTwice = optional(literal('dovecot: '));
 /** Since 2.4 the process names the user and his address itself. */
 const requestHead: Token[] = [
-  optional(...again),
   optional(literal('dovecot: ')),
   optional(choice('auth-worker: ', 'auth: '), optional(literal('Info: '))),
   choice('auth-worker(', 'auth('),
@@ -274,7 +272,6 @@ const authProcess: Pattern[] = [
   {
     name: 'user-refused',
     tokens: [
-      optional(...again),
       maybeTwice,
       ...authHead,
       inRequest,
@@ -297,7 +294,6 @@ const authProcess: Pattern[] = [
     // beginning, so no odd names.
     name: 'plain-user-refused',
     tokens: [
-      optional(...again),
       info,
       driver,
       literal('('),

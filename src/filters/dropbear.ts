@@ -5,7 +5,6 @@
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
-  again,
   choice,
   either,
   ip,
@@ -19,7 +18,7 @@ import {
   userToLast,
 } from './tokens.ts';
 
-const head: Token[] = [optional(either([literal('['), some('digit', 10), literal('] '), time, literal(' ')], again))];
+const head: Token[] = [optional(literal('['), some('digit', 10), literal('] '), time, literal(' '))];
 
 /**
  * Only new releases write brackets around an IPv6 address; behind it stands the port either way.

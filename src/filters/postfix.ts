@@ -13,7 +13,7 @@
  * come too often; `errors` only too many errors; `extra` auth and normal; `aggressive` all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
-import { again, anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
+import { anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
 
 const digits = some('digit', 10);
 const command = run('ABCDEFGHIJKLMNOPQRSTUVWXYZ', 4);
@@ -50,7 +50,6 @@ const mechanism = either(
   anyCase('NTLM'),
 );
 const saslFailed = (by: Token): Token[] => [
-  optional(...again),
   queued,
   literal('warning: '),
   ...client,

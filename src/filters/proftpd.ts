@@ -5,11 +5,10 @@
  * kept to the bytes of a name.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { again, choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
+import { choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
 
 /** Up to the message. */
 const head: Token[] = [
-  optional(...again),
   optional(until(' ()[]'), literal(' ')),
   literal('('),
   until(' ()[]'),

@@ -5,7 +5,7 @@
  * address.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { again, choice, either, ip, literal, optional, until, userUntil } from './tokens.ts';
+import { choice, either, ip, literal, until, userUntil } from './tokens.ts';
 
 const ascii = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)).join('');
 /** Letters outside ASCII. */
@@ -15,7 +15,6 @@ const foreignWords: Token = { kind: 'span', of: { bytes: ascii.replace(' ', ''),
 
 /** Nobody has logged in yet: a question mark, in some releases the name of an account. */
 const client: Token[] = [
-  optional(...again),
   literal('('),
   either([until('@)'), literal('@'), until('@)'), literal('@')], [until('@)'), literal('@')]),
   ip,

@@ -4,7 +4,7 @@
  * its address but its reverse DNS.
  */
 import type { Filter } from '../compiler/pattern.ts';
-import { again, ip, lineEnd, literal, optional, some, until } from './tokens.ts';
+import { ip, lineEnd, literal, optional, some, until } from './tokens.ts';
 
 const services = ['sieve', 'sieved', 'timsieve', 'timsieved', 'managesieve'];
 
@@ -18,7 +18,6 @@ export const sieve: Filter[] = [
       {
         name: 'login-failed',
         tokens: [
-          optional(...again),
           literal('badlogin: '),
           optional(until(' \t['), optional(literal(' '))),
           literal('['),

@@ -19,7 +19,6 @@
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
-  again,
   any,
   choice,
   either,
@@ -152,27 +151,6 @@ const attempts: Pattern[] = [
     ],
     sample: `${host} sshd[4102]: Failed password for root from 192.0.2.10 port 50023 ssh2`,
     counter: `${host} sshd[4102]: Accepted password for root from 192.0.2.10 port 50023 ssh2`,
-  },
-  {
-    name: 'failed-again',
-    effect: { stage: 3 },
-    tokens: [
-      ...again,
-      literal('Failed '),
-      word,
-      literal(' for '),
-      optional(notValid),
-      anyUser,
-      literal(' from '),
-      ip,
-      literal(' port '),
-      digits,
-      protocolVersion,
-      literal(']'),
-      ...lineEnd,
-    ],
-    sample: `${host} sshd[4128]: message repeated 2 times: [ Failed password for root from 192.0.2.10 port 50023 ssh2]`,
-    counter: `${host} sshd[4128]: message repeated 2 times: [ Accepted password for root from 192.0.2.10 port 50023 ssh2]`,
   },
   {
     name: 'failed-key',
@@ -327,25 +305,6 @@ const attempts: Pattern[] = [
     ],
     sample: `${host} sshd[4110]: error: PAM: Authentication failure for illegal user erin from 192.0.2.10`,
     counter: `${host} sshd[4110]: error: PAM: Authentication failure for erin`,
-  },
-  {
-    name: 'pam-refused-again',
-    effect: { stage: 2 },
-    tokens: [
-      ...again,
-      level,
-      literal('PAM: '),
-      pamVerdict,
-      literal(' for '),
-      optional(notValid),
-      anyUser,
-      literal(' from '),
-      ip,
-      literal(']'),
-      ...lineEnd,
-    ],
-    sample: `${host} sshd[4129]: message repeated 2 times: [ error: PAM: Authentication failure for root from 192.0.2.10]`,
-    counter: `${host} sshd[4129]: message repeated 2 times: [ error: PAM: System error for root from 192.0.2.10]`,
   },
   {
     name: 'root-refused',

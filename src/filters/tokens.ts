@@ -71,12 +71,6 @@ export const ipPort: Token = { kind: 'ip', port: true };
 
 export const time: Token = { kind: 'time' };
 
-/**
- * How rsyslog writes that a line came again, before the line and in brackets, unless it is told not
- * to. What closes the bracket matters only to patterns that reach the end of the line.
- */
-export const again: Token[] = [literal('message repeated '), some('digit', 10), literal(' times: [ ')];
-
 /** Nothing but blanks may follow. */
 export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: fieldBytesMax }, { kind: 'end' }];
 

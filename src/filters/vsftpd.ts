@@ -10,7 +10,7 @@
  */
 import type { Filter } from '../compiler/pattern.ts';
 import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';
-import { again, either, ip, lineEnd, literal, optional, some, time, until, userUntil } from './tokens.ts';
+import { either, ip, lineEnd, literal, optional, some, time, until, userUntil } from './tokens.ts';
 
 /** Some systems write the message of PAM without the module. */
 const module = [optional(...pamUnix)];
@@ -25,7 +25,6 @@ export const vsftpd: Filter = {
     {
       name: 'login-failed',
       tokens: [
-        optional(...again),
         optional(time, literal(' ')),
         optional(literal('[pid '), some('digit', 10), literal('] ')),
         // No name, no brackets.

@@ -219,6 +219,15 @@ export function oracleMatch(filter: Filter, message: Buffer, mode = filter.modes
   return attempt(filter.ignore ?? [], filter.patterns.length, true) ?? attempt(filter.patterns, 0, false);
 }
 
+/** The text of "message repeated 5 times: [ text]", or the message itself. */
+function unfold(message: Buffer): Buffer {
+  const text = message.toString('latin1');
+  const folded = /^message repeated 0*[1-9][0-9]* times: \[ ?/.exec(text);
+  return folded !== null && /.\]$/s.test(text.slice(folded[0].length))
+    ? message.subarray(folded[0].length, -1)
+    : message;
+}
+
 /** Every message a line may hold: one per prefix of the filter that fits, in the filter's order. */
 export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
   const text = line.toString('latin1');
@@ -236,7 +245,7 @@ export function oracleMessages(filter: Filter, line: Buffer): Buffer[] {
     const isTag = (tag: string): boolean =>
       tag.endsWith('*') ? header?.[1]?.startsWith(tag.slice(0, -1)) === true : header?.[1] === tag;
     const tagged = header !== null && (!filter.tags?.length || filter.tags.some(isTag));
-    return tagged ? [line.subarray(time + header[0].length)] : [];
+    return tagged ? [unfold(line.subarray(time + header[0].length))] : [];
   });
 }
 

@@ -39,7 +39,7 @@ const four = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2];
 function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void {
   bytes.set([...first, last], layout.ADDRESS);
   loadAddress(layout.ADDRESS);
-  charge(jail, now + last, 7, last * 100, pattern);
+  charge(jail, now + last, 1, 7, last * 100, pattern);
 }
 
 /** The decisions in the ring, oldest first; takes them. */

@@ -4,7 +4,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { family } from '../../src/engine/address.ts';
 import { captureUser, clearCaptures } from '../../src/engine/capture.ts';
-import { CONTEXT, COUNTS, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
+import { CONTEXT, COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
 import { CONNECTIONS_EVICTED } from '../../src/engine/counters.ts';
 import { FLAG_ENDS, FLAG_FAILURE, FLAG_GAINED, FLAG_STAGE_SHIFT } from '../../src/engine/flags.ts';
 import { readIdentifier } from '../../src/engine/header.ts';
@@ -41,6 +41,7 @@ interface Line {
   ends?: boolean;
   gained?: boolean;
   stage?: number;
+  attempts?: number;
   group?: number;
   time?: number;
 }
@@ -48,7 +49,7 @@ interface Line {
 /** The verdict on a line; the address to charge where it counts. */
 function take(line: Line): string {
   const { pid = '7', host = 'host', user, four, six, address, failure = true, ends = false, gained = false } = line;
-  const { stage = 0, group = 0, time = start } = line;
+  const { stage = 0, attempts = 1, group = 0, time = start } = line;
   // What stands behind the address does not belong to it.
   bytes.fill(0xee, ADDRESS, ADDRESS + 32);
   if (four !== undefined) bytes.set([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, four], ADDRESS);
@@ -65,8 +66,9 @@ function take(line: Line): string {
   const hasAddress = (four ?? six ?? address) !== undefined;
   const flags =
     (failure ? FLAG_FAILURE : 0) | (ends ? FLAG_ENDS : 0) | (gained ? FLAG_GAINED : 0) | (stage << FLAG_STAGE_SHIFT);
-  const verdict = follow(group, flags, hasAddress, time);
-  if (verdict === COUNTS) return `${bytes[ADDRESS + 12] === 192 ? 4 : 6}:${bytes[ADDRESS + 15]}`;
+  const verdict = follow(group, flags, hasAddress, time, attempts);
+  if (verdict === COUNTS)
+    return `${charged === 1 ? '' : `${charged} `}${bytes[ADDRESS + 12] === 192 ? 4 : 6}:${bytes[ADDRESS + 15]}`;
   return verdicts[verdict]!;
 }
 
@@ -293,5 +295,25 @@ describe('a full set', () => {
     expect(evicted()).toBe(0);
     take({ pid: '9', four: 9, failure: false, time: start + 300 });
     expect(evicted()).toBe(1);
+  });
+});
+
+describe('a line of several attempts', () => {
+  test('counts them all', () => {
+    expect(take({ four: 1, attempts: 5 })).toBe('5 4:1');
+    expect(take({ attempts: 3 })).toBe('3 4:1');
+    expect(take({ pid: '', four: 1, attempts: 2 })).toBe('2 4:1');
+  });
+
+  test('is charged for one where it only tells of others', () => {
+    expect(take({})).toBe('no address');
+    expect(take({ four: 1, failure: false, attempts: 4 })).toBe('4:1');
+  });
+
+  test('of a later stage leaves out the one that was counted', () => {
+    expect(take({ four: 1, stage: 1 })).toBe('4:1');
+    expect(take({ four: 1, stage: 2, attempts: 3 })).toBe('2 4:1');
+    expect(take({ four: 1, stage: 2, attempts: 3 })).toBe('3 4:1');
+    expect(take({ four: 1, stage: 3 })).toBe('same attempt');
   });
 });

@@ -3,20 +3,8 @@ import { byte, findByte, findWordLast, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { larger, scanAddress, skipDigits, smaller } from '../scan.ts';
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part1(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** ', port=[' digit{1,5} ']' */
-function part2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6f70202c && word(at + 4) === 0x5b3d7472)) return -1; // ', port=['
   at += 8;
   const stop1 = skipDigits(at, smaller(end, at + 6));
@@ -28,14 +16,14 @@ function part2(at: i32, end: i32): i32 {
 }
 
 /** ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
-function part3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7069202c && word(at + 2) === 0x5b3d7069)) return -1; // ', ip=['
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   const stop2 = findByte(at, smaller(end, at + 33), 91);
   if (stop2 - at > 32) return -1;
@@ -54,41 +42,39 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, user=' user… ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
+/** user-refused: 'LOGIN FAILED, user=' user… ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
   if (!(end - at >= 19 && word(at) === 0x49474f4c && word(at + 4) === 0x4146204e && word(at + 8) === 0x44454c49 && word(at + 12) === 0x7375202c && word(at + 15) === 0x3d726573)) return false; // 'LOGIN FAILED, user='
   at += 19;
   // user up to the last ', ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end
-  const limit2 = smaller(end, at + 384);
-  const pivot2 = findLast1(at, end); // the last ', ip=['
-  if (pivot2 < 0) return false;
-  const lowestplace2 = larger(at, pivot2);
-  const beyondplace2 = smaller(smaller(limit2 + 1, end - 7), pivot2 + 1);
-  let next2 = -1;
-  let place2 = beyondplace2;
+  const limit1 = smaller(end, at + 384);
+  const pivot1 = findLast1(at, end); // the last ', ip=['
+  if (pivot1 < 0) return false;
+  const lowestplace1 = larger(at, pivot1);
+  const beyondplace1 = smaller(smaller(limit1 + 1, end - 7), pivot1 + 1);
+  let next1 = -1;
+  let place1 = beyondplace1;
   while (true) {
-    place2 = findWordLast(lowestplace2 + 2, place2 + 5, 0x5b3d7069) - 2; // 'ip=['
-    if (place2 < lowestplace2) return false;
-    next2 = part3(place2, end);
-    if (next2 >= 0) break;
+    place1 = findWordLast(lowestplace1 + 2, place1 + 5, 0x5b3d7069) - 2; // 'ip=['
+    if (place1 < lowestplace1) return false;
+    next1 = part2(place1, end);
+    if (next1 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place2);
+  captureUser(at, place1);
   return true;
 }
 
 /** 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
-function part4(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5b3d7069)) return -1; // 'ip=['
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   const stop2 = findByte(at, smaller(end, at + 33), 91);
   if (stop2 - at > 32) return -1;
@@ -107,26 +93,24 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** login-refused: ['message repeated ' digit{1,10} ' times: [ '] 'LOGIN FAILED, ' text… 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
+/** login-refused: 'LOGIN FAILED, ' text… 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x49474f4c && word(at + 4) === 0x4146204e && word(at + 8) === 0x44454c49 && word(at + 10) === 0x202c4445)) return false; // 'LOGIN FAILED, '
   at += 14;
   // text up to the last 'ip=[' ip ']' [', port=[' digit{1,5} ']'] not-'['{0,32} end
-  const limit2 = smaller(end, at + 384);
-  const pivot2 = findLast2(at, end); // the last 'ip=['
-  if (pivot2 < 0) return false;
-  const lowestplace2 = larger(at, pivot2);
-  const beyondplace2 = smaller(smaller(limit2 + 1, end - 5), pivot2 + 1);
-  let next2 = -1;
-  let place2 = beyondplace2;
+  const limit1 = smaller(end, at + 384);
+  const pivot1 = findLast2(at, end); // the last 'ip=['
+  if (pivot1 < 0) return false;
+  const lowestplace1 = larger(at, pivot1);
+  const beyondplace1 = smaller(smaller(limit1 + 1, end - 5), pivot1 + 1);
+  let next1 = -1;
+  let place1 = beyondplace1;
   while (true) {
-    place2 = findWordLast(lowestplace2, place2 + 3, 0x5b3d7069); // 'ip=['
-    if (place2 < lowestplace2) return false;
-    next2 = part4(place2, end);
-    if (next2 >= 0) break;
+    place1 = findWordLast(lowestplace1, place1 + 3, 0x5b3d7069); // 'ip=['
+    if (place1 < lowestplace1) return false;
+    next1 = part3(place1, end);
+    if (next1 >= 0) break;
     forgetAddress();
   }
   return true;

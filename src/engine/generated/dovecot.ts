@@ -596,20 +596,8 @@ function takePasswordShown(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part28(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** ('auth-worker: ' | 'auth: ') ['Info: '] */
-function part29(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
   else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
   else return -1;
@@ -638,7 +626,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} */
-function part30(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
   const stop1 = skipRun5(at, smaller(end, at + 4097));
@@ -648,7 +636,7 @@ function part30(at: i32, end: i32): i32 {
 }
 
 /** '<' not-',> \t'{0,4096} '>' */
-function part31(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
   const stop1 = skipRun3(at, smaller(end, at + 4097));
@@ -660,7 +648,7 @@ function part31(at: i32, end: i32): i32 {
 }
 
 /** 'request [' digit{1,10} ']: ' */
-function part32(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
   at += 9;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -682,7 +670,7 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** alpha+'0123456789-.'{2,64} ': ' */
-function part33(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   const stop1 = skipRun6(at, smaller(end, at + 65));
   if (stop1 - at < 2 || stop1 - at > 64) return -1;
   at = stop1;
@@ -692,7 +680,7 @@ function part33(at: i32, end: i32): i32 {
 }
 
 /** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
-function part34(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
   at += 5;
   const stop1 = skipWord(at, smaller(end, at + 17));
@@ -715,59 +703,57 @@ function part34(at: i32, end: i32): i32 {
   return at;
 }
 
-/** plain-request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** plain-request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at < 23) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
   const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next2 = part29(at, end);
-  if (next2 >= 0) at = next2;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
-  const stop3 = skipRun4(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  captureUser(at, stop3);
-  at = stop3;
+  const stop2 = skipRun4(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = part30(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part29(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  for (let times5 = 0; times5 < 2; times5++) {
-    const next5 = part31(at, end);
-    if (next5 <= at) break;
-    at = next5;
+  for (let times4 = 0; times4 < 2; times4++) {
+    const next4 = part30(at, end);
+    if (next4 <= at) break;
+    at = next4;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
+  const next5 = part31(at, end);
+  if (next5 >= 0) at = next5;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   const next6 = part32(at, end);
   if (next6 >= 0) at = next6;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   const next7 = part33(at, end);
   if (next7 >= 0) at = next7;
-  const next8 = part34(at, end);
-  if (next8 >= 0) at = next8;
-  const first9 = byte(at);
-  if (first9 === 117) {
+  const first8 = byte(at);
+  if (first8 === 117) {
     if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
     else return false;
-  } else if (first9 === 85) {
+  } else if (first8 === 85) {
     if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
     else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
     else return false;
-  } else if (first9 === 105) {
+  } else if (first8 === 105) {
     if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
     else return false;
-  } else if (first9 === 73) {
+  } else if (first8 === 73) {
     if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
     else return false;
-  } else if (first9 === 112) {
+  } else if (first8 === 112) {
     if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
     else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
     else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
@@ -776,23 +762,23 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
     else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
     else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
     else return false;
-  } else if (first9 === 80) {
+  } else if (first8 === 80) {
     if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
     else return false;
-  } else if (first9 === 76) {
+  } else if (first8 === 76) {
     if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
     else return false;
   }
   else return false;
-  const stop10 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop10 - at > 4096) return false;
-  at = stop10;
+  const stop9 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop9 - at > 4096) return false;
+  at = stop9;
   if (at !== end) return false;
   return true;
 }
 
 /** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function part35(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
@@ -806,18 +792,18 @@ function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   for (let times2 = 0; times2 < 2; times2++) {
-    const next2 = part31(at, end);
+    const next2 = part30(at, end);
     if (next2 <= at) break;
     at = next2;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const next3 = part32(at, end);
+  const next3 = part31(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next4 = part33(at, end);
+  const next4 = part32(at, end);
   if (next4 >= 0) at = next4;
-  const next5 = part34(at, end);
+  const next5 = part33(at, end);
   if (next5 >= 0) at = next5;
   const first6 = byte(at);
   if (first6 === 117) {
@@ -857,34 +843,32 @@ function part35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
   const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next2 = part29(at, end);
-  if (next2 >= 0) at = next2;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
   // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace3 = end - 23;
-  let next3 = -1;
-  let place3 = beyondplace3;
+  const beyondplace2 = end - 23;
+  let next2 = -1;
+  let place2 = beyondplace2;
   while (true) {
-    place3 = findByteLast(at, place3, 44); // ','
-    if (place3 < at) return false;
-    next3 = part35(place3, end);
-    if (next3 >= 0) break;
+    place2 = findByteLast(at, place2, 44); // ','
+    if (place2 < at) return false;
+    next2 = part34(place2, end);
+    if (next2 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place3);
+  captureUser(at, place2);
   return true;
 }
 
 /** '(' word{1,32} ')' */
-function part36(at: i32, end: i32): i32 {
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -896,21 +880,21 @@ function part36(at: i32, end: i32): i32 {
 }
 
 /** ',' ['<' not-',> \t'{0,4096} '>'] */
-function part37(at: i32, end: i32): i32 {
+function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
-  const next1 = part31(at, end);
+  const next1 = part30(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
-function part38(at: i32, end: i32): i32 {
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part37(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
@@ -952,82 +936,78 @@ function part38(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** user-refused: ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 26) return false;
-  const next1 = part28(at, end);
-  if (next1 >= 0) at = next1;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return false;
-  const next2 = part36(at, end);
-  if (next2 >= 0) at = next2;
+  const next1 = part35(at, end);
+  if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next3 = part32(at, end);
-  if (next3 >= 0) at = next3;
+  const next2 = part31(at, end);
+  if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next4 = part34(at, end);
-  if (next4 >= 0) at = next4;
-  const stop5 = skipRun6(at, smaller(end, at + 65));
-  if (stop5 - at < 2 || stop5 - at > 64) return false;
-  at = stop5;
+  const next3 = part33(at, end);
+  if (next3 >= 0) at = next3;
+  const stop4 = skipRun6(at, smaller(end, at + 65));
+  if (stop4 - at < 2 || stop4 - at > 64) return false;
+  at = stop4;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   // user up to the last ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
-  const beyondplace6 = end - 16;
-  let next6 = -1;
-  let place6 = beyondplace6;
+  const beyondplace5 = end - 16;
+  let next5 = -1;
+  let place5 = beyondplace5;
   while (true) {
-    place6 = findByteLast(at, place6, 44); // ','
-    if (place6 < at) return false;
-    next6 = part38(place6, end);
-    if (next6 >= 0) break;
+    place5 = findByteLast(at, place5, 44); // ','
+    if (place5 < at) return false;
+    next5 = part37(place5, end);
+    if (next5 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place6);
+  captureUser(at, place5);
   return true;
 }
 
-/** plain-user-refused: ['message repeated ' digit{1,10} ' times: [ '] ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,4096} ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** plain-user-refused: ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,4096} ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
 function takePlainUserRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
-  const next1 = part28(at, end);
-  if (next1 >= 0) at = next1;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const stop2 = skipRun6(at, smaller(end, at + 65));
-  if (stop2 - at < 2 || stop2 - at > 64) return false;
-  at = stop2;
+  const stop1 = skipRun6(at, smaller(end, at + 65));
+  if (stop1 - at < 2 || stop1 - at > 64) return false;
+  at = stop1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop3 = skipRun4(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
-  captureUser(at, stop3);
-  at = stop3;
+  const stop2 = skipRun4(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  captureUser(at, stop2);
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = part37(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part36(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
-  const first5 = byte(at);
-  if (first5 === 117) {
+  const first4 = byte(at);
+  if (first4 === 117) {
     if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
     else return false;
-  } else if (first5 === 85) {
+  } else if (first4 === 85) {
     if (end - at >= 12 && word(at) === 0x6e6b6e55 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'Unknown user'
     else if (end - at >= 27 && word(at) === 0x72657355 && word(at + 4) === 0x756f6620 && word(at + 8) === 0x6620646e && word(at + 12) === 0x206d6f72 && word(at + 16) === 0x796e6564 && word(at + 20) === 0x73617020 && word(at + 23) === 0x62647373) at += 27; // 'User found from deny passdb'
     else return false;
-  } else if (first5 === 105) {
+  } else if (first4 === 105) {
     if (end - at >= 19 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'invalid credentials'
     else return false;
-  } else if (first5 === 73) {
+  } else if (first4 === 73) {
     if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x64657263 && word(at + 12) === 0x69746e65 && word(at + 15) === 0x736c6169) at += 19; // 'Invalid credentials'
     else return false;
-  } else if (first5 === 112) {
+  } else if (first4 === 112) {
     if (end - at >= 17 && word(at) === 0x73736170 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'password mismatch'
     else if (end - at >= 81 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x55203a64 && word(at + 28) === 0x20726573 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x776f6e6b && word(at + 40) === 0x6f74206e && word(at + 44) === 0x65687420 && word(at + 48) === 0x646e7520 && word(at + 52) === 0x796c7265 && word(at + 56) === 0x20676e69 && word(at + 60) === 0x68747561 && word(at + 64) === 0x69746e65 && word(at + 68) === 0x69746163 && word(at + 72) === 0x6d206e6f && word(at + 76) === 0x6c75646f && word(at + 77) === 0x656c7564) at += 81; // 'pam_authenticate() failed: User not known to the underlying authentication module'
     else if (end - at >= 39 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x75203a64 && word(at + 28) === 0x6f6e6b6e && word(at + 32) === 0x75206e77 && word(at + 35) === 0x72657375) at += 39; // 'pam_authenticate() failed: unknown user'
@@ -1036,27 +1016,27 @@ function takePlainUserRefused(at: i32, end: i32): bool {
     else if (end - at >= 79 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x48203a64 && word(at + 28) === 0x20657661 && word(at + 32) === 0x61687865 && word(at + 36) === 0x65747375 && word(at + 40) === 0x616d2064 && word(at + 44) === 0x756d6978 && word(at + 48) === 0x756e206d && word(at + 52) === 0x7265626d && word(at + 56) === 0x20666f20 && word(at + 60) === 0x72746572 && word(at + 64) === 0x20736569 && word(at + 68) === 0x20726f66 && word(at + 72) === 0x76726573 && word(at + 75) === 0x65636976) at += 79; // 'pam_authenticate() failed: Have exhausted maximum number of retries for service'
     else if (end - at >= 44 && word(at) === 0x5f6d6170 && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 16) === 0x66202928 && word(at + 20) === 0x656c6961 && word(at + 24) === 0x50203a64 && word(at + 28) === 0x696d7265 && word(at + 32) === 0x6f697373 && word(at + 36) === 0x6564206e && word(at + 40) === 0x6465696e) at += 44; // 'pam_authenticate() failed: Permission denied'
     else return false;
-  } else if (first5 === 80) {
+  } else if (first4 === 80) {
     if (end - at >= 17 && word(at) === 0x73736150 && word(at + 4) === 0x64726f77 && word(at + 8) === 0x73696d20 && word(at + 12) === 0x6374616d && word(at + 13) === 0x68637461) at += 17; // 'Password mismatch'
     else return false;
-  } else if (first5 === 76) {
+  } else if (first4 === 76) {
     if (end - at >= 33 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x65206874 && word(at + 20) === 0x7974706d && word(at + 24) === 0x73617020 && word(at + 28) === 0x726f7773 && word(at + 29) === 0x64726f77) at += 33; // 'Login attempt with empty password'
     else return false;
   }
   else return false;
-  const stop6 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop6 - at > 4096) return false;
-  at = stop6;
+  const stop5 = findByte(at, smaller(end, at + 4097), 44);
+  if (stop5 - at > 4096) return false;
+  at = stop5;
   if (at !== end) return false;
   return true;
 }
 
 /** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function part39(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return -1;
-  const next1 = part36(at, end);
+  const next1 = part35(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -1064,7 +1044,7 @@ function part39(at: i32, end: i32): i32 {
 }
 
 /** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function part40(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -1087,7 +1067,7 @@ function skipRun7(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} 'user=' nonspace{0,4096} */
-function part41(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -1103,9 +1083,9 @@ function part41(at: i32, end: i32): i32 {
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part39(at, end);
+  const next1 = part38(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part40(at, end);
+  const next2 = part39(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
@@ -1133,7 +1113,7 @@ function takePamFailure(at: i32, end: i32): bool {
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next7 = part41(at, end);
+  const next7 = part40(at, end);
   if (next7 >= 0) at = next7;
   const stop8 = skipSpace(at, smaller(end, at + 4097));
   if (stop8 - at > 4096) return false;
@@ -1145,7 +1125,7 @@ function takePamFailure(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x69676f4c) {
+  if (word0 < 0x68747561) {
     if (word0 === 0x5f6d6170) { // "pam_"
       if (takeLoginFailed(start, end)) return 0;
       forgetUser();
@@ -1459,6 +1439,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }
+  } else {
     if (word0 === 0x68747561) { // "auth"
       const word4 = word(start + 4);
       if (word4 < 0x6e49203a) {
@@ -1897,7 +1878,6 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       if (takePamFailure(start, end)) return 9;
       return -1;
     }
-  } else {
     if (word0 === 0x69676f4c || word0 === 0x6f6d6552 || word0 === 0x726f6241) { // "Logi" "Remo" "Abor"
       if (takeLoginFailed(start, end)) return 0;
       forgetUser();
@@ -1959,30 +1939,6 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
       forgetAddress();
       if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
-      return -1;
-    }
-    if (word0 === 0x7373656d) { // "mess"
-      if (takeLoginFailed(start, end)) return 0;
-      forgetUser();
-      forgetAddress();
-      if (takeLoginFailedNameless(start, end)) return 1;
-      forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
-      forgetUser();
-      forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
-      forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainRequestRefused(start, end)) return 5;
-      forgetUser();
-      forgetAddress();
-      if (takeRequestRefused(start, end)) return 6;
-      forgetUser();
-      forgetAddress();
-      if (takeUserRefused(start, end)) return 7;
-      forgetUser();
-      forgetAddress();
       if (takePlainUserRefused(start, end)) return 8;
       return -1;
     }

@@ -22,48 +22,24 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part2(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
-/** ('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ') */
-function part3(at: i32, end: i32): i32 {
-  let next1 = part1(at, end);
-  if (next1 < 0) {
-    forgetTime();
-    next1 = part2(at, end);
-  }
-  if (next1 < 0) return -1;
-  at = next1;
-  return at;
-}
-
 /** ip:port */
-function part4(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part5(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
-/** nonexistent-user: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) [']'] space{0,4096} end */
+/** nonexistent-user: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeNonexistentUser(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -73,10 +49,10 @@ function takeNonexistentUser(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 35 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x6e6f6e20 && word(at + 16) === 0x73697865 && word(at + 20) === 0x746e6574 && word(at + 24) === 0x65737520 && word(at + 28) === 0x72662072 && word(at + 31) === 0x206d6f72)) return false; // ' attempt for nonexistent user from '
   at += 35;
-  let next2 = part4(at, end);
+  let next2 = part2(at, end);
   if (next2 < 0) {
     forgetAddress();
-    next2 = part5(at, end);
+    next2 = part3(at, end);
   }
   if (next2 < 0) return false;
   at = next2;
@@ -89,13 +65,13 @@ function takeNonexistentUser(at: i32, end: i32): bool {
 }
 
 /** '' from ' (ip:port | ip) [']'] space{0,4096} end */
-function part6(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
-  let next1 = part4(at, end);
+  let next1 = part2(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = part5(at, end);
+    next1 = part3(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
@@ -117,10 +93,10 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** nonexistent-user-named: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** nonexistent-user-named: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeNonexistentUserNamed(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -140,7 +116,7 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part6(place2, end);
+    next2 = part4(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -149,13 +125,13 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
 }
 
 /** ' from ' (ip:port | ip) [']'] space{0,4096} end */
-function part7(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
-  let next1 = part4(at, end);
+  let next1 = part2(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = part5(at, end);
+    next1 = part3(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
@@ -167,10 +143,10 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** wrong-user: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] 'Login attempt with wrong user ' user… ' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** wrong-user: ['[' digit{1,10} '] ' time ' '] 'Login attempt with wrong user ' user… ' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeWrongUser(at: i32, end: i32): bool {
   if (end - at < 37) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -184,7 +160,7 @@ function takeWrongUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
     if (place2 < at) return false;
-    next2 = part7(place2, end);
+    next2 = part5(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -192,10 +168,10 @@ function takeWrongUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** bad-password: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeBadPassword(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -217,7 +193,7 @@ function takeBadPassword(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part6(place2, end);
+    next2 = part4(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -226,23 +202,23 @@ function takeBadPassword(at: i32, end: i32): bool {
 }
 
 /** 'Max auth tries reached - user '' */
-function part8(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 31 && word(at) === 0x2078614d && word(at + 4) === 0x68747561 && word(at + 8) === 0x69727420 && word(at + 12) === 0x72207365 && word(at + 16) === 0x68636165 && word(at + 20) === 0x2d206465 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return -1; // 'Max auth tries reached - user ''
   at += 31;
   return at;
 }
 
 /** ''' */
-function part9(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
-/** too-many-attempts-address-first: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth from ' ['<'] ip:port ('>: ' | ': ') text… 'Max auth tries reached - user '' user… ''' */
+/** too-many-attempts-address-first: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth from ' ['<'] ip:port ('>: ' | ': ') text… 'Max auth tries reached - user '' user… ''' */
 function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -265,7 +241,7 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at, place2 + 3, 0x2078614d); // 'Max '
     if (place2 < at) return false;
-    next2 = part8(place2, end);
+    next2 = part6(place2, end);
     if (next2 >= 0) break;
   }
   at = next2;
@@ -276,17 +252,17 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   while (true) {
     place3 = findByteLast(at, place3, 39); // '''
     if (place3 < at) return false;
-    next3 = part9(place3, end);
+    next3 = part7(place3, end);
     if (next3 >= 0) break;
   }
   captureUser(at, place3);
   return true;
 }
 
-/** too-many-attempts-nobody: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth: Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** too-many-attempts-nobody: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth: Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
   if (end - at < 57) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -306,7 +282,7 @@ function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part6(place2, end);
+    next2 = part4(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -315,16 +291,16 @@ function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
 }
 
 /** ': Max auth tries reached - user '' */
-function part10(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x614d203a && word(at + 4) === 0x75612078 && word(at + 8) === 0x74206874 && word(at + 12) === 0x73656972 && word(at + 16) === 0x61657220 && word(at + 20) === 0x64656863 && word(at + 24) === 0x75202d20 && word(at + 28) === 0x20726573 && word(at + 29) === 0x27207265)) return -1; // ': Max auth tries reached - user ''
   at += 33;
   return at;
 }
 
-/** too-many-attempts: [('[' digit{1,10} '] ' time ' ' | 'message repeated ' digit{1,10} ' times: [ ')] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 65) return false;
-  const next1 = part3(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
     forgetTime();
@@ -341,7 +317,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 1, place2 + 4, 0x78614d20) - 1; // ' Max'
     if (place2 < at) return false;
-    next2 = part10(place2, end);
+    next2 = part8(place2, end);
     if (next2 >= 0) break;
   }
   at = next2;
@@ -355,7 +331,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(lowestplace3, place3 + 3, 0x72662027); // '' fr'
     if (place3 < lowestplace3) return false;
-    next3 = part6(place3, end);
+    next3 = part4(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -366,11 +342,12 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchDropbear(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x69676f6c) {
+  if (word0 < 0x69676f4c) {
     if (word0 === 0x20646142 || word0 === 0x20646162 || word0 === 0x2d6f6f54) { // "Bad " "bad " "Too-"
       if (takeBadPassword(start, end)) return 3;
       return -1;
     }
+  } else {
     if (word0 === 0x69676f4c) { // "Logi"
       const word14 = word(start + 14);
       if (word14 === 0x20726f66) { // "for "
@@ -386,39 +363,11 @@ export function matchDropbear(start: i32, end: i32, _mode: i32): i32 {
       }
       return -1;
     }
-  } else {
     if (word0 === 0x69676f6c) { // "logi"
       if (takeNonexistentUser(start, end)) return 0;
       forgetTime();
       forgetAddress();
       if (takeNonexistentUserNamed(start, end)) return 1;
-      return -1;
-    }
-    if (word0 === 0x7373656d) { // "mess"
-      if (takeNonexistentUser(start, end)) return 0;
-      forgetTime();
-      forgetAddress();
-      if (takeNonexistentUserNamed(start, end)) return 1;
-      forgetTime();
-      forgetUser();
-      forgetAddress();
-      if (takeWrongUser(start, end)) return 2;
-      forgetTime();
-      forgetUser();
-      forgetAddress();
-      if (takeBadPassword(start, end)) return 3;
-      forgetTime();
-      forgetUser();
-      forgetAddress();
-      if (takeTooManyAttemptsAddressFirst(start, end)) return 4;
-      forgetTime();
-      forgetAddress();
-      forgetUser();
-      if (takeTooManyAttemptsNobody(start, end)) return 5;
-      forgetTime();
-      forgetUser();
-      forgetAddress();
-      if (takeTooManyAttempts(start, end)) return 6;
       return -1;
     }
     if (word0 === 0x74697845 || word0 === 0x74697865) { // "Exit" "exit"

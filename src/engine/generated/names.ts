@@ -24,7 +24,6 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "failed-publickey",
       "failed",
-      "failed-again",
       "failed-key",
       "failed-account-tail",
       "failed-invalid-plain-tail",
@@ -35,7 +34,6 @@ export const filterNames: FilterNames[] = [
       "pam-failure-unnamed",
       "pam-more-failures",
       "pam-refused",
-      "pam-refused-again",
       "root-refused",
       "user-not-allowed",
       "connection-prohibited",

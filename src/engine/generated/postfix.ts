@@ -3,18 +3,6 @@ import { byte, findByte, word } from '#linear';
 import { forgetAddress } from '../capture.ts';
 import { scanAddress, skipDigits, skipNonspace, smaller } from '../scan.ts';
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part1(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** End of the run of '0' to '9', 'A' to 'Z', 'b' to 'd', 'f' to 'h', 'j' to 'n', 'p' to 't', 'v' to 'z' at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
@@ -26,7 +14,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
-function part2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   const stop1 = skipRun1(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
@@ -46,7 +34,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** ':' digit{1,10} */
-function part3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -55,66 +43,62 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-server-lost: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
+/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
 function takeSaslServerLost(at: i32, end: i32): bool {
   if (end - at < 84) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop5 = skipNonspace(at, smaller(end, at + 101));
-  if (stop5 - at < 1 || stop5 - at > 100) return false;
-  at = stop5;
+  const stop4 = skipNonspace(at, smaller(end, at + 101));
+  if (stop4 - at < 1 || stop4 - at > 100) return false;
+  at = stop4;
   if (!(end - at >= 64 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x6c206e6f && word(at + 36) === 0x2074736f && word(at + 40) === 0x61206f74 && word(at + 44) === 0x65687475 && word(at + 48) === 0x6369746e && word(at + 52) === 0x6f697461 && word(at + 56) === 0x6573206e && word(at + 60) === 0x72657672)) return false; // ' authentication failed: Connection lost to authentication server'
   return true;
 }
 
-/** sasl-mechanism-unknown: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
+/** sasl-mechanism-unknown: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
 function takeSaslMechanismUnknown(at: i32, end: i32): bool {
   if (end - at < 76) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  const stop5 = skipNonspace(at, smaller(end, at + 101));
-  if (stop5 - at < 1 || stop5 - at > 100) return false;
-  at = stop5;
+  const stop4 = skipNonspace(at, smaller(end, at + 101));
+  if (stop4 - at < 1 || stop4 - at > 100) return false;
+  at = stop4;
   if (!(end - at >= 56 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 20) === 0x203a6465 && word(at + 24) === 0x61766e49 && word(at + 28) === 0x2064696c && word(at + 32) === 0x68747561 && word(at + 36) === 0x69746e65 && word(at + 40) === 0x69746163 && word(at + 44) === 0x6d206e6f && word(at + 48) === 0x61686365 && word(at + 52) === 0x6d73696e)) return false; // ' authentication failed: Invalid authentication mechanism'
   return true;
 }
 
 /** ('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') */
-function part4(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 108) at += 1; // 'l'
   else if (end - at >= 1 && byte(at) === 76) at += 1; // 'L'
   else return -1;
@@ -134,7 +118,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') */
-function part5(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 112) at += 1; // 'p'
   else if (end - at >= 1 && byte(at) === 80) at += 1; // 'P'
   else return -1;
@@ -154,7 +138,7 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' */
-function part6(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 99) at += 1; // 'c'
   else if (end - at >= 1 && byte(at) === 67) at += 1; // 'C'
   else return -1;
@@ -181,7 +165,7 @@ function part6(at: i32, end: i32): i32 {
 }
 
 /** ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' */
-function part7(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 100) at += 1; // 'd'
   else if (end - at >= 1 && byte(at) === 68) at += 1; // 'D'
   else return -1;
@@ -214,7 +198,7 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** '-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S') */
-function part8(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 45)) return -1; // '-'
   at += 1;
   if (end - at >= 1 && byte(at) === 112) at += 1; // 'p'
@@ -233,7 +217,7 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] */
-function part9(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 115) at += 1; // 's'
   else if (end - at >= 1 && byte(at) === 83) at += 1; // 'S'
   else return -1;
@@ -265,13 +249,13 @@ function part9(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  const next2 = part8(at, end);
+  const next2 = part7(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
 /** ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M') */
-function part10(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 110) at += 1; // 'n'
   else if (end - at >= 1 && byte(at) === 78) at += 1; // 'N'
   else return -1;
@@ -287,36 +271,34 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-failed: ['message repeated ' digit{1,10} ' times: [ '] ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' | ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] | ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M')) ' authentication failed:' */
+/** sasl-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' | ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] | ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M')) ' authentication failed:' */
 function takeSaslFailed(at: i32, end: i32): bool {
   if (end - at < 46) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun2(at, smaller(end, at + 4097));
+  if (stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
-  if (next4 >= 0) at = next4;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
   if (!(end - at >= 7 && word(at) === 0x4153203a && word(at + 3) === 0x204c5341)) return false; // ': SASL '
   at += 7;
-  let next5 = part4(at, end);
-  if (next5 < 0) next5 = part5(at, end);
-  if (next5 < 0) next5 = part6(at, end);
-  if (next5 < 0) next5 = part7(at, end);
-  if (next5 < 0) next5 = part9(at, end);
-  if (next5 < 0) next5 = part10(at, end);
-  if (next5 < 0) return false;
-  at = next5;
+  let next4 = part3(at, end);
+  if (next4 < 0) next4 = part4(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) next4 = part6(at, end);
+  if (next4 < 0) next4 = part8(at, end);
+  if (next4 < 0) next4 = part9(at, end);
+  if (next4 < 0) return false;
+  at = next4;
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x3a64656c)) return false; // ' authentication failed:'
   return true;
 }
@@ -344,7 +326,7 @@ function skipRun4(at: i32, end: i32): i32 {
 /** listed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('554' | '454') ' ' ('4.' | '5.') '7.1 Service unavailable; Client host [' not-'] \t'{1,4096} '] blocked' */
 function takeListed(at: i32, end: i32): bool {
   if (end - at < 77) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
@@ -363,7 +345,7 @@ function takeListed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
@@ -385,7 +367,7 @@ function takeListed(at: i32, end: i32): bool {
 }
 
 /** '<' not-'>'{0,4096} '>: ' */
-function part11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
   const stop1 = findByte(at, smaller(end, at + 4097), 62);
@@ -397,23 +379,23 @@ function part11(at: i32, end: i32): i32 {
 }
 
 /** ': ' */
-function part12(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
 /** ('<' not-'>'{0,4096} '>: ' | ': ') */
-function part13(at: i32, end: i32): i32 {
-  let next1 = part11(at, end);
-  if (next1 < 0) next1 = part12(at, end);
+function part12(at: i32, end: i32): i32 {
+  let next1 = part10(at, end);
+  if (next1 < 0) next1 = part11(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
 /** ('Helo command' | 'Sender address' | 'Recipient address') ' rejected: ' */
-function part14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (end - at >= 12 && word(at) === 0x6f6c6548 && word(at + 4) === 0x6d6f6320 && word(at + 8) === 0x646e616d) at += 12; // 'Helo command'
   else if (end - at >= 14 && word(at) === 0x646e6553 && word(at + 4) === 0x61207265 && word(at + 8) === 0x65726464 && word(at + 10) === 0x73736572) at += 14; // 'Sender address'
   else if (end - at >= 17 && word(at) === 0x69636552 && word(at + 4) === 0x6e656970 && word(at + 8) === 0x64612074 && word(at + 12) === 0x73657264 && word(at + 13) === 0x73736572) at += 17; // 'Recipient address'
@@ -424,7 +406,7 @@ function part14(at: i32, end: i32): i32 {
 }
 
 /** ('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') */
-function part15(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   const first1 = byte(at);
   if (first1 === 83) {
     if (end - at >= 19 && word(at) === 0x76726553 && word(at + 4) === 0x20656369 && word(at + 8) === 0x76616e75 && word(at + 12) === 0x616c6961 && word(at + 15) === 0x656c6261) at += 19; // 'Service unavailable'
@@ -487,7 +469,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** not-word{1,4096} */
-function part16(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   const stop1 = skipRun5(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
@@ -495,17 +477,17 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** end */
-function part17(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
 
 /** 'match' (not-word{1,4096} | end) */
-function part18(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6374616d && word(at + 1) === 0x68637461)) return -1; // 'match'
   at += 5;
-  let next1 = part16(at, end);
-  if (next1 < 0) next1 = part17(at, end);
+  let next1 = part15(at, end);
+  if (next1 < 0) next1 = part16(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
@@ -514,7 +496,7 @@ function part18(at: i32, end: i32): i32 {
 /** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400' | '501' | '503' | '521' | '553' | '556') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,4096} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,4096} | end)) */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
@@ -533,7 +515,7 @@ function takeRefused(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
@@ -572,12 +554,12 @@ function takeRefused(at: i32, end: i32): bool {
   at = stop7;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const next8 = part13(at, end);
+  const next8 = part12(at, end);
   if (next8 >= 0) at = next8;
-  const next9 = part14(at, end);
+  const next9 = part13(at, end);
   if (next9 >= 0) at = next9;
-  let next10 = part15(at, end);
-  if (next10 < 0) next10 = part18(at, end);
+  let next10 = part14(at, end);
+  if (next10 < 0) next10 = part17(at, end);
   if (next10 < 0) return false;
   return true;
 }
@@ -585,7 +567,7 @@ function takeRefused(at: i32, end: i32): bool {
 /** pipelining: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'improper command pipelining after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takePipelining(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x72706d69 && word(at + 4) === 0x7265706f && word(at + 8) === 0x6d6f6320 && word(at + 12) === 0x646e616d && word(at + 16) === 0x70697020 && word(at + 20) === 0x6e696c65 && word(at + 24) === 0x20676e69 && word(at + 28) === 0x65746661 && word(at + 30) === 0x20726574)) return false; // 'improper command pipelining after '
   at += 34;
@@ -603,13 +585,13 @@ function takePipelining(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
 
 /** ' (' digit{1,10} ' bytes)' */
-function part19(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -623,14 +605,14 @@ function part19(at: i32, end: i32): i32 {
 /** too-many-errors: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'too many errors after ' nonspace{1,64} [' (' digit{1,10} ' bytes)'] ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeTooManyErrors(at: i32, end: i32): bool {
   if (end - at < 32) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x206f6f74 && word(at + 4) === 0x796e616d && word(at + 8) === 0x72726520 && word(at + 12) === 0x2073726f && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'too many errors after '
   at += 22;
   const stop2 = skipNonspace(at, smaller(end, at + 65));
   if (stop2 - at < 1 || stop2 - at > 64) return false;
   at = stop2;
-  const next3 = part19(at, end);
+  const next3 = part18(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
@@ -643,7 +625,7 @@ function takeTooManyErrors(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next5 = part3(at, end);
+  const next5 = part2(at, end);
   if (next5 >= 0) at = next5;
   return true;
 }
@@ -651,7 +633,7 @@ function takeTooManyErrors(at: i32, end: i32): bool {
 /** lost-counted-elsewhere: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' ('AUTH ' | 'DATA ') */
 function takeLostCountedElsewhere(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
@@ -664,7 +646,7 @@ function takeLostCountedElsewhere(at: i32, end: i32): bool {
 /** lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeLost(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
@@ -682,13 +664,13 @@ function takeLost(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
 
 /** '/' digit{1,10} */
-function part20(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -698,7 +680,7 @@ function part20(at: i32, end: i32): i32 {
 }
 
 /** (' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}] */
-function part21(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (end - at >= 6 && word(at) === 0x6c656820 && word(at + 2) === 0x3d6f6c65) at += 6; // ' helo='
   else if (end - at >= 6 && word(at) === 0x6c686520 && word(at + 2) === 0x3d6f6c68) at += 6; // ' ehlo='
   else if (end - at >= 10 && word(at) === 0x61747320 && word(at + 4) === 0x6c747472 && word(at + 6) === 0x3d736c74) at += 10; // ' starttls='
@@ -706,7 +688,7 @@ function part21(at: i32, end: i32): i32 {
   const stop1 = skipDigits(at, smaller(end, at + 11));
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
-  const next2 = part20(at, end);
+  const next2 = part19(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
@@ -724,7 +706,7 @@ function skipRun6(at: i32, end: i32): i32 {
 /** disconnect-login-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'disconnect from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ((' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}]){0,3} ' auth=0/' '123456789'{1,4096} */
 function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (end - at < 28) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 16 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x66207463 && word(at + 12) === 0x206d6f72)) return false; // 'disconnect from '
   at += 16;
@@ -737,10 +719,10 @@ function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part3(at, end);
+  const next3 = part2(at, end);
   if (next3 >= 0) at = next3;
   for (let times4 = 0; times4 < 3; times4++) {
-    const next4 = part21(at, end);
+    const next4 = part20(at, end);
     if (next4 <= at) break;
     at = next4;
   }
@@ -752,7 +734,7 @@ function takeDisconnectLoginFailed(at: i32, end: i32): bool {
 }
 
 /** 'PREGREET ' digit{1,10} */
-function part22(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x47455250 && word(at + 4) === 0x54454552 && word(at + 5) === 0x20544545)) return -1; // 'PREGREET '
   at += 9;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -762,7 +744,7 @@ function part22(at: i32, end: i32): i32 {
 }
 
 /** 'HANGUP' */
-function part23(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x474e4148 && word(at + 2) === 0x5055474e)) return -1; // 'HANGUP'
   at += 6;
   return at;
@@ -771,8 +753,8 @@ function part23(at: i32, end: i32): i32 {
 /** early-talk: ('PREGREET ' digit{1,10} | 'HANGUP') ' after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeEarlyTalk(at: i32, end: i32): bool {
   if (end - at < 23) return false;
-  let next1 = part22(at, end);
-  if (next1 < 0) next1 = part23(at, end);
+  let next1 = part21(at, end);
+  if (next1 < 0) next1 = part22(at, end);
   if (next1 < 0) return false;
   at = next1;
   if (!(end - at >= 7 && word(at) === 0x74666120 && word(at + 3) === 0x20726574)) return false; // ' after '
@@ -791,7 +773,7 @@ function takeEarlyTalk(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
@@ -816,7 +798,7 @@ function takeCommandLimit(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next2 = part3(at, end);
+  const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
   return true;
 }
@@ -824,7 +806,7 @@ function takeCommandLimit(at: i32, end: i32): bool {
 /** not-smtp: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('warning: non-SMTP command from ' | 'NON-SMTP COMMAND from ' | 'COMMAND PIPELINING from ') not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeNotSmtp(at: i32, end: i32): bool {
   if (end - at < 25) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 31 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 8) === 0x6e6f6e20 && word(at + 12) === 0x544d532d && word(at + 16) === 0x6f632050 && word(at + 20) === 0x6e616d6d && word(at + 24) === 0x72662064 && word(at + 27) === 0x206d6f72) at += 31; // 'warning: non-SMTP command from '
   else if (end - at >= 22 && word(at) === 0x2d4e4f4e && word(at + 4) === 0x50544d53 && word(at + 8) === 0x4d4f4320 && word(at + 12) === 0x444e414d && word(at + 16) === 0x6f726620 && word(at + 18) === 0x206d6f72) at += 22; // 'NON-SMTP COMMAND from '
@@ -839,7 +821,7 @@ function takeNotSmtp(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next3 = part3(at, end);
+  const next3 = part2(at, end);
   if (next3 >= 0) at = next3;
   return true;
 }
@@ -847,7 +829,7 @@ function takeNotSmtp(at: i32, end: i32): bool {
 /** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' ('Connection rate' | 'Connection concurrency' | 'Message delivery request rate' | 'AUTH command rate' | 'New TLS session rate') ' limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
 function takeRateLimit(at: i32, end: i32): bool {
   if (end - at < 51) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
@@ -873,7 +855,7 @@ function takeRateLimit(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
-  const next4 = part3(at, end);
+  const next4 = part2(at, end);
   if (next4 >= 0) at = next4;
   return true;
 }
@@ -881,7 +863,7 @@ function takeRateLimit(at: i32, end: i32): bool {
 /** name-forged: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: hostname ' nonspace{1,255} ' does not resolve to address ' ip */
 function takeNameForged(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = part2(at, end);
+  const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 18 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 8) === 0x736f6820 && word(at + 12) === 0x6d616e74 && word(at + 14) === 0x20656d61)) return false; // 'warning: hostname '
   at += 18;
@@ -898,8 +880,8 @@ function takeNameForged(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x656a6572) {
-    if (word0 === 0x206f6f74 || word0 === 0x2d4e4f4e || word0 === 0x63736964) { // "too " "NON-" "disc"
+  if (word0 < 0x63736964) {
+    if (word0 === 0x206f6f74 || word0 === 0x2d4e4f4e) { // "too " "NON-"
       if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
       if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
@@ -1040,7 +1022,7 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       return -1;
     }
   } else {
-    if (word0 === 0x656a6572 || word0 === 0x6e726177 || word0 === 0x72706d69 || word0 === 0x7373656d || word0 === 0x746c696d || word0 === 0x74736f6c) { // "reje" "warn" "impr" "mess" "milt" "lost"
+    if (word0 === 0x63736964 || word0 === 0x656a6572 || word0 === 0x6e726177 || word0 === 0x72706d69 || word0 === 0x746c696d || word0 === 0x74736f6c) { // "disc" "reje" "warn" "impr" "milt" "lost"
       if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
       if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
@@ -1102,20 +1084,21 @@ export function flagsPostfix(pattern: i32): i32 {
     case 1: // sasl-mechanism-unknown
       return 16;
     case 2: // sasl-failed
-    case 3: // listed
     case 4: // refused
-    case 5: // pipelining
-    case 6: // too-many-errors
     case 8: // lost
-    case 9: // disconnect-login-failed
     case 10: // early-talk
     case 11: // command-limit
     case 12: // not-smtp
     case 13: // rate-limit
     case 14: // name-forged
       return 273;
+    case 3: // listed
+    case 5: // pipelining
+    case 6: // too-many-errors
+    case 9: // disconnect-login-failed
+      return 17;
     case 7: // lost-counted-elsewhere
-      return 256;
+      return 0;
   }
   return 0;
 }

@@ -3,18 +3,6 @@ import { byte, findByte, findWord, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { scanAddress, skipDigits, smaller } from '../scan.ts';
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part1(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** End of the run of bytes other than 32, '(' to ')', '[', ']' at `at`. */
 function skipRun1(at: i32, end: i32): i32 {
   while (at < end) {
@@ -26,7 +14,7 @@ function skipRun1(at: i32, end: i32): i32 {
 }
 
 /** not-' ()[]'{1,4096} ' ' */
-function part2(at: i32, end: i32): i32 {
+function part1(at: i32, end: i32): i32 {
   const stop1 = skipRun1(at, smaller(end, at + 4097));
   if (stop1 - at < 1 || stop1 - at > 4096) return -1;
   at = stop1;
@@ -46,7 +34,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
-function part3(at: i32, end: i32): i32 {
+function part2(at: i32, end: i32): i32 {
   if (end - at >= 17 && word(at) === 0x6f4c2820 && word(at + 4) === 0x206e6967 && word(at + 8) === 0x6c696166 && word(at + 12) === 0x3a296465 && word(at + 13) === 0x203a2964) at += 17; // ' (Login failed): '
   else if (end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32) at += 2; // ': '
   else return -1;
@@ -110,160 +98,152 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: ['message repeated ' digit{1,10} ' times: [ '] [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} ('USER ' | 'ANON ') user… (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
+/** login-failed: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} ('USER ' | 'ANON ') user… (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (end - at >= 5 && word(at) === 0x52455355 && word(at + 1) === 0x20524553) at += 5; // 'USER '
   else if (end - at >= 5 && word(at) === 0x4e4f4e41 && word(at + 1) === 0x204e4f4e) at += 5; // 'ANON '
   else return false;
   // user up to the first (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded')
-  const beyondplace5 = end - 9;
-  let next5 = -1;
-  let place5 = at;
+  const beyondplace4 = end - 9;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    if (place5 >= beyondplace5) return false;
-    next5 = part3(place5, end);
-    if (next5 >= 0) break;
-    place5++;
+    if (place4 >= beyondplace4) return false;
+    next4 = part2(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
 /** ''' */
-function part4(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
-/** empty-password: ['message repeated ' digit{1,10} ' times: [ '] [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Refusing empty password from user '' user… ''' */
+/** empty-password: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Refusing empty password from user '' user… ''' */
 function takeEmptyPassword(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 35 && word(at) === 0x75666552 && word(at + 4) === 0x676e6973 && word(at + 8) === 0x706d6520 && word(at + 12) === 0x70207974 && word(at + 16) === 0x77737361 && word(at + 20) === 0x2064726f && word(at + 24) === 0x6d6f7266 && word(at + 28) === 0x65737520 && word(at + 31) === 0x27207265)) return false; // 'Refusing empty password from user ''
   at += 35;
   // user up to the first '''
-  const beyondplace5 = end - 0;
-  let next5 = -1;
-  let place5 = at;
+  const beyondplace4 = end - 0;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place5 = findByte(place5, beyondplace5, 39); // '''
-    if (place5 >= beyondplace5) return false;
-    next5 = part4(place5, end);
-    if (next5 >= 0) break;
-    place5++;
+    place4 = findByte(place4, beyondplace4, 39); // '''
+    if (place4 >= beyondplace4) return false;
+    next4 = part3(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
 /** ' login attempted' */
-function part5(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x676f6c20 && word(at + 4) === 0x61206e69 && word(at + 8) === 0x6d657474 && word(at + 12) === 0x64657470)) return -1; // ' login attempted'
   at += 16;
   return at;
 }
 
-/** violation: ['message repeated ' digit{1,10} ' times: [ '] [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'SECURITY VIOLATION: ' user… ' login attempted' */
+/** violation: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'SECURITY VIOLATION: ' user… ' login attempted' */
 function takeViolation(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 20 && word(at) === 0x55434553 && word(at + 4) === 0x59544952 && word(at + 8) === 0x4f495620 && word(at + 12) === 0x4954414c && word(at + 16) === 0x203a4e4f)) return false; // 'SECURITY VIOLATION: '
   at += 20;
   // user up to the first ' login attempted'
-  const beyondplace5 = end - 15;
-  let next5 = -1;
-  let place5 = at;
+  const beyondplace4 = end - 15;
+  let next4 = -1;
+  let place4 = at;
   while (true) {
-    place5 = findWord(place5 + 1, beyondplace5 + 4, 0x69676f6c) - 1; // 'logi'
-    if (place5 >= beyondplace5) return false;
-    next5 = part5(place5, end);
-    if (next5 >= 0) break;
-    place5++;
+    place4 = findWord(place4 + 1, beyondplace4 + 4, 0x69676f6c) - 1; // 'logi'
+    if (place4 >= beyondplace4) return false;
+    next4 = part4(place4, end);
+    if (next4 >= 0) break;
+    place4++;
   }
-  captureUser(at, place5);
+  captureUser(at, place4);
   return true;
 }
 
-/** too-many-attempts: ['message repeated ' digit{1,10} ' times: [ '] [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Maximum login attempts (' digit{1,10} ') exceeded' */
+/** too-many-attempts: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Maximum login attempts (' digit{1,10} ') exceeded' */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 42) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
-  at = stop3;
+  const stop2 = skipRun1(at, smaller(end, at + 4097));
+  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
-  at = stop4;
+  const stop3 = skipRun2(at, smaller(end, at + 4097));
+  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  at = stop3;
   if (!(end - at >= 24 && word(at) === 0x6978614d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x7461206e && word(at + 16) === 0x706d6574 && word(at + 20) === 0x28207374)) return false; // 'Maximum login attempts ('
   at += 24;
-  const stop5 = skipDigits(at, smaller(end, at + 11));
-  if (stop5 - at < 1 || stop5 - at > 10) return false;
-  at = stop5;
+  const stop4 = skipDigits(at, smaller(end, at + 11));
+  if (stop4 - at < 1 || stop4 - at > 10) return false;
+  at = stop4;
   if (!(end - at >= 10 && word(at) === 0x78652029 && word(at + 4) === 0x64656563 && word(at + 6) === 0x64656465)) return false; // ') exceeded'
   return true;
 }

@@ -141,63 +141,6 @@ function takeFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end */
-function part6(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
-  at += 6;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
-  at += 6;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  const next2 = part4(at, end);
-  if (next2 >= 0) at = next2;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
-  at = stop3;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** failed-again: 'message repeated ' digit{1,10} ' times: [ Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end */
-function takeFailedAgain(at: i32, end: i32): bool {
-  if (end - at < 56) return false;
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return false; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return false;
-  at = stop1;
-  if (!(end - at >= 17 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 8) === 0x6146205b && word(at + 12) === 0x64656c69 && word(at + 13) === 0x2064656c)) return false; // ' times: [ Failed '
-  at += 17;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
-  at = stop2;
-  if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
-  at += 5;
-  const next3 = part2(at, end);
-  if (next3 >= 0) at = next3;
-  // user up to the last ' from ' ip ' port ' digit{1,10} [(' ssh2' | ' ssh1' | ' ssh')] ']' space{0,4096} end
-  const pivot4 = findLast1(at, end); // the last ' port '
-  if (pivot4 < 0) return false;
-  const lowestplace4 = larger(at, pivot4 - 263);
-  const beyondplace4 = smaller(end - 14, pivot4 - 6);
-  let next4 = -1;
-  let place4 = beyondplace4;
-  while (true) {
-    place4 = findWordLast(lowestplace4 + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place4 < lowestplace4) return false;
-    next4 = part6(place4, end);
-    if (next4 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place4);
-  return true;
-}
-
 /** End of the run of '-' to '.', '0' to '9', '@' to 'Z', '_', 'a' to 'z' at `at`. */
 function skipRun3(at: i32, end: i32): i32 {
   while (at < end) {
@@ -219,7 +162,7 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
-function part7(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -262,7 +205,7 @@ function takeFailedKey(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < at) return false;
-    next1 = part7(place1, end);
+    next1 = part6(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -298,7 +241,7 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
 }
 
 /** word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
-function part8(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -326,7 +269,7 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
-function part9(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -369,7 +312,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"' */
-function part10(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
@@ -422,9 +365,9 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
   if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3268) at += 7; // ' ssh2: '
   else if (end - at >= 7 && word(at) === 0x68737320 && word(at + 3) === 0x203a3168) at += 7; // ' ssh1: '
   else return false;
-  let next4 = part8(at, end);
+  let next4 = part7(at, end);
+  if (next4 < 0) next4 = part8(at, end);
   if (next4 < 0) next4 = part9(at, end);
-  if (next4 < 0) next4 = part10(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
@@ -436,7 +379,7 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
 }
 
 /** ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
-function part11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x726f7020 && word(at + 2) === 0x2074726f)) return -1; // ' port '
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -468,7 +411,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2 + 1, beyondplace2 + 4, 0x74726f70) - 1; // 'port'
     if (place2 >= beyondplace2) return false;
-    next2 = part11(place2, end);
+    next2 = part10(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -476,7 +419,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
-function part12(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -512,7 +455,7 @@ function takeFailedPortless(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part12(place3, end);
+    next3 = part11(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -521,16 +464,16 @@ function takeFailedPortless(at: i32, end: i32): bool {
 }
 
 /** ' [preauth]' */
-function part13(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return -1; // ' [preauth]'
   at += 10;
   return at;
 }
 
 /** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
-function part14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   let next1 = part1(at, end);
-  if (next1 < 0) next1 = part13(at, end);
+  if (next1 < 0) next1 = part12(at, end);
   if (next1 < 0) next1 = part3(at, end);
   if (next1 < 0) return -1;
   at = next1;
@@ -538,13 +481,13 @@ function part14(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part15(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part14(at, end);
+    const next1 = part13(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -570,7 +513,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(at + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < at) return false;
-    next1 = part15(place1, end);
+    next1 = part14(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -579,7 +522,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
 }
 
 /** 'pam_' word{1,32} '(sshd:auth):' space{0,8} */
-function part16(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -594,7 +537,7 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
-function part17(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -612,12 +555,12 @@ function part17(at: i32, end: i32): i32 {
 /** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' nonspace{0,4096} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 44) return false;
-  const next1 = part16(at, end);
+  const next1 = part15(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part17(at, end);
+    const next2 = part16(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -649,12 +592,12 @@ function takePamFailure(at: i32, end: i32): bool {
 /** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' user{0,4096} space{1,8} 'rhost=' ip */
 function takePamFailureUnnamed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
-  const next1 = part16(at, end);
+  const next1 = part15(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 19) === 0x3b657275)) return false; // 'authentication failure;'
   at += 23;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part17(at, end);
+    const next2 = part16(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -692,7 +635,7 @@ function takePamMoreFailures(at: i32, end: i32): bool {
 }
 
 /** ('error: ' | 'fatal: ') */
-function part18(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (end - at >= 7 && word(at) === 0x6f727265 && word(at + 3) === 0x203a726f) at += 7; // 'error: '
   else if (end - at >= 7 && word(at) === 0x61746166 && word(at + 3) === 0x203a6c61) at += 7; // 'fatal: '
   else return -1;
@@ -700,7 +643,7 @@ function part18(at: i32, end: i32): i32 {
 }
 
 /** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
-function part19(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
   const stop1 = skipRun2(at, smaller(end, at + 4097));
@@ -710,15 +653,15 @@ function part19(at: i32, end: i32): i32 {
 }
 
 /** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part20(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part19(at, end);
+  const next1 = part18(at, end);
   if (next1 >= 0) at = next1;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part14(at, end);
+    const next2 = part13(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -732,7 +675,7 @@ function part20(at: i32, end: i32): i32 {
 /** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41) at += 5; // 'PAM: '
   const first2 = byte(at);
@@ -777,103 +720,11 @@ function takePamRefused(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(at + 1, place4 + 4, 0x6d6f7266) - 1; // 'from'
     if (place4 < at) return false;
-    next4 = part20(place4, end);
+    next4 = part19(place4, end);
     if (next4 >= 0) break;
     forgetAddress();
   }
   captureUser(at, place4);
-  return true;
-}
-
-/** ' from ' ip ']' space{0,4096} end */
-function part21(at: i32, end: i32): i32 {
-  if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
-  at += 6;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
-  at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
-  at = stop1;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** Position of the last ' from ' in [at, end), or -1. */
-function findLast2(at: i32, end: i32): i32 {
-  while (true) {
-    const found = findWordLast(at + 1, end - 1, 0x6d6f7266) - 1;
-    if (found < at) return -1;
-    if (word(found) === 0x6f726620 && word(found + 2) === 0x206d6f72) return found;
-    end = found + 5;
-  }
-}
-
-/** pam-refused-again: 'message repeated ' digit{1,10} ' times: [ ' [('error: ' | 'fatal: ')] 'PAM: ' ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ']' space{0,4096} end */
-function takePamRefusedAgain(at: i32, end: i32): bool {
-  if (end - at < 58) return false;
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return false; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return false;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return false; // ' times: [ '
-  at += 10;
-  const next2 = part18(at, end);
-  if (next2 >= 0) at = next2;
-  if (!(end - at >= 5 && word(at) === 0x3a4d4150 && word(at + 1) === 0x203a4d41)) return false; // 'PAM: '
-  at += 5;
-  const first3 = byte(at);
-  if (first3 === 65) {
-    if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'Authentication failure'
-    else if (end - at >= 20 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'Authentication error'
-    else if (end - at >= 21 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'Authentication failed'
-    else return false;
-  } else if (first3 === 97) {
-    if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
-    else if (end - at >= 20 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x65206e6f && word(at + 16) === 0x726f7272) at += 20; // 'authentication error'
-    else if (end - at >= 21 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x656c6961 && word(at + 17) === 0x64656c69) at += 21; // 'authentication failed'
-    else return false;
-  } else if (first3 === 85) {
-    if (end - at >= 54 && word(at) === 0x72657355 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x6f6e6b20 && word(at + 12) === 0x74206e77 && word(at + 16) === 0x6874206f && word(at + 20) === 0x6e752065 && word(at + 24) === 0x6c726564 && word(at + 28) === 0x676e6979 && word(at + 32) === 0x74756120 && word(at + 36) === 0x746e6568 && word(at + 40) === 0x74616369 && word(at + 44) === 0x206e6f69 && word(at + 48) === 0x75646f6d && word(at + 50) === 0x656c7564) at += 54; // 'User not known to the underlying authentication module'
-    else return false;
-  } else if (first3 === 117) {
-    if (end - at >= 12 && word(at) === 0x6e6b6e75 && word(at + 4) === 0x206e776f && word(at + 8) === 0x72657375) at += 12; // 'unknown user'
-    else return false;
-  } else if (first3 === 72) {
-    if (end - at >= 52 && word(at) === 0x65766148 && word(at + 4) === 0x68786520 && word(at + 8) === 0x74737561 && word(at + 12) === 0x6d206465 && word(at + 16) === 0x6d697861 && word(at + 20) === 0x6e206d75 && word(at + 24) === 0x65626d75 && word(at + 28) === 0x666f2072 && word(at + 32) === 0x74657220 && word(at + 36) === 0x73656972 && word(at + 40) === 0x726f6620 && word(at + 44) === 0x72657320 && word(at + 48) === 0x65636976) at += 52; // 'Have exhausted maximum number of retries for service'
-    else return false;
-  } else if (first3 === 109) {
-    if (end - at >= 32 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x626d756e && word(at + 12) === 0x6f207265 && word(at + 16) === 0x72742066 && word(at + 20) === 0x20736569 && word(at + 24) === 0x65637865 && word(at + 28) === 0x64656465) at += 32; // 'maximum number of tries exceeded'
-    else return false;
-  } else if (first3 === 80) {
-    if (end - at >= 17 && word(at) === 0x6d726550 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'Permission denied'
-    else return false;
-  } else if (first3 === 112) {
-    if (end - at >= 17 && word(at) === 0x6d726570 && word(at + 4) === 0x69737369 && word(at + 8) === 0x64206e6f && word(at + 12) === 0x65696e65 && word(at + 13) === 0x6465696e) at += 17; // 'permission denied'
-    else return false;
-  }
-  else return false;
-  if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
-  at += 5;
-  const next4 = part2(at, end);
-  if (next4 >= 0) at = next4;
-  // user up to the last ' from ' ip ']' space{0,4096} end
-  const pivot5 = findLast2(at, end); // the last ' from '
-  if (pivot5 < 0) return false;
-  const lowestplace5 = larger(at, pivot5);
-  const beyondplace5 = smaller(end - 7, pivot5 + 1);
-  let next5 = -1;
-  let place5 = beyondplace5;
-  while (true) {
-    place5 = findWordLast(lowestplace5 + 1, place5 + 4, 0x6d6f7266) - 1; // 'from'
-    if (place5 < lowestplace5) return false;
-    next5 = part21(place5, end);
-    if (next5 >= 0) break;
-    forgetAddress();
-  }
-  captureUser(at, place5);
   return true;
 }
 
@@ -888,7 +739,7 @@ function takeRootRefused(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part22(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -902,7 +753,7 @@ function part22(at: i32, end: i32): i32 {
   else if (end - at >= 47 && word(at) === 0x656e6f6e && word(at + 4) === 0x20666f20 && word(at + 8) === 0x72657375 && word(at + 12) === 0x67207327 && word(at + 16) === 0x70756f72 && word(at + 20) === 0x72612073 && word(at + 24) === 0x696c2065 && word(at + 28) === 0x64657473 && word(at + 32) === 0x206e6920 && word(at + 36) === 0x6f6c6c41 && word(at + 40) === 0x6f724777 && word(at + 43) === 0x7370756f) at += 47; // 'none of user's groups are listed in AllowGroups'
   else return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part14(at, end);
+    const next1 = part13(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -914,7 +765,7 @@ function part22(at: i32, end: i32): i32 {
 }
 
 /** Position of the last ' not allowed because ' in [at, end), or -1. */
-function findLast3(at: i32, end: i32): i32 {
+function findLast2(at: i32, end: i32): i32 {
   while (true) {
     const found = findWordLast(at + 6, end - 11, 0x776f6c6c) - 6;
     if (found < at) return -1;
@@ -929,7 +780,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   if (!(end - at >= 5 && word(at) === 0x72657355 && word(at + 1) === 0x20726573)) return false; // 'User '
   at += 5;
   // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const pivot1 = findLast3(at, end); // the last ' not allowed because '
+  const pivot1 = findLast2(at, end); // the last ' not allowed because '
   if (pivot1 < 0) return false;
   const lowestplace1 = larger(at, pivot1 - 263);
   const beyondplace1 = smaller(end - 43, pivot1 - 6);
@@ -938,7 +789,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   while (true) {
     place1 = findWordLast(lowestplace1 + 1, place1 + 4, 0x6d6f7266) - 1; // 'from'
     if (place1 < lowestplace1) return false;
-    next1 = part22(place1, end);
+    next1 = part20(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -947,7 +798,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
-function part23(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -982,7 +833,7 @@ function takeConnectionProhibited(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2 + 1, place2 + 4, 0x6d6f7266) - 1; // 'from'
     if (place2 < lowestplace2) return false;
-    next2 = part23(place2, end);
+    next2 = part21(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -991,7 +842,7 @@ function takeConnectionProhibited(at: i32, end: i32): bool {
 }
 
 /** ' not allowed because ' ('account is locked' | 'shell ') */
-function part24(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x746f6e20 && word(at + 4) === 0x6c6c6120 && word(at + 8) === 0x6465776f && word(at + 12) === 0x63656220 && word(at + 16) === 0x65737561 && word(at + 17) === 0x20657375)) return -1; // ' not allowed because '
   at += 21;
   if (end - at >= 17 && word(at) === 0x6f636361 && word(at + 4) === 0x20746e75 && word(at + 8) === 0x6c207369 && word(at + 12) === 0x656b636f && word(at + 13) === 0x64656b63) at += 17; // 'account is locked'
@@ -1012,7 +863,7 @@ function takeUserLocked(at: i32, end: i32): bool {
   while (true) {
     place1 = findWord(place1 + 6, beyondplace1 + 9, 0x776f6c6c) - 6; // 'llow'
     if (place1 >= beyondplace1) return false;
-    next1 = part24(place1, end);
+    next1 = part22(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -1021,7 +872,7 @@ function takeUserLocked(at: i32, end: i32): bool {
 }
 
 /** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part25(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
@@ -1031,7 +882,7 @@ function part25(at: i32, end: i32): i32 {
   const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   for (let times3 = 0; times3 < 3; times3++) {
-    const next3 = part14(at, end);
+    const next3 = part13(at, end);
     if (next3 <= at) break;
     at = next3;
   }
@@ -1045,7 +896,7 @@ function part25(at: i32, end: i32): i32 {
 /** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 45 && word(at) === 0x6978616d && word(at + 4) === 0x206d756d && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 20) === 0x61206e6f && word(at + 24) === 0x6d657474 && word(at + 28) === 0x20737470 && word(at + 32) === 0x65637865 && word(at + 36) === 0x64656465 && word(at + 40) === 0x726f6620 && word(at + 41) === 0x20726f66)) return false; // 'maximum authentication attempts exceeded for '
   at += 45;
@@ -1058,7 +909,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   while (true) {
     place3 = findWordLast(at + 1, place3 + 4, 0x6d6f7266) - 1; // 'from'
     if (place3 < at) return false;
-    next3 = part25(place3, end);
+    next3 = part23(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -1069,14 +920,14 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
 /** disconnecting-too-many-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Too many authentication failures' */
 function takeDisconnectingTooManyAddressless(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 47 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x54203a67 && word(at + 16) === 0x6d206f6f && word(at + 20) === 0x20796e61 && word(at + 24) === 0x68747561 && word(at + 28) === 0x69746e65 && word(at + 32) === 0x69746163 && word(at + 36) === 0x66206e6f && word(at + 40) === 0x756c6961 && word(at + 43) === 0x73657275)) return false; // 'Disconnecting: Too many authentication failures'
   return true;
 }
 
 /** ' -> (' not-' '{0,4096} */
-function part26(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x203e2d20 && word(at + 1) === 0x28203e2d)) return -1; // ' -> ('
   at += 5;
   const stop1 = findByte(at, smaller(end, at + 4097), 32);
@@ -1086,7 +937,7 @@ function part26(at: i32, end: i32): i32 {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
-function part27(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1101,7 +952,7 @@ function part27(at: i32, end: i32): i32 {
   const stop2 = findByte(at, smaller(end, at + 4097), 32);
   if (stop2 - at < 1 || stop2 - at > 4096) return -1;
   at = stop2;
-  const next3 = part26(at, end);
+  const next3 = part24(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   if (at !== end) return -1;
@@ -1111,7 +962,7 @@ function part27(at: i32, end: i32): i32 {
 /** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
 function takeDisconnectingUserChange(at: i32, end: i32): bool {
   if (end - at < 83) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1130,7 +981,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part27(place2, end);
+    next2 = part25(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1141,7 +992,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
 /** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,4096} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
 function takeDisconnectingAccountChange(at: i32, end: i32): bool {
   if (end - at < 90) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x75612067 && word(at + 16) === 0x6e656874 && word(at + 20) === 0x61636974 && word(at + 24) === 0x676e6974 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Disconnecting authenticating user '
   at += 34;
@@ -1163,7 +1014,7 @@ function takeDisconnectingAccountChange(at: i32, end: i32): bool {
 }
 
 /** ': Change of username or service not allowed: (' */
-function part28(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
   return at;
@@ -1172,7 +1023,7 @@ function part28(at: i32, end: i32): i32 {
 /** disconnecting-invalid-change: [('error: ' | 'fatal: ')] 'Disconnecting invalid user ' text… ': Change of username or service not allowed: (' */
 function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   if (end - at < 73) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 27 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x6e692067 && word(at + 16) === 0x696c6176 && word(at + 20) === 0x73752064 && word(at + 23) === 0x20726573)) return false; // 'Disconnecting invalid user '
   at += 27;
@@ -1183,7 +1034,7 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2, beyondplace2 + 3, 0x6843203a); // ': Ch'
     if (place2 >= beyondplace2) return false;
-    next2 = part28(place2, end);
+    next2 = part26(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -1193,14 +1044,14 @@ function takeDisconnectingInvalidChange(at: i32, end: i32): bool {
 /** disconnecting-change-addressless: [('error: ' | 'fatal: ')] 'Disconnecting: Change of username or service not allowed: (' */
 function takeDisconnectingChangeAddressless(at: i32, end: i32): bool {
   if (end - at < 59) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 59 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x43203a67 && word(at + 16) === 0x676e6168 && word(at + 20) === 0x666f2065 && word(at + 24) === 0x65737520 && word(at + 28) === 0x6d616e72 && word(at + 32) === 0x726f2065 && word(at + 36) === 0x72657320 && word(at + 40) === 0x65636976 && word(at + 44) === 0x746f6e20 && word(at + 48) === 0x6c6c6120 && word(at + 52) === 0x6465776f && word(at + 55) === 0x28203a64)) return false; // 'Disconnecting: Change of username or service not allowed: ('
   return true;
 }
 
 /** ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
-function part29(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1220,7 +1071,7 @@ function part29(at: i32, end: i32): i32 {
 /** disconnecting-too-many: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Too many authentication failures' [' [preauth]'] end */
 function takeDisconnectingTooMany(at: i32, end: i32): bool {
   if (end - at < 70) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1238,7 +1089,7 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part29(place2, end);
+    next2 = part27(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1247,7 +1098,7 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
 }
 
 /** ' for methods '' not-'''{0,4096} ''' */
-function part30(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x726f6620 && word(at + 4) === 0x74656d20 && word(at + 8) === 0x73646f68 && word(at + 10) === 0x27207364)) return -1; // ' for methods ''
   at += 14;
   const stop1 = findByte(at, smaller(end, at + 4097), 39);
@@ -1259,10 +1110,10 @@ function part30(at: i32, end: i32): i32 {
 }
 
 /** ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
-function part31(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
   at += 11;
-  const next1 = part30(at, end);
+  const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
   const stop2 = skipSpace(at, smaller(end, at + 4097));
@@ -1275,7 +1126,7 @@ function part31(at: i32, end: i32): i32 {
 /** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
 function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (end - at < 41) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1297,7 +1148,7 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(at, place4 + 3, 0x7541203a); // ': Au'
     if (place4 < at) return false;
-    next4 = part31(place4, end);
+    next4 = part29(place4, end);
     if (next4 >= 0) break;
   }
   return true;
@@ -1306,7 +1157,7 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
 /** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} ('14: No authentication methods available' | '14: No supported authentication methods available') */
 function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (end - at < 66) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1328,7 +1179,7 @@ function takeDisconnectNoMethods(at: i32, end: i32): bool {
 /** disconnect: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' */
 function takeDisconnect(at: i32, end: i32): bool {
   if (end - at < 27) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x65636552 && word(at + 4) === 0x64657669 && word(at + 8) === 0x73696420 && word(at + 12) === 0x6e6e6f63 && word(at + 16) === 0x20746365 && word(at + 20) === 0x6d6f7266 && word(at + 21) === 0x206d6f72)) return false; // 'Received disconnect from '
   at += 25;
@@ -1341,14 +1192,14 @@ function takeDisconnect(at: i32, end: i32): bool {
 }
 
 /** ' ' */
-function part32(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
 /** end */
-function part33(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (at !== end) return -1;
   return at;
 }
@@ -1371,8 +1222,8 @@ function takeAccepted(at: i32, end: i32): bool {
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  let next3 = part32(at, end);
-  if (next3 < 0) next3 = part33(at, end);
+  let next3 = part30(at, end);
+  if (next3 < 0) next3 = part31(at, end);
   if (next3 < 0) return false;
   return true;
 }
@@ -1402,7 +1253,7 @@ function takeUnfinished(at: i32, end: i32): bool {
 }
 
 /** ' by PAM account configuration' */
-function part34(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 29 && word(at) === 0x20796220 && word(at + 4) === 0x204d4150 && word(at + 8) === 0x6f636361 && word(at + 12) === 0x20746e75 && word(at + 16) === 0x666e6f63 && word(at + 20) === 0x72756769 && word(at + 24) === 0x6f697461 && word(at + 25) === 0x6e6f6974)) return -1; // ' by PAM account configuration'
   at += 29;
   return at;
@@ -1411,7 +1262,7 @@ function part34(at: i32, end: i32): i32 {
 /** account-denied: [('error: ' | 'fatal: ')] 'Access denied for user ' user… ' by PAM account configuration' */
 function takeAccountDenied(at: i32, end: i32): bool {
   if (end - at < 52) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 19) === 0x20726573)) return false; // 'Access denied for user '
   at += 23;
@@ -1422,7 +1273,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(at + 3, place2 + 6, 0x4d415020) - 3; // ' PAM'
     if (place2 < at) return false;
-    next2 = part34(place2, end);
+    next2 = part32(place2, end);
     if (next2 >= 0) break;
   }
   captureUser(at, place2);
@@ -1432,7 +1283,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
 /** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1455,7 +1306,7 @@ function takeClosedPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ' [preauth]' end */
-function part35(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1474,7 +1325,7 @@ function part35(at: i32, end: i32): i32 {
 /** closed-preauth-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ' [preauth]' end */
 function takeClosedPreauthUser(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1495,7 +1346,7 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part35(place2, end);
+    next2 = part33(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1504,7 +1355,7 @@ function takeClosedPreauthUser(at: i32, end: i32): bool {
 }
 
 /** ('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ') */
-function part36(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (end - at >= 16 && word(at) === 0x746f7250 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'Protocol error: '
   else if (end - at >= 16 && word(at) === 0x746f7270 && word(at + 4) === 0x6c6f636f && word(at + 8) === 0x72726520 && word(at + 12) === 0x203a726f) at += 16; // 'protocol error: '
   else if (end - at >= 22 && word(at) === 0x69727473 && word(at + 4) === 0x4b207463 && word(at + 8) === 0x76205845 && word(at + 12) === 0x616c6f69 && word(at + 16) === 0x6e6f6974 && word(at + 18) === 0x203a6e6f) at += 22; // 'strict KEX violation: '
@@ -1523,7 +1374,7 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** '(seqnr ' digit{1,10} ') ' */
-function part37(at: i32, end: i32): i32 {
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x71657328 && word(at + 3) === 0x20726e71)) return -1; // '(seqnr '
   at += 7;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -1537,7 +1388,7 @@ function part37(at: i32, end: i32): i32 {
 /** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' [('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ')] not-':[()'{1,4096} ['(seqnr ' digit{1,10} ') '] '[preauth]' end */
 function takeDisconnectingPreauth(at: i32, end: i32): bool {
   if (end - at < 34) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1550,12 +1401,12 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next3 = part36(at, end);
+  const next3 = part34(at, end);
   if (next3 >= 0) at = next3;
   const stop4 = skipRun6(at, smaller(end, at + 4097));
   if (stop4 - at < 1 || stop4 - at > 4096) return false;
   at = stop4;
-  const next5 = part37(at, end);
+  const next5 = part35(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 9 && word(at) === 0x6572705b && word(at + 4) === 0x68747561 && word(at + 5) === 0x5d687475)) return false; // '[preauth]'
   at += 9;
@@ -1564,7 +1415,7 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
-function part38(at: i32, end: i32): i32 {
+function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1586,7 +1437,7 @@ function part38(at: i32, end: i32): i32 {
 }
 
 /** Position of the last ': ' in [at, end), or -1. */
-function findLast4(at: i32, end: i32): i32 {
+function findLast3(at: i32, end: i32): i32 {
   while (true) {
     const found = findPairLast(at, end, 0x203a);
     if (found < at) return -1;
@@ -1598,7 +1449,7 @@ function findLast4(at: i32, end: i32): i32 {
 /** disconnecting-preauth-user: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
 function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   if (end - at < 48) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 10) === 0x20676e69)) return false; // 'Disconnecting '
   at += 14;
@@ -1607,7 +1458,7 @@ function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
   // user up to the last ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end
-  const pivot2 = findLast4(at, end); // the last ': '
+  const pivot2 = findLast3(at, end); // the last ': '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 274);
   const beyondplace2 = smaller(end - 20, pivot2 - 8);
@@ -1616,7 +1467,7 @@ function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part38(place2, end);
+    next2 = part36(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1644,7 +1495,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   while (true) {
     place1 = findByteLast(lowestplace1, place1, 32); // ' '
     if (place1 < lowestplace1) return false;
-    next1 = part35(place1, end);
+    next1 = part33(place1, end);
     if (next1 >= 0) break;
     forgetAddress();
   }
@@ -1655,7 +1506,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
 /** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1665,7 +1516,7 @@ function takeClosed(at: i32, end: i32): bool {
   at = scanAddress(at, end);
   if (at < 0) return false;
   for (let times2 = 0; times2 < 3; times2++) {
-    const next2 = part14(at, end);
+    const next2 = part13(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -1677,7 +1528,7 @@ function takeClosed(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
-function part39(at: i32, end: i32): i32 {
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1695,7 +1546,7 @@ function part39(at: i32, end: i32): i32 {
 /** closed-user: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} [' [preauth]'] end */
 function takeClosedUser(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 21 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x63206e6f && word(at + 12) === 0x65736f6c && word(at + 16) === 0x79622064 && word(at + 17) === 0x20796220) at += 21; // 'Connection closed by '
   else if (end - at >= 20 && word(at) === 0x6e6e6f43 && word(at + 4) === 0x69746365 && word(at + 8) === 0x72206e6f && word(at + 12) === 0x74657365 && word(at + 16) === 0x20796220) at += 20; // 'Connection reset by '
@@ -1716,7 +1567,7 @@ function takeClosedUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part39(place2, end);
+    next2 = part37(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1803,7 +1654,7 @@ function takeRefusedConnectBare(at: i32, end: i32): bool {
 /** no-identification: [('error: ' | 'fatal: ')] ('Did not receive identification string from ' | 'Could not write ident string to ') ip */
 function takeNoIdentification(at: i32, end: i32): bool {
   if (end - at < 33) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 43 && word(at) === 0x20646944 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x65636572 && word(at + 12) === 0x20657669 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x69666974 && word(at + 24) === 0x69746163 && word(at + 28) === 0x73206e6f && word(at + 32) === 0x6e697274 && word(at + 36) === 0x72662067 && word(at + 39) === 0x206d6f72) at += 43; // 'Did not receive identification string from '
   else if (end - at >= 32 && word(at) === 0x6c756f43 && word(at + 4) === 0x6f6e2064 && word(at + 8) === 0x72772074 && word(at + 12) === 0x20657469 && word(at + 16) === 0x6e656469 && word(at + 20) === 0x74732074 && word(at + 24) === 0x676e6972 && word(at + 28) === 0x206f7420) at += 32; // 'Could not write ident string to '
@@ -1814,13 +1665,13 @@ function takeNoIdentification(at: i32, end: i32): bool {
 }
 
 /** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
-function part40(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
   for (let times1 = 0; times1 < 3; times1++) {
-    const next1 = part14(at, end);
+    const next1 = part13(at, end);
     if (next1 <= at) break;
     at = next1;
   }
@@ -1832,7 +1683,7 @@ function part40(at: i32, end: i32): i32 {
 }
 
 /** Position of the last '' from ' in [at, end), or -1. */
-function findLast5(at: i32, end: i32): i32 {
+function findLast4(at: i32, end: i32): i32 {
   while (true) {
     const found = findWordLast(at, end - 3, 0x72662027);
     if (found < at) return -1;
@@ -1844,12 +1695,12 @@ function findLast5(at: i32, end: i32): i32 {
 /** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
   // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
-  const pivot2 = findLast5(at, end); // the last '' from '
+  const pivot2 = findLast4(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
   const beyondplace2 = smaller(end - 7, pivot2 + 1);
@@ -1858,7 +1709,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
   while (true) {
     place2 = findWordLast(lowestplace2, place2 + 3, 0x72662027); // '' fr'
     if (place2 < lowestplace2) return false;
-    next2 = part40(place2, end);
+    next2 = part38(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1868,7 +1719,7 @@ function takeBadIdentification(at: i32, end: i32): bool {
 /** identification-failed: [('error: ' | 'fatal: ')] 'kex_exchange_identification: ' ['read: '] ('client sent invalid protocol identifier' | 'Client sent invalid protocol identifier' | 'Connection closed by remote host' | 'connection closed by remote host' | 'Connection reset by peer' | 'connection reset by peer') */
 function takeIdentificationFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 29 && word(at) === 0x5f78656b && word(at + 4) === 0x68637865 && word(at + 8) === 0x65676e61 && word(at + 12) === 0x6564695f && word(at + 16) === 0x6669746e && word(at + 20) === 0x74616369 && word(at + 24) === 0x3a6e6f69 && word(at + 25) === 0x203a6e6f)) return false; // 'kex_exchange_identification: '
   at += 29;
@@ -1886,7 +1737,7 @@ function takeIdentificationFailed(at: i32, end: i32): bool {
 /** banner-exchange: [('error: ' | 'fatal: ')] 'banner exchange: Connection from ' ip [' port ' digit{1,10}] (': invalid format' | ': could not read protocol version') */
 function takeBannerExchange(at: i32, end: i32): bool {
   if (end - at < 50) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 33 && word(at) === 0x6e6e6162 && word(at + 4) === 0x65207265 && word(at + 8) === 0x61686378 && word(at + 12) === 0x3a65676e && word(at + 16) === 0x6e6f4320 && word(at + 20) === 0x7463656e && word(at + 24) === 0x206e6f69 && word(at + 28) === 0x6d6f7266 && word(at + 29) === 0x206d6f72)) return false; // 'banner exchange: Connection from '
   at += 33;
@@ -1903,7 +1754,7 @@ function takeBannerExchange(at: i32, end: i32): bool {
 /** packet-corrupt: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ip [' port ' digit{1,10}] (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function takePacketCorrupt(at: i32, end: i32): bool {
   if (end - at < 67) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
@@ -1933,7 +1784,7 @@ function takePacketCorrupt(at: i32, end: i32): bool {
 }
 
 /** ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
-function part41(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   at = scanAddress(at, end);
@@ -1967,7 +1818,7 @@ function part41(at: i32, end: i32): i32 {
 /** packet-corrupt-user: [('error: ' | 'fatal: ')] 'ssh_dispatch_run_fatal: Connection from ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} (': message authentication code incorrect' | ': Connection corrupted' | ': connection corrupted' | ': incomplete message' | ': invalid format' | ': invalid elliptic curve value' | ': unexpected bytes remain after decoding' | ': string is too large' | ': bignum is negative' | ': bignum is too large') ' [preauth]' end */
 function takePacketCorruptUser(at: i32, end: i32): bool {
   if (end - at < 88) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 40 && word(at) === 0x5f687373 && word(at + 4) === 0x70736964 && word(at + 8) === 0x68637461 && word(at + 12) === 0x6e75725f && word(at + 16) === 0x7461665f && word(at + 20) === 0x203a6c61 && word(at + 24) === 0x6e6e6f43 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // 'ssh_dispatch_run_fatal: Connection from '
   at += 40;
@@ -1985,7 +1836,7 @@ function takePacketCorruptUser(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(lowestplace2, place2, 32); // ' '
     if (place2 < lowestplace2) return false;
-    next2 = part41(place2, end);
+    next2 = part39(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -1996,7 +1847,7 @@ function takePacketCorruptUser(at: i32, end: i32): bool {
 /** reset-addressless: [('error: ' | 'fatal: ')] 'Read from socket failed: Connection reset by peer' */
 function takeResetAddressless(at: i32, end: i32): bool {
   if (end - at < 49) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 49 && word(at) === 0x64616552 && word(at + 4) === 0x6f726620 && word(at + 8) === 0x6f73206d && word(at + 12) === 0x74656b63 && word(at + 16) === 0x69616620 && word(at + 20) === 0x3a64656c && word(at + 24) === 0x6e6f4320 && word(at + 28) === 0x7463656e && word(at + 32) === 0x206e6f69 && word(at + 36) === 0x65736572 && word(at + 40) === 0x79622074 && word(at + 44) === 0x65657020 && word(at + 45) === 0x72656570)) return false; // 'Read from socket failed: Connection reset by peer'
   return true;
@@ -2005,7 +1856,7 @@ function takeResetAddressless(at: i32, end: i32): bool {
 /** login-timeout: [('error: ' | 'fatal: ')] 'Timeout before authentication for ' ['connection from '] ip */
 function takeLoginTimeout(at: i32, end: i32): bool {
   if (end - at < 35) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x656d6954 && word(at + 4) === 0x2074756f && word(at + 8) === 0x6f666562 && word(at + 12) === 0x61206572 && word(at + 16) === 0x65687475 && word(at + 20) === 0x6369746e && word(at + 24) === 0x6f697461 && word(at + 28) === 0x6f66206e && word(at + 30) === 0x20726f66)) return false; // 'Timeout before authentication for '
   at += 34;
@@ -2040,7 +1891,7 @@ function takeScanner(at: i32, end: i32): bool {
 }
 
 /** ' found.' */
-function part42(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x756f6620 && word(at + 3) === 0x2e646e75)) return -1; // ' found.'
   at += 7;
   return at;
@@ -2049,7 +1900,7 @@ function part42(at: i32, end: i32): i32 {
 /** no-match-negotiated: [('error: ' | 'fatal: ')] 'Unable to negotiate with ' ip [' port ' digit{1,10}] ': no matching ' text… ' found.' */
 function takeNoMatchNegotiated(at: i32, end: i32): bool {
   if (end - at < 47) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 25 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x68746977 && word(at + 21) === 0x20687469)) return false; // 'Unable to negotiate with '
   at += 25;
@@ -2066,7 +1917,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
   while (true) {
     place3 = findWord(place3 + 3, beyondplace3 + 6, 0x2e646e75) - 3; // 'und.'
     if (place3 >= beyondplace3) return false;
-    next3 = part42(place3, end);
+    next3 = part40(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -2076,7 +1927,7 @@ function takeNoMatchNegotiated(at: i32, end: i32): bool {
 /** no-match-addressless: [('error: ' | 'fatal: ')] ('Unable to negotiate a key exchange method' | 'no matching cipher found:' | 'no matching mac found:' | 'no matching MAC found:' | 'no matching comp found:' | 'no matching compression method found:' | 'no matching key exchange method found:' | 'no matching host key type found:') */
 function takeNoMatchAddressless(at: i32, end: i32): bool {
   if (end - at < 22) return false;
-  const next1 = part18(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 41 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x656e206f && word(at + 12) === 0x69746f67 && word(at + 16) === 0x20657461 && word(at + 20) === 0x656b2061 && word(at + 24) === 0x78652079 && word(at + 28) === 0x6e616863 && word(at + 32) === 0x6d206567 && word(at + 36) === 0x6f687465 && word(at + 37) === 0x646f6874) at += 41; // 'Unable to negotiate a key exchange method'
   else if (end - at >= 25 && word(at) === 0x6d206f6e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x68706963 && word(at + 16) === 0x66207265 && word(at + 20) === 0x646e756f && word(at + 21) === 0x3a646e75) at += 25; // 'no matching cipher found:'
@@ -2097,60 +1948,60 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
     if (word0 < 0x61766e49) {
       if (word0 < 0x544f4f52) {
         if (word0 === 0x204d4150) { // "PAM "
-          if (takePamMoreFailures(start, end)) return 11;
-          if (takePamRefused(start, end)) return 12;
+          if (takePamMoreFailures(start, end)) return 10;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x20646142) { // "Bad "
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
+          if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
           return -1;
         }
         if (word0 === 0x20646944) { // "Did "
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
           return -1;
         }
         if (word0 === 0x3a4d4150) { // "PAM:"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
       } else {
         if (word0 === 0x544f4f52) { // "ROOT"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeRootRefused(start, end)) return 14;
+          if (takeRootRefused(start, end)) return 12;
           return -1;
         }
         if (word0 === 0x5f687373) { // "ssh_"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+          if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
           forgetAddress();
-          if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
+          if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
           return -1;
         }
         if (word0 === 0x5f6d6170) { // "pam_"
-          if (takePamFailure(start, end)) return 9;
+          if (takePamFailure(start, end)) return 8;
           forgetAddress();
           forgetUser();
-          if (takePamFailureUnnamed(start, end)) return 10;
+          if (takePamFailureUnnamed(start, end)) return 9;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x5f78656b) { // "kex_"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
+          if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
           return -1;
         }
         if (word0 === 0x61746166) { // "fata"
@@ -2158,47 +2009,47 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word7 < 0x65636341) {
             if (word7 < 0x5f78656b) {
               if (word7 === 0x20646142) { // "Bad "
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x3a4d4150) { // "PAM:"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
                 forgetAddress();
-                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
+                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
                 return -1;
               }
             } else {
               if (word7 === 0x5f78656b) { // "kex_"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
                 return -1;
               }
               if (word7 === 0x62616e55) { // "Unab"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
               if (word7 === 0x63736944) { // "Disc"
@@ -2206,218 +2057,218 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6843203a) { // ": Ch"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingChangeAddressless(start, end)) return 23;
+                    if (takeDisconnectingChangeAddressless(start, end)) return 21;
                     return -1;
                   }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 19;
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 17;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 21;
+                    if (takeDisconnectingAccountChange(start, end)) return 19;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    if (takeDisconnectingTooMany(start, end)) return 22;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 22;
-                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    if (takeDisconnectingInvalidChange(start, end)) return 20;
+                    if (takeDisconnectingTooMany(start, end)) return 22;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
                 return -1;
               }
             }
           } else {
             if (word7 < 0x6c756f43) {
               if (word7 === 0x65636341) { // "Acce"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeAccountDenied(start, end)) return 30;
+                if (takeAccountDenied(start, end)) return 28;
                 return -1;
               }
               if (word7 === 0x65636552) { // "Rece"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeDisconnectAuthFail(start, end)) return 25;
+                if (takeDisconnectAuthFail(start, end)) return 23;
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
                 forgetAddress();
-                if (takeDisconnect(start, end)) return 27;
+                if (takeDisconnect(start, end)) return 25;
                 return -1;
               }
               if (word7 === 0x656d6954) { // "Time"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeTooManyAttempts(start, end)) return 18;
+                if (takeTooManyAttempts(start, end)) return 16;
                 return -1;
               }
             } else {
               if (word7 === 0x6c756f43) { // "Coul"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x6d206f6e) { // "no m"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
               if (word7 === 0x6e6e6162) { // "bann"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
             }
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
       }
     } else {
       if (word0 < 0x63736944) {
         if (word0 === 0x61766e49 || word0 === 0x61766e69) { // "Inva" "inva"
-          if (takeInvalidUser(start, end)) return 8;
+          if (takeInvalidUser(start, end)) return 7;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x62616e55) { // "Unab"
           const word20 = word(start + 20);
           if (word20 === 0x656b2061) { // "a ke"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+            if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
             return -1;
           }
           if (word20 === 0x68746977) { // "with"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+            if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
             return -1;
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x626f7270) { // "prob"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeScanner(start, end)) return 52;
+          if ((mode & 10) !== 0 && takeScanner(start, end)) return 50;
           return -1;
         }
       } else {
@@ -2426,187 +2277,187 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word9 === 0x20646574) { // "ted "
             const word13 = word(start + 13);
             if (word13 === 0x61766e69 || word13 === 0x68747561) { // "inva" "auth"
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
               forgetAddress();
-              if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+              if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
               forgetUser();
               forgetAddress();
-              if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 35;
+              if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 33;
               forgetUser();
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+              if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
               return -1;
             }
             if (word13 === 0x6d6f7266) { // "from"
               const word18 = word(start + 18);
               if (word18 === 0x61766e69 || word18 === 0x68747561) { // "inva" "auth"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 35;
+                if ((mode & 4) !== 0 && takeDisconnectedPreauthUser(start, end)) return 33;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+                if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                 return -1;
               }
               if (word18 === 0x72657375) { // "user"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                 forgetAddress();
-                if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                 forgetAddress();
-                if (takeClosedSession(start, end)) return 38;
+                if (takeClosedSession(start, end)) return 36;
                 return -1;
               }
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+              if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
               forgetAddress();
-              if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+              if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
               return -1;
             }
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
             return -1;
           }
           if (word9 === 0x676e6974) { // "ting"
             const word13 = word(start + 13);
             if (word13 === 0x6843203a) { // ": Ch"
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingChangeAddressless(start, end)) return 23;
+              if (takeDisconnectingChangeAddressless(start, end)) return 21;
               return -1;
             }
             if (word13 === 0x6f54203a) { // ": To"
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingTooManyAddressless(start, end)) return 19;
+              if (takeDisconnectingTooManyAddressless(start, end)) return 17;
               return -1;
             }
             if (word13 === 0x6f726620) { // " fro"
               const word19 = word(start + 19);
               if (word19 === 0x61766e69 || word19 === 0x68747561) { // "inva" "auth"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeDisconnectingUserChange(start, end)) return 20;
+                if (takeDisconnectingUserChange(start, end)) return 18;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                 return -1;
               }
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
               return -1;
             }
             if (word13 === 0x74756120) { // " aut"
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingUserChange(start, end)) return 20;
+              if (takeDisconnectingUserChange(start, end)) return 18;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingAccountChange(start, end)) return 21;
+              if (takeDisconnectingAccountChange(start, end)) return 19;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingTooMany(start, end)) return 24;
+              if (takeDisconnectingTooMany(start, end)) return 22;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
               return -1;
             }
             if (word13 === 0x766e6920) { // " inv"
-              if (takePamRefused(start, end)) return 12;
+              if (takePamRefused(start, end)) return 11;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingUserChange(start, end)) return 20;
+              if (takeDisconnectingUserChange(start, end)) return 18;
               forgetUser();
               forgetAddress();
-              if (takeDisconnectingInvalidChange(start, end)) return 22;
-              if (takeDisconnectingTooMany(start, end)) return 24;
+              if (takeDisconnectingInvalidChange(start, end)) return 20;
+              if (takeDisconnectingTooMany(start, end)) return 22;
               forgetUser();
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
               forgetAddress();
-              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+              if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
               return -1;
             }
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+            if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
             return -1;
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x64616552) { // "Read"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
+          if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
           return -1;
         }
         if (word0 === 0x65636341) { // "Acce"
           const word4 = word(start + 4);
           if (word4 === 0x64207373) { // "ss d"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if (takeAccountDenied(start, end)) return 30;
+            if (takeAccountDenied(start, end)) return 28;
             return -1;
           }
           if (word4 === 0x64657470) { // "pted"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if (takeAccepted(start, end)) return 28;
+            if (takeAccepted(start, end)) return 26;
             return -1;
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x65636552) { // "Rece"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeDisconnectAuthFail(start, end)) return 25;
+          if (takeDisconnectAuthFail(start, end)) return 23;
           forgetAddress();
-          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+          if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
           forgetAddress();
-          if (takeDisconnect(start, end)) return 27;
+          if (takeDisconnect(start, end)) return 25;
           return -1;
         }
         if (word0 === 0x656c6c49) { // "Ille"
-          if (takeInvalidUser(start, end)) return 8;
+          if (takeInvalidUser(start, end)) return 7;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
       }
@@ -2615,42 +2466,42 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
     if (word0 < 0x6e6e6162) {
       if (word0 < 0x6978616d) {
         if (word0 === 0x656c6c69) { // "ille"
-          if (takeInvalidUser(start, end)) return 8;
+          if (takeInvalidUser(start, end)) return 7;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x656d6954) { // "Time"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
+          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
           return -1;
         }
         if (word0 === 0x68747561) { // "auth"
-          if (takePamFailure(start, end)) return 9;
+          if (takePamFailure(start, end)) return 8;
           forgetAddress();
           forgetUser();
-          if (takePamFailureUnnamed(start, end)) return 10;
+          if (takePamFailureUnnamed(start, end)) return 9;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x696d6461) { // "admi"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeConnectionProhibited(start, end)) return 16;
+          if (takeConnectionProhibited(start, end)) return 14;
           return -1;
         }
       } else {
         if (word0 === 0x6978616d) { // "maxi"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeTooManyAttempts(start, end)) return 18;
+          if (takeTooManyAttempts(start, end)) return 16;
           return -1;
         }
         if (word0 === 0x6c696146) { // "Fail"
@@ -2660,77 +2511,77 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (takeFailed(start, end)) return 1;
           forgetUser();
           forgetAddress();
-          if (takeFailedKey(start, end)) return 3;
+          if (takeFailedKey(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if (takeFailedAccountTail(start, end)) return 4;
+          if (takeFailedAccountTail(start, end)) return 3;
           forgetUser();
           forgetAddress();
-          if (takeFailedInvalidPlainTail(start, end)) return 5;
+          if (takeFailedInvalidPlainTail(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takeFailedInvalidTail(start, end)) return 6;
-          if (takeFailedPortless(start, end)) return 7;
+          if (takeFailedInvalidTail(start, end)) return 5;
+          if (takeFailedPortless(start, end)) return 6;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x6c756f43) { // "Coul"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+          if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
           return -1;
         }
         if (word0 === 0x6d206f6e) { // "no m"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
           return -1;
         }
         if (word0 === 0x6e616373) { // "scan"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeScanner(start, end)) return 52;
+          if ((mode & 10) !== 0 && takeScanner(start, end)) return 50;
           return -1;
         }
       }
     } else {
-      if (word0 < 0x7373656d) {
+      if (word0 < 0x72657355) {
         if (word0 === 0x6e6e6162) { // "bann"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
+          if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
           return -1;
         }
         if (word0 === 0x6e6e6f43) { // "Conn"
           const word11 = word(start + 11);
           if (word11 === 0x65736572 || word11 === 0x736f6c63) { // "rese" "clos"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+            if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
             forgetAddress();
-            if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+            if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
             forgetUser();
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+            if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
             forgetAddress();
-            if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+            if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
             return -1;
           }
           if (word11 === 0x6d6f7266) { // "from"
-            if (takePamRefused(start, end)) return 12;
+            if (takePamRefused(start, end)) return 11;
             forgetUser();
             forgetAddress();
-            if (takeConnection(start, end)) return 39;
+            if (takeConnection(start, end)) return 37;
             return -1;
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x6f727265) { // "erro"
@@ -2738,47 +2589,47 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word7 < 0x65636341) {
             if (word7 < 0x5f78656b) {
               if (word7 === 0x20646142) { // "Bad "
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 44;
+                if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x3a4d4150) { // "PAM:"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 47;
+                if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
                 forgetAddress();
-                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 48;
+                if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
                 return -1;
               }
             } else {
               if (word7 === 0x5f78656b) { // "kex_"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 45;
+                if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
                 return -1;
               }
               if (word7 === 0x62616e55) { // "Unab"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 53;
+                if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
               if (word7 === 0x63736944) { // "Disc"
@@ -2786,239 +2637,229 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                    if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                    if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                    if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                     forgetAddress();
-                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+                    if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                   return -1;
                 }
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6843203a) { // ": Ch"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingChangeAddressless(start, end)) return 23;
+                    if (takeDisconnectingChangeAddressless(start, end)) return 21;
                     return -1;
                   }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooManyAddressless(start, end)) return 19;
+                    if (takeDisconnectingTooManyAddressless(start, end)) return 17;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingAccountChange(start, end)) return 21;
+                    if (takeDisconnectingAccountChange(start, end)) return 19;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    if (takeDisconnectingTooMany(start, end)) return 22;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takePamRefused(start, end)) return 12;
+                    if (takePamRefused(start, end)) return 11;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingUserChange(start, end)) return 20;
+                    if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
-                    if (takeDisconnectingInvalidChange(start, end)) return 22;
-                    if (takeDisconnectingTooMany(start, end)) return 24;
+                    if (takeDisconnectingInvalidChange(start, end)) return 20;
+                    if (takeDisconnectingTooMany(start, end)) return 22;
                     forgetUser();
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                     forgetAddress();
-                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 34;
+                    if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 33;
+                  if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 49;
+                if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
                 return -1;
               }
             }
           } else {
             if (word7 < 0x6c756f43) {
               if (word7 === 0x65636341) { // "Acce"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeAccountDenied(start, end)) return 30;
+                if (takeAccountDenied(start, end)) return 28;
                 return -1;
               }
               if (word7 === 0x65636552) { // "Rece"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeDisconnectAuthFail(start, end)) return 25;
+                if (takeDisconnectAuthFail(start, end)) return 23;
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 26;
+                if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
                 forgetAddress();
-                if (takeDisconnect(start, end)) return 27;
+                if (takeDisconnect(start, end)) return 25;
                 return -1;
               }
               if (word7 === 0x656d6954) { // "Time"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 50;
+                if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if (takeTooManyAttempts(start, end)) return 18;
+                if (takeTooManyAttempts(start, end)) return 16;
                 return -1;
               }
             } else {
               if (word7 === 0x6c756f43) { // "Coul"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 43;
+                if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x6d206f6e) { // "no m"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 54;
+                if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
               if (word7 === 0x6e6e6162) { // "bann"
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 46;
+                if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if (takePamRefused(start, end)) return 12;
+                  if (takePamRefused(start, end)) return 11;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 31;
+                  if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
-                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 32;
+                  if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
                   forgetUser();
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 36;
+                  if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
                   forgetAddress();
-                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 37;
+                  if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 12;
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
             }
           }
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x706f7264) { // "drop"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeDropped(start, end)) return 40;
-          return -1;
-        }
-        if (word0 === 0x72657355) { // "User"
-          if (takePamRefused(start, end)) return 12;
-          forgetUser();
-          forgetAddress();
-          if (takeUserNotAllowed(start, end)) return 15;
-          forgetUser();
-          forgetAddress();
-          if (takeUserLocked(start, end)) return 17;
+          if (takeDropped(start, end)) return 38;
           return -1;
         }
       } else {
-        if (word0 === 0x7373656d) { // "mess"
-          if (takeFailedAgain(start, end)) return 2;
+        if (word0 === 0x72657355) { // "User"
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takePamRefused(start, end)) return 12;
+          if (takeUserNotAllowed(start, end)) return 13;
           forgetUser();
           forgetAddress();
-          if (takePamRefusedAgain(start, end)) return 13;
+          if (takeUserLocked(start, end)) return 15;
           return -1;
         }
         if (word0 === 0x746f7250) { // "Prot"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 51;
+          if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 49;
           return -1;
         }
         if (word0 === 0x74726150 || word0 === 0x74736f50) { // "Part" "Post"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeUnfinished(start, end)) return 29;
+          if (takeUnfinished(start, end)) return 27;
           return -1;
         }
         if (word0 === 0x75666572) { // "refu"
-          if (takePamRefused(start, end)) return 12;
+          if (takePamRefused(start, end)) return 11;
           forgetUser();
           forgetAddress();
-          if (takeRefusedConnect(start, end)) return 41;
+          if (takeRefusedConnect(start, end)) return 39;
           forgetAddress();
-          if (takeRefusedConnectBare(start, end)) return 42;
+          if (takeRefusedConnectBare(start, end)) return 40;
           return -1;
         }
       }
     }
   }
-  if (takePamRefused(start, end)) return 12;
+  if (takePamRefused(start, end)) return 11;
   return -1;
 }
 
@@ -3026,80 +2867,78 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
 export function flagsSshd(pattern: i32): i32 {
   switch (pattern) {
     case 0: // failed-publickey
-    case 9: // pam-failure
-    case 10: // pam-failure-unnamed
-    case 29: // unfinished
-    case 39: // connection
-    case 40: // dropped
+    case 8: // pam-failure
+    case 9: // pam-failure-unnamed
+    case 27: // unfinished
+    case 37: // connection
+    case 38: // dropped
       return 272;
     case 1: // failed
-    case 2: // failed-again
-    case 3: // failed-key
-    case 4: // failed-account-tail
-    case 5: // failed-invalid-plain-tail
-    case 7: // failed-portless
+    case 2: // failed-key
+    case 3: // failed-account-tail
+    case 4: // failed-invalid-plain-tail
+    case 6: // failed-portless
       return 369;
-    case 6: // failed-invalid-tail
+    case 5: // failed-invalid-tail
       return 353;
-    case 8: // invalid-user
-    case 15: // user-not-allowed
-    case 16: // connection-prohibited
+    case 7: // invalid-user
+    case 13: // user-not-allowed
+    case 14: // connection-prohibited
       return 305;
-    case 11: // pam-more-failures
+    case 10: // pam-more-failures
       return 2;
-    case 12: // pam-refused
-    case 13: // pam-refused-again
-    case 14: // root-refused
+    case 11: // pam-refused
+    case 12: // root-refused
       return 337;
-    case 17: // user-locked
+    case 15: // user-locked
       return 289;
-    case 18: // too-many-attempts
+    case 16: // too-many-attempts
       return 401;
-    case 19: // disconnecting-too-many-addressless
+    case 17: // disconnecting-too-many-addressless
       return 163;
-    case 20: // disconnecting-user-change
-    case 21: // disconnecting-account-change
-    case 31: // closed-preauth
-    case 32: // closed-preauth-user
-    case 33: // disconnecting-preauth
-    case 34: // disconnecting-preauth-user
-    case 35: // disconnected-preauth-user
+    case 18: // disconnecting-user-change
+    case 19: // disconnecting-account-change
+    case 29: // closed-preauth
+    case 30: // closed-preauth-user
+    case 31: // disconnecting-preauth
+    case 32: // disconnecting-preauth-user
+    case 33: // disconnected-preauth-user
       return 275;
-    case 22: // disconnecting-invalid-change
+    case 20: // disconnecting-invalid-change
       return 259;
-    case 23: // disconnecting-change-addressless
-    case 49: // reset-addressless
+    case 21: // disconnecting-change-addressless
+    case 47: // reset-addressless
       return 3;
-    case 24: // disconnecting-too-many
-    case 25: // disconnect-auth-fail
+    case 22: // disconnecting-too-many
+    case 23: // disconnect-auth-fail
       return 435;
-    case 26: // disconnect-no-methods
+    case 24: // disconnect-no-methods
       return 19;
-    case 27: // disconnect
+    case 25: // disconnect
       return 18;
-    case 28: // accepted
+    case 26: // accepted
       return 278;
-    case 30: // account-denied
+    case 28: // account-denied
       return 258;
-    case 36: // closed
-    case 37: // closed-user
-    case 38: // closed-session
+    case 34: // closed
+    case 35: // closed-user
+    case 36: // closed-session
       return 274;
-    case 41: // refused-connect
-    case 42: // refused-connect-bare
-    case 43: // no-identification
-    case 44: // bad-identification
-    case 47: // packet-corrupt
-    case 48: // packet-corrupt-user
-    case 50: // login-timeout
-    case 51: // old-protocol
-    case 52: // scanner
+    case 39: // refused-connect
+    case 40: // refused-connect-bare
+    case 41: // no-identification
+    case 42: // bad-identification
+    case 45: // packet-corrupt
+    case 46: // packet-corrupt-user
+    case 48: // login-timeout
+    case 49: // old-protocol
+    case 50: // scanner
       return 273;
-    case 45: // identification-failed
-    case 54: // no-match-addressless
+    case 43: // identification-failed
+    case 52: // no-match-addressless
       return 1;
-    case 46: // banner-exchange
-    case 53: // no-match-negotiated
+    case 44: // banner-exchange
+    case 51: // no-match-negotiated
       return 17;
   }
   return 0;

@@ -91,20 +91,8 @@ function takePamAmbiguous(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'message repeated ' digit{1,10} ' times: [ ' */
-function part5(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x7373656d && word(at + 4) === 0x20656761 && word(at + 8) === 0x65706572 && word(at + 12) === 0x64657461 && word(at + 13) === 0x20646574)) return -1; // 'message repeated '
-  at += 17;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 10 && word(at) === 0x6d697420 && word(at + 4) === 0x203a7365 && word(at + 6) === 0x205b203a)) return -1; // ' times: [ '
-  at += 10;
-  return at;
-}
-
 /** time ' ' */
-function part6(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   const stop1 = scanTime(at, end);
   if (stop1 < 0) return -1;
   captureTime(at, stop1);
@@ -115,7 +103,7 @@ function part6(at: i32, end: i32): i32 {
 }
 
 /** '[pid ' digit{1,10} '] ' */
-function part7(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -127,7 +115,7 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** '[' user{1,4096} '] ' */
-function part8(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
   const stop1 = findByte(at, smaller(end, at + 4097), 93);
@@ -140,7 +128,7 @@ function part8(at: i32, end: i32): i32 {
 }
 
 /** ', anon password "' not-'"'{0,4096} '"' space{0,4096} end */
-function part9(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x6e61202c && word(at + 4) === 0x70206e6f && word(at + 8) === 0x77737361 && word(at + 12) === 0x2064726f && word(at + 13) === 0x22206472)) return -1; // ', anon password "'
   at += 17;
   const stop1 = findByte(at, smaller(end, at + 4097), 34);
@@ -156,7 +144,7 @@ function part9(at: i32, end: i32): i32 {
 }
 
 /** ', "' not-'"'{0,4096} '"' space{0,4096} end */
-function part10(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 44 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // ', "'
   at += 3;
   const stop1 = findByte(at, smaller(end, at + 4097), 34);
@@ -172,7 +160,7 @@ function part10(at: i32, end: i32): i32 {
 }
 
 /** [']'] space{0,4096} end */
-function part11(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
   const stop1 = skipSpace(at, smaller(end, at + 4097));
   if (stop1 - at > 4096) return -1;
@@ -181,20 +169,18 @@ function part11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: ['message repeated ' digit{1,10} ' times: [ '] [time ' '] ['[pid ' digit{1,10} '] '] ['[' user{1,4096} '] '] 'FAIL LOGIN: Client "' ip '"' (', anon password "' not-'"'{0,4096} '"' space{0,4096} end | ', "' not-'"'{0,4096} '"' space{0,4096} end | [']'] space{0,4096} end) */
+/** login-failed: [time ' '] ['[pid ' digit{1,10} '] '] ['[' user{1,4096} '] '] 'FAIL LOGIN: Client "' ip '"' (', anon password "' not-'"'{0,4096} '"' space{0,4096} end | ', "' not-'"'{0,4096} '"' space{0,4096} end | [']'] space{0,4096} end) */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part6(at, end);
-  if (next2 >= 0) at = next2;
   else {
     forgetTime();
   }
+  const next2 = part6(at, end);
+  if (next2 >= 0) at = next2;
   const next3 = part7(at, end);
   if (next3 >= 0) at = next3;
-  const next4 = part8(at, end);
-  if (next4 >= 0) at = next4;
   else {
     forgetUser();
   }
@@ -204,15 +190,15 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  let next5 = part9(at, end);
-  if (next5 < 0) next5 = part10(at, end);
-  if (next5 < 0) next5 = part11(at, end);
-  if (next5 < 0) return false;
+  let next4 = part8(at, end);
+  if (next4 < 0) next4 = part9(at, end);
+  if (next4 < 0) next4 = part10(at, end);
+  if (next4 < 0) return false;
   return true;
 }
 
 /** space{1,8} 'user=' user{1,4096} end */
-function part12(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -227,7 +213,7 @@ function part12(at: i32, end: i32): i32 {
 }
 
 /** space{0,4096} end */
-function part13(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 4097));
   if (stop1 - at > 4096) return -1;
   at = stop1;
@@ -236,15 +222,15 @@ function part13(at: i32, end: i32): i32 {
 }
 
 /** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
-function part14(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  let next1 = part12(at, end);
+  let next1 = part11(at, end);
   if (next1 < 0) {
     forgetUser();
-    next1 = part13(at, end);
+    next1 = part12(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
@@ -275,7 +261,7 @@ function takePamFailed(at: i32, end: i32): bool {
   while (true) {
     place4 = findWordLast(at + 3, place4 + 6, 0x3d74736f) - 3; // 'ost='
     if (place4 < at) return false;
-    next4 = part14(place4, end);
+    next4 = part13(place4, end);
     if (next4 >= 0) break;
     forgetAddress();
     forgetUser();
@@ -286,7 +272,7 @@ function takePamFailed(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchVsftpd(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
-  if (word0 === 0x4c494146 || word0 === 0x6469705b || word0 === 0x7373656d) { // "FAIL" "[pid" "mess"
+  if (word0 === 0x4c494146 || word0 === 0x6469705b) { // "FAIL" "[pid"
     if (takeLoginFailed(start, end)) return 0;
     return -1;
   }
