@@ -231,7 +231,7 @@ function report(outcomes: readonly Outcome[], troubles: readonly string[], allow
   return troubles.length > 0 || has('FAILED') || (has('SKIPPED') && !allowSkips) ? 1 : 0;
 }
 
-const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--record]
+const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--json] [--record]
 
   Runs every specification, or those of the given claims, and prints each claim with its status, evidence and twins.
   A run over everything writes ${reportPath}.
@@ -240,6 +240,7 @@ const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list]
   --since REV     with --changed: since that revision
   --list          the register: id, sentence, and why a claim is pending; runs nothing
   --allow-skips   claims that this machine cannot check do not fail the run
+  --json          prints the outcomes as JSON on standard output, everything else on standard error
   --record        writes the claims that hold into ${ledgerPath}; none of them may be lowered later
 
   Exit status 1 when a claim that should hold does not, or is skipped.`;
@@ -249,7 +250,7 @@ async function main(): Promise<number> {
   const { values, positionals, misuse } = readCommandLine(
     'verify',
     usage,
-    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag },
+    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag, json: flag },
     true,
   );
   const unknown = positionals.filter((id) => !claims.some((row) => row.id === id));
@@ -261,6 +262,8 @@ async function main(): Promise<number> {
     }
     return 0;
   }
+  // What people read goes to standard error where a machine reads standard output.
+  if (values.json) console.log = console.error;
   const whole = positionals.length === 0 && !values.changed;
   if (values.record && !whole) misuse('--record needs a run over everything');
   const selection = select(positionals, values.changed ? (values.since ?? 'HEAD') : undefined);
@@ -273,6 +276,7 @@ async function main(): Promise<number> {
   const settled = settle(selection.register, findings, heldBefore);
   const reported = new Set(findings.flatMap(({ result }) => result.ids));
   const outcomes = values.changed ? settled.filter(({ id }) => reported.has(id)) : settled;
+  if (values.json) process.stdout.write(`${JSON.stringify({ claims: outcomes, troubles }, null, 2)}\n`);
   const status = report(outcomes, troubles, values['allow-skips'] ?? false);
   const seconds = Math.round(performance.now() - started) / 1000;
   if (whole) writeReport(outcomes, seconds);

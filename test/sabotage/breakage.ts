@@ -1,0 +1,44 @@
+/**
+ * A breakage: one small change of a real file, as a careless or malicious change would make it, and
+ * the claim that must notice. `find` is exact text that stands once in the tree, so that a breakage
+ * survives a move of its file; `npm run sabotage` applies one at a time to a scratch copy.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+export interface Breakage {
+  /** What is broken, as a sentence without its full stop. */
+  name: string;
+  /** Exact text that stands once in src, native, spec, scripts, systemd or bin. */
+  find: string;
+  /** What stands there afterwards. */
+  put: string;
+  /** Claims that must notice; none for the machinery of proof, whose tests notice. */
+  claims: readonly string[];
+  /** Test files that notice as well, or instead where no claim is named. */
+  tests?: readonly string[];
+}
+
+/** Folders that breakages may change. */
+const breakable = ['src', 'native', 'spec', 'scripts', 'systemd', 'bin'];
+
+/** Path → text of every file that a breakage may change; emitted matchers left out. */
+export function breakableFiles(root: string): Map<string, string> {
+  const listed = execFileSync('git', ['ls-files', ...breakable], { cwd: root, encoding: 'utf8' });
+  const paths = listed.split('\n').filter((path) => path !== '' && !path.includes('/generated/'));
+  return new Map(paths.map((path) => [path, readFileSync(`${root}/${path}`, 'utf8')]));
+}
+
+/** The file that holds the breakage's text; throws where it stands nowhere, or more than once. */
+export function fileOf({ name, find }: Breakage, files: ReadonlyMap<string, string>): string {
+  const found = [...files].flatMap(([path, text]) => new Array<string>(text.split(find).length - 1).fill(path));
+  if (found.length === 1) return found[0]!;
+  const where = found.length === 0 ? 'stands nowhere' : `stands in ${found.join(', ')}`;
+  throw new Error(`breakage "${name}": its text ${where}: ${JSON.stringify(find.slice(0, 80))}`);
+}
+
+/** The text with the breakage in place. */
+export function broken(text: string, { find, put }: Breakage): string {
+  const at = text.indexOf(find);
+  return text.slice(0, at) + put + text.slice(at + find.length);
+}
