@@ -7,14 +7,14 @@ import { chmodSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { encodeFrame } from '../src/control/protocol.ts';
-import { createControlServer } from '../src/control/server.ts';
+import { ControlServer } from '../src/control/server.ts';
 import {
   controlBacklog,
   controlConnectionsUserMax,
   controlRequestsBurst,
   metricsConnectionsMax,
 } from '../src/limits.ts';
-import { createMetricsServer } from '../src/observe/metrics-server.ts';
+import { MetricsServer } from '../src/observe/metrics-server.ts';
 import { fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { claim, type Supply, twin } from './claim.ts';
@@ -55,7 +55,7 @@ function floodedSocket({ hurried = false, strangers = false } = {}): Supply<Floo
       const operator = fakeOperator();
       let time = 0;
       let uid = 1000;
-      const server = createControlServer({
+      const server = new ControlServer({
         operator,
         askPeer: () => ({ pid: 1, uid: strangers ? uid++ : uid, gid: controlGroup, groups: [] }),
         groupId: controlGroup,
@@ -144,7 +144,7 @@ function scraped({ fresh = false, waits = false } = {}): Supply<Scraped> {
         if (fresh) time += 1_000;
         return time;
       };
-      const server = createMetricsServer({ series, log: rememberingLog(), now });
+      const server = new MetricsServer({ series, log: rememberingLog(), now });
       const port = await server.listen('127.0.0.1', 0);
       if (waits) {
         const { apply } = made.backend;

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { presentStats } from '../src/client/present.ts';
-import type { Operator } from '../src/control/verbs.ts';
+import type { Operator } from '../src/control/answers.ts';
 import { BAN_ALL_RUNS, DENIED, EVICTIONS, EVICTIONS_BANNED } from '../src/engine/counters.ts';
 import { Engine } from '../src/engine/host.ts';
 import { banBatchMax, decisionsMax, inputBytes, lineBytesMax } from '../src/limits.ts';

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { call } from '../src/client/call.ts';
 import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
-import { createControlServer } from '../src/control/server.ts';
-import type { Stats } from '../src/control/verbs.ts';
+import type { Stats } from '../src/control/answers.ts';
+import { ControlServer } from '../src/control/server.ts';
 import { Enforcer } from '../src/enforcer/enforcer.ts';
 import { Engine } from '../src/engine/host.ts';
 import { native } from '../src/native.ts';
 import { DropTally } from '../src/observe/drop-tally.ts';
-import { createOperator } from '../src/operator.ts';
+import { figuresOf } from '../src/observe/figures.ts';
+import { DaemonOperator } from '../src/operator.ts';
 import { rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { claim, type Supply, twin } from './claim.ts';
 import { rememberingBackend } from './support/pipeline.ts';
@@ -48,10 +49,12 @@ function reader(before = (line: string) => line, shown = (stats: Stats) => stats
       const enforcer = new Enforcer({ engine, backend, jails: config.jails, log });
       const drops = new DropTally(backend, log);
       const rooms = { drops, memory: noMemory, files: noFiles, routes: noRoutes, keeper: undefined };
-      const operator = createOperator({ config, engine, enforcer, backend, ...rooms });
+      const running = { config, engine, enforcer, backend, ...rooms };
+      const figures = figuresOf({ ...running, control: undefined });
+      const operator = new DaemonOperator({ ...running, figures: () => figures });
       const directory = temporaryDirectory();
       const path = join(directory.path, 'control.sock');
-      const server = createControlServer({ operator, askPeer: native.peerCredentials, groupId: undefined, log });
+      const server = new ControlServer({ operator, askPeer: native.peerCredentials, groupId: undefined, log });
       await server.listen(path);
       return {
         read(line) {

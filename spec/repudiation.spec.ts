@@ -1,10 +1,11 @@
 /** Repudiation: what can be said afterwards about bans. */
 import assert from 'node:assert/strict';
-import type { BanRow, Operator } from '../src/control/verbs.ts';
+import type { BanRow, Operator } from '../src/control/answers.ts';
+import { collect } from '../test/support/collect.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
 import { claim, twin } from './claim.ts';
-import { watched } from './support/watched.ts';
+import { watched, wholeStatus } from './support/watched.ts';
 
 /** Value of a series with one label. */
 function shownFor(page: string, name: string, jail: string): number {
@@ -18,7 +19,7 @@ claim(
   async ({ fail, backend, operator, page }) => {
     fail('192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.3', '192.0.2.3');
     await until(() => backend.held.size === 4, { what: 'three bans in one jail and one in the other' });
-    const { jails } = await operator.status({});
+    const { jails } = await wholeStatus(operator);
     const expected = { sshd: 3, slow: 1 };
     assert.deepEqual(Object.fromEntries(jails.map(({ jail, bansTotal }) => [jail, bansTotal])), expected, 'status');
     const text = await page();
@@ -33,10 +34,11 @@ claim(
       'a daemon with one counter',
       watched((made) => {
         const { status } = made.operator;
-        const summed: Operator['status'] = async (args) => {
-          const found = await status(args);
-          const bansTotal = found.jails.reduce((sum, jail) => sum + jail.bansTotal, 0);
-          return { ...found, jails: found.jails.map((jail) => ({ ...jail, bansTotal })) };
+        const summed: Operator['status'] = async function* (args) {
+          for await (const found of status(args)) {
+            const bansTotal = found.jails.reduce((sum, jail) => sum + jail.bansTotal, 0);
+            yield { ...found, jails: found.jails.map((jail) => ({ ...jail, bansTotal })) };
+          }
         };
         return { ...made, operator: { ...made.operator, status: summed } };
       }),
@@ -51,7 +53,7 @@ claim(
 const caller = { uid: 0, gid: 0, pid: 1 };
 
 async function listed(operator: Operator): Promise<BanRow[]> {
-  const { bans } = await operator.list({ limit: 100 });
+  const bans = (await collect(operator.list({}))).flatMap((part) => part.bans);
   return bans.toSorted((one, other) => one.address.localeCompare(other.address));
 }
 
@@ -61,8 +63,8 @@ claim(
   async ({ fail, backend, operator, engine }) => {
     fail('192.0.2.1', '192.0.2.2', '192.0.2.3');
     await until(() => backend.held.size === 3, { what: 'three bans' });
-    await operator.ban({ jail: 'slow', address: '2001:db8::7', seconds: 90 }, caller);
-    await operator.unban({ address: '192.0.2.2' }, caller);
+    await operator.ban({ jail: 'slow', addresses: ['2001:db8::7'], seconds: 90 }, caller);
+    await collect(operator.unban({ addresses: ['192.0.2.2'] }, caller));
     const now = Date.now() / 1000;
     engine.setBan(0, addressOf(v4('192.0.2.9')), now - 100, now - 1);
     const bans = await listed(operator);
@@ -83,9 +85,9 @@ claim(
       'a list of everything that was ever banned',
       watched((made) => {
         const ever: BanRow[] = [];
-        const list: Operator['list'] = () => ({
-          bans: [...ever, { jail: 'sshd', address: '192.0.2.2', remainingSeconds: 600 }],
-        });
+        const list: Operator['list'] = async function* () {
+          yield { bans: [...ever, { jail: 'sshd', address: '192.0.2.2', remainingSeconds: 600 }] };
+        };
         made.backend.held.set = function set(key, ban) {
           const [jail = '', address = ''] = key.split(' ');
           ever.push({ jail, address, remainingSeconds: 600 });
@@ -98,9 +100,10 @@ claim(
       'a list without an end',
       watched((made) => {
         const { list } = made.operator;
-        const endless: Operator['list'] = async (args) => {
-          const { bans } = await list(args);
-          return { bans: bans.map((ban) => ({ ...ban, remainingSeconds: -1 })) };
+        const endless: Operator['list'] = async function* (args) {
+          for await (const { bans } of list(args)) {
+            yield { bans: bans.map((ban) => ({ ...ban, remainingSeconds: -1 })) };
+          }
         };
         return { ...made, operator: { ...made.operator, list: endless } };
       }),

@@ -16,7 +16,7 @@
 import { networkInterfaces } from 'node:os';
 import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
-import { createControlServer } from './control/server.ts';
+import { ControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { type Denial, Engine } from './engine/host.ts';
@@ -26,9 +26,9 @@ import { ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
 import { DropTally } from './observe/drop-tally.ts';
-import { createMetricsServer } from './observe/metrics-server.ts';
-import { series } from './observe/series.ts';
-import { createOperator } from './operator.ts';
+import { type Figure, figuresOf } from './observe/figures.ts';
+import { MetricsServer } from './observe/metrics-server.ts';
+import { DaemonOperator } from './operator.ts';
 import { InUseError, type Sole, takeState, takeTable } from './sole.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { SourceRoutes } from './sources/routes.ts';
@@ -164,20 +164,22 @@ type Core = Awaited<ReturnType<typeof compose>>;
 async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknown>)[]> {
   const { config } = core;
   const closers: (() => Promise<unknown>)[] = [];
-  let control: ReturnType<typeof createControlServer> | undefined;
+  let figures: readonly Figure[] = [];
+  let control: ControlServer | undefined;
   if (config.control.enabled) {
     const groupId = config.control.groupId < 0 ? undefined : config.control.groupId;
-    const operator = createOperator(core);
-    control = createControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
+    const operator = new DaemonOperator({ ...core, figures: () => figures });
+    control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
     await control.listen(config.control.path);
-    closers.unshift(control.close);
+    closers.unshift(() => control!.close());
   }
+  figures = figuresOf({ ...core, control });
   if (config.metrics.enabled) {
-    const metrics = createMetricsServer({ series: series({ ...core, control }), log });
+    const metrics = new MetricsServer({ series: figures, log });
     await metrics.listen(config.metrics.bind, config.metrics.port).catch((error: Error) => {
       throw new StartError(exitUnavailable, `metrics page: ${error.message}`);
     });
-    closers.unshift(metrics.close);
+    closers.unshift(() => metrics.close());
   }
   return closers;
 }

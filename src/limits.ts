@@ -58,12 +58,12 @@ export const controlRequestsBurst = 200;
 export const controlRequestRefillMs = 5;
 /** User ids whose request budgets are remembered; the least recent is forgotten. */
 export const controlUsersMax = 64;
-/** Rows of one page of `list`. */
-export const listPageRowsMax = 256;
-/** Pause of the client when the daemon tells it to wait between pages, ms: refills 50 requests. */
-export const listPauseMs = 250;
-/** So often the client tries for one page before it gives up. */
-export const listTriesMax = 20;
+/** Rows of one part of a list. */
+export const listPartRowsMax = 256;
+/** Pause of the client before it asks a busy daemon again, ms: refills 50 requests. */
+export const clientPauseMs = 250;
+/** The client makes a request that the daemon puts off this often before it gives up. */
+export const clientTriesMax = 20;
 /**
  * Sources of one jail that a status names; the rest is counted. `statusTextMax` × 6 bytes each at
  * worst: 25 KiB a jail.
@@ -83,8 +83,6 @@ export const addressTextMax = 49;
  * for our prefix and family.
  */
 export const jailNameMax = 24;
-/** Longest cursor of a list page, characters. */
-export const cursorTextMax = 128;
 /**
  * Longest ban that is not permanent, seconds: 10 years, far inside what a kernel set's timeout
  * holds.
@@ -92,6 +90,11 @@ export const cursorTextMax = 128;
 export const banSecondsMax = 10 * 365 * 86_400;
 /** Longest path of a unix socket, bytes (sun_path of unix(7), without its final zero). */
 export const socketPathBytesMax = 107;
+
+/** Addresses that one request bans or unbans. */
+export const addressesPerRequestMax = 256;
+/** Addresses of an unban that one part of its answer names, each with all of its jails. */
+export const unbansPerPart = 8;
 
 // --- Metrics page and log (src/observe) ----------------------------------------------------------
 
@@ -146,7 +149,7 @@ limitHolds(
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 // A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and
 // the number.
-limitHolds(listPageRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a page of a list fits a frame');
+limitHolds(listPartRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a part of a list fits a frame');
 
 // --- Configuration (src/config, launch stage) ----------------------------------------------------
 
@@ -479,6 +482,8 @@ export const banBatchMax = 1024;
  * Table entries looked at in one slice of a sweep: a slice holds no more bans than one transaction.
  */
 export const sweepEntries = 1024;
+/** Entries that a list of bans visits between two turns of the event loop: a millisecond. */
+export const sweepTurnEntries = 64 * 1024;
 /**
  * Entries that a count of running bans visits between two turns of the event loop: a tenth of a
  * millisecond.

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { call } from '../../src/client/call.ts';
-import type { ListPage, Stats, Status } from '../../src/control/verbs.ts';
+import { responses } from '../../src/client/call.ts';
+import type { ListPart, Stats, Status } from '../../src/control/answers.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 /**
@@ -98,26 +98,32 @@ export class Daemon {
   /** Bans and the seconds each has left, as `jail address`. */
   async bans(): Promise<Map<string, number>> {
     const found = new Map<string, number>();
-    for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
-      const page: ListPage = await this.#ask('list', cursor === undefined ? {} : { cursor });
-      for (const { jail, address, remainingSeconds } of page.bans) found.set(`${jail} ${address}`, remainingSeconds);
-      cursor = page.cursor;
+    for await (const { bans } of this.#parts<ListPart>('list')) {
+      for (const { jail, address, remainingSeconds } of bans) found.set(`${jail} ${address}`, remainingSeconds);
     }
     return found;
   }
 
   async ban(jail: string, address: string, seconds: number): Promise<void> {
-    await this.#ask('ban', { jail, address, seconds });
+    await this.#ask('ban', { jail, addresses: [address], seconds });
   }
 
   async unban(address: string): Promise<void> {
-    await this.#ask('unban', { address });
+    await this.#ask('unban', { addresses: [address] });
   }
 
   async #ask<Answer>(verb: string, args: Record<string, unknown> = {}): Promise<Answer> {
-    const response = await call(this.socket, { verb, args });
-    if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
-    return response.data as Answer;
+    let answer: Answer | undefined;
+    for await (const part of this.#parts<Answer>(verb, args)) answer ??= part;
+    return answer as Answer;
+  }
+
+  async *#parts<Part>(verb: string, args: Record<string, unknown> = {}): AsyncGenerator<Part> {
+    for await (const response of responses(this.socket, { verb, args })) {
+      if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
+      // The end of an answer in parts is empty.
+      if (Object.keys(response.data as object).length > 0) yield response.data as Part;
+    }
   }
 
   /** VmRSS and VmHWM of the whole process, bytes. */

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createControlServer } from '../../src/control/server.ts';
+import { ControlServer } from '../../src/control/server.ts';
 import { native } from '../../src/native.ts';
 import { fakeOperator, rememberingLog, temporaryDirectory } from '../../test/support/control.ts';
 import type { Supply } from '../claim.ts';
@@ -37,7 +37,7 @@ export function controlSocket({ askPeer, mode }: ControlBreakage = {}): Supply<C
       chmodSync(directory.path, 0o755);
       const path = join(directory.path, 'control.sock');
       const operator = fakeOperator();
-      const server = createControlServer({
+      const server = new ControlServer({
         operator,
         askPeer: askPeer ?? native.peerCredentials,
         groupId: controlGroup,

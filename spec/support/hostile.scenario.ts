@@ -8,7 +8,7 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
-import type { Stats } from '../../src/control/verbs.ts';
+import type { Stats } from '../../src/control/answers.ts';
 import { filters } from '../../src/filters/index.ts';
 import { mutated } from '../../test/fuzz/mutate.ts';
 import { Random } from '../../test/fuzz/random.ts';

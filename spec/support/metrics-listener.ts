@@ -1,7 +1,7 @@
 /** The real metrics listener as a piece, and a raw HTTP peer that may misbehave. */
 import { createConnection } from 'node:net';
 import { buildInfo } from '../../src/observe/metrics.ts';
-import { createMetricsServer } from '../../src/observe/metrics-server.ts';
+import { MetricsServer } from '../../src/observe/metrics-server.ts';
 import { rememberingLog } from '../../test/support/control.ts';
 import type { Supply } from '../claim.ts';
 import { carelessMetrics, type MetricsPiece } from '../twins/careless-metrics.ts';
@@ -12,7 +12,7 @@ export function metricsListener(timeoutMs?: number): Supply<MetricsPiece> {
   return {
     async make() {
       const series = [buildInfo('0.0.0', process.version)];
-      const server = createMetricsServer({ series, log: rememberingLog(), timeoutMs });
+      const server = new MetricsServer({ series, log: rememberingLog(), timeoutMs });
       const { bind } = compileText(validConfig).metrics;
       return { port: await server.listen(bind, 0), address: bind, close: () => server.close() };
     },

@@ -2,16 +2,34 @@
  * The operator and the metrics page of the daemon over its middle (pipeline.ts): no files, no
  * memory governor.
  */
-import type { Operator } from '../../src/control/verbs.ts';
+import type { Operator, Status } from '../../src/control/answers.ts';
 import type { ProcessMemory } from '../../src/memory/ceiling.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
+import { figuresOf } from '../../src/observe/figures.ts';
 import { exposition } from '../../src/observe/metrics.ts';
-import { series } from '../../src/observe/series.ts';
-import { createOperator } from '../../src/operator.ts';
+import { DaemonOperator } from '../../src/operator.ts';
 import type { FileSource } from '../../src/sources/file.ts';
 import type { SourceRoutes } from '../../src/sources/routes.ts';
+import { collect } from '../../test/support/collect.ts';
 import type { Supply } from '../claim.ts';
 import { type Pipeline, pipeline, strictConfig } from './pipeline.ts';
+
+/** The operator's methods as properties, so that a twin can replace one. */
+function operatorOf(operator: DaemonOperator): Operator {
+  return {
+    status: (args) => operator.status(args),
+    stats: () => operator.stats(),
+    list: (args) => operator.list(args),
+    ban: (args) => operator.ban(args),
+    unban: (args) => operator.unban(args),
+  };
+}
+
+/** The parts of a status as one. */
+export async function wholeStatus(operator: Operator): Promise<Status> {
+  const parts = await collect(operator.status({}));
+  return { ...parts[0]!, jails: parts.flatMap(({ jails }) => jails) };
+}
 
 export interface Watched extends Pipeline {
   operator: Operator;
@@ -47,8 +65,9 @@ export function watched(spoil: (made: Watched) => Watched = (made) => made, slot
         routes: noRoutes,
         keeper: undefined,
       };
-      const page = () => exposition(series({ ...running, control: undefined }));
-      return spoil({ ...made, operator: createOperator(running), page });
+      const figures = figuresOf({ ...running, control: undefined });
+      const page = () => exposition(figures);
+      return spoil({ ...made, operator: operatorOf(new DaemonOperator({ ...running, figures: () => figures })), page });
     },
     dispose: ({ enforcer }) => enforcer.stop(),
   };

@@ -1,10 +1,13 @@
 /**
- * The client's side of the control socket: one request, one answer, one connection. Input: whatever
- * listens at the path. Invariant: settles within the given time; what cannot be reached is told
- * apart from what was refused, with what to do about it. The answer's texts are still unescaped:
- * printing them is the caller's matter.
+ * The client's side of the control socket: one request, its responses, one connection. Input:
+ * whatever listens at the path. Invariant: each response comes within the given time, or it is said
+ * that none did; what cannot be reached is told apart from what was refused, with what to do about
+ * it. One response is held at a time, however many there are. The texts of a response are still
+ * unescaped: printing them is the caller's matter.
  */
-import { createConnection } from 'node:net';
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   encodeFrame,
   FrameDecoder,
@@ -13,7 +16,7 @@ import {
   type Request,
   type Response,
 } from '../control/protocol.ts';
-import { clientAnswerMs } from '../limits.ts';
+import { clientAnswerMs, clientPauseMs } from '../limits.ts';
 
 /** The daemon cannot be reached, or what answers is no daemon of ours. */
 export class UnreachableError extends Error {
@@ -35,39 +38,69 @@ export function explainFailure(path: string, code: string | undefined): string {
       return `no permission to open ${path}: run this as root, or add yourself to the group fail2zig (usermod -aG fail2zig USER) and log in again.`;
     case 'ENOTSOCK':
       return `${path} is not a socket: name the daemon's socket with --socket PATH.`;
+    case 'EAGAIN':
+      return `the daemon at ${path} has too many callers waiting: try again.`;
     default:
       return `cannot reach the daemon at ${path}: ${code ?? 'connection failed'}.`;
   }
 }
 
-/** Sends `request` to the daemon at `path`. Rejects with UnreachableError. */
-export function call(path: string, request: Request, answerMs: number = clientAnswerMs): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    const decoder = new FrameDecoder();
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+
+/** A connected socket; where callers queue (EAGAIN), it is tried until the time is over. */
+async function connect(path: string, answerMs: number): Promise<Socket> {
+  const end = performance.now() + answerMs;
+  for (;;) {
     const socket = createConnection({ path });
-    const timer = setTimeout(() => fail(`the daemon at ${path} did not answer within ${answerMs} ms.`), answerMs);
-
-    function settle(act: () => void): void {
-      clearTimeout(timer);
+    try {
+      await once(socket, 'connect');
+      return socket;
+    } catch (error) {
       socket.destroy();
-      act();
+      const code = codeOf(error);
+      if (code !== 'EAGAIN' || performance.now() > end) throw new UnreachableError(explainFailure(path, code));
+      await sleep(clientPauseMs);
     }
-    function fail(message: string): void {
-      settle(() => reject(new UnreachableError(message)));
-    }
+  }
+}
 
-    socket.once('connect', () => socket.write(encodeFrame(request)));
-    socket.on('data', (chunk) => {
-      try {
-        decoder.push(chunk as Buffer);
-        const body = decoder.next();
-        if (body) settle(() => resolve(parseResponse(body)));
-      } catch (error) {
-        const why = error instanceof FrameError ? error.message : String(error);
-        fail(`what answers at ${path} is not fail2zig: ${why}.`);
+/** Sends `request` to the daemon at `path` and gives each response. Throws UnreachableError. */
+export async function* responses(path: string, request: Request, answerMs = clientAnswerMs): AsyncGenerator<Response> {
+  const socket = await connect(path, answerMs);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    socket.destroy();
+  }, answerMs);
+  try {
+    socket.write(encodeFrame(request));
+    const decoder = new FrameDecoder();
+    // Iterating pauses the socket while a response is being used.
+    for await (const chunk of socket) {
+      decoder.push(chunk as Buffer);
+      for (let body = decoder.next(); body !== undefined; body = decoder.next()) {
+        const response = parseResponse(body);
+        yield response;
+        if (!response.ok || !response.more) return;
+        timer.refresh();
       }
-    });
-    socket.once('end', () => fail(`the daemon at ${path} ended the connection without an answer.`));
-    socket.once('error', (error: NodeJS.ErrnoException) => fail(explainFailure(path, error.code)));
-  });
+    }
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw new UnreachableError(explainFailure(path, codeOf(error)));
+    throw new UnreachableError(`what answers at ${path} is not fail2zig: ${error.message}.`);
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
+  }
+  throw new UnreachableError(
+    late
+      ? `the daemon at ${path} did not answer within ${answerMs} ms.`
+      : `the daemon at ${path} ended the connection without an answer.`,
+  );
+}
+
+/** The first response to `request`. Rejects with UnreachableError. */
+export async function call(path: string, request: Request, answerMs?: number): Promise<Response> {
+  for await (const response of responses(path, request, answerMs)) return response;
+  throw new UnreachableError(`the daemon at ${path} ended the connection without an answer.`);
 }

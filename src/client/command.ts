@@ -5,46 +5,23 @@
  * is relied on for safety.
  */
 import { setTimeout } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { parseDuration } from '../config/duration.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
-import type { BanResult, BanRow, ListPage, Stats, Status, UnbanResult } from '../control/verbs.ts';
-import { listPauseMs, listTriesMax } from '../limits.ts';
+import { findVerb, type Verb, verbs } from '../control/verbs.ts';
+import { addressesPerRequestMax, clientPauseMs, clientTriesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
-import { call, UnreachableError } from './call.ts';
-import { asciiJson, presentBan, presentList, presentStats, presentStatus, presentUnban } from './present.ts';
-
-/** What the command ends with. */
-export const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
+import { responses, UnreachableError } from './call.ts';
+import { commandNames, completions, exitCodes, foreignAnswer, globalOptions, helpText, verbHelp } from './help.ts';
+import { asciiJson, presenterOf } from './present.ts';
+import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown } from './words.ts';
 
 export interface Terminal {
   out(text: string): void;
   error(text: string): void;
+  /** The lines of standard input, where a command reads them. */
+  input?(): Iterable<string>;
   /** Shown by --version. */
   version: string;
 }
-
-const help = `Usage: fail2zig-client [--socket PATH] [--json] COMMAND
-
-Commands
-  status [JAIL]                  what runs: backend, memory, jails, problems
-  list [JAIL]                    active bans and the time each has left
-  ban JAIL ADDRESS [DURATION]    ban an address now; DURATION like 90, 10m, "1d 12h" or
-                                 permanent (default: the jail's bantime)
-  unban [JAIL] ADDRESS           end a ban, in every jail unless one is named
-  stats                          counters: lines, matches, drops, bans, evictions
-
-Options
-  --socket PATH   the daemon's socket (default ${socketPathDefault})
-  --json          print the answer as one line of JSON
-  --help          this text
-  --version       the version
-
-Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage, 3 daemon not reachable or no permission
-`;
-
-/** The arguments make no command. */
-class UsageError extends Error {}
 
 /** The daemon said no. */
 class RefusedError extends Error {
@@ -56,159 +33,116 @@ class RefusedError extends Error {
   }
 }
 
-type Ask = (request: Request) => Promise<unknown>;
+/** Standard output takes nothing any more. */
+export class OutputError extends Error {}
 
-interface Command {
-  /** Fewest and most words after the command's name. */
-  words: [number, number];
-  /** The answer, asked for in as many requests as it takes. */
-  run(ask: Ask, words: string[]): Promise<unknown>;
-  present(answer: unknown): string;
-}
-
-/** `args` without what is undefined. */
-function request(verb: string, args: Record<string, unknown>): Request {
-  return { verb, args: Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)) };
-}
-
-function seconds(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (text === 'permanent') return -1;
-  const parsed = parseDuration(/^[0-9]+$/.test(text) ? Number(text) : text, true);
-  if (!parsed.ok) throw new UsageError(`DURATION ${parsed.reason}`);
-  return parsed.value;
-}
-
-/**
- * One page; a long list outruns the daemon's budget of requests, so being told to wait is answered
- * by waiting.
- */
-async function listPage(ask: Ask, jail: string | undefined, cursor: string | undefined): Promise<ListPage> {
+/** The parts of the daemon's answer; a budget of requests that is used up is waited for. */
+async function* ask(socket: string, request: Request): AsyncGenerator<object> {
   for (let tries = 1; ; tries++) {
     try {
-      return (await ask(request('list', { jail, cursor }))) as ListPage;
+      for await (const response of responses(socket, request)) {
+        if (!response.ok) throw new RefusedError(response.error.code, response.error.message);
+        // The end of an answer in parts is empty.
+        if (Object.keys(response.data as object).length > 0) yield response.data as object;
+      }
+      return;
     } catch (error) {
-      const wait = error instanceof RefusedError && error.code === 'rate-limited' && tries < listTriesMax;
-      if (!wait) throw error;
-      await setTimeout(listPauseMs);
+      if (!(error instanceof RefusedError)) throw error;
+      // The socket let us in and the daemon did not: to the person it is the same as no permission.
+      if (error.code === 'forbidden') throw new UnreachableError(`no permission: ${error.message}.`);
+      if (error.code !== 'rate-limited' || tries === clientTriesMax) throw error;
+      await setTimeout(clientPauseMs);
     }
   }
 }
 
-/** Every page, one after the other. */
-async function listAll(ask: Ask, jail: string | undefined): Promise<{ bans: BanRow[] }> {
-  const bans: BanRow[] = [];
-  let cursor: string | undefined;
-  do {
-    const page: ListPage = await listPage(ask, jail, cursor);
-    for (const ban of page.bans) bans.push(ban);
-    if (page.cursor !== undefined && page.cursor === cursor) throw new UnreachableError('the daemon lists in circles.');
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return { bans };
-}
-
-/** A status with the jails of every page. */
-async function statusAll(ask: Ask, jail: string | undefined): Promise<Status> {
-  const { cursor: next, ...status } = (await ask(request('status', { jail }))) as Status;
-  let cursor = next;
-  while (cursor !== undefined) {
-    const page = (await ask(request('status', { jail, cursor }))) as Status;
-    for (const row of page.jails) status.jails.push(row);
-    if (page.cursor === cursor) throw new UnreachableError('the daemon lists in circles.');
-    cursor = page.cursor;
-  }
-  return status;
-}
-
-const commands: Record<string, Command> = {
-  status: {
-    words: [0, 1],
-    run: (ask, [jail]) => statusAll(ask, jail),
-    present: (answer) => presentStatus(answer as Status),
-  },
-  list: {
-    words: [0, 1],
-    run: (ask, [jail]) => listAll(ask, jail),
-    present: (answer) => presentList((answer as { bans: BanRow[] }).bans),
-  },
-  ban: {
-    words: [2, 3],
-    run: (ask, [jail, address, duration]) => ask(request('ban', { jail, address, seconds: seconds(duration) })),
-    present: (answer) => presentBan(answer as BanResult),
-  },
-  unban: {
-    words: [1, 2],
-    run: (ask, words) =>
-      ask(request('unban', { jail: words.length > 1 ? words[0] : undefined, address: words.at(-1) })),
-    present: (answer) => presentUnban(answer as UnbanResult),
-  },
-  stats: {
-    words: [0, 0],
-    run: (ask) => ask(request('stats', {})),
-    present: (answer) => presentStats(answer as Stats),
-  },
-};
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        socket: { type: 'string', default: socketPathDefault },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-        version: { type: 'boolean', short: 'V', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
+/** The requests that a command makes: many addresses go in several. */
+function* requestsOf(verb: Verb, args: Record<string, unknown>): Generator<Request> {
+  const list = Object.entries(verb.arguments).find(([, { many }]) => many);
+  const values = list === undefined ? undefined : (args[list[0]] as unknown[] | undefined);
+  if (list === undefined || values === undefined) return yield { verb: verb.name, args };
+  for (let at = 0; at < values.length; at += addressesPerRequestMax) {
+    yield { verb: verb.name, args: { ...args, [list[0]]: values.slice(at, at + addressesPerRequestMax) } };
   }
 }
 
-async function runCommand(argv: readonly string[], terminal: Terminal): Promise<void> {
-  const { values, positionals } = parse(argv);
-  if (values.help) return terminal.out(help);
-  if (values.version) return terminal.out(`fail2zig-client ${terminal.version}\n`);
-  const [name, ...words] = positionals;
-  if (name === undefined) throw new UsageError(`a command is missing; there are ${Object.keys(commands).join(', ')}`);
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (!command) throw new UsageError(`no such command: ${name}; there are ${Object.keys(commands).join(', ')}`);
-  const [fewest, most] = command.words;
-  if (words.length < fewest) throw new UsageError(`${name} needs more words`);
-  if (words.length > most) throw new UsageError(`${name} does not take "${words[most]}"`);
-  const answer = await command.run(async (request) => {
-    const response = await call(values.socket, request);
-    if (response.ok) return response.data;
-    const { code, message } = response.error;
-    // The socket let us in and the daemon did not: to the person it is the same as no permission.
-    throw code === 'forbidden' ? new UnreachableError(`no permission: ${message}.`) : new RefusedError(code, message);
-  }, words);
-  terminal.out(values.json ? `${asciiJson(answer)}\n` : command.present(answer));
+/** What an answer says beside its text. */
+function codeOf(verb: Verb, data: object): number {
+  if (verb.name === 'status' && 'problems' in data && (data.problems as unknown[]).length > 0)
+    return exitCodes.problems;
+  return 'refused' in data && (data.refused as unknown[]).length > 0 ? exitCodes.refused : exitCodes.done;
+}
+
+async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promise<number> {
+  const [, ...given] = line.words;
+  const words = given.flatMap((word) => (word === '-' ? [...(terminal.input?.() ?? [])] : [word]));
+  const { socket = socketPathDefault, ...others } = Object.fromEntries(line.options);
+  const presenter = presenterOf(verb.name, line.flags.has('json'));
+  const args = argumentsOf(verb.name, words, new Map(Object.entries(others)));
+  let code: number = exitCodes.done;
+  for (const request of requestsOf(verb, args)) {
+    for await (const data of ask(socket, request)) {
+      code = Math.max(code, codeOf(verb, data));
+      terminal.out(presenter.part(data as never));
+    }
+  }
+  terminal.out(presenter.end());
+  return code;
+}
+
+async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const name = argv.find((word, at) => !word.startsWith('-') && argv[at - 1] !== '--socket');
+  const verb = verbs.find((row) => row.name === name);
+  const valued = [...globalOptions.filter(({ value }) => value !== ''), ...(verb ? optionsOf(verb) : [])];
+  const line = splitArguments(
+    argv,
+    new Set(valued.map((option) => (Array.isArray(option) ? option[0] : option.name))),
+    new Set(globalOptions.filter(({ value }) => value === '').map((option) => option.name)),
+  );
+  if (line.flags.has('help')) terminal.out(verb === undefined ? helpText() : verbHelp(verb));
+  else if (line.flags.has('version')) terminal.out(`fail2zig-client ${terminal.version}\n`);
+  else if (name === 'completions') terminal.out(completionsFor(line.words[1]));
+  else if (verb !== undefined) return runVerb(verb, line, terminal);
+  else throw new UsageError(noCommand(line.words));
+  return exitCodes.done;
+}
+
+function completionsFor(shell: string | undefined): string {
+  const text = completions(shell);
+  if (text === undefined) throw new UsageError('completions are for bash, zsh or fish');
+  return text;
+}
+
+function noCommand(words: string[]): string {
+  const [name] = words;
+  if (name === undefined) return `a command is missing; there are ${commandNames.join(', ')}`;
+  return foreignAnswer(words) ?? unknown('command', name, commandNames);
+}
+
+/** What a failure ends with, and what is said. */
+function explain(error: unknown): { code: number; name: string; message: string; usage?: string } {
+  if (error instanceof UsageError) {
+    const usage = error.verb === undefined ? 'Try fail2zig-client --help\n' : verbHelp(findVerb(error.verb));
+    return { code: exitCodes.usage, name: 'usage', message: error.message, usage };
+  }
+  if (error instanceof RefusedError) return { code: exitCodes.refused, name: error.code, message: error.message };
+  if (error instanceof OutputError) return { code: exitCodes.output, name: 'output', message: error.message };
+  const message = error instanceof UnreachableError ? error.message : `what answers is not fail2zig: ${String(error)}`;
+  return { code: exitCodes.unreachable, name: 'unreachable', message };
 }
 
 /** Runs the command; never throws, prints its own errors, returns the exit code. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const complain = (text: string): void => terminal.error(`fail2zig-client: ${printable(text)}\n`);
   try {
-    await runCommand(argv, terminal);
-    return exitCodes.done;
+    return await runCommand(argv, terminal);
   } catch (error) {
-    if (error instanceof UsageError) {
-      complain(error.message);
-      terminal.error('Try fail2zig-client --help\n');
-      return exitCodes.usage;
+    const { code, name, message, usage = '' } = explain(error);
+    if (argv.includes('--json') && code !== exitCodes.output) {
+      terminal.out(`${asciiJson({ error: { code: name, message } })}\n`);
+      return code;
     }
-    if (error instanceof RefusedError) {
-      complain(`refused (${error.code}): ${error.message}`);
-      return exitCodes.refused;
-    }
-    if (error instanceof UnreachableError) {
-      complain(error.message);
-      return exitCodes.unreachable;
-    }
-    complain(`what answers is not fail2zig: ${String(error)}`);
-    return exitCodes.unreachable;
+    const what = error instanceof RefusedError ? `refused (${name}): ` : '';
+    terminal.error(`fail2zig-client: ${what}${printable(message, message.length)}\n${usage}`);
+    return code;
   }
 }

@@ -2,16 +2,34 @@
  * The command `fail2zig-client`: talks to the running daemon. Everything it does is in
  * client/command.ts; this file gives it the real terminal.
  */
-
+import { readFileSync, writeSync } from 'node:fs';
 import { version } from '../version.ts';
-import { run } from './command.ts';
+import { OutputError, run } from './command.ts';
 
-// A reader that has seen enough (`… | head`) is no error.
-process.stdout.on('error', () => process.exit());
+/** Writes all of `text`; waits for a slow reader, and throws OutputError where there is none. */
+function write(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(fd, bytes, written);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'EAGAIN') throw new OutputError(`standard output cannot be written (${code})`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
 
 run(process.argv.slice(2), {
-  out: (text) => process.stdout.write(text),
-  error: (text) => process.stderr.write(text),
+  out: (text) => write(1, text),
+  error: (text) => {
+    try {
+      write(2, text);
+    } catch {
+      // Nobody is left to be told.
+    }
+  },
+  input: () => readFileSync(0, 'utf8').split(/\s+/).filter(Boolean),
   version,
 }).then((code) => {
   process.exitCode = code;

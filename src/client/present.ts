@@ -2,10 +2,9 @@
  * What the client prints: the daemon's answers as text for people, or as JSON for programs. Input:
  * the daemon's answer, whose texts (jail names, file names, messages) may hold anything. Invariant:
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
- * terminal.
+ * terminal. A long answer is shown part by part and not held.
  */
-
-import type { BanResult, BanRow, Stats, Status, UnbanResult } from '../control/verbs.ts';
+import type { BanResult, ListPart, Stats, Status, UnbanResult } from '../control/answers.ts';
 import { printable } from '../text/printable.ts';
 
 /**
@@ -19,23 +18,39 @@ export function asciiJson(value: unknown): string {
 }
 
 /**
- * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Cells
- * must be printable.
+ * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Widths
+ * only grow, so that parts of one table line up. Cells must be printable.
  */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+export class Table {
+  readonly #right: readonly number[];
+  readonly #widths: number[] = [];
+
+  constructor(right: readonly number[] = []) {
+    this.#right = right;
   }
-  const line = (row: readonly string[]): string =>
-    row
+
+  lines(rows: readonly (readonly string[])[]): string {
+    for (const row of rows) {
+      for (const [column, cell] of row.entries())
+        this.#widths[column] = Math.max(this.#widths[column] ?? 0, cell.length);
+    }
+    return rows.map((row) => `${this.#line(row)}\n`).join('');
+  }
+
+  #line(row: readonly string[]): string {
+    return row
       .map((cell, column) => {
-        const width = widths[column] as number;
-        return right.includes(column) ? cell.padStart(width) : cell.padEnd(width);
+        const width = this.#widths[column] as number;
+        return this.#right.includes(column) ? cell.padStart(width) : cell.padEnd(width);
       })
       .join('  ')
       .trimEnd();
-  return rows.map((row) => `${line(row)}\n`).join('');
+  }
+}
+
+/** One table. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  return new Table(right).lines(rows);
 }
 
 /**
@@ -96,18 +111,127 @@ export function presentStats(stats: Stats): string {
   );
 }
 
-export function presentList(bans: readonly BanRow[]): string {
-  if (bans.length === 0) return 'no active bans\n';
-  const rows = bans.map((ban) => [printable(ban.jail), printable(ban.address), remaining(ban.remainingSeconds)]);
-  return table([['jail', 'address', 'remaining'], ...rows], [2]);
+function presentBan({ addresses, jail, seconds, refused }: BanResult): string {
+  const time = seconds === -1 ? 'permanently' : `for ${remaining(seconds)}`;
+  const banned = addresses.map((address) => `banned ${printable(address)} in ${printable(jail)} ${time}\n`);
+  return [...banned, ...refused.map(({ why }) => `not banned: ${printable(why)}\n`)].join('');
 }
 
-export function presentBan(result: BanResult): string {
-  const time = result.seconds === -1 ? 'permanently' : `for ${remaining(result.seconds)}`;
-  return `banned ${printable(result.address)} in ${printable(result.jail)} ${time}\n`;
+function presentUnban({ addresses }: UnbanResult): string {
+  return addresses
+    .map(({ address, jails }) =>
+      jails.length === 0
+        ? `${printable(address)} was not banned\n`
+        : `unbanned ${printable(address)} in ${jails.map((jail) => printable(jail)).join(', ')}\n`,
+    )
+    .join('');
 }
 
-export function presentUnban(result: UnbanResult): string {
-  if (result.jails.length === 0) return `${printable(result.address)} was not banned\n`;
-  return `unbanned ${printable(result.address)} in ${result.jails.map((jail) => printable(jail)).join(', ')}\n`;
+/** Shows an answer part by part, then its end. */
+export interface Presenter {
+  part(data: never): string;
+  end(): string;
+}
+
+/** A whole answer, shown at its end; of several parts, lists are joined. */
+class Whole<T extends object> implements Presenter {
+  readonly #show: (answer: T) => string;
+  #answer: Record<string, unknown> = {};
+
+  constructor(show: (answer: T) => string) {
+    this.#show = show;
+  }
+
+  part(data: T): string {
+    for (const [name, value] of Object.entries(data)) {
+      const before = this.#answer[name];
+      // Parts of a status repeat its problems.
+      this.#answer[name] = name !== 'problems' && Array.isArray(before) ? [...before, ...(value as unknown[])] : value;
+    }
+    return '';
+  }
+
+  end(): string {
+    return this.#show(this.#answer as T);
+  }
+}
+
+/** A list that may be long: a table under a head, part by part. */
+class Rows<T> implements Presenter {
+  readonly #table: Table;
+  readonly #rowsOf: (data: T) => string[][];
+  readonly #empty: string;
+  #head: string[][];
+
+  constructor(head: string[], right: number[], rowsOf: (data: T) => string[][], empty: string) {
+    this.#table = new Table(right);
+    this.#head = [head];
+    this.#rowsOf = rowsOf;
+    this.#empty = empty;
+  }
+
+  part(data: T): string {
+    const rows = this.#rowsOf(data);
+    if (rows.length === 0) return '';
+    const lines = this.#table.lines([...this.#head, ...rows]);
+    this.#head = [];
+    return lines;
+  }
+
+  end(): string {
+    return this.#head.length === 0 ? '' : this.#empty;
+  }
+}
+
+/** The same list as JSON: `{"bans":[…]}`. */
+class JsonRows implements Presenter {
+  readonly #name: string;
+  #before: string;
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#before = `{"${name}":[`;
+  }
+
+  part(data: Record<string, unknown[]>): string {
+    return (data[this.#name] as unknown[])
+      .map((row) => {
+        const text = this.#before + asciiJson(row);
+        this.#before = ',';
+        return text;
+      })
+      .join('');
+  }
+
+  end(): string {
+    return `${this.#before === ',' ? '' : this.#before}]}\n`;
+  }
+}
+
+const listRows = ({ bans }: ListPart): string[][] =>
+  bans.map((ban) => [printable(ban.jail), printable(ban.address), remaining(ban.remainingSeconds)]);
+
+/** Answers that are lists of any length, with the name of the list. */
+const lists: Record<string, { name: string; text: () => Presenter }> = {
+  list: {
+    name: 'bans',
+    text: () => new Rows(['jail', 'address', 'remaining'], [2], listRows, 'no active bans\n'),
+  },
+};
+
+const texts: Record<string, (answer: never) => string> = {
+  status: presentStatus,
+  stats: presentStats,
+  ban: presentBan,
+  unban: presentUnban,
+};
+
+/** Whatever a verb answers that has no form of its own yet: a line for each value. */
+const presentAny = (answer: object): string =>
+  table(Object.entries(answer).map(([name, value]) => [`${printable(name)}:`, printable(JSON.stringify(value))]));
+
+export function presenterOf(verb: string, json: boolean): Presenter {
+  const list = lists[verb];
+  if (list !== undefined) return json ? new JsonRows(list.name) : list.text();
+  return new Whole(json ? (answer: object) => `${asciiJson(answer)}\n` : (texts[verb] ?? presentAny));
 }

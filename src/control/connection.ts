@@ -2,12 +2,13 @@
  * One authorised peer of the control socket: reads a request, answers it, reads the next. Input:
  * any bytes. Invariant: one request is worked on at a time, with the socket paused, so that what a
  * connection holds is one frame in, one frame out and the chunk in between; every phase has a
- * deadline that no dribble extends. When something is wrong with a frame, the peer is told once and
- * the connection ends. Claims: D-03, S-01.
+ * deadline that no dribble extends, and a part of a long answer is made only when the peer has
+ * taken the one before. When something is wrong with a frame, the peer is told once and the
+ * connection ends. Claims: D-03, S-01.
  */
 import type { Socket } from 'node:net';
+import { OperatorError, type RefusalCode } from './answers.ts';
 import { encodeFrame, FrameDecoder, FrameError, parseRequest, type Response } from './protocol.ts';
-import { OperatorError, type RefusalCode } from './verbs.ts';
 
 export interface Deadlines {
   idleMs: number;
@@ -17,8 +18,8 @@ export interface Deadlines {
 
 export interface ConnectionOptions {
   deadlines: Deadlines;
-  /** Answers a request; whatever it throws becomes a refusal. */
-  answer(request: { verb: unknown; args: unknown }): Promise<unknown>;
+  /** Answers a request, whole or in parts; whatever it throws becomes a refusal. */
+  answer(request: { verb: unknown; args: unknown }): object | Promise<object> | AsyncIterable<object>;
   /** Called for a peer that does not keep to the protocol. */
   onBadFrame(): void;
   /** Called for an error that is neither a refusal nor the peer's fault. */
@@ -45,101 +46,121 @@ export function turnAway(socket: Socket, code: RefusalCode, message: string, lin
   socket.on('error', () => socket.destroy());
   socket.once('end', () => socket.destroy());
   socket.once('close', () => clearTimeout(timer));
-  // What it says meanwhile is read and forgotten, so that its own write does not fail before it has
+  // What the peer still sends is read and dropped: else its own write could fail before it has
   // read our answer.
   socket.resume();
   socket.end(encodeAnswer(refusal(code, message)));
 }
 
-/** Serves `socket` until either side ends it. */
-export function serve(socket: Socket, options: ConnectionOptions): void {
-  const decoder = new FrameDecoder();
-  let ended = false;
-  let working = false;
-  let timer: NodeJS.Timeout | undefined;
+const isStream = (answer: object): answer is AsyncIterable<object> => Symbol.asyncIterator in answer;
 
-  function within(milliseconds: number, late: () => void): void {
-    clearTimeout(timer);
-    timer = setTimeout(late, milliseconds);
+/** Serves a socket from its making until either side ends it. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  readonly #decoder = new FrameDecoder();
+  #ended = false;
+  #working = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on('data', (chunk) => this.#take(chunk as Buffer));
+    socket.on('end', () => this.#peerEnded());
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => {
+      this.#ended = true;
+      clearTimeout(this.#timer);
+    });
+    this.#within(options.deadlines.idleMs, () => socket.destroy());
   }
 
-  function awaitRequest(): void {
-    within(options.deadlines.idleMs, () => socket.destroy());
+  #within(milliseconds: number, late: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(late, milliseconds);
   }
 
-  function send(response: Response, then: () => void): void {
-    within(options.deadlines.writeMs, () => socket.destroy());
-    socket.write(encodeAnswer(response), (error) => {
-      if (!error && !socket.destroyed) then();
+  #take(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#socket.pause();
+    this.#decoder.push(chunk);
+    if (!this.#working) this.#advance();
+  }
+
+  #peerEnded(): void {
+    if (this.#ended) return;
+    if (!this.#decoder.idle) this.#options.onBadFrame();
+    // Nothing is being worked on: a paused socket does not say that it ended.
+    this.#socket.end();
+  }
+
+  /** Takes the next request out of what came, or waits for more. */
+  #advance(): void {
+    let body: Uint8Array | undefined;
+    try {
+      body = this.#decoder.next();
+    } catch (error) {
+      this.#options.onBadFrame();
+      this.#endWith('bad-frame', (error as FrameError).message);
+      return;
+    }
+    if (body === undefined) this.#socket.resume();
+    else void this.#work(body);
+  }
+
+  /** Answers one request. Ends early where the peer is gone or was told that it was too late. */
+  async #work(body: Uint8Array): Promise<void> {
+    this.#working = true;
+    try {
+      this.#answerSoon();
+      const answer = await this.#options.answer(parseRequest(body));
+      if (!isStream(answer)) {
+        if (!(await this.#send({ ok: true, data: answer }))) return;
+      } else {
+        for await (const data of answer) {
+          if (!(await this.#send({ ok: true, data, more: true }))) return;
+          this.#answerSoon();
+        }
+        if (!(await this.#send({ ok: true, data: {} }))) return;
+      }
+    } catch (error) {
+      if (!(await this.#send(this.#refusalFor(error)))) return;
+    }
+    this.#working = false;
+    this.#within(this.#options.deadlines.idleMs, () => this.#socket.destroy());
+    this.#advance();
+  }
+
+  #answerSoon(): void {
+    const { answerMs } = this.#options.deadlines;
+    this.#within(answerMs, () => this.#endWith('timeout', `not done within ${answerMs} ms; it may still happen`));
+  }
+
+  #refusalFor(error: unknown): Response {
+    if (error instanceof OperatorError) return refusal(error.code, error.message);
+    if (error instanceof FrameError) {
+      this.#options.onBadFrame();
+      return refusal('bad-request', `${error.code}: ${error.message}`);
+    }
+    this.#options.onInternal(error);
+    return refusal('internal', "the daemon failed to answer; the reason is in the daemon's log");
+  }
+
+  /** True when the peer has taken it; false where it is gone. */
+  #send(response: Response): Promise<boolean> {
+    const socket = this.#socket;
+    if (this.#ended || socket.destroyed) return Promise.resolve(false);
+    this.#within(this.#options.deadlines.writeMs, () => socket.destroy());
+    return new Promise((resolve) => {
+      socket.write(encodeAnswer(response), (error) => resolve(!error && !socket.destroyed));
     });
   }
 
   /** The last word: a refusal, after which nothing of this peer is read. */
-  function endWith(code: RefusalCode, message: string): void {
-    ended = true;
-    clearTimeout(timer);
-    turnAway(socket, code, message, options.deadlines.writeMs);
+  #endWith(code: RefusalCode, message: string): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    turnAway(this.#socket, code, message, this.#options.deadlines.writeMs);
   }
-
-  async function respond(body: Uint8Array): Promise<Response> {
-    try {
-      return { ok: true, data: await options.answer(parseRequest(body)) };
-    } catch (error) {
-      if (error instanceof OperatorError) return refusal(error.code, error.message);
-      if (error instanceof FrameError) {
-        options.onBadFrame();
-        return refusal('bad-request', `${error.code}: ${error.message}`);
-      }
-      options.onInternal(error);
-      return refusal('internal', "the daemon failed to answer; the reason is in the daemon's log");
-    }
-  }
-
-  function work(body: Uint8Array): void {
-    working = true;
-    within(options.deadlines.answerMs, () => {
-      endWith('timeout', `not done within ${options.deadlines.answerMs} ms; it may still happen`);
-    });
-    respond(body).then((response) => {
-      // Gone, or told that it was too late.
-      if (ended || socket.destroyed) return;
-      send(response, () => {
-        working = false;
-        awaitRequest();
-        advance();
-      });
-    });
-  }
-
-  function advance(): void {
-    let body: Uint8Array | undefined;
-    try {
-      body = decoder.next();
-    } catch (error) {
-      options.onBadFrame();
-      endWith('bad-frame', (error as FrameError).message);
-      return;
-    }
-    if (body === undefined) socket.resume();
-    else work(body);
-  }
-
-  socket.on('data', (chunk) => {
-    if (ended) return;
-    socket.pause();
-    decoder.push(chunk as Buffer);
-    if (!working) advance();
-  });
-  socket.on('end', () => {
-    if (ended) return;
-    if (!decoder.idle) options.onBadFrame();
-    // Nothing is being worked on: a paused socket does not say that it ended.
-    socket.end();
-  });
-  socket.on('error', () => socket.destroy());
-  socket.once('close', () => {
-    ended = true;
-    clearTimeout(timer);
-  });
-  awaitRequest();
 }

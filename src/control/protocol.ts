@@ -1,13 +1,13 @@
 /**
  * The language of the control socket: a stream of frames, each a little-endian u32 length and that
  * many bytes of UTF-8 JSON; the client sends one request object, the daemon answers it with one
- * response object. Input of the decoder: any bytes of any local process. Invariant: it holds at
+ * response object, or with several, of which all but the last say that there is more. Input of the decoder: any bytes of any local process. Invariant: it holds at
  * most one frame's body and the chunk it was last given; a length of zero or above `frameBytesMax`
  * is an error before a byte of the body is taken, and final. When full: nothing queues here; the
  * caller takes frames one at a time and pauses its socket meanwhile.
  */
 import { frameBytesMax } from '../limits.ts';
-import type { RefusalCode } from './verbs.ts';
+import type { RefusalCode } from './answers.ts';
 
 /** Where the daemon listens when nothing else is configured. */
 export const socketPathDefault = '/run/fail2zig/fail2zig.sock';
@@ -17,7 +17,9 @@ export interface Request {
   args: Record<string, unknown>;
 }
 
-export type Response = { ok: true; data: unknown } | { ok: false; error: { code: RefusalCode; message: string } };
+export type Response =
+  | { ok: true; data: unknown /** Another response to the same request follows. */; more?: true }
+  | { ok: false; error: { code: RefusalCode; message: string } };
 
 export type FrameErrorCode = 'frame-empty' | 'frame-too-long' | 'frame-not-json';
 
@@ -150,7 +152,7 @@ export function parseRequest(body: Uint8Array): { verb: unknown; args: unknown }
 /** A response, its shape checked; `data` is the daemon's word. Throws FrameError. */
 export function parseResponse(body: Uint8Array): Response {
   const object = parseObject(body);
-  if (object.ok === true) return { ok: true, data: object.data };
+  if (object.ok === true) return { ok: true, data: object.data, ...(object.more === true && { more: true }) };
   const error = object.error as { code?: unknown; message?: unknown } | null | undefined;
   if (object.ok !== false || typeof error?.code !== 'string' || typeof error.message !== 'string') {
     throw new FrameError('frame-not-json', 'a response that is neither an answer nor a refusal');

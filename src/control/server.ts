@@ -3,7 +3,8 @@
  * requests to the verbs. Input: local processes that may open the socket. Invariant: a verb runs
  * only for a peer the kernel vouches for and the verb's row lets in; a bounded number of
  * connections, root's share apart; nothing here can hold up the log path for longer than one answer
- * takes. When full: the newcomer is told `busy`. Claims: S-01, I-02, D-03, E-03.
+ * takes. When full: the newcomer is told `busy`, or, where many are being told so, just closed;
+ * root is never closed without a word. Claims: S-01, I-02, D-03, E-03.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import {
@@ -17,11 +18,12 @@ import {
 } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { PeerCredentials } from '../native.ts';
+import { type Operator, OperatorError } from './answers.ts';
 import { type AskPeer, credentialsOf, roleOf } from './authorise.ts';
-import { type Deadlines, serve, turnAway } from './connection.ts';
+import { Connection, type Deadlines, turnAway } from './connection.ts';
 import { RequestRate } from './rate.ts';
 import { listenAt } from './socket-path.ts';
-import { checkArguments, findVerb, mayCall, type Operator, OperatorError, type Role } from './verbs.ts';
+import { answerTo, findVerb, mayCall, type Role } from './verbs.ts';
 
 export interface ControlOptions {
   operator: Operator;
@@ -49,26 +51,10 @@ export interface ControlCounters {
   badFramesTotal: number;
 }
 
-export interface ControlServer {
-  /** Rejects with SocketPathError. */
-  listen(path: string): Promise<void>;
-  /** Ends every connection and removes the socket. */
-  close(): Promise<void>;
-  readonly counters: Readonly<ControlCounters>;
-}
-
 const deadlinesDefault: Deadlines = { idleMs: controlIdleMs, answerMs: controlAnswerMs, writeMs: controlWriteMs };
 
-export function createControlServer(options: ControlOptions): ControlServer {
-  const { operator, askPeer, groupId, log } = options;
-  const deadlines = options.deadlines ?? deadlinesDefault;
-  const rate = new RequestRate(options.now ?? (() => performance.now()));
-  const daemonUid = process.getuid?.() ?? 0;
-  const open = new Map<Socket, PeerCredentials>();
-  const turnedAway = new Set<Socket>();
-  let removePath = (): void => {};
-
-  const counters: ControlCounters = {
+export class ControlServer {
+  readonly counters: ControlCounters = {
     connectionsTotal: 0,
     connectionsOpen: 0,
     refusedTotal: 0,
@@ -77,67 +63,68 @@ export function createControlServer(options: ControlOptions): ControlServer {
     rateLimitedTotal: 0,
     badFramesTotal: 0,
   };
+  readonly #options: ControlOptions;
+  readonly #rate: RequestRate;
+  readonly #daemonUid = process.getuid?.() ?? 0;
+  readonly #open = new Map<Socket, PeerCredentials>();
+  readonly #turnedAway = new Set<Socket>();
+  // Half-open: a client may end its side after the request and still read the answer.
+  readonly #server: Server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+  #removePath = (): void => {};
 
-  async function answer(peer: PeerCredentials, role: Role, verbName: unknown, given: unknown): Promise<unknown> {
-    counters.requestsTotal += 1;
-    if (!rate.take(peer.uid)) {
-      counters.rateLimitedTotal += 1;
-      throw new OperatorError('rate-limited', 'too many requests from this user: wait a second');
-    }
-    const verb = findVerb(verbName);
-    if (!mayCall(verb, role)) throw new OperatorError('forbidden', `${verb.name} is for root only`);
-    const args = checkArguments(verb, given);
-    const by = { uid: peer.uid, gid: peer.gid, pid: peer.pid };
-    const data = await verb.run(operator, args, by);
-    if (verb.changes) {
-      log.info('operator command', { verb: verb.name, ...(args as Record<string, string | number>), ...by });
-    }
-    return data;
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#rate = new RequestRate(options.now ?? (() => performance.now()));
   }
 
-  function hasRoom(peer: PeerCredentials): boolean {
-    if (open.size >= controlConnectionsMax) return false;
-    if (peer.uid === 0) return true;
-    let group = 0;
-    let user = 0;
-    for (const other of open.values()) {
-      if (other.uid !== 0) group += 1;
-      if (other.uid === peer.uid) user += 1;
-    }
-    return group < controlConnectionsGroupMax && user < controlConnectionsUserMax;
+  /** Rejects with SocketPathError. */
+  async listen(path: string): Promise<void> {
+    const { groupId, log } = this.#options;
+    this.#removePath = await listenAt(this.#server, path, groupId);
+    this.#server.on('error', (error) => log.error('control socket failed', { error: String(error) }));
   }
 
-  function dismiss(socket: Socket, code: 'forbidden' | 'busy', message: string): void {
-    turnedAway.add(socket);
-    socket.once('close', () => turnedAway.delete(socket));
-    turnAway(socket, code, message, controlLingerMs);
+  /** Ends every connection and removes the socket. */
+  async close(): Promise<void> {
+    this.#removePath();
+    this.#removePath = () => {};
+    for (const socket of [...this.#open.keys(), ...this.#turnedAway]) socket.destroy();
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
-  function accept(socket: Socket): void {
+  #accept(socket: Socket): void {
+    const { askPeer, groupId, log } = this.#options;
     const peer = credentialsOf(socket, askPeer);
-    const role = peer && roleOf(peer, daemonUid, groupId);
+    const role = peer && roleOf(peer, this.#daemonUid, groupId);
     if (peer === undefined || role === undefined) {
-      counters.refusedTotal += 1;
+      this.counters.refusedTotal += 1;
       log.warn('control connection refused', { uid: peer?.uid, gid: peer?.gid, pid: peer?.pid });
-      dismiss(socket, 'forbidden', 'only root and the members of the group of this socket may use it');
+      this.#dismiss(socket, peer, 'forbidden', 'only root and the members of the group of this socket may use it');
       return;
     }
-    if (!hasRoom(peer)) {
-      counters.busyTotal += 1;
+    if (!this.#hasRoom(peer)) {
+      this.counters.busyTotal += 1;
       log.warn('control connection turned away: too many are open', { uid: peer.uid, pid: peer.pid });
-      dismiss(socket, 'busy', 'too many control connections are open: try again later');
+      this.#dismiss(socket, peer, 'busy', 'too many control connections are open: try again later');
       return;
     }
+    this.#serve(socket, peer, role);
+  }
+
+  #serve(socket: Socket, peer: PeerCredentials, role: Role): void {
+    const { log } = this.#options;
+    const { counters } = this;
     counters.connectionsTotal += 1;
-    open.set(socket, peer);
-    counters.connectionsOpen = open.size;
+    this.#open.set(socket, peer);
+    counters.connectionsOpen = this.#open.size;
     socket.once('close', () => {
-      open.delete(socket);
-      counters.connectionsOpen = open.size;
+      this.#open.delete(socket);
+      counters.connectionsOpen = this.#open.size;
     });
-    serve(socket, {
-      deadlines,
-      answer: (request) => answer(peer, role, request.verb, request.args),
+    new Connection(socket, {
+      deadlines: this.#options.deadlines ?? deadlinesDefault,
+      answer: (request) => this.#answer(peer, role, request.verb, request.args),
       onBadFrame: () => {
         counters.badFramesTotal += 1;
         log.warn('control peer does not keep to the protocol', { uid: peer.uid, pid: peer.pid });
@@ -146,23 +133,49 @@ export function createControlServer(options: ControlOptions): ControlServer {
     });
   }
 
-  // Half-open: a client may end its side after the request and still read the answer.
-  const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, accept);
-  // Those turned away linger for a moment; beyond as many again, Node closes without a word.
-  server.maxConnections = controlConnectionsMax * 2;
+  #answer(peer: PeerCredentials, role: Role, verbName: unknown, given: unknown): ReturnType<typeof answerTo> {
+    const { operator, log } = this.#options;
+    this.counters.requestsTotal += 1;
+    if (!this.#rate.take(peer.uid)) {
+      this.counters.rateLimitedTotal += 1;
+      throw new OperatorError('rate-limited', 'too many requests from this user: wait a second');
+    }
+    const verb = findVerb(verbName);
+    if (!mayCall(verb, role)) throw new OperatorError('forbidden', `${verb.name} is for root only`);
+    const by = { uid: peer.uid, gid: peer.gid, pid: peer.pid };
+    // The arguments have been checked when this returns.
+    const answer = answerTo(operator, verb, given, by);
+    if (verb.changes) log.info('operator command', { verb: verb.name, ...textsOf(given as object), ...by });
+    return answer;
+  }
 
-  return {
-    counters,
-    async listen(path) {
-      removePath = await listenAt(server, path, groupId);
-      server.on('error', (error) => log.error('control socket failed', { error: String(error) }));
-    },
-    async close() {
-      removePath();
-      removePath = () => {};
-      for (const socket of [...open.keys(), ...turnedAway]) socket.destroy();
-      if (!server.listening) return;
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    },
-  };
+  #hasRoom(peer: PeerCredentials): boolean {
+    if (this.#open.size >= controlConnectionsMax) return false;
+    if (peer.uid === 0) return true;
+    let group = 0;
+    let user = 0;
+    for (const other of this.#open.values()) {
+      if (other.uid !== 0) group += 1;
+      if (other.uid === peer.uid) user += 1;
+    }
+    return group < controlConnectionsGroupMax && user < controlConnectionsUserMax;
+  }
+
+  /** Those turned away linger to read why; while many do, only root is told. */
+  #dismiss(socket: Socket, peer: PeerCredentials | undefined, code: 'forbidden' | 'busy', message: string): void {
+    if (this.#turnedAway.size >= controlConnectionsMax && peer?.uid !== 0) {
+      socket.destroy();
+      return;
+    }
+    this.#turnedAway.add(socket);
+    socket.once('close', () => this.#turnedAway.delete(socket));
+    turnAway(socket, code, message, controlLingerMs);
+  }
+}
+
+/** Checked arguments as fields of a log line. */
+function textsOf(args: object): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(args).map(([name, value]) => [name, Array.isArray(value) ? value.join(' ') : value]),
+  );
 }

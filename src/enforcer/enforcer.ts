@@ -87,37 +87,38 @@ export class Enforcer {
   }
 
   /**
-   * An operator's ban: in the kernel when it resolves, or rejects with the backend's error.
+   * An operator's bans: in the kernel when it resolves, or rejects with the backend's error.
    * `seconds` -1 = permanent.
    */
-  async ban(jail: number, address: Address, seconds: number): Promise<void> {
+  async ban(jail: number, addresses: readonly Address[], seconds: number): Promise<void> {
     const { backend, engine, jails } = this.#settings;
     const timeoutMs = seconds < 0 ? 0 : seconds * 1000;
-    this.#reconciliation.touch(jail, address);
+    const { name } = jails[jail]!;
+    for (const address of addresses) this.#reconciliation.touch(jail, address);
     await this.#forOperator(async () => {
-      await backend.apply([{ verb: 'ban', ban: { jail: jails[jail]!.name, address, timeoutMs } }]);
+      await backend.apply(addresses.map((address) => ({ verb: 'ban', ban: { jail: name, address, timeoutMs } })));
       const now = this.#settings.now() / 1000;
-      engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
-      this.#reconciliation.mark(jail, address);
+      for (const address of addresses) {
+        engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+        this.#reconciliation.mark(jail, address);
+      }
     });
-    this.counters.bans[jail]!++;
+    this.counters.bans[jail]! += addresses.length;
     this.#settings.changed?.();
   }
 
-  /** Ends the ban of an address in the given jails; an absent one is no error. */
-  async unban(chosen: number[], address: (jail: number) => Address): Promise<void> {
+  /** Ends bans; an absent one is no error. Only those that the table held are counted. */
+  async unban(bans: readonly { jail: number; address: Address }[]): Promise<void> {
     const { backend, engine, jails } = this.#settings;
-    const changes: Change[] = chosen.map((jail) => ({
-      verb: 'unban',
-      jail: jails[jail]!.name,
-      address: address(jail),
-    }));
-    for (const jail of chosen) this.#reconciliation.touch(jail, address(jail));
+    const changes: Change[] = bans.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address }));
+    for (const { jail, address } of bans) this.#reconciliation.touch(jail, address);
     await this.#forOperator(async () => {
       await backend.apply(changes);
-      for (const jail of chosen) engine.forget(jail, address(jail));
+      for (const { jail, address } of bans) {
+        if (engine.isBanned(jail, address)) this.counters.unbans++;
+        engine.forget(jail, address);
+      }
     });
-    this.counters.unbans += chosen.length;
     this.#settings.changed?.();
   }
 
@@ -141,6 +142,7 @@ export class Enforcer {
 
   /** Runs a task in its turn; sets that others removed are made anew first. */
   async #forOperator(task: () => Promise<void>): Promise<void> {
+    this.counters.transactions++;
     try {
       await this.#turns.take(task);
     } catch (error) {

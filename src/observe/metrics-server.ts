@@ -7,7 +7,7 @@
  * `metricsConnectionsMax` connections, then Node closes newcomers. Claims: I-01, D-04a, D-04b,
  * LP-29, LP-30.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import {
   metricsBacklog,
@@ -28,16 +28,6 @@ export interface MetricsOptions {
   now?: () => number;
   /** How long one request or one answer may take, ms. */
   timeoutMs?: number;
-}
-
-export interface MetricsServer {
-  /**
-   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error.
-   */
-  listen(bind: string, port: number): Promise<number>;
-  close(): Promise<void>;
-  readonly scrapesTotal: number;
-  readonly connectionsOpen: number;
 }
 
 interface Answer {
@@ -61,56 +51,123 @@ function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) !== 0);
 }
 
-export function createMetricsServer(options: MetricsOptions): MetricsServer {
-  checkSeries(options.series);
-  const now = options.now ?? (() => performance.now());
-  const timeoutMs = options.timeoutMs ?? metricsTimeoutMs;
-  const sockets = new Set<Socket>();
-  let page = Buffer.alloc(0);
-  let pageAt = Number.NEGATIVE_INFINITY;
+export class MetricsServer {
+  readonly #options: MetricsOptions;
+  readonly #now: () => number;
+  readonly #timeoutMs: number;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #page = Buffer.alloc(0);
+  #pageAt = Number.NEGATIVE_INFINITY;
   /** The page that is being made, for everybody who asks meanwhile. */
-  let making: Promise<Buffer> | undefined;
-  let scrapesTotal = 0;
+  #making: Promise<Buffer> | undefined;
+  #scrapesTotal = 0;
 
-  async function makePage(): Promise<Buffer> {
-    const time = now();
-    page = Buffer.from(await exposition(options.series));
-    pageAt = time;
-    return page;
+  constructor(options: MetricsOptions) {
+    checkSeries(options.series);
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#timeoutMs = options.timeoutMs ?? metricsTimeoutMs;
+    this.#server = this.#createServer();
   }
 
-  function currentPage(): Buffer | Promise<Buffer> {
-    if (now() - pageAt < metricsPageMs) return page;
-    making ??= makePage().finally(() => {
-      making = undefined;
+  get scrapesTotal(): number {
+    return this.#scrapesTotal;
+  }
+
+  get connectionsOpen(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error, and
+   * may be called again then.
+   */
+  listen(bind: string, port: number): Promise<number> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host: bind, port, backlog: metricsBacklog }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => this.#options.log.error('metrics listener failed', { error: String(error) }));
+        resolve((server.address() as AddressInfo).port);
+      });
     });
-    return making;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #createServer(): Server {
+    const timeoutMs = this.#timeoutMs;
+    const answer = (request: IncomingMessage, response: ServerResponse): Promise<void> =>
+      this.#answer(request, response);
+    const server = createServer(
+      {
+        maxHeaderSize: metricsHeaderBytesMax,
+        headersTimeout: timeoutMs,
+        requestTimeout: timeoutMs,
+        keepAliveTimeout: Math.min(metricsKeepAliveMs, timeoutMs),
+        connectionsCheckingInterval: Math.max(10, Math.floor(timeoutMs / 5)),
+        noDelay: true,
+      },
+      answer,
+    );
+    server.maxConnections = metricsConnectionsMax;
+    server.maxRequestsPerSocket = metricsRequestsPerConnectionMax;
+    server.timeout = timeoutMs;
+    // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of these rules.
+    server.on('checkContinue', answer);
+    server.on('checkExpectation', answer);
+    server.on('upgrade', (_request, socket) => socket.destroy());
+    server.on('connect', (_request, socket) => socket.destroy());
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    return server;
+  }
+
+  async #makePage(): Promise<Buffer> {
+    const time = this.#now();
+    this.#page = Buffer.from(await exposition(this.#options.series));
+    this.#pageAt = time;
+    return this.#page;
+  }
+
+  #currentPage(): Buffer | Promise<Buffer> {
+    if (this.#now() - this.#pageAt < metricsPageMs) return this.#page;
+    this.#making ??= this.#makePage().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
   }
 
   /** What the request gets; reading the table is the only thing that can fail. */
-  async function choose(request: IncomingMessage): Promise<Answer> {
+  async #choose(request: IncomingMessage): Promise<Answer> {
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'only GET and HEAD');
     if (hasBody(request)) return refuse(413, 'a request with a body is not answered');
-    const target = request.url ?? '';
-    const mark = target.indexOf('?');
-    const path = mark < 0 ? target : target.slice(0, mark);
+    const [path] = (request.url ?? '').split('?', 1);
     if (path === '/') return { status: 200, type: plainText, body: landing };
     if (path !== '/metrics') return { status: 404, type: plainText, body: notFound };
-    scrapesTotal += 1;
+    this.#scrapesTotal += 1;
     try {
-      return { status: 200, type: metricsContentType, body: await currentPage() };
+      return { status: 200, type: metricsContentType, body: await this.#currentPage() };
     } catch (error) {
-      options.log.error('metrics page failed', { error: String(error) });
+      this.#options.log.error('metrics page failed', { error: String(error) });
       return refuse(500, 'the page could not be made; the reason is in the log');
     }
   }
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A reader slower than this loses its connection; the timer of the socket alone is reset by
-    // every byte it takes.
-    const timer = setTimeout(() => request.socket.destroy(), timeoutMs);
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A reader slower than this loses its connection. The socket's own timer is no help: every byte
+    // that is taken sets it back.
+    const timer = setTimeout(() => request.socket.destroy(), this.#timeoutMs);
     response.once('close', () => clearTimeout(timer));
-    const { status, type, body, last } = await choose(request);
+    const { status, type, body, last } = await this.#choose(request);
     response.writeHead(status, {
       'Content-Type': type,
       'Content-Length': body.length,
@@ -121,53 +178,4 @@ export function createMetricsServer(options: MetricsOptions): MetricsServer {
     });
     response.end(request.method === 'HEAD' ? undefined : body);
   }
-
-  const server = createServer(
-    {
-      maxHeaderSize: metricsHeaderBytesMax,
-      headersTimeout: timeoutMs,
-      requestTimeout: timeoutMs,
-      keepAliveTimeout: Math.min(metricsKeepAliveMs, timeoutMs),
-      connectionsCheckingInterval: Math.max(10, Math.floor(timeoutMs / 5)),
-      noDelay: true,
-    },
-    answer,
-  );
-  server.maxConnections = metricsConnectionsMax;
-  server.maxRequestsPerSocket = metricsRequestsPerConnectionMax;
-  server.timeout = timeoutMs;
-  // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of the rules
-  // above.
-  server.on('checkContinue', answer);
-  server.on('checkExpectation', answer);
-  server.on('upgrade', (_request, socket) => socket.destroy());
-  server.on('connect', (_request, socket) => socket.destroy());
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-
-  return {
-    listen(bind, port) {
-      return new Promise((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host: bind, port, backlog: metricsBacklog }, () => {
-          server.off('error', reject);
-          server.on('error', (error) => options.log.error('metrics listener failed', { error: String(error) }));
-          resolve((server.address() as AddressInfo).port);
-        });
-      });
-    },
-    async close() {
-      for (const socket of sockets) socket.destroy();
-      if (!server.listening) return;
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    },
-    get scrapesTotal() {
-      return scrapesTotal;
-    },
-    get connectionsOpen() {
-      return sockets.size;
-    },
-  };
 }

@@ -78,7 +78,7 @@ function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
     assert.ok(!(await held()).includes('192.0.2.99'));
     assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, pending: 1 }]);
     const [first] = await bansOf(backend);
-    await enforcer.unban([0], () => first!.address);
+    await enforcer.unban([{ jail: 0, address: first!.address }]);
     await until(() => enforcer.counters.bans[0] === room + 1, { what: 'the ban, once there is room' });
     assert.ok((await held()).includes('192.0.2.99'));
     await until(() => enforcer.problem === undefined, { what: 'the end of the problem' });

@@ -1,8 +1,10 @@
 /** Frames under any bytes and any cuts: nothing is lost, nothing is invented, nothing piles up. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { OperatorError } from '../../src/control/answers.ts';
+import { checkArguments } from '../../src/control/arguments.ts';
 import { encodeFrame, FrameDecoder, FrameError, parseRequest } from '../../src/control/protocol.ts';
-import { checkArguments, findVerb, OperatorError } from '../../src/control/verbs.ts';
+import { findVerb } from '../../src/control/verbs.ts';
 import { frameBytesMax } from '../../src/limits.ts';
 
 /**

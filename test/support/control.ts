@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type BanRow, type Operator, OperatorError, type Peer, type Status } from '../../src/control/answers.ts';
 import { FrameDecoder, parseResponse, type Response } from '../../src/control/protocol.ts';
-import { type BanRow, type Operator, OperatorError, type Peer } from '../../src/control/verbs.ts';
 import type { Fields, Logger } from '../../src/log.ts';
 
 /** A new empty directory that only its owner may write, and its removal. */
@@ -43,20 +43,24 @@ export function rememberingLog(): Logger & { said: Said[] } {
 }
 
 export interface FakeOperator extends Operator {
+  whole: Status;
   calls: { verb: string; args: unknown; by?: Peer }[];
   bans: BanRow[];
 }
 
 /**
- * An operator over an array of bans; `sshd` is its only jail, and its pages hold `pageRows` rows.
+ * An operator over an array of bans; `sshd` is its only jail, and the parts of its lists hold `partRows` rows.
  */
-export function fakeOperator(pageRows = 2): FakeOperator {
+export function fakeOperator(partRows = 2): FakeOperator {
   const calls: FakeOperator['calls'] = [];
   const fake: FakeOperator = {
     calls,
     bans: [],
-    status: (args) => {
+    status: async function* (args) {
       calls.push({ verb: 'status', args });
+      yield fake.whole;
+    },
+    get whole() {
       return {
         version: '9.9.9',
         pid: 4711,
@@ -82,25 +86,25 @@ export function fakeOperator(pageRows = 2): FakeOperator {
       calls.push({ verb: 'stats', args: {} });
       return { 'evictions.total': 15_603, 'evictions.per_minute': 247 };
     },
-    list: (args) => {
+    list: async function* (args) {
       calls.push({ verb: 'list', args });
-      const from = Number(args.cursor ?? 0);
       const rows = fake.bans.filter((ban) => args.jail === undefined || ban.jail === args.jail);
-      const end = from + Math.min(args.limit, pageRows);
-      return { bans: rows.slice(from, end), ...(end < rows.length && { cursor: String(end) }) };
+      for (let at = 0; at < rows.length; at += partRows) yield { bans: rows.slice(at, at + partRows) };
     },
     ban: async (args, by) => {
       calls.push({ verb: 'ban', args, by });
       if (args.jail !== 'sshd') throw new OperatorError('no-such-jail', `there is no jail "${args.jail}\u001b[31m"`);
       const seconds = args.seconds ?? 600;
-      fake.bans.push({ jail: args.jail, address: args.address, remainingSeconds: seconds });
-      return { jail: args.jail, address: args.address, seconds };
+      for (const address of args.addresses) fake.bans.push({ jail: args.jail, address, remainingSeconds: seconds });
+      return { jail: args.jail, addresses: args.addresses, seconds, refused: [] };
     },
-    unban: async (args, by) => {
+    unban: async function* (args, by) {
       calls.push({ verb: 'unban', args, by });
-      const before = fake.bans.length;
-      fake.bans = fake.bans.filter((ban) => ban.address !== args.address);
-      return { address: args.address, jails: fake.bans.length < before ? ['sshd'] : [] };
+      for (const address of args.addresses) {
+        const before = fake.bans.length;
+        fake.bans = fake.bans.filter((ban) => ban.address !== address);
+        yield { addresses: [{ address, jails: fake.bans.length < before ? ['sshd'] : [] }] };
+      }
     },
   };
   return fake;

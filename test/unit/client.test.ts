@@ -5,24 +5,28 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/client/command.ts';
+import { exitCodes } from '../../src/client/help.ts';
 import { asciiJson, presentStatus, remaining, table } from '../../src/client/present.ts';
 import { defaultSettings } from '../../src/config/schema.ts';
-import { socketPathDefault } from '../../src/control/protocol.ts';
-import { type ControlServer, createControlServer } from '../../src/control/server.ts';
-import { type FakeOperator, fakeOperator, rememberingLog, temporaryDirectory } from '../support/control.ts';
+import { encodeFrame, socketPathDefault } from '../../src/control/protocol.ts';
+import { ControlServer } from '../../src/control/server.ts';
+import { verbs } from '../../src/control/verbs.ts';
+import { controlRequestsBurst } from '../../src/limits.ts';
+import { type FakeOperator, fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let path: string;
 let server: ControlServer;
 let operator: FakeOperator;
+let input: string[] = [];
 
 beforeEach(async () => {
   directory = temporaryDirectory();
   path = join(directory.path, 'control.sock');
   operator = fakeOperator();
   const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
-  server = createControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog() });
+  server = new ControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog() });
   await server.listen(path);
 });
 
@@ -46,6 +50,7 @@ async function client(...argv: string[]): Promise<Outcome> {
     error: (text) => {
       outcome.error += text;
     },
+    input: () => input,
     version: '1.2.3',
   });
   return outcome;
@@ -60,7 +65,7 @@ function expectHarmless(text: string): void {
 describe('commands', () => {
   test('status shows the daemon, its jails and its problems, with nothing that acts on a terminal', async () => {
     const { code, out } = await client('status');
-    expect(code).toBe(0);
+    expect(code).toBe(exitCodes.problems);
     expect(out).toContain('9.9.9, process 4711, up 1h 2m');
     expect(out).toContain('50.0 MiB of 64.0 MiB');
     expect(out).toContain('12 of 700000 slots used');
@@ -95,19 +100,16 @@ describe('commands', () => {
         '',
       ].join('\n'),
     );
-    // Three rows in pages of two.
-    expect(operator.calls.filter((call) => call.verb === 'list').map((call) => call.args)).toMatchObject([
-      {},
-      { cursor: '2' },
-    ]);
+    // Three rows in parts of two, of one answer.
+    expect(operator.calls.filter((call) => call.verb === 'list').map((call) => call.args)).toEqual([{}]);
     expect((await client('unban', '192.0.2.7')).out).toBe('unbanned 192.0.2.7 in sshd\n');
-    expect((await client('unban', 'sshd', '192.0.2.7')).out).toBe('192.0.2.7 was not banned\n');
-    expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd', address: '192.0.2.7' });
+    expect((await client('unban', '192.0.2.7', '--jail', 'sshd')).out).toBe('192.0.2.7 was not banned\n');
+    expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd', addresses: ['192.0.2.7'] });
   });
 
   test("without a duration the jail's own applies", async () => {
     await client('ban', 'sshd', '192.0.2.7');
-    expect(operator.calls[0]?.args).toEqual({ jail: 'sshd', address: '192.0.2.7' });
+    expect(operator.calls[0]?.args).toEqual({ jail: 'sshd', addresses: ['192.0.2.7'] });
   });
 
   test('an empty list says so, as JSON it is an empty list', async () => {
@@ -118,27 +120,92 @@ describe('commands', () => {
   test('JSON is one line of ASCII that parses back to the answer', async () => {
     const { out } = await client('--json', 'status');
     expect(out).toMatch(/^[\x20-\x7e]+\n$/);
-    expect(JSON.parse(out)).toEqual(await operator.status({}));
+    expect(JSON.parse(out)).toEqual(operator.whole);
   });
 
-  test('a list that outruns the budget of requests waits and goes on', async () => {
+  test('a command that outruns the budget of requests waits and goes on', async () => {
     await server.close();
-    operator = fakeOperator(1);
-    for (let index = 0; index < 230; index++) {
-      operator.bans.push({ jail: 'sshd', address: `192.0.2.${index}`, remainingSeconds: 60 });
-    }
     const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
     // A clock that stands still until the budget is used up, so that the client is told to wait for
     // certain.
     let now = 0;
-    server = createControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
+    server = new ControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
     await server.listen(path);
+    const peer = rawPeer(path);
+    const frame = encodeFrame({ verb: 'stats', args: {} });
+    peer.socket.write(Buffer.concat(Array.from({ length: controlRequestsBurst }, () => frame)));
+    await until(() => peer.responses.length === controlRequestsBurst, { what: 'a used budget' });
     const waiting = until(() => server.counters.rateLimitedTotal > 0, { what: 'a client told to wait' }).then(() => {
       now = 1e6;
     });
-    const { out } = await client('list', '--json');
+    expect((await client('stats', '--json')).code).toBe(0);
     await waiting;
-    expect(JSON.parse(out).bans).toEqual(operator.bans);
+    peer.socket.destroy();
+  });
+
+  test('many addresses go in several requests, also from standard input', async () => {
+    const addresses = Array.from({ length: 300 }, (_, index) => `198.51.100.${index % 200}`);
+    input = ['203.0.113.1', '203.0.113.2'];
+    expect((await client('ban', 'sshd', ...addresses, '-', '1h')).code).toBe(0);
+    const asked = operator.calls.map(({ args }) => args as { addresses: string[]; seconds: number });
+    expect(asked.map((args) => args.addresses.length)).toEqual([256, 46]);
+    expect(asked.flatMap((args) => args.addresses)).toEqual([...addresses, ...input]);
+    expect(asked.map(({ seconds }) => seconds)).toEqual([3_600, 3_600]);
+  });
+
+  test('what is refused of many is said, and ends with 1', async () => {
+    operator.ban = (args) => ({
+      jail: 'sshd',
+      addresses: args.addresses.slice(1),
+      seconds: 60,
+      refused: [{ address: args.addresses[0]!, why: `${args.addresses[0]} is in ignoreip of jail sshd` }],
+    });
+    expect(await client('ban', 'sshd', '127.0.0.1', '192.0.2.7')).toMatchObject({
+      code: 1,
+      out: 'banned 192.0.2.7 in sshd for 1m\nnot banned: 127.0.0.1 is in ignoreip of jail sshd\n',
+    });
+  });
+
+  test('errors are JSON too, where JSON was asked for', async () => {
+    const { code, out, error } = await client('--json', 'ban', 'none', '192.0.2.7');
+    expect([code, error]).toEqual([1, '']);
+    expect(JSON.parse(out)).toEqual({ error: { code: 'no-such-jail', message: 'there is no jail "none\u001b[31m"' } });
+    expectHarmless(out);
+    expect(JSON.parse((await client('frob', '--json')).out)).toMatchObject({ error: { code: 'usage' } });
+  });
+});
+
+describe('help', () => {
+  test('names every command and option in 80 columns', async () => {
+    const { out } = await client('--help');
+    for (const { name, says } of verbs) {
+      expect(out).toContain(`\n  ${name}`);
+      expect(out.replaceAll(/\s+/g, ' ')).toContain(says);
+    }
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect((await client('ban', '--help')).out).toMatch(/^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\]\n/);
+  });
+
+  test.each([
+    [['unbna'], 'did you mean unban?'],
+    [['ban', '192.0.2.7', 'sshd'], '"sshd" is no ADDRESS or DURATION'],
+    [['ban', 'sshd'], 'ADDRESS is missing'],
+    [['status', '--jail', 'x'], 'no such option: --jail'],
+    [['list', '--socket'], '--socket needs a value'],
+    [['list', '--jsno'], 'did you mean --json?'],
+    [['set', 'sshd', 'banip', '192.0.2.7'], `fail2ban's "banip" is here: ban JAIL ADDRESS`],
+    [['banned'], `fail2ban's "banned" is here: list`],
+    [['completions', 'tcsh'], 'completions are for bash, zsh or fish'],
+  ])('%j says %s', async (argv, text) => {
+    const { code, error } = await client(...argv);
+    expect(code).toBe(2);
+    expect(error).toContain(text);
+  });
+
+  test.each(['bash', 'zsh', 'fish'])('completions for %s name every command', async (shell) => {
+    const { code, out } = await client('completions', shell);
+    expect(code).toBe(0);
+    for (const { name } of verbs) expect(out).toContain(name);
   });
 });
 
@@ -152,7 +219,7 @@ describe('exit codes', () => {
     expect(code).toBe(1);
     expect(error).toContain('refused (no-such-jail): there is no jail "none\\x1b[31m"');
     expectHarmless(error);
-    expect((await client('ban', 'sshd', 'example.org')).error).toContain('address must be an IPv4 or IPv6 address');
+    expect((await client('ban', 'sshd', 'example.org')).error).toContain('"example.org" is no ADDRESS');
   });
 
   test.each([
@@ -169,7 +236,7 @@ describe('exit codes', () => {
   ])('2: %j is no command', async (argv) => {
     const { code, error } = await client(...argv);
     expect(code).toBe(2);
-    expect(error).toContain('--help');
+    expect(error).toMatch(/--help|^Usage: /m);
     expectHarmless(error);
     expect(operator.calls).toEqual([]);
   });
@@ -192,7 +259,9 @@ describe('exit codes', () => {
   });
 
   test('3: an answer of the wrong shape is no crash', async () => {
-    operator.list = () => ({}) as never;
+    operator.list = async function* () {
+      yield { x: 1 } as never;
+    };
     expect(await client('list')).toMatchObject({ code: 3, error: expect.stringContaining('is not fail2zig') });
   });
 });
@@ -203,7 +272,7 @@ describe('the real command', () => {
 
   test('prints its version and its help', async () => {
     expect((await spawned('--version')).stdout).toMatch(/^fail2zig-client \d+\.\d+\.\d+\n$/);
-    expect((await spawned('--help')).stdout).toContain('Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage, 3');
+    expect((await spawned('--help')).stdout).toMatch(/^Exit codes\n {2}0 done\n {2}1 refused/m);
   });
 
   test('talks to a daemon and ends with the code of what happened', async () => {
@@ -254,7 +323,7 @@ describe('presentation', () => {
 
   test('every text of a status is made harmless', async () => {
     const evil = '\u001b[2J\n\u202e';
-    const status = await operator.status({});
+    const status = operator.whole;
     const jail = { ...status.jails[0]!, jail: evil, filter: evil, sources: [evil] };
     expectHarmless(presentStatus({ ...status, version: evil, backend: evil, jails: [jail], problems: [evil] }));
   });

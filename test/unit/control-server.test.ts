@@ -2,7 +2,8 @@
  * The control server on real sockets, with real peers: other users are child processes that became
  * them.
  */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -21,7 +22,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { call } from '../../src/client/call.ts';
 import { encodeFrame } from '../../src/control/protocol.ts';
-import { type ControlOptions, type ControlServer, createControlServer } from '../../src/control/server.ts';
+import { type ControlOptions, ControlServer } from '../../src/control/server.ts';
 import {
   controlConnectionsMax,
   controlConnectionsUserMax,
@@ -54,7 +55,7 @@ afterEach(async () => {
 function makeServer(options: Partial<ControlOptions> = {}) {
   const operator = fakeOperator();
   const log = rememberingLog();
-  const server = createControlServer({ operator, askPeer: native.peerCredentials, groupId, log, ...options });
+  const server = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log, ...options });
   servers.push(server);
   return { server, operator, log };
 }
@@ -205,11 +206,13 @@ describe('conversation', () => {
   test('requests on one connection are answered in order, also when they come in one piece', async () => {
     await listening();
     const peer = rawPeer(path);
-    const ban = { verb: 'ban', args: { jail: 'sshd', address: '192.0.2.9' } };
+    const ban = { verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.9'] } };
     peer.socket.write(Buffer.concat([encodeFrame(ban), encodeFrame({ verb: 'list', args: {} })]));
-    await until(() => peer.responses.length === 2, { what: 'two answers' });
-    expect(peer.responses[0]).toEqual({ ok: true, data: { jail: 'sshd', address: '192.0.2.9', seconds: 600 } });
-    expect(peer.responses[1]).toMatchObject({ data: { bans: [{ address: '192.0.2.9' }] } });
+    await until(() => peer.responses.length === 3, { what: 'two answers, the second in parts' });
+    const data = { jail: 'sshd', addresses: ['192.0.2.9'], seconds: 600, refused: [] };
+    expect(peer.responses[0]).toEqual({ ok: true, data });
+    expect(peer.responses[1]).toMatchObject({ data: { bans: [{ address: '192.0.2.9' }] }, more: true });
+    expect(peer.responses[2]).toEqual({ ok: true, data: {} });
     peer.socket.destroy();
   });
 
@@ -255,8 +258,8 @@ describe('conversation', () => {
   test.each([
     ['bad JSON', '{', 'bad-request'],
     ['no verb', '{}', 'unknown-verb'],
-    ['a bad argument', '{"verb":"ban","args":{"jail":"sshd","address":"x"}}', 'bad-argument'],
-    ["the operator's refusal", '{"verb":"ban","args":{"jail":"no","address":"192.0.2.1"}}', 'no-such-jail'],
+    ['a bad argument', '{"verb":"ban","args":{"jail":"sshd","addresses":["x"]}}', 'bad-argument'],
+    ["the operator's refusal", '{"verb":"ban","args":{"jail":"no","addresses":["192.0.2.1"]}}', 'no-such-jail'],
   ])('%s is refused and the connection goes on', async (_name, text, code) => {
     await listening();
     const peer = rawPeer(path);
@@ -289,16 +292,31 @@ describe('conversation', () => {
 
   test('what changes something is logged with who did it', async () => {
     const { log, operator } = await listening();
-    await call(path, { verb: 'ban', args: { jail: 'sshd', address: '192.0.2.1' } });
+    await call(path, { verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.1'] } });
     await call(path, { verb: 'list', args: {} });
     expect(log.said).toMatchObject([
-      { level: 'info', fields: { verb: 'ban', address: '192.0.2.1', uid: process.getuid?.(), pid: process.pid } },
+      { level: 'info', fields: { verb: 'ban', addresses: '192.0.2.1', uid: process.getuid?.(), pid: process.pid } },
     ]);
     expect(operator.calls[0]?.by).toMatchObject({ pid: process.pid });
   });
 });
 
 describe('peers that take more than their share', () => {
+  test('while a member floods the socket with connections, root is served', async () => {
+    const { server } = await listening();
+    const program = join(import.meta.dirname, '../support/flood-as.ts');
+    const flood = spawn(process.execPath, [program, path, String(nobody), String(groupId), '200']);
+    try {
+      await once(flood.stdout, 'data');
+      await until(() => server.counters.busyTotal > 100, { what: 'members turned away' });
+      for (let count = 0; count < 5; count++) {
+        expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
+      }
+    } finally {
+      flood.kill('SIGKILL');
+    }
+  });
+
   test('a request that dribbles in is cut off at the deadline, however lively the dribble', async () => {
     const { server } = await listening({ deadlines: { idleMs: 200, answerMs: 10_000, writeMs: 10_000 } });
     const peer = rawPeer(path);

@@ -1,19 +1,23 @@
 import { describe, expect, test } from 'vitest';
+import type { OperatorError, Status } from '../../src/control/answers.ts';
+import { checkArguments } from '../../src/control/arguments.ts';
 import { roleOf } from '../../src/control/authorise.ts';
+import { statusParts } from '../../src/control/pages.ts';
 import { encodeFrame } from '../../src/control/protocol.ts';
 import { RequestRate } from '../../src/control/rate.ts';
-import { checkArguments, findVerb, mayCall, type OperatorError, type Status, verbs } from '../../src/control/verbs.ts';
+import { answerTo, findVerb, mayCall, verbs } from '../../src/control/verbs.ts';
 import {
+  addressesPerRequestMax,
   banSecondsMax,
   controlRequestRefillMs,
   controlRequestsBurst,
   controlUsersMax,
   frameBytesMax,
   jailsMax,
-  listPageRowsMax,
   statusProblemsMax,
   statusSourcesMax,
 } from '../../src/limits.ts';
+import { collect } from '../support/collect.ts';
 import { fakeOperator } from '../support/control.ts';
 
 const by = { uid: 0, gid: 0, pid: 1 };
@@ -22,58 +26,47 @@ const by = { uid: 0, gid: 0, pid: 1 };
 const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string, unknown>[] }> = {
   status: {
     good: [{}, { jail: 'sshd' }],
-    bad: [
-      { cursor: '-1' },
-      { cursor: 1 },
-      { cursor: 'x' },
-      { jail: '' },
-      { jail: 'a b' },
-      { jail: 1 },
-      { verbose: true },
-    ],
+    bad: [{ cursor: '1' }, { jail: '' }, { jail: 'a b' }, { jail: 1 }, { jail: ['sshd'] }, { verbose: true }],
   },
   stats: { good: [{}], bad: [{ jail: 'sshd' }] },
   list: {
-    good: [{}, { jail: 'a.b_c-9', limit: listPageRowsMax, cursor: 'x' }, { limit: 1 }],
-    bad: [
-      { limit: 0 },
-      { limit: listPageRowsMax + 1 },
-      { limit: 1.5 },
-      { limit: '1' },
-      { cursor: 'x'.repeat(129) },
-      { cursor: 1 },
-    ],
+    good: [{}, { jail: 'a.b_c-9' }],
+    bad: [{ limit: 1 }, { jail: 'a/b' }, { jail: 'x'.repeat(25) }],
   },
   ban: {
     good: [
-      { jail: 'sshd', address: '192.0.2.1' },
-      { jail: 'sshd', address: '2001:db8::/64', seconds: 1 },
-      { jail: 'sshd', address: '192.0.2.1', seconds: banSecondsMax },
-      { jail: 'sshd', address: '192.0.2.1', seconds: -1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'] },
+      { jail: 'sshd', addresses: ['2001:db8::/64'], seconds: 1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: banSecondsMax },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1 },
     ],
     bad: [
       { jail: 'sshd' },
-      { address: '192.0.2.1' },
-      { jail: '../etc', address: '192.0.2.1' },
-      { jail: 'x'.repeat(65), address: '192.0.2.1' },
-      { jail: 'sshd', address: 'example.org' },
-      { jail: 'sshd', address: '192.0.2.256' },
-      { jail: 'sshd', address: '192.0.2.0/33' },
-      { jail: 'sshd', address: '192.0.2.0/024' },
-      { jail: 'sshd', address: '192.0.2.0/' },
-      { jail: 'sshd', address: '2001:db8::/129' },
-      { jail: 'sshd', address: 'fe80::1%eth0' },
-      { jail: 'sshd', address: ['192.0.2.1'] },
-      { jail: 'sshd', address: '192.0.2.1', seconds: 0 },
-      { jail: 'sshd', address: '192.0.2.1', seconds: -2 },
-      { jail: 'sshd', address: '192.0.2.1', seconds: 1.5 },
-      { jail: 'sshd', address: '192.0.2.1', seconds: banSecondsMax + 1 },
-      { jail: 'sshd', address: '192.0.2.1', seconds: '60' },
+      { addresses: ['192.0.2.1'] },
+      { jail: '../etc', addresses: ['192.0.2.1'] },
+      { jail: 'x'.repeat(65), addresses: ['192.0.2.1'] },
+      { jail: 'sshd', addresses: ['example.org'] },
+      { jail: 'sshd', addresses: ['192.0.2.256'] },
+      { jail: 'sshd', addresses: ['192.0.2.0/33'] },
+      { jail: 'sshd', addresses: ['192.0.2.0/024'] },
+      { jail: 'sshd', addresses: ['192.0.2.0/'] },
+      { jail: 'sshd', addresses: ['2001:db8::/129'] },
+      { jail: 'sshd', addresses: ['fe80::1%eth0'] },
+      { jail: 'sshd', addresses: '192.0.2.1' },
+      { jail: 'sshd', addresses: [] },
+      { jail: 'sshd', addresses: [['192.0.2.1']] },
+      { jail: 'sshd', addresses: ['192.0.2.1', 'example.org'] },
+      { jail: 'sshd', addresses: Array(addressesPerRequestMax + 1).fill('192.0.2.1') },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: 0 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: -2 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: 1.5 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: banSecondsMax + 1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], seconds: '60' },
     ],
   },
   unban: {
-    good: [{ address: '2001:db8::1' }, { jail: 'sshd', address: '192.0.2.1' }],
-    bad: [{}, { jail: 'sshd' }, { address: '' }, { address: '192.0.2.1', seconds: 1 }],
+    good: [{ addresses: ['2001:db8::1'] }, { jail: 'sshd', addresses: ['192.0.2.1'] }],
+    bad: [{}, { jail: 'sshd' }, { addresses: [''] }, { addresses: ['192.0.2.1'], seconds: 1 }],
   },
 };
 
@@ -86,7 +79,8 @@ describe('the table of verbs', () => {
     const verb = findVerb(name);
     for (const args of good) {
       const operator = fakeOperator();
-      await verb.run(operator, checkArguments(verb, args), by);
+      const answer = await answerTo(operator, verb, args, by);
+      if (Symbol.asyncIterator in answer) await collect(answer);
       expect(operator.calls.map((call) => call.verb)).toEqual([name]);
       expect(operator.calls[0]?.args).toMatchObject(args);
     }
@@ -96,12 +90,6 @@ describe('the table of verbs', () => {
       );
     }
     for (const args of ['x', 1, [], true]) expect(() => checkArguments(verb, args)).toThrow('must be an object');
-  });
-
-  test('list without a limit asks for a full page', async () => {
-    const operator = fakeOperator();
-    await findVerb('list').run(operator, checkArguments(findVerb('list'), {}), by);
-    expect(operator.calls[0]?.args).toEqual({ limit: listPageRowsMax });
   });
 
   test.each(['', 'reboot', 'constructor', '__proto__', undefined, 1, ['status']])('%s is no verb', (name) => {
@@ -121,28 +109,17 @@ describe('the table of verbs', () => {
   });
 });
 
-describe('pages of a status', () => {
-  const fits = (page: unknown) => encodeFrame({ ok: true, data: page }).length;
-
-  /** Every page after the other, as a client asks for them. */
-  async function pages(change: (status: Status) => Status): Promise<Status[]> {
-    const operator = fakeOperator();
-    const whole = change(await operator.status({}));
-    operator.status = () => whole;
-    const found: Status[] = [];
-    let cursor: string | undefined;
-    do {
-      const verb = findVerb('status');
-      const page = (await verb.run(operator, checkArguments(verb, cursor ? { cursor } : {}), by)) as Status;
-      expect(fits(page)).toBeLessThanOrEqual(frameBytesMax + 4);
-      found.push(page);
-      cursor = page.cursor;
-    } while (cursor !== undefined);
+describe('parts of a status', () => {
+  function parts(change: (status: Status) => Status): Status[] {
+    const found = [...statusParts(change(fakeOperator().whole))];
+    for (const part of found) {
+      expect(encodeFrame({ ok: true, data: part, more: true }).length).toBeLessThanOrEqual(frameBytesMax + 4);
+    }
     return found;
   }
 
-  test('the most jails there can be come on several pages, each once and in order', async () => {
-    const found = await pages((status) => ({
+  test('the most jails there can be come in several, each once and in order', () => {
+    const found = parts((status) => ({
       ...status,
       jails: Array.from({ length: jailsMax }, (_, index) => ({
         ...status.jails[0]!,
@@ -151,26 +128,24 @@ describe('pages of a status', () => {
       })),
     }));
     expect(found.length).toBeGreaterThan(1);
-    const names = found.flatMap((page) => page.jails.map((jail) => jail.jail));
+    const names = found.flatMap((part) => part.jails.map((jail) => jail.jail));
     expect(names).toEqual(Array.from({ length: jailsMax }, (_, index) => `jail-${index}`));
   });
 
-  test('the longest texts in the worst characters still fit, and what is left out is counted', async () => {
+  test('the longest texts in the worst characters still fit, and what is left out is counted', () => {
     const texts = Array.from({ length: 500 }, () => '\u0001'.repeat(5_000));
-    const found = await pages((status) => ({
+    const found = parts((status) => ({
       ...status,
       problems: texts,
       jails: Array.from({ length: 3 }, () => ({ ...status.jails[0]!, sources: texts })),
     }));
-    expect(found.flatMap((page) => page.jails)).toHaveLength(3);
+    expect(found.flatMap((part) => part.jails)).toHaveLength(3);
     expect(found[0]?.problems.at(-1)).toBe(`and ${500 - statusProblemsMax} more`);
     expect(found[0]?.jails[0]?.sources.at(-1)).toBe(`and ${500 - statusSourcesMax} more`);
   });
 
-  test('a cursor behind the end is an empty page', async () => {
-    const page = await findVerb('status').run(fakeOperator(), { cursor: '999' }, by);
-    expect(page).toMatchObject({ jails: [] });
-    expect(page).not.toHaveProperty('cursor');
+  test('no jail at all is one part', () => {
+    expect(parts((status) => ({ ...status, jails: [] }))).toHaveLength(1);
   });
 });
 
@@ -207,7 +182,10 @@ describe('requests per user', () => {
 
   test('more users than it remembers: the least recent is forgotten', () => {
     const rate = new RequestRate(() => 0);
-    for (let uid = 0; uid < controlUsersMax * 3; uid++) rate.take(uid);
-    expect(rate.users).toBe(controlUsersMax);
+    for (let count = 0; count < controlRequestsBurst; count++) rate.take(0);
+    for (let uid = 1; uid < controlUsersMax; uid++) rate.take(uid);
+    expect(rate.take(0)).toBe(false);
+    for (let uid = 1; uid <= controlUsersMax; uid++) rate.take(uid);
+    expect(rate.take(0)).toBe(true);
   });
 });

@@ -155,7 +155,7 @@ test('an unban while a comparison runs is not undone by it', async () => {
   await until(() => kernel.held.size === 2000, { what: 'the bans' });
   const gone = [...kernel.held.values()].map(({ address }) => address);
   kernel.held.clear();
-  const [repairs] = await Promise.all([enforcer.reconcile(), enforcer.unban([0], () => gone[1999]!)]);
+  const [repairs] = await Promise.all([enforcer.reconcile(), enforcer.unban([{ jail: 0, address: gone[1999]! }])]);
   expect(repairs).toBeGreaterThanOrEqual(1999);
   expect(kernel.held.size).toBe(1999);
   expect(kernel.held.has(formatAddress(gone[1999]!))).toBe(false);
@@ -227,8 +227,8 @@ test('bans go on while those of an earlier run are taken over, and what the oper
   await until(() => kernel.steps.length === 1, { what: 'the first ban that is read' });
   attack('10.0.9.9');
   await until(() => kernel.held.has('10.0.9.9'), { what: 'a ban meanwhile' });
-  await enforcer.unban([0], () => lifted);
-  await enforcer.ban(0, shortened, 60);
+  await enforcer.unban([{ jail: 0, address: lifted }]);
+  await enforcer.ban(0, [shortened], 60);
   expect(engine.banEnd(0, kept)).toBeUndefined();
   for (let step = 0; step < 3; step++) {
     await until(() => kernel.steps.length > step, { what: 'the next ban that is read' });
@@ -333,14 +333,14 @@ test('sets that others took away are made anew before an operator is refused', a
   };
   const address = parseCidr('10.0.0.9', 'clear');
   if (typeof address === 'string') throw new Error(address);
-  await enforcer.ban(0, address, 60);
+  await enforcer.ban(0, [address], 60);
   expect([...kernel.held.keys()]).toEqual(['10.0.0.9']);
   expect(engine.isBanned(0, address)).toBe(true);
   areGone = true;
-  await enforcer.unban([0], () => address);
+  await enforcer.unban([{ jail: 0, address: address }]);
   expect(kernel.held.size).toBe(0);
   kernel.refuse = () => new KernelError(1, 'add elements');
-  await expect(enforcer.ban(0, address, 60)).rejects.toThrow('EPERM');
+  await expect(enforcer.ban(0, [address], 60)).rejects.toThrow('EPERM');
   await enforcer.stop();
 });
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
 
 /** The ground that every room of the core stands on. */
-const ground = ['limits', 'native', 'text', 'log', 'backoff', 'turns', 'version', 'host'];
+const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'version', 'host'];
 
 /**
  * `src/` folder or top-level file → what its files may import besides their own room, `types` and
@@ -18,10 +18,11 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   version: [],
   limits: [],
   backoff: [],
+  bucket: [],
   turns: [],
   native: [],
   text: ['limits'],
-  log: ['limits', 'text'],
+  log: ['limits', 'text', 'bucket'],
   engine: [],
   /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
   host: ['engine', 'limits', 'text'],

@@ -9,7 +9,7 @@ import {
   metricsRowsMax,
 } from '../../src/limits.ts';
 import type { Row, Series } from '../../src/observe/metrics.ts';
-import { createMetricsServer, type MetricsServer } from '../../src/observe/metrics-server.ts';
+import { MetricsServer } from '../../src/observe/metrics-server.ts';
 import { rememberingLog } from '../support/control.ts';
 import { readExposition } from '../support/exposition.ts';
 import { until } from '../support/until.ts';
@@ -35,7 +35,7 @@ async function start(read: Series['read'], timeoutMs?: number): Promise<void> {
     readings += 1;
     return read();
   });
-  server = createMetricsServer({ series: [counted], log, now: () => clock.now, timeoutMs });
+  server = new MetricsServer({ series: [counted], log, now: () => clock.now, timeoutMs });
   port = await server.listen('127.0.0.1', 0);
 }
 
@@ -253,7 +253,7 @@ describe('scrapers that do not', () => {
 
 test('a port that is taken is an error of the caller, not a crash', async () => {
   await start(few);
-  const second = createMetricsServer({ series: [], log: rememberingLog() });
+  const second = new MetricsServer({ series: [], log: rememberingLog() });
   await expect(second.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
   await second.close();
 });

@@ -18,12 +18,12 @@ test('an address that no packet can come from is not banned by hand', async () =
     ['::ffff:224.0.0.1', 'a multicast address'],
     ['255.255.255.255', 'the broadcast address'],
   ]) {
-    const refused = operator.ban({ jail: 'sshd', address: text!, seconds: 60 }, by);
+    const refused = operator.ban({ jail: 'sshd', addresses: [text!], seconds: 60 }, by);
     await expect(refused, text).rejects.toThrow(`${text} is ${why}: nothing comes from it`);
   }
   expect(backend.held.size).toBe(0);
   for (const address of ['223.255.255.255', '240.0.0.1', '192.0.2.255', 'fe80::1', '2001:db8::'])
-    await operator.ban({ jail: 'sshd', address, seconds: 60 }, by);
+    await operator.ban({ jail: 'sshd', addresses: [address], seconds: 60 }, by);
   expect(backend.held.size).toBe(5);
   await made.enforcer.stop();
 });

@@ -25,8 +25,10 @@ import { decodeMembers } from '../../../src/backends/xtables/ipset.ts';
 import { compileConfig } from '../../../src/config/compile.ts';
 import { decodeConfig } from '../../../src/config/file.ts';
 import { ConfigError } from '../../../src/config/problem.ts';
+import { OperatorError } from '../../../src/control/answers.ts';
+import { checkArguments } from '../../../src/control/arguments.ts';
 import { encodeFrame, FrameDecoder, FrameError, parseRequest } from '../../../src/control/protocol.ts';
-import { checkArguments, findVerb, OperatorError } from '../../../src/control/verbs.ts';
+import { findVerb } from '../../../src/control/verbs.ts';
 import { filterNames } from '../../../src/engine/generated/names.ts';
 import { frameBytesMax } from '../../../src/limits.ts';
 import { loadState } from '../../../src/state/load.ts';
@@ -268,7 +270,7 @@ export const control: Target = {
     Buffer.concat([
       latin1('\x05'),
       encodeFrame({ verb: 'list', args: { jail: 'sshd' } }),
-      encodeFrame({ verb: 'ban', args: { jail: 'sshd', address: '192.0.2.7' } }),
+      encodeFrame({ verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.7'] } }),
     ]),
   ],
   words: () => ['\x02\0\0\0{}', '\0\0\0\0', '\xff\xff\xff\xff', ...verbs, ...names, '{"verb":', '"args":', '}', '"'],

@@ -1,0 +1,115 @@
+/** Help, completions and the README's table of commands, made from the rows of the verbs. */
+import { socketPathDefault } from '../control/protocol.ts';
+import { type Verb, verbs } from '../control/verbs.ts';
+import { optionsOf, usageLine } from './words.ts';
+
+/** What the client itself does, without the daemon. */
+export const localCommands = [
+  { name: 'completions', usage: 'completions bash|zsh|fish', says: 'Prints completions for a shell, to be sourced' },
+] as const;
+
+export const commandNames: string[] = [...verbs.map(({ name }) => name), ...localCommands.map(({ name }) => name)];
+
+/** Options that every command takes, and whether they have a value. */
+export const globalOptions = [
+  { name: 'socket', value: 'PATH', says: `the daemon's socket (default ${socketPathDefault})` },
+  { name: 'json', value: '', says: 'answers and errors as one line of JSON' },
+  { name: 'help', value: '', says: 'this text, or that of one command' },
+  { name: 'version', value: '', says: 'the version' },
+] as const;
+
+/** What the command ends with. */
+export const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3, problems: 4, output: 5 } as const;
+
+const meanings: Record<keyof typeof exitCodes, string> = {
+  done: 'done',
+  refused: 'refused by the daemon, or refused for some of the addresses',
+  usage: 'wrong usage',
+  unreachable: 'daemon not reachable or no permission',
+  problems: 'status: there are problems',
+  output: 'standard output could not be written',
+};
+
+/** What fail2ban's users type, and what it is here. */
+const foreign: Record<string, string> = {
+  banip: 'ban JAIL ADDRESS',
+  unbanip: 'unban ADDRESS',
+  banned: 'list',
+  start: 'the service: systemctl start fail2zig',
+  stop: 'the service: systemctl stop fail2zig',
+  restart: 'the service: systemctl restart fail2zig',
+  ping: 'status',
+  get: 'status JAIL, list JAIL, or fail2zig check for the settings',
+  flushlogs: 'not needed: rotated logs are noticed',
+};
+
+/** What a command of fail2ban is here; undefined where it is none. */
+export function foreignAnswer(words: readonly string[]): string | undefined {
+  const name = words.find((word) => Object.hasOwn(foreign, word));
+  return name === undefined ? undefined : `fail2ban's "${name}" is here: ${foreign[name]}`;
+}
+
+/** Text in lines of at most 80 columns, `indent` blanks in front. */
+function wrapped(text: string, indent: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && indent + last.length + word.length < 80) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line) => `${' '.repeat(indent)}${line}\n`).join('');
+}
+
+const commandHelp = (usage: string, says: string): string => `  ${usage}\n${wrapped(says, 6)}`;
+
+/** The whole help. */
+export function helpText(): string {
+  const commands = verbs.map((verb) => commandHelp(usageLine(verb), verb.says)).join('');
+  const local = localCommands.map(({ usage, says }) => commandHelp(usage, says)).join('');
+  const options = globalOptions
+    .map(({ name, value, says }) => `  ${`--${name} ${value}`.padEnd(16)}${says}\n`)
+    .join('');
+  const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${meanings[name as keyof typeof exitCodes]}`);
+  return `Usage: fail2zig-client [--socket PATH] [--json] COMMAND\n
+Commands\n${commands}${local}
+  DURATION is written 90, 10m, "1d 12h" or permanent. ADDRESS is IPv4 or IPv6,
+  with /PREFIX where a prefix is meant.\n
+Options\n${options}
+Exit codes\n${codes.map((line) => `  ${line}\n`).join('')}`;
+}
+
+/** The help of one command. */
+export function verbHelp(verb: Verb): string {
+  return `Usage: fail2zig-client ${usageLine(verb)}\n${wrapped(`${verb.says}.`, 2)}`;
+}
+
+/** The rows of README's table of commands. */
+export function readmeRows(): string {
+  const rows = [
+    ...verbs.map((verb) => [usageLine(verb), verb.says]),
+    ...localCommands.map(({ usage, says }) => [usage, says]),
+  ];
+  return rows.map(([usage, says]) => `| \`fail2zig-client ${usage!.replaceAll('|', '\\|')}\` | ${says} |\n`).join('');
+}
+
+const shells: Record<string, () => string> = {
+  bash: () => {
+    const options = [...new Set(verbs.flatMap((verb) => optionsOf(verb).map(([name]) => name)))];
+    const words = [...globalOptions.map(({ name }) => name), ...options].map((name) => `--${name}`);
+    return `complete -W '${[...commandNames, ...words].join(' ')}' fail2zig-client\n`;
+  },
+  zsh: () => `compdef "_values command ${commandNames.join(' ')}" fail2zig-client\n`,
+  fish: () =>
+    verbs
+      .map(
+        ({ name, says }) => `complete -c fail2zig-client -f -n __fish_use_subcommand -a ${name} -d '${quoted(says)}'\n`,
+      )
+      .join(''),
+};
+
+const quoted = (text: string): string => text.replaceAll("'", "\\'");
+
+/** Completions for a shell; undefined where we have none. */
+export function completions(shell: string | undefined): string | undefined {
+  return shell !== undefined && Object.hasOwn(shells, shell) ? shells[shell]!() : undefined;
+}

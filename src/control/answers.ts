@@ -1,0 +1,118 @@
+/**
+ * What the daemon answers its operators, as types, and how it refuses. The daemon implements
+ * `Operator`; the client shows the answers.
+ */
+
+/** A value that is there, or comes later. */
+type Eventually<T> = T | Promise<T>;
+
+export interface JailStatus {
+  jail: string;
+  filter: string;
+  /** Bans the kernel holds for this jail. */
+  bansActive: number;
+  /** Decided, but not (yet) accepted by the kernel. */
+  bansPending: number;
+  /** Since the daemon started. */
+  bansTotal: number;
+  /** Packets of banned sources that the kernel dropped or rejected, as of a few seconds ago. */
+  packetsDropped: number;
+  failuresTotal: number;
+  /** The log files this jail reads now. */
+  sources: string[];
+}
+
+export interface Status {
+  version: string;
+  pid: number;
+  uptimeSeconds: number;
+  backend: string;
+  memory: { residentBytes: number; ceilingBytes: number; slots: number; slotsUsed: number };
+  /** What an operator must know about, one sentence each; empty when all is well. */
+  problems: string[];
+  jails: JailStatus[];
+}
+
+/** Figures in the order they are shown, by name (`evictions.total`, `drops.invalid`). */
+export type Stats = Record<string, number>;
+
+export interface BanRow {
+  jail: string;
+  /** Address, with `/prefix` where it is not a single address. */
+  address: string;
+  /** Whole seconds left; -1 = permanent. */
+  remainingSeconds: number;
+}
+
+/** One part of a list; bans that change while it is read may be missed. */
+export interface ListPart {
+  bans: BanRow[];
+}
+
+export interface BanResult {
+  jail: string;
+  /** What was banned: each address masked to the jail's prefix. */
+  addresses: string[];
+  /** -1 = permanent. */
+  seconds: number;
+  /** What was not, and why; where nothing was banned, the call is refused instead. */
+  refused: { address: string; why: string }[];
+}
+
+export interface UnbanResult {
+  /** Each address with the jails it was banned in; none where no jail held it. */
+  addresses: { address: string; jails: string[] }[];
+}
+
+/** Who asked, as the kernel knows them. */
+export interface Peer {
+  uid: number;
+  gid: number;
+  pid: number;
+}
+
+/**
+ * The daemon as its operators see it: one method for each row of verbs.ts, called with arguments
+ * that the row has checked. A refusal is an `OperatorError`; anything else thrown is reported as
+ * `internal`. A long answer comes in parts, each of which fits a frame.
+ */
+export interface Operator {
+  /** `jail` narrows `jails` to one. */
+  status(args: { jail?: string }): AsyncIterable<Status>;
+  stats(): Eventually<Stats>;
+  list(args: { jail?: string }): AsyncIterable<ListPart>;
+  /**
+   * An address is checked text: IPv4 or IPv6 with an optional prefix length. Without `seconds` the
+   * jail's bantime applies.
+   */
+  ban(args: { jail: string; addresses: string[]; seconds?: number }, by: Peer): Eventually<BanResult>;
+  /** In every jail where `jail` is absent. */
+  unban(args: { jail?: string; addresses: string[] }, by: Peer): AsyncIterable<UnbanResult>;
+}
+
+/** Codes a client can act on; `message` is for people. */
+export type RefusalCode =
+  | 'forbidden'
+  | 'busy'
+  | 'rate-limited'
+  | 'bad-frame'
+  | 'bad-request'
+  | 'unknown-verb'
+  | 'bad-argument'
+  | 'no-such-jail'
+  | 'ignored'
+  | 'kernel'
+  | 'too-long'
+  | 'timeout'
+  | 'internal';
+
+/** A refusal that the operator is told about as it is: what happened, to what, and what to do. */
+export class OperatorError extends Error {
+  readonly code: RefusalCode;
+
+  constructor(code: RefusalCode, message: string) {
+    super(message);
+    this.name = 'OperatorError';
+    this.code = code;
+  }
+}

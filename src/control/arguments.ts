@@ -1,0 +1,96 @@
+/**
+ * The kinds of arguments that verbs take, and how each is checked. Input: values an authorised
+ * local peer sent. Invariant: what a check lets pass has its type, its length and its range.
+ */
+import { isIP } from 'node:net';
+import { addressesPerRequestMax, addressTextMax, banSecondsMax, jailNameMax } from '../limits.ts';
+import { OperatorError } from './answers.ts';
+
+/** Says what is wrong with a value, or nothing. */
+type Check = (value: unknown) => string | undefined;
+
+export interface Argument {
+  kind: Kind;
+  required?: true;
+  /** A list of such values, one at least. */
+  many?: true;
+  /** On the command line an option (`--NAME VALUE`), not a word. */
+  option?: true;
+}
+
+const jail: Check = (value) => {
+  if (typeof value !== 'string' || value === '') return 'must be the name of a jail';
+  if (value.length > jailNameMax) return `is longer than ${jailNameMax} characters`;
+  return /^[A-Za-z0-9._-]+$/.test(value) ? undefined : 'may hold letters, digits, "-", "_" and "." only';
+};
+
+const address: Check = (value) => {
+  if (typeof value !== 'string' || value.length > addressTextMax) return 'must be an IPv4 or IPv6 address';
+  const slash = value.indexOf('/');
+  const host = slash < 0 ? value : value.slice(0, slash);
+  const family = host.includes('%') ? 0 : isIP(host);
+  if (family === 0) return 'must be an IPv4 or IPv6 address';
+  if (slash < 0) return undefined;
+  const prefix = value.slice(slash + 1);
+  const widest = family === 4 ? 32 : 128;
+  const inside = /^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= widest;
+  return inside ? undefined : `has a prefix length outside 0–${widest}`;
+};
+
+const duration: Check = (value) => {
+  if (value === -1) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > banSecondsMax) {
+    return `must be whole seconds from 1 to ${banSecondsMax}, or -1 for permanent`;
+  }
+  return undefined;
+};
+
+export const checks = { jail, address, duration } satisfies Record<string, Check>;
+export type Kind = keyof typeof checks;
+
+/** A verb's name and what it takes, in the order of the command line. */
+export interface Arguments {
+  name: string;
+  arguments: Record<string, Argument>;
+}
+
+function complaintAbout({ kind, many }: Argument, value: unknown): string | undefined {
+  if (!many) return checks[kind](value);
+  if (!Array.isArray(value) || value.length < 1 || value.length > addressesPerRequestMax) {
+    return `must be a list of 1 to ${addressesPerRequestMax}`;
+  }
+  for (const each of value) {
+    const complaint = checks[kind](each);
+    if (complaint !== undefined) return complaint;
+  }
+  return undefined;
+}
+
+/**
+ * Copies exactly the arguments that `verb` names out of `given`; throws `bad-argument` with the
+ * name and the reason.
+ */
+export function checkArguments(verb: Arguments, given: unknown): Record<string, unknown> {
+  const { name, arguments: rows } = verb;
+  const wrong = (reason: string): OperatorError => new OperatorError('bad-argument', `${name}: ${reason}`);
+  const absent = given === undefined || given === null;
+  if (!absent && (typeof given !== 'object' || Array.isArray(given))) throw wrong('args must be an object');
+  const values = new Map<string, unknown>(absent ? [] : Object.entries(given as object));
+  const args: Record<string, unknown> = {};
+  for (const [name, argument] of Object.entries(rows)) {
+    const value = values.get(name);
+    values.delete(name);
+    if (value === undefined) {
+      if (argument.required) throw wrong(`${name} is missing`);
+      continue;
+    }
+    const complaint = complaintAbout(argument, value);
+    if (complaint !== undefined) throw wrong(`${name} ${complaint}`);
+    args[name] = value;
+  }
+  if (values.size > 0) {
+    const names = Object.keys(rows);
+    throw wrong(`unknown argument; ${names.length === 0 ? 'it takes none' : `it takes ${names.join(', ')}`}`);
+  }
+  return args;
+}
