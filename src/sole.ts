@@ -7,12 +7,11 @@
  * such a name, or connect to ours. Invariant: only root, or who we run as, keeps us from starting
  * by it; a connection is closed without a word. Claim: FM-1.
  */
-import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { type AskPeer, credentialsOf } from './control/authorise.ts';
-import { controlWriteMs } from './limits.ts';
+import { controlWriteMs, markBytesMax } from './limits.ts';
 
 /** Another daemon of ours holds what this one needs for itself. */
 export class InUseError extends Error {
@@ -48,9 +47,23 @@ export async function takeState(path: string, askPeer: AskPeer): Promise<Sole | 
   } catch {
     return undefined;
   }
-  // A name in this namespace is short, a file's may be long.
-  const file = createHash('sha256').update(basename(path)).digest('hex').slice(0, 32);
-  return take(`state/${directory}/${file}`, askPeer, `state file ${path}`, 'file of its own (state.path)');
+  return take(
+    `state/${directory}/${markOf(basename(path))}`,
+    askPeer,
+    `state file ${path}`,
+    'file of its own (state.path)',
+  );
+}
+
+/**
+ * A file's name as it may stand in a mark, which is short: as it is, or a hash that is longer than
+ * any name that stays as it is.
+ */
+function markOf(file: string): string {
+  if (Buffer.byteLength(file) < markBytesMax) return file;
+  // Loaded only here: that takes 8 ms, which no usual start needs.
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return createHash('sha256').update(file).digest('hex').slice(0, markBytesMax);
 }
 
 async function take(name: string, askPeer: AskPeer, what: string, own: string): Promise<Sole> {

@@ -19,8 +19,7 @@
  * - Nothing here stops a ban. A failed save leaves the last file as it is, shows in `problem`,
  *   metrics and log, and is tried again.
  */
-import { mkdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync, promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
 import { BYTES } from '../engine/counters.ts';
@@ -238,7 +237,7 @@ export class StateKeeper {
       return { time, jails, positions: readers.positions(), table: { ...table, read }, taken: release };
     };
     try {
-      await mkdir(dirname(path), { mode: 0o700 }).catch(() => {});
+      await promises.mkdir(dirname(path), { mode: 0o700 }).catch(() => {});
       const bytes = await saveState(path, take, disk);
       this.#saved(bytes);
     } catch (error) {

@@ -9,8 +9,7 @@
  * removed, the old state stays as it is, and the error says at which step it failed. Claim: T-02a.
  */
 
-import { constants } from 'node:fs';
-import { lstat, open, rename, unlink } from 'node:fs/promises';
+import { constants, promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
@@ -84,7 +83,12 @@ export class StateWriteError extends Error {
   }
 }
 
-const realDisk: StateDisk = { open, rename, unlink };
+/** Node loads `promises` when it is first used, so no start waits for it. */
+const realDisk: StateDisk = {
+  open: (path, flags, mode) => promises.open(path, flags, mode),
+  rename: (from, to) => promises.rename(from, to),
+  unlink: (path) => promises.unlink(path),
+};
 /** One portion of the file; there is one save at a time. */
 let portion: Buffer | undefined;
 let saving = false;
@@ -141,7 +145,7 @@ export async function saveState(path: string, take: () => Snapshot, disk: StateD
  * A device or a directory is left alone: rename(2) would put the state in the place of /dev/null.
  */
 async function checkReplaceable(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
+  const found = await promises.lstat(path).catch(() => undefined);
   if (found === undefined || found.isFile() || found.isSymbolicLink()) return;
   throw Object.assign(new Error('it is not a regular file: name one (state.path)'), { code: 'EINVAL' });
 }
