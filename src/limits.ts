@@ -631,7 +631,6 @@ limitHolds(jailsMax * (jailNameMax + 1) <= stateSectionBytesMax, 'all jail names
 limitHolds(stateTableNoteBytesMax + 8 <= stateSectionBytesMax, "the engine's note fits a section");
 limitHolds(4 * stateSectionBytesMax <= statePortionBytes, 'a portion holds several sections');
 limitHolds(statePositionsMax >= followedFilesMax * (1 + retiredTailsMax), 'every followed file can be saved');
-limitHolds(statePositionsMax >= followedFilesMax * (1 + lingeringTailsMax), 'every followed file can be saved');
 /**
  * Bytes of a state file's name in the mark that keeps a second daemon away (sole.ts): with device
  * and inode before it, the whole stays below the 108 of a socket's name.
