@@ -107,7 +107,11 @@ const claimRows: readonly Row[] = [
     'No insertion stalls: the dearest one under a flood stays within a small factor of the typical one.',
   ],
   ['MM-17', 'memory', 'The key `memory.eviction_policy` chooses what a full table does.'],
-  ['MM-18', 'memory', 'Without that key, the entry seen longest ago makes room (`evict_oldest`).'],
+  [
+    'MM-18',
+    'memory',
+    'Without that key, the unbanned source seen longest ago makes room (`evict_oldest`); a ban only where nothing else is left.',
+  ],
   ['MM-19', 'memory', '`ban_all` bans every tracked source when the table is full and then starts over empty.'],
   ['MM-20', 'memory', '`drop_unbanned` gives up sources below the threshold before any banned one.'],
   [

@@ -30,6 +30,8 @@ interface Outcome {
   /** Whether the denial is handed out to be logged. */
   said: boolean;
   banAllDue: boolean;
+  /** Whose ban ends for a newcomer where all are banned, and whether the enforcer is told. */
+  ended: string;
 }
 
 const bannedOnes = ['198.51.100.1', '198.51.100.2', '198.51.100.3', '198.51.100.4'];
@@ -68,12 +70,29 @@ async function outcomeUnder(evictionPolicy: EvictionPolicy): Promise<Outcome> {
     fail(address, 11);
     if (bans(engine) === 0) lost.push(address);
   }
-  return { gaveWay: lost.join(' ') || 'nobody', denied, said: said.includes(newcomer), banAllDue };
+  const ended = await endedUnder(evictionPolicy);
+  return { gaveWay: lost.join(' ') || 'nobody', denied, said: said.includes(newcomer), banAllDue, ended };
 }
 
-const refused = { gaveWay: 'nobody', denied: 1, said: false, banAllDue: false };
+/** A newcomer in a set of eight sources whose bans the kernel holds. */
+async function endedUnder(evictionPolicy: EvictionPolicy): Promise<string> {
+  const engine = await engineUnder(evictionPolicy);
+  const all = [...bannedOnes, ...openOnes];
+  for (const [second, address] of all.entries()) {
+    for (let i = 0; i < 2; i++) feedText(engine, failureLine(address, epoch + second, 2 * second + i), epoch + second);
+    engine.confirmBan(0, addressOf(v4(address)));
+  }
+  feedText(engine, failureLine(newcomer, epoch + 10, 99), epoch + 10);
+  const lost = all.filter((address) => !engine.isBanned(0, addressOf(v4(address))));
+  engine.takeDenials(({ address }) => {
+    if (lost.includes(addressText(address))) lost.push('told');
+  });
+  return lost.join(', ') || 'nobody';
+}
+
+const refused = { gaveWay: 'nobody', denied: 1, said: false, banAllDue: false, ended: 'nobody' };
 const expectedOutcomes: Record<EvictionPolicy, Outcome> = {
-  evict_oldest: { ...refused, gaveWay: bannedOnes[0]!, denied: 0 },
+  evict_oldest: { ...refused, gaveWay: openOnes[0]!, denied: 0, ended: `${bannedOnes[0]}, told` },
   drop_unbanned: { ...refused, gaveWay: openOnes[0]!, denied: 0 },
   deny_new: refused,
   log_and_drop: { ...refused, said: true },
@@ -162,11 +181,24 @@ claim(
       feedText(engine, failureLine(address, epoch, connection++), epoch);
     for (const address of known) engine.confirmBan(0, address);
     assert.equal(bans(engine), bannedOnes.length);
-    for (let i = 0; i < 2_000; i++) feedText(engine, failureLine(sourceAddress(i), epoch + 1, connection++), epoch + 1);
+    // The last hundred come a second apart: so the last four are those that stay.
+    for (let i = 0; i < 2_000; i++) {
+      const time = epoch + 1 + Math.max(0, i - 1_900);
+      feedText(engine, failureLine(sourceAddress(i), time, connection++), time);
+    }
     const held = known.filter((address) => engine.isBanned(0, address)).length;
     assert.equal(held, known.length, 'bans still remembered after the flood');
     assert.equal(engine.counter(EVICTIONS_BANNED), 0, 'bans given up');
     assert.equal(engine.counter(EVICTIONS), 2_000 - 4, 'sources below the threshold given up');
+    // The four that are tracked are banned as well: then nobody gives way.
+    const others = [1_996, 1_997, 1_998, 1_999].map(sourceAddress);
+    for (const address of others) {
+      feedText(engine, failureLine(address, epoch + 100, connection++), epoch + 100);
+      engine.confirmBan(0, addressOf(v4(address)));
+    }
+    feedText(engine, failureLine(newcomer, epoch + 101, connection++), epoch + 101);
+    assert.equal(engine.counter(DENIED), 1, 'newcomers denied where all are banned');
+    assert.equal(engine.counter(EVICTIONS_BANNED), 0, 'bans given up for a newcomer');
     return '4 bans in a set of 8, then 2,000 newcomers: all 4 kept, 1,996 sources below the threshold given up';
   },
   [
@@ -316,7 +348,11 @@ claim(
   'MM-27',
   watched((made) => made, 64),
   async ({ fail, engine, operator }) => {
-    for (let i = 0; i < 2_000; i++) fail(sourceAddress(i));
+    for (let i = 0; i < 2_000; i++) {
+      fail(sourceAddress(i));
+      // The kernel takes what was decided, and ends the bans that made room.
+      if (i % 4 === 0) await until(() => engine.waiting === 0 && !engine.hasDenials, { what: 'an idle enforcer' });
+    }
     const evictions = engine.counter(EVICTIONS);
     assert.ok(evictions > 1_000, `${evictions} evictions in a table of 64`);
     const shown = presentStats(await operator.stats());

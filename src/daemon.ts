@@ -19,7 +19,7 @@ import { chooseBackend, NoBackendError } from './backends/choose.ts';
 import { ControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
-import { type Denial, Engine } from './engine/host.ts';
+import { type Denial, Engine, type TableBan } from './engine/host.ts';
 import { housekeepingMs } from './limits.ts';
 import { createLogger, type Logger } from './log.ts';
 import { ProcessMemory } from './memory/ceiling.ts';
@@ -131,7 +131,11 @@ async function compose(config: CoreConfig, log: Logger) {
       ? (decision) => sayDecision(log, jails[decision.jail]!, engine, files, decision)
       : undefined,
     // A dry run has said what it would do.
-    ...(backend.holds && { banned: (ban) => sayBan(log, jails, ban) }),
+    ...(backend.holds && {
+      banned: (ban) => sayBan(log, jails, 'banned', ban),
+      restored: (ban) => sayBan(log, jails, 'restored', ban),
+    }),
+    bansMax: config.firewall.bansMax,
     changed: () => {
       keeper?.changed();
       files.wake();
@@ -149,7 +153,7 @@ async function compose(config: CoreConfig, log: Logger) {
     monotonic: () => performance.now(),
     drain: () => {
       enforcer.wake();
-      engine.takeDenials((denial) => sayDenial(log, jails, denial));
+      if (engine.evictionPolicy === 'log_and_drop') engine.takeDenials((denial) => sayDenial(log, jails, denial));
     },
     waiting: () => engine.waiting,
     event: (event) => sayFile(log, event),
@@ -232,8 +236,9 @@ function sayIdleJails({ config, files, routes }: Core, log: Logger): void {
   }
 }
 
-function sayBan(log: Logger, jails: JailConfig[], ban: { jail: number; address: Address; end: number }): void {
-  log.info('banned', () => ({
+/** A ban that is new, or one from before the start. */
+function sayBan(log: Logger, jails: JailConfig[], text: 'banned' | 'restored', ban: TableBan): void {
+  log.info(text, () => ({
     jail: jails[ban.jail]!.name,
     address: describe(ban.address),
     until: Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever',

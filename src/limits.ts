@@ -450,10 +450,12 @@ export const programBytesMax = 96 * 1024;
 /** Built-in and operator filters. */
 export const filtersMax = 128;
 /**
- * Ignored networks over all jails, and those of them a jail gets by itself (loopback, own
- * addresses). 20 bytes each.
+ * Ignored networks over all jails, with those that a jail gets by itself (loopback, own addresses).
+ * 20 bytes each.
  */
 export const ignoredNetworksMax = 16 * 1024;
+/** Room in each jail's list for addresses that this host gets after the start. */
+export const ignoredNetworksSpare = 64;
 /** Distinct sets of jails that files belong to. */
 export const routesMax = 1024;
 /** Jails over all routes. */
@@ -489,6 +491,18 @@ export const sweepTurnEntries = 64 * 1024;
  * millisecond.
  */
 export const countEntries = 64 * 1024;
+/** The largest `firewall.bans_max`: more than the table ever holds. */
+export const bansMaxLargest = 1 << 20;
+/** About what the kernel's memory takes for a ban, by family, bytes (measured on nftables). */
+export const kernelBanBytes = { 4: 70, 6: 105 } as const;
+/**
+ * When the kernel holds as many bans as it may, room is made for this share of them at once, so that
+ * the table is not searched for each ban.
+ */
+export const roomShare = 64;
+/** Bans that one search of the table finds: their items fit the engine's input area. */
+export const soonestMax = 4096;
+limitHolds(soonestMax * 16 <= inputBytes, 'the bans that a search finds fit the input area');
 /** First pause after a failed transaction, ms; it doubles … */
 export const banRetryMs = 100;
 /** … up to this, ms. */

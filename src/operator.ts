@@ -19,6 +19,7 @@ import type { Enforcer } from './enforcer/enforcer.ts';
 import { JAIL_FAILURES } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
 import { listPartRowsMax, sweepEntries, sweepTurnEntries, unbansPerPart } from './limits.ts';
+import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
 import type { DropTally } from './observe/drop-tally.ts';
 import { type Figure, statsOf } from './observe/figures.ts';
@@ -79,6 +80,7 @@ export class DaemonOperator implements Operator {
       memory: {
         residentBytes: residentBytes(),
         ceilingBytes: config.memory.ceilingBytes,
+        kernelBytes: kernelBytes(counts),
         slots: engine.slots,
         slotsUsed: engine.tracked,
       },

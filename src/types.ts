@@ -93,6 +93,8 @@ export interface CoreConfig {
     interfaces: readonly string[];
     /** Whether the kernel goes on dropping when the daemon is stopped. */
     keepBans: boolean;
+    /** Bans that the kernel may hold; 0 = as many as fit half of the table. */
+    bansMax: number;
   };
   control: { enabled: boolean; path: string; groupId: number };
   metrics: { enabled: boolean; bind: string; port: number };
@@ -164,6 +166,8 @@ export interface Backend {
   readonly holds: boolean;
   /** The longest ban it holds at once, ms, where there is one; a longer one has to be renewed. */
   readonly timeoutMsMax?: number;
+  /** The most bans it holds, where that is few. */
+  readonly bansMax?: number;
   /** False: bans of an earlier run are listed without their end. */
   readonly keepsEnds?: boolean;
   /**

@@ -7,7 +7,7 @@
 import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
 
-type Firewall = Omit<CoreConfig['firewall'], 'keepBans'>;
+type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'>;
 export type RealBackendName = Exclude<BackendName, 'auto'>;
 
 export interface BackendRow {

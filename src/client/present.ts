@@ -86,6 +86,7 @@ export function presentStatus(status: Status): string {
     ['fail2zig', `${printable(status.version)}, process ${status.pid}, up ${remaining(status.uptimeSeconds)}`],
     ['backend', printable(status.backend)],
     ['memory', `${mebibytes(memory.residentBytes)} of ${mebibytes(memory.ceilingBytes)}`],
+    ['kernel', `about ${mebibytes(memory.kernelBytes)} for bans`],
     ['table', `${memory.slotsUsed} of ${memory.slots} slots used`],
   ]);
   const head = ['jail', 'filter', 'active', 'pending', 'bans', 'dropped', 'failures', 'sources'];

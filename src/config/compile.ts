@@ -279,6 +279,7 @@ class Reader {
         table: firewall?.table ?? defaultSettings.table,
         allowLogOnly: firewall?.allow_log_only ?? defaultSettings.allowLogOnly,
         keepBans: firewall?.keep_bans ?? defaultSettings.keepBans,
+        bansMax: firewall?.bans_max ?? defaultSettings.bansMax,
         interfaces: firewall?.interfaces ?? defaultSettings.interfaces,
       },
       control: {

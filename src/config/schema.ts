@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini';
 import {
+  bansMaxLargest,
   ceilingBytesDefault,
   ceilingBytesMax,
   ceilingBytesMin,
@@ -76,6 +77,7 @@ const firewall = z.strictObject({
   table: setting(parseTableName),
   allow_log_only: setting(parseBoolean),
   keep_bans: setting(parseBoolean),
+  bans_max: setting((value) => parseInteger(value, 1, bansMaxLargest)),
   interfaces: setting(parseInterfaces),
 });
 
@@ -224,6 +226,7 @@ export const defaultSettings = {
   table: 'fail2zig',
   allowLogOnly: false,
   keepBans: true,
+  bansMax: 0,
   interfaces: [],
   controlEnabled: true,
   socket: '/run/fail2zig/fail2zig.sock',

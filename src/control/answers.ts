@@ -27,7 +27,7 @@ export interface Status {
   pid: number;
   uptimeSeconds: number;
   backend: string;
-  memory: { residentBytes: number; ceilingBytes: number; slots: number; slotsUsed: number };
+  memory: { residentBytes: number; ceilingBytes: number; kernelBytes: number; slots: number; slotsUsed: number };
   /** What an operator must know about, one sentence each; empty when all is well. */
   problems: string[];
   jails: JailStatus[];

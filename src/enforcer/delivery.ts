@@ -17,24 +17,32 @@ export interface EnforcerOptions {
   backend: Backend;
   jails: JailConfig[];
   log: Logger;
+  /** Bans that the kernel may hold; 0 = half of the table's slots. */
+  bansMax?: number;
   /** Epoch milliseconds. */
   now?: () => number;
   /** Told of each decision that the engine hands over, before it is carried out. */
   decided?: (decision: Decision) => void;
-  /** Told of each ban that the kernel confirmed. */
+  /** Told of each new ban that the kernel confirmed. */
   banned?: (ban: TableBan) => void;
+  /** Told of each ban from before the start that the kernel holds again, or still. */
+  restored?: (ban: TableBan) => void;
   /** Told that bans were confirmed or ended: the state on disk is no longer the whole truth. */
   changed?: () => void;
 }
 
 /** The options with every default filled in. */
-export type Settings = EnforcerOptions & Required<Pick<EnforcerOptions, 'now'>>;
+export type Settings = EnforcerOptions & Required<Pick<EnforcerOptions, 'now' | 'bansMax'>>;
 
 /** Since the start. */
 export interface EnforcerCounters {
-  /** Bans the kernel confirmed, per jail. */
+  /** New bans that the kernel confirmed, per jail. */
   bans: number[];
+  /** Bans from before the start that the kernel holds again, or still, per jail. */
+  restored: number[];
   unbans: number;
+  /** Bans that ended early to make room in the kernel or in the table. */
+  lifted: number;
   transactions: number;
   /** Failed transactions by the error's code. */
   failures: Map<string, number>;
@@ -81,8 +89,9 @@ export class Delivery {
     this.#settings = settings;
     this.#counters = counters;
     this.#again = again;
-    this.#downBackoff = new Backoff(settings.now, banRetryMs, banRetryMsMax);
-    this.#refusalBackoff = new Backoff(settings.now, banRetryMs, banRetryMsMax);
+    const monotonic = () => performance.now();
+    this.#downBackoff = new Backoff(monotonic, banRetryMs, banRetryMsMax);
+    this.#refusalBackoff = new Backoff(monotonic, banRetryMs, banRetryMsMax);
   }
 
   /** What keeps bans out of the kernel now; undefined when nothing does. */
@@ -142,7 +151,7 @@ export class Delivery {
       }
       const code = codeOf(error);
       this.countFailure(code);
-      if (affectsAll.has(code)) return this.#goDown(error, code, part.length);
+      if (affectsAll.has(code)) return this.goDown(error, part.length);
       refusals++;
       const sets = [...Map.groupBy(part, (ban) => this.#setOf(ban)).values()];
       if (sets.length > 1) parts.push(...sets);
@@ -178,7 +187,8 @@ export class Delivery {
   }
 
   /** The kernel takes nothing: the bans stay decided until the pause is over. */
-  #goDown(error: Error, code: string, bans: number): void {
+  goDown(error: Error, bans: number): void {
+    const code = codeOf(error);
     const retryMs = this.#downBackoff.next();
     this.#problem = `bans do not reach the kernel: ${error.message}`;
     this.#settings.log.error('ban failed', { bans, error: error.message, retryMs });

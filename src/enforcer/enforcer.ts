@@ -9,31 +9,37 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { DECISIONS_DEFERRED } from '../engine/counters.ts';
-import type { TableBan } from '../engine/host.ts';
+import type { Denial, TableBan } from '../engine/host.ts';
 import { banBatchMax, enforcerStopMs, sweepEntries } from '../limits.ts';
 import { Turns } from '../turns.ts';
 import type { Address, Change, Decision } from '../types.ts';
 import { codeOf, Delivery, type EnforcerCounters, type EnforcerOptions, type Settings } from './delivery.ts';
 import { Reconciliation } from './reconciliation.ts';
+import { Room } from './room.ts';
 
 export class Enforcer {
   readonly counters: EnforcerCounters;
   readonly #settings: Settings;
   readonly #delivery: Delivery;
+  readonly #room: Room;
   readonly #reconciliation: Reconciliation;
   /** Transactions: never two at a time. */
   readonly #turns = new Turns();
   #isBusy = false;
   #isStopped = false;
+  /** Bans that made room in the table and are still in the kernel. */
+  readonly #evicted: Denial[] = [];
   /** Where the sweep for decided bans goes on; -1 = none is due. */
   #sweepAt = -1;
   #deferredSeen = 0;
 
   constructor(options: EnforcerOptions) {
-    this.#settings = { now: Date.now, ...options };
+    this.#settings = { now: Date.now, bansMax: 0, ...options };
     this.counters = {
       bans: options.jails.map(() => 0),
+      restored: options.jails.map(() => 0),
       unbans: 0,
+      lifted: 0,
       transactions: 0,
       failures: new Map(),
       unsupported: 0,
@@ -41,12 +47,18 @@ export class Enforcer {
       repairs: 0,
     };
     this.#delivery = new Delivery(this.#settings, this.counters, (setsAreGone) => void this.#tryAgain(setsAreGone));
+    this.#room = new Room(this.#settings, this.counters);
     this.#reconciliation = new Reconciliation(this.#settings, this.counters, this.#delivery, this.#turns);
   }
 
   /** What keeps bans out of the kernel now; undefined when nothing does. */
   get problem(): string | undefined {
     return this.#delivery.problem;
+  }
+
+  /** The most bans that the kernel may hold. */
+  get bansMax(): number {
+    return this.#room.bansMax;
   }
 
   /** See `Reconciliation.disturbance`. */
@@ -75,10 +87,15 @@ export class Enforcer {
    * take a while: logs are read and operators answered meanwhile, and the kernel goes on dropping.
    */
   start({ adopts = false } = {}): void {
-    this.#sweepAt = 0;
-    this.wake();
     // A dry run holds nothing that others could change.
-    if (this.#settings.backend.holds) this.#reconciliation.start(adopts);
+    const compared = this.#settings.backend.holds ? this.#reconciliation.start(adopts) : undefined;
+    // What the kernel still holds is adopted first: only the rest has to be delivered.
+    if (adopts)
+      void compared?.then(() => {
+        this.#room.recount();
+        this.#sweep();
+      });
+    if (!adopts || compared === undefined) this.#sweep();
   }
 
   /** See `Reconciliation.reconcile`. */
@@ -96,12 +113,15 @@ export class Enforcer {
     const { name } = jails[jail]!;
     for (const address of addresses) this.#reconciliation.touch(jail, address);
     await this.#forOperator(async () => {
+      await this.#room.make(addresses.length);
       await backend.apply(addresses.map((address) => ({ verb: 'ban', ban: { jail: name, address, timeoutMs } })));
       const now = this.#settings.now() / 1000;
+      const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
       for (const address of addresses) {
-        engine.setBan(jail, address, now, seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds);
+        engine.setBan(jail, address, now, end, 0, true);
         this.#reconciliation.mark(jail, address);
       }
+      this.#room.add(addresses.length);
     });
     this.counters.bans[jail]! += addresses.length;
     this.#settings.changed?.();
@@ -135,8 +155,13 @@ export class Enforcer {
 
   /** A pause of the delivery is over: a sweep finds what was not delivered. */
   async #tryAgain(setsAreGone: boolean): Promise<void> {
-    this.#sweepAt = 0;
     if (setsAreGone) await this.#reconciliation.compare();
+    this.#sweep();
+  }
+
+  /** Looks through the table for what was not delivered. */
+  #sweep(): void {
+    this.#sweepAt = 0;
     this.wake();
   }
 
@@ -154,7 +179,7 @@ export class Enforcer {
 
   #hasWork(): boolean {
     const { engine } = this.#settings;
-    if (engine.waiting > 0 || this.#sweepAt >= 0 || engine.banAllDue) return true;
+    if (engine.waiting > 0 || this.#sweepAt >= 0 || engine.banAllDue || this.#mustLift) return true;
     return engine.counter(DECISIONS_DEFERRED) !== this.#deferredSeen;
   }
 
@@ -168,7 +193,7 @@ export class Enforcer {
       // backend waits for.
       else if (this.#sweepAt >= 0) await turn();
       if (engine.banAllDue) await this.#banAll();
-      else await this.#turns.take(() => this.#delivery.send(this.#gather(), this.#confirmed));
+      else await this.#turns.take(() => this.#deliver(this.#gather()));
     }
   }
 
@@ -184,12 +209,42 @@ export class Enforcer {
     for (let at = 0; at >= 0; ) {
       engine.banAll(at, sweepEntries, now);
       await this.#turns.take(async () => {
-        if (!this.#delivery.isDown) await this.#delivery.send(this.#decidedIn(at).batch, this.#confirmed);
+        if (!this.#delivery.isDown) await this.#deliver(this.#decidedIn(at).batch);
       });
       // What did not reach the kernel stays.
       at = engine.resetAll(at, sweepEntries, now);
       await turn();
     }
+  }
+
+  /** Sends a batch, after room was made for it. */
+  async #deliver(batch: TableBan[]): Promise<void> {
+    try {
+      await this.#liftEvicted();
+      await this.#room.make(batch.length);
+    } catch (error) {
+      this.#delivery.countFailure(codeOf(error as Error));
+      return this.#delivery.goDown(error as Error, batch.length);
+    }
+    await this.#delivery.send(batch, this.#confirmed);
+  }
+
+  /** Whether bans made room in the table and are still in the kernel. */
+  get #mustLift(): boolean {
+    const { engine } = this.#settings;
+    return this.#evicted.length > 0 || (engine.evictionPolicy === 'evict_oldest' && engine.hasDenials);
+  }
+
+  /** Ends the bans that made room in the table. */
+  async #liftEvicted(): Promise<void> {
+    const { backend, engine, jails } = this.#settings;
+    if (!this.#mustLift) return;
+    if (this.#evicted.length === 0) engine.takeDenials((denial) => this.#evicted.push(denial));
+    await backend.apply(
+      this.#evicted.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address })),
+    );
+    this.counters.lifted += this.#evicted.length;
+    this.#evicted.length = 0;
   }
 
   /** The next decisions: from the ring, else from the next slice of a sweep. */
@@ -222,12 +277,15 @@ export class Enforcer {
 
   /** The kernel holds these bans now. */
   readonly #confirmed = (batch: TableBan[]): void => {
-    const { engine, banned, changed } = this.#settings;
+    const { engine, banned, restored, changed } = this.#settings;
+    this.#room.add(batch.length);
     for (const ban of batch) {
       engine.confirmBan(ban.jail, ban.address);
       this.#reconciliation.mark(ban.jail, ban.address);
-      this.counters.bans[ban.jail]!++;
-      banned?.(ban);
+      const count = ban.restored ? this.counters.restored : this.counters.bans;
+      count[ban.jail]!++;
+      if (ban.restored) restored?.(ban);
+      else banned?.(ban);
     }
     changed?.();
   };
@@ -235,5 +293,5 @@ export class Enforcer {
 
 function banOf({ jail, address, time, seconds, bans }: Decision): TableBan {
   const end = seconds < 0 ? Number.POSITIVE_INFINITY : time + seconds;
-  return { index: -1, jail, address, end, confirmed: false, bans };
+  return { index: -1, jail, address, end, confirmed: false, restored: false, manual: false, bans };
 }

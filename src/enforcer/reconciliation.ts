@@ -70,12 +70,15 @@ export class Reconciliation {
     return 'bans that the kernel holds from before are still being taken over: it drops their packets, but not all are listed yet';
   }
 
-  /** Compares at once and from then on. `adopts`: the first comparison adopts bans as well. */
-  start(adopts: boolean): void {
+  /**
+   * Compares at once and from then on; resolves when the first comparison is over. `adopts`: it
+   * adopts bans as well.
+   */
+  start(adopts: boolean): Promise<void> {
     if (adopts) this.#adoptingSince = performance.now();
-    void this.compare();
     this.#ticking = setInterval(() => void this.#tick(), reconcileTickMs);
     this.#ticking.unref();
+    return this.compare();
   }
 
   /** No comparison begins any more; a running one ends soon. */
@@ -201,10 +204,14 @@ export class Reconciliation {
     const { bantime } = jails[index]!;
     const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
     const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
-    const known = engine.banEnd(index, address);
-    const isKnown = known !== undefined && (known > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+    const known = engine.findBan(index, address);
+    const isKnown = known !== undefined && (known.end > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+    // The kernel may hold an earlier ban of a source that was banned anew just now.
+    if (isKnown && (known.confirmed || !known.restored)) return;
     if (isKnown) engine.confirmBan(index, address);
     else engine.setBan(index, address, now, end);
+    this.#counters.restored[index]!++;
+    this.#settings.restored?.(known ?? { ...unseen, jail: index, address, end });
   }
 
   /** Every ban of an earlier run is in the table. */
@@ -216,5 +223,8 @@ export class Reconciliation {
     this.#settings.changed?.();
   }
 }
+
+/** What is not known of a ban that only the kernel remembers. */
+const unseen = { index: -1, confirmed: true, restored: true, manual: false, bans: 0 };
 
 const touchedText = (jail: number, { bytes }: Address): string => `${jail} ${keyText(bytes)}`;

@@ -13,9 +13,9 @@ export const BYTES: i32 = 3;
 export const DECISIONS: i32 = 4;
 /** Entries in use now. */
 export const TRACKED: i32 = 5;
-/** Entries given up before they were spent: the sum of the four below. */
+/** Entries given up before they were spent: with a ban, with failures within findtime, or remembered. */
 export const EVICTIONS: i32 = 6;
-/** … whose ban the kernel held. */
+/** Evictions of sources whose ban the kernel held; under evict_oldest it then ends there too. */
 export const EVICTIONS_BANNED: i32 = 7;
 /** Failures that found no place, under a policy that protects what is there. */
 export const DENIED: i32 = 8;
@@ -25,12 +25,10 @@ export const CONNECTIONS_EVICTED: i32 = 9;
 export const DECISIONS_DEFERRED: i32 = 10;
 /** Evictions of sources whose failures were within findtime. */
 export const EVICTIONS_OPEN: i32 = 11;
-/** Evictions of decided bans that the kernel did not hold yet: such a ban is lost. */
-export const EVICTIONS_UNDELIVERED: i32 = 12;
 /** Evictions of sources of which only the number of their bans was still of use. */
-export const EVICTIONS_REMEMBERED: i32 = 13;
+export const EVICTIONS_REMEMBERED: i32 = 12;
 /** Runs of the policy ban_all. */
-export const BAN_ALL_RUNS: i32 = 14;
+export const BAN_ALL_RUNS: i32 = 13;
 
 export const FILTER_LINES: i32 = 0;
 export const FILTER_MATCHED: i32 = 1;

@@ -22,6 +22,7 @@ import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
 import { readRepeat, repeats, textCut, textEnd, textStart } from './repeat.ts';
+import { countHeld, findSoonest } from './soonest.ts';
 import {
   banTracked,
   beginBanAll,
@@ -39,6 +40,7 @@ import {
   resetTable,
   restore,
   setPolicy,
+  shiftTimes,
   tallyBans,
 } from './table.ts';
 import { addZone, decodeTime, resetTime, scanTime, setClock } from './timestamp.ts';
@@ -51,17 +53,21 @@ export {
   beginBanAll,
   confirm,
   copyEntries,
+  countHeld,
   endOfBan,
   escalate,
+  findSoonest,
   forget,
   indexOfBan,
   isBanned,
   isIgnored,
   recordBan,
   resetEntries,
+  resetIgnores,
   resetTime,
   restore,
   setPolicy,
+  shiftTimes,
   tallyBans,
 };
 
@@ -372,7 +378,7 @@ function forgetIdentifier(start: i32): void {
 // @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
-  if (isIgnored(jail)) {
+  if (isIgnored(jail, 128)) {
     counters.countJail(jail, counters.JAIL_IGNORED, attempts);
     return;
   }

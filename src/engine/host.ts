@@ -9,7 +9,7 @@ import * as limits from '../limits.ts';
 import type { Address, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
-import { type BanCount, Records, secondsMax } from './records.ts';
+import { type BanCount, Records, secondsMax, type TableBan } from './records.ts';
 import { type RestoringTable, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
 import { type Core, type EngineOptions, loadPlain, type Started, startPlain, startWasm } from './start.ts';
 import { zoneChanges } from './zones.ts';
@@ -81,6 +81,7 @@ function randomSeed(): [number, number] {
 
 export class Engine extends Records implements LineSink {
   readonly buffer: Uint8Array<ArrayBuffer>;
+  readonly evictionPolicy: EvictionPolicy;
   readonly #core: Core;
   /** By filter number. */
   readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
@@ -100,16 +101,14 @@ export class Engine extends Records implements LineSink {
     this.ints.set(options.seed ?? randomSeed(), layout.SEED >> 2);
     this.#loadPrograms(filters);
     core.setLive(options.live ?? true);
-    core.setPolicy(policies.indexOf(options.evictionPolicy ?? 'evict_oldest'));
+    this.evictionPolicy = options.evictionPolicy ?? 'evict_oldest';
+    core.setPolicy(policies.indexOf(this.evictionPolicy));
     this.setClock(options.now ?? Math.floor(Date.now() / 1000));
     jails.forEach((jail, index) => {
       core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
       if (jail.escalation) this.#escalate(index, jail.escalation);
-      for (const network of jail.ignore) {
-        this.#writeAddress(network);
-        core.addIgnore(index, network.family === 4 ? network.prefix + 96 : network.prefix);
-      }
     });
+    this.setIgnored(jails.map((jail) => jail.ignore));
   }
 
   /**
@@ -228,10 +227,55 @@ export class Engine extends Records implements LineSink {
     return verdict;
   }
 
-  /** Whether ignoreip of `jail` covers the address. */
+  /**
+   * The networks that each jail ignores from now on, as far as there is room; false where there is
+   * none for all of them.
+   */
+  setIgnored(lists: readonly (readonly Address[])[]): boolean {
+    this.#core.resetIgnores();
+    let room = this.shape.ignores;
+    for (const [jail, networks] of lists.entries()) {
+      for (const network of networks.slice(0, room)) {
+        this.#writeAddress(network);
+        this.#core.addIgnore(jail, bitsOf(network));
+      }
+      room -= networks.length;
+    }
+    return room >= 0;
+  }
+
+  /** Whether what `jail` ignores covers the address, or the whole prefix. */
   isIgnored(jail: number, address: Address): boolean {
     this.#writeAddress(address);
-    return Boolean(this.#core.isIgnored(jail));
+    return Boolean(this.#core.isIgnored(jail, bitsOf(address)));
+  }
+
+  /**
+   * Moves every time that is remembered by `seconds`, since the clock was set by so much. Half-told
+   * connections are forgotten.
+   */
+  shiftTimes(seconds: number): void {
+    this.#core.shiftTimes(0, this.slots, seconds);
+    this.bytes.fill(0, this.at.connections, this.at.ring);
+    this.shiftDecisions(seconds);
+  }
+
+  /** Bans that the kernel holds at epoch second `now`: one look at the whole table, some 2 ms. */
+  countHeld(now: number): number {
+    return this.#core.countHeld(now);
+  }
+
+  /**
+   * Up to `most` (at most `soonestMax`) of the bans that the kernel holds at `now`: those that make
+   * room first (soonest.ts).
+   */
+  soonestBans(now: number, most: number): TableBan[] {
+    const count = this.#core.findSoonest(now, most);
+    const places = Array.from({ length: count }, (_, place) => this.at.input + place * layout.SOONEST_BYTES);
+    const indexes = places.map((p) => this.ints[(p + layout.SOONEST_INDEX) >> 2]!);
+    const bans: TableBan[] = [];
+    for (const index of indexes) this.eachBan(index, 1, (ban) => bans.push(ban));
+    return bans;
   }
 
   /** Whether a ban of the address in `jail` is decided or held. */
@@ -260,6 +304,17 @@ export class Engine extends Records implements LineSink {
     return this.#core.indexOfBan(jail);
   }
 
+  /** The ban of the address in `jail`, if there is one. */
+  findBan(jail: number, address: Address): TableBan | undefined {
+    let found: TableBan | undefined;
+    const index = this.banIndex(jail, address);
+    if (index >= 0)
+      this.eachBan(index, 1, (ban) => {
+        found = ban;
+      });
+    return found;
+  }
+
   /** The kernel confirmed the ban. */
   confirmBan(jail: number, address: Address): void {
     this.#select(jail, address);
@@ -268,11 +323,13 @@ export class Engine extends Records implements LineSink {
 
   /**
    * A ban that did not come from a decision: until epoch second `end`, Infinity = permanent. `bans`
-   * of the source are known of, this one included; what the table knows itself stays.
+   * of the source are known of, this one included; what the table knows itself stays. `manual`: an
+   * operator made it.
    */
-  setBan(jail: number, address: Address, now: number, end: number, bans = 0): void {
+  setBan(jail: number, address: Address, now: number, end: number, bans = 0, manual = false): void {
     this.#select(jail, address);
-    this.#core.recordBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255));
+    const origin = manual ? layout.META_MANUAL : 0;
+    this.#core.recordBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255), origin);
   }
 
   /** Starts the source afresh after an unban. */
@@ -366,6 +423,7 @@ export class Engine extends Records implements LineSink {
       const record = this.at.jails + jail * layout.JAIL_BYTES;
       return {
         held: this.ints[(record + layout.JAIL_HELD) >> 2]!,
+        heldSix: this.ints[(record + layout.JAIL_HELD_SIX) >> 2]!,
         pending: this.ints[(record + layout.JAIL_PENDING) >> 2]!,
       };
     });
@@ -389,3 +447,6 @@ export class Engine extends Records implements LineSink {
     this.bytes.set(address.bytes, layout.ADDRESS);
   }
 }
+
+/** The length of a prefix on the mapped (IPv6) scale. */
+const bitsOf = ({ family, prefix }: Address): number => (family === 4 ? prefix + 96 : prefix);

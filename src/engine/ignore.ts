@@ -8,8 +8,12 @@ import * as layout from './layout.ts';
 
 let used: i32 = 0;
 
+/** Empties every list. */
 export function resetIgnores(): void {
   used = 0;
+  for (let jail = 0; jail < layout.jailCount; jail++) {
+    setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_IGNORE_COUNT, 0);
+  }
 }
 
 /**
@@ -36,13 +40,16 @@ function contains(network: i32): bool {
   return rest === 0 || ((byte(network + whole) ^ byte(layout.ADDRESS + whole)) & (0xff00 >> rest) & 255) === 0;
 }
 
-/** Whether the address under examination lies in one of the jail's ignored networks. */
+/**
+ * Whether the first `bits` bits (on the mapped scale) of the address under examination lie in one of
+ * the jail's ignored networks: a ban of that prefix would ban nobody else.
+ */
 // @inline
-export function isIgnored(jail: i32): bool {
+export function isIgnored(jail: i32, bits: i32): bool {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   let network = layout.ignoresAt + int(settings + layout.JAIL_IGNORE_FIRST) * layout.IGNORE_BYTES;
   for (let i = int(settings + layout.JAIL_IGNORE_COUNT); i > 0; i--) {
-    if (contains(network)) return true;
+    if (int(network + 16) <= bits && contains(network)) return true;
     network += layout.IGNORE_BYTES;
   }
   return false;

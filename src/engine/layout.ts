@@ -19,9 +19,7 @@ export const RING_WRITTEN: i32 = 96;
 export const RING_TAKEN: i32 = 100;
 /** Hash seed: two words, random per start. */
 export const SEED: i32 = 104;
-/**
- * Denial ring (policy log_and_drop): records written and records taken, as for the decision ring.
- */
+/** Ring of denials (records.ts): records written and records taken, as for the decision ring. */
 export const DENIALS_WRITTEN: i32 = 112;
 export const DENIALS_TAKEN: i32 = 116;
 /** How often the random part of a ban was drawn. */
@@ -40,7 +38,7 @@ export const ZONES_MAX: i32 = 16;
  * Policy ban_all: slots of the table that the run under way has reset; all of them when none is.
  */
 export const BAN_ALL_DONE: i32 = 768;
-/** Failures that found no place, for the log: jail, family, 16 address bytes, float time. */
+/** Denials: jail, family, 16 address bytes, float time. */
 export const DENIALS: i32 = 784;
 export const DENIAL_BYTES: i32 = 32;
 export const DENIALS_MAX: i32 = 32;
@@ -96,6 +94,8 @@ export const JAIL_OVERALL: i32 = 36;
  */
 export const JAIL_HELD: i32 = 40;
 export const JAIL_PENDING: i32 = 44;
+/** IPv6 bans among those that the kernel holds. */
+export const JAIL_HELD_SIX: i32 = 48;
 /** Eight floats (counters.ts). */
 export const JAIL_COUNTERS: i32 = 64;
 /** Seconds of a source's first, second … ban (-1 = permanent); the last one repeats. */
@@ -151,8 +151,17 @@ export const META_BANS_SHIFT: i32 = 8;
 /** The most bans that are told apart. */
 export const META_BANS: i32 = 255;
 export const META_JAIL_SHIFT: i32 = 16;
+/* Of a ban the failures field says where it comes from. */
+/** From the saved state: it is not new. */
+export const META_RESTORED: i32 = 8;
+/** An operator made it. */
+export const META_MANUAL: i32 = 16;
 /** The part that belongs to the key: family and jail. */
 export const META_TAG: i32 = -65532;
+
+/* A ban that makes room, in the input area (soonest.ts): rank, then the entry's number. */
+export const SOONEST_BYTES: i32 = 16;
+export const SOONEST_INDEX: i32 = 8;
 
 /* States. */
 export const FREE: i32 = 0;
@@ -163,7 +172,7 @@ export const BANNED: i32 = 3;
 
 /* How many there may be, and bytes: as in limits.ts, which says why; a test compares. */
 export const FILTERS_MAX: i32 = 128;
-export const SOURCES_MAX: i32 = 1024;
+export const SOURCES_MAX: i32 = 4096;
 export const ROUTES_MAX: i32 = 1024;
 /** Jails over all routes, and with them groups and links. */
 export const ROUTE_JAILS_MAX: i32 = 4096;

@@ -11,8 +11,9 @@ import type { TableShape } from './start.ts';
 
 /** Running bans of a jail. */
 export interface BanCount {
-  /** The kernel holds them. */
+  /** The kernel holds them; IPv6 bans among them. */
   held: number;
+  heldSix: number;
   /** Decided, not yet confirmed by the kernel. */
   pending: number;
 }
@@ -27,6 +28,10 @@ export interface TableBan {
   end: number;
   /** Whether the kernel is known to hold it. */
   confirmed: boolean;
+  /** It comes from the saved state: it is not new. */
+  restored: boolean;
+  /** An operator made it. */
+  manual: boolean;
   /**
    * Bans of the source so far, this one included, as far as they are remembered; 255 = that or
    * more.
@@ -34,11 +39,11 @@ export interface TableBan {
   bans: number;
 }
 
-/** A failure that found no place in the table. */
+/** A failure that found no place in the table, or a ban that has to end since it made room there. */
 export interface Denial {
   jail: number;
   address: Address;
-  /** Epoch seconds. */
+  /** Epoch seconds: of the failure, or the end that the ban would have had. */
   time: number;
 }
 
@@ -56,7 +61,14 @@ export class Records {
   protected readonly ints: Int32Array<ArrayBuffer>;
   protected readonly floats: Float64Array<ArrayBuffer>;
   /** Where things lie: `layout` is of the engine that was laid out last. */
-  protected readonly at: { input: number; ring: number; filters: number; jails: number; table: number };
+  protected readonly at: {
+    input: number;
+    connections: number;
+    ring: number;
+    filters: number;
+    jails: number;
+    table: number;
+  };
   protected readonly shape: TableShape;
   /** IPv6 prefix of each jail. */
   protected readonly prefixes: readonly number[];
@@ -67,6 +79,7 @@ export class Records {
     this.floats = new Float64Array(memory);
     this.at = {
       input: layout.inputAt,
+      connections: layout.connectionsAt,
       ring: layout.ringAt,
       filters: layout.filtersAt,
       jails: layout.jailsAt,
@@ -143,6 +156,8 @@ export class Records {
         address: { family: four ? 4 : 6, bytes, prefix },
         end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
         confirmed: state === layout.BANNED,
+        restored: (meta & layout.META_RESTORED) !== 0,
+        manual: (meta & layout.META_MANUAL) !== 0,
         bans: (meta >> layout.META_BANS_SHIFT) & layout.META_BANS,
       });
     }
@@ -160,8 +175,9 @@ export class Records {
   }
 
   /**
-   * Failures that found no place since the last call, under log_and_drop; those that are too many
-   * are only counted.
+   * What the table tells of: under log_and_drop failures that found no place (those that are too many
+   * are only counted), under evict_oldest bans that made room in the table and have to end in the
+   * kernel (the table waits rather than tell of too many). Returns how many there were.
    */
   takeDenials(take: (denial: Denial) => void): number {
     const written = this.ints[layout.DENIALS_WRITTEN >> 2]!;
@@ -175,6 +191,20 @@ export class Records {
     }
     this.ints[layout.DENIALS_TAKEN >> 2] = written;
     return count;
+  }
+
+  /** Whether `takeDenials` has something to tell. */
+  get hasDenials(): boolean {
+    return this.ints[layout.DENIALS_WRITTEN >> 2] !== this.ints[layout.DENIALS_TAKEN >> 2];
+  }
+
+  /** Moves the times of the waiting decisions by `seconds`. */
+  protected shiftDecisions(seconds: number): void {
+    const taken = this.ints[layout.RING_TAKEN >> 2]!;
+    for (let i = 0; i < this.waiting; i++) {
+      const p = this.at.ring + ((taken + i) & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
+      this.floats[(p + layout.DECISION_TIME) >> 3]! += seconds;
+    }
   }
 
   /** A global counter by its number in counters.ts. */

@@ -161,7 +161,8 @@ export class RestoringTable {
       return 'foreign';
     writeAddress(this.#memory, view, at, key, isSix);
     const isBan = (meta & layout.META_STATE) >= layout.DECIDED;
-    const history = isBan ? (meta & bansMask) | layout.DECIDED : this.#windowOf(view, at + key, jail, meta);
+    const ofBan = (meta & (bansMask | layout.META_MANUAL)) | layout.META_RESTORED | layout.DECIDED;
+    const history = isBan ? ofBan : this.#windowOf(view, at + key, jail, meta);
     const seen = view.getUint32(at + key + 4, true);
     const end = view.getUint32(at + key + 8, true);
     const place = this.#memory.restore(jail, history & historyMask, seen, end, this.#now);

@@ -82,6 +82,8 @@ export interface TableShape {
   /** An entry with its mark. */
   slot: number;
   sets: number;
+  /** Ignored networks that there is room for. */
+  ignores: number;
 }
 
 /** The shape that the jails ask for, with no sets yet. */
@@ -90,7 +92,7 @@ function tableShape(jails: readonly EngineJail[]): TableShape {
   const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
   const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
   const entry = layout.entrySize(key, step, steps);
-  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0 };
+  return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0, ignores: 0 };
 }
 
 type Instantiate = (bytes: number) => { core: Core; memory: ArrayBuffer };
@@ -99,10 +101,12 @@ type Instantiate = (bytes: number) => { core: Core; memory: ArrayBuffer };
 function start(options: EngineOptions, instantiate: Instantiate): Started {
   const { jails, tableBytes } = options;
   const shape = tableShape(jails);
-  const ignores = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
-  if (ignores > limits.ignoredNetworksMax) {
-    throw new Error(`${ignores} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
+  const listed = jails.reduce((sum, jail) => sum + jail.ignore.length, 0);
+  if (listed > limits.ignoredNetworksMax) {
+    throw new Error(`${listed} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
   }
+  const ignores = Math.min(limits.ignoredNetworksMax, listed + jails.length * limits.ignoredNetworksSpare);
+  shape.ignores = ignores;
   const counts = [jails.length, ignores, limits.connectionsMax, limits.decisionsMax] as const;
   const widths = [shape.key, shape.step, shape.steps] as const;
   const room = typeof tableBytes === 'number' ? tableBytes : tableBytes(layout.layOut(...counts, ...widths, 0));

@@ -19,6 +19,7 @@
 import {
   copyBytes,
   divide,
+  fillZero,
   half,
   int,
   lowestBit,
@@ -45,8 +46,8 @@ export const FOREVER: f64 = 4294967295;
  * taken first, then those of which only the number of bans is of use.
  */
 /**
- * Gives up the source seen longest ago; one whose ban is not in the kernel yet only when there is
- * nothing else.
+ * Gives up the source seen longest ago; a banned one only when there is nothing else, and then its
+ * ban ends in the kernel too. One whose ban is not in the kernel yet stays.
  */
 export const EVICT_OLDEST: i32 = 0;
 /**
@@ -355,7 +356,6 @@ function countEviction(entry: i32, worth: i32): void {
   counters.add(counters.EVICTIONS, 1);
   if (worth === OPEN) counters.add(counters.EVICTIONS_OPEN, 1);
   else if (worth === HELD) counters.add(counters.EVICTIONS_BANNED, 1);
-  else if (worth === UNDELIVERED) counters.add(counters.EVICTIONS_UNDELIVERED, 1);
   else counters.add(counters.EVICTIONS_REMEMBERED, 1);
   counters.countJail((int(entry + layout.keyBytes) >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_EVICTED, 1);
 }
@@ -388,7 +388,9 @@ function takeFree(): i32 {
  */
 function makeRoom(jail: i32, time: f64): i32 {
   // Of equal worth, the one seen longest ago; what reaches the limit stays.
-  let least: f64 = WORTH * (policy === EVICT_OLDEST ? UNDELIVERED + 1 : policy === DROP_UNBANNED ? HELD : OPEN);
+  let least: f64 = WORTH * OPEN;
+  if (policy === EVICT_OLDEST) least = WORTH * (canNote() ? UNDELIVERED : HELD);
+  else if (policy === DROP_UNBANNED) least = WORTH * HELD;
   let victim = -1;
   let victimWorth = SPENT;
   for (let way = 0; way < 2 * layout.TABLE_WAYS; way++) {
@@ -397,10 +399,7 @@ function makeRoom(jail: i32, time: f64): i32 {
     const seen = seconds(entry + layout.keyBytes + 4);
     let worth = OPEN;
     if (!isOpen(entry, seen, time)) worth = worthOf(entry, time);
-    // A ban that the kernel holds is worth no more than an open window where the oldest of both
-    // goes.
-    const rank = worth === HELD && policy === EVICT_OLDEST ? OPEN : worth;
-    const value = WORTH * rank + seen;
+    const value = WORTH * worth + seen;
     if (value < least) {
       least = value;
       victim = slot;
@@ -413,8 +412,39 @@ function makeRoom(jail: i32, time: f64): i32 {
   }
   const entry = entryAt(victim);
   countEviction(entry, victimWorth);
+  if (victimWorth === HELD) giveUp(entry);
   setByte(layout.marksAt + victim, mark);
   return entry;
+}
+
+/** Whether the enforcer can be told of one more source. */
+function canNote(): bool {
+  return int(layout.DENIALS_WRITTEN) - int(layout.DENIALS_TAKEN) < layout.DENIALS_MAX;
+}
+
+/** Tells the enforcer of a source in `jail`; returns where its address goes. */
+function note(jail: i32, six: bool, time: f64): i32 {
+  const written = int(layout.DENIALS_WRITTEN);
+  const p = layout.DENIALS + (written & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
+  setInt(p, jail);
+  setInt(p + layout.DENIAL_FAMILY, six ? 6 : 4);
+  setFloat(p + layout.DENIAL_TIME, time);
+  setInt(layout.DENIALS_WRITTEN, written + 1);
+  return p + layout.DENIAL_ADDRESS;
+}
+
+/** Tells that the ban of an entry, which the kernel holds, has to end. */
+function giveUp(entry: i32): void {
+  const meta = int(entry + layout.keyBytes);
+  const six = (meta & layout.META_SIX) !== 0;
+  const p = note((meta >>> layout.META_JAIL_SHIFT) - 1, six, banEnd(entry));
+  fillZero(p, 16);
+  if (six) copyBytes(p, entry, layout.keyBytes);
+  else {
+    // ::ffff:0:0/96
+    setInt(p + 8, -65536);
+    setInt(p + 12, int(entry));
+  }
 }
 
 /** A failure of ADDRESS in `jail` finds no place. */
@@ -424,15 +454,7 @@ function deny(jail: i32, time: f64): void {
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
   const done = int(layout.BAN_ALL_DONE);
   if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(layout.BAN_ALL_DUE, time > 0 ? time : 1);
-  if (policy !== LOG_AND_DROP) return;
-  const written = int(layout.DENIALS_WRITTEN);
-  if (written - int(layout.DENIALS_TAKEN) >= layout.DENIALS_MAX) return;
-  const p = layout.DENIALS + (written & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
-  setInt(p, jail);
-  setInt(p + layout.DENIAL_FAMILY, family);
-  copyBytes(p + layout.DENIAL_ADDRESS, layout.ADDRESS, 16);
-  setFloat(p + layout.DENIAL_TIME, time);
-  setInt(layout.DENIALS_WRITTEN, written + 1);
+  if (policy === LOG_AND_DROP && canNote()) copyBytes(note(jail, family === 6, time), layout.ADDRESS, 16);
 }
 
 /**
@@ -611,24 +633,28 @@ function draw(most: i32): i32 {
   return spread(hashWords(layout.DRAWS, 1, most), most + 1);
 }
 
+function increase(p: i32): void {
+  setInt(p, int(p) + 1);
+}
+
 /**
  * Counts the bans that run at epoch second `now` among `count` entries from `first` on into
- * JAIL_HELD and JAIL_PENDING of their jails; the first entry of the table begins a count.
+ * JAIL_HELD, JAIL_HELD_SIX and JAIL_PENDING of their jails; the first entry of the table begins a count.
  */
 export function tallyBans(first: i32, count: i32, now: f64): void {
   for (let jail = 0; first === 0 && jail < layout.jailCount; jail++) {
     setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_HELD, 0);
     setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PENDING, 0);
+    setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_HELD_SIX, 0);
   }
   const end = layout.tableAt + (first + count) * layout.entryBytes;
   for (let entry = layout.tableAt + first * layout.entryBytes; entry < end; entry += layout.entryBytes) {
     const meta = int(entry + layout.keyBytes);
     if ((meta & layout.META_STATE) < layout.DECIDED || banEnd(entry) <= now) continue;
-    const p =
-      layout.jailsAt +
-      ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES +
-      ((meta & layout.META_STATE) === layout.DECIDED ? layout.JAIL_PENDING : layout.JAIL_HELD);
-    setInt(p, int(p) + 1);
+    const p = layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
+    const isHeld = (meta & layout.META_STATE) === layout.BANNED;
+    increase(p + (isHeld ? layout.JAIL_HELD : layout.JAIL_PENDING));
+    if (isHeld && (meta & layout.META_SIX) !== 0) increase(p + layout.JAIL_HELD_SIX);
   }
 }
 
@@ -647,17 +673,38 @@ export function confirm(jail: i32): void {
 
 /**
  * Records a ban that did not come from the window (an operator's, one found in the kernel or in the
- * saved state) until `end`; it is at least the `bans`-th of its source.
+ * saved state) until `end`; it is at least the `bans`-th of its source. `origin` is META_MANUAL or 0.
  */
-export function recordBan(jail: i32, time: f64, end: f64, bans: i32): void {
+export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32): void {
   const tag = tagOf(jail);
   let entry = find(jail);
   if (entry === 0) {
     entry = claimEntry(jail, time);
     if (entry === 0) return;
   } else if (bansOf(entry) > bans) bans = bansOf(entry);
-  setInt(entry + layout.keyBytes, tag | (bans << layout.META_BANS_SHIFT) | layout.BANNED);
+  setInt(entry + layout.keyBytes, tag | (bans << layout.META_BANS_SHIFT) | origin | layout.BANNED);
   setSeconds(entry + layout.keyBytes + 8, end);
+}
+
+/**
+ * Moves the times of `count` entries from `first` on by `by` seconds: the clock was set. What is left
+ * of bans and windows stays as it is.
+ */
+export function shiftTimes(first: i32, count: i32, by: f64): void {
+  const stop = layout.tableAt + (first + count) * layout.entryBytes;
+  for (let entry = layout.tableAt + first * layout.entryBytes; entry < stop; entry += layout.entryBytes) {
+    if (int(entry + layout.keyBytes) === 0) continue;
+    setSeconds(entry + layout.keyBytes + 4, shifted(seconds(entry + layout.keyBytes + 4), by));
+    if (stateOf(entry) < layout.DECIDED || banEnd(entry) === FOREVER) continue;
+    setSeconds(entry + layout.keyBytes + 8, shifted(banEnd(entry), by));
+  }
+}
+
+/** A time moved by `by` seconds, as far as an entry can hold it. */
+function shifted(time: f64, by: f64): f64 {
+  const moved = time + by;
+  if (moved < 0) return 0;
+  return moved < FOREVER ? moved : FOREVER - 1;
 }
 
 /** Forgets (jail, KEY): an unban starts the source afresh. */

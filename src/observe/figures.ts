@@ -7,6 +7,7 @@ import type { Enforcer } from '../enforcer/enforcer.ts';
 import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import type { ProcessMemory } from '../memory/ceiling.ts';
+import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
 import type { FileSource } from '../sources/file.ts';
 import type { StateKeeper } from '../state/keeper.ts';
@@ -108,7 +109,6 @@ function lineFigures({ engine }: Observed, filters: number[]): Figure[] {
 const evictionReasons: [reason: string, counter: number][] = [
   ['open', counters.EVICTIONS_OPEN],
   ['banned', counters.EVICTIONS_BANNED],
-  ['undelivered', counters.EVICTIONS_UNDELIVERED],
   ['remembered', counters.EVICTIONS_REMEMBERED],
 ];
 
@@ -187,6 +187,23 @@ function banFigures({ config, engine, enforcer, drops, backend }: Observed, perJ
       'jail',
       ofJails((jail) => kernel.bans[jail]!),
     ),
+    byLabel(
+      'bans_restored_total',
+      'bans.restored',
+      'Bans from before the start that the kernel holds again, or still.',
+      'jail',
+      ofJails((jail) => kernel.restored[jail]!),
+    ),
+    one('bans_lifted_total', 'bans.lifted', 'Bans that ended early to make room.', () => kernel.lifted),
+    one('bans_max', 'bans.max', 'Bans that the kernel may hold.', () => enforcer.bansMax),
+    {
+      name: 'fail2zig_kernel_bytes',
+      stats: 'memory.kernel_bytes',
+      help: "About what bans take of the kernel's memory, beside the process.",
+      type: 'gauge',
+      labels: [],
+      read: async () => [[[], kernelBytes(await engine.countBans(Date.now() / 1000))]],
+    },
     one('unbans_total', 'unbans.total', 'Bans ended by an operator.', () => kernel.unbans),
     one('bans_unsupported_total', 'bans.unsupported', 'Bans the backend cannot hold.', () => kernel.unsupported),
     ...(backend.drops === undefined

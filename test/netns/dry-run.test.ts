@@ -80,10 +80,10 @@ logpath = "${join(home.path, 'auth.log')}"
 `,
     { mode: 0o600 },
   );
-  const descriptor = openSync(leaked, 'w');
-  const command = ['--pdeathsig', 'KILL', join(import.meta.dirname, '../../bin/fail2zig'), '--config', settings];
-  const stdio = ['ignore', 'ignore', 'pipe', ...Array<number>(20).fill(descriptor)] as const;
-  const daemon = spawn('setpriv', command, { stdio: [...stdio] });
+  // Node marks the first descriptors that it inherits itself, up to a gap.
+  const script = 'exec 200>"$0" && exec setpriv --pdeathsig KILL "$1" --config "$2"';
+  const command = join(import.meta.dirname, '../../bin/fail2zig');
+  const daemon = spawn('bash', ['-c', script, leaked, command, settings], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(daemon, 'exit');
   let said = '';
   daemon.stderr!.on('data', (chunk) => {
@@ -96,7 +96,6 @@ logpath = "${join(home.path, 'auth.log')}"
   expect(open.length).toBeGreaterThan(5);
   daemon.kill();
   await ended;
-  closeSync(descriptor);
 });
 
 test('the record that is handed to the core can be changed by nobody', () => {

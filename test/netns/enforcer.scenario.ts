@@ -8,10 +8,8 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { KernelError } from '../../src/backends/kernel-error.ts';
 import { NetlinkSocket, openTransport } from '../../src/backends/netlink/socket.ts';
-import { decodeGeneration } from '../../src/backends/nftables/decode.ts';
-import { addTable, Batch, encodeQuestion } from '../../src/backends/nftables/messages.ts';
+import { addTable, Batch, command, decodeGeneration, encodeQuestion } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
-import { command } from '../../src/backends/nftables/numbers.ts';
 import { Pacer } from '../../src/backends/nftables/pacer.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
@@ -60,7 +58,6 @@ const small: Record<string, { create: () => Backend; room: number; code: string 
   // The kernel counts by the thousandfold in parts of a set: it is full a little later than it was
   // told.
   ipset: { create: () => new IpsetBackend({ setElementsMax: 64 }), room: 64, code: 'IPSET_ERR_HASH_FULL' },
-  iptables: { create: () => new IptablesBackend({ bansMax: 3 }), room: 3, code: 'ENOSPC' },
   xdp: { create: () => new XdpBackend({ interfaces: ['lo'], bansMax: 3 }), room: 3, code: 'E2BIG' },
 };
 
@@ -169,6 +166,24 @@ export const scenarios: Record<string, Scenario> = {
       fullSet(each),
     ]),
   ),
+
+  'iptables: where few bans are held, those that end soonest make room': async () => {
+    const backend = new IptablesBackend({ bansMax: 3 });
+    await backend.install([jail]);
+    const { attack, enforcer } = await enforce(backend);
+    for (let n = 1; n <= 5; n++) {
+      attack(address(n));
+      await until(() => enforcer.counters.bans[0] === n, { what: `ban ${n}` });
+    }
+    const held: string[] = [];
+    await backend.each(({ address: each }) => held.push(formatAddress(each)));
+    assert.equal(held.length, 3);
+    assert.ok(held.includes(address(5)), 'the newest');
+    assert.deepEqual([enforcer.counters.lifted, enforcer.problem], [2, undefined]);
+    await enforcer.stop();
+    await backend.remove();
+    backend.close();
+  },
 
   'an operator is given way beside a stream of bans, and would try in vain beside an impatient twin': async () => {
     const ours = await triesBeside(new Pacer());

@@ -66,7 +66,13 @@ export function fakeOperator(partRows = 2): FakeOperator {
         pid: 4711,
         uptimeSeconds: 3_725,
         backend: 'nftables',
-        memory: { residentBytes: 52_428_800, ceilingBytes: 67_108_864, slots: 700_000, slotsUsed: 12 },
+        memory: {
+          residentBytes: 52_428_800,
+          ceilingBytes: 67_108_864,
+          kernelBytes: 105,
+          slots: 700_000,
+          slotsUsed: 12,
+        },
         jails: [
           {
             jail: 'sshd',

@@ -1,6 +1,7 @@
 /**
  * An enforcer over a real engine, with log lines in and a backend of the test's choice at the end.
  */
+import type { EnforcerOptions } from '../../src/enforcer/delivery.ts';
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';
 import { createLogger } from '../../src/log.ts';
@@ -33,14 +34,20 @@ export interface Enforcement {
   attack(...addresses: string[]): void;
 }
 
+export interface EnforceOptions extends Partial<EnforcerOptions> {
+  /** Memory of the table. */
+  tableBytes?: number;
+  /** The engine's. */
+  build?: 'plain' | 'wasm';
+}
+
 /** Lines read at once: all of them fit the engine's buffer. */
 const linesPerRead = 200;
 
-/** @param tableBytes memory of the table; @param build the engine's */
 export async function enforce(
   backend: Backend,
   jails: JailConfig[] = [enforcedJail],
-  { tableBytes = 1 << 20, build = 'plain' as 'plain' | 'wasm' } = {},
+  { tableBytes = 1 << 20, build = 'plain', ...options }: EnforceOptions = {},
 ): Promise<Enforcement> {
   const engine = await Engine.create({ build, jails: jails.map((jail) => ({ ...jail, ignore: [] })), tableBytes });
   const route = engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode })));
@@ -52,7 +59,7 @@ export async function enforce(
       text += line;
     },
   });
-  const enforcer = new Enforcer({ engine, backend, jails, log });
+  const enforcer = new Enforcer({ engine, backend, jails, log, ...options });
   let offset = 0;
   return {
     engine,

@@ -43,13 +43,14 @@ export interface ModelEntry {
 export interface ModelCounts {
   window: number;
   banned: number;
-  undelivered: number;
   remembered: number;
   denied: number;
 }
 
 export class TableModel {
-  readonly counts: ModelCounts = { window: 0, banned: 0, undelivered: 0, remembered: 0, denied: 0 };
+  readonly counts: ModelCounts = { window: 0, banned: 0, remembered: 0, denied: 0 };
+  /** Bans that made room. */
+  readonly lifted: ModelEntry[] = [];
   /** By position; undefined = free. */
   readonly entries: (ModelEntry | undefined)[] = [];
   readonly #jails: ModelJail[];
@@ -130,7 +131,7 @@ export class TableModel {
     for (const [at, entry] of this.entries.entries()) {
       if (entry === undefined) continue;
       const worth = this.worth(entry, time);
-      if (worth === 3 || (worth === 2 && entry.end === undefined)) continue;
+      if (worth === 4 || worth === 2) continue;
       this.#countLoss(entry, time);
       this.entries[at] = undefined;
     }
@@ -143,12 +144,12 @@ export class TableModel {
 
   /**
    * What the entry is worth at `time`: 0 nothing any more, 1 the memory of bans that are over, 2 an
-   * open window or a ban that the kernel holds, 3 a ban that the kernel does not hold yet.
+   * open window, 3 a ban that the kernel holds, 4 a ban that the kernel does not hold yet.
    */
   worth(entry: ModelEntry, time: number): number {
     const { findtime, memory } = this.#jails[entry.jail]!;
     if (entry.end !== undefined) {
-      if (time < entry.end) return entry.confirmed ? 2 : 3;
+      if (time < entry.end) return entry.confirmed ? 3 : 4;
       return time - entry.end <= memory ? 1 : 0;
     }
     if (time - entry.seen <= findtime) return 2;
@@ -166,9 +167,9 @@ export class TableModel {
     return entry;
   }
 
-  #mayGo(entry: ModelEntry, worth: number): boolean {
-    if (worth < 2 || this.#policy === 'evict_oldest') return true;
-    return this.#policy === 'drop_unbanned' && entry.end === undefined;
+  #mayGo(worth: number): boolean {
+    if (worth < 2 || (worth < 4 && this.#policy === 'evict_oldest')) return true;
+    return this.#policy === 'drop_unbanned' && worth === 2;
   }
 
   #room(time: number): number {
@@ -178,18 +179,19 @@ export class TableModel {
     // The one of least worth, and of those the one seen longest ago, and of those the first.
     const victims = this.entries
       .map((entry, at) => ({ at, entry: entry!, worth: this.worth(entry!, time) }))
-      .filter(({ entry, worth }) => this.#mayGo(entry, worth))
+      .filter(({ worth }) => this.#mayGo(worth))
       .sort((a, b) => a.worth - b.worth || a.entry.seen - b.entry.seen || a.at - b.at);
     const [victim] = victims;
     if (victim === undefined) return -1;
     this.#countLoss(victim.entry, time);
+    if (victim.worth === 3) this.lifted.push(victim.entry);
     return victim.at;
   }
 
   #countLoss(entry: ModelEntry, time: number): void {
     const worth = this.worth(entry, time);
     if (worth === 1) this.counts.remembered++;
-    else if (worth === 3) this.counts.undelivered++;
-    else if (worth === 2) this.counts[entry.end === undefined ? 'window' : 'banned']++;
+    else if (worth === 2) this.counts.window++;
+    else if (worth === 3) this.counts.banned++;
   }
 }

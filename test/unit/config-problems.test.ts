@@ -430,7 +430,14 @@ describe('a usable configuration', () => {
       config: {
         path: 'test.toml',
         memory: { ceilingBytes: 67_108_864, evictionPolicy: 'evict_oldest' },
-        firewall: { backend: 'auto', table: 'fail2zig', allowLogOnly: false, interfaces: [], keepBans: true },
+        firewall: {
+          backend: 'auto',
+          table: 'fail2zig',
+          allowLogOnly: false,
+          interfaces: [],
+          keepBans: true,
+          bansMax: 0,
+        },
         control: { enabled: true, path: '/run/fail2zig/fail2zig.sock', groupId: 990 },
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
@@ -561,7 +568,7 @@ describe('a usable configuration', () => {
   test('every setting outside the jails is taken', () => {
     const { config, warnings } = compile(`
       memory = { ceiling = "128MB", eviction_policy = "deny_new" }
-      firewall = { backend = "log-only", table = "mine", allow_log_only = true, keep_bans = false }
+      firewall = { backend = "log-only", table = "mine", allow_log_only = true, keep_bans = false, bans_max = 5000 }
       control = { enabled = false, socket = "/run/x.sock", group = "adm" }
       metrics = { enabled = false, bind = "::", port = 9101, allow_remote = true }
       state = { enabled = false, path = "/srv/state", interval = "10s" }
@@ -570,7 +577,14 @@ describe('a usable configuration', () => {
     `);
     expect(config).toMatchObject({
       memory: { ceilingBytes: 134_217_728, evictionPolicy: 'deny_new' },
-      firewall: { backend: 'log-only', table: 'mine', allowLogOnly: true, interfaces: [], keepBans: false },
+      firewall: {
+        backend: 'log-only',
+        table: 'mine',
+        allowLogOnly: true,
+        interfaces: [],
+        keepBans: false,
+        bansMax: 5_000,
+      },
       control: { enabled: false, path: '/run/x.sock', groupId: 4 },
       metrics: { enabled: false, bind: '::', port: 9101 },
       state: { enabled: false, path: '/srv/state', intervalSeconds: 10 },

@@ -357,3 +357,132 @@ test('what others removed shows for a while after it was repaired, not what a fi
   expect(enforcer.disturbance).toContain('repaired (2 repairs since the start)');
   await enforcer.stop();
 });
+
+const end = (kernel: FakeKernel, text: string): number => kernel.held.get(text)!.timeoutMs;
+const manual = (text: string): Address => parseCidr(text, 'clear') as Address;
+
+test('no more than bansMax are in the kernel: those that end soonest make room, manual and permanent ones last', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, engine, said } = await enforce(kernel, [enforcedJail], { bansMax: 10 });
+  let most = 0;
+  const apply = kernel.apply.bind(kernel);
+  kernel.apply = async (changes) => {
+    await apply(changes);
+    most = Math.max(most, kernel.held.size);
+  };
+  // Of an earlier run: one that ends soon, one that never does.
+  const now = Date.now() / 1000;
+  for (const [text, left] of [
+    ['192.0.2.3', 7],
+    ['192.0.2.4', Number.POSITIVE_INFINITY],
+  ] as const) {
+    kernel.held.set(text, { jail: 'sshd', address: manual(text), timeoutMs: 7_000 });
+    engine.setBan(0, manual(text), now, now + left);
+  }
+  await enforcer.ban(0, [manual('192.0.2.1')], 5);
+  await enforcer.ban(0, [manual('192.0.2.2')], -1);
+  attack(...addresses(6));
+  await until(() => enforcer.counters.bans[0] === 2 + 6, { what: 'bans that find room' });
+  expect(enforcer.counters.lifted).toBe(0);
+  attack('10.0.1.1');
+  await until(() => kernel.held.has('10.0.1.1'), { what: 'one more' });
+  expect(kernel.held.has('192.0.2.3'), 'the one that ends soonest').toBe(false);
+  expect(engine.banEnd(0, manual('192.0.2.3'))).toBeLessThanOrEqual(Date.now() / 1000);
+  for (let n = 0; n < 30; n++) {
+    attack(`10.0.2.${n}`);
+    await until(() => kernel.held.has(`10.0.2.${n}`), { what: 'the next one' });
+  }
+  expect(most).toBe(10);
+  expect(['192.0.2.1', '192.0.2.2', '192.0.2.4'].map((text) => kernel.held.has(text))).toEqual([true, true, true]);
+  expect(enforcer.counters.lifted).toBe(31);
+  expect(said()).toContain('firewall.bans_max is reached: the bans that end soonest make room bans=1 bansMax=10');
+  expect(await engine.countBans(Date.now() / 1000)).toEqual([{ held: 10, heldSix: 0, pending: 0 }]);
+  await enforcer.stop();
+});
+
+test('where only bans are left that go last, the permanent ones among them go last', async () => {
+  const kernel = new FakeKernel();
+  const { enforcer } = await enforce(kernel, [enforcedJail], { bansMax: 3 });
+  await enforcer.ban(0, [manual('192.0.2.1')], -1);
+  await enforcer.ban(0, [manual('192.0.2.2')], 900);
+  await enforcer.ban(0, [manual('192.0.2.3')], 60);
+  await enforcer.ban(0, [manual('192.0.2.4')], -1);
+  expect([...kernel.held.keys()]).toEqual(['192.0.2.1', '192.0.2.2', '192.0.2.4']);
+  await enforcer.ban(0, [manual('192.0.2.5')], -1);
+  await enforcer.ban(0, [manual('192.0.2.6')], -1);
+  expect(kernel.held.size).toBe(3);
+  await enforcer.stop();
+});
+
+test('room is made for whole batches, and a kernel that refuses it is tried again', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, engine } = await enforce(kernel, [enforcedJail], { bansMax: 640, tableBytes: 1 << 18 });
+  attack(...addresses(640));
+  await until(() => kernel.held.size === 640, { what: 'the bans that find room' });
+  let isRefusing = true;
+  kernel.refuse = (bans) =>
+    isRefusing && kernel.held.has(bans[0]!) ? new KernelError(1, 'delete elements') : undefined;
+  attack(...addresses(300, 640));
+  await until(() => enforcer.problem !== undefined, { what: 'the refusal' });
+  expect(kernel.held.size).toBe(640);
+  isRefusing = false;
+  await until(() => enforcer.counters.bans[0] === 940, { what: 'the other bans' });
+  expect(kernel.held.size).toBeLessThanOrEqual(640);
+  expect(kernel.held.size).toBeGreaterThanOrEqual(640 - 2 * Math.ceil(640 / 64));
+  expect((await engine.countBans(Date.now() / 1000))[0]!.held).toBe(kernel.held.size);
+  await enforcer.stop();
+});
+
+test('a ban that makes room in the table ends in the kernel too: the kernel holds none that nobody knows', async () => {
+  const kernel = new FakeKernel();
+  const { attack, enforcer, engine } = await enforce(kernel, [enforcedJail], { tableBytes: 4_096, bansMax: 1 << 20 });
+  for (let n = 0; n < 1_000; n += 8) {
+    attack(...addresses(8, n));
+    await until(() => engine.waiting === 0 && !engine.hasDenials, { what: 'what was decided is done' });
+  }
+  await enforcer.stop();
+  const known = new Set<string>();
+  engine.eachBan(0, engine.slots, ({ address, confirmed }) => {
+    if (confirmed) known.add(formatAddress(address));
+  });
+  expect(known.size).toBeGreaterThan(engine.slots * 0.9);
+  expect([...kernel.held.keys()].filter((text) => !known.has(text))).toEqual([]);
+  expect(enforcer.counters.lifted).toBeGreaterThan(700);
+});
+
+test('a ban from before the start is restored, not banned: said and counted apart', async () => {
+  const kernel = new FakeKernel();
+  const first = await enforce(kernel);
+  first.attack('10.0.0.1', '10.0.0.2');
+  await until(() => kernel.held.size === 2, { what: 'the bans' });
+  await first.enforcer.ban(0, [manual('10.0.0.5')], 900);
+  await first.enforcer.stop();
+  const { read, ...saved } = first.engine.saveTable(Date.now() / 1000);
+  const portion = new Uint8Array(65_536);
+  const entries = portion.slice(0, read(portion));
+  // The kernel lost one of them, and holds one that was not saved.
+  kernel.held.delete('10.0.0.2');
+  kernel.held.set('10.0.0.3', { ...kernel.held.get('10.0.0.1')!, address: manual('10.0.0.3') });
+  const told: string[] = [];
+  const { enforcer, engine, attack } = await enforce(kernel, [enforcedJail], {
+    banned: ({ address }) => told.push(`banned ${formatAddress(address)}`),
+    restored: ({ address }) => told.push(`restored ${formatAddress(address)}`),
+  });
+  const restoring = engine.restoreTable(saved, [0], Date.now() / 1000)!;
+  restoring.take(entries);
+  expect(restoring.result.bans).toBe(3);
+  enforcer.start({ adopts: true });
+  await until(() => kernel.held.has('10.0.0.2') && enforcer.counters.restored[0] === 4, { what: 'the restored bans' });
+  attack('10.0.0.4');
+  await until(() => enforcer.counters.bans[0] === 1, { what: 'a new ban' });
+  expect(told.sort()).toEqual([
+    'banned 10.0.0.4',
+    'restored 10.0.0.1',
+    'restored 10.0.0.2',
+    'restored 10.0.0.3',
+    'restored 10.0.0.5',
+  ]);
+  expect(engine.findBan(0, manual('10.0.0.5'))!.manual, 'still an operator’s').toBe(true);
+  expect(end(kernel, '10.0.0.5')).toBeGreaterThan(800_000);
+  await enforcer.stop();
+});

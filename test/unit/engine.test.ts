@@ -39,7 +39,7 @@ function jail(more: Partial<EngineJail> = {}): EngineJail {
 
 /** An engine whose source 0 leads to all jails. */
 async function engineOf(build: Build, jails: EngineJail[], more: Partial<EngineOptions> = {}): Promise<Engine> {
-  const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 100_000, ...more });
+  const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000, ...more });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
   return engine;
 }
@@ -388,7 +388,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
 
   test('sources go to the jails of their own route', async () => {
     const jails = [jail(), jail(), jail({ mode: 'aggressive' })];
-    const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 100_000 });
+    const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000 });
     const routeOf = (...indices: number[]) =>
       engine.addRoute(indices.map((index) => ({ index, filter: 'sshd', mode: jails[index]!.mode })));
     const routes = [routeOf(), routeOf(1), routeOf(0, 2), routeOf(2, 1, 0)];

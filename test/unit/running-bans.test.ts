@@ -19,8 +19,8 @@ describe.each<Build>(['plain', 'wasm'])('%s', (build) => {
     const now = 1_795_176_000;
     const engine = await Engine.create({ build, jails: [jail, jail], tableBytes: 1 << 16, live: false, now });
     expect(await engine.countBans(now)).toEqual([
-      { held: 0, pending: 0 },
-      { held: 0, pending: 0 },
+      { held: 0, heldSix: 0, pending: 0 },
+      { held: 0, heldSix: 0, pending: 0 },
     ]);
     engine.setBan(0, parseAddress('192.0.2.1')!, now, now + 60);
     engine.setBan(1, parseAddress('192.0.2.1')!, now, Number.POSITIVE_INFINITY);
@@ -32,12 +32,12 @@ describe.each<Build>(['plain', 'wasm'])('%s', (build) => {
     engine.feed(0, line.length, 0, now, false);
     const counted = await engine.countBans(now - 1);
     expect(counted).toEqual([
-      { held: 1, pending: 1 },
-      { held: 2, pending: 0 },
+      { held: 1, heldSix: 0, pending: 1 },
+      { held: 2, heldSix: 1, pending: 0 },
     ]);
-    expect((await engine.countBans(now + 60))[1]).toEqual({ held: 1, pending: 0 });
+    expect((await engine.countBans(now + 60))[1]).toEqual({ held: 1, heldSix: 0, pending: 0 });
     engine.forget(1, parseAddress('192.0.2.1')!);
-    expect((await engine.countBans(now + 60))[1]).toEqual({ held: 0, pending: 0 });
+    expect((await engine.countBans(now + 60))[1]).toEqual({ held: 0, heldSix: 0, pending: 0 });
   });
 
   test('a large table is counted in slices, once for all who ask meanwhile, and others have their turn', async () => {
@@ -55,9 +55,9 @@ describe.each<Build>(['plain', 'wasm'])('%s', (build) => {
     let ticking = setImmediate(tick);
     const counts = engine.countBans(now);
     expect(engine.countBans(now + 60)).toBe(counts);
-    expect(await counts).toEqual([{ held: 1_000, pending: 0 }]);
+    expect(await counts).toEqual([{ held: 1_000, heldSix: 0, pending: 0 }]);
     clearImmediate(ticking);
     expect(turns).toBeGreaterThanOrEqual(2);
-    expect(await engine.countBans(now + 60)).toEqual([{ held: 0, pending: 0 }]);
+    expect(await engine.countBans(now + 60)).toEqual([{ held: 0, heldSix: 0, pending: 0 }]);
   });
 });

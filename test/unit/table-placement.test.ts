@@ -52,7 +52,11 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     const { engine } = table;
     let next = 0;
     // One a second: who came when can be read off who is there.
-    for (; next < 2 * slots; next++) table.fail(0, source(next), start + next);
+    for (; next < 2 * slots; next++) {
+      table.fail(0, source(next), start + next);
+      engine.confirmBan(0, addressOf(source(next)));
+      engine.takeDenials(() => {});
+    }
     expect(engine.tracked).toBe(slots);
     expect(engine.counter(EVICTIONS)).toBe(next - slots);
     const held = new Set<string>();

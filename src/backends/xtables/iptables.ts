@@ -23,8 +23,7 @@ import {
 } from '../elements.ts';
 import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import { denialChains, denialOf, dropsOf, jumpRules, type Ours, passRules } from './rules.ts';
-import { Xtables } from './xtables.ts';
+import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /**
@@ -58,7 +57,7 @@ export class IptablesBackend implements Backend {
   readonly holds = true;
   readonly keepsEnds = false;
   readonly #tables: { 4: Xtables; 6: Xtables };
-  readonly #bansMax: number;
+  readonly bansMax: number;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
   #jails = new Map<string, JailBans>();
@@ -72,7 +71,7 @@ export class IptablesBackend implements Backend {
     onError = () => undefined,
   }: IptablesOptions = {}) {
     this.#tables = { 4: new Xtables(4, chainPrefix), 6: new Xtables(6, chainPrefix) };
-    this.#bansMax = bansMax;
+    this.bansMax = bansMax;
     this.#now = now;
     this.#onError = onError;
   }
@@ -175,12 +174,12 @@ export class IptablesBackend implements Backend {
       count += ends.size;
       const target = denialOf(scaffold, chainPrefix);
       const rules = [...ends.keys()].map((text) => ({ source: { key: keyOfText(text), mask }, target }));
-      ours.chains.push({ name: set.name, rules: [...passRules(scaffold, family), ...rules] });
+      ours.chains.push({ name: set.name, rules: [...allowRules(scaffold, family), ...rules] });
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
-    if (count > this.#bansMax) {
+    if (count > this.bansMax) {
       throw new KernelError(constants.errno.ENOSPC, `put ${count} rules into the IPv${family} filter table`, {
-        explanation: `this backend holds ${this.#bansMax}`,
+        explanation: `this backend holds ${this.bansMax}`,
       });
     }
     return ours;
