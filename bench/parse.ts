@@ -32,7 +32,9 @@ interface Pass {
   cpuSeconds: number;
 }
 
-/** Runs a command so many times one after the other; the CPU seconds of one, and what they printed. */
+/**
+ * Runs a command so many times one after the other; the CPU seconds of one, and what they printed.
+ */
 function timed(command: string[], runs = 1): { out: string; cpuSeconds: number } {
   const { stdout } = spawnSync('sh', ['-c', `for i in ${'. '.repeat(runs)}; do "$@"; done; times`, 'sh', ...command], {
     encoding: 'utf8',

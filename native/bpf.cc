@@ -20,8 +20,9 @@ constexpr size_t kPointersMax = 4;
 
 using fail2zig::IsBytes;
 
-/// bpf(command, attributes, offset, buffer, offset, buffer...) -> result or -errno. The address of each buffer is put at
-/// its offset; the kernel's answer is in `attributes` and the buffers, which must be as large as the map or command says.
+/// bpf(command, attributes, offset, buffer, offset, buffer...) -> result or -errno. The address of
+/// each buffer is put at its offset; the kernel's answer is in `attributes` and the buffers, which
+/// must be as large as the map or command says.
 Napi::Value Bpf(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const char* const usage = "bpf(command: number, attributes: Uint8Array, ...(offset: number, buffer: Uint8Array))";
@@ -49,8 +50,9 @@ Napi::Value Bpf(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(result < 0 ? -error : result));
 }
 
-/// bpfProgramInfo(fd, info, mapIds) -> 0 or -errno: struct bpf_prog_info in `info`, the ids of its maps in `mapIds`, as many
-/// as fit. Apart from bpf() because the address of the ids stands inside the answer's buffer.
+/// bpfProgramInfo(fd, info, mapIds) -> 0 or -errno: struct bpf_prog_info in `info`, the ids of its
+/// maps in `mapIds`, as many as fit. Apart from bpf() because the address of the ids stands inside
+/// the answer's buffer.
 Napi::Value ProgramInfo(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !IsBytes(info[1]) || !IsBytes(info[2])) {

@@ -10,7 +10,8 @@
 
 namespace {
 
-/// User space ends here on 64-bit machines with four page-table levels; larger numbers are a bug of ours.
+/// User space ends here on 64-bit machines with four page-table levels; larger numbers are a bug of
+/// ours.
 constexpr double kAddressMax = 140737488355328.0;
 
 /// A whole number from `least` on that a double holds exactly.
@@ -20,7 +21,8 @@ bool IsWhole(const Napi::Value& value, double least) {
   return number >= least && number < kAddressMax && std::floor(number) == number;
 }
 
-/// dropPages(address, bytes) -> 0 or -errno. Both are multiples of the page size, else -EINVAL comes from the kernel.
+/// dropPages(address, bytes) -> 0 or -errno. Both are multiples of the page size, else -EINVAL
+/// comes from the kernel.
 Napi::Value DropPages(const Napi::CallbackInfo& info) {
   if (info.Length() != 2 || !IsWhole(info[0], 4096) || !IsWhole(info[1], 1)) {
     return fail2zig::BadArgument(info.Env(), "dropPages(address: number, bytes: number)");

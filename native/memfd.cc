@@ -1,4 +1,5 @@
-// What the launch stage hands to the core through execve(2): a sealed memory file, and no descriptor of the caller.
+// What the launch stage hands to the core through execve(2): a sealed memory file, and no
+// descriptor of the caller.
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/mman.h>
@@ -17,7 +18,8 @@ Napi::Value Result(const Napi::CallbackInfo& info, int result) {
   return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
 }
 
-/// memfd(name) -> descriptor or -errno. Close-on-exec is left off on purpose: the descriptor is meant for the next stage.
+/// memfd(name) -> descriptor or -errno. Close-on-exec is left off on purpose: the descriptor is
+/// meant for the next stage.
 Napi::Value Memfd(const Napi::CallbackInfo& info) {
   if (info.Length() != 1 || !info[0].IsString()) return fail2zig::BadArgument(info.Env(), "memfd(name: string)");
   const std::string name = info[0].As<Napi::String>().Utf8Value();
@@ -31,7 +33,8 @@ Napi::Value Seal(const Napi::CallbackInfo& info) {
   return Result(info, fcntl(info[0].As<Napi::Number>().Int32Value(), F_ADD_SEALS, seals));
 }
 
-/// closeOnExec(first, last) -> 0 or -errno. Marks the open descriptors of a range; needs Linux 5.11.
+/// closeOnExec(first, last) -> 0 or -errno. Marks the open descriptors of a range; needs Linux
+/// 5.11.
 Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
   if (info.Length() != 2 || !info[0].IsNumber() || !info[1].IsNumber()) {
     return fail2zig::BadArgument(info.Env(), "closeOnExec(first: number, last: number)");

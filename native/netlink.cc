@@ -31,8 +31,8 @@ void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
   }
 }
 
-/// netlinkOpen(protocol, groups, sendBytes, receiveBytes) -> descriptor or -errno. With no groups the socket is connected
-/// to the kernel, which then refuses datagrams of any other process for us.
+/// netlinkOpen(protocol, groups, sendBytes, receiveBytes) -> descriptor or -errno. With no groups
+/// the socket is connected to the kernel, which then refuses datagrams of any other process for us.
 Napi::Value Open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 4 || !info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsNumber()) {
@@ -91,8 +91,9 @@ struct Job {
   }
 };
 
-/// A thread that does one job at a time. It exists because a thread that waits is awake sooner than one of libuv's pool
-/// and its result need not come back through the event loop. Never destroyed: its thread ends with the process.
+/// A thread that does one job at a time. It exists because a thread that waits is awake sooner than
+/// one of libuv's pool and its result need not come back through the event loop. Never destroyed:
+/// its thread ends with the process.
 class Sender {
  public:
   static Sender& Instance() {
@@ -140,7 +141,8 @@ class Sender {
   std::shared_ptr<Job> job_;
 };
 
-/// A send that was not over at once: a pool thread waits for it or, where the sender had another job, does it.
+/// A send that was not over at once: a pool thread waits for it or, where the sender had another
+/// job, does it.
 class SendCall : public Call {
  public:
   SendCall(Napi::Env env, std::shared_ptr<Job> job, Napi::Uint8Array bytes, bool posted)
@@ -201,8 +203,8 @@ class ReceiveCall : public Call {
   Napi::Reference<Napi::Uint8Array> held_;  // keeps the memory alive until the call is over
 };
 
-/// netlinkSend(fd, bytes, microseconds) -> the bytes sent or -errno, where the call was over within that time; else a
-/// promise of it.
+/// netlinkSend(fd, bytes, microseconds) -> the bytes sent or -errno, where the call was over within
+/// that time; else a promise of it.
 Napi::Value Send(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||
@@ -239,7 +241,8 @@ Napi::Value Wait(const Napi::CallbackInfo& info) {
   return call->Promise();
 }
 
-/// netlinkReceive(fd, into) -> length of one datagram (its real one, even where `into` is shorter) or -errno; never waits.
+/// netlinkReceive(fd, into) -> length of one datagram (its real one, even where `into` is shorter)
+/// or -errno; never waits.
 Napi::Value Receive(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {
@@ -250,7 +253,8 @@ Napi::Value Receive(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(received));
 }
 
-/// netlinkReceiveAside(fd, into) -> promise of the same, on a pool thread. `into` is the call's until then.
+/// netlinkReceiveAside(fd, into) -> promise of the same, on a pool thread. `into` is the call's
+/// until then.
 Napi::Value ReceiveAside(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {

@@ -7,8 +7,8 @@
 
 namespace {
 
-/// readAround(fd, before, into, position) -> bytes read or -errno. Fills `before` with the bytes that end at `position`, then
-/// `into` with those that follow.
+/// readAround(fd, before, into, position) -> bytes read or -errno. Fills `before` with the bytes
+/// that end at `position`, then `into` with those that follow.
 Napi::Value ReadAround(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||

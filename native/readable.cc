@@ -9,8 +9,8 @@
 
 namespace {
 
-/// One watched descriptor. Lives until both handles are closed: by the function that `whenReadable` returned, or by the end of
-/// the environment.
+/// One watched descriptor. Lives until both handles are closed: by the function that `whenReadable`
+/// returned, or by the end of the environment.
 class Readable {
  public:
   Readable(Napi::Env env, Napi::Function callback)
@@ -51,7 +51,8 @@ class Readable {
     uv_poll_start(&poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { static_cast<Readable*>(poll->data)->Call(); });
   }
 
-  /// Asks the callee, who says how many milliseconds it will look at nothing; while it rests, the descriptor is not polled.
+  /// Asks the callee, who says how many milliseconds it will look at nothing; while it rests, the
+  /// descriptor is not polled.
   void Call() {
     const Napi::Env env = callback_.Env();
     const Napi::HandleScope scope(env);
@@ -104,8 +105,9 @@ class Readable {
   int closed_ = 0;
 };
 
-/// whenReadable(fd, callback) -> function that ends it, or -errno. The callback is called as long as the descriptor is
-/// readable, and not again for as many milliseconds as it returns. End it before the descriptor is closed.
+/// whenReadable(fd, callback) -> function that ends it, or -errno. The callback is called as long
+/// as the descriptor is readable, and not again for as many milliseconds as it returns. End it
+/// before the descriptor is closed.
 Napi::Value WhenReadable(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsFunction()) {

@@ -7,7 +7,8 @@
 
 namespace {
 
-/// nextData(fd, position) -> where data begins, at `position` or behind it, or -errno (-ENXIO: only a hole follows).
+/// nextData(fd, position) -> where data begins, at `position` or behind it, or -errno (-ENXIO: only
+/// a hole follows).
 Napi::Value NextData(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber()) {

@@ -12,7 +12,8 @@
 
 namespace {
 
-/// Where struct ipt_replace and ip6t_replace hold the address of the counters, and how many there are.
+/// Where struct ipt_replace and ip6t_replace hold the address of the counters, and how many there
+/// are.
 constexpr size_t kCountersCount = 84;
 constexpr size_t kCountersPointer = 88;
 constexpr size_t kReplaceHeader = 96;
@@ -29,7 +30,8 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), descriptor < 0 ? -errno : descriptor);
 }
 
-/// socketOption(fd, level, option, bytes) -> length that getsockopt(2) filled in `bytes`, or -errno.
+/// socketOption(fd, level, option, bytes) -> length that getsockopt(2) filled in `bytes`, or
+/// -errno.
 Napi::Value GetOption(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber() || !info[2].IsNumber() ||
@@ -57,7 +59,8 @@ Napi::Value SetOption(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, result < 0 ? -errno : 0);
 }
 
-/// IPT_SO_SET_REPLACE on a pool thread, since it may take milliseconds and waits for whoever else replaces.
+/// IPT_SO_SET_REPLACE on a pool thread, since it may take milliseconds and waits for whoever else
+/// replaces.
 class ReplaceCall : public Napi::AsyncWorker {
  public:
   ReplaceCall(Napi::Env env, int descriptor, int level, Napi::Uint8Array replace, Napi::Uint8Array counters)
@@ -90,7 +93,8 @@ class ReplaceCall : public Napi::AsyncWorker {
   Napi::Reference<Napi::Uint8Array> counters_;
 };
 
-/// xtablesReplace(fd, level, replace, counters) -> promise of 0 or -errno; `counters` receives those of the old table.
+/// xtablesReplace(fd, level, replace, counters) -> promise of 0 or -errno; `counters` receives
+/// those of the old table.
 Napi::Value Replace(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber() || !IsBytes(info[2]) ||
@@ -114,7 +118,8 @@ Napi::Value Replace(const Napi::CallbackInfo& info) {
   return call->Promise();
 }
 
-/// tryLock(fd) -> 0, or -errno (-EAGAIN: somebody else holds it). Released when the descriptor is closed.
+/// tryLock(fd) -> 0, or -errno (-EAGAIN: somebody else holds it). Released when the descriptor is
+/// closed.
 Napi::Value TryLock(const Napi::CallbackInfo& info) {
   if (info.Length() != 1 || !fail2zig::IsDescriptor(info[0])) {
     return fail2zig::BadArgument(info.Env(), "tryLock(fd: number)");

@@ -1,4 +1,6 @@
-/** A budget that fills with time, for whatever may be done a few times at once and then at a rate. */
+/**
+ * A budget that fills with time, for whatever may be done a few times at once and then at a rate.
+ */
 export class Bucket {
   readonly #now: () => number;
   readonly #most: number;

@@ -300,17 +300,18 @@ export const decisionsWaitingMax = 1_024;
 export const turnBytesMax = 1024 * 1024;
 /** Bytes of inotify events taken at once: some hundred. */
 export const inotifyReadBytes = 16 * 1024;
-/** So many wake-ups … */
-export const gatherWakes = 16;
-/** … within this time, ms, are a stream (1,500 a second), … */
-export const gatherWithinMs = 11;
 /**
- * … and so many wake-ups from then on rest so long each, ms, until it is measured again. A stream
- * that goes on rests twice as long, …
+ * Wake-ups within `gatherWithinMs` that count as a stream of lines (1,500 a second). A stream is
+ * read with delays, in larger pieces.
  */
+export const gatherWakes = 16;
+/** The time in which `gatherWakes` are counted, ms. */
+export const gatherWithinMs = 11;
+/** Delayed wake-ups before the rate is measured again. */
 export const gatherTimes = 64;
+/** First delay of a wake-up of a stream, ms; it doubles while the stream goes on. */
 export const gatherMs = 4;
-/** … up to this, ms: what a line may wait while more than 1,500 are written every second. */
+/** Longest delay, ms: what a line may wait while more than 1,500 are written every second. */
 export const gatherMsMax = 100;
 /**
  * Bytes before a read position whose hash tells a cut file from a grown one: a log line with its
@@ -411,15 +412,15 @@ export const lookMs = 20;
 /** While we give way we look this often whether the other is done, ms. */
 export const holdPollMs = 5;
 /**
- * How long one foreign socket holds our transactions the first time, ms, enough for some 50,000
- * elements; doubled each time …
+ * How long one foreign socket holds our transactions the first time, ms: enough for some 50,000
+ * elements. Each further time is twice as long.
  */
 export const holdMs = 1_000;
-/** … and so many times, then it counts as one that stays. */
+/** A foreign socket holds us this often; then it counts as one that stays. */
 export const holdTimesMax = 3;
-/** All sockets together hold us for this long, ms … */
+/** Longest time for which all foreign sockets together hold us, ms. */
 export const holdBudgetMs = 10_000;
-/** … refilled by this share of the time, so that nobody delays bans for more than a tenth of it. */
+/** Share of the time by which that budget is refilled: nobody delays bans for more than a tenth. */
 export const holdBudgetRefill = 0.1;
 /** Foreign sockets that are told apart; the rest is not given way. */
 export const foreignSocketsMax = 256;
@@ -436,8 +437,8 @@ export const lineBytesMax = 4096;
  */
 export const inputBytes = 64 * 1024;
 /**
- * Decisions waiting for the enforcer; a power of two. When it is full the source waits, nothing is
- * lost. 64 bytes each.
+ * Decisions waiting for the enforcer; a power of two, 64 bytes each. When the ring is full, the
+ * table keeps the decision and a sweep finds it.
  */
 export const decisionsMax = 4096;
 /**
@@ -496,16 +497,16 @@ export const bansMaxLargest = 1 << 20;
 /** About what the kernel's memory takes for a ban, by family, bytes (measured on nftables). */
 export const kernelBanBytes = { 4: 70, 6: 105 } as const;
 /**
- * When the kernel holds as many bans as it may, room is made for this share of them at once, so that
- * the table is not searched for each ban.
+ * When the kernel holds as many bans as it may, room is made for this share of them at once, so
+ * that the table is not searched for each ban.
  */
 export const roomShare = 64;
 /** Bans that one search of the table finds: their items fit the engine's input area. */
 export const soonestMax = 4096;
 limitHolds(soonestMax * 16 <= inputBytes, 'the bans that a search finds fit the input area');
-/** First pause after a failed transaction, ms; it doubles … */
+/** First pause after a failed transaction, ms; each further one is twice as long. */
 export const banRetryMs = 100;
-/** … up to this, ms. */
+/** Longest pause after a failed transaction, ms. */
 export const banRetryMsMax = 30_000;
 
 /**
@@ -513,13 +514,13 @@ export const banRetryMsMax = 30_000;
  * some 10 ms.
  */
 export const refusalsPerBatchMax = 16;
-/** Kernel and table are compared this often, ms … */
+/** Kernel and table are compared this often, ms, and sooner when others wrote into the kernel. */
 export const reconcileMs = 60_000;
-/** … and sooner when others wrote into the kernel, which is asked this often, ms (10 µs each) … */
+/** The kernel is asked this often whether others wrote into it, ms (10 µs each). */
 export const reconcileTickMs = 1_000;
 /**
- * … but not more often than this, ms: others may write all the time, and reading 100,000 bans takes
- * a fifth of a second.
+ * Shortest time between two comparisons, ms: others may write all the time, and reading 100,000
+ * bans takes a fifth of a second.
  */
 export const reconcileApartMs = 5_000;
 /**
@@ -569,9 +570,9 @@ export const governorLooksMax = 40;
  * back between two looks.
  */
 export const governorMarginBytes = 6 * 1024 * 1024;
-/** A release that gains less than this was in vain, bytes … */
+/** A release that gains less than this was in vain, bytes. */
 export const governorGainBytesMin = 2 * 1024 * 1024;
-/** … and is not repeated for so many looks. */
+/** Looks that pass after a release in vain before the next one. */
 export const governorPauses = 20;
 /**
  * A full garbage collection at least this often, ms: it takes some 20 ms. What the heap's few old
@@ -594,11 +595,11 @@ export const statePortionBytes = 272 * 1024;
 /** What the engine may say about its saved entries, bytes. */
 export const stateTableNoteBytesMax = 4 * 1024;
 /**
- * A ban is on disk about so soon, ms, where the table is small; of a stream of bans each save waits
- * twice as long as the one before, …
+ * A ban is on disk about this long after it, ms, where the table is small. In a stream of bans each
+ * save waits twice as long as the one before.
  */
 export const stateSoonMs = 1_000;
-/** … up to this. */
+/** Longest such wait, ms. */
 export const stateSoonMsMax = 4 * stateSoonMs;
 /**
  * Where it is large, not before so many bytes a second were written on average: a flood must not

@@ -114,8 +114,8 @@ export interface Native {
    */
   readAround(fd: number, before: Uint8Array, into: Uint8Array, position: number): number;
   /**
-   * lseek(2) with SEEK_DATA: where data begins, at `position` or behind it, or -errno (-ENXIO: only a
-   * hole follows).
+   * lseek(2) with SEEK_DATA: where data begins, at `position` or behind it, or -errno (-ENXIO: only
+   * a hole follows).
    */
   nextData(fd: number, position: number): number;
   /**

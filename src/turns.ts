@@ -1,4 +1,7 @@
-/** Tasks one after the other, in the order in which they were asked for. One that fails holds up none. */
+/**
+ * Tasks one after the other, in the order in which they were asked for. One that fails holds up
+ * none.
+ */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 

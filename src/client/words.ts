@@ -110,8 +110,8 @@ export interface CommandLine {
 }
 
 /**
- * Splits `argv` into words, options with a value and flags. `valued` and `flags` are the names there
- * are. Throws UsageError.
+ * Splits `argv` into words, options with a value and flags. `valued` and `flags` are the names
+ * there are. Throws UsageError.
  */
 export function splitArguments(argv: readonly string[], valued: Set<string>, flags: Set<string>): CommandLine {
   const found: CommandLine = { words: [], options: new Map(), flags: new Set() };

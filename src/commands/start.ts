@@ -128,7 +128,10 @@ export function launch(path: string = defaultConfigPath): number {
   return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
 }
 
-/** Has execve close every descriptor but the standard ones and `fd`: the caller may have left some open. */
+/**
+ * Has execve close every descriptor but the standard ones and `fd`: the caller may have left some
+ * open.
+ */
 function keepOnly(fd: number): void {
   const descriptorMax = 0xffff_ffff;
   const failed = [fd > 3 ? native.closeOnExec(3, fd - 1) : 0, native.closeOnExec(fd + 1, descriptorMax)].find(

@@ -1,7 +1,7 @@
 /**
  * What may stand in fail2zig.toml: every section, key and kind of value. Strict: a key that is not
- * listed is refused. zod holds the shape (its smaller form: the other takes three times as long to start); the parsers of values.ts hold what each value means and
- * how its refusal reads.
+ * listed is refused. zod holds the shape (its smaller form: the other takes three times as long to
+ * start); the parsers of values.ts hold what each value means and how its refusal reads.
  */
 import * as z from 'zod/mini';
 import {

@@ -1,10 +1,11 @@
 /**
  * The language of the control socket: a stream of frames, each a little-endian u32 length and that
  * many bytes of UTF-8 JSON; the client sends one request object, the daemon answers it with one
- * response object, or with several, of which all but the last say that there is more. Input of the decoder: any bytes of any local process. Invariant: it holds at
- * most one frame's body and the chunk it was last given; a length of zero or above `frameBytesMax`
- * is an error before a byte of the body is taken, and final. When full: nothing queues here; the
- * caller takes frames one at a time and pauses its socket meanwhile.
+ * response object, or with several, of which all but the last say that there is more. Input of the
+ * decoder: any bytes of any local process. Invariant: it holds at most one frame's body and the
+ * chunk it was last given; a length of zero or above `frameBytesMax` is an error before a byte of
+ * the body is taken, and final. When full: nothing queues here; the caller takes frames one at a
+ * time and pauses its socket meanwhile.
  */
 import { frameBytesMax } from '../limits.ts';
 import type { RefusalCode } from './answers.ts';

@@ -3,8 +3,9 @@
  * it. Attackers control which addresses are banned; other programs control what the kernel answers.
  *
  * Invariants: a ban that the kernel refuses holds back no other; a ban that was not delivered stays
- * decided in the table, so a later sweep finds it (claims FM-*, D-*). When the kernel takes nothing,
- * or one set takes nothing, delivery pauses; each pause is twice as long as the one before.
+ * decided in the table, so a later sweep finds it (claims FM-*, D-*). When the kernel takes
+ * nothing, or one set takes nothing, delivery pauses; each pause is twice as long as the one
+ * before.
  */
 import { Backoff } from '../backoff.ts';
 import type { Engine, TableBan } from '../engine/host.ts';
@@ -50,7 +51,9 @@ export interface EnforcerCounters {
   unsupported: number;
   /** Comparisons of kernel and table. */
   reconciles: number;
-  /** What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt tables. */
+  /**
+   * What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt tables.
+   */
   repairs: number;
 }
 

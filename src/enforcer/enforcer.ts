@@ -183,7 +183,10 @@ export class Enforcer {
     return engine.counter(DECISIONS_DEFERRED) !== this.#deferredSeen;
   }
 
-  /** Batch after batch until nothing waits, the kernel takes nothing, or it is `until` (monotonic ms). */
+  /**
+   * Batch after batch until nothing waits, the kernel takes nothing, or it is `until` (monotonic
+   * ms).
+   */
   async #work(until = Number.POSITIVE_INFINITY): Promise<void> {
     const { backend, engine } = this.#settings;
     while (this.#hasWork() && !this.#delivery.isDown && !this.#isStopped && performance.now() < until) {
@@ -266,7 +269,9 @@ export class Enforcer {
     return slice.batch;
   }
 
-  /** The undelivered bans of a slice of the table, which fit one transaction; where the next begins. */
+  /**
+   * The undelivered bans of a slice of the table, which fit one transaction; where the next begins.
+   */
   #decidedIn(first: number): { batch: TableBan[]; next: number } {
     const batch: TableBan[] = [];
     const next = this.#settings.engine.eachBan(first, sweepEntries, (ban) => {

@@ -3,9 +3,9 @@
  * soonest make room for them. Attackers control how many bans there are.
  *
  * Invariant: no more than `bansMax` bans of the table are in the kernel. A ban that made room has
- * ended in the table as well, so its source is counted afresh. An operator's bans go last, permanent
- * ones last of their kind. Some are lifted beforehand, so that the table is not searched for each
- * ban: one in `roomShare` of the bound, one at least.
+ * ended in the table as well, so its source is counted afresh. An operator's bans go last,
+ * permanent ones last of their kind. Some are lifted beforehand, so that the table is not searched
+ * for each ban: one in `roomShare` of the bound, one at least.
  */
 import { banBatchMax, roomShare, soonestMax } from '../limits.ts';
 import type { Change } from '../types.ts';
@@ -36,7 +36,10 @@ export class Room {
     this.#held += bans;
   }
 
-  /** Makes room for `bans` more; to be called between two transactions. Rejects with the kernel's error. */
+  /**
+   * Makes room for `bans` more; to be called between two transactions. Rejects with the kernel's
+   * error.
+   */
   async make(bans: number): Promise<void> {
     if (this.#held + bans <= this.bansMax) return;
     const { engine } = this.#settings;

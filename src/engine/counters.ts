@@ -13,7 +13,10 @@ export const BYTES: i32 = 3;
 export const DECISIONS: i32 = 4;
 /** Entries in use now. */
 export const TRACKED: i32 = 5;
-/** Entries given up before they were spent: with a ban, with failures within findtime, or remembered. */
+/**
+ * Entries given up before they were spent: with a ban, with failures within findtime, or
+ * remembered.
+ */
 export const EVICTIONS: i32 = 6;
 /** Evictions of sources whose ban the kernel held; under evict_oldest it then ends there too. */
 export const EVICTIONS_BANNED: i32 = 7;

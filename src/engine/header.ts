@@ -58,7 +58,9 @@ let headMisses: i32 = 0;
  */
 const HEAD_MISSES_MAX: i32 = 8;
 
-/** End of the timestamp at `start`, or -1. A month that we do not know makes a time in a head only. */
+/**
+ * End of the timestamp at `start`, or -1. A month that we do not know makes a time in a head only.
+ */
 // @inline
 function scanHeadTime(start: i32, end: i32): i32 {
   const stop = scanTime(start, end);
@@ -248,8 +250,9 @@ export function readHead(start: i32, end: i32): bool {
 }
 
 /**
- * Reads the head of a line of RFC 5424, "time host identifier pid message-id data", each of them "-"
- * where there is none, and perhaps a byte order mark before the message. False where it has none.
+ * Reads the head of a line of RFC 5424, "time host identifier pid message-id data", each of them
+ * "-" where there is none, and perhaps a byte order mark before the message. False where it has
+ * none.
  */
 function readStructured(start: i32, end: i32): bool {
   if (start + 1 < end && byte(start) === 45 && byte(start + 1) === 32) {

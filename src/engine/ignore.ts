@@ -41,8 +41,8 @@ function contains(network: i32): bool {
 }
 
 /**
- * Whether the first `bits` bits (on the mapped scale) of the address under examination lie in one of
- * the jail's ignored networks: a ban of that prefix would ban nobody else.
+ * Whether the first `bits` bits (on the mapped scale) of the address under examination lie in one
+ * of the jail's ignored networks: a ban of that prefix would ban nobody else.
  */
 // @inline
 export function isIgnored(jail: i32, bits: i32): bool {

@@ -39,7 +39,9 @@ export interface TableBan {
   bans: number;
 }
 
-/** A failure that found no place in the table, or a ban that has to end since it made room there. */
+/**
+ * A failure that found no place in the table, or a ban that has to end since it made room there.
+ */
 export interface Denial {
   jail: number;
   address: Address;
@@ -175,9 +177,9 @@ export class Records {
   }
 
   /**
-   * What the table tells of: under log_and_drop failures that found no place (those that are too many
-   * are only counted), under evict_oldest bans that made room in the table and have to end in the
-   * kernel (the table waits rather than tell of too many). Returns how many there were.
+   * What the table tells of: under log_and_drop failures that found no place (those that are too
+   * many are only counted), under evict_oldest bans that made room in the table and have to end in
+   * the kernel (the table waits rather than tell of too many). Returns how many there were.
    */
   takeDenials(take: (denial: Denial) => void): number {
     const written = this.ints[layout.DENIALS_WRITTEN >> 2]!;

@@ -1,7 +1,7 @@
 /**
- * "message repeated 5 times: [ text]": what rsyslog writes instead of five more lines that equal the
- * one before ($RepeatedMsgReduction, on in Ubuntu). Input: a message behind a syslog head; `text` may
- * hold anything, its end is the end of the line.
+ * "message repeated 5 times: [ text]": what rsyslog writes instead of five more lines that equal
+ * the one before ($RepeatedMsgReduction, on in Ubuntu). Input: a message behind a syslog head;
+ * `text` may hold anything, its end is the end of the line.
  */
 import { byte, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
@@ -11,7 +11,9 @@ import { smaller } from './scan.ts';
 export const REPEATS_MAX: i32 = 1000;
 /** Digits of a number of repeats that are read. */
 const DIGITS_MAX: i32 = 9;
-/** "message repeated ", then digits, then " times: [" and a text of which rsyslog keeps 800 bytes. */
+/**
+ * "message repeated ", then digits, then " times: [" and a text of which rsyslog keeps 800 bytes.
+ */
 const HEAD_BYTES: i32 = 17;
 const MIDDLE_BYTES: i32 = 9;
 const TEXT_BYTES_MAX: i32 = 800;

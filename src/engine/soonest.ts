@@ -1,10 +1,10 @@
 /**
- * Which bans make room when the kernel holds as many as it may: those that end soonest. Bans that an
- * operator made come after all others, and permanent ones come last of their kind.
+ * Which bans make room when the kernel holds as many as it may: those that end soonest. Bans that
+ * an operator made come after all others, and permanent ones come last of their kind.
  *
  * One look at each entry of the table. The bans found so far are a heap in the input area, which is
- * free between two lines: each is a rank (float) and an entry's number; the one that ends last is on
- * top, and gives way to one that ends sooner.
+ * free between two lines: each is a rank (float) and an entry's number; the one that ends last is
+ * on top, and gives way to one that ends sooner.
  */
 import { copyBytes, float, int, seconds, setFloat, setInt } from '#linear';
 import * as layout from './layout.ts';

@@ -639,7 +639,8 @@ function increase(p: i32): void {
 
 /**
  * Counts the bans that run at epoch second `now` among `count` entries from `first` on into
- * JAIL_HELD, JAIL_HELD_SIX and JAIL_PENDING of their jails; the first entry of the table begins a count.
+ * JAIL_HELD, JAIL_HELD_SIX and JAIL_PENDING of their jails; the first entry of the table begins a
+ * count.
  */
 export function tallyBans(first: i32, count: i32, now: f64): void {
   for (let jail = 0; first === 0 && jail < layout.jailCount; jail++) {
@@ -673,7 +674,8 @@ export function confirm(jail: i32): void {
 
 /**
  * Records a ban that did not come from the window (an operator's, one found in the kernel or in the
- * saved state) until `end`; it is at least the `bans`-th of its source. `origin` is META_MANUAL or 0.
+ * saved state) until `end`; it is at least the `bans`-th of its source. `origin` is META_MANUAL or
+ * 0.
  */
 export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32): void {
   const tag = tagOf(jail);
@@ -687,8 +689,8 @@ export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32
 }
 
 /**
- * Moves the times of `count` entries from `first` on by `by` seconds: the clock was set. What is left
- * of bans and windows stays as it is.
+ * Moves the times of `count` entries from `first` on by `by` seconds: the clock was set. What is
+ * left of bans and windows stays as it is.
  */
 export function shiftTimes(first: i32, count: i32, by: f64): void {
   const stop = layout.tableAt + (first + count) * layout.entryBytes;

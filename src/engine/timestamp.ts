@@ -143,7 +143,9 @@ function four(p: i32): i32 {
   return high < 0 || low < 0 ? -1 : high * 100 + low;
 }
 
-/** The letter of ASCII that a letter with an accent is made of; `code` is of ISO 8859-1. 0 = none. */
+/**
+ * The letter of ASCII that a letter with an accent is made of; `code` is of ISO 8859-1. 0 = none.
+ */
 function baseLetter(code: i32): i32 {
   const place = code & 31;
   if (code < 192 || (place > 22 && place < 25) || place === 6 || place === 16) return 0;
@@ -323,7 +325,9 @@ function isLocal(offset: i32): bool {
   return false;
 }
 
-/** Minutes east of UTC of the zone whose name of three or four capitals stands at `p`, or NO_ZONE. */
+/**
+ * Minutes east of UTC of the zone whose name of three or four capitals stands at `p`, or NO_ZONE.
+ */
 function zoneNamed(p: i32, end: i32): i32 {
   let name = 0;
   let q = p;

@@ -1,6 +1,6 @@
 /**
- * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned jail=…
- * address=…`) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in its own file,
+ * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned`, jail,
+ * address) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in its own file,
  * in syslog or in the journal.
  *
  * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive`

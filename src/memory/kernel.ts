@@ -1,6 +1,6 @@
 /**
- * What bans take of the kernel's memory. It counts against no ceiling of ours, but against the control
- * group that the daemon runs in.
+ * What bans take of the kernel's memory. It counts against no ceiling of ours, but against the
+ * control group that the daemon runs in.
  */
 import { kernelBanBytes } from '../limits.ts';
 

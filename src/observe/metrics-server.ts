@@ -80,8 +80,8 @@ export class MetricsServer {
   }
 
   /**
-   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error, and
-   * may be called again then.
+   * Resolves with the port (the one chosen, where `port` is 0). Rejects with the system's error,
+   * and may be called again then.
    */
   listen(bind: string, port: number): Promise<number> {
     const server = this.#server;

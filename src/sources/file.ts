@@ -158,8 +158,8 @@ export class FileSource {
   }
 
   /**
-   * Reads what is written by now, at once, for `drainMs` at most: for an orderly end, and for tests.
-   * The rest follows as usual, or from its position in the next run.
+   * Reads what is written by now, at once, for `drainMs` at most: for an orderly end, and for
+   * tests. The rest follows as usual, or from its position in the next run.
    */
   drain(): void {
     this.#files.rescan();

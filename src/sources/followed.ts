@@ -245,7 +245,9 @@ export class FollowedFiles {
     tail.close();
   }
 
-  /** Those that there is room for: paths without wildcards first, then one of each pattern in turn. */
+  /**
+   * Those that there is room for: paths without wildcards first, then one of each pattern in turn.
+   */
   #choose(fits: Map<string, readonly number[]>): Map<string, readonly number[]> {
     const { filesMax } = this.#shared;
     this.refused = Math.max(0, fits.size - filesMax);

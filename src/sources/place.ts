@@ -21,7 +21,10 @@ import {
 /** Linux's O_PATH, which Node does not name. */
 const O_PATH = 0x20_0000;
 
-/** File systems whose files are windows into the kernel: reading one may wait, or take what it holds. */
+/**
+ * File systems whose files are windows into the kernel: reading one may wait, or take what it
+ * holds.
+ */
 const kernelFileSystems: ReadonlyMap<number, string> = new Map([
   [0x9fa0, 'proc'],
   [0x6265_6572, 'sysfs'],
@@ -96,7 +99,9 @@ export function linkTo(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`;
 }
 
-/** Hands over a descriptor that is good for looking only, then closes it. Throws the system's error. */
+/**
+ * Hands over a descriptor that is good for looking only, then closes it. Throws the system's error.
+ */
 export function withPlace<Result>(path: string, use: (descriptor: number, info: BigIntStats) => Result): Result {
   const descriptor = openSync(encodeName(path), O_PATH);
   try {

@@ -1,8 +1,8 @@
 /**
  * In which order followed files are read. Files take turns of one buffer each, and the event loop
  * gets its turn after `turnBytesMax`. Of one path, old files come first, so that lines stay in
- * order. No heap buffers, promises or strings of ours per read: bytes go by preadv into the engine's
- * memory.
+ * order. No heap buffers, promises or strings of ours per read: bytes go by preadv into the
+ * engine's memory.
  *
  * A file that is written without end keeps nobody waiting: a retired one ends at its time or its
  * byte budget, and the drain at the stop at its deadline. While many decisions wait for the kernel,
@@ -84,7 +84,10 @@ export class Reader {
     }
   }
 
-  /** The path no longer leads to its file: that is read to its end, and a while longer for late writers. */
+  /**
+   * The path no longer leads to its file: that is read to its end, and a while longer for late
+   * writers.
+   */
   retire(file: Followed): void {
     const { tail } = file;
     if (tail === null) return;
@@ -119,7 +122,9 @@ export class Reader {
     this.#judgeLag(file);
   }
 
-  /** Reads what is written by now, in turns, until all is read or the time is over (monotonic ms). */
+  /**
+   * Reads what is written by now, in turns, until all is read or the time is over (monotonic ms).
+   */
   drain(files: Iterable<Followed>, until: number): void {
     const { monotonic } = this.#shared.options;
     let left = [...files];
@@ -168,7 +173,10 @@ export class Reader {
     this.#queue.push(file);
   }
 
-  /** One read of the oldest file of a path that is not at its end: whether there is more. Never throws. */
+  /**
+   * One read of the oldest file of a path that is not at its end: whether there is more. Never
+   * throws.
+   */
   #readOnce(file: Followed): boolean {
     const tail = currentTail(file);
     if (tail === null) return false;

@@ -322,8 +322,8 @@ export class Tail {
   }
 
   /**
-   * Passes over NULs where a line begins, and over a buffer full of them anywhere: no log line holds
-   * those, holes of a sparse file do. False: there is none.
+   * Passes over NULs where a line begins, and over a buffer full of them anywhere: no log line
+   * holds those, holes of a sparse file do. False: there is none.
    */
   #skipHole(sink: LineSink, source: number, now: number, count: number): boolean {
     const { buffer } = sink;

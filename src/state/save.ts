@@ -70,8 +70,8 @@ export interface StateDisk {
 }
 
 /**
- * The state could not be written; the old file is untouched. `code` is the system's (ENOSPC, EROFS,
- * …).
+ * The state could not be written; the old file is untouched. `code` is the system's (ENOSPC,
+ * EROFS).
  */
 export class StateWriteError extends Error {
   readonly code: string;

@@ -63,7 +63,9 @@ export function maskAddress(address: Address): Address {
   return { ...address, bytes };
 }
 
-/** Why no packet can come from the address or from its prefix, as a noun; undefined where one can. */
+/**
+ * Why no packet can come from the address or from its prefix, as a noun; undefined where one can.
+ */
 export function neverSource({ family, bytes }: Address): string | undefined {
   const first = bytes[family === 4 ? 12 : 0]!;
   const tail = bytes.subarray(family === 4 ? 12 : 0);

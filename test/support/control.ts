@@ -49,7 +49,8 @@ export interface FakeOperator extends Operator {
 }
 
 /**
- * An operator over an array of bans; `sshd` is its only jail, and the parts of its lists hold `partRows` rows.
+ * An operator over an array of bans; `sshd` is its only jail, and the parts of its lists hold
+ * `partRows` rows.
  */
 export function fakeOperator(partRows = 2): FakeOperator {
   const calls: FakeOperator['calls'] = [];

@@ -1,6 +1,6 @@
 /**
- * "message repeated N times: [ text]", as rsyslog folds equal lines: N attempts, in every filter that
- * reads syslog and behind every form of head, and never more than maxretry are charged.
+ * "message repeated N times: [ text]", as rsyslog folds equal lines: N attempts, in every filter
+ * that reads syslog and behind every form of head, and never more than maxretry are charged.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JAIL_ALREADY, JAIL_FAILURES } from '../../src/engine/counters.ts';

@@ -1,4 +1,6 @@
-/** The list of breakages: each can be applied to the tree as it stands, and says who must notice. */
+/**
+ * The list of breakages: each can be applied to the tree as it stands, and says who must notice.
+ */
 import { describe, expect, test } from 'vitest';
 import { claims } from '../../spec/claims.ts';
 import { type Breakage, breakableFiles, broken, fileOf } from '../sabotage/breakage.ts';

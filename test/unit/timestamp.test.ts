@@ -101,7 +101,9 @@ const zoneNames: [name: string, offset: string][] = [
   ],
 ] as [string, string][];
 
-/** As strftime writes them: German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish. */
+/**
+ * As strftime writes them: German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish.
+ */
 const monthNames = [
   ...['Jan Feb Mär Apr Mai Jun Jul Aug Sep Okt Nov Dez', 'Januar Februar März April Mai Juni Juli August September'],
   ...['janv. févr. mars avril mai juin juil. août sept. oct. nov. déc.'],
