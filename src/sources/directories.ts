@@ -35,6 +35,8 @@ export interface DirectoryListener<Entry> {
    * changed.
    */
   touched(entry: Entry): void;
+  /** What stood at an entry's name has this path now. */
+  moved(entry: Entry, path: string): void;
   /** A name came or went that a pattern waits for, or the directory itself changed. */
   changed(): void;
   /** The watch could not be set, or broke. Reported once per directory until it works again. */
@@ -57,6 +59,8 @@ export class Directories<Entry> {
   readonly #byPath = new Map<string, Directory<Entry>>();
   readonly #listener: DirectoryListener<Entry>;
   readonly #events: Events | null;
+  /** The name that was given up last: the other half of the rename comes next. */
+  #leaving: { cookie: number; entries: Entry | Entry[] | undefined } | undefined;
 
   /** Without events nothing is heard; `check` still tells of directories that moved. */
   constructor(events: Events | null, listener: DirectoryListener<Entry>) {
@@ -143,8 +147,10 @@ export class Directories<Entry> {
         const id = idOf(info);
         if ((directory.watch !== null || this.#events === null) && id === directory.id) return false;
         this.#disarm(directory);
-        const heard = (mask: number, name: string): void => this.#heard(directory, mask, name);
-        directory.watch = this.#events?.add(linkTo(place), watched, heard) ?? null;
+        directory.watch =
+          this.#events?.add(linkTo(place), watched, (mask, name, cookie) =>
+            this.#heard(directory, mask, name, cookie),
+          ) ?? null;
         directory.id = id;
         directory.reported = false;
         return true;
@@ -168,13 +174,18 @@ export class Directories<Entry> {
     this.#listener.failed(directory.path, error);
   }
 
-  #heard(directory: Directory<Entry>, mask: number, name: string): void {
+  #heard(directory: Directory<Entry>, mask: number, name: string, cookie: number): void {
     if ((mask & gone) !== 0) this.#disarm(directory);
     if (name === '') {
       this.#listener.changed();
       return;
     }
     const entries = directory.entries.get(name);
+    if ((mask & IN_MOVED_FROM) !== 0) this.#leaving = { cookie, entries };
+    if ((mask & IN_MOVED_TO) !== 0 && cookie === this.#leaving?.cookie) {
+      const path = `${directory.path}/${name}`;
+      for (const entry of [this.#leaving.entries ?? []].flat() as Entry[]) this.#listener.moved(entry, path);
+    }
     if (entries !== undefined) {
       for (const entry of [entries].flat() as Entry[]) this.#listener.touched(entry);
       return;

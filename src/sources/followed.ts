@@ -106,6 +106,7 @@ export class FollowedFiles {
     this.#events = events;
     this.#directories = new Directories<Followed>(events, {
       touched: (file) => this.#touched(file),
+      moved: (file, path) => this.#moved(file, path),
       changed: () => this.planRescan(),
       failed: (path, error) => shared.report('error', path, -1, 0, `not watched, polled instead: ${error.message}`),
     });
@@ -382,6 +383,23 @@ export class FollowedFiles {
     this.#reader.enqueue(file);
   }
 
+  /** What stood at the path for so short a time that it was not opened there is read where it went. */
+  #moved(file: Followed, path: string): void {
+    try {
+      const info = look(path);
+      if (info?.isFile() && !this.#readers.has(idOf(info))) this.#addRetired(file, Tail.open(path));
+    } catch (error) {
+      this.fail(file, error as Error);
+    }
+  }
+
+  #addRetired(file: Followed, tail: Tail): void {
+    this.#watch(file, tail);
+    this.#readers.set(tail.id, file);
+    this.#reader.addRetired(file, tail);
+    this.#reader.enqueue(file);
+  }
+
   /** Compares the path with the file we read; opens, changes over or lets go. Never throws. */
   #check(file: Followed): void {
     try {
@@ -531,13 +549,8 @@ export class FollowedFiles {
       const path = `${directory}/${name}`;
       if (!this.#leadsTo(path, id)) continue;
       const tail = Tail.open(path);
-      if (tail.id === id && tail.seekTo(position.offset, position.mark)) {
-        this.#watch(file, tail);
-        this.#reader.addRetired(file, tail);
-        this.#readers.set(id, file);
-      } else {
-        tail.close();
-      }
+      if (tail.id === id && tail.seekTo(position.offset, position.mark)) this.#addRetired(file, tail);
+      else tail.close();
       return;
     }
   }

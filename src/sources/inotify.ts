@@ -39,8 +39,11 @@ export function systemError(result: number, call: string): NodeJS.ErrnoException
   return Object.assign(new Error(`${code}: ${getSystemErrorMessage(result)}, ${call}`), { code, errno: result });
 }
 
-/** `name` is empty for events of the watched thing itself. */
-export type Heard = (mask: number, name: string) => void;
+/**
+ * `name` is empty for events of the watched thing itself; `cookie` joins both ends of a rename, 0
+ * elsewhere.
+ */
+export type Heard = (mask: number, name: string, cookie: number) => void;
 
 export interface Watch {
   close(): void;
@@ -123,7 +126,7 @@ export class Inotify implements Events {
     while (at + headBytes <= length) {
       const field = at >> 2;
       const nameLength = this.#ints[field + 3]!;
-      this.#hear(this.#ints[field]!, this.#ints[field + 1]!, at + headBytes, nameLength);
+      this.#hear(this.#ints[field]!, this.#ints[field + 1]!, this.#ints[field + 2]!, at + headBytes, nameLength);
       at += headBytes + nameLength;
     }
     return length > 0;
@@ -149,13 +152,13 @@ export class Inotify implements Events {
     this.#listeners.clear();
   }
 
-  #hear(id: number, mask: number, nameAt: number, nameLength: number): void {
+  #hear(id: number, mask: number, cookie: number, nameAt: number, nameLength: number): void {
     if ((mask & IN_Q_OVERFLOW) !== 0) this.#options.overflowed();
     let listener = this.#listeners.get(id);
     if (listener === undefined) return;
     if ((mask & IN_IGNORED) !== 0) this.#listeners.delete(id);
     const name = nameLength === 0 ? '' : this.#name(nameAt, nameLength);
-    for (; listener !== undefined; listener = listener.next) listener.heard(mask, name);
+    for (; listener !== undefined; listener = listener.next) listener.heard(mask, name, cookie);
   }
 
   #name(at: number, length: number): string {

@@ -32,13 +32,13 @@ export class PortableEvents implements Events {
     };
     watcher.on('error', () => {
       close();
-      heard(IN_IGNORED, '');
+      heard(IN_IGNORED, '', 0);
       this.#woken();
     });
     watcher.on('change', (event: string, name: string | null) => {
-      heard(event === 'rename' ? IN_CREATE : IN_ATTRIB, name ?? '');
+      heard(event === 'rename' ? IN_CREATE : IN_ATTRIB, name ?? '', 0);
       // A directory that moved or went is told under its own last name.
-      if (event === 'rename' && name === basename(path)) heard(IN_DELETE_SELF, '');
+      if (event === 'rename' && name === basename(path)) heard(IN_DELETE_SELF, '', 0);
       this.#woken();
     });
     return { close };

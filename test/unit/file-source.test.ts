@@ -273,6 +273,34 @@ describe('rotation', () => {
     expect(kinds(bench.events)).toContain('appeared');
   });
 
+  test('a file that was renamed before anybody looked is read where it went, with its late writer', async () => {
+    const log = join(home, 'auth.log');
+    const bench = follow([log]);
+    bench.source.poll = () => {};
+    writeFileSync(log, 'one\n');
+    const writer = openSync(log, 'a');
+    renameSync(log, join(home, 'elsewhere'));
+    writeFileSync(log, 'three\n');
+    writeSync(writer, 'two\n');
+    await arrives(bench, 'one', 'two', 'three');
+    writeSync(writer, 'late\n');
+    closeSync(writer);
+    await arrives(bench, 'one', 'two', 'three', 'late');
+    expect(kinds(bench.events)).toEqual(['appeared']);
+  });
+
+  test('what was never at the path is none of ours, whatever is renamed beside it', async () => {
+    const log = join(home, 'auth.log');
+    writeFileSync(log, '');
+    const bench = follow([log]);
+    writeFileSync(join(home, 'other'), 'other\n');
+    renameSync(join(home, 'other'), join(home, 'another'));
+    renameSync(log, join(home, 'other'));
+    appendFileSync(log, 'one\n');
+    await arrives(bench, 'one');
+    expect(descriptorsUnder(home)).toBe(2);
+  });
+
   test('a writer that still has the old file open is heard for a while, then it is closed', async () => {
     const log = join(home, 'access.log');
     writeFileSync(log, '');
