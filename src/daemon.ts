@@ -20,7 +20,7 @@ import { ControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { type Denial, Engine, type TableBan } from './engine/host.ts';
-import { housekeepingMs } from './limits.ts';
+import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
 import { createLogger, type Logger } from './log.ts';
 import { ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -31,6 +31,7 @@ import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
 import { InUseError, type Sole, takeState, takeTable } from './sole.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
+import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe, parseCidr } from './text/address.ts';
@@ -146,6 +147,8 @@ async function compose(config: CoreConfig, log: Logger) {
   const files: FileSource = new FileSource({
     patterns: routes.patterns,
     jailOf: (pattern) => routes.jailOf(pattern),
+    network: (pattern) => routes.network(pattern),
+    filesMax: Math.min(followedFilesMax, descriptorsMax() - otherDescriptorsMax),
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
     sink: engine,

@@ -260,6 +260,10 @@ export const corePoolThreads = 2;
  * while it rotates.
  */
 export const followedFilesMax = 4_096;
+/** Descriptors for everything else: state, control socket and metrics page, kernel, Node itself. */
+export const otherDescriptorsMax = 128;
+/** Symbolic links in one path, as many as the kernel follows. */
+export const symbolicLinksMax = 40;
 /** Names one directory may contribute to a glob; more are not followed. */
 export const directoryEntriesMax = 4_096;
 /**
@@ -298,6 +302,8 @@ export const drainMs = 2_000;
 export const decisionsWaitingMax = 1_024;
 /** Bytes read before the event loop gets its turn: about 2 ms of parsing. */
 export const turnBytesMax = 1024 * 1024;
+/** Looks for a renamed file, one after each reading of events: a chain of renames may go on. */
+export const renameLooksMax = 4;
 /** Bytes of inotify events taken at once: some hundred. */
 export const inotifyReadBytes = 16 * 1024;
 /**

@@ -54,6 +54,8 @@ export interface JailConfig {
   /** CIDR texts, checked. */
   ignoreip: string[];
   ignoreself: boolean;
+  /** Whether its logs may lie on a network file system, or another that can hang. */
+  network: boolean;
   /** Empty = every port. */
   ports: PortRange[];
   protocols: ('tcp' | 'udp')[];

@@ -142,6 +142,7 @@ function single(filter: string, values: Record<string, string | boolean | undefi
     ipv6Prefix,
     ignoreip: [],
     ignoreself: false,
+    network: false,
     ports: [],
     protocols: ['tcp'],
     hooks: ['input'],

@@ -400,6 +400,7 @@ class Reader {
       escalation: resolveEscalation(bantime, { ...defaults, ...withoutAbsent(table) }),
       ipv6Prefix: table.ipv6_prefix ?? defaults.ipv6_prefix ?? defaultSettings.ipv6Prefix,
       ignoreip: table.ignoreip ?? defaults.ignoreip ?? [],
+      network: table.network ?? defaults.network ?? defaultSettings.network,
       ignoreself: table.ignoreself ?? defaults.ignoreself ?? defaultSettings.ignoreself,
       ...resolveReach(table.port ?? defaults.port, table.protocol ?? defaults.protocol),
       hooks: table.hooks ?? defaults.hooks ?? ['input'],

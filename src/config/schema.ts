@@ -126,6 +126,7 @@ const shared = {
   ipv6_prefix: setting((value) => parseInteger(value, 32, 128)),
   ignoreip: setting(parseIgnored),
   ignoreself: setting(parseBoolean),
+  network: setting(parseBoolean),
   port: setting(parsePorts),
   protocol: setting(parseProtocols),
   hooks: setting((value) => parseWords(value, ['input', 'forward'] as const)),
@@ -245,5 +246,6 @@ export const defaultSettings = {
   bantime: 600,
   ipv6Prefix: 64,
   ignoreself: true,
+  network: false,
   action: 'drop',
 } as const;

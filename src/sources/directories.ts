@@ -7,6 +7,7 @@
  * Some file systems give no events: whoever uses this polls too.
  */
 
+import { renameLooksMax } from '../limits.ts';
 import { matchesComponent } from './glob.ts';
 import {
   type Events,
@@ -35,8 +36,8 @@ export interface DirectoryListener<Entry> {
    * changed.
    */
   touched(entry: Entry): void;
-  /** What stood at an entry's name has this path now. */
-  moved(entry: Entry, path: string): void;
+  /** What stood at an entry's name has this path now; whether something is there. */
+  moved(entry: Entry, path: string): boolean;
   /** A name came or went that a pattern waits for, or the directory itself changed. */
   changed(): void;
   /** The watch could not be set, or broke. Reported once per directory until it works again. */
@@ -55,12 +56,23 @@ interface Directory<Entry> {
   wanted: boolean;
 }
 
+/** What stood at an entry's name, and where it went. */
+interface Moved<Entry> {
+  readonly entry: Entry;
+  directory: string;
+  name: string;
+  /** How often nothing was found there: the next rename is told later. */
+  misses: number;
+}
+
 export class Directories<Entry> {
   readonly #byPath = new Map<string, Directory<Entry>>();
   readonly #listener: DirectoryListener<Entry>;
   readonly #events: Events | null;
-  /** The name that was given up last: the other half of the rename comes next. */
-  #leaving: { cookie: number; entries: Entry | Entry[] | undefined } | undefined;
+  /** Renames that were heard of and not yet looked at, oldest first. */
+  #moves: Moved<Entry>[] = [];
+  /** What lost its name last: the other half of the rename comes next. */
+  #leaving: { cookie: number; moves: Moved<Entry>[] } = { cookie: 0, moves: [] };
 
   /** Without events nothing is heard; `check` still tells of directories that moved. */
   constructor(events: Events | null, listener: DirectoryListener<Entry>) {
@@ -114,6 +126,18 @@ export class Directories<Entry> {
     let any = false;
     for (const directory of this.#byPath.values()) if (this.#arm(directory)) any = true;
     return any;
+  }
+
+  /**
+   * All events that waited were heard: what was renamed is looked for where it is now. A name that
+   * was given up again meanwhile is told of soon.
+   */
+  settle(): void {
+    if (this.#moves.length === 0) return;
+    this.#moves = this.#moves.filter((move) => {
+      if (move.name !== '' && this.#listener.moved(move.entry, `${move.directory}/${move.name}`)) return false;
+      return ++move.misses < renameLooksMax;
+    });
   }
 
   close(): void {
@@ -174,6 +198,18 @@ export class Directories<Entry> {
     this.#listener.failed(directory.path, error);
   }
 
+  /** A name was given up, that of an entry or one that such a file got a moment ago. */
+  #leave({ path, entries }: Directory<Entry>, name: string, cookie: number): void {
+    const moves = this.#moves.filter((move) => move.name === name && move.directory === path);
+    for (const entry of [entries.get(name) ?? []].flat() as Entry[]) {
+      const move = { entry, directory: path, name: '', misses: 0 };
+      moves.push(move);
+      this.#moves.push(move);
+    }
+    for (const move of moves) move.name = '';
+    this.#leaving = { cookie, moves };
+  }
+
   #heard(directory: Directory<Entry>, mask: number, name: string, cookie: number): void {
     if ((mask & gone) !== 0) this.#disarm(directory);
     if (name === '') {
@@ -181,10 +217,9 @@ export class Directories<Entry> {
       return;
     }
     const entries = directory.entries.get(name);
-    if ((mask & IN_MOVED_FROM) !== 0) this.#leaving = { cookie, entries };
-    if ((mask & IN_MOVED_TO) !== 0 && cookie === this.#leaving?.cookie) {
-      const path = `${directory.path}/${name}`;
-      for (const entry of [this.#leaving.entries ?? []].flat() as Entry[]) this.#listener.moved(entry, path);
+    if ((mask & IN_MOVED_FROM) !== 0) this.#leave(directory, name, cookie);
+    if ((mask & IN_MOVED_TO) !== 0 && cookie === this.#leaving.cookie) {
+      for (const move of this.#leaving.moves) Object.assign(move, { directory: directory.path, name });
     }
     if (entries !== undefined) {
       for (const entry of [entries].flat() as Entry[]) this.#listener.touched(entry);

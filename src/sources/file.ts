@@ -59,6 +59,8 @@ export interface FileSourceOptions {
   patterns: readonly string[];
   /** The jail that a pattern, by its index, belongs to; all are of one where absent. */
   jailOf?(pattern: number): number;
+  /** Whether the jail of a pattern, by its index, may read from file systems that can hang. */
+  network?(pattern: number): boolean;
   /**
    * Gives a file its source number. `patterns` are the indices of those that its names fit;
    * `previous` is its number so far, or -1. A negative answer refuses the file.
@@ -240,6 +242,7 @@ export class FileSource {
   #woken(): number {
     this.counters.wakes++;
     const any = this.#events?.read() ?? false;
+    this.#files.settle();
     this.#reader.takeTurn();
     return this.#moderation.rest(any);
   }

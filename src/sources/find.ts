@@ -4,11 +4,11 @@
  * portions, and only so far (`directoryEntriesMax`).
  */
 
-import { type BigIntStats, type Dir, opendirSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { directoryEntriesMax } from '../limits.ts';
 import { hasWildcard, matchesComponent } from './glob.ts';
-import { decodeName, encodeName, look } from './place.ts';
+import { FarFile } from './mounts.ts';
+import { look, nextName, openDirectory } from './place.ts';
 
 export interface Search {
   /**
@@ -52,8 +52,9 @@ function walk(
       found(path);
       // A removed directory stays alive, and silent, while we hold one of its files open: its
       // parent tells.
-      if (directory !== '' && !exists(path)) search.lookFor(dirname(directory), basename(directory));
-    } else if (isDirectory(path)) {
+      if (directory !== '' && infoOf(path, search) === undefined)
+        search.lookFor(dirname(directory), basename(directory));
+    } else if (isDirectory(path, search)) {
       walk(path, components, index + 1, search, found);
     } else {
       search.lookFor(here, component);
@@ -63,8 +64,8 @@ function walk(
   search.lookFor(here, component);
   for (const name of namesIn(here, component, search)) {
     const path = `${directory}/${name}`;
-    if (last && exists(path)) found(path);
-    if (!last && isDirectory(path)) walk(path, components, index + 1, search, found);
+    if (last && infoOf(path, search) !== undefined) found(path);
+    if (!last && isDirectory(path, search)) walk(path, components, index + 1, search, found);
   }
 }
 
@@ -72,8 +73,7 @@ function walk(
 export function namesIn(directory: string, component: string, search: Search): string[] {
   const names: string[] = [];
   try {
-    // The types know of no names as bytes here.
-    const entries = opendirSync(encodeName(directory) as string, { encoding: 'buffer' as BufferEncoding });
+    const entries = openDirectory(directory);
     try {
       for (let name = nextName(entries); name !== null; name = nextName(entries)) {
         if (matchesComponent(name, component)) names.push(name);
@@ -88,27 +88,19 @@ export function namesIn(directory: string, component: string, search: Search): s
   return names.sort();
 }
 
-function nextName(entries: Dir): string | null {
-  const entry = entries.readSync();
-  return entry === null ? null : decodeName(entry.name as unknown as Buffer);
-}
-
-export function isDirectory(path: string): boolean {
-  return fileInfo(path)?.isDirectory() ?? false;
-}
-
-function exists(path: string): boolean {
-  return fileInfo(path) !== undefined;
+export function isDirectory(path: string, search?: Search): boolean {
+  return infoOf(path, search)?.isDirectory() ?? false;
 }
 
 /**
  * stat(2) where any failure means "not there": the path of a symbolic link may loop, or be
- * forbidden.
+ * forbidden. What is not even looked at is told.
  */
-function fileInfo(path: string): BigIntStats | undefined {
+function infoOf(path: string, search?: Search): ReturnType<typeof look> {
   try {
     return look(path);
-  } catch {
+  } catch (error) {
+    if (error instanceof FarFile) search?.failed(path, error);
     return undefined;
   }
 }

@@ -15,7 +15,7 @@ import type { FileCounters, FileEvent, FileSourceOptions, ReadPosition } from '.
 import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
 import { hasWildcard, matchesComponent, splitPattern } from './glob.ts';
 import { type Events, IN_MODIFY } from './inotify.ts';
-import { idOf, look, realPathOf } from './place.ts';
+import { idOf, look, mounts, realPathOf } from './place.ts';
 import type { Reader } from './reader.ts';
 import { Tail } from './tail.ts';
 
@@ -135,6 +135,7 @@ export class FollowedFiles {
    */
   setPatterns(patterns: readonly string[]): void {
     this.#patterns = patterns.map(splitPattern);
+    mounts.allow(patterns.filter((_, index) => this.#shared.options.network?.(index)));
     this.rescan();
   }
 
@@ -149,8 +150,14 @@ export class FollowedFiles {
     this.#readers.clear();
   }
 
+  /** All events that waited were heard. */
+  settle(): void {
+    this.#directories.settle();
+  }
+
   /** Whether a directory moved, which no event may have told of. */
   checkDirectories(): boolean {
+    mounts.refresh();
     return this.#directories.check();
   }
 
@@ -201,6 +208,7 @@ export class FollowedFiles {
   rescan(): void {
     const { monotonic } = this.#shared.options;
     const begun = monotonic();
+    mounts.refresh();
     this.#directories.begin();
     const fits = findPaths(this.#patterns, this.#search);
     const chosen = this.#choose(fits);
@@ -384,12 +392,14 @@ export class FollowedFiles {
   }
 
   /** What stood at the path for so short a time that it was not opened there is read where it went. */
-  #moved(file: Followed, path: string): void {
+  #moved(file: Followed, path: string): boolean {
     try {
       const info = look(path);
       if (info?.isFile() && !this.#readers.has(idOf(info))) this.#addRetired(file, Tail.open(path));
+      return info !== undefined;
     } catch (error) {
       this.fail(file, error as Error);
+      return true;
     }
   }
 

@@ -4,19 +4,23 @@
  *
  * The path is opened with O_PATH first, which has no effect on what stands there. The very same
  * object is then looked at and opened for reading through /proc/self/fd, so nothing can be put in
- * its place in between. Names are bytes: those that are not UTF-8 are carried as text with lone
- * surrogates (`decodeName`).
+ * its place in between.
  */
 import {
   type BigIntStats,
   closeSync,
   constants,
+  type Dir,
   fstatSync,
+  opendirSync,
   openSync,
+  readFileSync,
   realpathSync,
   statfsSync,
   statSync,
 } from 'node:fs';
+import { Mounts } from './mounts.ts';
+import { decodeName, encodeName } from './names.ts';
 
 /** Linux's O_PATH, which Node does not name. */
 const O_PATH = 0x20_0000;
@@ -41,6 +45,9 @@ const kernelFileSystems: ReadonlyMap<number, string> = new Map([
   [0x1980_0202, 'mqueue'],
 ]);
 
+/** What every look at a path asks first. */
+export const mounts = new Mounts();
+
 /** A path that is not followed because of what it is. */
 export class NotALog extends Error {
   readonly code = 'ENOTREG';
@@ -57,28 +64,6 @@ function kindOf(info: BigIntStats): string {
   return info.isBlockDevice() ? 'block device' : 'character device';
 }
 
-const undecodable = 0xdc00;
-
-/** A name as text: UTF-8, or one character a byte, those beyond ASCII as lone surrogates. */
-export function decodeName(bytes: Buffer): string {
-  const text = bytes.toString('utf8');
-  if (!text.includes('\ufffd') || Buffer.from(text).equals(bytes)) return text;
-  return [...bytes].map((byte) => String.fromCharCode(byte < 0x80 ? byte : undecodable + byte)).join('');
-}
-
-/** What the system takes for a path: the bytes that `decodeName` was given. */
-export function encodeName(path: string): string | Buffer {
-  if (path.isWellFormed()) return path;
-  return Buffer.concat(
-    [...path].map((char) => {
-      const code = char.charCodeAt(0);
-      return char.length === 1 && code >= undecodable && code <= undecodable + 0xff
-        ? Buffer.of(code - undecodable)
-        : Buffer.from(char);
-    }),
-  );
-}
-
 /** Which file it is, whatever its names. */
 export function idOf({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
@@ -86,12 +71,36 @@ export function idOf({ dev, ino }: BigIntStats): string {
 
 /** stat(2); undefined where nothing is. Throws the system's error. */
 export function look(path: string): BigIntStats | undefined {
+  mounts.check(path);
   return statSync(encodeName(path), { bigint: true, throwIfNoEntry: false });
 }
 
 /** The path behind symbolic links. */
 export function realPathOf(path: string): string {
   return decodeName(realpathSync.native(encodeName(path), { encoding: 'buffer' }));
+}
+
+/** A directory whose names are read as bytes, which Node's types do not know. Throws the system's error. */
+export function openDirectory(path: string): Dir {
+  mounts.check(path);
+  return opendirSync(encodeName(path) as string, { encoding: 'buffer' as BufferEncoding });
+}
+
+/** The next name in it; null after the last. */
+export function nextName(directory: Dir): string | null {
+  const entry = directory.readSync();
+  return entry === null ? null : decodeName(entry.name as unknown as Buffer);
+}
+
+/** Descriptors this process may have: Node raises its limit to the hard one. */
+export function descriptorsMax(): number {
+  const head = 'Max open files';
+  const line =
+    readFileSync('/proc/self/limits', 'latin1')
+      .split('\n')
+      .find((text) => text.startsWith(head)) ?? head;
+  const soft = Number.parseInt(line.slice(head.length), 10);
+  return Number.isNaN(soft) ? Number.POSITIVE_INFINITY : soft;
 }
 
 /** Leads to what a descriptor stands for, whatever its name became. */
@@ -103,6 +112,7 @@ export function linkTo(descriptor: number): string {
  * Hands over a descriptor that is good for looking only, then closes it. Throws the system's error.
  */
 export function withPlace<Result>(path: string, use: (descriptor: number, info: BigIntStats) => Result): Result {
+  mounts.check(path);
   const descriptor = openSync(encodeName(path), O_PATH);
   try {
     return use(descriptor, fstatSync(descriptor, { bigint: true }));

@@ -32,6 +32,11 @@ export class SourceRoutes {
     return this.#owners[pattern]!;
   }
 
+  /** Whether that jail may read from file systems that can hang. */
+  network(pattern: number): boolean {
+    return this.#jails[this.jailOf(pattern)]!.network;
+  }
+
   /**
    * Numbers a file that fits the given patterns; `previous` is its number so far, or -1. Returns -1
    * when there is no room.

@@ -24,7 +24,14 @@ const usage = `npm run soak -- [options]
   --rate N        log lines a second (100000); the attack goes on after every source has come
   --real-time     spread evenly over the seconds instead
   --ceiling TEXT  memory.ceiling of the daemon (64MB)
-  --out FOLDER    where soak-N.json and soak-N.svg go (reports)`;
+  --out FOLDER    where soak-N.json and soak-N.svg go (reports)
+
+npm run soak -- rotate --help: rotations of every kind`;
+
+if (process.argv[2] === 'rotate') {
+  process.argv.splice(2, 1);
+  await import('./rotate.ts');
+}
 
 const { values, misuse } = readCommandLine('soak', usage, {
   sources: { type: 'string', default: '200000' },

@@ -19,6 +19,7 @@ export const enforcedJail: JailConfig = {
   ipv6Prefix: 64,
   ignoreip: [],
   ignoreself: false,
+  network: false,
   ports: [],
   protocols: [],
   hooks: ['input'],

@@ -466,6 +466,7 @@ describe('a usable configuration', () => {
         ipv6Prefix: 64,
         ignoreip: [],
         ignoreself: true,
+        network: false,
         ports: [],
         protocols: ['tcp', 'udp'],
         hooks: ['input'],
@@ -521,6 +522,7 @@ describe('a usable configuration', () => {
         ipv6Prefix: 56,
         ignoreip: ['192.0.2.0/24'],
         ignoreself: false,
+        network: false,
         ports: [{ first: 22, last: 22 }],
         protocols: ['tcp'],
         hooks: ['input', 'forward'],
@@ -538,6 +540,7 @@ describe('a usable configuration', () => {
         ipv6Prefix: 128,
         ignoreip: ['203.0.113.0/24', '::1'],
         ignoreself: true,
+        network: false,
         ports: [
           { first: 80, last: 80 },
           { first: 443, last: 443 },
