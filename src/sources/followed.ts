@@ -391,7 +391,9 @@ export class FollowedFiles {
     this.#reader.enqueue(file);
   }
 
-  /** What stood at the path for so short a time that it was not opened there is read where it went. */
+  /**
+   * What stood at the path for so short a time that it was not opened there is read where it went.
+   */
   #moved(file: Followed, path: string): boolean {
     try {
       const info = look(path);

@@ -1,7 +1,7 @@
 /**
- * Which paths lie on a file system that another machine or program answers for. When that is silent,
- * even stat(2) waits without end, and with it all reading of logs and every ban: such paths are not
- * touched unless the operator said so.
+ * Which paths lie on a file system that another machine or program answers for. When that is
+ * silent, even stat(2) waits without end, and with it all reading of logs and every ban: such paths
+ * are not touched unless the operator said so.
  *
  * Told by the table of mounts alone. A path is walked link by link, and given up before the mount
  * point is touched. Where there is no such mount, nothing is walked.

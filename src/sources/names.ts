@@ -1,6 +1,6 @@
 /**
- * Names of files are bytes. Those that are not UTF-8 are carried as text with lone surrogates, which
- * no name in UTF-8 has, so that each becomes its bytes again.
+ * Names of files are bytes. Those that are not UTF-8 are carried as text with lone surrogates,
+ * which no name in UTF-8 has, so that each becomes its bytes again.
  */
 const undecodable = 0xdc00;
 

@@ -80,7 +80,10 @@ export function realPathOf(path: string): string {
   return decodeName(realpathSync.native(encodeName(path), { encoding: 'buffer' }));
 }
 
-/** A directory whose names are read as bytes, which Node's types do not know. Throws the system's error. */
+/**
+ * A directory whose names are read as bytes, which Node's types do not know. Throws the system's
+ * error.
+ */
 export function openDirectory(path: string): Dir {
   mounts.check(path);
   return opendirSync(encodeName(path) as string, { encoding: 'buffer' as BufferEncoding });

@@ -1,6 +1,6 @@
 /**
- * The short form of `npm run soak -- rotate`: a few rotations of every kind at random instants, while
- * a thread writes numbered lines.
+ * The short form of `npm run soak -- rotate`: a few rotations of every kind at random instants,
+ * while a thread writes numbered lines.
  */
 import { describe, expect, test } from 'vitest';
 import { kinds, rotations } from '../soak/rotations.ts';
