@@ -438,6 +438,14 @@ limitHolds(holdMs * (2 ** holdTimesMax - 1) <= holdBudgetMs, 'the budget lets on
 
 // --- Engine (src/engine) -------------------------------------------------------------------------
 
+/**
+ * Fields that messages of JSON lines stand in, over all jails, and bytes of one's name: a format has
+ * two bits of 32 (unwrap.ts).
+ */
+export const messageFieldsMax = 8;
+export const messageFieldBytesMax = 63;
+/** Zones of times over all jails, besides local time. */
+export const timezonesMax = 8;
 /** Longer lines are cut here, parsed so far, and counted. */
 export const lineBytesMax = 4096;
 /**

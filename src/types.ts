@@ -33,6 +33,15 @@ export interface Escalation {
   allJails: boolean;
 }
 
+/** What log lines are wrapped in; `auto`: Docker's and CRI's are recognised. */
+export type LineFormat = 'auto' | 'plain' | 'docker' | 'cri' | 'json';
+
+/** From `from` (UTC seconds) on, a zone's time is `offset` seconds east of UTC. */
+export interface ZoneChange {
+  from: number;
+  offset: number;
+}
+
 /** A jail as the core runs it: every setting resolved, nothing optional. */
 export interface JailConfig {
   name: string;

@@ -32,6 +32,10 @@ export const EVICTIONS_OPEN: i32 = 11;
 export const EVICTIONS_REMEMBERED: i32 = 12;
 /** Runs of the policy ban_all. */
 export const BAN_ALL_RUNS: i32 = 13;
+/** Lines that a jail's format says are wrapped, and are not. */
+export const LINES_MISSHAPEN: i32 = 14;
+/** Pieces of lines that were dropped, since what they belong to was. */
+export const PIECES_DROPPED: i32 = 15;
 
 export const FILTER_LINES: i32 = 0;
 export const FILTER_MATCHED: i32 = 1;
@@ -43,6 +47,8 @@ export const FILTER_HOST_NAME: i32 = 4;
 export const FILTER_NO_PREFIX: i32 = 5;
 /** Pattern matched, but the line's time is one that no calendar or clock has. */
 export const FILTER_BAD_TIME: i32 = 6;
+/** Pattern matched, and what stands at the line's head as its time is none that we read. */
+export const FILTER_UNREAD_TIME: i32 = 7;
 
 export const JAIL_FAILURES: i32 = 0;
 export const JAIL_DECISIONS: i32 = 1;

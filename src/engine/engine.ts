@@ -9,7 +9,7 @@
  * table evicts by policy; a full ring leaves decisions in the table for the enforcer to find, or,
  * in a replay, makes `feed` stop early.
  */
-import { byte, fillZero, findByte, int, setInt } from '#linear';
+import { byte, fillZero, findByte, int, setInt, toInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
 import * as ascii from './ascii.ts';
 import * as capture from './capture.ts';
@@ -22,6 +22,7 @@ import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
 import { readRepeat, repeats, textCut, textEnd, textStart } from './repeat.ts';
+import { smaller } from './scan.ts';
 import { countHeld, findSoonest } from './soonest.ts';
 import {
   banTracked,
@@ -43,7 +44,8 @@ import {
   shiftTimes,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, resetTime, scanTime, setClock } from './timestamp.ts';
+import { addZone, decodeTime, resetTime, scanTime, setClock, useZone } from './timestamp.ts';
+import * as line from './unwrap.ts';
 
 /* The host calls these as they are. */
 export {
@@ -69,13 +71,14 @@ export {
   setPolicy,
   shiftTimes,
   tallyBans,
+  useZone,
 };
 
 /**
  * Longer lines are cut here, the first part is parsed, and they are counted (limits.ts
  * lineBytesMax).
  */
-export const LINE_BYTES_MAX: i32 = 4096;
+export const LINE_BYTES_MAX: i32 = layout.LINE_BYTES_MAX;
 /** A line's time may be this far ahead of the clock, in seconds. */
 const FUTURE_MAX: f64 = 60;
 
@@ -112,6 +115,9 @@ let pattern: i32 = -1;
 let lineTime: f64 = -1;
 /** Attempts that the line stands for. */
 let attempts: i32 = 1;
+/** Whether that was read from it, and whether it has one that nobody could read. */
+let timeRead: bool = false;
+let timeUnread: bool = false;
 
 /**
  * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
@@ -167,13 +173,18 @@ export function addRoute(): i32 {
   return routes - 1;
 }
 
+function isGroup(p: i32, filter: i32, modeBit: i32, format: i32, zone: i32): bool {
+  if (int(p + layout.GROUP_FILTER) !== filter || int(p + layout.GROUP_MODE) !== modeBit) return false;
+  return int(p + layout.GROUP_FORMAT) === format && int(p + layout.GROUP_ZONE) === zone;
+}
+
 /** Adds a jail to a route; jails with the same filter and mode share one match. */
-export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): void {
+export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32, format: i32, zone: i32): void {
   let group = int(layout.routesAt + route * 4);
   let last = -1;
   while (group >= 0) {
     const p = layout.groupsAt + group * layout.GROUP_BYTES;
-    if (int(p + layout.GROUP_FILTER) === filter && int(p + layout.GROUP_MODE) === modeBit) break;
+    if (isGroup(p, filter, modeBit, format, zone)) break;
     last = group;
     group = int(p + layout.GROUP_NEXT);
   }
@@ -183,6 +194,8 @@ export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): vo
     const p = layout.groupsAt + group * layout.GROUP_BYTES;
     setInt(p + layout.GROUP_FILTER, filter);
     setInt(p + layout.GROUP_MODE, modeBit);
+    setInt(p + layout.GROUP_FORMAT, format);
+    setInt(p + layout.GROUP_ZONE, zone);
     setInt(p + layout.GROUP_NEXT, -1);
     setInt(p + layout.GROUP_JAILS, -1);
     if (last < 0) setInt(layout.routesAt + route * 4, group);
@@ -198,8 +211,9 @@ export function addToRoute(route: i32, jail: i32, filter: i32, modeBit: i32): vo
 
 /** Opens (or opens again) a source whose lines go to `route`. */
 export function openSource(source: i32, route: i32): void {
+  fillZero(layout.sourcesAt + source * layout.SOURCE_BYTES, layout.SOURCE_BYTES);
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES, route);
-  setInt(layout.sourcesAt + source * layout.SOURCE_BYTES + 4, 0);
+  line.forgetPieces(source);
 }
 
 /** The pattern that the last examined line matched, or -1. */
@@ -247,6 +261,7 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
       if (isBracketed(filter, end)) return header.messageStart;
       if (!header.readHead(start, end)) return -1;
     } else if (!headed) return -1;
+    if (header.nameless && !journal) return header.messageStart;
     return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }
   if (journal) return header.readIdentifier(start, end) ? header.messageStart : start;
@@ -264,14 +279,22 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
   const time = decodeTime(start, end, now);
   if (time < 0) return scanTime(start, end) !== end;
   lineTime = time;
+  timeRead = true;
   return true;
 }
 
-/** The same for the time before the message. */
-function setHeadTime(now: f64): bool {
+/**
+ * The same for the time of a line that matched under prefix `kind`: that of what it was wrapped in,
+ * else the one within the message, else the one before it.
+ */
+function setTime(kind: i32, now: f64): bool {
+  if (header.stampEnd > header.stampStart) return setLineTime(header.stampStart, header.stampEnd, now);
+  if (capture.timeStart >= 0) return setLineTime(capture.timeStart, capture.timeEnd, now);
+  if (kind > PREFIX_TIME) return true;
   const known = header.knownTime(now);
   if (known < 0) return setLineTime(header.timeStart, header.timeEnd, now);
   lineTime = known;
+  timeRead = true;
   return true;
 }
 
@@ -282,16 +305,7 @@ function setHeadTime(now: f64): bool {
  * first part decides alone is taken.
  */
 // @inline
-export function examine(
-  start: i32,
-  end: i32,
-  filter: i32,
-  modeBit: i32,
-  group: i32,
-  now: f64,
-  journal: bool,
-  cut: bool,
-): i32 {
+function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool, cut: bool): i32 {
   let prefixes = prefixesOf(filter);
   const connected = isConnected(filter);
   let found = -1;
@@ -301,6 +315,8 @@ export function examine(
   pattern = -1;
   lineTime = now;
   attempts = 1;
+  timeRead = false;
+  timeUnread = false;
   setClock(now);
   header.beginLine();
   while (prefixes !== 0 && found < 0) {
@@ -325,15 +341,14 @@ export function examine(
       found = -1;
       continue;
     }
-    const timed =
-      capture.timeStart >= 0
-        ? setLineTime(capture.timeStart, capture.timeEnd, now)
-        : journal || kind > PREFIX_TIME || setHeadTime(now);
-    if (!timed) {
+    if (!(journal || setTime(kind, now))) {
       // The text of a service that writes no times may begin like one: the prefixes that follow
       // have their say.
       impossible = true;
       found = -1;
+    } else if (!timeRead && !journal && header.hasClock(start, message > start ? message : end)) {
+      timeUnread = true;
+      counters.countFilter(filter, counters.FILTER_UNREAD_TIME, 1);
     }
     if (repeated) attempts = repeats;
   }
@@ -369,6 +384,31 @@ export function examine(
   return HOST_NAME;
 }
 
+/**
+ * Examines a line alone, for one filter and mode, as `takeLine` does. `format`: what it is wrapped
+ * in (unwrap.ts).
+ */
+export function examineAlone(
+  start: i32,
+  end: i32,
+  filter: i32,
+  modeBit: i32,
+  format: i32,
+  now: f64,
+  journal: bool,
+  cut: bool,
+): i32 {
+  setClock(now);
+  useZone(0);
+  if (!line.unwrap(start, end, journal ? line.PLAIN : format, 0, !cut)) {
+    pattern = -1;
+    return NO_PREFIX;
+  }
+  if (!journal) return examine(line.lineStart, line.lineEnd, filter, modeBit, 0, now, false, line.lineCut);
+  header.setShape(false, false, 0, 0);
+  return examine(start, end, filter, modeBit, 0, now, true, cut);
+}
+
 /** A line without a syslog head has neither host nor pid. */
 function forgetIdentifier(start: i32): void {
   header.readIdentifier(start, start);
@@ -396,15 +436,57 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   charge(jail, lineTime, attempts, source, offset, pattern);
 }
 
-/** One line through every group of its source's route. */
+/** Times of a log that lie so far off the clock are not late, and further off are not of another zone. */
+const OFF_MIN: f64 = 1500;
+const OFF_MAX: f64 = 108000;
+/** Lines in a row that lie within this of the first are written by one clock, seconds. */
+const OFF_SPREAD: f64 = 120;
+
+/** Keeps how the times of a source's lines go with the clock (host.ts `clockProblems`). */
+function watchClock(source: i32, now: f64): void {
+  const p = layout.sourcesAt + source * layout.SOURCE_BYTES;
+  if (timeUnread) setInt(p + layout.SOURCE_UNREAD, int(p + layout.SOURCE_UNREAD) + 1);
+  if (!timeRead) return;
+  const off = lineTime - now;
+  const distance = off < 0 ? -off : off;
+  const first = int(p + layout.SOURCE_OFF);
+  const lines = int(p + layout.SOURCE_OFF_LINES);
+  if (distance < OFF_MIN || distance > OFF_MAX) setInt(p + layout.SOURCE_OFF_LINES, 0);
+  else if (lines > 0 && off - first <= OFF_SPREAD && first - off <= OFF_SPREAD)
+    setInt(p + layout.SOURCE_OFF_LINES, smaller(lines + 1, 1000));
+  else {
+    setInt(p + layout.SOURCE_OFF, toInt(off));
+    setInt(p + layout.SOURCE_OFF_LINES, 1);
+  }
+}
+
+/**
+ * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
+ * on in what was not read.
+ */
 // @inline
-function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, cut: bool): void {
+function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, finished: bool): void {
   let group = int(layout.routesAt + route * 4);
   let matched = false;
+  let format = -1;
+  let readable = false;
   while (group >= 0) {
     const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    if (int(p + layout.GROUP_FORMAT) !== format) {
+      if (format < 0) setClock(now);
+      format = int(p + layout.GROUP_FORMAT);
+      readable = line.unwrap(start, end, format, source, finished);
+      if (line.lineCut) counters.add(counters.LINES_TOO_LONG, 1);
+    }
+    if (!readable) {
+      group = int(p + layout.GROUP_NEXT);
+      continue;
+    }
+    useZone(int(p + layout.GROUP_ZONE));
     const filter = int(p + layout.GROUP_FILTER);
-    const outcome = examine(start, end, filter, int(p + layout.GROUP_MODE), group, now, false, cut);
+    const mode = int(p + layout.GROUP_MODE);
+    const outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, false, line.lineCut);
+    if (pattern >= 0 && live) watchClock(source, now);
     if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
       matched = true;
       counters.countFilter(filter, counters.FILTER_MATCHED, 1);
@@ -465,15 +547,13 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       continue;
     }
     let stop = eol;
-    const cut = stop - p > LINE_BYTES_MAX;
-    if (cut) {
-      stop = p + LINE_BYTES_MAX;
-      counters.add(counters.LINES_TOO_LONG, 1);
-      if (eol === end) setInt(state + 4, 1);
-    } else if (eol === end && !final) break;
-    else if (stop > p && byte(stop - 1) === ascii.RETURN) stop--;
+    const finished = eol < end || final;
+    if (!finished) {
+      if (stop - p <= LINE_BYTES_MAX) break;
+      setInt(state + 4, 1);
+    } else if (stop > p && byte(stop - 1) === ascii.RETURN) stop--;
     lines++;
-    takeLine(p, stop, route, now, source, offset + (p - start), cut);
+    takeLine(p, stop, route, now, source, offset + (p - start), finished);
     p = eol === end ? end : eol + 1;
   }
   settle(source);

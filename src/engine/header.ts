@@ -88,11 +88,26 @@ function isForeignTime(start: i32, end: i32): bool {
 let timed: i32 = -1;
 /** Whether the line is one of RFC 5424, behind its version. */
 let structured: bool = false;
+/** Whether the line was wrapped with a time that is its own: it needs no head. */
+let wrapped: bool = false;
+/** That time. */
+export let stampStart: i32 = 0;
+export let stampEnd: i32 = 0;
+/** The head that was read last is that of a wrapped line without an identifier: it is anybody's. */
+export let nameless: bool = false;
 
-/** To be called before the first look at a line, which is one of RFC 5424 or not. */
-export function beginLine(isStructured: bool = false): void {
+/** To be called before the first look at a line. */
+export function beginLine(): void {
   timed = -1;
+}
+
+/** What was found out of the lines to come, by whoever unwraps them (unwrap.ts). */
+export function setShape(isStructured: bool, isWrapped: bool, start: i32, end: i32): void {
   structured = isStructured;
+  wrapped = isWrapped;
+  stampStart = start;
+  stampEnd = end;
+  nameless = false;
 }
 
 /**
@@ -102,7 +117,7 @@ export function beginLine(isStructured: bool = false): void {
 // @inline
 export function readLineTime(start: i32, end: i32): bool {
   if (timed < 0) timed = findLineTime(start, end) ? 1 : 0;
-  return timed > 0;
+  return timed > 0 || wrapped;
 }
 
 // @inline
@@ -131,6 +146,20 @@ function findLineTime(start: i32, end: i32): bool {
   while (p < end && (byte(p) === 32 || byte(p) === 9)) p++;
   afterTime = p;
   return true;
+}
+
+/** A time stands within so many bytes of the start of a line. */
+const CLOCK_BYTES: i32 = 48;
+
+/** Whether "hh:mm:ss" stands at the head of the text [start, end). */
+export function hasClock(start: i32, end: i32): bool {
+  const limit = smaller(start + CLOCK_BYTES, end - 7);
+  for (let p = start; p < limit; p++) {
+    if (byte(p + 2) !== 58 || byte(p + 5) !== 58) continue;
+    if (digitsBefore(p, p + 2) === p && digitsBefore(p + 3, p + 5) === p + 3 && digitsBefore(p + 6, p + 8) === p + 6)
+      return true;
+  }
+  return false;
 }
 
 /**
@@ -242,6 +271,7 @@ export function readIdentifier(start: i32, end: i32): bool {
 // @inline
 export function readHead(start: i32, end: i32): bool {
   if (structured) return readStructured(start, end);
+  if (wrapped) return readWrapped(start, end);
   if (readKnownHead(start, end)) return true;
   readLineTime(start, end);
   if (!readIdentifier(afterTime, end)) return false;
@@ -292,6 +322,26 @@ function skipData(p: i32, end: i32): i32 {
   if (p < end && byte(p) !== 32) return -1;
   p = smaller(p + 1, end);
   return p + 3 <= end && byte(p) === 0xef && byte(p + 1) === 0xbb && byte(p + 2) === 0xbf ? p + 3 : p;
+}
+
+/**
+ * Reads the head of a line that was wrapped. A service that writes to a container's log or to svlogd
+ * has the time from there and needs no identifier; one before the message counts where a time or a
+ * pid makes clear that it is one.
+ */
+function readWrapped(start: i32, end: i32): bool {
+  const isTimed = readLineTime(start, end) && timeEnd > timeStart;
+  const first = findByte(afterTime, end, 32);
+  const hasPid = first > afterTime + 1 && byte(first - 1) === 58 && byte(first - 2) === 93;
+  nameless = !(isTimed || hasPid) || !readIdentifier(afterTime, end);
+  if (!nameless) return true;
+  readIdentifier(afterTime, afterTime);
+  tagStart = afterTime;
+  tagEnd = afterTime;
+  pidStart = afterTime;
+  pidEnd = afterTime;
+  messageStart = afterTime;
+  return true;
 }
 
 /**

@@ -6,12 +6,20 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import * as limits from '../limits.ts';
-import type { Address, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
+import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
 import { type BanCount, Records, secondsMax, type TableBan } from './records.ts';
 import { type RestoringTable, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
-import { type Core, type EngineOptions, loadPlain, type Started, startPlain, startWasm } from './start.ts';
+import {
+  type Core,
+  type EngineJail,
+  type EngineOptions,
+  loadPlain,
+  type Started,
+  startPlain,
+  startWasm,
+} from './start.ts';
 import { zoneChanges } from './zones.ts';
 
 export type { BanCount, Denial, TableBan } from './records.ts';
@@ -65,6 +73,8 @@ const outcomes: Verdict['outcome'][] = [
   'no-address',
   'bad-time',
 ];
+/** Their numbers are those of unwrap.ts; `json` is the first field's. */
+const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
 const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
 
 /** Two words of the kernel's randomness; loading node:crypto for them takes 8 ms of a start. */
@@ -85,6 +95,9 @@ export class Engine extends Records implements LineSink {
   readonly #core: Core;
   /** By filter number. */
   readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
+  /** Zones other than local time, and how the engine calls a jail's format and zone. */
+  readonly #zones: (readonly ZoneChange[])[] = [];
+  readonly #forms: readonly { format: number; zone: number }[];
   /** The count of running bans under way. */
   #counting: Promise<BanCount[]> | undefined;
 
@@ -103,6 +116,8 @@ export class Engine extends Records implements LineSink {
     core.setLive(options.live ?? true);
     this.evictionPolicy = options.evictionPolicy ?? 'evict_oldest';
     core.setPolicy(policies.indexOf(this.evictionPolicy));
+    const fields: string[] = [];
+    this.#forms = jails.map((jail) => ({ format: this.#formatOf(jail, fields), zone: this.#zoneOf(jail) }));
     this.setClock(options.now ?? Math.floor(Date.now() / 1000));
     jails.forEach((jail, index) => {
       core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
@@ -130,9 +145,38 @@ export class Engine extends Records implements LineSink {
   setClock(now: number): void {
     this.#core.resetTime();
     const year = 366 * 86_400;
-    for (const change of zoneChanges(now - 6 * year, now + year, layout.ZONES_MAX)) {
-      this.#core.addZone(Number.isFinite(change.from) ? change.from : -1e15, change.offset);
+    const tables = [zoneChanges(now - 6 * year, now + year, layout.ZONES_MAX), ...this.#zones];
+    for (const [table, changes] of tables.entries()) {
+      this.#core.useZone(table);
+      for (const { from, offset } of changes) this.#core.addZone(Number.isFinite(from) ? from : -1e15, offset);
     }
+  }
+
+  /** The number of a jail's format; a new name of a message field goes to memory. */
+  #formatOf({ format = 'auto', message = '' }: EngineJail, fields: string[]): number {
+    const number = formats.indexOf(format);
+    if (format !== 'json') return number;
+    const known = fields.indexOf(message);
+    if (known >= 0) return number + known;
+    const name = Buffer.from(message);
+    if (fields.length >= limits.messageFieldsMax)
+      throw new Error(`more than ${limits.messageFieldsMax} message fields`);
+    if (name.length > limits.messageFieldBytesMax) throw new Error(`message field ${message} is too long`);
+    const at = layout.FIELDS + fields.length * layout.FIELD_BYTES;
+    this.bytes[at] = name.length;
+    this.bytes.set(name, at + 1);
+    fields.push(message);
+    return number + fields.length - 1;
+  }
+
+  /** The number of a jail's zone table. */
+  #zoneOf({ timezone = [] }: EngineJail): number {
+    if (timezone.length === 0) return 0;
+    const text = JSON.stringify(timezone);
+    const known = this.#zones.findIndex((zone) => JSON.stringify(zone) === text);
+    if (known >= 0) return known + 1;
+    if (this.#zones.length >= limits.timezonesMax) throw new Error(`more than ${limits.timezonesMax} time zones`);
+    return this.#zones.push(timezone);
   }
 
   /**
@@ -181,7 +225,8 @@ export class Engine extends Records implements LineSink {
     const route = this.#core.addRoute();
     for (const jail of jails) {
       const { filter, modeBit } = this.resolveFilter(jail.filter, jail.mode);
-      this.#core.addToRoute(route, jail.index, filter, modeBit);
+      const { format, zone } = this.#forms[jail.index]!;
+      this.#core.addToRoute(route, jail.index, filter, modeBit, format, zone);
     }
     return route;
   }
@@ -212,7 +257,8 @@ export class Engine extends Records implements LineSink {
     this.buffer.set(line.subarray(0, length));
     const start = this.at.input;
     const core = this.#core;
-    const outcome = outcomes[core.examine(start, start + length, filter, modeBit, 0, Math.floor(now), journal, cut)]!;
+    const outcome =
+      outcomes[core.examineAlone(start, start + length, filter, modeBit, 0, Math.floor(now), journal, cut)]!;
     const found = core.lastPattern();
     const verdict: Verdict = { outcome, time: core.lastTime() };
     const { patterns, ignore } = this.#filters[filter]!;

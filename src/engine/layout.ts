@@ -69,8 +69,18 @@ export const CHARGES_TOUCHED: i32 = 4928;
  */
 export const HEAD_FORM: i32 = 4936;
 export const HEAD_FORM_BYTES: i32 = 96;
+/** Names of the fields that messages of JSON lines stand in: a length and so many bytes each. */
+export const FIELDS: i32 = 5032;
+export const FIELDS_MAX: i32 = 8;
+export const FIELD_BYTES: i32 = 64;
+/** How many changes each zone table holds, an integer each; the first table is local time. */
+export const ZONE_COUNTS: i32 = 5544;
+/** The tables after the first, which stands at ZONES. */
+export const OTHER_ZONES: i32 = 5584;
+export const ZONE_TABLES_MAX: i32 = 9;
+export const ZONE_TABLE_BYTES: i32 = 256;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 5032;
+export const FIXED_BYTES: i32 = 7632;
 
 /** Counters of one filter: eight floats (counters.ts). */
 export const FILTER_BYTES: i32 = 64;
@@ -106,14 +116,32 @@ export const BANTIMES_MAX: i32 = 32;
 export const IGNORE_BYTES: i32 = 20;
 
 /** Source record: route, whether the rest of an overlong line is being skipped. */
-export const SOURCE_BYTES: i32 = 8;
+export const SOURCE_BYTES: i32 = 24;
+/** Lines that have begun, a bit for each format and stream (unwrap.ts). */
+export const SOURCE_OPEN: i32 = 8;
+/** Matched lines with a time at their head that nobody could read. */
+export const SOURCE_UNREAD: i32 = 12;
+/** How many quarters of an hour the last lines lie off the clock, and how many lines in a row. */
+export const SOURCE_OFF: i32 = 16;
+export const SOURCE_OFF_LINES: i32 = 20;
 
-/** A route is a chain of groups (one per filter and mode); a group is a chain of jails. */
-export const GROUP_BYTES: i32 = 16;
+/** Longer lines are cut here (limits.ts lineBytesMax). */
+export const LINE_BYTES_MAX: i32 = 4096;
+/** A line that is copied out of what wrapped it (unwrap.ts), and a little that vectors write. */
+export const UNWRAPPED_BYTES: i32 = 4160;
+/** Lines of which a piece has come: four integers and the text. */
+export const PIECES_MAX: i32 = 8;
+export const PIECE_BYTES: i32 = 4176;
+
+/** A route is a chain of groups (one per filter, mode, format and zone); a group is a chain of jails. */
+export const GROUP_BYTES: i32 = 24;
 export const GROUP_FILTER: i32 = 0;
 export const GROUP_MODE: i32 = 4;
 export const GROUP_NEXT: i32 = 8;
 export const GROUP_JAILS: i32 = 12;
+/** What the lines are wrapped in (unwrap.ts), and the zone table of their times. */
+export const GROUP_FORMAT: i32 = 16;
+export const GROUP_ZONE: i32 = 20;
 export const LINK_BYTES: i32 = 8;
 
 /** Decision record (types.ts `Decision`). */
@@ -195,6 +223,8 @@ export let ringAt: i32 = 0;
 export let ringMax: i32 = 0;
 export let programsAt: i32 = 0;
 export let inputAt: i32 = 0;
+export let unwrappedAt: i32 = 0;
+export let piecesAt: i32 = 0;
 export let marksAt: i32 = 0;
 export let tableAt: i32 = 0;
 export let tableSets: i32 = 0;
@@ -251,7 +281,9 @@ export function layOut(
   keyBytes = key;
   stepBytes = step;
   entryBytes = entrySize(key, step, steps);
-  marksAt = align(inputAt + INPUT_BYTES);
+  unwrappedAt = align(inputAt + INPUT_BYTES);
+  piecesAt = align(unwrappedAt + UNWRAPPED_BYTES);
+  marksAt = align(piecesAt + PIECES_MAX * PIECE_BYTES + 64);
   tableAt = align(marksAt + sets * TABLE_WAYS * MARK_BYTES);
   tableSets = sets;
   // Vector loads may look a little past a line.

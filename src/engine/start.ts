@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as limits from '../limits.ts';
-import type { Address, Escalation, EvictionPolicy, FilterProgram } from '../types.ts';
+import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import type * as engineSource from './engine.ts';
 import * as layout from './layout.ts';
 import type * as linearSource from './linear.ts';
@@ -29,6 +29,12 @@ export interface EngineJail {
   escalation?: Escalation | null;
   ipv6Prefix: number;
   ignore: Address[];
+  /** What its lines are wrapped in; what tells by itself where absent. */
+  format?: LineFormat;
+  /** The field that holds the message, where that is `json`. */
+  message?: string;
+  /** The zone of times that name none; absent or empty = local time. */
+  timezone?: readonly ZoneChange[];
 }
 
 export interface EngineOptions {

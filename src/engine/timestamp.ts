@@ -13,6 +13,7 @@ import {
   ANY_DIGIT,
   byte,
   divide,
+  fillZero,
   fits,
   float,
   int,
@@ -22,7 +23,7 @@ import {
   setInt,
   toInt,
 } from '#linear';
-import { TIME_FORM, TIME_FORM_BYTES, ZONE_BYTES, ZONES, ZONES_MAX } from './layout.ts';
+import * as layout from './layout.ts';
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
 const YEAR_SLACK: f64 = 86400;
@@ -58,6 +59,9 @@ let zoned: bool = false;
 let epoch: f64 = 0;
 let absolute: bool = false;
 
+/** The zone table at hand, where it stands, and how many changes it holds. */
+let zoneTable: i32 = 0;
+let zonesAt: i32 = layout.ZONES;
 let zones: i32 = 0;
 /**
  * The text was read as the earlier of two times, because the later one is yet to come: true for
@@ -92,9 +96,19 @@ let clock: f64 = 0;
  */
 export let scannedSeconds: i32 = -1;
 
-/** Empties the zone table and the cache: local time is UTC until zones are added. */
+/** Empties the zone tables and the cache: times are UTC until zones are added. */
 export function resetTime(): void {
-  zones = 0;
+  fillZero(layout.ZONE_COUNTS, layout.ZONE_TABLES_MAX * 4);
+  zoneTable = -1;
+  useZone(0);
+}
+
+/** Times without a zone are those of this table from now on; 0 = local time. */
+export function useZone(table: i32): void {
+  if (table === zoneTable) return;
+  zoneTable = table;
+  zonesAt = table === 0 ? layout.ZONES : layout.OTHER_ZONES + (table - 1) * layout.ZONE_TABLE_BYTES;
+  zones = int(layout.ZONE_COUNTS + table * 4);
   forgetForm();
 }
 
@@ -112,15 +126,16 @@ function forgetForm(): void {
 }
 
 /**
- * From UTC second `from` on, local time is `offset` seconds east of UTC. Ascending; false when the
- * table is full.
+ * From UTC second `from` on, the time of the table at hand is `offset` seconds east of UTC.
+ * Ascending; false when it is full.
  */
 export function addZone(from: f64, offset: i32): bool {
-  if (zones === ZONES_MAX) return false;
-  const p = ZONES + zones * ZONE_BYTES;
+  if (zones === layout.ZONES_MAX) return false;
+  const p = zonesAt + zones * layout.ZONE_BYTES;
   setFloat(p, from);
   setInt(p + 8, offset);
   zones++;
+  setInt(layout.ZONE_COUNTS + zoneTable * 4, zones);
   forgetForm();
   return true;
 }
@@ -321,7 +336,7 @@ function zoneOf(name: i32): i32 {
 
 /** Whether local time is at any time `offset` seconds east of UTC. */
 function isLocal(offset: i32): bool {
-  for (let i = 0; i < zones; i++) if (int(ZONES + i * ZONE_BYTES + 8) === offset) return true;
+  for (let i = 0; i < zones; i++) if (int(zonesAt + i * layout.ZONE_BYTES + 8) === offset) return true;
   return false;
 }
 
@@ -623,12 +638,12 @@ function localSeconds(y: i32): f64 {
  */
 function localToUtc(local: f64, now: f64): f64 {
   for (let i = zones - 1; i >= 0; i--) {
-    const p = ZONES + i * ZONE_BYTES;
+    const p = zonesAt + i * layout.ZONE_BYTES;
     const utc = local - int(p + 8);
     if (i === 0) return utc;
     if (utc >= float(p)) {
       if (utc > now + ZONE_SLACK) {
-        const earlier = local - int(p - ZONE_BYTES + 8);
+        const earlier = local - int(p - layout.ZONE_BYTES + 8);
         if (earlier < float(p)) {
           folded = true;
           return earlier;
@@ -672,16 +687,16 @@ function fieldsToEpoch(now: f64): f64 {
  */
 function remember(start: i32, end: i32, instant: f64, now: f64): void {
   forgetForm();
-  if (end - start > TIME_FORM_BYTES) return;
+  if (end - start > layout.TIME_FORM_BYTES) return;
   // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands
   // for itself only.
   const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
   const fraction = secondAt + 3;
-  for (let i = 0; i < TIME_FORM_BYTES; i++) {
+  for (let i = 0; i < layout.TIME_FORM_BYTES; i++) {
     const p = start + i;
     const isSlot = varies && (p === secondAt || p === secondAt + 1 || (p >= fraction && p < fractionEnd));
     if (p < end && !isSlot && byte(p) <= ANY_BYTE) return;
-    setByte(TIME_FORM + i, p >= end ? ANY_BYTE : isSlot ? ANY_DIGIT : byte(p));
+    setByte(layout.TIME_FORM + i, p >= end ? ANY_BYTE : isSlot ? ANY_DIGIT : byte(p));
   }
   formBytes = end - start;
   formSecondAt = varies ? secondAt - start : -1;
@@ -694,7 +709,7 @@ function remember(start: i32, end: i32, instant: f64, now: f64): void {
  * remembered one.
  */
 function secondsOfKnown(start: i32): i32 {
-  return fits(start, TIME_FORM, (formBytes + 15) >> 4) ? secondsAt(start) : -1;
+  return fits(start, layout.TIME_FORM, (formBytes + 15) >> 4) ? secondsAt(start) : -1;
 }
 
 /** The same for a text of which only the digits of the second remain to be looked at. */

@@ -1,25 +1,19 @@
-/**
- * Local time for the engine: when the process's time zone (TZ, /etc/localtime) changes its distance
- * from UTC.
- */
-
-/** From `from` (UTC seconds) on, local time is `offset` seconds east of UTC. */
-export interface ZoneChange {
-  from: number;
-  offset: number;
-}
+/** When the distance of a zone from UTC changes, for the engine's zone tables. */
+import type { ZoneChange } from '../types.ts';
 
 const daySeconds = 86_400;
 
-function offsetAt(seconds: number): number {
+/** Of the process's time zone (TZ, /etc/localtime). */
+function localOffset(seconds: number): number {
   return -new Date(seconds * 1000).getTimezoneOffset() * 60;
 }
 
 /**
  * The changes between `first` and `last` (UTC seconds), ascending, at most `max` of them (the
- * latest), the first from the beginning of time.
+ * latest), the first from the beginning of time. `offsetAt` tells the seconds east of UTC at a second
+ * of UTC; absent = local time.
  */
-export function zoneChanges(first: number, last: number, max: number): ZoneChange[] {
+export function zoneChanges(first: number, last: number, max: number, offsetAt = localOffset): ZoneChange[] {
   const changes: ZoneChange[] = [{ from: Number.NEGATIVE_INFINITY, offset: offsetAt(first) }];
   for (let day = first; day < last; day += daySeconds) {
     if (offsetAt(day) === offsetAt(day + daySeconds)) continue;

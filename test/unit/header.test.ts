@@ -207,7 +207,8 @@ describe('RFC 5424', () => {
     const end = lineAt + bytes.write(line, lineAt, 'latin1');
     bytes.write(behind, end, 'latin1');
     const cut = (from: number, to: number): string => bytes.toString('latin1', from, to);
-    header.beginLine(true);
+    header.setShape(true, false, 0, 0);
+    header.beginLine();
     if (!header.readHead(lineAt, end)) return undefined;
     expect(Math.max(header.messageStart, header.tagEnd, header.pidEnd, header.hostEnd)).toBeLessThanOrEqual(end);
     return {
