@@ -142,6 +142,7 @@ export function init(
   live = true;
   resetIgnores();
   resetTime();
+  line.resetPieces();
   resetTable();
   resetCharges();
   return end;
@@ -476,7 +477,7 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
       if (format < 0) setClock(now);
       format = int(p + layout.GROUP_FORMAT);
       readable = line.unwrap(start, end, format, source, finished);
-      if (line.lineCut) counters.add(counters.LINES_TOO_LONG, 1);
+      if (readable && line.lineCut) counters.add(counters.LINES_TOO_LONG, 1);
     }
     if (!readable) {
       group = int(p + layout.GROUP_NEXT);

@@ -55,6 +55,10 @@ const COLOUR_BYTES: i32 = 48;
 /** Longest time before the stream in a CRI log: a fraction of nine digits and a zone. */
 const CRI_TIME_BYTES: i32 = 40;
 
+export function resetPieces(): void {
+  pieces = 0;
+}
+
 /** Forgets what was kept of the lines of `source`. */
 export function forgetPieces(source: i32): void {
   setInt(layout.sourcesAt + source * layout.SOURCE_BYTES + layout.SOURCE_OPEN, 0);

@@ -31,6 +31,9 @@ const anySettings: fc.Arbitrary<Settings> = fc.record({
       bantime: fc.constantFrom(1, 600, -1),
       ipv6Prefix: fc.constantFrom(32, 64, 128),
       ignore: fc.constant([]),
+      format: fc.constantFrom('auto', 'auto', 'auto', 'plain', 'docker', 'cri', 'json'),
+      message: fc.constantFrom('msg', 'log'),
+      timezone: fc.constantFrom([], [{ from: -1e15, offset: 7_200 }], [{ from: -1e15, offset: -12_600 }]),
       escalation: fc.constantFrom(null, { bantimes: [2, 50], randomSeconds: 9, memorySeconds: 600, allJails: true }),
     }),
     { minLength: 1, maxLength: 4 },
@@ -44,8 +47,32 @@ const anyFailure = fc.tuple(fc.nat(40), fc.nat(900), fc.nat(3), fc.boolean()).ma
   const address = six ? `2001:db8:0:${source.toString(16)}::${pid + 1}` : `198.51.100.${source}`;
   return `${stamp} host sshd[${pid}]: Failed password for root from ${address} port 40022 ssh2`;
 });
+const json = (text: string): string => JSON.stringify(Buffer.from(text, 'latin1').toString());
+const stamp = new Date(now * 1000).toISOString();
+/** What lines are wrapped in, whole or in pieces. */
+const wrappers: ((line: string) => string)[] = [
+  (line) => `{"log":${json(`${line}\n`)},"stream":"stdout","time":"${stamp}"}`,
+  (line) => `{"log":${json(line)},"stream":"stderr","time":"${stamp}"}`,
+  (line) => `{"log":${json(line)},"stream":"stdout","time":"${stamp}"}`,
+  (line) => `${stamp} stdout F ${line}`,
+  (line) => `${stamp} stdout P ${line}`,
+  (line) => `${stamp} stderr P ${line.slice(0, 20)}`,
+  (line) => `{"time":"${stamp}","msg":${json(line)},"x":[{"msg":1}]}`,
+  (line) => `<38>1 ${stamp} host sshd 7 - [a b="c"] ${line}`,
+  (line) => `@400000006b014f8b1dcd6500 ${line}`,
+  (line) => `\x1b[0m${line.replace(' ', ' \x1b[1;31m')}`,
+  (line) => ` \t${line}`,
+];
+const anyWrapped = fc
+  .tuple(fc.oneof(anyFailure, fc.constantFrom(...samples)), fc.constantFrom(...wrappers), fc.nat(400), fc.nat(999))
+  .map(([line, wrap, at, value]) => {
+    const text = Buffer.from(wrap(line), 'latin1');
+    if (value < 128) text[at % text.length] = value;
+    return text.toString('latin1');
+  });
 const anyLine = fc.oneof(
-  { weight: 6, arbitrary: anyFailure },
+  { weight: 3, arbitrary: anyWrapped },
+  { weight: 9, arbitrary: anyFailure },
   { weight: 3, arbitrary: fc.constantFrom(...samples) },
   {
     weight: 3,

@@ -14,6 +14,7 @@ const bytes = Buffer.from(memory);
 const lineAt = 8_192;
 
 beforeEach(() => {
+  header.setShape(false, false, 0, 0);
   bindMemory(memory);
   resetTime();
 });
