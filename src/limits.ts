@@ -439,8 +439,8 @@ limitHolds(holdMs * (2 ** holdTimesMax - 1) <= holdBudgetMs, 'the budget lets on
 // --- Engine (src/engine) -------------------------------------------------------------------------
 
 /**
- * Fields that messages of JSON lines stand in, over all jails, and bytes of one's name: a format has
- * two bits of 32 (unwrap.ts).
+ * Fields that messages of JSON lines stand in, over all jails, and bytes of one's name: a format
+ * has two bits of 32 (unwrap.ts).
  */
 export const messageFieldsMax = 8;
 export const messageFieldBytesMax = 63;

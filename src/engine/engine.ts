@@ -401,7 +401,9 @@ export function examineAlone(
 ): i32 {
   setClock(now);
   useZone(0);
-  if (!line.unwrap(start, end, journal ? line.PLAIN : format, 0, !cut)) {
+  const readable = line.unwrap(start, end, journal ? line.PLAIN : format, 0, !cut);
+  if (cut) line.forgetPieces(0);
+  if (!readable) {
     pattern = -1;
     return NO_PREFIX;
   }
@@ -437,7 +439,10 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   charge(jail, lineTime, attempts, source, offset, pattern);
 }
 
-/** Times of a log that lie so far off the clock are not late, and further off are not of another zone. */
+/**
+ * Times of a log that lie so far off the clock are not late, and further off are not of another
+ * zone.
+ */
 const OFF_MIN: f64 = 1500;
 const OFF_MAX: f64 = 108000;
 /** Lines in a row that lie within this of the first are written by one clock, seconds. */
@@ -548,10 +553,15 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       continue;
     }
     let stop = eol;
+    const isLong = stop - p > LINE_BYTES_MAX;
     const finished = eol < end || final;
     if (!finished) {
-      if (stop - p <= LINE_BYTES_MAX) break;
-      setInt(state + 4, 1);
+      // What a brace begins is read as a whole, as far as the buffer goes.
+      const waits = byte(p) === ascii.OPEN_BRACE && (p > start || end - start < layout.INPUT_BYTES);
+      if (waits || !isLong) break;
+    }
+    if (isLong) {
+      if (eol === end) setInt(state + 4, 1);
     } else if (stop > p && byte(stop - 1) === ascii.RETURN) stop--;
     lines++;
     takeLine(p, stop, route, now, source, offset + (p - start), finished);

@@ -325,9 +325,9 @@ function skipData(p: i32, end: i32): i32 {
 }
 
 /**
- * Reads the head of a line that was wrapped. A service that writes to a container's log or to svlogd
- * has the time from there and needs no identifier; one before the message counts where a time or a
- * pid makes clear that it is one.
+ * Reads the head of a line that was wrapped. A service that writes to a container's log or to
+ * svlogd has the time from there and needs no identifier; one before the message counts where a
+ * time or a pid makes clear that it is one.
  */
 function readWrapped(start: i32, end: i32): bool {
   const isTimed = readLineTime(start, end) && timeEnd > timeStart;

@@ -133,7 +133,10 @@ export const UNWRAPPED_BYTES: i32 = 4160;
 export const PIECES_MAX: i32 = 8;
 export const PIECE_BYTES: i32 = 4176;
 
-/** A route is a chain of groups (one per filter, mode, format and zone); a group is a chain of jails. */
+/**
+ * A route is a chain of groups (one per filter, mode, format and zone); a group is a chain of
+ * jails.
+ */
 export const GROUP_BYTES: i32 = 24;
 export const GROUP_FILTER: i32 = 0;
 export const GROUP_MODE: i32 = 4;

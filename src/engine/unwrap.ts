@@ -6,14 +6,14 @@
  * leaves the buffer as it was read.
  *
  * One rule for each doubtful thing. Docker's entry is one in exactly Docker's shape; anything else
- * is read as it stands. A line is unwrapped once: an entry within an entry is text. A key that comes
- * twice, and a string that is not well-formed, make an object that is not read. What nested objects
- * hold is not looked at. `\u0000` is a NUL byte, half a surrogate pair is U+FFFD, a line feed within
- * a message is a blank.
+ * is read as it stands. A line is unwrapped once: an entry within an entry is text. A key that
+ * comes twice, and a string that is not well-formed, make an object that is not read. What nested
+ * objects hold is not looked at. `\u0000` is a NUL byte, half a surrogate pair is U+FFFD, a line
+ * feed within a message is a blank.
  *
  * Pieces of one line (CRI "P", Docker's text without a line feed) are joined per file and stream up
- * to the line limit. Full: the line whose piece is oldest is given up, and the rest of it is dropped
- * and counted, since it may begin with an attacker's text.
+ * to the line limit. Full: the line whose piece is oldest is given up, and the rest of it is
+ * dropped and counted, since it may begin with an attacker's text.
  */
 import { byte, copyBytes, findByte, int, setByte, setInt, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';

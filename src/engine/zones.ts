@@ -10,8 +10,8 @@ function localOffset(seconds: number): number {
 
 /**
  * The changes between `first` and `last` (UTC seconds), ascending, at most `max` of them (the
- * latest), the first from the beginning of time. `offsetAt` tells the seconds east of UTC at a second
- * of UTC; absent = local time.
+ * latest), the first from the beginning of time. `offsetAt` tells the seconds east of UTC at a
+ * second of UTC; absent = local time.
  */
 export function zoneChanges(first: number, last: number, max: number, offsetAt = localOffset): ZoneChange[] {
   const changes: ZoneChange[] = [{ from: Number.NEGATIVE_INFINITY, offset: offsetAt(first) }];

@@ -1,13 +1,13 @@
 /**
  * What lines are wrapped in: each form with filters of both kinds, each rule for what is doubtful,
- * pieces that are joined or dropped, and what a client writes to look like a wrapper. In every build
- * of the engine.
+ * pieces that are joined or dropped, and what a client writes to look like a wrapper. In every
+ * build of the engine.
  */
 import { describe, expect, test } from 'vitest';
 import { LINES_MISSHAPEN, LINES_TOO_LONG, PIECES_DROPPED } from '../../src/engine/counters.ts';
 import { type Build, Engine } from '../../src/engine/host.ts';
 import { PIECES_MAX } from '../../src/engine/layout.ts';
-import { lineBytesMax, messageFieldsMax } from '../../src/limits.ts';
+import { inputBytes, lineBytesMax, messageFieldsMax } from '../../src/limits.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { Decision, LineFormat } from '../../src/types.ts';
 
@@ -57,7 +57,10 @@ const cri = (text: string, stream = 'stdout', tag = 'F'): string => `${time} ${s
 const svlogd = (text: string): string => `2026-11-21_08:59:59.12345 ${text}\n`;
 const tai = (text: string): string => `@400000006b015d991dcd6500 ${text}\n`;
 
-/** Lines of services that have an identifier, that begin with their own time, and that are all message. */
+/**
+ * Lines of services that have an identifier, that begin with their own time, and that are all
+ * message.
+ */
 const lines: [filter: string, line: string][] = [
   ['sshd', 'Failed password for root from 192.0.2.7 port 40022 ssh2'],
   ['sshd', 'sshd[71]: Failed password for root from 192.0.2.7 port 40022 ssh2'],
@@ -252,11 +255,17 @@ describe.each(builds)('pieces, %s', (build) => {
 
   test('an entry of Docker’s that is longer than the buffer loses the lines it may be part of', async () => {
     const { engine, feed } = await open(build, { filter: 'sshd' });
-    const long = docker(`${'<'.repeat(3 * lineBytesMax)}\n`).slice(0, -1);
-    expect(feed(long)).toEqual([]);
-    expect(feed(`${docker(`${text}\n`)}${docker(`${text}\n`)}`)).toEqual([]);
-    expect(engine.counter(PIECES_DROPPED)).toBe(2);
+    // One that fits the buffer is read, wherever a read ends.
+    const long = docker(`${text}${'<'.repeat(3 * lineBytesMax)}\n`);
+    expect(feed(long.slice(0, -1))).toEqual([]);
+    expect(feed(docker(`${' '.repeat(3 * lineBytesMax)}\n`))).toEqual([]);
     expect(feed(docker(`${text}\n`))).toEqual(['192.0.2.7']);
+    expect(engine.counter(PIECES_DROPPED)).toBe(0);
+    expect(feed(`{"log":"${'<'.repeat(inputBytes)}`.slice(0, inputBytes))).toEqual([]);
+    expect(feed('x"}\n')).toEqual([]);
+    expect(feed(`${docker(`${text}\n`)}${docker(`${text}\n`)}`)).toEqual(['192.0.2.7']);
+    expect(engine.counter(PIECES_DROPPED)).toBe(2);
+    expect(feed(`${docker(`${text}\n`)}${docker(`${text}\n`, 'stderr')}`)).toEqual(['192.0.2.7']);
   });
 });
 
