@@ -7,7 +7,8 @@ import { constants } from 'node:os';
 import { toAddress } from '../../src/backends/elements.ts';
 import { AttributeReader, decodeMessages } from '../../src/backends/netlink/message.ts';
 import { openTransport, type Transport } from '../../src/backends/netlink/socket.ts';
-import { command, decodeElements, netlinkNetfilter } from '../../src/backends/nftables/messages.ts';
+import { decodeElements } from '../../src/backends/nftables/decode.ts';
+import { command, netlinkNetfilter } from '../../src/backends/nftables/numbers.ts';
 import { formatAddress } from '../../src/text/address.ts';
 
 /** Bit of NFNLGRP_NFTABLES (7) in the old-style group mask of bind(2). */

@@ -6,6 +6,9 @@
 import { timeoutToleranceMs } from '../limits.ts';
 import type { Address, Change } from '../types.ts';
 
+/** ICMPv6 types of neighbour discovery (RFC 4861), which no ban may stop. */
+export const discoveryTypes = { first: 133, last: 137 } as const;
+
 /** Length of a key, bytes. */
 export const keyBytes = { 4: 4, 6: 16 } as const;
 

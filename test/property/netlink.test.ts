@@ -9,17 +9,9 @@ import { describe, expect, test } from 'vitest';
 import { KernelError } from '../../src/backends/kernel-error.ts';
 import { AttributeReader, decodeMessages, decodeVerdict, MessageWriter } from '../../src/backends/netlink/message.ts';
 import { NetlinkSocket } from '../../src/backends/netlink/socket.ts';
-import {
-  Batch,
-  changeElements,
-  command,
-  decodeChain,
-  decodeElements,
-  decodeRule,
-  decodeSet,
-  decodeTable,
-  encodeDump,
-} from '../../src/backends/nftables/messages.ts';
+import { decodeChain, decodeElements, decodeRule, decodeSet, decodeTable } from '../../src/backends/nftables/decode.ts';
+import { Batch, changeElements, encodeDump } from '../../src/backends/nftables/messages.ts';
+import { command } from '../../src/backends/nftables/numbers.ts';
 import { decodeMembers } from '../../src/backends/xtables/ipset.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
 

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseTable } from '../../src/backends/xtables/xtables.ts';
+import { parseTable } from '../../src/backends/xtables/blob.ts';
 
 /** An empty filter table as the kernel gives it: three policies and the end. */
 function emptyTable(): { blob: Buffer; info: Buffer } {

@@ -29,36 +29,32 @@ import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
 import { NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
 import {
-  addAllowRule,
-  addChain,
-  addDenialRules,
-  addDropRule,
-  addJumpRule,
-  addSet,
-  addTable,
-  Batch,
-  changeElements,
-  command,
   decodeChain,
   decodeElements,
   decodeGeneration,
   decodeRule,
   decodeSet,
   decodeTable,
+  isSameSet,
+} from './decode.ts';
+import {
+  addChain,
+  addSet,
+  addTable,
+  Batch,
+  changeElements,
   deleteChain,
   deleteSet,
   deleteTable,
   encodeDump,
   encodeQuestion,
   flushChain,
-  type Hook,
-  hookNumber,
-  isSameSet,
   type JailLayout,
-  netlinkNetfilter,
   type SetLayout,
 } from './messages.ts';
+import { attribute, command, type Hook, hookNumber, netlinkNetfilter } from './numbers.ts';
 import { Pacer } from './pacer.ts';
+import { addAllowRule, addDenialRules, addDiscoveryRule, addDropRule, addJumpRule, addPortRules } from './rules.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
 
@@ -327,15 +323,18 @@ export class NftablesBackend implements Backend {
       addDropRule(batch, this.#table, chain, sets[6], denial);
     });
     for (const hook of Object.keys(hookNumber) as Hook[]) {
-      if (!jails.some((jail) => jail.hooks.includes(hook))) continue;
+      const hooked = jails.filter((jail) => jail.hooks.includes(hook));
+      if (hooked.length === 0) continue;
       addChain(batch, this.#table, hook, hook);
+      if (hooked.some(({ ports }) => ports.length === 0)) addDiscoveryRule(batch, this.#table, hook);
       jails.forEach((jail, index) => {
         if (!jail.hooks.includes(hook)) return;
         const { chain } = layouts[index]!;
         if (jail.ports.length === 0) addJumpRule(batch, this.#table, hook, chain);
-        for (const protocol of jail.ports.length === 0 ? [] : jail.protocols) {
-          for (const ports of jail.ports) addJumpRule(batch, this.#table, hook, chain, { protocol, ports });
-        }
+        else
+          for (const protocol of jail.protocols) {
+            for (const ports of jail.ports) addPortRules(batch, this.#table, hook, chain, { protocol, ports });
+          }
       });
     }
   }
@@ -412,8 +411,8 @@ export class NftablesBackend implements Backend {
       await socket.dump(
         (writer, sequence) =>
           encodeDump(writer, sequence, number, (w) => {
-            if (body !== null) w.text(1, body);
-            if (chain !== undefined) w.text(2, chain);
+            if (body !== null) w.text(attribute.rule.table, body);
+            if (chain !== undefined) w.text(attribute.rule.chain, chain);
           }),
         operation,
         (bytes, start, end) => {
@@ -544,8 +543,8 @@ export class NftablesBackend implements Backend {
     return socket.dump(
       (writer, sequence) =>
         encodeDump(writer, sequence, command.getElement, (w) => {
-          w.text(1, table);
-          w.text(2, set.name);
+          w.text(attribute.elements.table, table);
+          w.text(attribute.elements.set, set.name);
         }),
       operation,
       (bytes, start, end) => {

@@ -16,6 +16,7 @@
  */
 import { xdpExtensionHeadersMax } from '../../limits.ts';
 import type { JailScaffold } from '../../types.ts';
+import { discoveryTypes } from '../elements.ts';
 import { Assembler, helper } from './bpf.ts';
 
 /** XDP_DROP and XDP_PASS. */
@@ -29,7 +30,7 @@ const ipv6 = { header: 40, nextHeader: 6, source: 8 } as const;
 const vlanTagsMax = 2;
 /** struct xdp_md: where the packet starts and ends. */
 const context = { data: 0, end: 4 } as const;
-const transport = { tcp: 6, udp: 17 } as const;
+const transport = { tcp: 6, udp: 17, icmp6: 58 } as const;
 /** Headers between an IPv6 header and its transport, by how they say their length. */
 const extension = { plain: [0, 43, 60, 135, 139, 140], fragment: 44, authentication: 51 } as const;
 const extensionBytesMin = 8;
@@ -157,6 +158,7 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   code.label('not in IPv4').jump('pass');
 
   code.label('ipv6').move(2, 6).add(2, ipv6.header).jumpIfRegister(2, 'greater', 7, 'pass');
+  passDiscovery(code);
   if (maps.ports !== undefined) findDestination6(code);
   for (const prefix of prefixes) {
     storeKey6(code, prefix);
@@ -182,6 +184,20 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
     .set(0, verdict.drop)
     .exit();
   return code.label('pass').set(0, verdict.pass).exit().finish();
+}
+
+/** Neighbour discovery passes whatever is banned: without it we could lose the network. */
+function passDiscovery(code: Assembler): void {
+  code
+    .load('byte', 3, 6, ipv6.nextHeader)
+    .jumpIf(3, 'notEqual', transport.icmp6, 'no discovery')
+    .move(2, 6)
+    .add(2, ipv6.header + 1)
+    .jumpIfRegister(2, 'greater', 7, 'no discovery')
+    .load('byte', 3, 6, ipv6.header)
+    .jumpIf(3, 'less', discoveryTypes.first, 'no discovery')
+    .jumpIf(3, 'less', discoveryTypes.last + 1, 'pass')
+    .label('no discovery');
 }
 
 /** The source, cut to `prefix` bits, as a key at the stack's end. */

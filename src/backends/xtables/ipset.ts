@@ -29,7 +29,8 @@ import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
 import { AttributeReader, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
 import { type Expected, NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
-import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { denialChains, denialOf, dropsOf, jumpRules, type Ours, passRules } from './rules.ts';
+import { Xtables } from './xtables.ts';
 
 const { EBADMSG, EEXIST, EMSGSIZE, ENOBUFS, ENOENT } = constants.errno;
 
@@ -237,7 +238,7 @@ export class IpsetBackend implements Backend {
   #rules(jails: JailScaffold[], layouts: JailSets[], family: 4 | 6): Ours {
     const ours: Ours = { chains: denialChains(jails, chainPrefix), jumps: [] };
     layouts.forEach(({ chain, sets }, index) => {
-      const allowed = allowRules(jails[index]!, family);
+      const allowed = passRules(jails[index]!, family);
       ours.chains.push({
         name: chain,
         rules: [...allowed, { setIndex: this.#index(sets[family].name), target: denialOf(jails[index]!, chainPrefix) }],

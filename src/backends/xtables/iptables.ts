@@ -23,7 +23,8 @@ import {
 } from '../elements.ts';
 import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import { allowRules, denialChains, denialOf, dropsOf, jumpRules, type Ours, Xtables } from './xtables.ts';
+import { denialChains, denialOf, dropsOf, jumpRules, type Ours, passRules } from './rules.ts';
+import { Xtables } from './xtables.ts';
 
 const chainPrefix = 'f2z-';
 /**
@@ -174,7 +175,7 @@ export class IptablesBackend implements Backend {
       count += ends.size;
       const target = denialOf(scaffold, chainPrefix);
       const rules = [...ends.keys()].map((text) => ({ source: { key: keyOfText(text), mask }, target }));
-      ours.chains.push({ name: set.name, rules: [...allowRules(scaffold, family), ...rules] });
+      ours.chains.push({ name: set.name, rules: [...passRules(scaffold, family), ...rules] });
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
     if (count > this.bansMax) {

@@ -12,15 +12,14 @@ import {
   MessageWriter,
 } from '../../../src/backends/netlink/message.ts';
 import {
-  Batch,
-  changeElements,
-  command,
   decodeChain,
   decodeElements,
   decodeRule,
   decodeSet,
   decodeTable,
-} from '../../../src/backends/nftables/messages.ts';
+} from '../../../src/backends/nftables/decode.ts';
+import { Batch, changeElements } from '../../../src/backends/nftables/messages.ts';
+import { command } from '../../../src/backends/nftables/numbers.ts';
 import { decodeMembers } from '../../../src/backends/xtables/ipset.ts';
 import { compileConfig } from '../../../src/config/compile.ts';
 import { decodeConfig } from '../../../src/config/file.ts';

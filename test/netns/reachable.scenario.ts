@@ -1,0 +1,160 @@
+/**
+ * What a ban must not cut off, and what it must not miss, the same for every backend:
+ *
+ * - Neighbour discovery. Bans cover the prefix of the host's own link and fe80::/64, so also its
+ *   router; a client behind that router still reaches the host.
+ *
+ *       client                     router                        host
+ *       inner0 ────── veth ────── back0   outer0 ── veth ────── front0
+ *       2001:db8:0:9::10   2001:db8:0:9::1   2001:db8:0:1::fe   2001:db8:0:1::1 /64
+ *
+ * - Published ports. A jail's ports are those that the client asked for, before a destination NAT.
+ *
+ * Run by reachable.test.ts; the second network is that of topology.ts.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
+import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
+import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
+import type { Backend, JailScaffold } from '../../src/types.ts';
+import { answerScenario, type Scenario } from '../support/namespace.ts';
+import { until } from '../support/until.ts';
+import { ban, hour, sshd } from './bans.ts';
+import { attackerV4, hostV4, insideV4, listen, listenInside, network, nft, Prober } from './topology.ts';
+
+const backends: Record<string, () => Backend> = {
+  nftables: () => new NftablesBackend({ table: 'fail2zig' }),
+  ipset: () => new IpsetBackend(),
+  iptables: () => new IptablesBackend(),
+  xdp: () => new XdpBackend({ interfaces: ['front0'] }),
+};
+
+const run = (program: string, ...words: string[]) => execFileSync(program, words, { encoding: 'utf8' });
+const ip = (...words: string[]) => run('ip', ...words);
+
+const host = '2001:db8:0:1::1';
+const router = '2001:db8:0:1::fe';
+const client = '2001:db8:0:9::10';
+
+/** The host's namespace is this process's; the client is the namespace `attacker` (see Prober). */
+function linkRouter(): void {
+  ip('link', 'set', 'lo', 'up');
+  for (const name of ['attacker', 'router']) {
+    ip('netns', 'add', name);
+    ip('-n', name, 'link', 'set', 'lo', 'up');
+  }
+  ip('link', 'add', 'front0', 'type', 'veth', 'peer', 'name', 'outer0', 'netns', 'router');
+  ip('-n', 'router', 'link', 'add', 'back0', 'type', 'veth', 'peer', 'name', 'inner0', 'netns', 'attacker');
+  ip('netns', 'exec', 'router', 'sysctl', '-q', '-w', 'net.ipv6.conf.all.forwarding=1');
+  ip('addr', 'add', `${host}/64`, 'dev', 'front0', 'nodad');
+  ip('-n', 'router', 'addr', 'add', `${router}/64`, 'dev', 'outer0', 'nodad');
+  ip('-n', 'router', 'addr', 'add', '2001:db8:0:9::1/64', 'dev', 'back0', 'nodad');
+  ip('-n', 'attacker', 'addr', 'add', `${client}/64`, 'dev', 'inner0', 'nodad');
+  ip('link', 'set', 'front0', 'up');
+  ip('-n', 'router', 'link', 'set', 'outer0', 'up');
+  ip('-n', 'router', 'link', 'set', 'back0', 'up');
+  ip('-n', 'attacker', 'link', 'set', 'inner0', 'up');
+  ip('route', 'add', 'default', 'via', router);
+  ip('-n', 'attacker', 'route', 'add', 'default', 'via', '2001:db8:0:9::1');
+}
+
+/** Both sides of the link forget each other's hardware address. */
+function forgetNeighbours(): void {
+  ip('neigh', 'flush', 'dev', 'front0');
+  ip('-n', 'router', 'neigh', 'flush', 'dev', 'outer0');
+}
+
+function discovery(create: () => Backend): Scenario {
+  return async () => {
+    linkRouter();
+    await listen(2222);
+    const prober = new Prober();
+    const isThrough = () =>
+      prober.answered(client, host, 2222).then(
+        () => true,
+        () => false,
+      );
+    await until(isThrough, { what: 'the way through the router' });
+    const backend = create();
+    await backend.install([sshd]);
+    await backend.apply([ban(router), ban('fe80::1')]);
+    forgetNeighbours();
+    await prober.answered(client, host, 2222);
+    // The bans are real: the router's own packets are dropped, only its discovery passes.
+    const ping = ['netns', 'exec', 'router', 'ping', '-q', '-c', '1', '-W', '1', '-I', router, host];
+    assert.throws(() => ip(...ping), 'the router is not banned');
+    await backend.apply([ban(client)]);
+    await prober.dropped(client, host, 2222);
+    backend.close();
+  };
+}
+
+const jail: JailScaffold = {
+  ...sshd,
+  ports: [{ first: 8080, last: 8090 }],
+  protocols: ['tcp', 'udp'],
+  hooks: ['input', 'forward'],
+};
+
+/** Sends what clients ask of `from` at the host to port 80 inside. */
+function publish(from: number): void {
+  nft('add', 'table', 'ip', 'docker');
+  nft('add', 'chain', 'ip', 'docker', 'pre', '{ type nat hook prerouting priority dstnat; }');
+  nft('add', 'rule', 'ip', 'docker', 'pre', `ip daddr ${hostV4} tcp dport ${from} dnat to ${insideV4}:80`);
+}
+
+function published(create: () => Backend): Scenario {
+  return async () => {
+    const prober = await network(2222);
+    await listenInside(80);
+    await listenInside(8085);
+    publish(8080);
+    publish(9000);
+    const backend = create();
+    await backend.install([jail]);
+    for (const port of [8080, 9000]) await prober.answered(attackerV4[0], hostV4, port);
+    await backend.apply([ban(attackerV4[0])]);
+    await prober.dropped(attackerV4[0], hostV4, 8080);
+    await prober.answered(attackerV4[1], hostV4, 8080);
+    // Another port leads to the same service: nobody asked for 8080 there, nor for 80 of the jail.
+    await prober.answered(attackerV4[0], hostV4, 9000);
+    await prober.answered(attackerV4[0], insideV4, 80);
+    await prober.dropped(attackerV4[0], insideV4, 8085);
+    await prober.answered(attackerV4[1], insideV4, 8085);
+    // Port 80 of a jail is not what the client of 9000 asked for.
+    await backend.install([{ ...jail, ports: [{ first: 80, last: 80 }] }]);
+    await backend.apply([ban(attackerV4[2], hour)]);
+    await prober.answered(attackerV4[2], hostV4, 9000);
+    await prober.dropped(attackerV4[2], insideV4, 80);
+    backend.close();
+  };
+}
+
+function untracked(create: () => Backend): Scenario {
+  return async () => {
+    const prober = await network(2222);
+    await listenInside(8085);
+    nft('add', 'table', 'ip', 'raw');
+    nft('add', 'chain', 'ip', 'raw', 'pre', '{ type filter hook prerouting priority raw; }');
+    nft('add', 'rule', 'ip', 'raw', 'pre', 'notrack');
+    const backend = create();
+    await backend.install([jail]);
+    await prober.answered(attackerV4[0], insideV4, 8085);
+    await backend.apply([ban(attackerV4[0])]);
+    await prober.dropped(attackerV4[0], insideV4, 8085);
+    await prober.answered(attackerV4[1], insideV4, 8085);
+    backend.close();
+  };
+}
+
+export const scenarios: Record<string, Scenario> = Object.fromEntries(
+  Object.entries(backends).flatMap(([name, create]) => [
+    [`${name} lets neighbour discovery pass: a client behind a banned router reaches the host`, discovery(create)],
+    [`${name} takes ports as the client asked for them, before a destination NAT`, published(create)],
+    [`${name} takes the ports of packets without a connection as they are`, untracked(create)],
+  ]),
+);
+
+await answerScenario(import.meta.filename, scenarios);
