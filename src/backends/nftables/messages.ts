@@ -11,7 +11,9 @@ import { attribute, command, family, type Hook, hookNumber, subsystem, verdict }
 const batchBegin = 0x10;
 const batchEnd = 0x11;
 export const setFlagTimeout = 0x10;
-/** nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set. */
+/**
+ * nft's own numbers for the key types (its datatype.h); they only matter to whoever prints the set.
+ */
 const keyType = { 4: 7, 6: 8 } as const;
 /** nft keeps a set's comment in its user data as type 7 (libnftnl/udata.h). */
 export const commentType = 7;

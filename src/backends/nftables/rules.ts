@@ -234,9 +234,9 @@ export function addPortRules(
 }
 
 /**
- * `icmpv6 type 133-137 accept`: neighbour discovery passes whatever is banned. A router or a host of
- * our own link may be in a banned prefix; without its answers we would lose the network. The kernel
- * takes these messages from the own link only (hop limit 255).
+ * `icmpv6 type 133-137 accept`: neighbour discovery passes whatever is banned. A router or a host
+ * of our own link may be in a banned prefix; without its answers we would lose the network. The
+ * kernel takes these messages from the own link only (hop limit 255).
  */
 export function addDiscoveryRule(batch: Batch, table: string, hook: Hook): void {
   addRule(batch, table, hook, `let neighbour discovery pass at ${hook}`, (writer) => {

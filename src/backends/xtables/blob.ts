@@ -1,7 +1,7 @@
 /**
- * The blob of a legacy table (linux/netfilter_ipv4/ip_tables.h): entries that refer to each other by
- * offset. It is taken apart into entries that refer to entries, ours are removed and added, and it
- * is put together again. The blob is the kernel's, yet every offset in it is checked.
+ * The blob of a legacy table (linux/netfilter_ipv4/ip_tables.h): entries that refer to each other
+ * by offset. It is taken apart into entries that refer to entries, ours are removed and added, and
+ * it is put together again. The blob is the kernel's, yet every offset in it is checked.
  */
 import { type Hook, hookNumbers, type Ours, type Rule } from './rules.ts';
 
