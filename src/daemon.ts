@@ -10,8 +10,9 @@
  * nothing but says so: the configuration is read at start, rotation is noticed anyway.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state
- * file, the control socket or the port of the metrics page is taken; 70 (EX_SOFTWARE) anything
- * else.
+ * file, the control socket or the port of the metrics page is taken; 78 (EX_CONFIG) the ceiling is
+ * too small, or the directory of the control socket is missing; 70 (EX_SOFTWARE) anything else.
+ * With `--check` it only finds out whether the ceiling holds the configuration.
  */
 import { networkInterfaces } from 'node:os';
 import { isatty } from 'node:tty';
@@ -22,7 +23,7 @@ import { Enforcer } from './enforcer/enforcer.ts';
 import { type Denial, Engine, type TableBan } from './engine/host.ts';
 import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
 import { createLogger, type Logger } from './log.ts';
-import { ProcessMemory } from './memory/ceiling.ts';
+import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
 import { DropTally } from './observe/drop-tally.ts';
@@ -41,6 +42,7 @@ import { version } from './version.ts';
 
 const exitUnavailable = 69;
 const exitSoftware = 70;
+const exitConfig = 78;
 
 /** A start that cannot go on, and the status the process ends with. */
 class StartError extends Error {
@@ -102,19 +104,30 @@ async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Prom
   return backend;
 }
 
-/** The rooms that a log line goes through, and the saved state; nothing is read yet. */
-async function compose(config: CoreConfig, log: Logger) {
-  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
-  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
-  const memory = new ProcessMemory(config.memory.ceilingBytes);
-  const backend = await openBackend(config, jails, log);
-  const engine = await Engine.create({
+/** The engine, with the table that the ceiling leaves room for; throws CeilingError. */
+function createEngine(config: CoreConfig, jails: Jail[], memory: ProcessMemory): Promise<Engine> {
+  return Engine.create({
     prepare: native.hugePages,
     jails: jails.map((jail) => ({ ...jail, ignore: jail.allow })),
     filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
   });
+}
+
+/** What `fail2zig check` asks: whether the ceiling holds this configuration. Opens nothing. */
+async function checkMemory(config: CoreConfig): Promise<void> {
+  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  await createEngine(config, jails, new ProcessMemory(config.memory.ceilingBytes));
+}
+
+/** The rooms that a log line goes through, and the saved state; nothing is read yet. */
+async function compose(config: CoreConfig, log: Logger) {
+  // What is never banned passes the kernel's rules too, where a banned prefix covers it.
+  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  const memory = new ProcessMemory(config.memory.ceilingBytes);
+  const backend = await openBackend(config, jails, log);
+  const engine = await createEngine(config, jails, memory);
   memory.govern();
   // What a dry run decided must not be enforced by a later run.
   const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;
@@ -280,6 +293,8 @@ function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
 
 function statusOf(error: unknown): number {
   if (error instanceof StartError) return error.status;
+  if (error instanceof CeilingError) return exitConfig;
+  if (error instanceof SocketPathError && error.code === 'no-directory') return exitConfig;
   return error instanceof SocketPathError || error instanceof InUseError ? exitUnavailable : exitSoftware;
 }
 
@@ -305,6 +320,7 @@ async function main(): Promise<void> {
       );
   });
   try {
+    if (process.argv.includes('--check')) return await checkMemory(config);
     stop = await start(config, log);
     if (stopping) await stop();
   } catch (error) {

@@ -169,6 +169,11 @@ export const groupFileBytesMax = 8 * 1024 * 1024;
  */
 export const tomlDepthMax = 16;
 /**
+ * Keys and table headers in one configuration: 200 jails with every key are 6,000. More are refused
+ * before they are read one by one, so that a hostile file costs less than a second.
+ */
+export const tomlStatementsMax = 20_000;
+/**
  * TOML mistakes after each of which reading is taken up again, so that one run shows them together.
  */
 export const tomlMistakesMax = 20;

@@ -1,21 +1,24 @@
 /**
  * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or
  * everything that is wrong with it. Changes nothing and needs no privileges beyond reading the
- * file. Exit status: 0 usable, 1 not, 2 misused.
+ * file. Exit status: 0 usable, 78 not (EX_CONFIG, as the daemon's own), 2 misused.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Compiled } from '../config/compile.ts';
 import { formatDuration } from '../config/duration.ts';
 import type { OperatorFilter } from '../config/filter.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { formatPorts } from '../config/port.ts';
-import { ConfigError } from '../config/problem.ts';
+import { ConfigError, type Problem } from '../config/problem.ts';
 import { formatSize } from '../config/size.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { printable } from '../text/printable.ts';
-import type { JailConfig } from '../types.ts';
+import type { CoreConfig, JailConfig } from '../types.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { readLines } from './show-filter.ts';
+import { coreEnvironment, coreFile, coreFlags, exitConfig, handedRecord } from './start.ts';
 
 const usage = `fail2zig check: say whether the configuration can be used, or why not
 
@@ -37,6 +40,8 @@ export async function run(argv: string[]): Promise<number> {
   }
   try {
     const compiled = loadConfig(config);
+    const problems = startProblems(compiled.config);
+    if (problems.length > 0) throw new ConfigError(printable(config), problems);
     process.stdout.write(json ? `${JSON.stringify(asJson(compiled))}\n` : summary(compiled));
     return 0;
   } catch (error) {
@@ -44,7 +49,46 @@ export async function run(argv: string[]): Promise<number> {
     const { path, problems, omitted } = error;
     if (json) process.stdout.write(`${JSON.stringify({ ok: false, path, problems, omitted })}\n`);
     else process.stdout.write(`${error.message}\n${count(problems.length + omitted, 'mistake')}\n`);
-    return 1;
+    return exitConfig;
+  }
+}
+
+/**
+ * What only a start finds out. The core itself says whether the ceiling holds the configuration: it
+ * is started with `--check`, measures, and ends.
+ */
+function startProblems(config: CoreConfig): Problem[] {
+  const problems: Problem[] = [];
+  const add = (key: string, reason: string, hint: string): void => {
+    problems.push({ kind: 'value', line: 0, column: 0, key, reason, hint });
+  };
+  const home = dirname(config.control.path);
+  if (config.control.enabled && !existsSync(home) && !existsSync(dirname(home))) {
+    add('control.socket', `the directory ${printable(home)} is missing`, `mkdir -p ${printable(home)}`);
+  }
+  const file = coreFile();
+  // From source the core needs memory for the sources too: only the bundle tells.
+  if (!file?.endsWith('.cjs')) return problems;
+  const fd = handedRecord({ ...config, log: { level: 'error', format: 'json' } });
+  try {
+    const { status, stderr } = spawnSync(process.execPath, [...coreFlags, file, '--config-fd', '3', '--check'], {
+      env: coreEnvironment(process.env),
+      encoding: 'utf8',
+      stdio: ['ignore', 'ignore', 'pipe', fd],
+    });
+    if (status === exitConfig) add('memory.ceiling', errorOf(stderr), 'raise the ceiling, or have fewer jails');
+  } finally {
+    closeSync(fd);
+  }
+  return problems;
+}
+
+/** The reason in the core's last words, which are a line of its log as JSON. */
+function errorOf(stderr: string): string {
+  try {
+    return printable(String((JSON.parse(stderr.trim().split('\n').at(-1) ?? '') as { error: unknown }).error));
+  } catch {
+    return printable(stderr.trim());
   }
 }
 

@@ -109,11 +109,7 @@ export function launch(path: string = defaultConfigPath): number {
   if (file === undefined) return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
   let fd: number;
   try {
-    fd = native.memfd('fail2zig-config');
-    if (fd < 0) return refuse(exitSoftware, `cannot make a memory file for the configuration (errno ${-fd})`);
-    writeCoreConfig(fd, config);
-    const sealed = native.seal(fd);
-    if (sealed < 0) return refuse(exitSoftware, `cannot seal the memory file (errno ${-sealed})`);
+    fd = handedRecord(config);
     keepOnly(fd);
   } catch (error) {
     return refuse(exitSoftware, printable((error as Error).message));
@@ -126,6 +122,16 @@ export function launch(path: string = defaultConfigPath): number {
     coreEnvironment(process.env),
   );
   return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
+}
+
+/** The record for the core in a sealed memory file; throws where the kernel has none. */
+export function handedRecord(config: CoreConfig): number {
+  const fd = native.memfd('fail2zig-config');
+  if (fd < 0) throw new Error(`cannot make a memory file for the configuration (errno ${-fd})`);
+  writeCoreConfig(fd, config);
+  const sealed = native.seal(fd);
+  if (sealed < 0) throw new Error(`cannot seal the memory file (errno ${-sealed})`);
+  return fd;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
-import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax } from '../limits.ts';
+import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
@@ -71,12 +71,21 @@ export function compileConfig(text: string, path: string, surroundings: Surround
   return reader.read();
 }
 
+/** A problem by its offset. What only a shown problem needs is worked out when it is shown. */
+interface Found {
+  kind: ProblemKind;
+  path: Path;
+  offset: number;
+  reason: string;
+  hint?: string | (() => string | undefined);
+}
+
 class Reader {
   private readonly text: string;
   private readonly path: string;
   private readonly surroundings: Surroundings;
   private readonly keys: KeyMap;
-  private readonly problems: Problem[] = [];
+  private readonly problems: Found[] = [];
   private readonly warnings: string[] = [];
   private filters: OperatorFilter[] = [];
   /** Filters a jail may name: built in, and the operator's, whether or not they are usable. */
@@ -102,22 +111,37 @@ class Reader {
   }
 
   private error(): ConfigError {
-    const sorted = this.problems.toSorted((one, other) => one.line - other.line || one.column - other.column);
-    const kept = sorted.slice(0, configProblemsMax);
+    const sorted = this.problems.toSorted((one, other) => one.offset - other.offset);
+    const kept = sorted.slice(0, configProblemsMax).map((found) => this.shown(found));
     return new ConfigError(printable(this.path), kept, sorted.length - kept.length);
   }
 
-  private add(kind: ProblemKind, path: Path, offset: number, reason: string, hint?: string): void {
+  private shown({ kind, path, offset, reason, hint }: Found): Problem {
     const { line, column } = positionAt(this.text, offset);
     const problem: Problem = { kind, line, column, key: printable(dotted(path)), reason };
-    if (hint !== undefined) problem.hint = hint;
-    this.problems.push(problem);
+    const said = typeof hint === 'function' ? hint() : hint;
+    if (said !== undefined) problem.hint = said;
+    return problem;
+  }
+
+  private add(kind: ProblemKind, path: Path, offset: number, reason: string, hint?: Found['hint']): void {
+    this.problems.push({ kind, path, offset, reason, hint });
   }
 
   // --- TOML --------------------------------------------------------------------------------------
 
   /** The document; where a statement is no TOML, what is left when it is passed over. */
   private parseToml(): TomlTable {
+    const { tooDeep } = this.keys;
+    if (tooDeep !== undefined) {
+      this.add('syntax', [], tooDeep, `a key has more than ${tomlDepthMax} parts`);
+      throw this.error();
+    }
+    const first = this.keys.statements[tomlStatementsMax];
+    if (first !== undefined) {
+      this.add('syntax', [], first.start, `the file defines more than ${tomlStatementsMax} keys and tables`);
+      throw this.error();
+    }
     let rest = this.text;
     for (let mistakes = 0; ; mistakes++) {
       try {
@@ -229,7 +253,7 @@ class Reader {
 
   private addUnknownKey(path: Path, key: string): void {
     const full = [...path, key];
-    this.add('unknown-key', full, this.keyOffset(full), 'unknown key', this.unknownKeyHint(path, key));
+    this.add('unknown-key', full, this.keyOffset(full), 'unknown key', () => this.unknownKeyHint(path, key));
   }
 
   private unknownKeyHint(path: Path, key: string): string | undefined {
@@ -302,6 +326,11 @@ class Reader {
       jails: this.resolveJails(document),
     };
     if (config.jails.length === 0) this.warnings.push('no jail is enabled: nothing will be guarded');
+    if (config.firewall.backend === 'xdp' && config.firewall.interfaces.length === 0) {
+      const path = ['firewall', 'interfaces'];
+      const reason = 'is missing: xdp drops on the interfaces that you name';
+      this.add('missing', path, this.valueOffset(['firewall', 'backend']), reason, 'write interfaces = ["eth0"]');
+    }
     if (config.firewall.backend === 'log-only')
       this.warnings.push('firewall.backend is "log-only": nobody will be banned');
     return config;
@@ -389,6 +418,13 @@ class Reader {
     }
     if (!enabled) return undefined;
     const bantime = table.bantime ?? defaults.bantime ?? defaultSettings.bantime;
+    const escalates = table.bantime_increment ?? defaults.bantime_increment ?? false;
+    const longest = table.bantime_maxtime ?? defaults.bantime_maxtime;
+    if (escalates && longest !== undefined && longest < bantime) {
+      const set = table.bantime_maxtime === undefined ? ['defaults', 'bantime_maxtime'] : [...path, 'bantime_maxtime'];
+      const reason = `is shorter than the bantime of jail ${name} (${bantime} s)`;
+      this.add('value', set, this.valueOffset(set), reason, 'bans only ever grow: write at least bantime');
+    }
     return {
       name,
       filter: filter?.name ?? '',

@@ -33,6 +33,8 @@ export interface Statement {
 export interface KeyMap {
   places: Map<string, Place>;
   statements: Statement[];
+  /** Where the first key of more than tomlDepthMax parts starts. */
+  tooDeep?: number;
 }
 
 export interface Position {
@@ -156,6 +158,7 @@ const escapes: Record<string, string> = {
 class Scanner {
   private readonly text: string;
   private index = 0;
+  private tooDeep: number | undefined;
   private readonly places = new Map<string, Place>();
   private readonly statements: Statement[] = [];
   /** Elements seen so far of each array of tables. */
@@ -178,7 +181,7 @@ class Scanner {
       const statement = this.statements.at(-1);
       if (statement?.start === start) statement.end = this.index;
     }
-    return { places: this.places, statements: this.statements };
+    return { places: this.places, statements: this.statements, tooDeep: this.tooDeep };
   }
 
   /** `[a.b]` or `[[a.b]]`; the path that following keys belong to. */
@@ -269,6 +272,7 @@ class Scanner {
       // Deeper keys than any setting has are passed over: paths are copied, so their length must be
       // bounded.
       if (parts.length < tomlDepthMax) parts.push({ name, start });
+      else this.tooDeep ??= parts[0]!.start;
       this.skipSpaces();
       if (this.text[this.index] !== '.') return parts;
       this.index++;

@@ -11,6 +11,8 @@ export interface Refused {
   hint?: string;
   /** Index of the offending element where the value is a list. */
   index?: number;
+  /** Every further offending element of that list. */
+  more?: Refused[];
 }
 
 export type Parsed<T> = { ok: true; value: T } | Refused;

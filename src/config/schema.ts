@@ -53,9 +53,11 @@ function setting<T>(parse: (value: unknown) => Parsed<T>) {
       z.transform((value: unknown, context): T => {
         const parsed = parse(value);
         if (parsed.ok) return parsed.value;
-        const params: RefusedParams = { hint: parsed.hint };
-        const path = parsed.index === undefined ? [] : [parsed.index];
-        context.issues.push({ code: 'custom', message: parsed.reason, params, path, input: value });
+        for (const { reason, hint, index } of [parsed, ...(parsed.more ?? [])]) {
+          const params: RefusedParams = { hint };
+          const path = index === undefined ? [] : [index];
+          context.issues.push({ code: 'custom', message: reason, params, path, input: value });
+        }
         return z.NEVER;
       }),
     ),

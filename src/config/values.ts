@@ -19,7 +19,7 @@ import { type AddressProblem, formatAddress, parseAddress, parseCidr } from '../
 import { printable } from '../text/printable.ts';
 import { describe } from './describe.ts';
 import { nearest } from './nearest.ts';
-import { accept, type Parsed, refuse } from './parsed.ts';
+import { accept, type Parsed, type Refused, refuse } from './parsed.ts';
 
 export function parseBoolean(value: unknown): Parsed<boolean> {
   if (typeof value === 'boolean') return accept(value);
@@ -163,6 +163,19 @@ export function parseLogPaths(value: unknown): Parsed<string[]> {
     if (!path.ok) return path;
     if (path.value.includes('**'))
       return refuse('"**" is not supported', 'name the directories, or use "*" for one level');
+    const braces = /[[\]{}]/.exec(path.value);
+    if (braces !== null) {
+      return refuse(
+        `"${printable(path.value, 60)}" holds "${braces[0]}": only "*" and "?" stand for other characters`,
+        'name each path, or write "?" for one character',
+      );
+    }
+    if (/ (tail|head)$/.test(path.value)) {
+      return refuse(
+        `"${printable(path.value, 60)}" ends in a word of fail2ban's`,
+        'leave it out: a file is read from where it was read to, a new one from findtime ago',
+      );
+    }
     if (path.value.endsWith('/')) {
       return refuse(
         `"${printable(path.value, 60)}" is a directory`,
@@ -194,7 +207,10 @@ export function parseIgnored(value: unknown): Parsed<string[]> {
 function parseIgnoredItem(item: unknown): Parsed<string> {
   if (typeof item !== 'string') return refuse(`expected an address or prefix, found ${describe(item)}`);
   const address = parseCidr(item, 'clear');
-  if (typeof address !== 'string') return accept(formatAddress(address));
+  if (typeof address !== 'string') {
+    if (address.prefix > 0) return accept(formatAddress(address));
+    return refuse(`"${printable(item, 60)}" is every address: nobody would be banned`, 'name your own networks');
+  }
   const [reason, hint] = whyNoAddress[address];
   const looksLikeHost = address === 'not-an-address' && /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?[A-Za-z]$/.test(item);
   return refuse(
@@ -228,10 +244,12 @@ function parseList<T>(value: unknown, max: number, noun: string, parse: (item: u
   if (items.length === 0) return refuse(`expected at least one ${noun}, found an empty list`);
   if (items.length > max) return refuse(`more than ${max} entries`);
   const result: T[] = [];
+  const refused: Refused[] = [];
   for (const [index, item] of items.entries()) {
     const parsed = parse(item);
-    if (!parsed.ok) return Array.isArray(value) ? { ...parsed, index } : parsed;
-    if (!result.includes(parsed.value)) result.push(parsed.value);
+    if (!parsed.ok) refused.push(Array.isArray(value) ? { ...parsed, index } : parsed);
+    else if (!result.includes(parsed.value)) result.push(parsed.value);
   }
-  return accept(result);
+  const [first, ...more] = refused;
+  return first === undefined ? accept(result) : { ...first, more };
 }

@@ -53,7 +53,7 @@ describe('check', () => {
   test('says everything that is wrong', () => {
     const level = 'expected one of "error", "warn", "info", "debug", found the string "inof" (did you mean "info"?)';
     expect(fail2zig('check', `--config=${bad}`)).toEqual({
-      status: 1,
+      status: 78,
       out: `FOLDER/bad.toml:2:9: log.level: ${level}\nFOLDER/bad.toml:3:1: log.x: unknown key\n2 mistakes\n`,
       error: '',
     });
@@ -61,7 +61,7 @@ describe('check', () => {
 
   test('says the same to programs', () => {
     const { status, out } = fail2zig('check', '--json', '--config', bad);
-    expect(status).toBe(1);
+    expect(status).toBe(78);
     expect(JSON.parse(out)).toMatchObject({
       ok: false,
       problems: [
@@ -93,7 +93,7 @@ describe('check', () => {
 
   test('says where the file is missing', () => {
     expect(fail2zig('check', '--config', join(folder, 'nothing'))).toMatchObject({
-      status: 1,
+      status: 78,
       out: 'FOLDER/nothing: cannot be opened: no such file (write one, or name it with --config FILE)\n1 mistake\n',
     });
   });
@@ -107,6 +107,32 @@ describe('check', () => {
     expect(countFiles(join(folder, 'logs/a?/*.log'))).toBe(2);
     expect(countFiles(join(folder, 'logs/*/error.log'))).toBe(3);
     expect(countFiles(join(folder, 'none/*/error.log'))).toBe(0);
+  });
+});
+
+describe('check asks the core', () => {
+  const bundled = (...args: string[]) => {
+    const { status, stdout } = spawnSync(process.execPath, [join(main, '../../dist/main.cjs'), ...args], {
+      encoding: 'utf8',
+    });
+    return { status, out: stdout.replaceAll(folder, 'FOLDER') };
+  };
+  const jail = `[jails.sshd]\nlogpath = "${folder}/one.log"\n`;
+
+  test('whether the ceiling holds the configuration', () => {
+    const small = config('small.toml', `memory.ceiling = "40MB"\ncontrol.socket = "${folder}/c.sock"\n${jail}`);
+    const { status, out } = bundled('check', '--config', small);
+    expect(status).toBe(78);
+    expect(out).toMatch(/memory\.ceiling: memory\.ceiling is 40MB; at least \d+MB are needed here/);
+    const enough = config('enough.toml', `memory.ceiling = "96MB"\ncontrol.socket = "${folder}/c.sock"\n${jail}`);
+    expect(bundled('check', '--config', enough).status).toBe(0);
+  });
+
+  test('and says where the directory of the socket is missing', () => {
+    const lost = config('lost.toml', `control.socket = "${folder}/no/such/c.sock"\n${jail}`);
+    const { status, out } = bundled('check', '--config', lost);
+    expect(status).toBe(78);
+    expect(out).toContain('control.socket: the directory FOLDER/no/such is missing (mkdir -p FOLDER/no/such)');
   });
 });
 

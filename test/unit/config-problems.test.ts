@@ -38,6 +38,29 @@ const jail = '[jails.sshd]\nlogpath = "/var/log/auth.log"\n';
 const unit = 'write "10m", "1h", "1d", "1w" or whole seconds';
 const onePort = 'write 22, "ssh", "80,443", "6000:6100" or "all"';
 
+describe('lists', () => {
+  test('each wrong element of a list is told', () => {
+    const paths = '"/var/log/{a,b}.log", "/ok", "/var/log/a[0-9]", "/var/log/x tail", "relative"';
+    expect(complaints(`[jails.sshd]\nlogpath = [${paths}]\nignoreip = ["0.0.0.0/0", "192.0.2.1", "::/0"]`)).toEqual([
+      '2:12: jails.sshd.logpath[0]: "/var/log/{a,b}.log" holds "{": only "*" and "?" stand for other characters (name each path, or write "?" for one character)',
+      '2:41: jails.sshd.logpath[2]: "/var/log/a[0-9]" holds "[": only "*" and "?" stand for other characters (name each path, or write "?" for one character)',
+      '2:60: jails.sshd.logpath[3]: "/var/log/x tail" ends in a word of fail2ban\'s (leave it out: a file is read from where it was read to, a new one from findtime ago)',
+      '2:79: jails.sshd.logpath[4]: expected an absolute path, found the string "relative" (a path starts with "/")',
+      '3:13: jails.sshd.ignoreip[0]: "0.0.0.0/0" is every address: nobody would be banned (name your own networks)',
+      '3:39: jails.sshd.ignoreip[2]: "::/0" is every address: nobody would be banned (name your own networks)',
+    ]);
+  });
+
+  test('settings that only fail at start are refused', () => {
+    expect(complaints(`${jail}bantime = "1h"\nbantime_increment = true\nbantime_maxtime = "10m"`)).toEqual([
+      '5:19: jails.sshd.bantime_maxtime: is shorter than the bantime of jail sshd (3600 s) (bans only ever grow: write at least bantime)',
+    ]);
+    expect(complaints(`firewall.backend = "xdp"\n${jail}`)).toEqual([
+      '1:20: firewall.interfaces: is missing: xdp drops on the interfaces that you name (write interfaces = ["eth0"])',
+    ]);
+  });
+});
+
 describe('one mistake, one complaint', () => {
   test.each<[what: string, text: string, complaint: string]>([
     // Keys
@@ -103,6 +126,11 @@ describe('one mistake, one complaint', () => {
       `x = ${'['.repeat(40)}${']'.repeat(40)}`,
       '1:21: x[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: document contains excessively nested structures. aborting.',
     ],
+
+    ['a key of many parts', `a${'.a'.repeat(16)} = 1`, '1:1: a key has more than 16 parts'],
+    ['a header of many parts', `[a${'.a'.repeat(500)}]`, '1:2: a key has more than 16 parts'],
+    ['an inline key of many parts', `x = { a${'.a'.repeat(500)} = 1 }`, '1:7: a key has more than 16 parts'],
+    ['more keys than are read', 'k = 1\n'.repeat(20_001), '20001:1: the file defines more than 20000 keys and tables'],
 
     // Types of tables
     ['section as value', 'memory = 3', '1:10: memory: expected a table, found the integer 3'],
