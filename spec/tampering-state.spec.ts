@@ -107,7 +107,7 @@ interface Restart {
   damage: (path: string) => void;
 }
 
-const noFiles = { pause: () => {}, unpause: () => {}, positions: () => [] };
+const noFiles = { pause: () => {}, unpause: () => {}, positions: () => [], histories: () => [] };
 
 function keeperOf({ engine, log }: Pipeline, path: string): StateKeeper {
   return new StateKeeper({ path, intervalSeconds: 60, jails: ['sshd'], engine, log });

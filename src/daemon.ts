@@ -20,6 +20,7 @@ import { chooseBackend, NoBackendError } from './backends/choose.ts';
 import { ControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
+import { LINES } from './engine/counters.ts';
 import { type Denial, Engine, type TableBan } from './engine/host.ts';
 import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -172,6 +173,8 @@ async function compose(config: CoreConfig, log: Logger) {
       if (engine.evictionPolicy === 'log_and_drop') engine.takeDenials((denial) => sayDenial(log, jails, denial));
     },
     waiting: () => engine.waiting,
+    lines: () => engine.counter(LINES),
+    histories: keeper?.histories,
     event: (event) => sayFile(log, event),
     resume,
   });
@@ -287,7 +290,7 @@ function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: De
 }
 
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
-  const say = kind === 'error' || kind === 'behind' ? log.warn : log.info;
+  const say = kind === 'error' || kind === 'behind' || kind === 'quiet' ? log.warn : log.info;
   say(`log file ${kind}`, { path, offset, detail: detail === '' ? undefined : detail });
 }
 

@@ -267,6 +267,18 @@ export const corePoolThreads = 2;
 export const followedFilesMax = 4_096;
 /** Descriptors for everything else: state, control socket and metrics page, kernel, Node itself. */
 export const otherDescriptorsMax = 128;
+/** Counts of a log's history. */
+export const weekHours = 7 * 24;
+/** Logs whose usual hours are known, some 800 bytes each. */
+export const historiesMax = 512;
+/** Lines of one hour that count in its history: more would let one storm stand for a week. */
+export const quietLinesMax = 22;
+/** Lines to be expected since the last one, beyond which a log is quiet. */
+export const quietLines = 20;
+/** So long a log must be silent at least to be called quiet, seconds. */
+export const quietSecondsMin = 6 * 3_600;
+/** Silence is looked for this often, ms. */
+export const quietLookMs = 60_000;
 /** Symbolic links in one path, as many as the kernel follows. */
 export const symbolicLinksMax = 40;
 /** Names one directory may contribute to a glob; more are not followed. */

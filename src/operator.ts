@@ -36,7 +36,7 @@ export interface Running {
   enforcer: Enforcer;
   drops: DropTally;
   backend: Backend;
-  files: Pick<FileSource, 'status'>;
+  files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
@@ -61,7 +61,7 @@ export class DaemonOperator implements Operator {
       enforcer.disturbance,
       enforcer.adoption,
       keeper?.problem,
-      ...followed.filter(({ state }) => state === 'failed').map(({ path, detail }) => `${path}: ${detail}`),
+      ...files.problems(),
       ...config.jails
         .filter((_, index) => routes.logsOf(index, followed).length === 0)
         .map(({ name, logpath }) => `jail ${name} reads no log: no file fits ${logpath.join(', ')}`),

@@ -40,6 +40,7 @@ export interface Watched extends Pipeline {
 /** Rooms of the daemon that a specification does without, as the operator sees them. */
 export const noFiles = {
   status: () => [],
+  problems: () => [],
   counters: { rotations: 0, truncations: 0, errors: 0 },
 } as unknown as FileSource;
 export const noMemory = {

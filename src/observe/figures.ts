@@ -235,6 +235,13 @@ function surroundingFigures({ files, control, keeper }: Observed): Figure[] {
   const figures = [
     one('file_rotations_total', '', 'Log files that were replaced.', () => files.counters.rotations),
     one('file_truncations_total', '', 'Log files that were cut.', () => files.counters.truncations),
+    one('files_refused', 'files.refused', 'Log files that found no room.', () => files.refused),
+    one(
+      'files_with_problems',
+      'files.problems',
+      'Log files that cannot be read, found no room or are quiet.',
+      () => files.problems().length,
+    ),
     one('file_errors_total', '', 'Log files that could not be read.', () => files.counters.errors),
     one('control_requests_total', '', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
     one('control_refused_total', '', 'Peers refused there.', () => control?.counters.refusedTotal ?? 0),

@@ -14,12 +14,13 @@
  * Which files are followed: followed.ts. In which order they are read: reader.ts.
  */
 import type { LineSink } from '../engine/host.ts';
-import { drainMs, followedFilesMax, pollMs, rescanPolls } from '../limits.ts';
+import { drainMs, followedFilesMax, pollMs, quietLookMs, rescanPolls } from '../limits.ts';
 import { FollowedFiles, type Shared } from './followed.ts';
 import { type Events, type EventsOptions, Inotify } from './inotify.ts';
 import { Moderation } from './moderation.ts';
 import { PortableEvents } from './portable-events.ts';
 import { Reader } from './reader.ts';
+import { type SavedHistory, Silence } from './silence.ts';
 import type { Fingerprint, Tail } from './tail.ts';
 
 /** What happened to a file; rare, and worth a log line each. */
@@ -36,7 +37,10 @@ export interface FileEvent {
     | 'error'
     /** More than `behindBytes` are unread. Once until it has caught up. */
     | 'behind'
-    | 'caught-up';
+    | 'caught-up'
+    /** Nothing was written for long, against its history (silence.ts). Once until it is heard. */
+    | 'quiet'
+    | 'heard';
   path: string;
   /** -1 for a directory, or a file that never got a number. */
   source: number;
@@ -77,11 +81,15 @@ export interface FileSourceOptions {
   monotonic(): number;
   /** Takes the decisions out of the ring; called after every `feed`. */
   drain(): void;
+  /** Lines read in all; absent where silence is not noticed. */
+  lines?(): number;
   /** Decisions that wait for the kernel; absent where reading need not wait for them. */
   waiting?(): number;
   event(event: FileEvent): void;
   /** Read positions of an earlier run. */
   resume?: readonly ReadPosition[];
+  /** When logs were written in earlier runs. */
+  histories?: readonly SavedHistory[];
   /** What tells of changes; the system's by default. */
   events?(options: EventsOptions): Events;
 }
@@ -111,6 +119,8 @@ export class FileSource {
   readonly #moderation: Moderation;
   readonly #reader: Reader;
   readonly #files: FollowedFiles;
+  readonly #silence: Silence;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #events: Events | null;
   #timer: NodeJS.Timeout | null = null;
   #polls = 0;
@@ -124,8 +134,12 @@ export class FileSource {
       filesMax: options.filesMax ?? followedFilesMax,
       report: (kind, path, source, offset, detail) => options.event({ kind, path, source, offset, detail }),
     };
+    this.#silence = new Silence(options.histories ?? [], (path, quiet, detail) =>
+      shared.report(quiet ? 'quiet' : 'heard', path, -1, 0, detail),
+    );
     this.#reader = new Reader(
       shared,
+      this.#silence,
       (file, tail) => this.#files.close(file, tail),
       (file, error) => this.#files.fail(file, error),
     );
@@ -203,6 +217,21 @@ export class FileSource {
     });
   }
 
+  /** What an operator must know about, one sentence each. */
+  problems(): string[] {
+    const failed = [...this.#files.all].filter(({ failure }) => failure !== '');
+    return [
+      ...failed.map(({ path, failure }) => `${path}: ${failure}`),
+      ...(this.refused > 0 ? [`${this.refused} log files found no room: more than can be followed at once`] : []),
+      ...this.#silence.problems(),
+    ];
+  }
+
+  /** When logs were written, for the next run. */
+  histories(): SavedHistory[] {
+    return this.#silence.histories();
+  }
+
   /** Goes on with files whose decisions waited. Call it when the kernel has taken some. Cheap. */
   wake(): void {
     this.#reader.wake();
@@ -225,6 +254,17 @@ export class FileSource {
     if (moved || this.#polls % rescanPolls === 0) this.#files.rescan();
     this.#files.poll();
     this.#reader.wake();
+    this.#lookForSilence();
+  }
+
+  #lookForSilence(): void {
+    const { monotonic, now, lines } = this.#options;
+    if (lines === undefined || monotonic() - this.#lookedAt < quietLookMs) return;
+    this.#lookedAt = monotonic();
+    this.#silence.look(
+      now(),
+      Array.from(this.#files.all, ({ path }) => path),
+    );
   }
 
   /** Opens the queue of events; null where there is none to be had: then files are polled. */

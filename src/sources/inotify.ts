@@ -11,7 +11,7 @@ import { closeSync } from 'node:fs';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { inotifyReadBytes } from '../limits.ts';
 import { native } from '../native.ts';
-import { decodeName } from './names.ts';
+import { decodeName } from '../text/names.ts';
 
 /** What to watch for, and what happened: the bits of <linux/inotify.h>. */
 export const IN_MODIFY = 0x2;

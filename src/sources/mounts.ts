@@ -8,7 +8,7 @@
  */
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { symbolicLinksMax } from '../limits.ts';
-import { decodeName, encodeName } from './names.ts';
+import { decodeName, encodeName } from '../text/names.ts';
 
 /** Types of file systems that may hang; all of FUSE, of which sshfs is one. */
 const farTypes = new Set(

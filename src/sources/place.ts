@@ -19,8 +19,8 @@ import {
   statfsSync,
   statSync,
 } from 'node:fs';
+import { decodeName, encodeName } from '../text/names.ts';
 import { Mounts } from './mounts.ts';
-import { decodeName, encodeName } from './names.ts';
 
 /** Linux's O_PATH, which Node does not name. */
 const O_PATH = 0x20_0000;

@@ -18,10 +18,12 @@ import {
   turnBytesMax,
 } from '../limits.ts';
 import type { Followed, Retired, Shared } from './followed.ts';
+import type { Silence } from './silence.ts';
 import type { ReadOutcome, Tail } from './tail.ts';
 
 export class Reader {
   readonly #shared: Shared;
+  readonly #silence: Silence;
   readonly #close: (file: Followed, tail: Tail) => void;
   readonly #failed: (file: Followed, error: Error) => void;
   readonly #queue: Followed[] = [];
@@ -38,10 +40,12 @@ export class Reader {
    */
   constructor(
     shared: Shared,
+    silence: Silence,
     close: (file: Followed, tail: Tail) => void,
     failed: (file: Followed, error: Error) => void,
   ) {
     this.#shared = shared;
+    this.#silence = silence;
     this.#close = close;
     this.#failed = failed;
   }
@@ -194,12 +198,14 @@ export class Reader {
   }
 
   #feed(file: Followed, tail: Tail, final: boolean): ReadOutcome {
-    const { sink, now, drain, waiting } = this.#shared.options;
+    const { sink, now, drain, lines, waiting } = this.#shared.options;
     const before = tail.bytesRead;
     const decided = waiting?.() ?? 0;
+    const read = lines?.() ?? 0;
     const outcome = tail.read(sink, file.source, now(), final);
     file.decides = (waiting?.() ?? 0) > decided;
     this.#shared.counters.bytes += tail.bytesRead - before;
+    if (lines !== undefined && lines() > read) this.#silence.heard(file.path, lines() - read);
     drain();
     return outcome;
   }

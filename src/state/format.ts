@@ -14,15 +14,17 @@
  * T-02a, T-02b.
  */
 
-import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax } from '../limits.ts';
+import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax, weekHours } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { SavedHistory } from '../sources/silence.ts';
+import { decodeName, encodeName } from '../text/names.ts';
 
 export const stateMagic = Buffer.from('f2zstate', 'latin1');
 export const stateVersion = 1;
 export const headerBytes = 24;
 export const sectionHeadBytes = 8;
 
-export const sectionTag = { jails: 1, positions: 2, tableHead: 3, tableEntries: 4, end: 0xe0f } as const;
+export const sectionTag = { jails: 1, positions: 2, tableHead: 3, tableEntries: 4, histories: 5, end: 0xe0f } as const;
 
 /**
  * Device u64, inode u64, offset f64, mark hash u32, mark length u16, path length u16; the path
@@ -57,9 +59,35 @@ export function decodeJails(bytes: Buffer): string[] {
   return jails;
 }
 
+/**
+ * Since f64 (epoch seconds), quiet seconds f64, missed f64, a float for each hour of the week; the
+ * path follows.
+ */
+export const historyHeadBytes = 24 + 4 * weekHours;
+
+/** A log's history with its path, one to a section. */
+export function encodeHistory({ path, since, quietSeconds, missed, counts }: SavedHistory): Buffer {
+  const head = Buffer.alloc(historyHeadBytes);
+  for (const [index, value] of [since, quietSeconds, missed].entries()) head.writeDoubleLE(value, 8 * index);
+  for (const [hour, count] of counts.entries()) head.writeFloatLE(count, 24 + 4 * hour);
+  return Buffer.concat([head, Buffer.from(encodeName(path))]);
+}
+
+export function decodeHistory(from: Buffer): SavedHistory {
+  if (from.length <= historyHeadBytes || from.length > historyHeadBytes + pathBytesMax)
+    damaged('a history has a wrong length');
+  const [since, quietSeconds, missed] = [0, 8, 16].map((at) => from.readDoubleLE(at)) as [number, number, number];
+  const counts = Float32Array.from({ length: weekHours }, (_, hour) => from.readFloatLE(24 + 4 * hour));
+  const values = [since, quietSeconds, missed, ...counts];
+  if (!values.every((value) => value >= 0 && value <= Number.MAX_SAFE_INTEGER)) damaged('a history has a wrong number');
+  const path = decodeName(from.subarray(historyHeadBytes));
+  if (!path.startsWith('/') || path.includes('\0')) damaged('a history has no absolute path');
+  return { path, since, quietSeconds, missed, counts };
+}
+
 /** A position with its path. */
 export function encodePosition(position: ReadPosition): Buffer {
-  const path = Buffer.from(position.path);
+  const path = Buffer.from(encodeName(position.path));
   const bytes = Buffer.alloc(positionHeadBytes + path.length);
   bytes.writeBigUInt64LE(BigInt.asUintN(64, position.device), 0);
   bytes.writeBigUInt64LE(BigInt.asUintN(64, position.inode), 8);
@@ -81,7 +109,7 @@ export function decodePosition(from: Buffer, at: number): { position: ReadPositi
   if (!Number.isSafeInteger(offset) || offset < 0) damaged('a read position has a wrong offset');
   if (length > fingerprintBytesMax || length > offset) damaged('a read position has a wrong fingerprint');
   if (pathBytes > pathBytesMax || next > from.length) damaged('a read position has a wrong path length');
-  const path = from.toString('utf8', at + positionHeadBytes, next);
+  const path = decodeName(from.subarray(at + positionHeadBytes, next));
   if (!path.startsWith('/') || path.includes('\0')) damaged('a read position has no absolute path');
   const position = {
     path,

@@ -38,6 +38,7 @@ import {
 } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
+import type { SavedHistory } from '../sources/silence.ts';
 import { type LoadedTable, loadState } from './load.ts';
 import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';
 
@@ -56,7 +57,7 @@ export interface KeeperOptions {
 }
 
 /** Who reads logs. */
-export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions'>;
+export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions' | 'histories'>;
 
 /** Since the start. */
 export interface KeeperCounters {
@@ -75,6 +76,8 @@ type Restoring = NonNullable<ReturnType<Engine['restoreTable']>>;
 
 export class StateKeeper {
   readonly counters: KeeperCounters = { saves: 0, failures: new Map(), bytes: 0, savedAt: 0, pauseLongestMs: 0 };
+  /** When logs were written in the last run, once it is loaded. */
+  readonly histories: SavedHistory[] = [];
   readonly #options: KeeperOptions;
   readonly #now: () => number;
   #readers: Readers | undefined;
@@ -126,6 +129,7 @@ export class StateKeeper {
         return restoring !== null;
       },
       entries: (bytes: Buffer) => restoring?.take(bytes),
+      history: (history: SavedHistory) => void this.histories.push(history),
     };
     const loaded = loadState(path, visitor, now);
     if (loaded.state === null) {
@@ -237,7 +241,14 @@ export class StateKeeper {
         const why = `the disk took longer than the ${this.#pauseMs} ms for which reading of logs may wait`;
         throw Object.assign(new Error(why), { code: 'ETIMEDOUT' });
       };
-      return { time, jails, positions: readers.positions(), table: { ...table, read }, taken: release };
+      return {
+        time,
+        jails,
+        positions: readers.positions(),
+        histories: readers.histories(),
+        table: { ...table, read },
+        taken: release,
+      };
     };
     try {
       await promises.mkdir(dirname(path), { mode: 0o700 }).catch(() => {});

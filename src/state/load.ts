@@ -10,11 +10,13 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
+import { historiesMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { SavedHistory } from '../sources/silence.ts';
 import {
   DamagedState,
   damaged,
+  decodeHistory,
   decodeJails,
   decodePosition,
   headerBytes,
@@ -44,6 +46,7 @@ export interface StateVisitor {
   table(table: LoadedTable): boolean;
   /** Entries in order, whole ones; the bytes are only lent. */
   entries(bytes: Buffer): void;
+  history?(history: SavedHistory): void;
 }
 
 export interface LoadedState {
@@ -154,6 +157,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
   let jails: string[] | null = null;
   let table: LoadedTable | null = null;
   let wanted = false;
+  let histories = 0;
   for (let last = 0; ; ) {
     reader.take(head);
     const tag = head.readUInt32LE(0);
@@ -182,6 +186,10 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       if (table === null || length % table.entryBytes !== 0) damaged('its table is cut in the middle');
       state.tableBytes += length;
       if (wanted) visitor!.entries(bytes);
+    } else if (tag === sectionTag.histories) {
+      if (++histories > historiesMax) damaged('it holds too many histories');
+      const history = decodeHistory(bytes);
+      visitor?.history?.(history);
     } else {
       damaged(`it has an unknown section ${tag}`);
     }

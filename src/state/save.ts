@@ -14,7 +14,9 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { SavedHistory } from '../sources/silence.ts';
 import {
+  encodeHistory,
   encodeJails,
   encodePosition,
   headerBytes,
@@ -48,6 +50,7 @@ export interface Snapshot {
   jails: readonly string[];
   positions: readonly ReadPosition[];
   table: SavedEntries | null;
+  histories?: readonly SavedHistory[];
   /**
    * Everything is copied: what the snapshot shows may change again. Not called where the save fails
    * before.
@@ -219,23 +222,30 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
     }
     add(sectionTag.positions, encodePosition(position));
   }
-  const { table } = snapshot;
-  if (table === null) return used;
+  const { table, histories = [] } = snapshot;
   if (isFull()) {
     yield used;
     used = 0;
   }
-  add(sectionTag.tableHead, encodeTableHead(table));
-  for (;;) {
+  if (table !== null) add(sectionTag.tableHead, encodeTableHead(table));
+  for (let length = table === null ? 0 : 1; length > 0; ) {
     if (isFull()) {
       yield used;
       used = 0;
     }
-    const length = table.read(into.subarray(used + sectionHeadBytes, used + sectionHeadBytes + stateSectionBytesMax));
-    if (length === 0) return used;
+    length = table!.read(into.subarray(used + sectionHeadBytes, used + sectionHeadBytes + stateSectionBytesMax));
+    if (length === 0) break;
     seal(into, used, sectionTag.tableEntries, length);
     used += sectionHeadBytes + length;
   }
+  for (const history of histories) {
+    if (isFull()) {
+      yield used;
+      used = 0;
+    }
+    add(sectionTag.histories, encodeHistory(history));
+  }
+  return used;
 }
 
 function encodeTableHead({ layout, entryBytes, note }: SavedEntries): Buffer {

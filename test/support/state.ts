@@ -1,6 +1,8 @@
 /** Snapshots to save, and a visitor that keeps what it is given. */
 
+import { weekHours } from '../../src/limits.ts';
 import type { ReadPosition } from '../../src/sources/file.ts';
+import type { SavedHistory } from '../../src/sources/silence.ts';
 import type { LoadedTable, StateVisitor } from '../../src/state/load.ts';
 import type { Snapshot } from '../../src/state/save.ts';
 
@@ -8,6 +10,7 @@ export class CollectingVisitor implements StateVisitor {
   readonly positions: ReadPosition[] = [];
   head: LoadedTable | null = null;
   readonly chunks: Buffer[] = [];
+  readonly histories: SavedHistory[] = [];
 
   position(position: ReadPosition): void {
     this.positions.push(position);
@@ -22,8 +25,12 @@ export class CollectingVisitor implements StateVisitor {
     this.chunks.push(Buffer.from(bytes));
   }
 
+  history(history: SavedHistory): void {
+    this.histories.push(history);
+  }
+
   get touched(): boolean {
-    return this.positions.length + this.chunks.length > 0 || this.head !== null;
+    return this.positions.length + this.chunks.length + this.histories.length > 0 || this.head !== null;
   }
 }
 
@@ -39,6 +46,12 @@ export function samplePosition(number: number): ReadPosition {
   };
 }
 
+export function sampleHistory(number: number): SavedHistory {
+  const counts = Float32Array.from({ length: weekHours }, (_, hour) => (hour * number) / 8);
+  // A name that is not UTF-8, as src/text/names.ts carries it.
+  return { path: `/var/log/\udcff-${number}.log`, since: 1_600_000_000, quietSeconds: 60, missed: 1.5, counts };
+}
+
 /** A snapshot whose table holds `entries` entries; all their bytes together count modulo 251. */
 export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot {
   let done = 0;
@@ -46,6 +59,7 @@ export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot 
     time,
     jails: ['sshd', 'nginx-http-auth'],
     positions: [samplePosition(1), samplePosition(2)],
+    histories: [sampleHistory(1), sampleHistory(2)],
     table: {
       layout: 7,
       entryBytes: sampleEntryBytes,

@@ -244,19 +244,19 @@ describe('following', () => {
     writeFileSync(hot, `${'h'.repeat(99)}\n`.repeat((8 * turnBytesMax) / 100));
     writeFileSync(quiet, 'quiet\n');
     let turns = 0;
-    await until(async () => {
-      await new Promise(setImmediate);
+    let ticking = true;
+    const tick = (): void => {
       turns++;
-      return bench.sink.texts(1).length === 1;
-    });
-    await until(async () => {
-      await new Promise(setImmediate);
-      turns++;
-      return bench.sink.lines.length === Math.ceil((8 * turnBytesMax) / 100);
-    });
+      if (ticking) setImmediate(tick);
+    };
+    tick();
+    const lines = Math.ceil((8 * turnBytesMax) / 100);
+    await until(() => bench.sink.lines.length === lines);
+    ticking = false;
     const quietAt = bench.sink.lines.findIndex(({ source }) => source === 1);
     expect(quietAt).toBeLessThan((4 * turnBytesMax) / 100);
-    expect(turns).toBeGreaterThan(3);
+    // Of eight turns, two at most come between two of the event loop: one of an event, one planned.
+    expect(turns).toBeGreaterThanOrEqual(4);
   });
 });
 

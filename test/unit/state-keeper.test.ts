@@ -266,7 +266,7 @@ describe('the state keeper', () => {
     const path = join(home.path, 'missing', 'state', 'state');
     const keeper = new StateKeeper({ path, intervalSeconds: 1, jails: ['sshd'], engine, log: rememberingLog() });
     expect(keeper.load()).toEqual([]);
-    keeper.start({ pause: () => {}, unpause: () => {}, positions: () => [] });
+    keeper.start({ pause: () => {}, unpause: () => {}, positions: () => [], histories: () => [] });
     await keeper.stop();
     expect(keeper.problem).toContain('ENOENT');
   });

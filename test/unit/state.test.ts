@@ -45,6 +45,7 @@ describe('a saved state', () => {
       state: { time: snapshot.time, positions: 2, tableBytes: 720_000 },
     });
     expect(visitor.positions).toEqual(snapshot.positions);
+    expect(visitor.histories).toEqual(snapshot.histories);
     expect(visitor.head).toMatchObject({ layout: 7, entryBytes: 24, jails: snapshot.jails });
     expect(visitor.head!.note.toString()).toBe('note');
     expect(isSampleTable(visitor.chunks, 30_000)).toBe(true);
