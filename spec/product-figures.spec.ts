@@ -3,7 +3,7 @@
  * and that run says how.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { claim, type Supply, twin } from './claim.ts';
 
@@ -110,6 +110,57 @@ claim(
     twin(
       'figures without a spread',
       withFigures(({ spread: _, ...figure }) => figure),
+    ),
+  ],
+);
+
+/** The latest recorded comparison of io_uring with preadv. */
+function ringRun(spoil: (run: Run) => Run = (run) => run): Supply<Run> {
+  return {
+    make() {
+      const path = globSync('bench/runs/*/io-uring.json', { cwd: root }).sort().at(-1);
+      assert.ok(path !== undefined, 'no run is recorded');
+      return spoil(JSON.parse(readFileSync(join(root, path), 'utf8')));
+    },
+  };
+}
+
+/** A ring that saved this share of a core would be worth its place beside the reader, %. */
+const savedMin = 1;
+
+claim(
+  'LP-19',
+  ringRun(),
+  ({ command, results }) => {
+    assert.match(command, /^npm run bench -- io-uring/);
+    const saved = results.map(({ workload, figures, problems }) => {
+      assert.deepEqual(problems, [], workload);
+      const of = (name: string) => figures.find((figure) => figure.name === name)!;
+      assert.ok(of('saved').n >= 5 && of('preadv').median > 0, `${workload} was measured`);
+      assert.ok(of('saved').median < savedMin, `a ring saves ${of('saved').median} % of a core at ${workload}`);
+      return of('saved').median;
+    });
+    for (const files of [1, 20, 500]) {
+      const rates = results.filter(({ counts }) => counts.files === files).map(({ counts }) => counts.linesPerSecond);
+      assert.deepEqual(rates, [1_000, 30_000, 300_000], `the rates with ${files} files`);
+    }
+    const most = Math.max(...saved);
+    return `1, 20 and 500 files, 1,000 to 300,000 lines/s: a ring saves ${most.toFixed(2)} % of a core at best, and is not built in`;
+  },
+  [
+    twin(
+      'a ring that saves a third of a core',
+      ringRun((run) => ({
+        ...run,
+        results: run.results.map((result) => ({
+          ...result,
+          figures: result.figures.map((figure) => (figure.name === 'saved' ? { ...figure, median: 33 } : figure)),
+        })),
+      })),
+    ),
+    twin(
+      'a run that left many files out',
+      ringRun((run) => ({ ...run, results: run.results.filter(({ counts }) => counts.files !== 500) })),
     ),
   ],
 );
