@@ -1,7 +1,8 @@
 /**
- * Whether a reader that takes all logs in one batch through io_uring(7) would help (LP-19): the same
- * growth of the same files is read by preadv(2), as the daemon does, and through a ring (uring.c,
- * where there is a compiler). A ring is not built into the daemon: seccomp does not see its calls.
+ * Whether a reader that takes all logs in one batch through io_uring(7) would help (LP-19): the
+ * same growth of the same files is read by preadv(2), as the daemon does, and through a ring
+ * (uring.c, where there is a compiler). A ring is not built into the daemon: seccomp does not see
+ * its calls.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
