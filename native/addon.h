@@ -5,19 +5,41 @@
 
 #include <napi.h>
 
+#include <cmath>
 #include <cstdint>
+#include <string>
 
 namespace fail2zig {
 
-/// True when `value` is a number that names a possible descriptor.
-inline bool IsDescriptor(const Napi::Value& value) {
-  return value.IsNumber() && value.As<Napi::Number>().DoubleValue() >= 0 &&
-         value.As<Napi::Number>().DoubleValue() <= INT32_MAX;
+/// True for a whole number within bounds. Every number is checked by this before it is converted,
+/// so that none is cut or wraps.
+inline bool IsWhole(const Napi::Value& value, double least, double most) {
+  if (!value.IsNumber()) return false;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  return number >= least && number <= most && std::floor(number) == number;
 }
 
-/// True for a Uint8Array.
+inline bool IsInt32(const Napi::Value& value) { return IsWhole(value, INT32_MIN, INT32_MAX); }
+inline bool IsUint32(const Napi::Value& value) { return IsWhole(value, 0, UINT32_MAX); }
+
+/// True for a position in a file that JavaScript can say exactly.
+inline bool IsPosition(const Napi::Value& value) { return IsWhole(value, 0, 9007199254740991.0); }
+
+/// True for a number that names a possible descriptor.
+inline bool IsDescriptor(const Napi::Value& value) { return IsWhole(value, 0, INT32_MAX); }
+
+/// True for a Uint8Array whose memory is there, and whose length every system call can take.
 inline bool IsBytes(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (!value.IsTypedArray()) return false;
+  const Napi::TypedArray array = value.As<Napi::TypedArray>();
+  return array.TypedArrayType() == napi_uint8_array && !array.ArrayBuffer().IsDetached() &&
+         array.ByteLength() <= INT32_MAX;
+}
+
+/// True for a string that a C string can hold: without a zero inside.
+inline bool IsText(const Napi::Value& value) {
+  return value.IsString() &&
+         value.As<Napi::String>().Utf8Value().find('\0') == std::string::npos;
 }
 
 /// Raises a TypeError in the caller: a wrong argument is a bug of ours, never an errno.

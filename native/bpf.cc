@@ -27,7 +27,7 @@ Napi::Value Bpf(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const char* const usage = "bpf(command: number, attributes: Uint8Array, ...(offset: number, buffer: Uint8Array))";
   const size_t count = info.Length();
-  if (count < 2 || count % 2 != 0 || count > 2 + 2 * kPointersMax || !info[0].IsNumber() || !IsBytes(info[1])) {
+  if (count < 2 || count % 2 != 0 || count > 2 + 2 * kPointersMax || !fail2zig::IsInt32(info[0]) || !IsBytes(info[1])) {
     return fail2zig::BadArgument(env, usage);
   }
   Napi::Uint8Array attributes = info[1].As<Napi::Uint8Array>();
@@ -36,9 +36,11 @@ Napi::Value Bpf(const Napi::CallbackInfo& info) {
   alignas(8) uint8_t copy[kAttributeBytesMax] = {};
   memcpy(copy, attributes.Data(), length);
   for (size_t at = 2; at < count; at += 2) {
-    if (!info[at].IsNumber() || !IsBytes(info[at + 1])) return fail2zig::BadArgument(env, usage);
-    const uint32_t offset = info[at].As<Napi::Number>().Uint32Value();
-    if (offset % 8 != 0 || offset + 8 > length) return fail2zig::BadArgument(env, usage);
+    if (length < 8 || !fail2zig::IsWhole(info[at], 0, static_cast<double>(length - 8)) || !IsBytes(info[at + 1])) {
+      return fail2zig::BadArgument(env, usage);
+    }
+    const size_t offset = info[at].As<Napi::Number>().Uint32Value();
+    if (offset % 8 != 0) return fail2zig::BadArgument(env, usage);
     const uint64_t address = reinterpret_cast<uint64_t>(info[at + 1].As<Napi::Uint8Array>().Data());
     memcpy(copy + offset, &address, sizeof address);
   }
@@ -78,7 +80,9 @@ Napi::Value ProgramInfo(const Napi::CallbackInfo& info) {
 Napi::Value BootNanoseconds(const Napi::CallbackInfo& info) {
   struct timespec now = {};
   clock_gettime(CLOCK_BOOTTIME, &now);
-  return Napi::BigInt::New(info.Env(), static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec));
+  const auto seconds = static_cast<uint64_t>(now.tv_sec);
+  const auto nanoseconds = static_cast<uint64_t>(now.tv_nsec);
+  return Napi::BigInt::New(info.Env(), seconds * 1000000000u + nanoseconds);
 }
 
 }  // namespace

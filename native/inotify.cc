@@ -18,19 +18,21 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
 /// inotifyAdd(fd, path, mask) -> watch descriptor or -errno.
 Napi::Value Add(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsString() || !info[2].IsNumber()) {
+  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsText(info[1]) ||
+      !fail2zig::IsUint32(info[2])) {
     return fail2zig::BadArgument(env, "inotifyAdd(fd: number, path: string, mask: number)");
   }
   const std::string path = info[1].As<Napi::String>().Utf8Value();
   const int watch =
-      inotify_add_watch(info[0].As<Napi::Number>().Int32Value(), path.c_str(), info[2].As<Napi::Number>().Uint32Value());
+      inotify_add_watch(info[0].As<Napi::Number>().Int32Value(), path.c_str(),
+                        info[2].As<Napi::Number>().Uint32Value());
   return Napi::Number::New(env, watch < 0 ? -errno : watch);
 }
 
 /// inotifyRemove(fd, watch) -> 0 or -errno.
 Napi::Value Remove(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber()) {
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsInt32(info[1])) {
     return fail2zig::BadArgument(env, "inotifyRemove(fd, watch: number)");
   }
   const int result =

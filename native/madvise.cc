@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cmath>
 
 #include "addon.h"
 
@@ -14,17 +13,11 @@ namespace {
 /// ours.
 constexpr double kAddressMax = 140737488355328.0;
 
-/// A whole number from `least` on that a double holds exactly.
-bool IsWhole(const Napi::Value& value, double least) {
-  if (!value.IsNumber()) return false;
-  const double number = value.As<Napi::Number>().DoubleValue();
-  return number >= least && number < kAddressMax && std::floor(number) == number;
-}
-
 /// dropPages(address, bytes) -> 0 or -errno. Both are multiples of the page size, else -EINVAL
 /// comes from the kernel.
 Napi::Value DropPages(const Napi::CallbackInfo& info) {
-  if (info.Length() != 2 || !IsWhole(info[0], 4096) || !IsWhole(info[1], 1)) {
+  if (info.Length() != 2 || !fail2zig::IsWhole(info[0], 4096, kAddressMax) ||
+      !fail2zig::IsWhole(info[1], 1, kAddressMax)) {
     return fail2zig::BadArgument(info.Env(), "dropPages(address: number, bytes: number)");
   }
   const auto address = static_cast<uintptr_t>(info[0].As<Napi::Number>().DoubleValue());
@@ -35,7 +28,7 @@ Napi::Value DropPages(const Napi::CallbackInfo& info) {
 
 /// hugePages(memory) -> 0 or -errno. The whole pages inside an ArrayBuffer.
 Napi::Value HugePages(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !info[0].IsArrayBuffer()) {
+  if (info.Length() != 1 || !info[0].IsArrayBuffer() || info[0].As<Napi::ArrayBuffer>().IsDetached()) {
     return fail2zig::BadArgument(info.Env(), "hugePages(memory: ArrayBuffer)");
   }
   auto memory = info[0].As<Napi::ArrayBuffer>();

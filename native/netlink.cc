@@ -23,6 +23,9 @@
 
 namespace {
 
+/// A send is waited for awake for a second at most.
+constexpr double kAwakeMicrosecondsMax = 1000000;
+
 /// The privileged option first, then the one everybody may set; the kernel caps the latter.
 void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
   if (bytes <= 0) return;
@@ -35,7 +38,8 @@ void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
 /// the socket is connected to the kernel, which then refuses datagrams of any other process for us.
 Napi::Value Open(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 4 || !info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsNumber()) {
+  if (info.Length() != 4 || !fail2zig::IsInt32(info[0]) || !fail2zig::IsUint32(info[1]) ||
+      !fail2zig::IsWhole(info[2], 0, INT32_MAX) || !fail2zig::IsWhole(info[3], 0, INT32_MAX)) {
     return fail2zig::BadArgument(env, "netlinkOpen(protocol, groups, sendBytes, receiveBytes: number)");
   }
   const int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, info[0].As<Napi::Number>().Int32Value());
@@ -65,7 +69,8 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
 /// One blocking call on a pool thread, whose result (a count or -errno) settles a promise.
 class Call : public Napi::AsyncWorker {
  public:
-  explicit Call(Napi::Env env) : Napi::AsyncWorker(env, "fail2zig.netlink"), deferred_(Napi::Promise::Deferred::New(env)) {}
+  explicit Call(Napi::Env env)
+      : Napi::AsyncWorker(env, "fail2zig.netlink"), deferred_(Napi::Promise::Deferred::New(env)) {}
   Napi::Promise Promise() const { return deferred_.Promise(); }
 
  protected:
@@ -208,7 +213,7 @@ class ReceiveCall : public Call {
 Napi::Value Send(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||
-      !info[2].IsNumber()) {
+      !fail2zig::IsWhole(info[2], 0, kAwakeMicrosecondsMax)) {
     return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array, microseconds: number)");
   }
   const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
@@ -232,7 +237,8 @@ Napi::Value Send(const Napi::CallbackInfo& info) {
 /// netlinkWait(fd, milliseconds) -> promise of 1 (something to read), 0 (time is up) or -errno.
 Napi::Value Wait(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber()) {
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) ||
+      !fail2zig::IsWhole(info[1], 0, INT32_MAX)) {
     return fail2zig::BadArgument(env, "netlinkWait(fd: number, milliseconds: number)");
   }
   auto* call =

@@ -12,7 +12,7 @@ namespace {
 Napi::Value ReadAround(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||
-      !fail2zig::IsBytes(info[2]) || !info[3].IsNumber()) {
+      !fail2zig::IsBytes(info[2]) || !fail2zig::IsPosition(info[3])) {
     return fail2zig::BadArgument(env, "readAround(fd: number, before, into: Uint8Array, position: number)");
   }
   Napi::Uint8Array before = info[1].As<Napi::Uint8Array>();

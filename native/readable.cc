@@ -9,6 +9,9 @@
 
 namespace {
 
+/// Longest rest a callee may ask for, ms: an hour. Any other answer means none.
+constexpr double kRestMillisecondsMax = 3600000;
+
 /// One watched descriptor. Lives until both handles are closed: by the function that `whenReadable`
 /// returned, or by the end of the environment.
 class Readable {
@@ -17,7 +20,7 @@ class Readable {
       : callback_(Napi::Persistent(callback)), context_(env, "fail2zig.readable") {}
 
   /// 0 or a libuv error (-errno); on an error the object is gone.
-  static int Open(Napi::Env env, int descriptor, Napi::Function callback, Readable** opened) {
+  static int Open(Napi::Env env, int descriptor, Napi::Function callback, std::shared_ptr<Readable*>* opened) {
     uv_loop_t* loop = nullptr;
     napi_get_uv_event_loop(env, &loop);
     auto* self = new Readable(env, callback);
@@ -33,13 +36,14 @@ class Readable {
         env, [](napi_async_cleanup_hook_handle, void* data) { static_cast<Readable*>(data)->Close(); }, self,
         &self->cleanup_);
     self->Listen();
-    *opened = self;
+    *opened = self->handle_;
     return 0;
   }
 
   void Close() {
     if (closing_) return;
     closing_ = true;
+    *handle_ = nullptr;
     const auto closed = [](uv_handle_t* handle) { static_cast<Readable*>(handle->data)->Closed(); };
     uv_close(reinterpret_cast<uv_handle_t*>(&poll_), closed);
     uv_close(reinterpret_cast<uv_handle_t*>(&timer_), closed);
@@ -73,8 +77,8 @@ class Readable {
     }
     const Napi::Value answer(env, answered);
     if (closing_) return;
-    const int64_t rest = answer.IsNumber() ? answer.As<Napi::Number>().Int64Value() : 0;
-    if (rest > 0) {
+    if (fail2zig::IsWhole(answer, 1, kRestMillisecondsMax)) {
+      const auto rest = static_cast<uint64_t>(answer.As<Napi::Number>().Int64Value());
       if (!resting_) uv_poll_stop(&poll_);
       resting_ = true;
       uv_timer_start(&timer_, [](uv_timer_t* timer) { static_cast<Readable*>(timer->data)->Call(); }, rest, 0);
@@ -95,6 +99,8 @@ class Readable {
     delete this;
   }
 
+  /// What the function that ends it holds: null from the moment that this object is about to go.
+  const std::shared_ptr<Readable*> handle_ = std::make_shared<Readable*>(this);
   uv_poll_t poll_;
   uv_timer_t timer_;
   Napi::FunctionReference callback_;
@@ -113,16 +119,14 @@ Napi::Value WhenReadable(const Napi::CallbackInfo& info) {
   if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsFunction()) {
     return fail2zig::BadArgument(env, "whenReadable(fd: number, callback: () => number)");
   }
-  Readable* readable = nullptr;
+  std::shared_ptr<Readable*> open;
   const int result =
-      Readable::Open(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Function>(), &readable);
+      Readable::Open(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Function>(), &open);
   if (result < 0) return Napi::Number::New(env, result);
-  const auto open = std::make_shared<Readable*>(readable);
   return Napi::Function::New(
       env,
       [open](const Napi::CallbackInfo&) {
         if (*open != nullptr) (*open)->Close();
-        *open = nullptr;
       },
       "close");
 }

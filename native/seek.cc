@@ -11,7 +11,7 @@ namespace {
 /// a hole follows).
 Napi::Value NextData(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber()) {
+  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsPosition(info[1])) {
     return fail2zig::BadArgument(env, "nextData(fd, position: number)");
   }
   const off_t at = lseek(info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int64Value(), SEEK_DATA);

@@ -12,8 +12,9 @@
 
 namespace {
 
-/// Where struct ipt_replace and ip6t_replace hold the address of the counters, and how many there
-/// are.
+/// Where struct ipt_replace and ip6t_replace hold the bytes of their entries, the number of
+/// counters and their address.
+constexpr size_t kEntriesSize = 40;
 constexpr size_t kCountersCount = 84;
 constexpr size_t kCountersPointer = 88;
 constexpr size_t kReplaceHeader = 96;
@@ -24,8 +25,11 @@ using fail2zig::IsBytes;
 
 /// xtablesOpen(family 4 or 6) -> descriptor of a plain datagram socket or -errno.
 Napi::Value Open(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !info[0].IsNumber()) return fail2zig::BadArgument(info.Env(), "xtablesOpen(family: 4 | 6)");
-  const int family = info[0].As<Napi::Number>().Int32Value() == 6 ? AF_INET6 : AF_INET;
+  const bool isV6 = info.Length() == 1 && fail2zig::IsWhole(info[0], 6, 6);
+  if (!isV6 && (info.Length() != 1 || !fail2zig::IsWhole(info[0], 4, 4))) {
+    return fail2zig::BadArgument(info.Env(), "xtablesOpen(family: 4 | 6)");
+  }
+  const int family = isV6 ? AF_INET6 : AF_INET;
   const int descriptor = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   return Napi::Number::New(info.Env(), descriptor < 0 ? -errno : descriptor);
 }
@@ -34,8 +38,8 @@ Napi::Value Open(const Napi::CallbackInfo& info) {
 /// -errno.
 Napi::Value GetOption(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber() || !info[2].IsNumber() ||
-      !IsBytes(info[3])) {
+  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsInt32(info[1]) ||
+      !fail2zig::IsInt32(info[2]) || !IsBytes(info[3])) {
     return fail2zig::BadArgument(env, "socketOption(fd, level, option: number, bytes: Uint8Array)");
   }
   Napi::Uint8Array bytes = info[3].As<Napi::Uint8Array>();
@@ -48,8 +52,8 @@ Napi::Value GetOption(const Napi::CallbackInfo& info) {
 /// setSocketOption(fd, level, option, bytes) -> 0 or -errno.
 Napi::Value SetOption(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber() || !info[2].IsNumber() ||
-      !IsBytes(info[3])) {
+  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsInt32(info[1]) ||
+      !fail2zig::IsInt32(info[2]) || !IsBytes(info[3])) {
     return fail2zig::BadArgument(env, "setSocketOption(fd, level, option: number, bytes: Uint8Array)");
   }
   Napi::Uint8Array bytes = info[3].As<Napi::Uint8Array>();
@@ -97,13 +101,17 @@ class ReplaceCall : public Napi::AsyncWorker {
 /// those of the old table.
 Napi::Value Replace(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsNumber() || !IsBytes(info[2]) ||
+  if (info.Length() != 4 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsInt32(info[1]) || !IsBytes(info[2]) ||
       !IsBytes(info[3])) {
     return fail2zig::BadArgument(env, "xtablesReplace(fd, level: number, replace, counters: Uint8Array)");
   }
   Napi::Uint8Array replace = info[2].As<Napi::Uint8Array>();
   Napi::Uint8Array counters = info[3].As<Napi::Uint8Array>();
   if (replace.ByteLength() < kReplaceHeader) return fail2zig::BadArgument(env, "xtablesReplace: no header");
+  uint32_t size = 0;
+  std::memcpy(&size, replace.Data() + kEntriesSize, sizeof size);
+  // The kernel reads that many bytes of entries.
+  if (replace.ByteLength() - kReplaceHeader < size) return fail2zig::BadArgument(env, "xtablesReplace: entries cut");
   uint32_t count = 0;
   std::memcpy(&count, replace.Data() + kCountersCount, sizeof count);
   // The kernel writes that many counters to the address below.

@@ -1,2 +1,3 @@
-/** Types of native.mjs, which is plain JavaScript so that any Node can run it. */
-export function buildNative(): { built: boolean; output: string };
+/** Types of native.mjs. */
+export const sanitized: string[];
+export function buildNative(output?: string, how?: string[]): { built: boolean; output: string };

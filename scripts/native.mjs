@@ -10,10 +10,19 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const output = join(root, 'build', 'fail2zig.node');
 
-/** @returns {boolean} true when the addon is missing or older than one of `inputs` */
-function isStale(inputs) {
+/** How the addon is compiled: to ship, or to be watched by the sanitizers of the compiler. */
+const shipped = ['-O2', '-s', '-fstack-protector-strong', '-D_FORTIFY_SOURCE=2'];
+export const sanitized = [
+  '-O1',
+  '-g',
+  '-fno-omit-frame-pointer',
+  '-fsanitize=address,undefined',
+  '-fno-sanitize-recover',
+];
+
+/** @returns {boolean} true when `output` is missing or older than one of `inputs` */
+function isStale(output, inputs) {
   if (!existsSync(output)) return true;
   const built = statSync(output).mtimeMs;
   return inputs.some((input) => statSync(input).mtimeMs > built);
@@ -21,10 +30,12 @@ function isStale(inputs) {
 
 /**
  * Builds the addon if needed.
+ * @param {string} output
+ * @param {string[]} how
  * @returns {{ built: boolean, output: string }}
  * @throws {Error} whose message says what is missing and what to do
  */
-export function buildNative() {
+export function buildNative(output = join(root, 'build', 'fail2zig.node'), how = shipped) {
   const folder = join(root, 'native');
   const files = readdirSync(folder).map((name) => join(folder, name));
   const sources = files.filter((name) => name.endsWith('.cc')).sort();
@@ -37,7 +48,7 @@ export function buildNative() {
     if (!existsSync(join(headers, file)))
       throw new Error(`${join(headers, file)} is missing: run \`npm install\` first`);
   }
-  if (!isStale([...files, fileURLToPath(import.meta.url)])) return { built: false, output };
+  if (!isStale(output, [...files, fileURLToPath(import.meta.url)])) return { built: false, output };
 
   mkdirSync(dirname(output), { recursive: true });
   const temporary = `${output}.${process.pid}`;
@@ -46,16 +57,13 @@ export function buildNative() {
     compiler,
     [
       '-std=c++17',
-      '-O2',
+      ...how,
       '-fPIC',
       '-shared',
-      '-s',
       '-Wall',
       '-Wextra',
       '-fno-exceptions',
       '-fvisibility=hidden',
-      '-fstack-protector-strong',
-      '-D_FORTIFY_SOURCE=2',
       '-Wl,-z,relro,-z,now',
       '-DNAPI_VERSION=9',
       '-DNAPI_DISABLE_CPP_EXCEPTIONS',
