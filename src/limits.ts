@@ -383,11 +383,6 @@ limitHolds(jailNameMax + 4 <= chainNameMax, 'jailNameMax + our prefix <= chainNa
  */
 export const xtablesLockMs = 10_000;
 /**
- * Elements of one ipset (its `maxelem`), more than the engine's table ever holds; fuller:
- * IPSET_ERR_HASH_FULL.
- */
-export const ipsetElementsMax = 1 << 20;
-/**
  * Longest timeout an ipset holds, seconds (IPSET_MAX_TIMEOUT, 24.8 days); reconcile renews a longer
  * ban in time.
  */
@@ -397,11 +392,6 @@ export const ipsetTimeoutSecondsMax = 2_147_483;
  * kernel's time at this many.
  */
 export const iptablesBansMax = 2000;
-/**
- * Bans the xdp backend holds (`max_entries` of each map), more than the engine's table ever has;
- * fuller: E2BIG.
- */
-export const xdpBansMax = 1 << 20;
 /**
  * Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some
  * 30 ns.
@@ -526,7 +516,10 @@ export const sweepTurnEntries = 64 * 1024;
  * millisecond.
  */
 export const countEntries = 64 * 1024;
-/** The largest `firewall.bans_max`: more than the table ever holds. */
+/**
+ * The largest `firewall.bans_max`, and what a kernel set or map holds where none is set: more than
+ * the table ever holds.
+ */
 export const bansMaxLargest = 1 << 20;
 /** About what the kernel's memory takes for a ban, by family, bytes (measured on nftables). */
 export const kernelBanBytes = { 4: 70, 6: 105 } as const;

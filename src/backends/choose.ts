@@ -4,10 +4,11 @@
  * bundle of its own (scripts/build.ts). If none can be installed, one error names what each said.
  * Nothing ever runs that pretends to ban.
  */
+import { bansMaxLargest, changesPerTransactionMax } from '../limits.ts';
 import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
 import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
 
-type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'>;
+type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'> & { bansMax?: number };
 export type RealBackendName = Exclude<BackendName, 'auto'>;
 
 export interface BackendRow {
@@ -15,6 +16,14 @@ export interface BackendRow {
   /** Whether `auto` tries it. */
   auto: (firewall: Firewall) => boolean;
   load: (firewall: Firewall, say: (action: LogOnlyAction) => void) => Promise<Backend>;
+}
+
+/**
+ * Elements that a set or map takes: `firewall.bans_max` and some more, since the caller's bound is
+ * for all of them together, and an unban adds its element before it deletes it.
+ */
+function elementsMax({ bansMax = 0 }: Firewall): number {
+  return bansMax === 0 ? bansMaxLargest : Math.min(bansMaxLargest, bansMax + changesPerTransactionMax);
 }
 
 const always = () => true;
@@ -25,7 +34,10 @@ export const backendRows: readonly BackendRow[] = [
   {
     name: 'nftables',
     auto: always,
-    load: async ({ table }) => new (await import('./nftables/nftables.ts')).NftablesBackend({ table }),
+    load: async (firewall) => {
+      const { NftablesBackend } = await import('./nftables/nftables.ts');
+      return new NftablesBackend({ table: firewall.table, setElementsMax: elementsMax(firewall) });
+    },
   },
   {
     name: 'iptables',
@@ -35,13 +47,19 @@ export const backendRows: readonly BackendRow[] = [
   {
     name: 'ipset',
     auto: always,
-    load: async () => new (await import('./xtables/ipset.ts')).IpsetBackend(),
+    load: async (firewall) => {
+      const { IpsetBackend } = await import('./xtables/ipset.ts');
+      return new IpsetBackend({ setElementsMax: elementsMax(firewall) });
+    },
   },
   {
     name: 'xdp',
     // It must be told the interfaces.
     auto: never,
-    load: async ({ interfaces }) => new (await import('./xdp/xdp.ts')).XdpBackend({ interfaces }),
+    load: async (firewall) => {
+      const { XdpBackend } = await import('./xdp/xdp.ts');
+      return new XdpBackend({ interfaces: firewall.interfaces, bansMax: elementsMax(firewall) });
+    },
   },
   {
     name: 'log-only',

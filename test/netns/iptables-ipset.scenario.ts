@@ -25,6 +25,8 @@ const run = (program: string, ...words: string[]) => execFileSync(program, words
 interface Subject {
   create: () => Backend;
   seen: () => string[];
+  /** What only its kind of kernel object lets others do. */
+  foreign: (() => unknown)[];
 }
 
 const ipsetMembers = (set: string) =>
@@ -41,6 +43,11 @@ const subjects: Record<string, Subject> = {
   ipset: {
     create: () => new IpsetBackend(),
     seen: () => [...ipsetMembers('f2z4-sshd'), ...ipsetMembers('f2z6-sshd').map((each) => `${each}/64`)].sort(),
+    foreign: [
+      () => run('ipset', 'del', 'f2z4-sshd', '203.0.113.2'),
+      () => run('ipset', 'add', 'f2z4-sshd', '203.0.113.77'),
+      () => run('ipset', 'flush', 'f2z6-sshd'),
+    ],
   },
   iptables: {
     create: () => new IptablesBackend(),
@@ -49,10 +56,11 @@ const subjects: Record<string, Subject> = {
         ...savedSources('iptables-legacy-save').map((each) => each.replace('/32', '')),
         ...savedSources('ip6tables-legacy-save'),
       ].sort(),
+    foreign: [() => run('iptables-legacy', '-D', 'f2z-sshd', '1')],
   },
 };
 
-function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
+function scenariosOf({ create, seen, foreign }: Subject): Record<string, Scenario> {
   const installed = async (...jails: JailScaffold[]) => {
     const backend = create();
     await backend.install(jails.length > 0 ? jails : [sshd]);
@@ -240,6 +248,27 @@ function scenariosOf({ create, seen }: Subject): Record<string, Scenario> {
       await prober.dropped(attackerV4[0], hostV4, 2222);
     },
 
+    'notices at the next look that others changed what it holds, and its own changes are none': async () => {
+      const backend = await installed();
+      const changes = [
+        () => run('iptables-legacy', '-F', 'INPUT'),
+        () => run('ip6tables-legacy', '-D', 'f2z-sshd', '1'),
+        () => run('iptables-legacy', '-A', 'f2z-sshd', '-s', '192.0.2.200', '-j', 'DROP'),
+        ...foreign,
+      ];
+      await backend.apply([ban('203.0.113.1'), ban('203.0.113.2'), ban('203.0.113.3'), ban('2001:db8:0:7::1')]);
+      await backend.apply([unban('203.0.113.3'), ban('203.0.113.1', 2 * hour)]);
+      assert.equal(await backend.disturbed!(), false, 'only own changes');
+      for (const change of changes) {
+        change();
+        assert.equal(await backend.disturbed!(), true, `${change}`);
+        assert.equal(await backend.disturbed!(), false, 'it was seen');
+        await backend.install([sshd]);
+        await backend.apply([ban('203.0.113.2')]);
+        assert.equal(await backend.disturbed!(), false, 'repaired');
+      }
+    },
+
     'waits for the lock of the iptables programs': async () => {
       const lock = openSync('/run/xtables.lock', 'a');
       assert.equal(native.tryLock(lock), 0);
@@ -285,6 +314,30 @@ export const scenarios: Record<string, Scenario> = {
     );
     await backend.apply([ban('203.0.113.1')]);
     assert.deepEqual(subjects.ipset!.seen(), ['203.0.113.1']);
+  },
+
+  'ipset: elements that end are nobody else’s work, unless half of them go': async () => {
+    const backend = new IpsetBackend();
+    await backend.install([sshd]);
+    const many = Array.from({ length: 20 }, (_, index) => ban(`203.0.113.${index + 10}`));
+    await backend.apply([...many, ban('203.0.113.1', 1000)]);
+    assert.equal(await backend.disturbed(), false);
+    await until(() => !subjects.ipset!.seen().includes('203.0.113.1'), { what: 'the end of the ban' });
+    assert.equal(await backend.disturbed(), false, 'it ended');
+    run('ipset', 'flush', 'f2z4-sshd');
+    assert.equal(await backend.disturbed(), true);
+  },
+
+  'ipset: a smaller bound keeps the bans that last longest': async () => {
+    const before = new IpsetBackend();
+    await before.install([sshd]);
+    const bans = Array.from({ length: 200 }, (_, index) => ban(`10.0.0.${index}`, (index + 1) * hour));
+    await before.apply([...bans, ban('203.0.113.1', 0)]);
+    const after = new IpsetBackend({ setElementsMax: 64 });
+    await after.install([sshd]);
+    const held = subjects.ipset!.seen();
+    assert.equal(held.length, 64);
+    assert.ok(held.includes('203.0.113.1') && held.includes('10.0.0.199') && !held.includes('10.0.0.1'), `${held}`);
   },
 
   'ipset says ENOENT when its sets are gone, and the ban lands after reconcile': async () => {

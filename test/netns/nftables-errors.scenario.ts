@@ -12,6 +12,7 @@ import { NetlinkSocket, openTransport, type Transport } from '../../src/backends
 import { addChain, addSet, addTable, Batch, changeElements } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { command } from '../../src/backends/nftables/numbers.ts';
+import { bansMaxLargest, changesPerTransactionMax } from '../../src/limits.ts';
 import { parseCidr } from '../../src/text/address.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
 import { bansOf } from '../support/bans-of.ts';
@@ -213,6 +214,22 @@ export const scenarios: Record<string, Scenario> = {
     await backend.apply([{ verb: 'unban', jail: 'sshd', address: (await bansOf(backend))[0]!.address }]);
     await backend.apply([ban('203.0.113.2'), ban('203.0.113.3')]);
     assert.deepEqual([...nftElements(table, 'ban4-sshd').keys()].sort(), ['203.0.113.2', '203.0.113.3']);
+  },
+
+  'firewall.bans_max is the size of every set, also of those of an earlier run': async () => {
+    const size = (set: string) =>
+      (nftJson('list', 'set', 'inet', table, set).nftables as { set?: { size?: number } }[]).find((each) => each.set)!
+        .set!.size;
+    const firewall = { backend: 'nftables' as const, table, allowLogOnly: false, interfaces: [] };
+    for (const [bansMax, expected] of [
+      [0, bansMaxLargest],
+      [100, 100 + changesPerTransactionMax],
+      [5, 5 + changesPerTransactionMax],
+    ] as const) {
+      const { backend } = await chooseBackend({ ...firewall, bansMax }, [jail], () => undefined);
+      assert.deepEqual([size('ban4-sshd'), size('ban6-sshd')], [expected, expected]);
+      backend.close();
+    }
   },
 
   'EMSGSIZE: transactions are split until the socket takes them': async () => {

@@ -139,7 +139,7 @@ function commentData(comment: string): Buffer {
 }
 
 /** @param id unique in its transaction; @param elementsMax the set's `size`, 0 = none */
-export function addSet(batch: Batch, table: string, set: SetLayout, id: number, elementsMax: number): void {
+export function addSet(batch: Batch, table: string, set: SetLayout, id: number, elementsMax = 0): void {
   batch.add(command.newSet, flagCreate, `add set ${set.name}`, (writer) => {
     const { set: named, setDescription } = attribute;
     writer.text(named.table, table);

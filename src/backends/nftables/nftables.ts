@@ -303,7 +303,10 @@ export class NftablesBackend implements Backend {
       addTable(batch, this.#table);
     }
     sets.forEach((set, index) => {
-      addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
+      addSet(batch, this.#table, set, index + 1);
+      // Not with the set, for whose hash table memory would be taken at once for so many; older
+      // kernels leave the size as it is.
+      if (this.#setElementsMax > 0) addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
       changeElements(batch, command.newElement, this.#table, set.name, moved.get(set) ?? []);
     });
     this.#addChains(batch, jails, layouts);

@@ -15,7 +15,7 @@
 import { closeSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
-import { jailNameMax, xdpBansMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
+import { bansMaxLargest, jailNameMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
 import { native } from '../../native.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import { prefixMask, toKey, UnsupportedChange } from '../elements.ts';
@@ -103,7 +103,7 @@ export class XdpBackend implements Backend {
   #attached: Attached[] = [];
   #plan: Plan = { jails: new Map(), prefixes: [], scopes: [] };
 
-  constructor({ interfaces, bansMax = xdpBansMax }: XdpOptions) {
+  constructor({ interfaces, bansMax = bansMaxLargest }: XdpOptions) {
     this.#interfaces = interfaces;
     this.#bansMax = bansMax;
   }

@@ -3,11 +3,11 @@
  * and one rule per set in a chain of legacy iptables that matches them. ipset has no transactions:
  * of a request that was refused, what stood before the refused element holds; applying it again
  * does no harm. Sets are kept over a new start, the rules replaced in one step per family. A set is
- * full at `ipsetElementsMax`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
+ * full at `bansMaxLargest`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { chainNameMax, changesPerTransactionMax, ipsetElementsMax, ipsetTimeoutSecondsMax } from '../../limits.ts';
+import { bansMaxLargest, chainNameMax, changesPerTransactionMax, ipsetTimeoutSecondsMax } from '../../limits.ts';
 import { native } from '../../native.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
 import {
@@ -41,8 +41,8 @@ const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as 
 const setType = 'hash:ip';
 /** The oldest revision with all we use (Linux 3.19); newer kernels still take it. */
 const setRevision = 4;
-/** IPSET_FLAG_LIST_SETNAME: only names. */
-const listNames = 2;
+/** IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members. */
+const list = { names: 2, headers: 4 } as const;
 const networkOrder = 0x4000;
 const families = { 4: 2, 6: 10 } as const;
 /**
@@ -71,6 +71,8 @@ export interface IpsetOptions {
   /** `maxelem` of every set. */
   setElementsMax?: number;
 }
+
+const isOurs = (name: string) => /^f2z[46-]/.test(name);
 
 /** A request of one or more messages. */
 class Request {
@@ -109,8 +111,15 @@ export class IpsetBackend implements Backend {
   readonly #setElementsMax: number;
   readonly #layouts = new Map<string, JailSets>();
   #fingerprint: string | null = null;
+  /** What others may have changed, as it was last seen; null = not yet. */
+  #seen: { marks: string; sets: number; elements: number } | null = null;
+  /** Elements that we added and deleted since. */
+  #added = 0;
+  #deleted = 0;
+  /** When the first element that we know of ends, monotonic ms. */
+  #soonestEnd = Number.POSITIVE_INFINITY;
 
-  constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = ipsetElementsMax }: IpsetOptions = {}) {
+  constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = bansMaxLargest }: IpsetOptions = {}) {
     this.#socket = new NetlinkSocket(open());
     this.#setElementsMax = setElementsMax;
     for (const family of [4, 6] as const) this.#tables.push(new Xtables(family, chainPrefix));
@@ -133,6 +142,7 @@ export class IpsetBackend implements Backend {
     this.#layouts.clear();
     for (const layout of layouts) this.#layouts.set(layout.jail, layout);
     this.#fingerprint = this.#readFingerprint();
+    await this.#look();
   }
 
   /** Bans and unbans; of several changes of one address the last one counts. */
@@ -145,10 +155,12 @@ export class IpsetBackend implements Backend {
 
   async each(visit: (ban: Ban) => void): Promise<number> {
     let count = 0;
+    this.#soonestEnd = Number.POSITIVE_INFINITY;
     for (const { jail, sets } of this.#layouts.values()) {
       for (const set of [sets[4], sets[6]]) {
         const visitMember = (bytes: Buffer, at: number, timeoutMs: number) => {
           count++;
+          this.#noteEnd(timeoutMs);
           visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
         };
         await this.#dumpMembers(set.name, set.family, visitMember, () => undefined);
@@ -161,6 +173,49 @@ export class IpsetBackend implements Backend {
     if (this.#fingerprint !== null && this.#readFingerprint() === this.#fingerprint) return false;
     await this.install(jails);
     return true;
+  }
+
+  /**
+   * ipset tells nobody of a change, so the numbers of sets and elements are looked at. Elements that
+   * end are fewer as well: where some may have ended, only the loss of half of them is others' work.
+   */
+  async disturbed(): Promise<boolean> {
+    const before = this.#seen;
+    const { marks, sets, elements, added, deleted } = await this.#look();
+    if (before === null) return false;
+    const least = before.elements - deleted;
+    const mayHaveEnded = performance.now() >= this.#soonestEnd;
+    const areMissing = elements < (mayHaveEnded ? least / 2 : least);
+    return marks !== before.marks || sets !== before.sets || areMissing || elements > before.elements + added;
+  }
+
+  /** Looks at what others may change; what we changed since the last look is part of the answer. */
+  async #look() {
+    const seen = { marks: this.#tables.map((table) => table.mark()).join(''), sets: 0, elements: 0 };
+    let ours = { added: 0, deleted: 0 };
+    await this.#socket.dump(
+      (writer, sequence) => {
+        beginMessage(writer, command.list, flagDump, sequence);
+        writer.u32(6 | networkOrder, list.headers);
+        writer.endMessage();
+      },
+      'count elements',
+      (bytes, start, end) => {
+        ours = { added: this.#added, deleted: this.#deleted };
+        const elements = decodeHeader(bytes, start, end);
+        if (elements < 0) return;
+        seen.sets++;
+        seen.elements += elements;
+      },
+      () => {
+        seen.sets = 0;
+        seen.elements = 0;
+      },
+    );
+    this.#added -= ours.added;
+    this.#deleted -= ours.deleted;
+    this.#seen = seen;
+    return { ...seen, ...ours };
   }
 
   async drops(): Promise<Drops> {
@@ -222,7 +277,11 @@ export class IpsetBackend implements Backend {
     }
     if ((await this.#names()).includes(temporarySet)) await this.#destroy(temporarySet);
     await this.#create(temporarySet, set);
-    const bans = [...elements].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));
+    // A smaller set takes those that last longest.
+    const bans = [...elements]
+      .map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }))
+      .sort((a, b) => (b.timeoutMs || Number.MAX_VALUE) - (a.timeoutMs || Number.MAX_VALUE))
+      .slice(0, this.#setElementsMax);
     const target = { ...set, name: temporarySet };
     for (const part of inParts({ set: target, bans, unbans: [] }, changesPerTransactionMax))
       await this.#applyGroups([part]);
@@ -282,7 +341,7 @@ export class IpsetBackend implements Backend {
     await this.#socket.dump(
       (writer, sequence) => {
         beginMessage(writer, command.list, flagDump, sequence);
-        writer.u32(6 | networkOrder, listNames);
+        writer.u32(6 | networkOrder, list.names);
         writer.endMessage();
       },
       'list sets',
@@ -294,7 +353,7 @@ export class IpsetBackend implements Backend {
         names = [];
       },
     );
-    return names.filter((name) => /^f2z[46-]/.test(name));
+    return names.filter(isOurs);
   }
 
   // --- Elements ----------------------------------------------------------------------------------
@@ -308,6 +367,11 @@ export class IpsetBackend implements Backend {
     if (request.expected.length === 0) return;
     try {
       await request.send();
+      for (const { bans, unbans } of groups) {
+        this.#added += bans.length;
+        this.#deleted += unbans.length;
+        for (const { timeoutMs } of bans) this.#noteEnd(timeoutMs);
+      }
     } catch (error) {
       const splits = error instanceof KernelError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
       const count = Math.max(...groups.map(({ bans, unbans }) => Math.max(bans.length, unbans.length)));
@@ -318,6 +382,10 @@ export class IpsetBackend implements Backend {
         for (const part of inParts(group, Math.max(1, Math.ceil(count / 2)))) await this.#applyGroups([part]);
       }
     }
+  }
+
+  #noteEnd(timeoutMs: number): void {
+    if (timeoutMs > 0) this.#soonestEnd = Math.min(this.#soonestEnd, performance.now() + timeoutMs);
   }
 
   async #readHoldings(name: string, family: 4 | 6): Promise<Holdings> {
@@ -395,6 +463,19 @@ function encodeElements(
       writer.end();
     });
   }
+}
+
+/** The number of elements of the set that a dump of headers tells of; -1 = it is not one of ours. */
+function decodeHeader(bytes: Buffer, start: number, end: number): number {
+  const reader = new AttributeReader(bytes, start, end);
+  let elements = -1;
+  while (reader.next()) {
+    if (reader.type === 2 && !isOurs(reader.text())) return -1;
+    if (reader.type !== 7) continue;
+    const data = reader.nested();
+    while (data.next()) if (data.type === 24) elements = data.u32();
+  }
+  return elements;
 }
 
 /**

@@ -63,6 +63,8 @@ export class IptablesBackend implements Backend {
   readonly #onError: (error: unknown) => void;
   #jails = new Map<string, JailBans>();
   #shapes: { 4: string; 6: string } | null = null;
+  /** How both tables looked when we put or saw them last (see Xtables.mark). */
+  #marks: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   readonly #turns = new Turns();
 
@@ -123,6 +125,19 @@ export class IptablesBackend implements Backend {
       await this.#install(jails);
       return true;
     });
+  }
+
+  disturbed(): Promise<boolean> {
+    return this.#turns.take(async () => {
+      const marks = this.#readMarks();
+      const isDisturbed = this.#marks !== null && this.#marks !== marks;
+      this.#marks = marks;
+      return isDisturbed;
+    });
+  }
+
+  #readMarks(): string {
+    return this.#tables[4].mark() + this.#tables[6].mark();
   }
 
   drops(): Promise<Drops> {
@@ -209,6 +224,7 @@ export class IptablesBackend implements Backend {
 
   #notePut(): void {
     this.#shapes = { 4: this.#tables[4].shape(), 6: this.#tables[6].shape() };
+    this.#marks = this.#readMarks();
   }
 
   #isAsPut(): boolean {
