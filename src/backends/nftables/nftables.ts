@@ -125,12 +125,6 @@ export class NftablesBackend implements Backend {
   close(): void {
     this.#socket.close();
     this.#reader?.close();
-    this.#pacer.close();
-  }
-
-  /** How often and how long we gave way to other programs. */
-  get pacing() {
-    return this.#pacer.counters;
   }
 
   pause(): Promise<void> | undefined {
