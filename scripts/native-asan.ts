@@ -1,7 +1,7 @@
 /**
  * The tests that call the addon, over a build of it that the compiler's sanitizers watch (ASan,
- * UBSan): an access outside a buffer, a use after free or an overflow ends the test process. They run
- * in a copy of the sources under build/asan, where the loader finds that build and no other.
+ * UBSan): an access outside a buffer, a use after free or an overflow ends the test process. They
+ * run in a copy of the sources under build/asan, where the loader finds that build and no other.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * What the addon makes of its arguments: each exported function with right ones, and with every kind
- * of wrong one in each place. A wrong argument is a TypeError; whatever comes, nothing crashes and no
- * number is cut. `npm run test:native-asan` runs this with the sanitizers of the compiler.
+ * What the addon makes of its arguments: each exported function with right ones, and with every
+ * kind of wrong one in each place. A wrong argument is a TypeError; whatever comes, nothing crashes
+ * and no number is cut. `npm run test:native-asan` runs this with the sanitizers of the compiler.
  */
 import { closeSync, openSync } from 'node:fs';
 import fc from 'fast-check';
@@ -142,7 +142,10 @@ describe('arguments of the addon', () => {
 
   test('anything in any place: refused or taken, nothing else', async () => {
     const all = Object.values(kinds).flatMap(({ right, wrong }) => [...right, ...wrong]);
-    /** So that no call waits, and no page of ours goes: a descriptor, an address or a time is of its own kind. */
+    /**
+     * So that no call waits, and no page of ours goes: a descriptor, an address or a time is of its
+     * own kind.
+     */
     const own = new Set<Kind>(['descriptor', 'farDescriptor', 'address', 'pageBytes', 'count', 'int32']);
     const calls = fc.constantFrom(...names).chain((name) => {
       const places = signatures[name].map((kind) =>

@@ -1,10 +1,10 @@
 /**
- * Gives way to other programs: a transaction of ours makes a foreign `nft -f` that is under way start
- * again (the kernel answers ERESTART), so a steady stream of bans would keep it from ever finishing.
- * Nothing shows without doubt that such a program runs: a local user can open netlink sockets and
- * start processes that look like it. So there are quiet gaps at fixed times, whoever is there: short
- * ones often, for what takes a moment, and long ones now and then, for large files. The first ban
- * after a quiet time never waits.
+ * Gives way to other programs: a transaction of ours makes a foreign `nft -f` that is under way
+ * start again (the kernel answers ERESTART), so a steady stream of bans would keep it from ever
+ * finishing. Nothing shows without doubt that such a program runs: a local user can open netlink
+ * sockets and start processes that look like it. So there are quiet gaps at fixed times, whoever is
+ * there: short ones often, for what takes a moment, and long ones now and then, for large files.
+ * The first ban after a quiet time never waits.
  */
 import { setTimeout } from 'node:timers/promises';
 import { quietGaps } from '../../limits.ts';

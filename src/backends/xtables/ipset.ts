@@ -41,7 +41,9 @@ const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as 
 const setType = 'hash:ip';
 /** The oldest revision with all we use (Linux 3.19); newer kernels still take it. */
 const setRevision = 4;
-/** IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members. */
+/**
+ * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members.
+ */
 const list = { names: 2, headers: 4 } as const;
 const networkOrder = 0x4000;
 const families = { 4: 2, 6: 10 } as const;
@@ -176,8 +178,9 @@ export class IpsetBackend implements Backend {
   }
 
   /**
-   * ipset tells nobody of a change, so the numbers of sets and elements are looked at. Elements that
-   * end are fewer as well: where some may have ended, only the loss of half of them is others' work.
+   * ipset tells nobody of a change, so the numbers of sets and elements are looked at. Elements
+   * that end are fewer as well: where some may have ended, only the loss of half of them is others'
+   * work.
    */
   async disturbed(): Promise<boolean> {
     const before = this.#seen;
@@ -465,7 +468,9 @@ function encodeElements(
   }
 }
 
-/** The number of elements of the set that a dump of headers tells of; -1 = it is not one of ours. */
+/**
+ * The number of elements of the set that a dump of headers tells of; -1 = it is not one of ours.
+ */
 function decodeHeader(bytes: Buffer, start: number, end: number): number {
   const reader = new AttributeReader(bytes, start, end);
   let elements = -1;
