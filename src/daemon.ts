@@ -28,6 +28,7 @@ import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
 import { DropTally } from './observe/drop-tally.ts';
+import { LogClocks } from './observe/log-clocks.ts';
 import { type Figure, figuresOf } from './observe/figures.ts';
 import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
@@ -178,7 +179,8 @@ async function compose(config: CoreConfig, log: Logger) {
     event: (event) => sayFile(log, event),
     resume,
   });
-  return { config, memory, backend, engine, keeper, enforcer, drops, routes, files };
+  const clocks = new LogClocks({ engine, files, log });
+  return { config, memory, backend, engine, keeper, enforcer, drops, routes, files, clocks };
 }
 
 type Core = Awaited<ReturnType<typeof compose>>;
@@ -211,13 +213,14 @@ async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknow
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const marks = await takeMarks(config, log);
   const core = await compose(config, log);
-  const { memory, backend, engine, keeper, enforcer, drops, files } = core;
+  const { memory, backend, engine, keeper, enforcer, drops, files, clocks } = core;
   const closers = await openPages(core, log);
   memory.governor.look();
   files.start();
   sayIdleJails(core, log);
   enforcer.start({ adopts: true });
   drops.start();
+  clocks.start();
   keeper?.start(files);
   memory.governor.release();
   const housekeeping = setInterval(() => {
@@ -233,6 +236,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     clearInterval(housekeeping);
     memory.stop();
     drops.stop();
+    clocks.stop();
     files.drain();
     await enforcer.stop();
     await keeper?.stop();

@@ -444,6 +444,12 @@ export const messageFieldsMax = 8;
 export const messageFieldBytesMax = 63;
 /** Zones of times over all jails, besides local time. */
 export const timezonesMax = 8;
+/** Changes of one zone that are known: seven years of two. */
+export const timezoneChangesMax = 16;
+/** So many lines in a row whose times are off by the same make a log of another time zone. */
+export const offLinesMin = 5;
+/** Logs are looked at for that this often, ms: soon enough for a person who waits. */
+export const logClockMs = 5_000;
 /** Longer lines are cut here, parsed so far, and counted. */
 export const lineBytesMax = 4096;
 /**

@@ -23,6 +23,7 @@ import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
 import type { DropTally } from './observe/drop-tally.ts';
 import { type Figure, statsOf } from './observe/figures.ts';
+import type { LogClocks } from './observe/log-clocks.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import type { StateKeeper } from './state/keeper.ts';
@@ -40,6 +41,7 @@ export interface Running {
   routes: Pick<SourceRoutes, 'logsOf'>;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
+  clocks?: Pick<LogClocks, 'problems'>;
   /** What `stats` shows. */
   figures: () => readonly Figure[];
 }
@@ -53,7 +55,7 @@ export class DaemonOperator implements Operator {
 
   /** What an operator must know about, one sentence each, the worst first. */
   problems(): string[] {
-    const { backend, config, enforcer, files, keeper, routes } = this.#running;
+    const { backend, clocks, config, enforcer, files, keeper, routes } = this.#running;
     const followed = files.status();
     return [
       backend.holds ? undefined : 'log-only: nothing is banned',
@@ -62,6 +64,7 @@ export class DaemonOperator implements Operator {
       enforcer.adoption,
       keeper?.problem,
       ...files.problems(),
+      ...(clocks?.problems() ?? []),
       ...config.jails
         .filter((_, index) => routes.logsOf(index, followed).length === 0)
         .map(({ name, logpath }) => `jail ${name} reads no log: no file fits ${logpath.join(', ')}`),

@@ -74,6 +74,12 @@ export interface JailConfig {
    * administratively prohibited).
    */
   action: BanAction;
+  /** What the log's lines are wrapped in; absent = `auto`. */
+  format?: LineFormat;
+  /** The field that holds the message, where that is `json`. */
+  message?: string;
+  /** The zone of times that name none; absent = local time. */
+  timezone?: ZoneChange[];
 }
 
 export type BanAction = 'drop' | 'reject';

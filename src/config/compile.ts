@@ -5,7 +5,15 @@
  */
 import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
-import { configProblemsMax, jailsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from '../limits.ts';
+import {
+  configProblemsMax,
+  jailsMax,
+  messageFieldsMax,
+  timezonesMax,
+  tomlDepthMax,
+  tomlMistakesMax,
+  tomlStatementsMax,
+} from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
@@ -397,6 +405,7 @@ class Reader {
       const path = ['jails', jails[jailsMax].name];
       this.add('value', path, this.keyOffset(path), `is jail ${jailsMax + 1}; there may be ${jailsMax}`);
     }
+    this.checkLines(jails);
     return jails;
   }
 
@@ -441,7 +450,44 @@ class Reader {
       ...resolveReach(table.port ?? defaults.port, table.protocol ?? defaults.protocol),
       hooks: table.hooks ?? defaults.hooks ?? ['input'],
       action: table.action ?? defaults.action ?? defaultSettings.action,
+      ...this.resolveLines(path, table, defaults),
     };
+  }
+
+  /** How the jail's lines are written; nothing where it says nothing. */
+  private resolveLines(
+    path: Path,
+    table: JailTable,
+    defaults: NonNullable<Document['defaults']>,
+  ): Pick<JailConfig, 'format' | 'message' | 'timezone'> {
+    const format = table.format ?? defaults.format;
+    const message = table.message ?? defaults.message;
+    const timezone = table.timezone ?? defaults.timezone;
+    if (format === 'json' && message === undefined) {
+      const hint = 'name the field that holds the text: message = "msg"';
+      this.add('missing', [...path, 'message'], this.keyOffset(path), 'is missing', hint);
+    } else if (table.message !== undefined && format !== 'json') {
+      const field = [...path, 'message'];
+      this.add('value', field, this.keyOffset(field), 'is for format = "json" only');
+    }
+    return {
+      ...(format !== undefined && { format }),
+      ...(format === 'json' && { message }),
+      ...(timezone !== undefined && { timezone }),
+    };
+  }
+
+  /** The engine knows so many zones and fields by number. */
+  private checkLines(jails: JailConfig[]): void {
+    const count = (values: unknown[]): number =>
+      new Set(values.filter((value) => value !== undefined).map((value) => JSON.stringify(value))).size;
+    const [jail] = jails;
+    if (jail === undefined) return;
+    const complain = (path: Path, reason: string): void => this.add('value', path, this.keyOffset(['jails']), reason);
+    if (count(jails.map(({ timezone }) => timezone)) > timezonesMax)
+      complain(['jails'], `have more than ${timezonesMax} time zones`);
+    if (count(jails.map(({ message }) => message)) > messageFieldsMax)
+      complain(['jails'], `name more than ${messageFieldsMax} message fields`);
   }
 
   /** The jail's filter, which is the one of its own name unless it says otherwise. */

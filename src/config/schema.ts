@@ -17,6 +17,7 @@ import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts'
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';
+import { parseTimezone } from './timezone.ts';
 import {
   parseBind,
   parseBoolean,
@@ -26,6 +27,7 @@ import {
   parseInterfaces,
   parseLogPaths,
   parseLogTags,
+  parseMessageField,
   parseName,
   parseSampleLines,
   parseSocketPath,
@@ -68,6 +70,7 @@ export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'de
 export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;
+export const lineFormats = ['auto', 'plain', 'docker', 'cri', 'json'] as const;
 
 const memory = z.strictObject({
   ceiling: setting((value) => parseSize(value, ceilingBytesMin, ceilingBytesMax)),
@@ -131,6 +134,9 @@ const shared = {
   network: setting(parseBoolean),
   port: setting(parsePorts),
   protocol: setting(parseProtocols),
+  format: setting((value) => parseWord(value, lineFormats)),
+  message: setting(parseMessageField),
+  timezone: setting((value) => parseTimezone(value)),
   hooks: setting((value) => parseWords(value, ['input', 'forward'] as const)),
   action: setting((value) => parseWord(value, ['drop', 'reject'] as const)),
 };

@@ -9,6 +9,7 @@ import {
   logPathsMax,
   logTagCharactersMax,
   logTagsMax,
+  messageFieldBytesMax,
   pathBytesMax,
   sampleLinesMax,
   socketPathBytesMax,
@@ -53,6 +54,15 @@ export function parseWord<Word extends string>(value: unknown, words: readonly W
   if (found !== undefined) return accept(found);
   const close = nearest(value, words);
   return refuse(`expected one of ${listed}, found ${describe(value)}`, close && `did you mean "${close}"?`);
+}
+
+/** A key of a JSON object, as it is written. */
+export function parseMessageField(value: unknown): Parsed<string> {
+  if (typeof value !== 'string') return refuse(`expected the name of a field, found ${describe(value)}`);
+  if (value === '' || Buffer.byteLength(value) > messageFieldBytesMax)
+    return refuse(`must have 1 to ${messageFieldBytesMax} bytes`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a key that holds them is written otherwise
+  return /["\\\x00-\x1f]/.test(value) ? refuse('must hold no quote, backslash or control character') : accept(value);
 }
 
 export function parseText(value: unknown): Parsed<string> {

@@ -448,7 +448,7 @@ const OFF_MAX: f64 = 108000;
 /** Lines in a row that lie within this of the first are written by one clock, seconds. */
 const OFF_SPREAD: f64 = 120;
 
-/** Keeps how the times of a source's lines go with the clock (host.ts `clockProblems`). */
+/** Keeps how the times of a source's lines go with the clock (records.ts `clockOf`). */
 function watchClock(source: i32, now: f64): void {
   const p = layout.sourcesAt + source * layout.SOURCE_BYTES;
   if (timeUnread) setInt(p + layout.SOURCE_UNREAD, int(p + layout.SOURCE_UNREAD) + 1);

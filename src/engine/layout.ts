@@ -121,7 +121,7 @@ export const SOURCE_BYTES: i32 = 24;
 export const SOURCE_OPEN: i32 = 8;
 /** Matched lines with a time at their head that nobody could read. */
 export const SOURCE_UNREAD: i32 = 12;
-/** How many quarters of an hour the last lines lie off the clock, and how many lines in a row. */
+/** Seconds that the last lines lie off the clock, and how many lines in a row. */
 export const SOURCE_OFF: i32 = 16;
 export const SOURCE_OFF_LINES: i32 = 20;
 

@@ -86,6 +86,7 @@ export class Records {
       filters: layout.filtersAt,
       jails: layout.jailsAt,
       table: layout.tableAt,
+      sources: layout.sourcesAt,
     };
     this.shape = shape;
     this.prefixes = prefixes;
@@ -207,6 +208,16 @@ export class Records {
       const p = this.at.ring + ((taken + i) & (limits.decisionsMax - 1)) * layout.DECISION_BYTES;
       this.floats[(p + layout.DECISION_TIME) >> 3]! += seconds;
     }
+  }
+
+  /** How the times of a source's last lines went with the clock. */
+  clockOf(source: number): { offSeconds: number; offLines: number; unreadTimes: number } {
+    const p = (this.at.sources + source * layout.SOURCE_BYTES) >> 2;
+    return {
+      offSeconds: this.ints[p + (layout.SOURCE_OFF >> 2)]!,
+      offLines: this.ints[p + (layout.SOURCE_OFF_LINES >> 2)]!,
+      unreadTimes: this.ints[p + (layout.SOURCE_UNREAD >> 2)]!,
+    };
   }
 
   /** A global counter by its number in counters.ts. */

@@ -102,6 +102,14 @@ function lineFigures({ engine }: Observed, filters: number[]): Figure[] {
     perFilter('filter_bad_address_total', 'drops.invalid', 'Matches without address.', counters.FILTER_BAD_ADDRESS),
     perFilter('filter_bad_time_total', 'drops.invalid', 'Matches of an impossible time.', counters.FILTER_BAD_TIME),
     perFilter('filter_host_name_total', 'drops.host_name', 'Matches with a host name.', counters.FILTER_HOST_NAME),
+    perFilter(
+      'filter_unread_time_total',
+      'lines.unread_time',
+      'Matches whose time is not read.',
+      counters.FILTER_UNREAD_TIME,
+    ),
+    one('lines_misshapen_total', 'drops.misshapen', 'Lines not of their format.', whole(counters.LINES_MISSHAPEN)),
+    one('line_pieces_dropped_total', 'drops.pieces', 'Pieces of lines dropped.', whole(counters.PIECES_DROPPED)),
   ];
 }
 
