@@ -471,9 +471,9 @@ class Reader {
       this.add('value', field, this.keyOffset(field), 'is for format = "json" only');
     }
     return {
-      ...(format !== undefined && { format }),
+      ...(format !== undefined && format !== 'auto' && { format }),
       ...(format === 'json' && { message }),
-      ...(timezone !== undefined && { timezone }),
+      ...(timezone !== undefined && timezone.length > 0 && { timezone }),
     };
   }
 

@@ -15,6 +15,7 @@ const always = -1e15;
 
 export function parseTimezone(value: unknown, now = Math.floor(Date.now() / 1000)): Parsed<ZoneChange[]> {
   if (typeof value !== 'string') return refuse(`expected a time zone, found ${describe(value)}`);
+  if (value === 'local') return accept([]);
   const fixed = /^([+-])(\d\d):?([0-5]\d)$/.exec(value);
   if (fixed) {
     const seconds = Number(fixed[2]) * 3_600 + Number(fixed[3]) * 60;

@@ -70,6 +70,7 @@ export class Records {
     filters: number;
     jails: number;
     table: number;
+    sources: number;
   };
   protected readonly shape: TableShape;
   /** IPv6 prefix of each jail. */

@@ -264,6 +264,28 @@ describe('one mistake, one complaint', () => {
       `${jail}bantime = 0`,
       '3:11: jails.sshd.bantime: must be greater than 0, found the integer 0 (write -1 for ever)',
     ],
+    [
+      'format',
+      `${jail}format = "jsn"`,
+      '3:10: jails.sshd.format: expected one of "auto", "plain", "docker", "cri", "json", found the string "jsn" (did you mean "json"?)',
+    ],
+    [
+      'json without a field',
+      `${jail}format = "json"`,
+      '1:8: jails.sshd.message: is missing (name the field that holds the text: message = "msg")',
+    ],
+    ['a field without json', `${jail}message = "msg"`, '3:1: jails.sshd.message: is for format = "json" only'],
+    ['an empty field', `${jail}format = "json"\nmessage = ""`, '4:11: jails.sshd.message: must have 1 to 63 bytes'],
+    [
+      'a quote in a field',
+      `${jail}format = "json"\nmessage = 'a"b'`,
+      '4:11: jails.sshd.message: must hold no quote, backslash or control character',
+    ],
+    [
+      'a zone',
+      `${jail}timezone = "Mars/Base"`,
+      '3:12: jails.sshd.timezone: expected a time zone such as "Europe/Berlin" or "+02:00", found the string "Mars/Base"',
+    ],
     ['prefix', `${jail}ipv6_prefix = 31`, '3:15: jails.sshd.ipv6_prefix: must be at least 32, found 31'],
     [
       'ignoreip host',
