@@ -1,8 +1,8 @@
 /**
  * Whether the times in the logs are read, and go with the clock: a log that is written in another
- * time zone bans nobody, since its lines lie in the future or are too old. Each file is told of once,
- * and stands among the problems while its lines are off. Times are whoever's who writes the logs; a
- * false one costs a warning.
+ * time zone bans nobody, since its lines lie in the future or are too old. Each file is told of
+ * once, and stands among the problems while its lines are off. Times are whoever's who writes the
+ * logs; a false one costs a warning.
  */
 import type { Engine } from '../engine/host.ts';
 import { logClockMs, offLinesMin } from '../limits.ts';

@@ -1,6 +1,6 @@
 /**
- * A log in another time zone is told of, with how far it is off, and `timezone` puts it right; lines
- * with a time that nobody reads are told of once. By the engine, in each build.
+ * A log in another time zone is told of, with how far it is off, and `timezone` puts it right;
+ * lines with a time that nobody reads are told of once. By the engine, in each build.
  */
 import { describe, expect, test, vi } from 'vitest';
 import { parseTimezone } from '../../src/config/timezone.ts';
