@@ -30,7 +30,7 @@ function counted<Of extends Primitive>(
   }) as unknown as Of;
 }
 
-export const { bindMemory, toInt, divide, product, spread, lowestBit, ones, ANY_DIGIT, ANY_BYTE } = real;
+export const { bindMemory, toInt, divide, product, spread, lowestBit, ones } = real;
 export const byte = counted(real.byte);
 export const setByte = counted(real.setByte);
 export const word = counted(real.word);
@@ -53,7 +53,8 @@ export const fillZero = counted(real.fillZero, (_, _at, count) => count);
 export const skipDigits = counted(real.skipDigits, (end, from) => end - from);
 export const skipDecimal = counted(real.skipDecimal, (end, from) => end - from);
 export const skipNonspace = counted(real.skipNonspace, (end, from) => end - from);
-export const fits = counted(real.fits, (_, _at, _form, blocks) => 16 * blocks);
+export const lies = counted(real.lies, (_, _at, _low, _range, blocks) => 16 * blocks);
+export const clockSeconds = counted(real.clockSeconds);
 export const digitsBefore = counted(real.digitsBefore, (_, from, end) => Math.min(12, end - from));
 export const dotBits = counted(real.dotBits);
 export const digitBits = counted(real.digitBits);

@@ -5,8 +5,8 @@
  * journalctl, Solaris and FreeBSD write (RFC 3164, RFC 3339 and RFC 5424 heads), and, for journal
  * lines, the same without the time.
  */
-import { ANY_BYTE, byte, copyBytes, digitsBefore, findByte, fits, setByte, skipDigits, word } from '#linear';
-import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM } from './layout.ts';
+import { byte, copyBytes, digitsBefore, findByte, lies, setByte, skipDigits, word } from '#linear';
+import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM, TIME_FORM_BYTES } from './layout.ts';
 import { smaller } from './scan.ts';
 import { formBytes, formSerial, instantOf, scannedSeconds, scanTime, secondsAt } from './timestamp.ts';
 
@@ -39,8 +39,8 @@ export let messageStart: i32 = 0;
 export let afterTime: i32 = 0;
 
 /*
- * How the last head with a pid is written, up to the pid (linear.ts `fits`): most lines of a log
- * have the head of the line before but for second and pid. Positions count from the start of the
+ * How the last head with a pid is written, up to the pid (linear.ts `lies`): most lines of a log
+ * have the head of the line before but for time and pid. Positions count from the start of the
  * line.
  */
 /** Of the remembered time that stands in it; any other: no head is remembered. */
@@ -367,13 +367,16 @@ export function readBracketed(end: i32): bool {
 // @inline
 function readKnownHead(start: i32, end: i32): bool {
   const pid = start + headBytes;
-  if (headSerial !== formSerial || pid + 4 > end || !fits(start, HEAD_FORM, (headBytes + 15) >> 4)) return false;
+  if (headSerial !== formSerial || pid + 4 > end) return false;
+  if (!lies(start, HEAD_FORM, HEAD_FORM + HEAD_FORM_BYTES, (headBytes + 15) >> 4)) return false;
+  const past = secondsAt(start);
+  if (past < 0) return false;
   const stop = skipDigits(pid, end);
   if (stop === pid || stop + 3 > end || byte(stop) !== 93 || byte(stop + 1) !== 58 || byte(stop + 2) !== 32)
     return false;
   timeStart = start;
   timeEnd = start + formBytes;
-  timeSeconds = secondsAt(start);
+  timeSeconds = past;
   timeSerial = formSerial;
   afterTime = start + headAfterTime;
   hostStart = start + headHostStart;
@@ -399,10 +402,10 @@ function rememberHead(start: i32): void {
   // "identifier[pid"
   if (pidStart === pidEnd || tagEnd + 1 !== pidStart) return;
   copyBytes(HEAD_FORM, TIME_FORM, formBytes);
+  copyBytes(HEAD_FORM + HEAD_FORM_BYTES, TIME_FORM + TIME_FORM_BYTES, formBytes);
   for (let i = formBytes; i < HEAD_FORM_BYTES; i++) {
-    const value = i < length ? byte(start + i) : ANY_BYTE;
-    if (i < length && value <= ANY_BYTE) return;
-    setByte(HEAD_FORM + i, value);
+    setByte(HEAD_FORM + i, i < length ? byte(start + i) : 0);
+    setByte(HEAD_FORM + HEAD_FORM_BYTES + i, i < length ? 0 : 255);
   }
   headBytes = length;
   headAfterTime = afterTime - start;

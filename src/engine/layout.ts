@@ -8,12 +8,6 @@
 export const ADDRESS: i32 = 16;
 /** The table key of the address under examination: the address with the jail's prefix applied. */
 export const KEY: i32 = 32;
-/**
- * How the last decoded timestamp is written (timestamp.ts), so that the lines of one minute cost a
- * compare.
- */
-export const TIME_FORM: i32 = 48;
-export const TIME_FORM_BYTES: i32 = 48;
 /** Decision ring: records written and records taken, both counting up modulo 2^32. */
 export const RING_WRITTEN: i32 = 96;
 export const RING_TAKEN: i32 = 100;
@@ -63,12 +57,6 @@ export const CHARGE_FAILURES: i32 = 44;
 export const CHARGES_MAX: i32 = 64;
 /** What the passes that touch them read. */
 export const CHARGES_TOUCHED: i32 = 4928;
-/**
- * How the last syslog head is written, its time included (header.ts), so that lines of one service
- * cost a compare.
- */
-export const HEAD_FORM: i32 = 4936;
-export const HEAD_FORM_BYTES: i32 = 96;
 /** Names of the fields that messages of JSON lines stand in: a length and so many bytes each. */
 export const FIELDS: i32 = 5032;
 export const FIELDS_MAX: i32 = 8;
@@ -79,8 +67,17 @@ export const ZONE_COUNTS: i32 = 5544;
 export const OTHER_ZONES: i32 = 5584;
 export const ZONE_TABLES_MAX: i32 = 9;
 export const ZONE_TABLE_BYTES: i32 = 256;
+/**
+ * How a time and a syslog head, its time included, are written (timestamp.ts, header.ts), so that
+ * lines of one service cost a compare: the lowest byte of each place, and behind these how far
+ * above it the byte may be (linear.ts `lies`).
+ */
+export const HEAD_FORM: i32 = 7632;
+export const HEAD_FORM_BYTES: i32 = 96;
+export const TIME_FORM: i32 = 7824;
+export const TIME_FORM_BYTES: i32 = 48;
 /** End of the fixed part. */
-export const FIXED_BYTES: i32 = 7632;
+export const FIXED_BYTES: i32 = 7920;
 
 /** Counters of one filter: eight floats (counters.ts). */
 export const FILTER_BYTES: i32 = 64;

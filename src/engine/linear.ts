@@ -185,22 +185,26 @@ export function skipNonspace(p: i32, end: i32): i32 {
   return p;
 }
 
-/** In a form: a digit, whichever it is; any byte. */
-export const ANY_DIGIT: i32 = 0;
-export const ANY_BYTE: i32 = 1;
-
 /**
- * Whether the text at `p` is written as the form, of `blocks` sixteen bytes: byte for byte, but for
- * what it leaves open.
+ * Whether each of the bytes at `p`, of `blocks` sixteen bytes, is at least the one at `low` and at
+ * most that and the one at `range`: what a form says of a text (layout.ts).
  */
-export function fits(p: i32, form: i32, blocks: i32): bool {
+export function lies(p: i32, low: i32, range: i32, blocks: i32): bool {
   for (let i = 0; i < blocks << 4; i++) {
-    const value = byte(p + i);
-    const wanted = byte(form + i);
-    if (wanted === ANY_BYTE) continue;
-    if (wanted === ANY_DIGIT ? value < 48 || value > 57 : value !== wanted) return false;
+    if (((byte(p + i) - byte(low + i)) & 255) > byte(range + i)) return false;
   }
   return true;
+}
+
+/**
+ * "hh:mm:ss" at `p` in seconds, -1 where no clock shows that; its digits are digits, or a blank in
+ * the first place.
+ */
+export function clockSeconds(p: i32): i32 {
+  const hour = (byte(p) & 15) * 10 + (byte(p + 1) & 15);
+  const minute = (byte(p + 3) & 15) * 10 + (byte(p + 4) & 15);
+  const second = (byte(p + 6) & 15) * 10 + (byte(p + 7) & 15);
+  return hour > 23 || minute > 59 || second > 59 ? -1 : hour * 3600 + minute * 60 + second;
 }
 
 /** Start of the run of 0-9 that ends at `end`, not before `start`. */

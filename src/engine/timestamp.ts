@@ -9,14 +9,13 @@
  * time, by the zone table that the host filled in; one without a year is put next to `now`.
  */
 import {
-  ANY_BYTE,
-  ANY_DIGIT,
   byte,
+  clockSeconds,
   divide,
   fillZero,
-  fits,
   float,
   int,
+  lies,
   product,
   setByte,
   setFloat,
@@ -29,6 +28,8 @@ import * as layout from './layout.ts';
 const YEAR_SLACK: f64 = 86400;
 /** Years tried for such a text: two leap years are up to eight apart. */
 const YEARS_TRIED: i32 = 10;
+/** A text without year and the same one of the next year are further apart, whatever the zone does. */
+const YEAR_SECONDS_MIN: f64 = 364 * 86400;
 /** 2106-01-01: the table keeps seconds in 32 bits. */
 const SECONDS_MAX: f64 = 4291747200;
 /**
@@ -50,6 +51,13 @@ let second: i32 = 0;
  */
 let secondAt: i32 = -1;
 let fractionEnd: i32 = 0;
+/** Whether AM or PM stands behind the clock. */
+let halved: bool = false;
+/** Where the two places of the day stand, -1 when it has one; whether a blank may be the first. */
+let dayAt: i32 = -1;
+let dayPadded: bool = false;
+/** The piece of the zone table by which local time was read. */
+let piece: i32 = 0;
 /** End of the zone's name that was read last. */
 let zoneNameEnd: i32 = 0;
 /** Seconds east of UTC, when `zoned`. */
@@ -70,8 +78,10 @@ let zones: i32 = 0;
 let folded: bool = false;
 
 /*
- * How the last decoded timestamp is written (linear.ts `fits`), its second and fraction left open:
- * lines of one minute cost a look at sixteen bytes at a time.
+ * How the last decoded timestamp is written, the digits of its day, clock and fraction left open
+ * (linear.ts `lies`): lines of one month cost a look at sixteen bytes at a time. What such digits
+ * mean holds as far as time runs on evenly: within the month, or the day where that has one digit,
+ * before now, in one year and one piece of the zone table. The full reader takes everything else.
  */
 /** Length of that text; 0 = none is remembered. */
 export let formBytes: i32 = 0;
@@ -80,10 +90,15 @@ export let formBytes: i32 = 0;
  * that it is stale.
  */
 export let formSerial: i32 = 0;
-/** Offset of the second's digits; -1: the text stands for itself only. */
-let formSecondAt: i32 = -1;
-/** The instant of its minute, or of the text, as seen at `formNow`. */
+/** Offset of the clock; -1: the text stands for itself only. */
+let formClockAt: i32 = -1;
+/** Offset of the day's two places; -1: its day is the remembered one. */
+let formDayAt: i32 = -1;
+/** What the text means, as seen at `formNow`, but for the seconds that its open digits are. */
 let formInstant: f64 = 0;
+/** The first of these seconds that mean what they say, and how many do. */
+let formFrom: i32 = 0;
+let formSpan: i32 = 0;
 let formNow: f64 = 0;
 /** Texts in a row that were written in another way, and so many that the next one is remembered. */
 let formMisses: i32 = 0;
@@ -292,6 +307,7 @@ function isHalf(p: i32, end: i32): bool {
 /** Takes "AM" or "PM" at `p` into the hour; returns its end (or `p`). */
 function readHalf(p: i32, end: i32): i32 {
   if (hour < 1 || hour > 12 || !isHalf(p, end)) return p;
+  halved = true;
   if (byte(p) === 32) p++;
   if ((byte(p) | 32) === 97) {
     if (hour === 12) hour = 0;
@@ -428,6 +444,7 @@ function readMonthFirst(p: i32, end: i32): i32 {
   p = readMonth(p, end);
   if (p < 0 || p + 10 > end || byte(p) !== 32) return -1;
   p++;
+  const places = p;
   if (byte(p) === 32) p++;
   day = digit(p);
   if (day < 0) return -1;
@@ -435,6 +452,10 @@ function readMonthFirst(p: i32, end: i32): i32 {
   if (digit(p) >= 0) {
     day = day * 10 + digit(p);
     p++;
+  }
+  if (p - places === 2) {
+    dayAt = places;
+    dayPadded = true;
   }
   if (p < end && byte(p) === 44) p++;
   if (p >= end || byte(p) !== 32) return -1;
@@ -452,6 +473,7 @@ function readMonthFirst(p: i32, end: i32): i32 {
 /** "DD.MM.yyyy hh:mm:ss", perhaps with a comma between them, at `p`. */
 function readDotted(p: i32, end: i32): i32 {
   day = two(p);
+  dayAt = p;
   month = two(p + 3);
   year = four(p + 6);
   if (day < 0 || month < 0 || year < 0 || byte(p + 5) !== 46) return -1;
@@ -468,6 +490,7 @@ function readDotted(p: i32, end: i32): i32 {
 function readDayFirst(p: i32, end: i32): i32 {
   if (p + 19 > end) return -1;
   day = two(p);
+  dayAt = p;
   const separator = byte(p + 2);
   if (day < 0 || (separator !== 47 && separator !== 45 && separator !== 32) || byte(p + 6) !== separator) return -1;
   month = monthName(p + 3);
@@ -490,6 +513,7 @@ function readYearFirst(p: i32, end: i32): i32 {
   year = four(p);
   month = two(p + 5);
   day = two(p + 8);
+  dayAt = p + 8;
   if (year < 0 || month < 0 || day < 0) return -1;
   p += 10;
   const gap = byte(p);
@@ -512,6 +536,7 @@ function readCompact(p: i32, end: i32): i32 {
   year = two(p);
   month = two(p + 2);
   day = two(p + 4);
+  dayAt = p + 4;
   if (year < 0 || month < 0 || day < 0) return -1;
   year += 2000;
   p += 7;
@@ -593,7 +618,11 @@ function readTime(start: i32, end: i32): i32 {
   if (end - start < 10) return -1;
   zoned = false;
   absolute = false;
+  halved = false;
   year = -1;
+  secondAt = -1;
+  dayAt = -1;
+  dayPadded = false;
   const c = byte(start);
   let stop = -1;
   if (c >= 48 && c <= 57) {
@@ -640,6 +669,7 @@ function localToUtc(local: f64, now: f64): f64 {
   for (let i = zones - 1; i >= 0; i--) {
     const p = zonesAt + i * layout.ZONE_BYTES;
     const utc = local - int(p + 8);
+    piece = i;
     if (i === 0) return utc;
     if (utc >= float(p)) {
       if (utc > now + ZONE_SLACK) {
@@ -688,36 +718,93 @@ function fieldsToEpoch(now: f64): f64 {
 function remember(start: i32, end: i32, instant: f64, now: f64): void {
   forgetForm();
   if (end - start > layout.TIME_FORM_BYTES) return;
-  // A minute that may not have come yet can be read in two ways (localToUtc): such a text stands
-  // for itself only.
-  const varies = !absolute && !folded && secondAt >= 0 && second < 60 && instant - second <= now;
-  const fraction = secondAt + 3;
   for (let i = 0; i < layout.TIME_FORM_BYTES; i++) {
     const p = start + i;
-    const isSlot = varies && (p === secondAt || p === secondAt + 1 || (p >= fraction && p < fractionEnd));
-    if (p < end && !isSlot && byte(p) <= ANY_BYTE) return;
-    setByte(layout.TIME_FORM + i, p >= end ? ANY_BYTE : isSlot ? ANY_DIGIT : byte(p));
+    setPlace(layout.TIME_FORM + i, p < end ? byte(p) : 0, p < end ? 0 : 255);
   }
   formBytes = end - start;
-  formSecondAt = varies ? secondAt - start : -1;
-  formInstant = varies ? instant - second : instant;
   formNow = now;
+  formClockAt = -1;
+  formInstant = instant;
+  // A text that may be read in two ways (localToUtc) stands for itself only.
+  if (absolute || folded || halved || secondAt < 0 || second > 59 || instant > now) return;
+  openPlaces(start);
+  const past = (dayAt < 0 ? 0 : day * DAY) + hour * 3600 + minute * 60 + second;
+  formInstant = instant - past;
+  bound(past, now);
+}
+
+const DAY: i32 = 86400;
+
+/** A place of the remembered text takes the bytes from `low` to `low + range`. */
+function setPlace(p: i32, low: i32, range: i32): void {
+  setByte(p, low);
+  setByte(p + layout.TIME_FORM_BYTES, range);
+}
+
+/** Leaves the digits of clock, fraction and day open in the text at `start`. */
+function openPlaces(start: i32): void {
+  const clockAt = secondAt - 6;
+  for (let i = 0; i < 8; i++) {
+    // Of an hour with one digit the place before it stays as it is.
+    if (i !== 2 && i !== 5 && (i > 0 || digit(clockAt) >= 0)) setPlace(layout.TIME_FORM + clockAt + i - start, 48, 9);
+  }
+  for (let p = secondAt + 3; p < fractionEnd; p++) setPlace(layout.TIME_FORM + p - start, 48, 9);
+  formClockAt = clockAt - start;
+  formDayAt = dayAt < 0 ? -1 : dayAt - start;
+  if (dayAt < 0) return;
+  // A blank is as far below the digits as 16.
+  setPlace(layout.TIME_FORM + formDayAt, dayPadded ? 32 : 48, dayPadded ? 25 : 9);
+  setPlace(layout.TIME_FORM + formDayAt + 1, 48, 9);
+}
+
+/** Sets which seconds of the remembered text mean what they say, by the one that was read, `past`. */
+function bound(past: i32, now: f64): void {
+  let from: f64 = dayAt < 0 ? formInstant : formInstant + DAY;
+  let to: f64 = dayAt < 0 ? from + DAY : from + monthDays(year < 0 ? yearNear(formInstant + past) : year, month) * DAY;
+  if (from < 0) from = 0;
+  if (to > now + 1) to = now + 1;
+  // A text without year is of the latest one that does not put it into the future.
+  if (year < 0 && from < now + YEAR_SLACK - YEAR_SECONDS_MIN) from = now + YEAR_SLACK - YEAR_SECONDS_MIN;
+  if (!zoned && zones > 0) {
+    const p = zonesAt + piece * layout.ZONE_BYTES;
+    if (piece > 0 && from < float(p)) from = float(p);
+    for (let i = piece + 1; i < zones; i++) {
+      // Where clocks were put back, the time that happens twice is the later piece's.
+      const next = zonesAt + i * layout.ZONE_BYTES;
+      const back = int(p + 8) - int(next + 8);
+      const limit = float(next) - (back > 0 ? back : 0);
+      if (to > limit) to = limit;
+    }
+  }
+  formFrom = toInt(from - formInstant);
+  formSpan = to > from ? toInt(to - from) : 0;
 }
 
 /**
  * Seconds to add to `formInstant` for the text at `start`; -1 when it is not written like the
- * remembered one.
+ * remembered one, or does not mean what it says.
  */
 function secondsOfKnown(start: i32): i32 {
-  return fits(start, layout.TIME_FORM, (formBytes + 15) >> 4) ? secondsAt(start) : -1;
+  return lies(start, layout.TIME_FORM, layout.TIME_FORM + layout.TIME_FORM_BYTES, (formBytes + 15) >> 4)
+    ? secondsAt(start)
+    : -1;
 }
 
-/** The same for a text of which only the digits of the second remain to be looked at. */
+/** The same for a text that is known to be written like it. */
+// @inline
 export function secondsAt(start: i32): i32 {
-  if (formSecondAt < 0) return 0;
-  const p = start + formSecondAt;
-  const value = (byte(p) - 48) * 10 + byte(p + 1) - 48;
-  return value < 60 ? value : -1;
+  if (formClockAt < 0) return 0;
+  let past = clockSeconds(start + formClockAt);
+  if (past < 0) return -1;
+  if (formDayAt >= 0) {
+    const p = start + formDayAt;
+    const tens = byte(p);
+    if (tens > 32 && tens < 48) return -1;
+    past += ((tens & 15) * 10 + (byte(p + 1) & 15)) * DAY;
+  }
+  const since = past - formFrom;
+  return since >= 0 && since < formSpan ? past : -1;
 }
 
 /** Can a time go on behind the blank at `p`: with a zone, a year, or a half of the day? */
@@ -728,8 +815,7 @@ function continues(p: i32, end: i32): bool {
 }
 
 /**
- * The end of the timestamp at `start` when it is written like the last one that was decoded, in the
- * same minute, and ends before a `]` or a blank; else -1. Says what `readTime` would.
+ * The end of the timestamp at `start` when it is written like the last one that was decoded and ends before a `]` or a blank; else -1. Says what `readTime` would.
  */
 export function scanKnownTime(start: i32, end: i32): i32 {
   const stop = start + formBytes;
@@ -751,8 +837,8 @@ export function scanKnownTime(start: i32, end: i32): i32 {
 function missForm(start: i32, end: i32): void {
   formMisses++;
   if (formMisses <= FORM_MISSES_MAX) return;
-  formMisses = 0;
   decodeTime(start, end, clock);
+  formMisses = 0;
 }
 
 /**
@@ -782,11 +868,12 @@ export function decodeTime(start: i32, end: i32, now: f64): f64 {
     const seconds = secondsOfKnown(start);
     if (seconds >= 0) return formInstant + seconds;
   }
-  secondAt = -1;
   folded = false;
   if (readTime(start, end) !== end || !legal()) return -1;
   const instant = fieldsToEpoch(now);
   if (instant < 0) return -1;
-  remember(start, end, instant, now);
+  // Texts that are written in two ways by turns shall not drive each other out line by line.
+  if (now !== formNow || formMisses >= FORM_MISSES_MAX) remember(start, end, instant, now);
+  else formMisses++;
   return instant;
 }

@@ -21,7 +21,8 @@ export type Linear = Pick<
   | 'skipDecimal'
   | 'skipNonspace'
   | 'digitsBefore'
-  | 'fits'
+  | 'lies'
+  | 'clockSeconds'
   | 'matchBits'
   | 'ones'
 >;

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import * as header from '../../src/engine/header.ts';
-import { FIXED_BYTES, HEAD_FORM, TIME_FORM, TIME_FORM_BYTES } from '../../src/engine/layout.ts';
+import { FIXED_BYTES, HEAD_FORM, ZONES } from '../../src/engine/layout.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
 import { decodeTime, resetTime, scanTime, setClock } from '../../src/engine/timestamp.ts';
 
@@ -502,7 +502,7 @@ describe('what is remembered of the lines before', () => {
     remember(like);
     expect(readTimed(like)).toEqual(fresh);
     expect(bytes.subarray(FIXED_BYTES, lineAt - 1).every((byte) => byte === 0)).toBe(true);
-    expect(bytes.subarray(TIME_FORM + TIME_FORM_BYTES, HEAD_FORM).every((byte) => byte === 0)).toBe(true);
+    expect(bytes.subarray(ZONES, HEAD_FORM).every((byte) => byte === 0)).toBe(true);
   });
 
   test('a zone apart from its time belongs to it, remembered or not', () => {

@@ -260,30 +260,31 @@ export function skipNonspace(p: i32, end: i32): i32 {
   return p;
 }
 
-export const ANY_DIGIT: i32 = 0;
-export const ANY_BYTE: i32 = 1;
-
 // @inline
-export function fits(p: i32, form: i32, blocks: i32): bool {
+export function lies(p: i32, low: i32, range: i32, blocks: i32): bool {
   if (ASC_FEATURE_SIMD) {
-    let good = i8x16.splat(-1);
-    for (let i = 0; i < blocks << 4; i += 16) {
-      const block = v128.load(p + i);
-      const wanted = v128.load(form + i);
-      const digits = i8x16.lt_u(i8x16.sub(block, i8x16.splat(48)), i8x16.splat(10));
-      const open = i8x16.eq(wanted, i8x16.splat(0));
-      const any = i8x16.eq(wanted, i8x16.splat(1));
-      good = v128.and(good, v128.or(v128.bitselect(digits, i8x16.eq(block, wanted), open), any));
+    let good = i8x16.le_u(i8x16.sub(v128.load(p), v128.load(low)), v128.load(range));
+    for (let i = 16; i < blocks << 4; i += 16) {
+      good = v128.and(good, i8x16.le_u(i8x16.sub(v128.load(p + i), v128.load(low + i)), v128.load(range + i)));
     }
     return i8x16.all_true(good);
   }
   for (let i = 0; i < blocks << 4; i++) {
-    const value = load<u8>(p + i);
-    const wanted = load<u8>(form + i);
-    if (wanted == (ANY_BYTE as u8)) continue;
-    if (wanted == (ANY_DIGIT as u8) ? value - 48 > (9 as u8) : value != wanted) return false;
+    if (load<u8>(p + i) - load<u8>(low + i) > load<u8>(range + i)) return false;
   }
   return true;
+}
+
+// @inline
+export function clockSeconds(p: i32): i32 {
+  const digits = load<u64>(p) & 0x0f0f000f0f000f0f;
+  // A number of two digits in the place of each first one.
+  const numbers = digits * 10 + (digits >> 8);
+  const hour = (numbers & 255) as i32;
+  const minute = ((numbers >> 24) & 255) as i32;
+  const second = ((numbers >> 48) & 255) as i32;
+  if (((23 - hour) | (59 - minute) | (59 - second)) < 0) return -1;
+  return hour * 3600 + minute * 60 + second;
 }
 
 export function digitsBefore(start: i32, end: i32): i32 {

@@ -1,0 +1,100 @@
+/**
+ * What the engine remembers of lines, and what it looks at first, change only what a line costs: it
+ * and an engine without its short ways leave the same memory behind, whatever they read. The same
+ * comparison finds every fault that is planted in a short way, within the same lines.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..');
+const linesMax = 30_000;
+/** All are found long before; what is missed costs the most. */
+const linesOfFaultsMax = 200_000;
+const seed = process.env.SHORT_WAYS_SEED ?? String(1 + Math.floor(Math.random() * 1e9));
+
+/** A change of one file of the engine; `from` stands in it once. */
+interface Change {
+  file: string;
+  from: string;
+  to: string;
+}
+
+const withoutShortWays: Change[] = [
+  {
+    file: 'linear.ts',
+    from: '  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
+    to: '  for (let i = 0; i < 1; i++) return false;\n  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
+  },
+];
+
+const faults: Record<string, Change> = {
+  'a minute of a hundred seconds': { file: 'linear.ts', from: 'second > 59 ? -1', to: 'second > 99 ? -1' },
+  'an hour of another day': { file: 'linear.ts', from: 'hour > 23 ||', to: 'hour > 99 ||' },
+  'months of 31 days': {
+    file: 'timestamp.ts',
+    from: 'monthDays(year < 0 ? yearNear(formInstant + past) : year, month) * DAY',
+    to: '31 * DAY',
+  },
+  'times to come': { file: 'timestamp.ts', from: 'if (to > now + 1) to', to: 'if (to > now + 9e9) to' },
+  'times of last year': { file: 'timestamp.ts', from: 'if (year < 0 && from < now', to: 'if (year < -1 && from < now' },
+  'clocks that are put back': { file: 'timestamp.ts', from: 'if (to > limit) to', to: 'if (to > limit + 9e9) to' },
+  'clocks that were put on': { file: 'timestamp.ts', from: 'if (piece > 0 && from', to: 'if (piece > 99 && from' },
+  'a clock of twelve hours': { file: 'timestamp.ts', from: 'folded || halved ||', to: 'folded ||' },
+  'a blank in any day': { file: 'timestamp.ts', from: 'dayPadded ? 32 : 48, dayPadded ? 25 : 9', to: '32, 25' },
+  'any byte in a day': { file: 'timestamp.ts', from: 'if (tens > 32 && tens < 48) return -1;', to: '' },
+  'the identifier of the line before': { file: 'header.ts', from: '(headBytes + 15) >> 4', to: 'headBytes >> 4' },
+};
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'fail2zig-short-ways-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** An engine with these changes; returns its folder. */
+function engineWith(name: string, changes: readonly Change[]): string {
+  const place = join(folder, name.replaceAll(' ', '-'));
+  cpSync(join(root, 'src'), join(place, 'src'), { recursive: true });
+  writeFileSync(join(place, 'package.json'), '{"type":"module","imports":{"#linear":"./src/engine/linear.ts"}}');
+  for (const { file, from, to } of changes) {
+    const path = join(place, 'src', 'engine', file);
+    const text = readFileSync(path, 'utf8');
+    expect(text.split(from), `"${from}" in ${file}`).toHaveLength(2);
+    writeFileSync(
+      path,
+      text.replace(from, () => to),
+    );
+  }
+  return place;
+}
+
+function compare(zone: string, lines: number, engines: string[]): number[] {
+  const program = join(root, 'test', 'support', 'short-ways.ts');
+  const { stdout, stderr } = spawnSync(process.execPath, [program, seed, String(lines), ...engines], {
+    encoding: 'utf8',
+    env: { ...process.env, TZ: zone, NODE_V8_COVERAGE: undefined },
+  });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
+}
+
+describe('short ways', () => {
+  test.each(['Europe/Berlin', 'Australia/Lord_Howe', 'UTC'])(
+    'decide nothing otherwise (%s)',
+    (zone) => {
+      const engines = [engineWith('reference', withoutShortWays), engineWith('as it is', [])];
+      expect(compare(zone, linesMax, engines), `seed ${seed}`).toEqual([-1]);
+    },
+    300_000,
+  );
+
+  test('the comparison finds what is planted', () => {
+    const planted = Object.entries(faults).map(([name, change]) => engineWith(name, [change]));
+    const found = compare('Europe/Berlin', linesOfFaultsMax, [engineWith('reference', withoutShortWays), ...planted]);
+    const missed = Object.keys(faults).filter((_, index) => found[index]! < 0);
+    expect(missed, `seed ${seed}`).toEqual([]);
+  }, 300_000);
+});
