@@ -6,6 +6,7 @@
  */
 import { type ByteSet, byteSet, bytesOf, complement, rangesOf } from './bytes.ts';
 import { emitDispatch } from './dispatch.ts';
+import { signsOf } from './first-look.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
 import { type Pivot, pivotOf } from './pivot.ts';
 import {
@@ -64,6 +65,7 @@ export function emitFilter(filter: Filter, source: string): string {
     ...writer.functions,
     `/** The number of the first pattern that takes the message [start, end) in \`mode\` (a bit), or -1. */\n` +
       `export function match${name}(start: i32, end: i32, ${usesModes ? 'mode' : '_mode'}: i32): i32 {\n${indent(dispatch)}\n}`,
+    ...emitFirstLook(writer, filter, name),
     emitFlags(filter, name),
     emitTags(writer, filter, name),
   ];
@@ -107,6 +109,19 @@ function emitFlags(filter: Filter, name: string): string {
     `/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */\n` +
     `export function flags${name}(pattern: i32): i32 {\n  switch (pattern) {\n${body.join('\n')}\n  }\n  return 0;\n}`
   );
+}
+
+function emitFirstLook(writer: Writer, filter: Filter, name: string): string[] {
+  const tests = signsOf(filter).map((sign) => {
+    if ('length' in sign) return `if (end - start >= ${sign.length}) return true;`;
+    const word = wordAt(Buffer.from(sign.word, 'latin1'), 0);
+    return `if (${writer.use('findWord', memory)}(start, end, ${word}) < end) return true; // ${quote(sign.word)}`;
+  });
+  if (tests.length === 0) return [];
+  return [
+    `/** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */\n` +
+      `export function may${name}(start: i32, end: i32): bool {\n${indent([...tests, 'return false;'].join('\n'))}\n}`,
+  ];
 }
 
 function emitTags(writer: Writer, filter: Filter, name: string): string {
@@ -420,7 +435,7 @@ interface Key {
 const commonness = ' etaoinsrhldcumfpgwybvk0123456789.:/-,';
 
 /** How unlikely the character is in a log line. */
-function rarity(character: string): number {
+export function rarity(character: string): number {
   const position = commonness.indexOf(character);
   return position < 0 ? commonness.length : position;
 }

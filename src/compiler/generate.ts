@@ -4,6 +4,7 @@
  */
 import { checkFilter } from './check.ts';
 import { banner, emitFilter } from './emit.ts';
+import { signsOf } from './first-look.ts';
 import type { Filter } from './pattern.ts';
 import { encodePrefixes, pascalCase } from './shape.ts';
 
@@ -22,12 +23,14 @@ export function generateFiles(filters: Filter[]): Map<string, string> {
 }
 
 function emitIndex(filters: Filter[]): string {
-  const imports = filters.map(({ name }) => {
-    const pascal = pascalCase(name);
-    return `import { flags${pascal}, match${pascal}, tag${pascal} } from './${name}.ts';\n`;
+  const looked = filters.filter((filter) => signsOf(filter).length > 0);
+  const imports = filters.map((filter) => {
+    const pascal = pascalCase(filter.name);
+    const may = looked.includes(filter) ? ` may${pascal},` : '';
+    return `import { flags${pascal}, match${pascal},${may} tag${pascal} } from './${filter.name}.ts';\n`;
   });
-  const choose = (body: (filter: Filter) => string): string =>
-    `  switch (filter) {\n${filters.map((filter, number) => `    case ${number}: // ${filter.name}\n      return ${body(filter)};\n`).join('')}  }`;
+  const choose = (body: (filter: Filter) => string, among = filters): string =>
+    `  switch (filter) {\n${among.map((filter) => `    case ${filters.indexOf(filter)}: // ${filter.name}\n      return ${body(filter)};\n`).join('')}  }`;
   const some = filters.length > 0;
   return `${banner('src/filters')}
 /* Filters go by number: their position in src/filters/index.ts and in names.ts. */
@@ -42,6 +45,13 @@ export const filterCount: i32 = ${filters.length};
 export function matchFilter(filter: i32, ${some ? 'start: i32, end: i32, mode: i32' : '_start: i32, _end: i32, _mode: i32'}): i32 {
 ${choose(({ name }) => `match${pascalCase(name)}(start, end, mode)`)}
   return -1;
+}
+
+/** The first look: false where \`filter\` takes no line [start, end) that is so, under any prefix. */
+// @inline
+export function mayMatch(filter: i32, ${looked.length > 0 ? 'start: i32, end: i32' : '_start: i32, _end: i32'}): bool {
+${choose(({ name }) => `may${pascalCase(name)}(start, end)`, looked)}
+  return true;
 }
 
 /**

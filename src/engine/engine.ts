@@ -16,7 +16,7 @@ import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
-import { flagsOf, isConnected, match, prefixesOf, readsTag } from './filter.ts';
+import { flagsOf, isConnected, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
@@ -320,6 +320,8 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
   timeUnread = false;
   setClock(now);
   header.beginLine();
+  // Only filters that read whole lines have a first look, and such lines need no prefix.
+  if (!may(filter, start, end)) return NO_PATTERN;
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;

@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 const root = join(import.meta.dirname, '..', '..');
 const linesMax = 30_000;
 /** All are found long before; what is missed costs the most. */
-const linesOfFaultsMax = 200_000;
+const linesOfFaultsMax = 600_000;
 const seed = process.env.SHORT_WAYS_SEED ?? String(1 + Math.floor(Math.random() * 1e9));
 
 /** A change of one file of the engine; `from` stands in it once. */
@@ -28,6 +28,7 @@ const withoutShortWays: Change[] = [
     from: '  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
     to: '  for (let i = 0; i < 1; i++) return false;\n  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
   },
+  { file: 'engine.ts', from: 'if (!may(filter, start, end)) return NO_PATTERN;', to: '' },
 ];
 
 const faults: Record<string, Change> = {
@@ -45,6 +46,11 @@ const faults: Record<string, Change> = {
   'a clock of twelve hours': { file: 'timestamp.ts', from: 'folded || halved ||', to: 'folded ||' },
   'a blank in any day': { file: 'timestamp.ts', from: 'dayPadded ? 32 : 48, dayPadded ? 25 : 9', to: '32, 25' },
   'any byte in a day': { file: 'timestamp.ts', from: 'if (tens > 32 && tens < 48) return -1;', to: '' },
+  'a first look at too little': {
+    file: 'generated/nginx-botsearch.ts',
+    from: '0x30342022) < end)',
+    to: '0x30342022) < start + 60)',
+  },
   'the identifier of the line before': { file: 'header.ts', from: '(headBytes + 15) >> 4', to: 'headBytes >> 4' },
 };
 

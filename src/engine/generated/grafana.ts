@@ -273,6 +273,12 @@ export function matchGrafana(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
+/** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */
+export function mayGrafana(start: i32, end: i32): bool {
+  if (findWord(start, end, 0x64726f77) < end) return true; // 'word'
+  return false;
+}
+
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsGrafana(pattern: i32): i32 {
   switch (pattern) {

@@ -12,17 +12,17 @@ import { flagsAsterisk, matchAsterisk, tagAsterisk } from './asterisk.ts';
 import { flagsCourierAuth, matchCourierAuth, tagCourierAuth } from './courier-auth.ts';
 import { flagsCyrusImap, matchCyrusImap, tagCyrusImap } from './cyrus-imap.ts';
 import { flagsDovecot, matchDovecot, tagDovecot } from './dovecot.ts';
-import { flagsDropbear, matchDropbear, tagDropbear } from './dropbear.ts';
+import { flagsDropbear, matchDropbear, mayDropbear, tagDropbear } from './dropbear.ts';
 import { flagsExim, matchExim, tagExim } from './exim.ts';
-import { flagsGitlab, matchGitlab, tagGitlab } from './gitlab.ts';
-import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
+import { flagsGitlab, matchGitlab, mayGitlab, tagGitlab } from './gitlab.ts';
+import { flagsGrafana, matchGrafana, mayGrafana, tagGrafana } from './grafana.ts';
 import { flagsHaproxyHttpAuth, matchHaproxyHttpAuth, tagHaproxyHttpAuth } from './haproxy-http-auth.ts';
 import { flagsMysqldAuth, matchMysqldAuth, tagMysqldAuth } from './mysqld-auth.ts';
 import { flagsNamedRefused, matchNamedRefused, tagNamedRefused } from './named-refused.ts';
 import { flagsNginxHttpAuth, matchNginxHttpAuth, tagNginxHttpAuth } from './nginx-http-auth.ts';
 import { flagsNginxLimitReq, matchNginxLimitReq, tagNginxLimitReq } from './nginx-limit-req.ts';
-import { flagsNginxBotsearch, matchNginxBotsearch, tagNginxBotsearch } from './nginx-botsearch.ts';
-import { flagsNginxBadRequest, matchNginxBadRequest, tagNginxBadRequest } from './nginx-bad-request.ts';
+import { flagsNginxBotsearch, matchNginxBotsearch, mayNginxBotsearch, tagNginxBotsearch } from './nginx-botsearch.ts';
+import { flagsNginxBadRequest, matchNginxBadRequest, mayNginxBadRequest, tagNginxBadRequest } from './nginx-bad-request.ts';
 import { flagsNginxForbidden, matchNginxForbidden, tagNginxForbidden } from './nginx-forbidden.ts';
 import { flagsOpenvpn, matchOpenvpn, tagOpenvpn } from './openvpn.ts';
 import { flagsPamGeneric, matchPamGeneric, tagPamGeneric } from './pam-generic.ts';
@@ -36,8 +36,8 @@ import { flagsRoundcubeAuth, matchRoundcubeAuth, tagRoundcubeAuth } from './roun
 import { flagsSendmailAuth, matchSendmailAuth, tagSendmailAuth } from './sendmail-auth.ts';
 import { flagsSieve, matchSieve, tagSieve } from './sieve.ts';
 import { flagsSquid, matchSquid, tagSquid } from './squid.ts';
-import { flagsTraefikAuth, matchTraefikAuth, tagTraefikAuth } from './traefik-auth.ts';
-import { flagsVaultwarden, matchVaultwarden, tagVaultwarden } from './vaultwarden.ts';
+import { flagsTraefikAuth, matchTraefikAuth, mayTraefikAuth, tagTraefikAuth } from './traefik-auth.ts';
+import { flagsVaultwarden, matchVaultwarden, mayVaultwarden, tagVaultwarden } from './vaultwarden.ts';
 import { flagsVsftpd, matchVsftpd, tagVsftpd } from './vsftpd.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
 
@@ -132,6 +132,28 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchWebminAuth(start, end, mode);
   }
   return -1;
+}
+
+/** The first look: false where `filter` takes no line [start, end) that is so, under any prefix. */
+// @inline
+export function mayMatch(filter: i32, start: i32, end: i32): bool {
+  switch (filter) {
+    case 12: // dropbear
+      return mayDropbear(start, end);
+    case 14: // gitlab
+      return mayGitlab(start, end);
+    case 15: // grafana
+      return mayGrafana(start, end);
+    case 21: // nginx-botsearch
+      return mayNginxBotsearch(start, end);
+    case 22: // nginx-bad-request
+      return mayNginxBadRequest(start, end);
+    case 36: // traefik-auth
+      return mayTraefikAuth(start, end);
+    case 37: // vaultwarden
+      return mayVaultwarden(start, end);
+  }
+  return true;
 }
 
 /**

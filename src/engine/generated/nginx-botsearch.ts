@@ -595,6 +595,14 @@ export function matchNginxBotsearch(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
+/** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */
+export function mayNginxBotsearch(start: i32, end: i32): bool {
+  if (end - start >= 1972) return true;
+  if (findWord(start, end, 0x2c297972) < end) return true; // 'ry),'
+  if (findWord(start, end, 0x30342022) < end) return true; // '" 40'
+  return false;
+}
+
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsNginxBotsearch(pattern: i32): i32 {
   switch (pattern) {

@@ -217,6 +217,14 @@ export function matchTraefikAuth(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
+/** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */
+export function mayTraefikAuth(start: i32, end: i32): bool {
+  if (findWord(start, end, 0x43222c22) < end) return true; // '","C'
+  if (findWord(start, end, 0x30342022) < end) return true; // '" 40'
+  if (findWord(start, end, 0x5b202d20) < end) return true; // ' - ['
+  return false;
+}
+
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
 export function flagsTraefikAuth(pattern: i32): i32 {
   switch (pattern) {
