@@ -1,7 +1,6 @@
 /**
- * The first look at a line, for filters that read whole lines: what every line holds that one of the
- * patterns takes. Where none of it stands in a line, nothing else of the line is looked at. Build
- * time only.
+ * The first look at a line, for filters that read whole lines: what every line that a pattern takes
+ * holds. Where none of it stands in a line, nothing else of the line is looked at. Build time only.
  */
 import { bytesOf } from './bytes.ts';
 import { rarity } from './emit.ts';

@@ -47,7 +47,7 @@ ${choose(({ name }) => `match${pascalCase(name)}(start, end, mode)`)}
   return -1;
 }
 
-/** The first look: false where \`filter\` takes no line [start, end) that is so, under any prefix. */
+/** The first look: false where \`filter\` takes no line [start, end) that is so. */
 // @inline
 export function mayMatch(filter: i32, ${looked.length > 0 ? 'start: i32, end: i32' : '_start: i32, _end: i32'}): bool {
 ${choose(({ name }) => `may${pascalCase(name)}(start, end)`, looked)}

@@ -114,10 +114,19 @@ function beginningsOf(tokens: readonly Token[]): Beginning[] {
   for (const token of tokens) {
     const more = continuations(token);
     const next = beginnings.flatMap((before) => (before.open ? more.map((after) => joined(before, after)) : [before]));
-    if (next.length > prefixesMax) return beginnings.map(({ text }) => ({ text, open: false }));
+    if (next.length > prefixesMax) return shortened(next) ?? beginnings.map(({ text }) => ({ text, open: false }));
     beginnings = next;
   }
   return beginnings;
+}
+
+/** Their first bytes, as many as leave few enough of them; undefined where four are too many. */
+function shortened(beginnings: Beginning[]): Beginning[] | undefined {
+  for (const length of [12, 8, 4]) {
+    const texts = new Set(beginnings.map(({ text }) => text.slice(0, length)));
+    if (texts.size <= prefixesMax) return [...texts].map((text) => ({ text, open: false }));
+  }
+  return undefined;
 }
 
 function joined(before: Beginning, after: Beginning): Beginning {

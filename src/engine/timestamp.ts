@@ -28,7 +28,7 @@ import * as layout from './layout.ts';
 const YEAR_SLACK: f64 = 86400;
 /** Years tried for such a text: two leap years are up to eight apart. */
 const YEARS_TRIED: i32 = 10;
-/** A text without year and the same one of the next year are further apart, whatever the zone does. */
+/** A text without year and the same one of the next year are further apart in any zone. */
 const YEAR_SECONDS_MIN: f64 = 364 * 86400;
 /** 2106-01-01: the table keeps seconds in 32 bits. */
 const SECONDS_MAX: f64 = 4291747200;
@@ -758,7 +758,7 @@ function openPlaces(start: i32): void {
   setPlace(layout.TIME_FORM + formDayAt + 1, 48, 9);
 }
 
-/** Sets which seconds of the remembered text mean what they say, by the one that was read, `past`. */
+/** Sets which seconds of the remembered text mean what they say; `past` was read. */
 function bound(past: i32, now: f64): void {
   let from: f64 = dayAt < 0 ? formInstant : formInstant + DAY;
   let to: f64 = dayAt < 0 ? from + DAY : from + monthDays(year < 0 ? yearNear(formInstant + past) : year, month) * DAY;
@@ -815,7 +815,8 @@ function continues(p: i32, end: i32): bool {
 }
 
 /**
- * The end of the timestamp at `start` when it is written like the last one that was decoded and ends before a `]` or a blank; else -1. Says what `readTime` would.
+ * The end of the timestamp at `start` when it is written like the last one that was decoded and
+ * ends before a `]` or a blank; else -1. Says what `readTime` would.
  */
 export function scanKnownTime(start: i32, end: i32): i32 {
   const stop = start + formBytes;

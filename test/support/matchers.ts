@@ -26,6 +26,8 @@ export interface Outcome {
 export type Match = (start: number, end: number, mode: number) => number;
 
 export interface Emitted {
+  /** The first look; true where the filter has none. */
+  may: (start: number, end: number) => boolean;
   match: Match;
   flags: (pattern: number) => number;
   tag: (start: number, end: number) => boolean;
@@ -54,9 +56,11 @@ export function loadEmitted(filter: Filter): Emitted {
     .replace(/^import (\{[^}]*\}) from '([^']+)';$/gm, "const $1 = modules['$2'];")
     .replace(/^export /gm, '');
   const name = pascalCase(filter.name);
-  return new Function('modules', `${body}\nreturn { match: match${name}, flags: flags${name}, tag: tag${name} };`)(
-    modules,
-  );
+  const may = body.includes(`function may${name}`) ? `may${name}` : '() => true';
+  return new Function(
+    'modules',
+    `${body}\nreturn { match: match${name}, may: ${may}, flags: flags${name}, tag: tag${name} };`,
+  )(modules);
 }
 
 /** A matcher that walks the encoded filter. */

@@ -2,8 +2,8 @@
  * Compares engines that lie in folders of their own, for test/property/short-ways.test.ts: in a
  * process of its own, since plain engines share what they import.
  *
- *   node short-ways.ts SEED LINES REFERENCE ENGINE…  →  JSON: for each engine the number of the first line
- *                                                       after which it differs from the reference, or -1
+ * Called with SEED LINES REFERENCE ENGINE…; prints JSON: for each engine the number of lines after
+ * which it differs from the reference, or -1.
  *
  * Each engine is fed the same hostile lines, cut wherever a read happens to end. After some lines
  * their memories must be equal, byte by byte, but for what an engine remembers of how lines are
@@ -22,7 +22,7 @@ const of = <Item>(list: readonly Item[]): Item => list[below(list.length)]!;
 const two = (value: number): string => String(value).padStart(2, '0');
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-/** Moments at which something changes: a month, a year, a leap day, the clocks of Berlin and of Lord Howe. */
+/** Moments at which a month, a year, a leap day or the clocks of Berlin and Lord Howe turn. */
 const turns = ['2026-03-01', '2026-01-01', '2024-02-29', '2024-03-01', '2026-03-29', '2025-10-26', '2026-04-04'].map(
   (day) => Date.parse(`${day}T01:00:00Z`) / 1000,
 );

@@ -36,6 +36,7 @@ interface Index {
   filterPrefixes: (filter: number) => number;
   filterConnection: (filter: number) => boolean;
   matchTag: (filter: number, start: number, end: number) => boolean;
+  mayMatch: (filter: number, start: number, end: number) => boolean;
 }
 
 /** What a generated file exports. */
@@ -49,9 +50,12 @@ function load<Exports>(text: string, modules: Record<string, object> = {}): Expo
 
 function loadIndex(filters: Filter[]): Index {
   const matchers = filters.map((filter) => {
-    const { match, flags, tag } = loadEmitted(filter);
+    const { match, may, flags, tag } = loadEmitted(filter);
     const name = pascalCase(filter.name);
-    return [`./${filter.name}.ts`, { [`match${name}`]: match, [`flags${name}`]: flags, [`tag${name}`]: tag }];
+    return [
+      `./${filter.name}.ts`,
+      { [`match${name}`]: match, [`may${name}`]: may, [`flags${name}`]: flags, [`tag${name}`]: tag },
+    ];
   });
   return load<Index>(generateFiles(filters).get('index.ts') as string, Object.fromEntries(matchers));
 }
@@ -88,13 +92,17 @@ describe('the switch', () => {
   });
 
   test('knows what each filter reads and what its patterns mean', () => {
-    const { filterConnection, filterPrefixes, matchTag, patternFlags } = loadIndex([mail, web]);
+    const { filterConnection, filterPrefixes, matchTag, mayMatch, patternFlags } = loadIndex([mail, web]);
     expect([0, 1].map((filter) => filterPrefixes(filter))).toEqual([1 | (2 << 2), 3]);
     expect([0, 1].map((filter) => filterConnection(filter))).toEqual([true, false]);
     const reads = (tag: string): boolean[] =>
       [0, 1].map((filter) => withBytes(tag, (start, end) => matchTag(filter, start, end)));
     expect(reads('smtpd')).toEqual([true, true]);
     expect(reads('httpd')).toEqual([false, true]);
+    const may = (text: string): boolean[] =>
+      [0, 1].map((filter) => withBytes(text, (start, end) => mayMatch(filter, start, end)));
+    expect(may('denied 192.0.2.1')).toEqual([true, true]);
+    expect(may('granted 192.0.2.1')).toEqual([true, false]);
     expect([0, 1, 2].map((number) => patternFlags(0, number))).toEqual([1 | 16 | 256, 1 | 16 | 256, 8 | 16]);
     expect([0, 1].map((number) => patternFlags(1, number))).toEqual([1 | 16 | 256, 0]);
   });
@@ -106,6 +114,7 @@ describe('the switch', () => {
     withBytes('denied 192.0.2.1', (start, end) => {
       expect(index.matchFilter(other, start, end, 1)).toBe(-1);
       expect(index.matchTag(other, start, end)).toBe(false);
+      expect(index.mayMatch(other, start, end)).toBe(true);
     });
     expect(index.patternFlags(other, 0)).toBe(0);
     expect(index.filterPrefixes(other)).toBe(0);
@@ -119,7 +128,7 @@ describe('the switch', () => {
     const parameters = generateFiles(filters)
       .get('index.ts')
       ?.match(/\b_?(start|end|mode|pattern)(?=: i32)/g);
-    expect(parameters?.map((name) => name.startsWith('_'))).toEqual(Array(6).fill(unused));
+    expect(parameters?.map((name) => name.startsWith('_'))).toEqual(Array(8).fill(unused));
   });
 });
 

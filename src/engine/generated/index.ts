@@ -134,7 +134,7 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** The first look: false where `filter` takes no line [start, end) that is so, under any prefix. */
+/** The first look: false where `filter` takes no line [start, end) that is so. */
 // @inline
 export function mayMatch(filter: i32, start: i32, end: i32): bool {
   switch (filter) {

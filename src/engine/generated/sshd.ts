@@ -1944,25 +1944,18 @@ function takeNoMatchAddressless(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchSshd(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x656c6c69) {
-    if (word0 < 0x61766e49) {
-      if (word0 < 0x544f4f52) {
+  if (word0 < 0x65766148) {
+    if (word0 < 0x61766e69) {
+      if (word0 < 0x5f687373) {
         if (word0 === 0x204d4150) { // "PAM "
           if (takePamMoreFailures(start, end)) return 10;
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x20646142) { // "Bad "
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
           return -1;
         }
         if (word0 === 0x20646944) { // "Did "
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
           return -1;
         }
@@ -1970,18 +1963,12 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (takePamRefused(start, end)) return 11;
           return -1;
         }
-      } else {
         if (word0 === 0x544f4f52) { // "ROOT"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if (takeRootRefused(start, end)) return 12;
           return -1;
         }
+      } else {
         if (word0 === 0x5f687373) { // "ssh_"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
           forgetAddress();
           if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
@@ -1992,33 +1979,21 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           forgetUser();
           if (takePamFailureUnnamed(start, end)) return 9;
-          forgetUser();
-          forgetAddress();
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x5f78656b) { // "kex_"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
           return -1;
         }
         if (word0 === 0x61746166) { // "fata"
           const word7 = word(start + 7);
-          if (word7 < 0x65636341) {
-            if (word7 < 0x5f78656b) {
+          if (word7 < 0x65766148) {
+            if (word7 < 0x62616e55) {
               if (word7 === 0x20646142) { // "Bad "
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
@@ -2027,26 +2002,17 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
                 forgetAddress();
                 if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
                 return -1;
               }
-            } else {
               if (word7 === 0x5f78656b) { // "kex_"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
                 return -1;
               }
+            } else {
               if (word7 === 0x62616e55) { // "Unab"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
                 forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
@@ -2057,9 +2023,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                     forgetAddress();
                     if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2070,9 +2033,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
                   if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
@@ -2081,23 +2041,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6843203a) { // ": Ch"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingChangeAddressless(start, end)) return 21;
                     return -1;
                   }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingTooManyAddressless(start, end)) return 17;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2105,9 +2056,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2123,9 +2071,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2138,36 +2083,20 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
                 return -1;
               }
-            }
-          } else {
-            if (word7 < 0x6c756f43) {
               if (word7 === 0x65636341) { // "Acce"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if (takeAccountDenied(start, end)) return 28;
                 return -1;
               }
               if (word7 === 0x65636552) { // "Rece"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if (takeDisconnectAuthFail(start, end)) return 23;
                 forgetAddress();
                 if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
@@ -2176,10 +2105,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 return -1;
               }
               if (word7 === 0x656d6954) { // "Time"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
+                return -1;
+              }
+            }
+          } else {
+            if (word7 < 0x6d726550) {
+              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
@@ -2189,34 +2122,26 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (takeTooManyAttempts(start, end)) return 16;
                 return -1;
               }
-            } else {
               if (word7 === 0x6c756f43) { // "Coul"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x6d206f6e) { // "no m"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
-              if (word7 === 0x6e6e6162) { // "bann"
+            } else {
+              if (word7 === 0x6d726550 || word7 === 0x6d726570 || word7 === 0x6e6b6e75 || word7 === 0x72657355) { // "Perm" "perm" "unkn" "User"
                 if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
+                return -1;
+              }
+              if (word7 === 0x6e6e6162) { // "bann"
                 if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2227,59 +2152,38 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                   if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
             }
           }
-          if (takePamRefused(start, end)) return 11;
+          return -1;
+        }
+        if (word0 === 0x61766e49) { // "Inva"
+          if (takeInvalidUser(start, end)) return 7;
           return -1;
         }
       }
     } else {
-      if (word0 < 0x63736944) {
-        if (word0 === 0x61766e49 || word0 === 0x61766e69) { // "Inva" "inva"
+      if (word0 < 0x65636341) {
+        if (word0 === 0x61766e69) { // "inva"
           if (takeInvalidUser(start, end)) return 7;
-          forgetUser();
-          forgetAddress();
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x62616e55) { // "Unab"
-          const word20 = word(start + 20);
-          if (word20 === 0x656b2061) { // "a ke"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
-            return -1;
-          }
-          if (word20 === 0x68746977) { // "with"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
-            return -1;
-          }
-          if (takePamRefused(start, end)) return 11;
+          if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
+          forgetAddress();
+          if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
           return -1;
         }
         if (word0 === 0x626f7270) { // "prob"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeScanner(start, end)) return 50;
           return -1;
         }
-      } else {
         if (word0 === 0x63736944) { // "Disc"
           const word9 = word(start + 9);
           if (word9 === 0x20646574) { // "ted "
             const word13 = word(start + 13);
             if (word13 === 0x61766e69 || word13 === 0x68747561) { // "inva" "auth"
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
               forgetAddress();
               if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2296,9 +2200,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
             if (word13 === 0x6d6f7266) { // "from"
               const word18 = word(start + 18);
               if (word18 === 0x61766e69 || word18 === 0x68747561) { // "inva" "auth"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                 forgetAddress();
                 if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2313,9 +2214,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 return -1;
               }
               if (word18 === 0x72657375) { // "user"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                 forgetAddress();
                 if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
@@ -2323,17 +2221,11 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (takeClosedSession(start, end)) return 36;
                 return -1;
               }
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
               forgetAddress();
               if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
               return -1;
             }
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
             if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
             forgetAddress();
             if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
@@ -2342,41 +2234,21 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (word9 === 0x676e6974) { // "ting"
             const word13 = word(start + 13);
             if (word13 === 0x6843203a) { // ": Ch"
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if (takeDisconnectingChangeAddressless(start, end)) return 21;
               return -1;
             }
             if (word13 === 0x6f54203a) { // ": To"
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if (takeDisconnectingTooManyAddressless(start, end)) return 17;
               return -1;
             }
             if (word13 === 0x6f726620) { // " fro"
-              const word19 = word(start + 19);
-              if (word19 === 0x61766e69 || word19 === 0x68747561) { // "inva" "auth"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
-                if (takeDisconnectingUserChange(start, end)) return 18;
-                forgetUser();
-                forgetAddress();
-                if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
-                return -1;
-              }
-              if (takePamRefused(start, end)) return 11;
+              if (takeDisconnectingUserChange(start, end)) return 18;
               forgetUser();
               forgetAddress();
               if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
               return -1;
             }
             if (word13 === 0x74756120) { // " aut"
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if (takeDisconnectingUserChange(start, end)) return 18;
               forgetUser();
               forgetAddress();
@@ -2392,9 +2264,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
               return -1;
             }
             if (word13 === 0x766e6920) { // " inv"
-              if (takePamRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
               if (takeDisconnectingUserChange(start, end)) return 18;
               forgetUser();
               forgetAddress();
@@ -2407,45 +2276,24 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
               if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
               return -1;
             }
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
             if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
             return -1;
           }
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x64616552) { // "Read"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
           return -1;
         }
+      } else {
         if (word0 === 0x65636341) { // "Acce"
-          const word4 = word(start + 4);
-          if (word4 === 0x64207373) { // "ss d"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if (takeAccountDenied(start, end)) return 28;
-            return -1;
-          }
-          if (word4 === 0x64657470) { // "pted"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if (takeAccepted(start, end)) return 26;
-            return -1;
-          }
-          if (takePamRefused(start, end)) return 11;
+          if (takeAccepted(start, end)) return 26;
+          forgetUser();
+          forgetAddress();
+          if (takeAccountDenied(start, end)) return 28;
           return -1;
         }
         if (word0 === 0x65636552) { // "Rece"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if (takeDisconnectAuthFail(start, end)) return 23;
           forgetAddress();
           if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
@@ -2453,30 +2301,21 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (takeDisconnect(start, end)) return 25;
           return -1;
         }
-        if (word0 === 0x656c6c49) { // "Ille"
+        if (word0 === 0x656c6c49 || word0 === 0x656c6c69) { // "Ille" "ille"
           if (takeInvalidUser(start, end)) return 7;
-          forgetUser();
-          forgetAddress();
-          if (takePamRefused(start, end)) return 11;
+          return -1;
+        }
+        if (word0 === 0x656d6954) { // "Time"
+          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
           return -1;
         }
       }
     }
   } else {
-    if (word0 < 0x6e6e6162) {
-      if (word0 < 0x6978616d) {
-        if (word0 === 0x656c6c69) { // "ille"
-          if (takeInvalidUser(start, end)) return 7;
-          forgetUser();
-          forgetAddress();
+    if (word0 < 0x6e616373) {
+      if (word0 < 0x6c696146) {
+        if (word0 === 0x65766148 || word0 === 0x68747541) { // "Have" "Auth"
           if (takePamRefused(start, end)) return 11;
-          return -1;
-        }
-        if (word0 === 0x656d6954) { // "Time"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
           return -1;
         }
         if (word0 === 0x68747561) { // "auth"
@@ -2490,13 +2329,9 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           return -1;
         }
         if (word0 === 0x696d6461) { // "admi"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if (takeConnectionProhibited(start, end)) return 14;
           return -1;
         }
-      } else {
         if (word0 === 0x6978616d) { // "maxi"
           if (takePamRefused(start, end)) return 11;
           forgetUser();
@@ -2504,6 +2339,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           if (takeTooManyAttempts(start, end)) return 16;
           return -1;
         }
+      } else {
         if (word0 === 0x6c696146) { // "Fail"
           if (takeFailedPublickey(start, end)) return 0;
           forgetUser();
@@ -2522,48 +2358,38 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeFailedInvalidTail(start, end)) return 5;
           if (takeFailedPortless(start, end)) return 6;
-          forgetUser();
-          forgetAddress();
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x6c756f43) { // "Coul"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
           return -1;
         }
         if (word0 === 0x6d206f6e) { // "no m"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
           return -1;
         }
-        if (word0 === 0x6e616373) { // "scan"
+        if (word0 === 0x6d726550 || word0 === 0x6d726570) { // "Perm" "perm"
           if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
-          if ((mode & 10) !== 0 && takeScanner(start, end)) return 50;
           return -1;
         }
       }
     } else {
-      if (word0 < 0x72657355) {
-        if (word0 === 0x6e6e6162) { // "bann"
+      if (word0 < 0x706f7264) {
+        if (word0 === 0x6e616373) { // "scan"
+          if ((mode & 10) !== 0 && takeScanner(start, end)) return 50;
+          return -1;
+        }
+        if (word0 === 0x6e6b6e75) { // "unkn"
           if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
+          return -1;
+        }
+        if (word0 === 0x6e6e6162) { // "bann"
           if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
           return -1;
         }
         if (word0 === 0x6e6e6f43) { // "Conn"
           const word11 = word(start + 11);
           if (word11 === 0x65736572 || word11 === 0x736f6c63) { // "rese" "clos"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
             if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
             forgetAddress();
             if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2575,30 +2401,20 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
             return -1;
           }
           if (word11 === 0x6d6f7266) { // "from"
-            if (takePamRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
             if (takeConnection(start, end)) return 37;
             return -1;
           }
-          if (takePamRefused(start, end)) return 11;
           return -1;
         }
         if (word0 === 0x6f727265) { // "erro"
           const word7 = word(start + 7);
-          if (word7 < 0x65636341) {
-            if (word7 < 0x5f78656b) {
+          if (word7 < 0x65766148) {
+            if (word7 < 0x62616e55) {
               if (word7 === 0x20646142) { // "Bad "
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeBadIdentification(start, end)) return 42;
                 return -1;
               }
               if (word7 === 0x20646944) { // "Did "
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
@@ -2607,26 +2423,17 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 return -1;
               }
               if (word7 === 0x5f687373) { // "ssh_"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takePacketCorrupt(start, end)) return 45;
                 forgetAddress();
                 if ((mode & 10) !== 0 && takePacketCorruptUser(start, end)) return 46;
                 return -1;
               }
-            } else {
               if (word7 === 0x5f78656b) { // "kex_"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeIdentificationFailed(start, end)) return 43;
                 return -1;
               }
+            } else {
               if (word7 === 0x62616e55) { // "Unab"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchNegotiated(start, end)) return 51;
                 forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
@@ -2637,9 +2444,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x20646574) { // "ted "
                   const word20 = word(start + 20);
                   if (word20 === 0x61766e69 || word20 === 0x68747561 || word20 === 0x6d6f7266) { // "inva" "auth" "from"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                     forgetAddress();
                     if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2650,9 +2454,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
                   if ((mode & 11) !== 0 && takeClosed(start, end)) return 34;
@@ -2661,23 +2462,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (word16 === 0x676e6974) { // "ting"
                   const word20 = word(start + 20);
                   if (word20 === 0x6843203a) { // ": Ch"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingChangeAddressless(start, end)) return 21;
                     return -1;
                   }
                   if (word20 === 0x6f54203a) { // ": To"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingTooManyAddressless(start, end)) return 17;
                     return -1;
                   }
                   if (word20 === 0x6f726620) { // " fro"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2685,9 +2477,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     return -1;
                   }
                   if (word20 === 0x74756120) { // " aut"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2703,9 +2492,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     return -1;
                   }
                   if (word20 === 0x766e6920) { // " inv"
-                    if (takePamRefused(start, end)) return 11;
-                    forgetUser();
-                    forgetAddress();
                     if (takeDisconnectingUserChange(start, end)) return 18;
                     forgetUser();
                     forgetAddress();
@@ -2718,36 +2504,20 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                     if ((mode & 10) !== 0 && takeDisconnectingPreauthUser(start, end)) return 32;
                     return -1;
                   }
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeDisconnectingPreauth(start, end)) return 31;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x64616552) { // "Read"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeResetAddressless(start, end)) return 47;
                 return -1;
               }
-            }
-          } else {
-            if (word7 < 0x6c756f43) {
               if (word7 === 0x65636341) { // "Acce"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if (takeAccountDenied(start, end)) return 28;
                 return -1;
               }
               if (word7 === 0x65636552) { // "Rece"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if (takeDisconnectAuthFail(start, end)) return 23;
                 forgetAddress();
                 if ((mode & 12) !== 0 && takeDisconnectNoMethods(start, end)) return 24;
@@ -2756,10 +2526,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 return -1;
               }
               if (word7 === 0x656d6954) { // "Time"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeLoginTimeout(start, end)) return 48;
+                return -1;
+              }
+            }
+          } else {
+            if (word7 < 0x6d726550) {
+              if (word7 === 0x65766148 || word7 === 0x68747541 || word7 === 0x68747561) { // "Have" "Auth" "auth"
+                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
               if (word7 === 0x6978616d) { // "maxi"
@@ -2769,34 +2543,26 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                 if (takeTooManyAttempts(start, end)) return 16;
                 return -1;
               }
-            } else {
               if (word7 === 0x6c756f43) { // "Coul"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 10) !== 0 && takeNoIdentification(start, end)) return 41;
                 return -1;
               }
               if (word7 === 0x6d206f6e) { // "no m"
-                if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
                 if ((mode & 12) !== 0 && takeNoMatchAddressless(start, end)) return 52;
                 return -1;
               }
-              if (word7 === 0x6e6e6162) { // "bann"
+            } else {
+              if (word7 === 0x6d726550 || word7 === 0x6d726570 || word7 === 0x6e6b6e75 || word7 === 0x72657355) { // "Perm" "perm" "unkn" "User"
                 if (takePamRefused(start, end)) return 11;
-                forgetUser();
-                forgetAddress();
+                return -1;
+              }
+              if (word7 === 0x6e6e6162) { // "bann"
                 if ((mode & 10) !== 0 && takeBannerExchange(start, end)) return 44;
                 return -1;
               }
               if (word7 === 0x6e6e6f43) { // "Conn"
                 const word18 = word(start + 18);
                 if (word18 === 0x65736572 || word18 === 0x736f6c63) { // "rese" "clos"
-                  if (takePamRefused(start, end)) return 11;
-                  forgetUser();
-                  forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauth(start, end)) return 29;
                   forgetAddress();
                   if ((mode & 10) !== 0 && takeClosedPreauthUser(start, end)) return 30;
@@ -2807,22 +2573,17 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
                   if ((mode & 11) !== 0 && takeClosedUser(start, end)) return 35;
                   return -1;
                 }
-                if (takePamRefused(start, end)) return 11;
                 return -1;
               }
             }
           }
-          if (takePamRefused(start, end)) return 11;
-          return -1;
-        }
-        if (word0 === 0x706f7264) { // "drop"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
-          if (takeDropped(start, end)) return 38;
           return -1;
         }
       } else {
+        if (word0 === 0x706f7264) { // "drop"
+          if (takeDropped(start, end)) return 38;
+          return -1;
+        }
         if (word0 === 0x72657355) { // "User"
           if (takePamRefused(start, end)) return 11;
           forgetUser();
@@ -2834,23 +2595,14 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
           return -1;
         }
         if (word0 === 0x746f7250) { // "Prot"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if ((mode & 10) !== 0 && takeOldProtocol(start, end)) return 49;
           return -1;
         }
         if (word0 === 0x74726150 || word0 === 0x74736f50) { // "Part" "Post"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if (takeUnfinished(start, end)) return 27;
           return -1;
         }
         if (word0 === 0x75666572) { // "refu"
-          if (takePamRefused(start, end)) return 11;
-          forgetUser();
-          forgetAddress();
           if (takeRefusedConnect(start, end)) return 39;
           forgetAddress();
           if (takeRefusedConnectBare(start, end)) return 40;
@@ -2859,7 +2611,6 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
       }
     }
   }
-  if (takePamRefused(start, end)) return 11;
   return -1;
 }
 
@@ -2871,7 +2622,6 @@ export function flagsSshd(pattern: i32): i32 {
     case 9: // pam-failure-unnamed
     case 27: // unfinished
     case 37: // connection
-    case 38: // dropped
       return 272;
     case 1: // failed
     case 2: // failed-key
@@ -2924,7 +2674,13 @@ export function flagsSshd(pattern: i32): i32 {
     case 35: // closed-user
     case 36: // closed-session
       return 274;
+    case 38: // dropped
+      return 16;
     case 39: // refused-connect
+    case 44: // banner-exchange
+    case 50: // scanner
+    case 51: // no-match-negotiated
+      return 17;
     case 40: // refused-connect-bare
     case 41: // no-identification
     case 42: // bad-identification
@@ -2932,14 +2688,10 @@ export function flagsSshd(pattern: i32): i32 {
     case 46: // packet-corrupt-user
     case 48: // login-timeout
     case 49: // old-protocol
-    case 50: // scanner
       return 273;
     case 43: // identification-failed
     case 52: // no-match-addressless
       return 1;
-    case 44: // banner-exchange
-    case 51: // no-match-negotiated
-      return 17;
   }
   return 0;
 }
