@@ -288,10 +288,15 @@ export const directoryEntriesMax = 4_096;
  * systems give no events.
  */
 export const pollMs = 1_000;
-/** Files that inotify watches take turns in that, so many at a time: 2 ms. */
-export const pollFilesMax = 512;
-/** Globs are resolved anew every so many polls, for the same reason. */
-export const rescanPolls = 5;
+/** Files that inotify watches take turns in that, so many at a time: half a millisecond. */
+export const pollFilesMax = 128;
+/** Globs are resolved anew this often at least, ms, for the same reason. */
+export const rescanMs = 5_000;
+/**
+ * Resolving globs rests so many times as long as it took: where an event asked for it, since names
+ * may be anybody's, and where none did, since a directory may hold thousands.
+ */
+export const rescanRests = { asked: 9, unasked: 300 } as const;
 /** A file that cannot be opened or read is tried again after this, ms; the pause doubles. */
 export const fileRetryMs = 1_000;
 /** The longest of these pauses, ms. */
@@ -350,10 +355,7 @@ export const rewrittenBytesMax = 4 * 1024 * 1024;
 export const behindBytes = 256 * 1024 * 1024;
 
 limitHolds(fileRetryMs >= pollMs, 'a retry waits for a poll');
-limitHolds(
-  lingerMs > 2 * pollMs * Math.ceil(followedFilesMax / pollFilesMax),
-  'a rotated file is polled before it is given up',
-);
+limitHolds(lingerMs > 2 * pollMs, 'a rotated file is polled before it is given up');
 
 // --- Backends (src/backends) ---------------------------------------------------------------------
 

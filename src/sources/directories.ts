@@ -80,8 +80,16 @@ export class Directories<Entry> {
     this.#listener = listener;
   }
 
+  /** Watches set so far. */
+  armed = 0;
+
   get count(): number {
     return this.#byPath.size;
+  }
+
+  /** Whether this census asked for a directory already. */
+  isWanted(path: string): boolean {
+    return this.#byPath.get(path)?.wanted === true;
   }
 
   /** Starts a new census: what is not asked for again before `sweep` is no longer watched. */
@@ -177,6 +185,7 @@ export class Directories<Entry> {
           ) ?? null;
         directory.id = id;
         directory.reported = false;
+        this.armed++;
         return true;
       });
     } catch (error) {

@@ -14,7 +14,7 @@
  * Which files are followed: followed.ts. In which order they are read: reader.ts.
  */
 import type { LineSink } from '../engine/host.ts';
-import { drainMs, followedFilesMax, pollMs, quietLookMs, rescanPolls } from '../limits.ts';
+import { drainMs, followedFilesMax, pollMs, quietLookMs } from '../limits.ts';
 import { FollowedFiles, type Shared } from './followed.ts';
 import { type Events, type EventsOptions, Inotify } from './inotify.ts';
 import { Moderation } from './moderation.ts';
@@ -123,7 +123,6 @@ export class FileSource {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #events: Events | null;
   #timer: NodeJS.Timeout | null = null;
-  #polls = 0;
 
   constructor(options: FileSourceOptions) {
     this.#options = options;
@@ -249,9 +248,6 @@ export class FileSource {
 
   /** Looks at files whether or not an event told of them. The timer calls it; tests may. */
   poll(): void {
-    this.#polls++;
-    const moved = this.#files.checkDirectories();
-    if (moved || this.#polls % rescanPolls === 0) this.#files.rescan();
     this.#files.poll();
     this.#reader.wake();
     this.#lookForSilence();

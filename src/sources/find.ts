@@ -15,6 +15,8 @@ export interface Search {
    * A name that fits `component` may appear in `directory`; called before the directory is read.
    */
   lookFor(directory: string, component: string): void;
+  /** Whether a file that was found before is read: then nobody need look whether it is there. */
+  isRead(path: string): boolean;
   /** A directory could not be read. */
   failed(directory: string, error: Error): void;
 }
@@ -64,7 +66,7 @@ function walk(
   search.lookFor(here, component);
   for (const name of namesIn(here, component, search)) {
     const path = `${directory}/${name}`;
-    if (last && infoOf(path, search) !== undefined) found(path);
+    if (last && (search.isRead(path) || infoOf(path, search) !== undefined)) found(path);
     if (!last && isDirectory(path, search)) walk(path, components, index + 1, search, found);
   }
 }

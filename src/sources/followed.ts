@@ -9,7 +9,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
-import { fileRetryMs, fileRetryMsMax, pollFilesMax } from '../limits.ts';
+import { fileRetryMs, fileRetryMsMax, pollFilesMax, rescanMs, rescanRests } from '../limits.ts';
 import { Directories } from './directories.ts';
 import type { FileCounters, FileEvent, FileSourceOptions, ReadPosition } from './file.ts';
 import { findPaths, isDirectory, namesIn, type Search } from './find.ts';
@@ -82,6 +82,7 @@ export class FollowedFiles {
   #running = true;
   #rescanTimer: NodeJS.Timeout | null = null;
   #rescanAfter = 0;
+  #rescanDue = 0;
   #unwatchedReported = false;
   #refusedReported = false;
   /** Where the next poll begins. */
@@ -92,6 +93,7 @@ export class FollowedFiles {
   readonly #unreadable = new Set<string>();
   readonly #search: Search = {
     lookFor: (directory, component) => this.#directories.lookFor(directory, component),
+    isRead: (path) => isRead(this.#files.get(path)),
     failed: (directory, error) => {
       this.#shared.counters.errors++;
       if (this.#unreadable.has(directory)) return;
@@ -155,25 +157,21 @@ export class FollowedFiles {
     this.#directories.settle();
   }
 
-  /** Whether a directory moved, which no event may have told of. */
-  checkDirectories(): boolean {
-    mounts.refresh();
-    return this.#directories.check();
-  }
-
   /**
    * Looks at the files that no event tells of, and at `pollFilesMax` others in turn: which file
    * stands at the path, and whether it grew.
    */
   poll(): void {
     const now = this.#shared.options.monotonic();
+    mounts.refresh();
+    if (this.#directories.check() || now >= this.#rescanDue) this.rescan();
     const from = this.#pollFrom >= this.#files.size ? 0 : this.#pollFrom;
     this.#pollFrom = from + pollFilesMax;
     let index = 0;
     for (const file of this.#files.values()) {
       const isNext = index >= from && index < this.#pollFrom;
       index++;
-      if (!isNext && file.tail?.watch) continue;
+      if (!isNext && file.tail?.watch && file.retired.length === 0) continue;
       if (file.failure === '' || now >= file.retryAt) this.#check(file);
       this.#reader.visit(file, now);
       if (this.#isOver(file)) this.#drop(file);
@@ -208,6 +206,7 @@ export class FollowedFiles {
   rescan(): void {
     const { monotonic } = this.#shared.options;
     const begun = monotonic();
+    const { armed } = this.#directories;
     mounts.refresh();
     this.#directories.begin();
     const fits = findPaths(this.#patterns, this.#search);
@@ -227,9 +226,13 @@ export class FollowedFiles {
     this.#directories.sweep();
     this.#directories.check();
     // Only now: every watch stands, so nothing that happens after this look goes unseen.
-    for (const file of found) if (file.failure === '' || monotonic() >= file.retryAt) this.#check(file);
+    const isNewDirectory = armed !== this.#directories.armed;
+    for (const file of found) {
+      if ((isNewDirectory || !isRead(file)) && (file.failure === '' || monotonic() >= file.retryAt)) this.#check(file);
+    }
     const ended = monotonic();
-    this.#rescanAfter = ended + 9 * (ended - begun);
+    this.#rescanAfter = ended + rescanRests.asked * (ended - begun);
+    this.#rescanDue = ended + Math.max(rescanMs, rescanRests.unasked * (ended - begun));
   }
 
   /** Something went wrong with a file; it is tried again after a pause that doubles. */
@@ -360,7 +363,8 @@ export class FollowedFiles {
 
   #watchNames(file: Followed): void {
     const directory = dirname(file.path);
-    if (isDirectory(directory)) this.#directories.follow(directory, basename(file.path), file);
+    if (this.#directories.isWanted(directory) || isDirectory(directory))
+      this.#directories.follow(directory, basename(file.path), file);
     if (file.realPath !== '' && file.realPath !== file.path) {
       this.#directories.follow(dirname(file.realPath), basename(file.realPath), file);
     }
@@ -566,6 +570,11 @@ export class FollowedFiles {
       return;
     }
   }
+}
+
+/** Whether a file stands at the path that is read, by this record or that of another name. */
+function isRead(file: Followed | undefined): boolean {
+  return file !== undefined && (file.tail !== null || file.same !== null);
 }
 
 function idOfPosition({ device, inode }: ReadPosition): string {

@@ -10,6 +10,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -155,6 +156,16 @@ describe('following', () => {
     mkdirSync(join(home, 'site2'));
     writeFileSync(join(home, 'site2/access.log'), 'three\n');
     await arrives(bench, 'one', 'two', 'three');
+  });
+
+  test('hundreds of files are read, woken by events alone', async () => {
+    const paths = Array.from({ length: 600 }, (_, index) => join(home, `${index}.log`));
+    for (const path of paths) writeFileSync(path, '');
+    const bench = follow([join(home, '*.log')]);
+    bench.source.poll = () => {};
+    for (const [index, path] of paths.entries()) appendFileSync(path, `${index}\n`);
+    await until(() => bench.sink.lines.length === paths.length);
+    expect(new Set(bench.sink.texts()).size).toBe(paths.length);
   });
 
   test('many files of one directory cost one watch, and a file of two patterns is read once', () => {
@@ -631,6 +642,24 @@ describe('what tells of changes', () => {
     // At once, that is: the timer's poll would come later.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     expect(bench.sink.texts()).toEqual(['one']);
+  });
+
+  test('a queue that really overflows loses no line, nor the rotation meanwhile', async () => {
+    const [log, other] = [join(home, 'auth.log'), join(home, 'other')];
+    writeFileSync(log, '');
+    const bench = follow([log]);
+    bench.source.poll = () => {};
+    for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+    const eventsMax = Number(readFileSync('/proc/sys/fs/inotify/max_queued_events', 'utf8'));
+    writeFileSync(other, '');
+    for (let event = 0; event <= eventsMax; event += 2) {
+      renameSync(other, `${other}2`);
+      renameSync(`${other}2`, other);
+    }
+    appendFileSync(log, 'one\n');
+    renameSync(log, `${log}.1`);
+    writeFileSync(log, 'two\n');
+    await arrives(bench, 'one', 'two');
   });
 
   test('a late writer of a rotated file is heard, without a poll', async () => {
