@@ -11,28 +11,33 @@ const usage = `npm run soak -- rotate [options]
 
   --rotations N   of each kind (10000)
   --seed N        when they happen (1)
+  --stands MS     each file stands at its path so long at least (0)
   --only TEXT     kinds whose name holds this
   --out FOLDER    where rotate.json goes (reports)`;
 
 const { values, misuse } = readCommandLine('soak rotate', usage, {
   rotations: { type: 'string', default: '10000' },
   seed: { type: 'string', default: '1' },
+  stands: { type: 'string', default: '0' },
   only: { type: 'string', default: '' },
   out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
 });
 
-function whole(name: 'rotations' | 'seed'): number {
+function whole(name: 'rotations' | 'seed' | 'stands'): number {
   const value = Number(values[name]);
-  return Number.isInteger(value) && value > 0 ? value : misuse(`--${name} must be a whole number`);
+  return Number.isInteger(value) && value >= (name === 'stands' ? 0 : 1)
+    ? value
+    : misuse(`--${name} must be a whole number`);
 }
 
 const count = whole('rotations');
 const seed = whole('seed');
+const standsMs = whole('stands');
 const outcomes: Outcome[] = [];
 let failed = false;
 console.log('kind                                rotations     lines      lost   twice');
 for (const kind of kinds.filter(({ name }) => name.includes(values.only))) {
-  const outcome = await rotations(kind, count, seed);
+  const outcome = await rotations(kind, count, seed, standsMs);
   outcomes.push(outcome);
   const isWrong = outcome.twice > 0 || (outcome.lost > 0 && kind.loses === undefined);
   failed ||= isWrong;

@@ -220,6 +220,8 @@ interface Work {
   directory: string;
   rotations: number;
   seed: number;
+  /** So long each file stands at its path, ms. */
+  standsMs: number;
   /** How many lines were read. */
   read: Int32Array;
 }
@@ -242,9 +244,9 @@ class Counting implements LineSink {
   }
 }
 
-/** Rotates so many times in one way and counts. */
-export async function rotations(kind: Kind, count: number, seed: number, below = tmpdir()): Promise<Outcome> {
-  const directory = mkdtempSync(join(below, 'rotate-'));
+/** Rotates so many times in one way and counts; each file stands `standsMs` at least. */
+export async function rotations(kind: Kind, count: number, seed: number, standsMs = 0): Promise<Outcome> {
+  const directory = mkdtempSync(join(tmpdir(), 'rotate-'));
   mkdirSync(join(directory, 'logs'));
   const log = join(directory, 'logs/app.log');
   appendFileSync(log, '');
@@ -261,7 +263,7 @@ export async function rotations(kind: Kind, count: number, seed: number, below =
     sink,
   });
   source.start();
-  const data: Work = { kind: kind.name, directory, rotations: count, seed, read: sink.read };
+  const data: Work = { kind: kind.name, directory, rotations: count, seed, standsMs, read: sink.read };
   const worker = new Worker(import.meta.filename, { workerData: data });
   try {
     const written = await new Promise<number>((resolve, reject) => {
@@ -290,7 +292,7 @@ function randomFrom(seed: number): () => number {
 }
 
 /** The writer's side: bursts of lines, and between two of them, now and then, a rotation. */
-function writeAndRotate({ kind, directory, rotations: count, seed, read }: Work): void {
+function writeAndRotate({ kind, directory, rotations: count, seed, standsMs, read }: Work): void {
   const random = randomFrom(seed);
   const rest = new Int32Array(new SharedArrayBuffer(4));
   let written = 0;
@@ -317,7 +319,8 @@ function writeAndRotate({ kind, directory, rotations: count, seed, read }: Work)
     Atomics.wait(rest, 0, 0, random() * 4);
   };
   while (place.count < count) {
-    for (let bursts = Math.floor(random() * 4); bursts >= 0; bursts--) burst();
+    const stands = performance.now() + standsMs;
+    for (let bursts = Math.floor(random() * 4); bursts >= 0 || performance.now() < stands; bursts--) burst();
     place.count++;
     ends.push(written);
     rotate(place);
