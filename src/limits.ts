@@ -269,6 +269,8 @@ export const followedFilesMax = 4_096;
 export const otherDescriptorsMax = 128;
 /** Counts of a log's history. */
 export const weekHours = 7 * 24;
+/** Lines that a filter reads without a match before `status` gives a hint. */
+export const unmatchedLinesMin = 10_000;
 /** Logs whose usual hours are known, some 800 bytes each. */
 export const historiesMax = 512;
 /** Lines of one hour that count in its history: more would let one storm stand for a week. */

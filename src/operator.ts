@@ -16,9 +16,9 @@ import {
 } from './control/answers.ts';
 import { statusParts } from './control/pages.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
-import { JAIL_FAILURES } from './engine/counters.ts';
+import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
-import { listPartRowsMax, sweepEntries, sweepTurnEntries, unbansPerPart } from './limits.ts';
+import { listPartRowsMax, sweepEntries, sweepTurnEntries, unbansPerPart, unmatchedLinesMin } from './limits.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
 import type { DropTally } from './observe/drop-tally.ts';
@@ -71,6 +71,17 @@ export class DaemonOperator implements Operator {
     ].filter((problem) => problem !== undefined);
   }
 
+  /** A filter that reads many lines and matches none may be the wrong one; it need not. */
+  #hints(): string[] {
+    const { config, engine } = this.#running;
+    return config.jails.flatMap(({ name, filter, mode }) => {
+      const { filter: number } = engine.resolveFilter(filter, mode);
+      const lines = engine.filterCounter(number, FILTER_LINES);
+      if (lines < unmatchedLinesMin || engine.filterCounter(number, FILTER_MATCHED) > 0) return [];
+      return [`jail ${name}: filter ${filter} has matched none of ${lines} lines`];
+    });
+  }
+
   async *status({ jail }: { jail?: string }): AsyncGenerator<Status> {
     const { config, engine, backend } = this.#running;
     const chosen = jail === undefined ? config.jails.keys() : [this.#indexOf(jail)];
@@ -88,6 +99,7 @@ export class DaemonOperator implements Operator {
         slotsUsed: engine.tracked,
       },
       problems: this.problems(),
+      hints: this.#hints(),
       jails: Array.from(chosen, (index) => this.#jailStatus(index, counts[index]!)),
     });
   }

@@ -100,8 +100,11 @@ export function presentStatus(status: Status): string {
     String(jail.failuresTotal),
     jail.sources.map((source) => printable(source)).join(' '),
   ]);
-  const problems = status.problems.map((problem) => `problem: ${printable(problem)}\n`).join('');
-  return `${facts}\n${table([head, ...rows], [2, 3, 4, 5, 6])}${problems && `\n${problems}`}`;
+  const said = [
+    ...status.problems.map((problem) => `problem: ${printable(problem)}\n`),
+    ...(status.hints ?? []).map((hint) => `hint: ${printable(hint)}\n`),
+  ].join('');
+  return `${facts}\n${table([head, ...rows], [2, 3, 4, 5, 6])}${said && `\n${said}`}`;
 }
 
 /** `name:  figure`, one a line, as the memory page of the documents shows it. */
@@ -146,8 +149,9 @@ class Whole<T extends object> implements Presenter {
   part(data: T): string {
     for (const [name, value] of Object.entries(data)) {
       const before = this.#answer[name];
-      // Parts of a status repeat its problems.
-      this.#answer[name] = name !== 'problems' && Array.isArray(before) ? [...before, ...(value as unknown[])] : value;
+      // Parts of a status repeat its problems and hints.
+      const goesOn = name !== 'problems' && name !== 'hints' && Array.isArray(before);
+      this.#answer[name] = goesOn ? [...before, ...(value as unknown[])] : value;
     }
     return '';
   }

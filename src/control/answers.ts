@@ -30,6 +30,8 @@ export interface Status {
   memory: { residentBytes: number; ceilingBytes: number; kernelBytes: number; slots: number; slotsUsed: number };
   /** What an operator must know about, one sentence each; empty when all is well. */
   problems: string[];
+  /** What may be wrong and need not be. */
+  hints?: string[];
   jails: JailStatus[];
 }
 

@@ -21,7 +21,12 @@ function sizeOf(value: unknown): number {
 
 /** The parts of `status`, one at least; each repeats what is not about a jail. */
 export function* statusParts(status: Status): Generator<Status> {
-  const common = { ...status, problems: shorten(status.problems, statusProblemsMax), jails: [] };
+  const common = {
+    ...status,
+    problems: shorten(status.problems, statusProblemsMax),
+    hints: status.hints && shorten(status.hints, statusProblemsMax),
+    jails: [],
+  };
   // What the response itself adds takes less than 64 bytes.
   const room = frameBytesMax - sizeOf(common) - 64;
   let jails: JailStatus[] = [];
