@@ -556,6 +556,8 @@ export const reconcileApartMs = 5_000;
  * write meanwhile and where not.
  */
 export const comparisonRests = { disturbed: 2, quiet: 10 } as const;
+/** Dumps of one comparison, where each finds bans that the one before missed. */
+export const looksMax = 6;
 /** Taking over an earlier run's bans shows in `status` after this, ms: so long nobody looks. */
 export const adoptionShownMs = 1_000;
 /**

@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { hasDestinationNat } from '../backends/destination-nat.ts';
 import type { Compiled } from '../config/compile.ts';
 import { formatDuration } from '../config/duration.ts';
 import type { OperatorFilter } from '../config/filter.ts';
@@ -42,6 +43,7 @@ export async function run(argv: string[]): Promise<number> {
     const compiled = loadConfig(config);
     const problems = startProblems(compiled.config);
     if (problems.length > 0) throw new ConfigError(printable(config), problems);
+    compiled.warnings.push(...(await publishedPorts(compiled.config.jails)));
     process.stdout.write(json ? `${JSON.stringify(asJson(compiled))}\n` : summary(compiled));
     return 0;
   } catch (error) {
@@ -90,6 +92,15 @@ function errorOf(stderr: string): string {
   } catch {
     return printable(stderr.trim());
   }
+}
+
+/** A jail that looks at `input` only misses the clients of published ports. */
+async function publishedPorts(jails: JailConfig[]): Promise<string[]> {
+  const narrow = jails.filter(({ hooks }) => !hooks.includes('forward')).map(({ name }) => name);
+  if (narrow.length === 0 || !(await hasDestinationNat())) return [];
+  return [
+    `this host has DNAT rules, as for published ports of containers, and hooks has no "forward" in ${narrow.join(', ')}: their bans do not stop clients of those ports`,
+  ];
 }
 
 function asJson({ config, warnings, filters }: Compiled): object {

@@ -12,6 +12,7 @@ import { keyText } from '../backends/elements.ts';
 import {
   adoptionShownMs,
   comparisonRests,
+  looksMax,
   reconcileApartMs,
   reconcileMs,
   reconcileTickMs,
@@ -142,9 +143,7 @@ export class Reconciliation {
       repairs = Number(await backend.reconcile(jails));
       await backend.each(visit);
       if (adopts) this.#adopted(found);
-      // A dump misses some bans while the kernel enlarges a hash table: what seems to be missing is
-      // looked for once more.
-      if (await this.#lacks(comparison)) await backend.each(visit);
+      await this.#lookAgain(comparison, visit);
       repairs += await this.#restore(comparison);
       this.#counters.reconciles++;
       return repairs;
@@ -163,14 +162,28 @@ export class Reconciliation {
     }
   }
 
-  /** Whether a ban seems to be missing in the kernel. */
-  async #lacks(comparison: Comparison): Promise<boolean> {
+  /**
+   * A dump misses some bans while the kernel enlarges a hash table: bans are believed to be missing
+   * when two looks agree.
+   */
+  async #lookAgain(comparison: Comparison, visit: (held: Ban) => void): Promise<void> {
+    let missing = await this.#countMissing(comparison);
+    for (let looks = 1; missing > 0 && looks < looksMax; looks++) {
+      await this.#settings.backend.each(visit);
+      const left = await this.#countMissing(comparison);
+      if (left === missing) return;
+      missing = left;
+    }
+  }
+
+  async #countMissing(comparison: Comparison): Promise<number> {
+    let count = 0;
     for (let at = 0; at >= 0; await turn()) {
       const { bans, next } = comparison.missing(at);
-      if (bans.length > 0) return true;
+      count += bans.length;
       at = next;
     }
-    return false;
+    return count;
   }
 
   /** Brings the missing bans back, slice by slice; returns how many the kernel took. */

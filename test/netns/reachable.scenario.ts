@@ -14,6 +14,9 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hasDestinationNat } from '../../src/backends/destination-nat.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
@@ -149,12 +152,51 @@ function untracked(create: () => Backend): Scenario {
   };
 }
 
-export const scenarios: Record<string, Scenario> = Object.fromEntries(
-  Object.entries(backends).flatMap(([name, create]) => [
-    [`${name} lets neighbour discovery pass: a client behind a banned router reaches the host`, discovery(create)],
-    [`${name} takes ports as the client asked for them, before a destination NAT`, published(create)],
-    [`${name} takes the ports of packets without a connection as they are`, untracked(create)],
-  ]),
-);
+/** The warnings of `fail2zig check` about jails and published ports. */
+function warned(hooks: string): string[] {
+  const folder = mkdtempSync('/run/check-');
+  const path = join(folder, 'fail2zig.toml');
+  writeFileSync(path, `[jails.ssh]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\nhooks = ${hooks}\n`);
+  chmodSync(path, 0o600);
+  const main = join(import.meta.dirname, '../../src/main.ts');
+  const { warnings } = JSON.parse(run(process.execPath, main, 'check', '--json', '--config', path));
+  return warnings.filter((warning: string) => warning.includes('DNAT'));
+}
+
+const found: Record<string, Scenario> = {
+  'check says when a jail without "forward" misses published ports, by nft': async () => {
+    assert.equal(await hasDestinationNat(), false);
+    nft('add', 'table', 'ip', 'docker');
+    nft('add', 'chain', 'ip', 'docker', 'post', '{ type nat hook postrouting priority srcnat; }');
+    nft('add', 'rule', 'ip', 'docker', 'post', `snat to ${hostV4}`);
+    assert.equal(await hasDestinationNat(), false, 'a source NAT publishes nothing');
+    assert.deepEqual(warned('"input"'), []);
+    publish(8080);
+    assert.equal(await hasDestinationNat(), true);
+    assert.match(warned('"input"').join(), /DNAT rules.* no "forward" in ssh:/);
+    assert.deepEqual(warned('["input", "forward"]'), []);
+  },
+
+  'check finds published ports of legacy iptables, and loads no table for it': async () => {
+    assert.equal(await hasDestinationNat(), false);
+    assert.equal(readFileSync('/proc/net/ip_tables_names', 'utf8'), '');
+    const rule = ['-t', 'nat', '-A', 'PREROUTING', '-p', 'tcp', '--dport', '8080', '-j'];
+    run('iptables-legacy', ...rule, 'REDIRECT', '--to-ports', '80');
+    assert.equal(await hasDestinationNat(), false, 'this leads to this host');
+    run('iptables-legacy', ...rule, 'DNAT', '--to-destination', `${insideV4}:80`);
+    assert.equal(await hasDestinationNat(), true);
+  },
+};
+
+export const scenarios: Record<string, Scenario> = {
+  ...found,
+  ...Object.fromEntries(
+    Object.entries(backends).flatMap(([name, create]) => [
+      [`${name} lets neighbour discovery pass: a client behind a banned router reaches the host`, discovery(create)],
+      [`${name} takes ports as the client asked for them, before a destination NAT`, published(create)],
+      [`${name} takes the ports of packets without a connection as they are`, untracked(create)],
+    ]),
+  ),
+};
 
 await answerScenario(import.meta.filename, scenarios);

@@ -44,7 +44,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     ...ground,
   ],
   config: ['limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
-  commands: [...ground, 'engine', 'config', 'filters', 'compiler', 'sources'],
+  /** `check` looks for rules of others that a jail's hooks miss. */
+  commands: [...ground, 'engine', 'config', 'filters', 'compiler', 'sources', 'backends'],
   /** Reads durations as the configuration does. */
   client: ['control', 'limits', 'text', 'config', 'version'],
   main: ['config', 'commands', 'limits', 'text', 'version'],
