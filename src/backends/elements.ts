@@ -4,6 +4,7 @@
  * length; keys are masked to it. No kernel here.
  */
 import { timeoutToleranceMs } from '../limits.ts';
+import { maskByte } from '../text/address.ts';
 import type { Address, Change } from '../types.ts';
 
 /** ICMPv6 types of neighbour discovery (RFC 4861), which no ban may stop. */
@@ -48,7 +49,7 @@ export class UnsupportedChange extends Error {
 
 /** The mask of a prefix length, as `length` bytes. */
 export function prefixMask(prefix: number, length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, index) => (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff);
+  return Uint8Array.from({ length }, (_, index) => maskByte(prefix, index));
 }
 
 /**

@@ -52,13 +52,16 @@ export function parseAddress(text: string): Address | undefined {
   return tail && { family: 4, bytes: Uint8Array.from([...mappedHead, ...tail]), prefix: 32 };
 }
 
+/** Byte `index` of the mask of a prefix of so many bits. */
+export const maskByte = (prefix: number, index: number): number =>
+  (0xff00 >> Math.min(8, Math.max(0, prefix - index * 8))) & 0xff;
+
 /** The same prefix with every bit below it cleared. */
 export function maskAddress(address: Address): Address {
   const bytes = Uint8Array.from(address.bytes);
   const kept = address.family === 4 ? address.prefix + 96 : address.prefix;
   for (let index = 0; index < 16; index++) {
-    const bits = Math.min(8, Math.max(0, kept - index * 8));
-    bytes[index] &= (0xff00 >> bits) & 0xff;
+    bytes[index] &= maskByte(kept, index);
   }
   return { ...address, bytes };
 }

@@ -15,6 +15,7 @@
  * behind more headers or a cut one: then it is dropped wherever it is banned.
  */
 import { xdpExtensionHeadersMax } from '../../limits.ts';
+import { maskByte } from '../../text/address.ts';
 import type { JailScaffold } from '../../types.ts';
 import { discoveryTypes } from '../elements.ts';
 import { Assembler, helper } from './bpf.ts';
@@ -108,8 +109,7 @@ export interface XdpMaps {
 function wordMask(prefix: number, index: number): number {
   let mask = 0;
   for (let byte = 0; byte < 4; byte++) {
-    const bits = Math.min(8, Math.max(0, prefix - index * 32 - byte * 8));
-    mask |= ((0xff00 >> bits) & 0xff) << (byte * 8);
+    mask |= maskByte(prefix, index * 4 + byte) << (byte * 8);
   }
   return mask;
 }

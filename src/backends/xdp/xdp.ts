@@ -108,11 +108,6 @@ export class XdpBackend implements Backend {
     this.#bansMax = bansMax;
   }
 
-  /** How the program is attached, for people. */
-  get attached(): readonly Attached[] {
-    return this.#attached;
-  }
-
   get notes(): string[] {
     const narrow = [...this.#plan.jails.values()].filter(({ hooks }) => !hooks.includes('forward'));
     if (narrow.length === 0 || !forwards()) return [];

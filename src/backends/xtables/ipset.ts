@@ -45,7 +45,23 @@ const setRevision = 4;
  * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members.
  */
 const list = { names: 2, headers: 4 } as const;
+/** On the type of an attribute whose number is big-endian. */
 const networkOrder = 0x4000;
+/** Attributes of linux/netfilter/ipset/ip_set.h, by what has them. */
+const attribute = {
+  protocol: 1,
+  set: 2,
+  /** Of a swap; of a new set its type. */
+  other: 3,
+  revision: 4,
+  family: 5,
+  flags: 6 | networkOrder,
+  data: 7,
+  list: 8,
+  line: 9 | networkOrder,
+} as const;
+const dataAttribute = { address: 1, timeout: 6, elementsMax: 19, prefix: 20, elements: 24 } as const;
+const addressAttribute = { 4: 1 | networkOrder, 6: 2 | networkOrder } as const;
 const families = { 4: 2, 6: 10 } as const;
 /**
  * Elements of one message: the list's length is 16 bits, an IPv6 element with its timeout takes 36
@@ -101,7 +117,7 @@ class Request {
 
 function beginMessage(writer: MessageWriter, number: number, flags: number, sequence: number): void {
   writer.beginMessage(subsystem | number, flagRequest | flags, sequence, families[4]);
-  writer.u8(1, protocolVersion);
+  writer.u8(attribute.protocol, protocolVersion);
 }
 
 export class IpsetBackend implements Backend {
@@ -199,7 +215,7 @@ export class IpsetBackend implements Backend {
     await this.#socket.dump(
       (writer, sequence) => {
         beginMessage(writer, command.list, flagDump, sequence);
-        writer.u32(6 | networkOrder, list.headers);
+        writer.u32(attribute.flags, list.headers);
         writer.endMessage();
       },
       'count elements',
@@ -240,16 +256,16 @@ export class IpsetBackend implements Backend {
   #create(name: string, set: SetShape): Promise<void> {
     const request = new Request(this.#socket);
     request.add(command.create, `create set ${name}`, (writer) => {
-      writer.text(2, name);
-      writer.text(3, setType);
-      writer.u8(4, setRevision);
-      writer.u8(5, families[set.family]);
-      writer.begin(7);
+      writer.text(attribute.set, name);
+      writer.text(attribute.other, setType);
+      writer.u8(attribute.revision, setRevision);
+      writer.u8(attribute.family, families[set.family]);
+      writer.begin(attribute.data);
       // A default of 0: the set knows timeouts, and an element without one stays.
-      writer.u32(6 | networkOrder, 0);
-      writer.u32(19 | networkOrder, this.#setElementsMax);
+      writer.u32(dataAttribute.timeout | networkOrder, 0);
+      writer.u32(dataAttribute.elementsMax | networkOrder, this.#setElementsMax);
       // A set of prefixes masks what it is asked for by itself.
-      if (set.prefix < keyBytes[set.family] * 8) writer.u8(20, set.prefix);
+      if (set.prefix < keyBytes[set.family] * 8) writer.u8(dataAttribute.prefix, set.prefix);
       writer.end();
     });
     return request.send();
@@ -257,7 +273,7 @@ export class IpsetBackend implements Backend {
 
   #destroy(name: string): Promise<void> {
     const request = new Request(this.#socket);
-    request.add(command.destroy, `destroy set ${name}`, (writer) => writer.text(2, name));
+    request.add(command.destroy, `destroy set ${name}`, (writer) => writer.text(attribute.set, name));
     return request.send();
   }
 
@@ -290,8 +306,8 @@ export class IpsetBackend implements Backend {
       await this.#applyGroups([part]);
     const request = new Request(this.#socket);
     request.add(command.swap, `swap set ${set.name}`, (writer) => {
-      writer.text(2, temporarySet);
-      writer.text(3, set.name);
+      writer.text(attribute.set, temporarySet);
+      writer.text(attribute.other, set.name);
     });
     await request.send();
     await this.#destroy(temporarySet);
@@ -344,13 +360,13 @@ export class IpsetBackend implements Backend {
     await this.#socket.dump(
       (writer, sequence) => {
         beginMessage(writer, command.list, flagDump, sequence);
-        writer.u32(6 | networkOrder, list.names);
+        writer.u32(attribute.flags, list.names);
         writer.endMessage();
       },
       'list sets',
       (bytes, start, end) => {
         const reader = new AttributeReader(bytes, start, end);
-        while (reader.next()) if (reader.type === 2) names.push(reader.text());
+        while (reader.next()) if (reader.type === attribute.set) names.push(reader.text());
       },
       () => {
         names = [];
@@ -412,7 +428,7 @@ export class IpsetBackend implements Backend {
     return this.#socket.dump(
       (writer, sequence) => {
         beginMessage(writer, command.list, flagDump, sequence);
-        writer.text(2, name);
+        writer.text(attribute.set, name);
         writer.endMessage();
       },
       operation,
@@ -451,16 +467,19 @@ function encodeElements(
   for (let from = 0; from < possible.length; from += elementsPerMessage) {
     const part = possible.slice(from, from + elementsPerMessage);
     request.add(number, `${adds ? 'add' : 'delete'} ${part.length} elements of set ${set.name}`, (writer) => {
-      writer.text(2, set.name);
+      writer.text(attribute.set, set.name);
       // A line number makes the kernel work through the whole list.
-      writer.u32(9 | networkOrder, 0);
-      writer.begin(8);
+      writer.u32(attribute.line, 0);
+      writer.begin(attribute.list);
       for (const { key, timeoutMs } of part) {
-        writer.begin(7);
-        writer.begin(1);
-        writer.raw((set.family === 4 ? 1 : 2) | networkOrder, key);
+        writer.begin(attribute.data);
+        writer.begin(dataAttribute.address);
+        writer.raw(addressAttribute[set.family], key);
         writer.end();
-        if (adds) writer.u32(6 | networkOrder, Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000)));
+        if (adds) {
+          const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
+          writer.u32(dataAttribute.timeout | networkOrder, seconds);
+        }
         writer.end();
       }
       writer.end();
@@ -475,10 +494,10 @@ function decodeHeader(bytes: Buffer, start: number, end: number): number {
   const reader = new AttributeReader(bytes, start, end);
   let elements = -1;
   while (reader.next()) {
-    if (reader.type === 2 && !isOurs(reader.text())) return -1;
-    if (reader.type !== 7) continue;
+    if (reader.type === attribute.set && !isOurs(reader.text())) return -1;
+    if (reader.type !== attribute.data) continue;
     const data = reader.nested();
-    while (data.next()) if (data.type === 24) elements = data.u32();
+    while (data.next()) if (data.type === dataAttribute.elements) elements = data.u32();
   }
   return elements;
 }
@@ -497,17 +516,17 @@ export function decodeMembers(
 ): boolean {
   const reader = new AttributeReader(bytes, start, end);
   while (reader.next()) {
-    if (reader.type !== 8) continue;
+    if (reader.type !== attribute.list) continue;
     const list = reader.nested();
     while (list.next()) {
       let at = -1;
       let seconds = 0;
       const member = list.nested();
       while (member.next()) {
-        if (member.type === 1) {
+        if (member.type === dataAttribute.address) {
           const address = member.nested();
           while (address.next()) if (address.end - address.start === length) at = address.start;
-        } else if (member.type === 6) seconds = member.u32();
+        } else if (member.type === dataAttribute.timeout) seconds = member.u32();
       }
       if (at < 0 || seconds < 0 || member.malformed) return false;
       visit(at, seconds * 1000);
