@@ -16,7 +16,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-28': run('the soak'),
   'MM-29': run('fail2ban on the same work'),
   'LP-01': part('the single executable'),
-  'LP-07': run('parse throughput from a file'),
   'LP-09': part('the single executable'),
   'LP-11': part('import of a fail2ban configuration'),
   'LP-14': run('the peers on the same machine'),
@@ -35,7 +34,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   ),
   'WHY-05': part('the single executable'),
   'WHY-06': part('the single executable'),
-  'WHY-09': run('ban latency'),
   'WHY-15': part('import of a fail2ban configuration'),
   'T-01a': part('an installer that sets mode and owner'),
   'R-01a': part('the audit record in the journal'),
@@ -44,7 +42,4 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'E-04b': part('signature and bill of materials'),
   'AU-2': part('the bill of materials; that two clean builds are equal is proven as E-04a, on this system only'),
   'PE-13': run('the peers on the same machine'),
-  'PE-14': run('parse throughput from a file'),
-  'PE-15': run('parse throughput from a file'),
-  'PE-25': run('the benchmark command'),
 };

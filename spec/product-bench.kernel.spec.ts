@@ -67,7 +67,7 @@ function offeredBy(help: string): Map<string, Set<string>> {
 
 /** The counts of each workload, without the figures that a machine makes. */
 function countsOf(out: string): string[] {
-  return out.split('\n').flatMap((line) => /^parse (\S+ .*) ok /.exec(line)?.[1] ?? []);
+  return out.split('\n').flatMap((line) => /^parse (\S+ .*) ok(?: |$)/.exec(line)?.[1] ?? []);
 }
 
 claim(
@@ -129,6 +129,39 @@ claim(
         };
       },
     }),
+  ],
+  { needs: ['linux', 'built'], timeoutMs: 240_000 },
+);
+
+claim(
+  'PE-25',
+  bench(),
+  async ({ start }) => {
+    const { status, out } = await start(['parse', '--lines', '20000', '--rounds', '1', '--sources', '500']);
+    assert.equal(status, 0, `exit status; it said ${out}`);
+    const printed = [...out.matchAll(/^parse (\S+)\/wasm .* ok .*?cpu=([\d.]+) M lines\/s/gm)];
+    assert.deepEqual(
+      printed.map(([, file]) => file),
+      ['sshd-jumping', 'sshd-ordered', 'sshd-sessions', 'nginx-access'],
+      'files with a figure',
+    );
+    return `${prefix}parse prints lines a second for ${printed.map(([, file]) => file).join(', ')}`;
+  },
+  [
+    twin(
+      'a benchmark that prints only that all is well',
+      bench((made) => ({
+        ...made,
+        start: async (of) => {
+          const { status, out } = await made.start(of);
+          return { status, out: out.replaceAll(/ ok .*/g, ' ok') };
+        },
+      })),
+    ),
+    twin(
+      'a benchmark that fails',
+      bench((made) => ({ ...made, start: async () => ({ status: 1, out: '' }) })),
+    ),
   ],
   { needs: ['linux', 'built'], timeoutMs: 240_000 },
 );
