@@ -1,6 +1,8 @@
 /**
- * How long it takes until something works: the daemon until it says that it has started, and
- * `fail2zig match` on one line.
+ * How long it takes until something works: the daemon until it says that it has started, in its
+ * parts, and `fail2zig match` on one line. The parts of a start are a Node that does nothing, once
+ * for each stage; the launch stage, as `fail2zig check`, which ends where that stage hands over;
+ * and the core, which is the rest.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -46,8 +48,27 @@ function measureMatch(context: Context, rounds: number): void {
   });
 }
 
+/** The stage that reads the configuration: what a start does before the core takes over. */
+function measureLaunch(context: Context, rounds: number): void {
+  const path = join(context.directory, 'launch.toml');
+  const log = join(context.directory, 'launch.log');
+  writeFileSync(log, line);
+  writeFileSync(path, stormSettings(log), { mode: 0o600 });
+  let usable = 0;
+  const values = times(rounds, () => {
+    if (spawnSync(command, ['check', '--config', path], { env }).status === 0) usable++;
+  });
+  context.report({
+    workload: 'launch',
+    counts: { rounds, usable },
+    figures: [{ name: 'until-done', unit: 'ms', values }],
+    problems: differences({ usable }, { usable: rounds }),
+  });
+}
+
 async function measureDaemon(context: Context, rounds: number): Promise<void> {
   const values: number[] = [];
+  const cpu: number[] = [];
   const resident: number[] = [];
   let slots = 0;
   let stopped = 0;
@@ -58,6 +79,7 @@ async function measureDaemon(context: Context, rounds: number): Promise<void> {
     writeFileSync(log, line);
     const daemon = await Daemon.start(directory, stormSettings(log));
     values.push(daemon.startMilliseconds);
+    cpu.push(daemon.cpuSeconds() * 1000);
     resident.push(daemon.resident().peak / 2 ** 20);
     slots = (await daemon.status()).memory.slots;
     if ((await daemon.stop()) === 0) stopped++;
@@ -67,6 +89,7 @@ async function measureDaemon(context: Context, rounds: number): Promise<void> {
     counts: { rounds, stopped, slots },
     figures: [
       { name: 'until-started', unit: 'ms', values },
+      { name: 'cpu', unit: 'ms', values: cpu },
       { name: 'VmHWM', unit: 'MiB', values: resident },
     ],
     problems: differences({ stopped }, { stopped: rounds }),
@@ -75,11 +98,12 @@ async function measureDaemon(context: Context, rounds: number): Promise<void> {
 
 export const startUp: Benchmark = {
   name: 'start-up',
-  says: 'the daemon until "started" (nftables), and `fail2zig match` on one line, beside a Node that does nothing',
+  says: 'the daemon until "started" (nftables) and its parts, and `fail2zig match` on one line',
   needsNetwork: true,
   options: { starts: { says: 'starts of each', value: 20 } },
   async run(context) {
     measureMatch(context, context.number('starts'));
+    measureLaunch(context, context.number('starts'));
     await measureDaemon(context, context.number('starts'));
   },
 };
