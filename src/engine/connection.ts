@@ -4,7 +4,7 @@
  * connection.
  *
  * - A failure counts at the connection's address; without one it stays pending until a line of the
- *   connection gives it.
+ *   connection gives it, at its end another goodbye.
  * - A context line (recognised, no failure by itself) gives the address and the user name.
  * - Stages order the lines of one attempt: a later stage of an attempt that is counted already does
  *   not count again.
@@ -57,6 +57,8 @@ const HAS_USER: i32 = 2;
 const SEVERAL: i32 = 4;
 const PENDING: i32 = 8;
 const STAGE_SHIFT: i32 = 4;
+/** The connection ended before its address was known. */
+const ENDED: i32 = 128;
 
 /** Verdicts on a line. */
 export const CONTEXT: i32 = 0;
@@ -170,18 +172,20 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
   const host = hashText(header.hostStart, header.hostEnd);
   let known = open(group + 1, host, pid, time);
   const p = body;
+  const ends = (flags & FLAG_ENDS) !== 0;
   // The same pid with another sender is another connection: charging the first sender would punish
-  // an innocent.
-  if (known && hasAddress && (int(p + STATE) & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
+  // an innocent. So is one that goes on after its end, but for another goodbye.
+  if (known) {
+    const before = int(p + STATE);
+    if (hasAddress && (before & HAS_ADDRESS) !== 0 && !isHome(p + HOME)) known = false;
+    if ((before & ENDED) !== 0 && !ends) known = false;
+  }
   if (!known) {
     setInt(key + PID, pid);
     setInt(key + HOST, host);
     setSeconds(key + CREATED, time);
     setInt(p + STATE, 0);
   }
-  const ends = (flags & FLAG_ENDS) !== 0;
-  setInt(key + OWNER, ends ? 0 : group + 1);
-  if (ends) setInt(key + CREATED, 0);
 
   let state = int(p + STATE);
   const userStart = capture.userStart;
@@ -223,6 +227,10 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
       verdict = UNADDRESSED;
     }
   }
-  setInt(p + STATE, state);
+  // OpenSSH up to 7.4 names the address in its last line only.
+  const waits = ends && verdict === UNADDRESSED;
+  setInt(p + STATE, waits ? state | ENDED : state);
+  setInt(key + OWNER, ends && !waits ? 0 : group + 1);
+  if (ends && !waits) setInt(key + CREATED, 0);
   return verdict;
 }

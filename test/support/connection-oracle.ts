@@ -19,6 +19,8 @@ interface Connection {
   users: Set<string>;
   pending: boolean;
   stage: number;
+  /** Its last line is written, yet a failure waits for its address. */
+  ended: boolean;
 }
 
 export interface ConnectionLine {
@@ -47,12 +49,23 @@ export class Connections {
     if (connection !== undefined && time - connection.since > connectionSeconds) connection = undefined;
     const other = address !== undefined && connection?.address !== undefined && connection.address !== address;
     if (other) connection = undefined;
-    connection ??= { since: time, users: new Set(), pending: false, stage: 0 };
+    if (connection?.ended && !effect.ends) connection = undefined;
+    connection ??= { since: time, users: new Set(), pending: false, stage: 0, ended: false };
+    const verdict = this.#judge(connection, effect, address, user);
+    connection.ended = effect.ends === true;
     if (key !== undefined) {
-      if (effect.ends) this.known.delete(key);
+      if (effect.ends && !connection.pending) this.known.delete(key);
       else this.known.set(key, connection);
     }
+    return verdict;
+  }
 
+  #judge(
+    connection: Connection,
+    effect: ConnectionLine['effect'],
+    address: string | undefined,
+    user: string | undefined,
+  ): Verdict {
     if (user) connection.users.add(user);
     if (effect.gained) connection.pending = false;
     if (address !== undefined) connection.address = address;

@@ -317,3 +317,23 @@ describe('a line of several attempts', () => {
     expect(take({ four: 1, stage: 3 })).toBe('same attempt');
   });
 });
+
+describe('a connection that ends before its address is known', () => {
+  test('is charged by its next goodbye', () => {
+    expect(take({ ends: true })).toBe('no address');
+    expect(take({ four: 1, failure: false, ends: true })).toBe('4:1');
+    expect(take({ four: 1, failure: false, ends: true })).toBe('context');
+  });
+
+  test('is charged once where the goodbye is a failure too', () => {
+    expect(take({ ends: true })).toBe('no address');
+    expect(take({ four: 1, ends: true })).toBe('4:1');
+    expect(take({ four: 1, failure: false })).toBe('context');
+  });
+
+  test('is not the one that begins with the same pid', () => {
+    expect(take({ ends: true })).toBe('no address');
+    expect(take({ four: 1, failure: false })).toBe('context');
+    expect(take({ four: 1, failure: false, ends: true })).toBe('context');
+  });
+});
