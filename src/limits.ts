@@ -206,10 +206,15 @@ export const ignoreEntriesMax = 1024;
 /** Separate ports and ranges of one jail. */
 export const portRangesMax = 64;
 /**
- * Largest maxretry: the sliding window is exact because each of its times is kept, and a table
- * entry has room for 16.
+ * Up to this maxretry the sliding window is exact: a table entry has room for the time of each of
+ * 16 failures.
  */
-export const maxretryMax = 16;
+export const maxretryExactMax = 16;
+/**
+ * Largest maxretry: beyond the exact ones, failures are counted in sixteenths of findtime, in as many
+ * bytes; a sub-count has ten bits (engine/counts.ts).
+ */
+export const maxretryMax = 1_000;
 /**
  * Second and later bans of one source whose lengths differ; the last length repeats
  * (engine/layout.ts BANTIMES_MAX - 1).

@@ -14,6 +14,7 @@ import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { formatPorts } from '../config/port.ts';
 import { ConfigError, type Problem } from '../config/problem.ts';
 import { formatSize } from '../config/size.ts';
+import { maxretryExactMax } from '../limits.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig } from '../types.ts';
@@ -142,7 +143,8 @@ function filterLine({ program, definition, samples, counters }: OperatorFilter):
 function jailLines(jail: JailConfig): string[] {
   const filter = jail.mode === '' ? jail.filter : `${jail.filter}:${jail.mode}`;
   const bantime = jail.bantime === -1 ? 'for ever' : `for ${formatDuration(jail.bantime)}`;
-  const rule = `${count(jail.maxretry, 'failure')} in ${formatDuration(jail.findtime)} ban ${bantime}`;
+  const parts = jail.maxretry > maxretryExactMax ? ', counted by sixteenths,' : '';
+  const rule = `${count(jail.maxretry, 'failure')} in ${formatDuration(jail.findtime)}${parts} ban ${bantime}`;
   return [
     `jail ${jail.name}: filter ${filter}, ${rule}, port ${formatPorts(jail.ports)}`,
     ...jail.logpath.map((path) => `  ${printable(path)}: ${found(countFiles(path))}`),

@@ -110,7 +110,7 @@ const log = z.strictObject({
   format: setting((value) => parseWord(value, logFormats)),
 });
 
-const whyRetryBound = 'the window is exact up to here: every failure in it is remembered';
+const whyRetryBound = 'a table entry counts no further';
 
 /** What a jail may set and [defaults] may set for all of them. */
 const shared = {

@@ -74,11 +74,6 @@ export {
   useZone,
 };
 
-/**
- * Longer lines are cut here, the first part is parsed, and they are counted (limits.ts
- * lineBytesMax).
- */
-export const LINE_BYTES_MAX: i32 = layout.LINE_BYTES_MAX;
 /** A line's time may be this far ahead of the clock, in seconds. */
 const FUTURE_MAX: f64 = 60;
 
@@ -555,7 +550,7 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
       continue;
     }
     let stop = eol;
-    const isLong = stop - p > LINE_BYTES_MAX;
+    const isLong = stop - p > layout.LINE_BYTES_MAX;
     const finished = eol < end || final;
     if (!finished) {
       // What a brace begins is read as a whole, as far as the buffer goes.

@@ -191,6 +191,16 @@ export const META_TAG: i32 = -65532;
 export const SOONEST_BYTES: i32 = 16;
 export const SOONEST_INDEX: i32 = 8;
 
+/*
+ * The window of a jail with maxretry up to EXACT_MAX is a list of failures; beyond, it is sub-counts
+ * (counts.ts), which META_COUNTED in place of the number of failures says.
+ */
+export const EXACT_MAX: i32 = 16;
+export const META_COUNTED: i32 = META_FAILURES;
+/** Parts of findtime, the newest failure's part not among them, and bytes of their counts. */
+export const PARTS: i32 = 16;
+export const COUNTS_BYTES: i32 = 24;
+
 /* States. */
 export const FREE: i32 = 0;
 export const TRACKING: i32 = 1;
@@ -198,7 +208,7 @@ export const TRACKING: i32 = 1;
 export const DECIDED: i32 = 2;
 export const BANNED: i32 = 3;
 
-/* How many there may be, and bytes: as in limits.ts, which says why; a test compares. */
+/* How many there may be, and bytes: as in limits.ts, which says why; start.ts compares. */
 export const FILTERS_MAX: i32 = 128;
 export const SOURCES_MAX: i32 = 4096;
 export const ROUTES_MAX: i32 = 1024;
@@ -208,6 +218,7 @@ export const ROUTE_JAILS_MAX: i32 = 4096;
 export const PROGRAM_TABLE_BYTES: i32 = 4 * FILTERS_MAX;
 export const PROGRAM_BYTES_MAX: i32 = 96 * 1024;
 export const INPUT_BYTES: i32 = 64 * 1024;
+export const MAXRETRY_MAX: i32 = 1000;
 
 export let filtersAt: i32 = 0;
 export let jailsAt: i32 = 0;
@@ -288,4 +299,12 @@ export function layOut(
   tableSets = sets;
   // Vector loads may look a little past a line.
   return align(tableAt + sets * TABLE_WAYS * entryBytes) + 64;
+}
+
+/**
+ * Which part second `time` lies in, counted from the epoch. Exact: a quotient of such numbers is
+ * never rounded up to a whole one.
+ */
+export function partOf(time: f64, findtime: i32): f64 {
+  return Math.floor((time * PARTS) / findtime);
 }

@@ -5,10 +5,9 @@
  */
 import { byte, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
+import { MAXRETRY_MAX } from './layout.ts';
 import { smaller } from './scan.ts';
 
-/** The first of equal failures that are charged one by one; more than any maxretry. */
-export const REPEATS_MAX: i32 = 1000;
 /** Digits of a number of repeats that are read. */
 const DIGITS_MAX: i32 = 9;
 /**
@@ -44,7 +43,7 @@ function readRest(start: i32, end: i32): bool {
   if (word(stop) !== 0x6d697420 || word(stop + 4) !== 0x203a7365 || byte(stop + 8) !== ascii.OPEN_BRACKET) return false;
   repeats = 0;
   for (let p = digits; p < stop; p++) repeats = repeats * 10 + byte(p) - ascii.ZERO;
-  repeats = smaller(repeats, REPEATS_MAX);
+  repeats = smaller(repeats, MAXRETRY_MAX);
   textStart = byte(text) === ascii.SPACE ? text + 1 : text;
   textEnd = end - 1;
   textCut = textEnd - text >= TEXT_BYTES_MAX;

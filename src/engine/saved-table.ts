@@ -5,14 +5,15 @@
  *
  * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
  * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
- * each jail. Times are epoch seconds, so that the time between two runs counts. An entry is left
+ * each jail, then the findtime of each, four bytes. Times are epoch seconds, so that the time between two runs counts. An entry is left
  * out where the new settings make nothing of it: its jail is gone, its ban or window is over, its
  * IPv6 prefix is another one now, or its sets are full of others (the table never evicts for it).
+ * Sub-counts (counts.ts) go on as sub-counts only where findtime is as it was.
  */
 import * as layout from './layout.ts';
 
 /** Number of this form of entries; a file with another one is not read. */
-export const savedTableLayout = 1;
+export const savedTableLayout = 2;
 
 /** Memory of a running engine, and what it must be asked. */
 export interface TableMemory {
@@ -59,8 +60,7 @@ export interface RestoredEntries {
   crowded: number;
 }
 
-/** Bits of meta that do not say whose the entry is: state, failures, number of bans. */
-const historyMask = 0xffff & ~layout.META_SIX;
+/** The bits of meta that say how many bans there were. */
 const bansMask = layout.META_BANS << layout.META_BANS_SHIFT;
 
 /**
@@ -74,7 +74,10 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
   return {
     layout: savedTableLayout,
     entryBytes: entry,
-    note: Uint8Array.of(key, step, steps, ...prefixes),
+    note: Buffer.concat([
+      Uint8Array.of(key, step, steps, ...prefixes),
+      ...prefixes.map((_, jail) => bytes.subarray(findtimeAt(memory, jail), findtimeAt(memory, jail) + 4)),
+    ]),
     read(into) {
       const room = Math.min(into.length, scratchBytes);
       if (room < entry) throw new Error('no room for one entry');
@@ -105,15 +108,23 @@ export function restoreTable(
   jailOf: readonly number[],
   now: number,
 ): RestoringTable | null {
-  const [key = 0, step = 0, steps = 0, ...prefixes] = saved.note;
+  const [key = 0, step = 0, steps = 0, ...rest] = saved.note;
+  const jails = jailOf.length;
   const isKnown =
     saved.layout === savedTableLayout &&
     (key === 8 || key === 16) &&
     (step === 2 || step === 4) &&
-    prefixes.length === jailOf.length &&
+    rest.length === 5 * jails &&
     saved.entryBytes === layout.entrySize(key, step, steps);
   if (!isKnown) return null;
-  return new RestoringTable(memory, { key, step, steps, size: saved.entryBytes, prefixes, jailOf }, now);
+  const last = Buffer.from(rest.slice(jails));
+  const findtimes = jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
+  const form = { size: saved.entryBytes, key, step, steps, prefixes: rest.slice(0, jails), jailOf, findtimes };
+  return new RestoringTable(memory, form, now);
+}
+
+function findtimeAt(memory: TableMemory, jail: number): number {
+  return memory.jails + jail * layout.JAIL_BYTES + layout.JAIL_FINDTIME;
 }
 
 /** How saved entries lie. */
@@ -126,6 +137,8 @@ interface SavedForm {
   /** IPv6 prefix of each jail then, and the jail's number now. */
   prefixes: readonly number[];
   jailOf: readonly number[];
+  /** Seconds, of each jail then. */
+  findtimes: readonly number[];
 }
 
 /** Puts saved entries into the table. */
@@ -134,8 +147,8 @@ export class RestoringTable {
   readonly #memory: TableMemory;
   readonly #form: SavedForm;
   readonly #now: number;
-  /** Distances of the entry's earlier failures from its newest, ascending. */
-  readonly #distances: number[] = [];
+  /** What the window of the entry at hand becomes. */
+  #window = new Uint8Array(0);
 
   constructor(memory: TableMemory, form: SavedForm, now: number) {
     this.#memory = memory;
@@ -157,51 +170,90 @@ export class RestoringTable {
     const then = (meta >>> layout.META_JAIL_SHIFT) - 1;
     const jail = jailOf[then] ?? -1;
     const isSix = (meta & layout.META_SIX) !== 0;
-    if (jail < 0 || (meta & layout.META_STATE) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail]))
+    if (jail < 0 || (meta & layout.META_STATE) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail])) {
       return 'foreign';
+    }
     writeAddress(this.#memory, view, at, key, isSix);
     const isBan = (meta & layout.META_STATE) >= layout.DECIDED;
-    const ofBan = (meta & (bansMask | layout.META_MANUAL)) | layout.META_RESTORED | layout.DECIDED;
-    const history = isBan ? ofBan : this.#windowOf(view, at + key, jail, meta);
+    const ofBan = (meta & layout.META_MANUAL) | layout.META_RESTORED | layout.DECIDED;
+    const state = isBan ? ofBan : this.#readWindow(view, at + key + 4, then, jail, meta);
+    if (state === 0) return 'foreign';
     const seen = view.getUint32(at + key + 4, true);
     const end = view.getUint32(at + key + 8, true);
-    const place = this.#memory.restore(jail, history & historyMask, seen, end, this.#now);
+    const place = this.#memory.restore(jail, (meta & bansMask) | state, seen, end, this.#now);
     if (place === 0) return 'over';
     if (place < 0) return 'crowded';
     if (isBan) return 'bans';
-    this.#writeDistances(place);
+    this.#memory.bytes.set(this.#window, place + this.#memory.key + 8);
     return 'windows';
   }
 
-  /** Reads a window, cut to what `jail` counts now; returns its meta. */
-  #windowOf(view: DataView, at: number, jail: number, meta: number): number {
+  /**
+   * Reads a window, whose newest failure stands at `at`, into the form that `jail` keeps now; returns
+   * the part of its meta that says so, 0 where the window is of no use.
+   */
+  #readWindow(view: DataView, at: number, then: number, jail: number, meta: number): number {
     const { ints, jails } = this.#memory;
-    this.#readDistances(view, at + 8, ((meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES) - 1);
     const settings = jails + jail * layout.JAIL_BYTES;
+    const maxretry = ints[(settings + layout.JAIL_MAXRETRY) >> 2]!;
     const findtime = ints[(settings + layout.JAIL_FINDTIME) >> 2]!;
-    const most = ints[(settings + layout.JAIL_MAXRETRY) >> 2]! - 2;
-    const distances = this.#distances;
-    while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
-    distances.length = Math.min(distances.length, Math.max(0, most));
-    const history = (meta & bansMask) | ((distances.length + 1) << layout.META_FAILURES_SHIFT) | layout.TRACKING;
-    // With maxretry 1 now, an earlier failure is no use.
-    return most < 0 ? history & (bansMask | layout.META_STATE) : history;
-  }
-
-  #readDistances(view: DataView, at: number, count: number): void {
-    const { step, steps } = this.#form;
-    this.#distances.length = 0;
-    for (let i = 0; i < Math.min(count, steps); i++) {
-      this.#distances.push(step === 2 ? view.getUint16(at + i * 2, true) : view.getUint32(at + i * 4, true));
+    const failures = (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES;
+    const isCounted = failures === layout.META_COUNTED;
+    const stays = maxretry > layout.EXACT_MAX;
+    if (isCounted && this.#form.step * this.#form.steps < layout.COUNTS_BYTES) return 0;
+    const seen = view.getUint32(at, true);
+    if (isCounted && stays) {
+      if (this.#form.findtimes[then] !== findtime) return 0;
+      this.#window = Uint8Array.from({ length: layout.COUNTS_BYTES }, (_, i) => view.getUint8(at + 4 + i));
+    } else {
+      const distances = isCounted ? this.#distancesOf(view, at, then) : this.#readDistances(view, at + 4, failures - 1);
+      while (distances.length > 0 && distances.at(-1)! > findtime) distances.pop();
+      if (stays) this.#countDistances(distances, seen, findtime);
+      else {
+        distances.length = Math.min(distances.length, Math.max(0, maxretry - 2));
+        this.#writeDistances(distances);
+        // With maxretry 1 now, an earlier failure is no use.
+        return ((maxretry > 1 ? distances.length + 1 : 0) << layout.META_FAILURES_SHIFT) | layout.TRACKING;
+      }
     }
+    return (layout.META_COUNTED << layout.META_FAILURES_SHIFT) | layout.TRACKING;
   }
 
-  #writeDistances(place: number): void {
-    const { bytes, step, key } = this.#memory;
-    this.#distances.forEach((distance, i) => {
-      const p = place + key + 8 + i * step;
-      for (let shift = 0; shift < step * 8; shift += 8) bytes[p + (shift >> 3)] = distance >>> shift;
-    });
+  /** Distances of the entry's earlier failures from its newest, ascending. */
+  #readDistances(view: DataView, at: number, count: number): number[] {
+    const { step, steps } = this.#form;
+    return Array.from({ length: Math.min(count, steps) }, (_, i) =>
+      step === 2 ? view.getUint16(at + i * 2, true) : view.getUint32(at + i * 4, true),
+    );
+  }
+
+  /** The same out of sub-counts: each failure is taken for as old as its part allows. */
+  #distancesOf(view: DataView, at: number, then: number): number[] {
+    const findtime = this.#form.findtimes[then]!;
+    const seen = view.getUint32(at, true);
+    const newest = layout.partOf(seen, findtime);
+    const distances: number[] = [];
+    for (let part = 0; part <= layout.PARTS; part++) {
+      const first = Math.ceil(((newest - part) * findtime) / layout.PARTS);
+      const count = (view.getUint32(at + 4 + 4 * Math.floor(part / 3), true) >>> (10 * (part % 3))) & 1023;
+      for (let i = part === 0 ? 1 : 0; i < count; i++) distances.push(seen - first);
+    }
+    return distances;
+  }
+
+  /** Writes the newest failure and those at `distances` from it as sub-counts. */
+  #countDistances(distances: readonly number[], seen: number, findtime: number): void {
+    const words = new Uint32Array(layout.COUNTS_BYTES / 4);
+    for (const distance of [0, ...distances]) {
+      const part = layout.partOf(seen, findtime) - layout.partOf(seen - distance, findtime);
+      words[Math.floor(part / 3)]! += 1 << (10 * (part % 3));
+    }
+    this.#window = new Uint8Array(words.buffer);
+  }
+
+  #writeDistances(distances: readonly number[]): void {
+    const { step } = this.#memory;
+    this.#window = new Uint8Array(step === 2 ? Uint16Array.from(distances).buffer : Uint32Array.from(distances).buffer);
   }
 }
 

@@ -14,7 +14,7 @@ import type * as linearSource from './linear.ts';
 export type Build = 'wasm' | 'scalar' | 'plain';
 
 /** What the engine offers its host. */
-export type Core = Omit<typeof engineSource, 'LINE_BYTES_MAX'>;
+export type Core = typeof engineSource;
 
 /** A jail as the engine needs it. */
 export interface EngineJail {
@@ -67,6 +67,20 @@ export interface Started {
 
 const pageBytes = 65_536;
 
+/** The engine imports nothing from outside itself, so it has these numbers of limits.ts once more. */
+const sameAsLimits =
+  layout.FILTERS_MAX === limits.filtersMax &&
+  layout.SOURCES_MAX === limits.followedFilesMax &&
+  layout.ROUTES_MAX === limits.routesMax &&
+  layout.ROUTE_JAILS_MAX === limits.routeJailsMax &&
+  layout.PROGRAM_BYTES_MAX === limits.programBytesMax &&
+  layout.INPUT_BYTES === limits.inputBytes &&
+  layout.LINE_BYTES_MAX === limits.lineBytesMax &&
+  layout.BANTIMES_MAX === limits.repeatBantimesMax + 1 &&
+  layout.EXACT_MAX === limits.maxretryExactMax &&
+  layout.MAXRETRY_MAX === limits.maxretryMax;
+if (!sameAsLimits) throw new Error('engine/layout.ts and limits.ts differ: a bug of ours');
+
 /** The built engine's file; `npm run setup` makes it. */
 function wasmFile(build: Build): Buffer {
   const name = build === 'wasm' ? 'engine.wasm' : 'engine-scalar.wasm';
@@ -95,8 +109,10 @@ export interface TableShape {
 /** The shape that the jails ask for, with no sets yet. */
 function tableShape(jails: readonly EngineJail[]): TableShape {
   const key = jails.some((jail) => jail.ipv6Prefix > 64) ? 16 : 8;
-  const step = jails.some((jail) => jail.findtime > 65_535) ? 4 : 2;
-  const steps = Math.max(0, ...jails.map((jail) => jail.maxretry - 2));
+  const exact = jails.filter((jail) => jail.maxretry <= limits.maxretryExactMax);
+  const step = exact.some((jail) => jail.findtime > 65_535) ? 4 : 2;
+  const counted = exact.length < jails.length ? layout.COUNTS_BYTES / step : 0;
+  const steps = Math.max(counted, ...exact.map((jail) => jail.maxretry - 2));
   const entry = layout.entrySize(key, step, steps);
   return { key, step, steps, entry, slot: entry + layout.MARK_BYTES, sets: 0, ignores: 0 };
 }

@@ -12,7 +12,7 @@
  * free slot: the marks of a set lie together, so that a look at eight bytes says which entry to
  * look at, most often one or none. Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds)
  * | window. The meta of a free slot is 0 too. The window holds the distances of the earlier
- * failures from the newest one, ascending; a banned entry keeps the end of its ban there instead
+ * failures from the newest one, ascending, or sub-counts (counts.ts); a banned entry keeps the end of its ban there instead
  * (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with
  * the number of bans so far: the memory of repeat offenders is as bounded as the table.
  */
@@ -37,6 +37,7 @@ import {
 } from '#linear';
 import { family } from './address.ts';
 import * as counters from './counters.ts';
+import { addCounts, clearCounts } from './counts.ts';
 import * as layout from './layout.ts';
 
 export const FOREVER: f64 = 4294967295;
@@ -477,29 +478,26 @@ function claimEntry(jail: i32, time: f64): i32 {
 }
 
 /**
- * Adds a failure at `time`; returns how many lie within findtime of the newest, or 0 when it lies
- * before them all.
+ * Adds a failure at `time`, at most findtime before the newest one; returns how many lie within
+ * findtime of the newest.
  */
 // @inline
-function push(entry: i32, time: f64, findtime: i32, failures: i32): i32 {
-  const newest = seconds(entry + layout.keyBytes + 4);
-  if (time >= newest) {
-    const shift = time - newest;
-    setSeconds(entry + layout.keyBytes + 4, time);
-    if (shift > findtime) return 1;
-    const moved = toInt(shift);
-    // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes
-    // the first.
-    let kept = failures - 1;
-    while (kept > 0 && step(entry, kept - 1) + moved > findtime) kept--;
-    return kept + 2;
-  }
-  return newest - time > findtime ? 0 : failures + 1;
+function push(entry: i32, time: f64, newest: f64, findtime: i32, failures: i32): i32 {
+  if (time < newest) return failures + 1;
+  const shift = time - newest;
+  setSeconds(entry + layout.keyBytes + 4, time);
+  if (shift > findtime) return 1;
+  const moved = toInt(shift);
+  // Distances grow by `moved`; those beyond findtime fall off the end; the former newest becomes
+  // the first.
+  let kept = failures - 1;
+  while (kept > 0 && step(entry, kept - 1) + moved > findtime) kept--;
+  return kept + 2;
 }
 
 /**
- * Writes the window after `push` said that `failures` (of `before`) remain and the entry stays
- * below maxretry.
+ * Writes the window after `push` said that `failures` lie in it, when they are fewer than maxretry.
+ * `newest` is what was the newest failure before.
  */
 // @inline
 function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
@@ -521,21 +519,24 @@ function writeWindow(entry: i32, time: f64, newest: f64, failures: i32): void {
 
 /**
  * Observes `count` failures of KEY in `jail`, which hash to `hash`, at log time `time`. Returns the
- * failures within findtime when a ban is due, else 0. A ban comes exactly when maxretry observed
- * failures lie within findtime, whatever order they come in; until its end nothing counts, and then
- * the source starts afresh, but for the number of its bans.
+ * failures within findtime when a ban is due, else 0. With maxretry up to EXACT_MAX, a ban comes
+ * exactly when maxretry observed failures lie within findtime, whatever order they come in; beyond,
+ * as counts.ts says. Until its end nothing counts, and then the source starts afresh, but for the
+ * number of its bans.
  */
 // @inline
 export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   const maxretry = int(settings + layout.JAIL_MAXRETRY);
+  const findtime = int(settings + layout.JAIL_FINDTIME);
   const tag = tagOf(jail);
   let entry = findHashed(hash, tag);
-  let failures = 1;
+  let newest = time;
+  let failures = 0;
   let bans = 0;
   if (entry !== 0) {
     const meta = int(entry + layout.keyBytes);
-    const newest = seconds(entry + layout.keyBytes + 4);
+    newest = seconds(entry + layout.keyBytes + 4);
     bans = bansOf(entry);
     if ((meta & layout.META_STATE) >= layout.DECIDED) {
       const end = banEnd(entry);
@@ -546,33 +547,28 @@ export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
       }
       if (time - end > int(settings + layout.JAIL_MEMORY)) bans = 0;
       setSeconds(entry + layout.keyBytes + 4, time);
+      newest = time;
     } else {
-      const findtime = int(settings + layout.JAIL_FINDTIME);
-      failures = addFailure(
-        entry,
-        time,
-        findtime,
-        (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES,
-        maxretry,
-      );
-      if (failures === 0) {
+      if (newest - time > findtime) {
         counters.countJail(jail, counters.JAIL_TOO_OLD, count);
         return 0;
       }
       if (bans > 0 && time - newest > int(settings + layout.JAIL_MEMORY)) bans = 0;
+      failures = (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES;
     }
   } else {
     entry = claimEntry(jail, time);
     if (entry === 0) return 0;
   }
-  for (let left = count; left > 1 && failures < maxretry; left--) {
-    failures = addFailure(entry, time, int(settings + layout.JAIL_FINDTIME), failures, maxretry);
+  let kept = layout.META_COUNTED;
+  if (maxretry > layout.EXACT_MAX) failures = addCounted(entry, newest, time, findtime, failures, count, maxretry);
+  else {
+    failures = addExact(entry, newest, time, findtime, failures, count, maxretry);
+    kept = failures;
   }
   if (failures < maxretry) {
-    setInt(
-      entry + layout.keyBytes,
-      tag | (bans << layout.META_BANS_SHIFT) | (failures << layout.META_FAILURES_SHIFT) | layout.TRACKING,
-    );
+    const history = (bans << layout.META_BANS_SHIFT) | (kept << layout.META_FAILURES_SHIFT);
+    setInt(entry + layout.keyBytes, tag | history | layout.TRACKING);
     return 0;
   }
   const others = int(settings + layout.JAIL_OVERALL) !== 0 ? bansElsewhere(jail, time) : 0;
@@ -581,15 +577,31 @@ export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
 }
 
 /**
- * Adds a failure at `time` to the `failures` of an open window; returns as `push`. At maxretry the
- * window is not written: a ban takes its place.
+ * Adds `count` failures at `time`, one by one, to a window of `failures` (0: a new one) whose newest
+ * is at `newest`; returns how many lie within findtime, maxretry at most.
  */
 // @inline
-function addFailure(entry: i32, time: f64, findtime: i32, failures: i32, maxretry: i32): i32 {
-  const newest = seconds(entry + layout.keyBytes + 4);
-  const now = push(entry, time, findtime, failures);
-  if (now > 0 && now < maxretry) writeWindow(entry, time, newest, now);
-  return now;
+function addExact(entry: i32, newest: f64, time: f64, findtime: i32, failures: i32, count: i32, maxretry: i32): i32 {
+  if (failures === 0) {
+    failures = 1;
+    count--;
+    if (time > newest) setSeconds(entry + layout.keyBytes + 4, time);
+  }
+  while (count > 0 && failures < maxretry) {
+    failures = push(entry, time, newest, findtime, failures);
+    if (failures < maxretry) writeWindow(entry, time, newest, failures);
+    newest = seconds(entry + layout.keyBytes + 4);
+    count--;
+  }
+  return failures;
+}
+
+/** The same in sub-counts; returns what `addCounts` says. */
+function addCounted(entry: i32, newest: f64, time: f64, findtime: i32, failures: i32, count: i32, maxretry: i32): i32 {
+  const counts = entry + layout.keyBytes + 8;
+  if (failures === 0) clearCounts(counts);
+  if (time > newest) setSeconds(entry + layout.keyBytes + 4, time);
+  return addCounts(counts, newest, time, findtime, count, maxretry);
 }
 
 /** Bans of ADDRESS that the other jails remember at `time`. */

@@ -68,20 +68,22 @@ export class TableDriver {
     return new TableDriver(engine);
   }
 
-  /** One failure; the ban that it brings. */
-  fail(jail: number, source: Source, time: number): Decision | undefined {
+  /** One failure, or `count` in one line; the ban that it brings. */
+  fail(jail: number, source: Source, time: number, count = 1): Decision | undefined {
     const { engine } = this;
     const pid = 1 + (this.#lines++ % 30_000);
     const stamp = new Date(time * 1000).toISOString();
-    const line = `${stamp} host sshd[${pid}]: Failed password for root from ${sourceText(source)} port 40022 ssh2\n`;
+    const text = `Failed password for root from ${sourceText(source)} port 40022 ssh2`;
+    const message = count === 1 ? text : `message repeated ${count} times: [ ${text}]`;
+    const line = `${stamp} host sshd[${pid}]: ${message}\n`;
     const { written } = encoder.encodeInto(line, engine.buffer);
     const consumed = engine.feed(jail, written, 0, time, true);
     if (consumed !== written) throw new Error(`the engine consumed ${consumed} of ${written} bytes`);
     let found: Decision | undefined;
-    const count = engine.takeDecisions((decision) => {
+    const taken = engine.takeDecisions((decision) => {
       found = decision;
     });
-    if (count > 1) throw new Error(`one failure brought ${count} decisions`);
+    if (taken > 1) throw new Error(`one line brought ${taken} decisions`);
     return found;
   }
 }

@@ -239,9 +239,9 @@ describe('one mistake, one complaint', () => {
     // Jails
     ['maxretry 0', `${jail}maxretry = 0`, '3:12: jails.sshd.maxretry: must be at least 1, found 0'],
     [
-      'maxretry 17',
-      `${jail}maxretry = 17`,
-      '3:12: jails.sshd.maxretry: must be at most 16, found 17 (the window is exact up to here: every failure in it is remembered)',
+      'maxretry 1001',
+      `${jail}maxretry = 1001`,
+      '3:12: jails.sshd.maxretry: must be at most 1000, found 1001 (a table entry counts no further)',
     ],
     ['maxretry float', `${jail}maxretry = 2.5`, '3:12: jails.sshd.maxretry: expected an integer, found the float 2.5'],
     [

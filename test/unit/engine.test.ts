@@ -6,10 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import type { Filter, Token } from '../../src/compiler/pattern.ts';
 import * as counters from '../../src/engine/counters.ts';
-import { LINE_BYTES_MAX } from '../../src/engine/engine.ts';
 import { type Build, Engine, type EngineJail, type EngineOptions } from '../../src/engine/host.ts';
-import * as layout from '../../src/engine/layout.ts';
-import * as limits from '../../src/limits.ts';
 import { decisionsMax, filtersMax, ignoredNetworksMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
 import type { Address, Decision, FilterProgram } from '../../src/types.ts';
 
@@ -620,15 +617,4 @@ describe.each<Build>(['plain', 'wasm'])('one line examined (%s)', (build) => {
     expect((await ask(line.padEnd(lineBytesMax + 1, ' '))).outcome).toBe('no-pattern');
     expect((await ask(`${' '.repeat(lineBytesMax)}${line}`)).outcome).toBe('no-prefix');
   });
-});
-
-test('the sizes that the engine is built with are those of limits.ts', () => {
-  expect(layout.FILTERS_MAX).toBe(limits.filtersMax);
-  expect(layout.SOURCES_MAX).toBe(limits.followedFilesMax);
-  expect(layout.ROUTES_MAX).toBe(limits.routesMax);
-  expect(layout.ROUTE_JAILS_MAX).toBe(limits.routeJailsMax);
-  expect(layout.PROGRAM_BYTES_MAX).toBe(limits.programBytesMax);
-  expect(layout.INPUT_BYTES).toBe(limits.inputBytes);
-  expect(LINE_BYTES_MAX).toBe(limits.lineBytesMax);
-  expect(layout.BANTIMES_MAX).toBe(limits.repeatBantimesMax + 1);
 });

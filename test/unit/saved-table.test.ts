@@ -226,10 +226,41 @@ describe.each(builds)('a saved table (%s)', (build) => {
     expect(after.fail(0, v4('192.0.2.1'), start + 60)).toMatchObject({ seconds: 100, bans: 2 });
   });
 
+  test('keeps a window where maxretry goes beyond what is kept one by one, and back', async () => {
+    const source = v4('192.0.2.1');
+    const many = { ...jail, maxretry: 40 };
+    const before = await driver();
+    before.fail(0, source, start);
+    before.fail(0, source, start + 10);
+    const saved = save(before, start + 20);
+    const counted = await driver([many], [7, 8]);
+    expect(restore(counted, saved, [0], start + 20)).toEqual({ ...nothing, windows: 1 });
+    expect(counted.fail(0, source, start + 30, 37)).toBe(undefined);
+    const again = save(counted, start + 30);
+    expect(counted.fail(0, source, start + 40, 1)).toMatchObject({ failures: 40 });
+
+    const exact = await driver([{ ...jail, maxretry: 5, findtime: 900 }], [9, 9]);
+    expect(restore(exact, again, [0], start + 30)).toEqual({ ...nothing, windows: 1 });
+    expect(exact.fail(0, source, start + 500)).toMatchObject({ failures: 5 });
+  });
+
+  test('keeps sub-counts where findtime is as it was', async () => {
+    const source = v4('192.0.2.1');
+    const many = { ...jail, maxretry: 1_000 };
+    const before = await driver([many]);
+    for (let i = 0; i < 9; i++) before.fail(0, source, start + i * 60, 111);
+    const saved = save(before, start + 500);
+    const other = await driver([{ ...many, findtime: 1_200 }], [7, 8]);
+    expect(restore(other, saved, [0], start + 500)).toEqual({ ...nothing, foreign: 1 });
+    const same = await driver([many], [7, 8]);
+    expect(restore(same, saved, [0], start + 500)).toEqual({ ...nothing, windows: 1 });
+    expect(same.fail(0, source, start + 540, 1)).toMatchObject({ failures: 1_000 });
+  });
+
   test('entries of an unknown form are refused', async () => {
     const saved = save(await driver(), start);
     const after = await driver();
-    expect(after.engine.restoreTable({ ...saved, layout: 2 }, [0], start)).toBe(null);
+    expect(after.engine.restoreTable({ ...saved, layout: 1 }, [0], start)).toBe(null);
     expect(after.engine.restoreTable({ ...saved, entryBytes: 32 }, [0], start)).toBe(null);
     expect(after.engine.restoreTable(saved, [0, 1], start)).toBe(null);
     expect(after.engine.restoreTable({ ...saved, note: Uint8Array.of(7, 2, 1, 64) }, [0], start)).toBe(null);
