@@ -211,8 +211,8 @@ export const portRangesMax = 64;
  */
 export const maxretryExactMax = 16;
 /**
- * Largest maxretry: beyond the exact ones, failures are counted in sixteenths of findtime, in as many
- * bytes; a sub-count has ten bits (engine/counts.ts).
+ * Largest maxretry: beyond the exact ones, failures are counted in sixteenths of findtime, in as
+ * many bytes; a sub-count has ten bits (engine/counts.ts).
  */
 export const maxretryMax = 1_000;
 /**

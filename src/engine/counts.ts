@@ -1,7 +1,8 @@
 /**
- * Sub-counts: the window of a jail whose maxretry is beyond what an entry keeps one by one. Findtime
- * is cut into PARTS parts of one length, counted from the epoch; kept are the failures of the part of
- * the newest one and of the PARTS parts before it, which findtime before the newest one begins in.
+ * Sub-counts: the window of a jail whose maxretry is beyond what an entry keeps one by one.
+ * Findtime is cut into PARTS parts of one length, counted from the epoch; kept are the failures of
+ * the part of the newest one and of the PARTS parts before it, which findtime before the newest one
+ * begins in.
  *
  * Any PARTS parts in a row span less than findtime, so what lies in them lies within findtime; and
  * what lies within all but one part of findtime lies in PARTS parts in a row. So a ban on their sum

@@ -192,8 +192,8 @@ export const SOONEST_BYTES: i32 = 16;
 export const SOONEST_INDEX: i32 = 8;
 
 /*
- * The window of a jail with maxretry up to EXACT_MAX is a list of failures; beyond, it is sub-counts
- * (counts.ts), which META_COUNTED in place of the number of failures says.
+ * The window of a jail with maxretry up to EXACT_MAX is a list of failures; beyond, it is
+ * sub-counts (counts.ts), which META_COUNTED in place of the number of failures says.
  */
 export const EXACT_MAX: i32 = 16;
 export const META_COUNTED: i32 = META_FAILURES;

@@ -5,10 +5,11 @@
  *
  * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
  * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
- * each jail, then the findtime of each, four bytes. Times are epoch seconds, so that the time between two runs counts. An entry is left
- * out where the new settings make nothing of it: its jail is gone, its ban or window is over, its
- * IPv6 prefix is another one now, or its sets are full of others (the table never evicts for it).
- * Sub-counts (counts.ts) go on as sub-counts only where findtime is as it was.
+ * each jail, then the findtime of each, four bytes. Times are epoch seconds, so that the time
+ * between two runs counts. An entry is left out where the new settings make nothing of it: its jail
+ * is gone, its ban or window is over, its IPv6 prefix is another one now, or its sets are full of
+ * others (the table never evicts for it). Sub-counts (counts.ts) go on as sub-counts only where
+ * findtime is as it was.
  */
 import * as layout from './layout.ts';
 
@@ -189,8 +190,8 @@ export class RestoringTable {
   }
 
   /**
-   * Reads a window, whose newest failure stands at `at`, into the form that `jail` keeps now; returns
-   * the part of its meta that says so, 0 where the window is of no use.
+   * Reads a window, whose newest failure stands at `at`, into the form that `jail` keeps now;
+   * returns the part of its meta that says so, 0 where the window is of no use.
    */
   #readWindow(view: DataView, at: number, then: number, jail: number, meta: number): number {
     const { ints, jails } = this.#memory;

@@ -67,7 +67,9 @@ export interface Started {
 
 const pageBytes = 65_536;
 
-/** The engine imports nothing from outside itself, so it has these numbers of limits.ts once more. */
+/**
+ * The engine imports nothing from outside itself, so it has these numbers of limits.ts once more.
+ */
 const sameAsLimits =
   layout.FILTERS_MAX === limits.filtersMax &&
   layout.SOURCES_MAX === limits.followedFilesMax &&

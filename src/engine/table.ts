@@ -12,9 +12,10 @@
  * free slot: the marks of a set lie together, so that a look at eight bytes says which entry to
  * look at, most often one or none. Entry: key (8 or 16 bytes) | meta | newest failure (u32 seconds)
  * | window. The meta of a free slot is 0 too. The window holds the distances of the earlier
- * failures from the newest one, ascending, or sub-counts (counts.ts); a banned entry keeps the end of its ban there instead
- * (u32 seconds, FOREVER for a permanent one). Where bans escalate, an entry outlives its ban with
- * the number of bans so far: the memory of repeat offenders is as bounded as the table.
+ * failures from the newest one, ascending, or sub-counts (counts.ts); a banned entry keeps the end
+ * of its ban there instead (u32 seconds, FOREVER for a permanent one). Where bans escalate, an
+ * entry outlives its ban with the number of bans so far: the memory of repeat offenders is as
+ * bounded as the table.
  */
 import {
   copyBytes,
@@ -577,8 +578,8 @@ export function observe(jail: i32, hash: i32, time: f64, count: i32): i32 {
 }
 
 /**
- * Adds `count` failures at `time`, one by one, to a window of `failures` (0: a new one) whose newest
- * is at `newest`; returns how many lie within findtime, maxretry at most.
+ * Adds `count` failures at `time`, one by one, to a window of `failures` (0: a new one) whose
+ * newest is at `newest`; returns how many lie within findtime, maxretry at most.
  */
 // @inline
 function addExact(entry: i32, newest: f64, time: f64, findtime: i32, failures: i32, count: i32, maxretry: i32): i32 {
