@@ -268,7 +268,7 @@ const claimRows: readonly Row[] = [
   ['D-01a', 'denial', 'A flood of sources cannot make the daemon take more memory than its block.'],
   ['D-01b', 'denial', 'All five eviction policies can be chosen, and each does what it says.'],
   ['D-02a', 'denial', 'Matching takes time bounded by the line length; nothing is tried again from an earlier byte.'],
-  ['D-02b', 'denial', 'Lines are cut at 4096 bytes.'],
+  ['D-02b', 'denial', 'Lines are cut at 136 KiB, more than nginx or Apache write of what they accept by default.'],
   [
     'D-02c',
     'denial',
@@ -338,7 +338,7 @@ const claimRows: readonly Row[] = [
   ['PE-19', 'parser', 'Loads are checked against memory bounds and loops against the end of the line.'],
   ['PE-20', 'parser', 'A captured address is validated; if it is none, the line is dropped and counted.'],
   ['PE-21', 'parser', 'The engine in production is the one with bounds checks; there is no build without.'],
-  ['PE-22', 'parser', 'A line is at most 4096 bytes for the matcher; the rest is cut off before it.'],
+  ['PE-22', 'parser', 'A line is at most 136 KiB for the matcher; the rest is cut off before it.'],
   [
     'PE-23',
     'parser',

@@ -4,6 +4,7 @@
  * stands where no attacker text can put one (claims S-*, D-*). The rules look at paths: a pattern
  * with each `optional` taken and left and each `either` chosen.
  */
+import { lineBytesMax } from '../limits.ts';
 import { secondReading } from './ambiguity.ts';
 import { addressBytes, byteSet, bytesOf } from './bytes.ts';
 import type { ByteClass, Filter, Pattern, Token } from './pattern.ts';
@@ -22,7 +23,7 @@ export const tokensMax = 192;
  */
 export const literalBytesMax = 2048;
 /** Longest run a span may ask for: the longest line. */
-export const spanMax = 4096;
+export const spanMax = lineBytesMax;
 /**
  * Longest run that may be walked again for each place a text could end: a constant factor of the
  * work per line.

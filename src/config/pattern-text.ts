@@ -22,13 +22,10 @@
  * for what cannot stand in them.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
-import { numberDigitsMax, patternCharactersMax } from '../limits.ts';
+import { lineBytesMax, numberDigitsMax, patternCharactersMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import { foreignAt } from './foreign-pattern.ts';
 import { nearest } from './nearest.ts';
-
-/** The longest run of a field: the longest line. */
-const fieldBytesMax = 4096;
 
 export const captureNames = ['ip', 'user', 'skip', 'word', 'field', 'number', 'timestamp', 'end'] as const;
 type CaptureName = (typeof captureNames)[number];
@@ -184,11 +181,11 @@ function captureToken(pieces: readonly Piece[], index: number): Token | Misfit |
       return last ? undefined : { kind: 'text', from: beforeAddress(pieces, index) ? 'right' : 'left' };
     case 'word': {
       const stop = stopAfter(pieces, index);
-      return { kind: 'span', of: outside(stop === ' ' ? '' : stop, true), min: 1, max: fieldBytesMax };
+      return { kind: 'span', of: outside(stop === ' ' ? '' : stop, true), min: 1, max: lineBytesMax };
     }
     case 'field': {
       const stop = stopAfter(pieces, index);
-      if (stop !== '') return { kind: 'span', of: outside(stop, false), min: 0, max: fieldBytesMax };
+      if (stop !== '') return { kind: 'span', of: outside(stop, false), min: 0, max: lineBytesMax };
       const hint = 'put the character that ends it after it, such as a quote or bracket; {word} ends at a blank';
       return { at, reason: 'nothing says where {field} ends', hint };
     }

@@ -324,7 +324,8 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
     if (message < 0) continue;
     headed = true;
     capture.clearCaptures();
-    const repeated = kind === PREFIX_SYSLOG && readRepeat(message, end);
+    // A line that stands for several ends in a bracket, and never at a cut.
+    const repeated = kind === PREFIX_SYSLOG && !cut && readRepeat(message, end);
     found = match(filter, repeated ? textStart : message, repeated ? textEnd : end, modeBit);
     if (found < 0) continue;
     if (kind !== PREFIX_SYSLOG && !journal) forgetIdentifier(start);

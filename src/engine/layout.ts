@@ -123,12 +123,12 @@ export const SOURCE_OFF: i32 = 16;
 export const SOURCE_OFF_LINES: i32 = 20;
 
 /** Longer lines are cut here (limits.ts lineBytesMax). */
-export const LINE_BYTES_MAX: i32 = 4096;
+export const LINE_BYTES_MAX: i32 = 136 * 1024;
 /** A line that is copied out of what wrapped it (unwrap.ts), and a little that vectors write. */
-export const UNWRAPPED_BYTES: i32 = 4160;
+export const UNWRAPPED_BYTES: i32 = LINE_BYTES_MAX + 64;
 /** Lines of which a piece has come: four integers and the text. */
-export const PIECES_MAX: i32 = 8;
-export const PIECE_BYTES: i32 = 4176;
+export const PIECES_MAX: i32 = 4;
+export const PIECE_BYTES: i32 = LINE_BYTES_MAX + 80;
 
 /**
  * A route is a chain of groups (one per filter, mode, format and zone); a group is a chain of
@@ -217,7 +217,7 @@ export const ROUTE_JAILS_MAX: i32 = 4096;
 /** An address for each filter of the operator, then their programs. */
 export const PROGRAM_TABLE_BYTES: i32 = 4 * FILTERS_MAX;
 export const PROGRAM_BYTES_MAX: i32 = 96 * 1024;
-export const INPUT_BYTES: i32 = 64 * 1024;
+export const INPUT_BYTES: i32 = 192 * 1024;
 export const MAXRETRY_MAX: i32 = 1000;
 
 export let filtersAt: i32 = 0;

@@ -5,6 +5,7 @@
  * can choose, so no text of his can reach it. The access log escapes quotes.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import { lineBytesMax } from '../limits.ts';
 import { addressHarvesters, forgedAgents, probedPathTokens, rudeCrawlers } from './probes.ts';
 import {
   any,
@@ -209,7 +210,7 @@ const extensions = ['php8', 'php7', 'php5', 'php4', 'php', '.aspx', '.asp', '.cg
 const script: Token = either(
   [
     choice(...extensions),
-    either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: 4096 }]),
+    either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: lineBytesMax }]),
   ],
   [literal('cgi-bin/'), some('word')],
 );

@@ -13,6 +13,7 @@
  * come too often; `errors` only too many errors; `extra` auth and normal; `aggressive` all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
+import { lineBytesMax } from '../limits.ts';
 import { anyCase, choice, either, ip, literal, optional, repeat, run, some, until } from './tokens.ts';
 
 const digits = some('digit', 10);
@@ -145,7 +146,7 @@ const refusals: Pattern[] = [
         ],
         [
           literal('match'),
-          either([{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: 4096 }], [{ kind: 'end' }]),
+          either([{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: lineBytesMax }], [{ kind: 'end' }]),
         ],
       ),
     ],

@@ -4,11 +4,7 @@
  * byte.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
-
-/**
- * Most bytes of a field whose writer sets no bound of his own: the longest line the engine reads.
- */
-const fieldBytesMax = 4096;
+import { lineBytesMax } from '../limits.ts';
 
 export const literal = (text: string): Token => ({ kind: 'literal', text });
 
@@ -21,7 +17,7 @@ export const either = (...of: Token[][]): Token => ({ kind: 'either', of });
 export const repeat = (max: number, ...tokens: Token[]): Token => ({ kind: 'repeat', max, tokens });
 
 /** One to `max` bytes of a class. */
-export const some = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): Token => ({
+export const some = (name: NonNullable<ByteClass['name']>, max = lineBytesMax): Token => ({
   kind: 'span',
   of: { name },
   min: 1,
@@ -29,7 +25,7 @@ export const some = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax):
 });
 
 /** None to `max` bytes of a class. */
-export const any = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): Token => ({
+export const any = (name: NonNullable<ByteClass['name']>, max = lineBytesMax): Token => ({
   kind: 'span',
   of: { name },
   min: 0,
@@ -37,10 +33,10 @@ export const any = (name: NonNullable<ByteClass['name']>, max = fieldBytesMax): 
 });
 
 /** `min` or more of the listed bytes. */
-export const run = (bytes: string, min = 1): Token => ({ kind: 'span', of: { bytes }, min, max: fieldBytesMax });
+export const run = (bytes: string, min = 1): Token => ({ kind: 'span', of: { bytes }, min, max: lineBytesMax });
 
 /** `min` or more bytes up to one of those listed. */
-export const until = (bytes: string, min = 1, max = fieldBytesMax): Token => ({
+export const until = (bytes: string, min = 1, max = lineBytesMax): Token => ({
   kind: 'span',
   of: { bytes, not: true },
   min,
@@ -52,7 +48,7 @@ export const userUntil = (bytes: string, min = 1): Token => ({
   kind: 'span',
   of: { bytes, not: true },
   min,
-  max: fieldBytesMax,
+  max: lineBytesMax,
   capture: 'user',
 });
 
@@ -72,7 +68,7 @@ export const ipPort: Token = { kind: 'ip', port: true };
 export const time: Token = { kind: 'time' };
 
 /** Nothing but blanks may follow. */
-export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: fieldBytesMax }, { kind: 'end' }];
+export const lineEnd: Token[] = [{ kind: 'span', of: { name: 'space' }, min: 0, max: lineBytesMax }, { kind: 'end' }];
 
 /** Attacker text up to the first place where what follows fits. */
 export const textToFirst = (without?: string): Token => ({

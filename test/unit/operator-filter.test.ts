@@ -9,7 +9,7 @@ import { type Compiled, compileConfig, type Surroundings } from '../../src/confi
 import { tryLines } from '../../src/config/load.ts';
 import { captureNames, parsePattern } from '../../src/config/pattern-text.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
-import { filtersMax, patternCharactersMax } from '../../src/limits.ts';
+import { filtersMax, lineBytesMax, patternCharactersMax } from '../../src/limits.ts';
 
 const surroundings: Surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
 
@@ -66,25 +66,25 @@ describe('captures', () => {
     ],
     [
       '{word} {ip}',
-      [{ kind: 'span', of: nonspace, min: 1, max: 4096 }, { kind: 'literal', text: ' ' }, { kind: 'ip' }],
+      [{ kind: 'span', of: nonspace, min: 1, max: lineBytesMax }, { kind: 'literal', text: ' ' }, { kind: 'ip' }],
     ],
     [
       '{word},{ip}',
       [
-        { kind: 'span', of: { name: 'space', bytes: ',', not: true }, min: 1, max: 4096 },
+        { kind: 'span', of: { name: 'space', bytes: ',', not: true }, min: 1, max: lineBytesMax },
         { kind: 'literal', text: ',' },
         { kind: 'ip' },
       ],
     ],
     [
       '{ip} {word}',
-      [{ kind: 'ip' }, { kind: 'literal', text: ' ' }, { kind: 'span', of: nonspace, min: 1, max: 4096 }],
+      [{ kind: 'ip' }, { kind: 'literal', text: ' ' }, { kind: 'span', of: nonspace, min: 1, max: lineBytesMax }],
     ],
     [
       '"{field}" {ip}',
       [
         { kind: 'literal', text: '"' },
-        { kind: 'span', of: { bytes: '"', not: true }, min: 0, max: 4096 },
+        { kind: 'span', of: { bytes: '"', not: true }, min: 0, max: lineBytesMax },
         { kind: 'literal', text: '" ' },
         { kind: 'ip' },
       ],

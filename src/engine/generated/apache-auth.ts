@@ -41,12 +41,12 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
+/** '[' not-' :]'{0,139264} ':' word{1,16} '] ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -68,20 +68,20 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
+/** ('[R:' | '[C:') not-']'{0,139264} '] ' */
 function part5(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
   else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
   else return -1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** '(' digit{1,10} ')' not-'['{1,139264} */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
@@ -90,8 +90,8 @@ function part6(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -110,7 +110,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
@@ -151,7 +151,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
+/** ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
 function part11(at: i32, end: i32): i32 {
   const next1 = part6(at, end);
   if (next1 >= 0) at = next1;
@@ -187,7 +187,7 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** client-denied: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('client denied by server configuration: ' | 'client used wrong authentication scheme') */
+/** client-denied: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('client denied by server configuration: ' | 'client used wrong authentication scheme') */
 function takeClientDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   const next1 = part1(at, end);
@@ -228,7 +228,7 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** digest-user-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user `' user{0,4096} '' in realm `' text… ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
+/** digest-user-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user `' user{0,139264} '' in realm `' text… ('' not found' | '' denied by provider' | '' authentication failure' | '' authorization failure') */
 function takeDigestUserRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = part1(at, end);
@@ -255,8 +255,8 @@ function takeDigestUserRefused(at: i32, end: i32): bool {
   if (next5 >= 0) at = next5;
   if (!(end - at >= 6 && word(at) === 0x72657375 && word(at + 2) === 0x60207265)) return false; // 'user `'
   at += 6;
-  const stop6 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop6 - at > 4096) return false;
+  const stop6 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop6 - at > 139264) return false;
   captureUser(at, stop6);
   at = stop6;
   if (!(end - at >= 12 && word(at) === 0x6e692027 && word(at + 4) === 0x61657220 && word(at + 8) === 0x60206d6c)) return false; // '' in realm `'
@@ -286,7 +286,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user ' user… (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
+/** user-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'user ' user… (' not found' | ': authentication failure' | ': authorization failure' | ': password mismatch' | ' denied by provider') */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 31) return false;
   const next1 = part1(at, end);
@@ -341,7 +341,7 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** authorization-failed: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Authorization of user ' user… ' to access ' text… ' failed' */
+/** authorization-failed: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Authorization of user ' user… ' to access ' text… ' failed' */
 function takeAuthorizationFailed(at: i32, end: i32): bool {
   if (end - at < 56) return false;
   const next1 = part1(at, end);
@@ -393,12 +393,12 @@ function takeAuthorizationFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' failed, reason: user '' user{0,4096} '' ' */
+/** ' failed, reason: user '' user{0,139264} '' ' */
 function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 23 && word(at) === 0x69616620 && word(at + 4) === 0x2c64656c && word(at + 8) === 0x61657220 && word(at + 12) === 0x3a6e6f73 && word(at + 16) === 0x65737520 && word(at + 19) === 0x27207265)) return -1; // ' failed, reason: user ''
   at += 23;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 39 && byte(at + 1) === 32)) return -1; // '' '
@@ -406,7 +406,7 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-not-required: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'access to ' text… ' failed, reason: user '' user{0,4096} '' ' */
+/** user-not-required: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'access to ' text… ' failed, reason: user '' user{0,139264} '' ' */
 function takeUserNotRequired(at: i32, end: i32): bool {
   if (end - at < 51) return false;
   const next1 = part1(at, end);
@@ -431,7 +431,7 @@ function takeUserNotRequired(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 10 && word(at) === 0x65636361 && word(at + 4) === 0x74207373 && word(at + 6) === 0x206f7420)) return false; // 'access to '
   at += 10;
-  // text up to the first ' failed, reason: user '' user{0,4096} '' '
+  // text up to the first ' failed, reason: user '' user{0,139264} '' '
   const beyondplace5 = end - 24;
   let next5 = -1;
   let place5 = at;
@@ -454,7 +454,7 @@ function part19(at: i32, end: i32): i32 {
   return at;
 }
 
-/** digest-nonce-invalid: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'invalid nonce ' text… (' received - length is not ' | ' received - user attempted time travel') */
+/** digest-nonce-invalid: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'invalid nonce ' text… (' received - length is not ' | ' received - user attempted time travel') */
 function takeDigestNonceInvalid(at: i32, end: i32): bool {
   if (end - at < 56) return false;
   const next1 = part1(at, end);
@@ -502,7 +502,7 @@ function part20(at: i32, end: i32): i32 {
   return at;
 }
 
-/** digest-realm-mismatch: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'realm mismatch - got `' text… '' but expected ' */
+/** digest-realm-mismatch: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] 'realm mismatch - got `' text… '' but expected ' */
 function takeDigestRealmMismatch(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = part1(at, end);
@@ -550,7 +550,7 @@ function part21(at: i32, end: i32): i32 {
   return at;
 }
 
-/** digest-field-unknown: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('unknown algorithm `' | 'invalid qop `') text… '' received' */
+/** digest-field-unknown: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] [alpha{1,16} ': '] ('unknown algorithm `' | 'invalid qop `') text… '' received' */
 function takeDigestFieldUnknown(at: i32, end: i32): bool {
   if (end - at < 39) return false;
   const next1 = part1(at, end);
@@ -599,12 +599,12 @@ function part22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' and hostname ' nonspace{1,4096} ' provided' */
+/** ' and hostname ' nonspace{1,139264} ' provided' */
 function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x646e6120 && word(at + 4) === 0x736f6820 && word(at + 8) === 0x6d616e74 && word(at + 10) === 0x20656d61)) return -1; // ' and hostname '
   at += 14;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 9 && word(at) === 0x6f727020 && word(at + 4) === 0x65646976 && word(at + 5) === 0x64656469)) return -1; // ' provided'
   at += 9;
@@ -618,7 +618,7 @@ function part24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** server-name-mismatch: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Hostname ' | 'No hostname ') nonspace{1,4096} ' provided via SNI' (', but no hostname provided' | ' and hostname ' nonspace{1,4096} ' provided' | ' for a name based virtual host') */
+/** server-name-mismatch: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Hostname ' | 'No hostname ') nonspace{1,139264} ' provided via SNI' (', but no hostname provided' | ' and hostname ' nonspace{1,139264} ' provided' | ' for a name based virtual host') */
 function takeServerNameMismatch(at: i32, end: i32): bool {
   if (end - at < 67) return false;
   const next1 = part1(at, end);
@@ -644,8 +644,8 @@ function takeServerNameMismatch(at: i32, end: i32): bool {
   if (end - at >= 9 && word(at) === 0x74736f48 && word(at + 4) === 0x656d616e && word(at + 5) === 0x20656d61) at += 9; // 'Hostname '
   else if (end - at >= 12 && word(at) === 0x68206f4e && word(at + 4) === 0x6e74736f && word(at + 8) === 0x20656d61) at += 12; // 'No hostname '
   else return false;
-  const stop5 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 17 && word(at) === 0x6f727020 && word(at + 4) === 0x65646976 && word(at + 8) === 0x69762064 && word(at + 12) === 0x4e532061 && word(at + 13) === 0x494e5320)) return false; // ' provided via SNI'
   at += 17;

@@ -62,7 +62,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
+/** ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,139264} end */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
@@ -112,8 +112,8 @@ function part5(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -129,7 +129,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** address-harvester: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end */
+/** address-harvester: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,139264} end */
 function takeAddressHarvester(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   let next1 = part1(at, end);
@@ -165,7 +165,7 @@ function takeAddressHarvester(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // text up to the last ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,4096} end
+  // text up to the last ' "' ('Atomic_Email_Hunter/4.0' | 'autoemailspider' | 'bwh3_user_agent' | 'ContactBot/0.2' | 'ContentSmartz' | 'DataCha0s/2.0' | 'EmailCollector' | 'EmailSiphon' | 'EmailSpider' | 'EmailWolf 1.00' | 'ExtractorPro' | 'Guestbook Auto Submitter' | 'LARBIN-EXPERIMENTAL (efp@gmx.net)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/?scan4mail)' | 'Mozilla/3.0 (compatible; scan4mail (advanced version) http://www.peterspages.net/scan4mail)' | 'Mozilla/4.0 (compatible; Advanced Email Extractor v2.xx)' | 'Mozilla/4.0 efp@gmx.net' | 'WebEMailExtrac' | 'searchbot admin@google.com') '"' space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ' "'
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);
@@ -181,7 +181,7 @@ function takeAddressHarvester(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
+/** ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,139264} end */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
@@ -277,14 +277,14 @@ function part6(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** forged-agent: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end */
+/** forged-agent: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,139264} end */
 function takeForgedAgent(at: i32, end: i32): bool {
   if (end - at < 32) return false;
   let next1 = part1(at, end);
@@ -320,7 +320,7 @@ function takeForgedAgent(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // text up to the last ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,4096} end
+  // text up to the last ' "' ('China Local Browse 2.6' | 'DBrowse 1.4b' | 'DBrowse 1.4d' | 'Demo Bot DOT 16b' | 'Demo Bot Z 16b' | 'DSurf15a 01' | 'DSurf15a 71' | 'DSurf15a 81' | 'DSurf15a VA' | 'EBrowse 1.4b' | 'Educate Search VxB' | 'ESurf15a 15' | 'Franklin Locator 1.8' | 'FSurf15a 01' | 'Full Web Bot 0416B' | 'Full Web Bot 0516B' | 'Full Web Bot 2816B' | 'Industry Program 1.0.x' | 'ISC Systems iRc Search 2.1' | 'IUPUI Research Bot v 1.9a' | 'Lincoln State Web Browser' | 'LMQueueBot/0.2' | 'LWP::Simple/5.803' | 'Mac Finder 1.0.xx' | 'MFC Foundation Class Library 4.0' | 'Microsoft URL Control - 6.00.8xxx' | 'Missauga Locate 1.0.0' | 'Missigua Locator 1.9' | 'Missouri College Browse' | 'Mizzu Labs 2.2' | 'Mo College 1.9' | 'MVAClient' | 'Mozilla/2.0 (compatible; NEWT ActiveX; Win32)' | 'Mozilla/3.0 (compatible; Indy Library)' | 'Mozilla/4.0 (compatible; MSIE 5.0; Windows NT; DigExt; DTS Agent' | 'Mozilla/5.0 (Version: xxxx Type:xx)' | 'NASA Search 1.0' | 'Nsauditor/1.x' | 'PBrowse 1.4b' | 'PEval 1.4b' | 'Port Huron Labs' | 'Production Bot 0116B' | 'Production Bot 2016B' | 'Production Bot DOT 3016B' | 'Program Shareware 1.0.2' | 'PSurf15a 11' | 'PSurf15a 51' | 'PSurf15a VA' | 'RSurf15a 41' | 'RSurf15a 51' | 'RSurf15a 81' | 'SSurf15a 11 ' | 'TrackBack/1.02' | 'TSurf15a 11' | 'Under the Rainbow 2.2' | 'User-Agent: Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)' | 'WebVulnCrawl.unknown/1.0 libwww-perl/5.803' | 'Wells Search II' | 'WEP Search 00') '"' space{0,139264} end
   const pivot4 = findByteLast(at, end, 34); // the last '"'
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4 - 66);
@@ -336,7 +336,7 @@ function takeForgedAgent(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
+/** ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,139264} end */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
@@ -380,14 +380,14 @@ function part7(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** rude-crawler: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end */
+/** rude-crawler: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,139264} end */
 function takeRudeCrawler(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   let next1 = part1(at, end);
@@ -423,7 +423,7 @@ function takeRudeCrawler(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // text up to the last ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,4096} end
+  // text up to the last ' "' ('atSpider/1.0' | 'LetsCrawl.com/1.0 +http://letscrawl.com/' | 'Mozilla/4.0 (compatible; Iplexx Spider/1.0 http://www.iplexx.at)' | 'NameOfAgent (CMS Spider)' | 'Poirot' | 'psycheclone' | 'ShablastBot 1.0' | 'snap.com beta crawler v0' | 'Snapbot/1.0 (Snap Shots&#44; +http://www.snap.com)' | 'Snapbot/1.0' | 'sogou develop spider' | 'sogou music spider' | 'sogou spider' | 'Sogou Orion spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'Sogou web spider/3.0(+http://www.sogou.com/docs/help/webmasters.htm#07)' | 'sohu agent' | 'VadixBot') '"' space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ' "'
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);
@@ -456,7 +456,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
+/** ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,139264} end */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
@@ -464,14 +464,14 @@ function part9(at: i32, end: i32): i32 {
   if (next1 >= 0) at = next1;
   if (!(end - at >= 7 && word(at) === 0x67726f4a && word(at + 3) === 0x22656567)) return -1; // 'Jorgee"'
   at += 7;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** hole-scanner: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end */
+/** hole-scanner: (ip ' - ' | nonspace{1,255} ' ' ip ' - ') text without '"'… ' [' time '] "' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{3,16} ' ' text… ' HTTP/' text… ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,139264} end */
 function takeHoleScanner(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   let next1 = part1(at, end);
@@ -507,7 +507,7 @@ function takeHoleScanner(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // text up to the last ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,4096} end
+  // text up to the last ' "' ['Mozilla/' digit{1,3} '.' digit{1,3} ' '] 'Jorgee"' space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ' "'
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);

@@ -34,12 +34,12 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
+/** '[' not-' :]'{0,139264} ':' word{1,16} '] ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -61,20 +61,20 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
+/** ('[R:' | '[C:') not-']'{0,139264} '] ' */
 function part5(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
   else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
   else return -1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** '(' digit{1,10} ')' not-'['{1,139264} */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
@@ -83,8 +83,8 @@ function part6(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -103,7 +103,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
@@ -144,7 +144,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
+/** ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
 function part11(at: i32, end: i32): i32 {
   const next1 = part6(at, end);
   if (next1 >= 0) at = next1;
@@ -170,7 +170,7 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** application-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: ' | 'script not found or unable to stat: ' | 'script '') ('/var/www/html/' | '/var/www/' | '/srv/www/htdocs/' | '/srv/www/' | '/usr/local/apache2/htdocs/') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') */
+/** application-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: ' | 'script not found or unable to stat: ' | 'script '') ('/var/www/html/' | '/var/www/' | '/srv/www/htdocs/' | '/srv/www/' | '/usr/local/apache2/htdocs/') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') */
 function takeApplicationMissing(at: i32, end: i32): bool {
   if (end - at < 36) return false;
   const next1 = part1(at, end);

@@ -34,12 +34,12 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
+/** '[' not-' :]'{0,139264} ':' word{1,16} '] ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -61,20 +61,20 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
+/** ('[R:' | '[C:') not-']'{0,139264} '] ' */
 function part5(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
   else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
   else return -1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** '(' digit{1,10} ')' not-'['{1,139264} */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
@@ -83,8 +83,8 @@ function part6(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -103,7 +103,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
@@ -144,7 +144,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
+/** ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
 function part11(at: i32, end: i32): i32 {
   const next1 = part6(at, end);
   if (next1 >= 0) at = next1;
@@ -170,44 +170,44 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[client ' not-']'{1,4096} '] ' */
+/** '[client ' not-']'{1,139264} '] ' */
 function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x696c635b && word(at + 4) === 0x20746e65)) return -1; // '[client '
   at += 8;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
-/** word{1,64} ' "' not-'"'{0,4096} '"]' */
+/** word{1,64} ' "' not-'"'{0,139264} '"]' */
 function part14(at: i32, end: i32): i32 {
   const stop1 = skipWord(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 34)) return -1; // ' "'
   at += 2;
-  const stop2 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 93)) return -1; // '"]'
   at += 2;
   return at;
 }
 
-/** not-']'{0,4096} ']' */
+/** not-']'{0,139264} ']' */
 function part15(at: i32, end: i32): i32 {
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
-/** '[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096} */
+/** '[' (word{1,64} ' "' not-'"'{0,139264} '"]' | not-']'{0,139264} ']') space{0,139264} */
 function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
@@ -215,8 +215,8 @@ function part16(at: i32, end: i32): i32 {
   if (next1 < 0) next1 = part15(at, end);
   if (next1 < 0) return -1;
   at = next1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -241,7 +241,7 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** access-denied: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,4096} '] '] 'ModSecurity:' space{1,4096} ('[' (word{1,64} ' "' not-'"'{0,4096} '"]' | not-']'{0,4096} ']') space{0,4096}){0,64} ('Access denied with code ' ('4' | '5') digit{1,2} | 'Access denied with connection close') */
+/** access-denied: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ['[client ' not-']'{1,139264} '] '] 'ModSecurity:' space{1,139264} ('[' (word{1,64} ' "' not-'"'{0,139264} '"]' | not-']'{0,139264} ']') space{0,139264}){0,64} ('Access denied with code ' ('4' | '5') digit{1,2} | 'Access denied with connection close') */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   const next1 = part1(at, end);
@@ -268,8 +268,8 @@ function takeAccessDenied(at: i32, end: i32): bool {
   if (next5 >= 0) at = next5;
   if (!(end - at >= 12 && word(at) === 0x53646f4d && word(at + 4) === 0x72756365 && word(at + 8) === 0x3a797469)) return false; // 'ModSecurity:'
   at += 12;
-  const stop6 = skipSpace(at, smaller(end, at + 4097));
-  if (stop6 - at < 1 || stop6 - at > 4096) return false;
+  const stop6 = skipSpace(at, smaller(end, at + 139265));
+  if (stop6 - at < 1 || stop6 - at > 139264) return false;
   at = stop6;
   for (let times7 = 0; times7 < 64; times7++) {
     const next7 = part16(at, end);

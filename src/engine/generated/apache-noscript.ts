@@ -34,12 +34,12 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-' :]'{0,4096} ':' word{1,16} '] ' */
+/** '[' not-' :]'{0,139264} ':' word{1,16} '] ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -61,20 +61,20 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('[R:' | '[C:') not-']'{0,4096} '] ' */
+/** ('[R:' | '[C:') not-']'{0,139264} '] ' */
 function part5(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 82 && byte(at + 2) === 58) at += 3; // '[R:'
   else if (end - at >= 3 && byte(at) === 91 && byte(at + 1) === 67 && byte(at + 2) === 58) at += 3; // '[C:'
   else return -1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
   return at;
 }
 
-/** '(' digit{1,10} ')' not-'['{1,4096} */
+/** '(' digit{1,10} ')' not-'['{1,139264} */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
@@ -83,8 +83,8 @@ function part6(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -103,7 +103,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) */
+/** '[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6469705b && word(at + 1) === 0x20646970)) return -1; // '[pid '
   at += 5;
@@ -144,7 +144,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
+/** ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}] */
 function part11(at: i32, end: i32): i32 {
   const next1 = part6(at, end);
   if (next1 >= 0) at = next1;
@@ -186,15 +186,15 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-word{1,4096} */
+/** not-word{1,139264} */
 function part14(at: i32, end: i32): i32 {
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) */
+/** ('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) */
 function part15(at: i32, end: i32): i32 {
   const first1 = byte(at);
   if (first1 === 112) {
@@ -221,17 +221,17 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'cgi-bin/' word{1,4096} */
+/** 'cgi-bin/' word{1,139264} */
 function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
   at += 8;
-  const stop1 = skipWord(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipWord(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
 function part17(at: i32, end: i32): i32 {
   let next1 = part15(at, end);
   if (next1 < 0) next1 = part16(at, end);
@@ -240,7 +240,7 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+/** script-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
 function takeScriptMissing(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part1(at, end);
@@ -267,7 +267,7 @@ function takeScriptMissing(at: i32, end: i32): bool {
   else if (end - at >= 22 && word(at) === 0x656c6966 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'file does not exist: /'
   else if (end - at >= 37 && word(at) === 0x69726373 && word(at + 4) === 0x6e207470 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f && word(at + 16) === 0x20726f20 && word(at + 20) === 0x62616e75 && word(at + 24) === 0x7420656c && word(at + 28) === 0x7473206f && word(at + 32) === 0x203a7461 && word(at + 33) === 0x2f203a74) at += 37; // 'script not found or unable to stat: /'
   else return false;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264})
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 2);
   let next5 = -1;
@@ -281,7 +281,7 @@ function takeScriptMissing(at: i32, end: i32): bool {
   return true;
 }
 
-/** script-missing-for-interpreter: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096}) */
+/** script-missing-for-interpreter: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
 function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   const next1 = part1(at, end);
@@ -306,7 +306,7 @@ function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 9 && word(at) === 0x69726373 && word(at + 4) === 0x27207470 && word(at + 5) === 0x2f272074)) return false; // 'script '/'
   at += 9;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,4096}) | 'cgi-bin/' word{1,4096})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264})
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 2);
   let next5 = -1;
@@ -353,17 +353,17 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'cgi-bin/' not-'/: \t'{1,4096} */
+/** 'cgi-bin/' not-'/: \t'{1,139264} */
 function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
   at += 8;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
 function part20(at: i32, end: i32): i32 {
   let next1 = part18(at, end);
   if (next1 < 0) next1 = part19(at, end);
@@ -376,7 +376,7 @@ function part20(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-missing-for-cgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+/** script-missing-for-cgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
 function takeScriptMissingForCgi(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   const next1 = part1(at, end);
@@ -401,7 +401,7 @@ function takeScriptMissingForCgi(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 13 && word(at) === 0x65647473 && word(at + 4) === 0x66207272 && word(at + 8) === 0x206d6f72 && word(at + 9) === 0x2f206d6f)) return false; // 'stderr from /'
   at += 13;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,4096}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 25);
   let next5 = -1;
@@ -448,7 +448,7 @@ function part24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-unknown-to-fpm: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Got error '' (('Primary script unknown' | 'primary script unknown') (''' | '\\n'') | 'Unable to open primary script: ') */
+/** script-unknown-to-fpm: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'Got error '' (('Primary script unknown' | 'primary script unknown') (''' | '\\n'') | 'Unable to open primary script: ') */
 function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part1(at, end);
@@ -479,7 +479,7 @@ function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   return true;
 }
 
-/** script-unknown-to-fastcgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,4096} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,4096} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,4096}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'FastCGI: server "' not-'"'{1,4096} '" stderr: ' ('Primary script unknown' | 'Unable to open primary script: ') */
+/** script-unknown-to-fastcgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'FastCGI: server "' not-'"'{1,139264} '" stderr: ' ('Primary script unknown' | 'Unable to open primary script: ') */
 function takeScriptUnknownToFastcgi(at: i32, end: i32): bool {
   if (end - at < 66) return false;
   const next1 = part1(at, end);
@@ -504,8 +504,8 @@ function takeScriptUnknownToFastcgi(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 17 && word(at) === 0x74736146 && word(at + 4) === 0x3a494743 && word(at + 8) === 0x72657320 && word(at + 12) === 0x20726576 && word(at + 13) === 0x22207265)) return false; // 'FastCGI: server "'
   at += 17;
-  const stop5 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 10 && word(at) === 0x74732022 && word(at + 4) === 0x72726564 && word(at + 6) === 0x203a7272)) return false; // '" stderr: '
   at += 10;

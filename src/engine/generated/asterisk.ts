@@ -3,12 +3,12 @@ import { byte, findByte, findWord, findWordLast, word } from '#linear';
 import { captureUser, forgetAddress, forgetUser } from '../capture.ts';
 import { larger, scanAddress, scanAddressPort, skipAlpha, skipDigits, skipHex, skipSpace, skipWord, smaller } from '../scan.ts';
 
-/** '[' not-']'{1,4096} '] ' */
+/** '[' not-']'{1,139264} '] ' */
 function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
@@ -64,7 +64,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' text… '' failed for '' text… '' failed for '' */
+/** request-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' text… '' failed for '' text… '' failed for '' */
 function takeRequestAmbiguous(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   const next1 = part1(at, end);
@@ -136,7 +136,7 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** event-ambiguous: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
+/** event-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
 function takeEventAmbiguous(at: i32, end: i32): bool {
   if (end - at < 62) return false;
   const next1 = part1(at, end);
@@ -211,7 +211,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
+/** '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,139264} end */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
@@ -229,8 +229,8 @@ function part8(at: i32, end: i32): i32 {
   else if (end - at >= 32 && word(at) === 0x72656550 && word(at + 4) === 0x20736920 && word(at + 8) === 0x20746f6e && word(at + 12) === 0x70707573 && word(at + 16) === 0x6465736f && word(at + 20) === 0x206f7420 && word(at + 24) === 0x69676572 && word(at + 28) === 0x72657473) at += 32; // 'Peer is not supposed to register'
   else if (end - at >= 23 && word(at) === 0x204c4341 && word(at + 4) === 0x6f727265 && word(at + 8) === 0x70282072 && word(at + 12) === 0x696d7265 && word(at + 16) === 0x65642f74 && word(at + 19) === 0x29796e65) at += 23; // 'ACL error (permit/deny)'
   else return -1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -246,7 +246,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** registration-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Registration from '' user… '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end */
+/** registration-failed: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Registration from '' user… '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,139264} end */
 function takeRegistrationFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = part1(at, end);
@@ -285,7 +285,7 @@ function takeRegistrationFailed(at: i32, end: i32): bool {
   at = next7;
   if (!(end - at >= 19 && word(at) === 0x69676552 && word(at + 4) === 0x61727473 && word(at + 8) === 0x6e6f6974 && word(at + 12) === 0x6f726620 && word(at + 15) === 0x27206d6f)) return false; // 'Registration from ''
   at += 19;
-  // user up to the last '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,4096} end
+  // user up to the last '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,139264} end
   const pivot8 = findLast1(at, end); // the last '' failed for ''
   if (pivot8 < 0) return false;
   const lowestplace8 = larger(at, pivot8);
@@ -303,12 +303,12 @@ function takeRegistrationFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'Call from '' user{0,4096} '' (' */
+/** 'Call from '' user{0,139264} '' (' */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x6c6c6143 && word(at + 4) === 0x6f726620 && word(at + 7) === 0x27206d6f)) return -1; // 'Call from ''
   at += 11;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 32 && byte(at + 2) === 40)) return -1; // '' ('
@@ -333,10 +333,10 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user{1,4096} ': Call (' */
+/** user{1,139264} ': Call (' */
 function part11(at: i32, end: i32): i32 {
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 8 && word(at) === 0x6143203a && word(at + 4) === 0x28206c6c)) return -1; // ': Call ('
@@ -375,7 +375,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** extension-not-found: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') space{0,4} ('Call from '' user{0,4096} '' (' | 'Call (' | user{1,4096} ': Call (') [alpha{1,8} ':'] (ip:port | ip) ') to extension '' text… '' rejected because extension not found in context' */
+/** extension-not-found: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') space{0,4} ('Call from '' user{0,139264} '' (' | 'Call (' | user{1,139264} ': Call (') [alpha{1,8} ':'] (ip:port | ip) ') to extension '' text… '' rejected because extension not found in context' */
 function takeExtensionNotFound(at: i32, end: i32): bool {
   if (end - at < 85) return false;
   const next1 = part1(at, end);
@@ -447,7 +447,7 @@ function takeExtensionNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** login-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' failed to pass IP ACL as ' | ' tried to authenticate with nonexistent user' | ' denied access to register peer ') */
+/** login-failed: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') ['Host '] ip [':' digit{1,5}] (' failed to authenticate' | ' failed MD5 authentication' | ' failed to pass IP ACL as ' | ' tried to authenticate with nonexistent user' | ' denied access to register peer ') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part1(at, end);
@@ -498,7 +498,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** '' (from ' ip ')' space{0,4096} end */
+/** '' (from ' ip ')' space{0,139264} end */
 function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x66282027 && word(at + 4) === 0x206d6f72)) return -1; // '' (from '
   at += 8;
@@ -506,8 +506,8 @@ function part16(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
@@ -523,7 +523,7 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** peer-not-registered: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'No registration for peer '' user… '' (from ' ip ')' space{0,4096} end */
+/** peer-not-registered: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'No registration for peer '' user… '' (from ' ip ')' space{0,139264} end */
 function takePeerNotRegistered(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   const next1 = part1(at, end);
@@ -562,7 +562,7 @@ function takePeerNotRegistered(at: i32, end: i32): bool {
   at = next7;
   if (!(end - at >= 26 && word(at) === 0x72206f4e && word(at + 4) === 0x73696765 && word(at + 8) === 0x74617274 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x20726f66 && word(at + 20) === 0x72656570 && word(at + 22) === 0x27207265)) return false; // 'No registration for peer ''
   at += 26;
-  // user up to the last '' (from ' ip ')' space{0,4096} end
+  // user up to the last '' (from ' ip ')' space{0,139264} end
   const pivot8 = findLast2(at, end); // the last '' (from '
   if (pivot8 < 0) return false;
   const lowestplace8 = larger(at, pivot8);
@@ -580,7 +580,7 @@ function takePeerNotRegistered(at: i32, end: i32): bool {
   return true;
 }
 
-/** connect-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Rejected connect attempt from ' ip [':' digit{1,5}] ', ' ('who was trying to reach ' | 'request '') */
+/** connect-rejected: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Rejected connect attempt from ' ip [':' digit{1,5}] ', ' ('who was trying to reach ' | 'request '') */
 function takeConnectRejected(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   const next1 = part1(at, end);
@@ -631,7 +631,7 @@ function takeConnectRejected(at: i32, end: i32): bool {
   return true;
 }
 
-/** attack-detected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'hacking attempt detected '' ip ''' space{0,4096} end */
+/** attack-detected: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'hacking attempt detected '' ip ''' space{0,139264} end */
 function takeAttackDetected(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part1(at, end);
@@ -674,8 +674,8 @@ function takeAttackDetected(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 39)) return false; // '''
   at += 1;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -691,20 +691,20 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' in ' | ' @') not-':"'{1,4096} ':' */
+/** (' in ' | ' @') not-':"'{1,139264} ':' */
 function part17(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 64) at += 2; // ' @'
   else return -1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
 }
 
-/** connection-rejected: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' Ext. ' not-':'{1,4096} ':' digit{0,10} [(' in ' | ' @') not-':"'{1,4096} ':'] ' "Rejecting unknown SIP connection from ' ip [':' digit{1,5}] '"' space{0,4096} end */
+/** connection-rejected: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' Ext. ' not-':'{1,139264} ':' digit{0,10} [(' in ' | ' @') not-':"'{1,139264} ':'] ' "Rejecting unknown SIP connection from ' ip [':' digit{1,5}] '"' space{0,139264} end */
 function takeConnectionRejected(at: i32, end: i32): bool {
   if (end - at < 59) return false;
   const next1 = part1(at, end);
@@ -729,8 +729,8 @@ function takeConnectionRejected(at: i32, end: i32): bool {
   if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
   if (!(end - at >= 6 && word(at) === 0x74784520 && word(at + 2) === 0x202e7478)) return false; // ' Ext. '
   at += 6;
-  const stop5 = findByte(at, smaller(end, at + 4097), 58);
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = findByte(at, smaller(end, at + 139265), 58);
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
@@ -747,19 +747,19 @@ function takeConnectionRejected(at: i32, end: i32): bool {
   if (next8 >= 0) at = next8;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** ''' not-'''{1,4096} '' ' */
+/** ''' not-'''{1,139264} '' ' */
 function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 39 && byte(at + 1) === 32)) return -1; // '' '
   at += 2;
@@ -776,7 +776,7 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
+/** '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end */
 function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
@@ -789,8 +789,8 @@ function part19(at: i32, end: i32): i32 {
   at = next1;
   if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return -1; // '' (callid: '
   at += 11;
-  const stop2 = skipRun4(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun4(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 4 && word(at) === 0x202d2029)) return -1; // ') - '
   at += 4;
@@ -800,14 +800,14 @@ function part19(at: i32, end: i32): i32 {
   else if (end - at >= 22 && word(at) === 0x6c696146 && word(at + 4) === 0x74206465 && word(at + 8) === 0x7561206f && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 18) === 0x65746163) at += 22; // 'Failed to authenticate'
   else if (end - at >= 21 && word(at) === 0x6f727245 && word(at + 4) === 0x6f742072 && word(at + 8) === 0x74756120 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x74616369 && word(at + 17) === 0x65746163) at += 21; // 'Error to authenticate'
   else return -1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop3 - at > 4096) return -1;
+  const stop3 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
 }
 
-/** request-failed: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,4096} '' '] 'from '' user… '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end */
+/** request-failed: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,139264} '' '] 'from '' user… '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end */
 function takeRequestFailed(at: i32, end: i32): bool {
   if (end - at < 78) return false;
   const next1 = part1(at, end);
@@ -850,7 +850,7 @@ function takeRequestFailed(at: i32, end: i32): bool {
   if (next8 >= 0) at = next8;
   if (!(end - at >= 6 && word(at) === 0x6d6f7266 && word(at + 2) === 0x27206d6f)) return false; // 'from ''
   at += 6;
-  // user up to the last '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,4096} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,4096} end
+  // user up to the last '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end
   const pivot9 = findLast1(at, end); // the last '' failed for ''
   if (pivot9 < 0) return false;
   const lowestplace9 = larger(at, pivot9);
@@ -878,7 +878,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"' */
+/** (',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"' */
 function part20(at: i32, end: i32): i32 {
   if (end - at >= 9 && word(at) === 0x646f4d2c && word(at + 4) === 0x3d656c75 && word(at + 5) === 0x223d656c) at += 9; // ',Module="'
   else if (end - at >= 10 && word(at) === 0x4c43412c && word(at + 4) === 0x656d614e && word(at + 6) === 0x223d656d) at += 10; // ',ACLName="'
@@ -889,15 +889,15 @@ function part20(at: i32, end: i32): i32 {
   else if (end - at >= 20 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x61684364 && word(at + 12) === 0x6e656c6c && word(at + 16) === 0x223d6567) at += 20; // ',ReceivedChallenge="'
   else if (end - at >= 15 && word(at) === 0x6365522c && word(at + 4) === 0x65766965 && word(at + 8) === 0x73614864 && word(at + 11) === 0x223d6873) at += 15; // ',ReceivedHash="'
   else return -1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** refused: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,4096} '",Severity="' not-'"'{0,4096} '",Service="' not-'"'{0,4096} '",EventVersion="' not-'"'{0,4096} '",AccountID="' user{0,4096} '",SessionID="' not-'"'{0,4096} '",LocalAddress="' not-'"'{0,4096} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
+/** refused: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,139264} '",Severity="' not-'"'{0,139264} '",Service="' not-'"'{0,139264} '",EventVersion="' not-'"'{0,139264} '",AccountID="' user{0,139264} '",SessionID="' not-'"'{0,139264} '",LocalAddress="' not-'"'{0,139264} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 157) return false;
   const next1 = part1(at, end);
@@ -943,47 +943,47 @@ function takeRefused(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 11 && word(at) === 0x76452c22 && word(at + 4) === 0x54746e65 && word(at + 7) === 0x223d5654)) return false; // '",EventTV="'
   at += 11;
-  const stop8 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop8 - at > 4096) return false;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 12 && word(at) === 0x65532c22 && word(at + 4) === 0x69726576 && word(at + 8) === 0x223d7974)) return false; // '",Severity="'
   at += 12;
-  const stop9 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop9 - at > 4096) return false;
+  const stop9 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (!(end - at >= 11 && word(at) === 0x65532c22 && word(at + 4) === 0x63697672 && word(at + 7) === 0x223d6563)) return false; // '",Service="'
   at += 11;
-  const stop10 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop10 - at > 4096) return false;
+  const stop10 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop10 - at > 139264) return false;
   at = stop10;
   if (!(end - at >= 16 && word(at) === 0x76452c22 && word(at + 4) === 0x56746e65 && word(at + 8) === 0x69737265 && word(at + 12) === 0x223d6e6f)) return false; // '",EventVersion="'
   at += 16;
-  const stop11 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop11 - at > 4096) return false;
+  const stop11 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop11 - at > 139264) return false;
   at = stop11;
   if (!(end - at >= 13 && word(at) === 0x63412c22 && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x3d444974 && word(at + 9) === 0x223d4449)) return false; // '",AccountID="'
   at += 13;
-  const stop12 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop12 - at > 4096) return false;
+  const stop12 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop12 - at > 139264) return false;
   captureUser(at, stop12);
   at = stop12;
   if (!(end - at >= 13 && word(at) === 0x65532c22 && word(at + 4) === 0x6f697373 && word(at + 8) === 0x3d44496e && word(at + 9) === 0x223d4449)) return false; // '",SessionID="'
   at += 13;
-  const stop13 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop13 - at > 4096) return false;
+  const stop13 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop13 - at > 139264) return false;
   at = stop13;
   if (!(end - at >= 16 && word(at) === 0x6f4c2c22 && word(at + 4) === 0x416c6163 && word(at + 8) === 0x65726464 && word(at + 12) === 0x223d7373)) return false; // '",LocalAddress="'
   at += 16;
-  const stop14 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop14 - at > 4096) return false;
+  const stop14 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop14 - at > 139264) return false;
   at = stop14;
   if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return false; // '",RemoteAddress="IPV'
   at += 20;
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return false;
-  const stop15 = skipRun5(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return false;
+  const stop15 = skipRun5(at, smaller(end, at + 139265));
+  if (stop15 - at < 1 || stop15 - at > 139264) return false;
   at = stop15;
   if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
   at += 1;
@@ -1001,22 +1001,22 @@ function takeRefused(at: i32, end: i32): bool {
     if (next17 <= at) break;
     at = next17;
   }
-  const stop18 = skipSpace(at, smaller(end, at + 4097));
-  if (stop18 - at > 4096) return false;
+  const stop18 = skipSpace(at, smaller(end, at + 139265));
+  if (stop18 - at > 139264) return false;
   at = stop18;
   if (at !== end) return false;
   return true;
 }
 
-/** '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
+/** '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
 function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return -1; // '",RemoteAddress="IPV'
   at += 20;
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return -1;
-  const stop1 = skipRun5(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun5(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
   at += 1;
@@ -1034,8 +1034,8 @@ function part21(at: i32, end: i32): i32 {
     if (next3 <= at) break;
     at = next3;
   }
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
@@ -1051,7 +1051,7 @@ function findLast3(at: i32, end: i32): i32 {
   }
 }
 
-/** refused-quoted: ['[' not-']'{1,4096} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end */
+/** refused-quoted: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
 function takeRefusedQuoted(at: i32, end: i32): bool {
   if (end - at < 67) return false;
   const next1 = part1(at, end);
@@ -1097,7 +1097,7 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
   at += 2;
-  // text up to the last '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,4096} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,4096} '"'){0,8} space{0,4096} end
+  // text up to the last '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end
   const pivot8 = findLast3(at, end); // the last '",RemoteAddress="IPV'
   if (pivot8 < 0) return false;
   const lowestplace8 = larger(at, pivot8);

@@ -13,13 +13,13 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: 'badlogin: ' not-'['{0,4096} '[' ip '] ' nonspace{1,64} text… 'SASL(-13): ' ('authentication failure: ' | 'user not found: ') */
+/** login-failed: 'badlogin: ' not-'['{0,139264} '[' ip '] ' nonspace{1,64} text… 'SASL(-13): ' ('authentication failure: ' | 'user not found: ') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 42) return false;
   if (!(end - at >= 10 && word(at) === 0x6c646162 && word(at + 4) === 0x6e69676f && word(at + 6) === 0x203a6e69)) return false; // 'badlogin: '
   at += 10;
-  const stop1 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -44,13 +44,13 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** mechanism-failed: 'badlogin: ' not-'['{0,4096} '[' ip '] ' nonspace{1,64} ' authentication failure' [']'] space{0,4096} end */
+/** mechanism-failed: 'badlogin: ' not-'['{0,139264} '[' ip '] ' nonspace{1,64} ' authentication failure' [']'] space{0,139264} end */
 function takeMechanismFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   if (!(end - at >= 10 && word(at) === 0x6c646162 && word(at + 4) === 0x6e69676f && word(at + 6) === 0x203a6e69)) return false; // 'badlogin: '
   at += 10;
-  const stop1 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -64,19 +64,19 @@ function takeMechanismFailed(at: i32, end: i32): bool {
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x6572756c)) return false; // ' authentication failure'
   at += 23;
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (at !== end) return false;
   return true;
 }
 
-/** 'invalid user' space{0,4096} end */
+/** 'invalid user' space{0,139264} end */
 function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375)) return -1; // 'invalid user'
   at += 12;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
@@ -92,13 +92,13 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** user-invalid: 'badlogin: ' not-'['{0,4096} '[' ip '] ' nonspace{1,64} ' ' text… 'invalid user' space{0,4096} end */
+/** user-invalid: 'badlogin: ' not-'['{0,139264} '[' ip '] ' nonspace{1,64} ' ' text… 'invalid user' space{0,139264} end */
 function takeUserInvalid(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   if (!(end - at >= 10 && word(at) === 0x6c646162 && word(at + 4) === 0x6e69676f && word(at + 6) === 0x203a6e69)) return false; // 'badlogin: '
   at += 10;
-  const stop1 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -111,7 +111,7 @@ function takeUserInvalid(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  // text up to the last 'invalid user' space{0,4096} end
+  // text up to the last 'invalid user' space{0,139264} end
   const pivot3 = findLast1(at, end); // the last 'invalid user'
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -140,13 +140,13 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-bad: 'event=login.bad r.clienthost=' not-'['{0,4096} '[' ip ']' text… ' error=' ['"'] ('SASL(-13): authentication failure: ' | 'SASL(-13): user not found: ' | 'authentication failure' | 'invalid user') */
+/** login-bad: 'event=login.bad r.clienthost=' not-'['{0,139264} '[' ip ']' text… ' error=' ['"'] ('SASL(-13): authentication failure: ' | 'SASL(-13): user not found: ' | 'authentication failure' | 'invalid user') */
 function takeLoginBad(at: i32, end: i32): bool {
   if (end - at < 51) return false;
   if (!(end - at >= 29 && word(at) === 0x6e657665 && word(at + 4) === 0x6f6c3d74 && word(at + 8) === 0x2e6e6967 && word(at + 12) === 0x20646162 && word(at + 16) === 0x6c632e72 && word(at + 20) === 0x746e6569 && word(at + 24) === 0x74736f68 && word(at + 25) === 0x3d74736f)) return false; // 'event=login.bad r.clienthost='
   at += 29;
-  const stop1 = findByte(at, smaller(end, at + 4097), 91);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 91);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;

@@ -45,17 +45,17 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', last failure: ' not-'()'{1,4096} */
+/** ', last failure: ' not-'()'{1,139264} */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x616c202c && word(at + 4) === 0x66207473 && word(at + 8) === 0x756c6961 && word(at + 12) === 0x203a6572)) return -1; // ', last failure: '
   at += 16;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
+/** 'auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x69616620 && word(at + 8) === 0x2c64656c && word(at + 9) === 0x202c6465)) return -1; // 'auth failed, '
   at += 13;
@@ -71,7 +71,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] */
+/** ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
   at += 2;
@@ -87,7 +87,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] */
+/** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] */
 function part6(at: i32, end: i32): i32 {
   if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
   else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
@@ -102,15 +102,15 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096} */
+/** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264} */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
   else if (end - at >= 22 && word(at) === 0x69746e65 && word(at + 4) === 0x69746163 && word(at + 8) === 0x66206e6f && word(at + 12) === 0x756c6961 && word(at + 16) === 0x74206572 && word(at + 18) === 0x206f7420) at += 22; // 'entication failure to '
   else return -1;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
@@ -127,7 +127,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' */
+/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
@@ -155,19 +155,19 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'method=' not-',> \t'{1,4096} ', ' */
+/** 'method=' not-',> \t'{1,139264} ', ' */
 function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
   at += 7;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
   at += 2;
   return at;
 }
 
-/** '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
   at += 3;
@@ -177,12 +177,12 @@ function part11(at: i32, end: i32): i32 {
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
@@ -198,7 +198,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = part1(at, end);
@@ -210,7 +210,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': user=<'
+  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<'
   const beyondplace2 = end - 32;
   let next2 = -1;
   let place2 = at;
@@ -222,7 +222,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
     place2++;
   }
   at = next2;
-  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
+  // user up to the last '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last '>, '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -259,10 +259,10 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-'('{0,4096} ('()' | '(size=' digit{1,10} ')') */
+/** not-'('{0,139264} ('()' | '(size=' digit{1,10} ')') */
 function part14(at: i32, end: i32): i32 {
-  const stop1 = findByte(at, smaller(end, at + 4097), 40);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 40);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   let next2 = part12(at, end);
   if (next2 < 0) next2 = part13(at, end);
@@ -271,7 +271,7 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,4096}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,139264} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,139264} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -288,8 +288,8 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
     if (next2 <= at) break;
     at = next2;
   }
-  const stop3 = findByte(at, smaller(end, at + 4097), 40);
-  if (stop3 - at > 4096) return false;
+  const stop3 = findByte(at, smaller(end, at + 139265), 40);
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
@@ -310,12 +310,12 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop7 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop7 - at > 4096) return false;
+  const stop7 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop7 - at > 139264) return false;
   at = stop7;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -399,7 +399,7 @@ function part21(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] */
+/** ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] */
 function part22(at: i32, end: i32): i32 {
   if (end - at >= 39 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x736e7520 && word(at + 16) === 0x6f707075 && word(at + 20) === 0x64657472 && word(at + 24) === 0x74756120 && word(at + 28) === 0x656d2068 && word(at + 32) === 0x6e616863 && word(at + 35) === 0x6d73696e) at += 39; // 'tried to use unsupported auth mechanism'
   else if (end - at >= 31 && word(at) === 0x746e6573 && word(at + 4) === 0x766e6920 && word(at + 8) === 0x64696c61 && word(at + 12) === 0x73616220 && word(at + 16) === 0x20343665 && word(at + 20) === 0x72206e69 && word(at + 24) === 0x6f707365 && word(at + 27) === 0x65736e6f) at += 31; // 'sent invalid base64 in response'
@@ -435,7 +435,7 @@ function part24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' */
+/** ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' */
 function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
@@ -457,7 +457,7 @@ function part25(at: i32, end: i32): i32 {
   return at;
 }
 
-/** no-login: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** no-login: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeNoLogin(at: i32, end: i32): bool {
   if (end - at < 47) return false;
   const next1 = part1(at, end);
@@ -469,7 +469,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  // text up to the first ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<'
+  // text up to the first ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<'
   const beyondplace2 = end - 26;
   let next2 = -1;
   let place2 = at;
@@ -481,7 +481,7 @@ function takeNoLogin(at: i32, end: i32): bool {
     place2++;
   }
   at = next2;
-  // user up to the last '>, ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end
+  // user up to the last '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last '>, '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -499,7 +499,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   return true;
 }
 
-/** no-login-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,4096} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,4096} '(' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,4096}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,4096} ', '] 'rip=' ip not-'>'{0,4096} ['>'] space{0,4096} end */
+/** no-login-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,139264} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,139264} '(' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeNoLoginNameless(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part1(at, end);
@@ -516,8 +516,8 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
     if (next2 <= at) break;
     at = next2;
   }
-  const stop3 = findByte(at, smaller(end, at + 4097), 40);
-  if (stop3 - at > 4096) return false;
+  const stop3 = findByte(at, smaller(end, at + 139265), 40);
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
@@ -542,12 +542,12 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop7 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop7 - at > 4096) return false;
+  const stop7 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop7 - at > 139264) return false;
   at = stop7;
   if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
@@ -625,22 +625,22 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} */
+/** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} */
 function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
-  const stop1 = skipRun5(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun5(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** '<' not-',> \t'{0,4096} '>' */
+/** '<' not-',> \t'{0,139264} '>' */
 function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
   at += 1;
@@ -679,7 +679,7 @@ function part32(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
+/** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
 function part33(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
   at += 5;
@@ -689,8 +689,8 @@ function part33(at: i32, end: i32): i32 {
   if (end - at >= 14 && word(at) === 0x7475613a && word(at + 4) === 0x6f772d68 && word(at + 8) === 0x72656b72 && word(at + 10) === 0x28207265) at += 14; // ':auth-worker ('
   else if (end - at >= 7 && word(at) === 0x7475613a && word(at + 3) === 0x28206874) at += 7; // ':auth ('
   else return -1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   if (end - at >= 15 && word(at) === 0x61203a29 && word(at + 4) === 0x2d687475 && word(at + 8) === 0x6b726f77 && word(at + 11) === 0x3c72656b) at += 15; // '): auth-worker<'
   else if (end - at >= 8 && word(at) === 0x61203a29 && word(at + 4) === 0x3c687475) at += 8; // '): auth<'
@@ -703,7 +703,7 @@ function part33(at: i32, end: i32): i32 {
   return at;
 }
 
-/** plain-request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,4096} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096}] [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** plain-request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user{1,139264} ',' ip [',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264}] [',master'] ')' ('<' not-',> \t'{0,139264} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
@@ -712,8 +712,8 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
-  const stop2 = skipRun4(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun4(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
@@ -770,14 +770,14 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
     else return false;
   }
   else return false;
-  const stop9 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop9 - at > 4096) return false;
+  const stop9 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} [',master'] ')' ('<' not-',> \t'{0,139264} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
@@ -785,8 +785,8 @@ function part34(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
-  const stop1 = skipRun5(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun5(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
@@ -836,14 +836,14 @@ function part34(at: i32, end: i32): i32 {
     else return -1;
   }
   else return -1;
-  const stop7 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop7 - at > 4096) return -1;
+  const stop7 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop7 - at > 139264) return -1;
   at = stop7;
   if (at !== end) return -1;
   return at;
 }
 
-/** request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** request-refused: ['dovecot: '] [('auth-worker: ' | 'auth: ') ['Info: ']] ('auth-worker(' | 'auth(') user… ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} [',master'] ')' ('<' not-',> \t'{0,139264} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
@@ -852,7 +852,7 @@ function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
   else return false;
-  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,4096} [',master'] ')' ('<' not-',> \t'{0,4096} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
+  // user up to the last ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} [',master'] ')' ('<' not-',> \t'{0,139264} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end
   const beyondplace2 = end - 23;
   let next2 = -1;
   let place2 = beyondplace2;
@@ -879,7 +879,7 @@ function part35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ',' ['<' not-',> \t'{0,4096} '>'] */
+/** ',' ['<' not-',> \t'{0,139264} '>'] */
 function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
@@ -888,7 +888,7 @@ function part36(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
@@ -929,14 +929,14 @@ function part37(at: i32, end: i32): i32 {
     else return -1;
   }
   else return -1;
-  const stop3 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop3 - at > 4096) return -1;
+  const stop3 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
 }
 
-/** user-refused: ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,4096} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** user-refused: ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 26) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
@@ -957,7 +957,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  // user up to the last ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end
+  // user up to the last ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end
   const beyondplace5 = end - 16;
   let next5 = -1;
   let place5 = beyondplace5;
@@ -972,7 +972,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** plain-user-refused: ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,4096} ',' ip [',' ['<' not-',> \t'{0,4096} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,4096} end */
+/** plain-user-refused: ['Info: '] alpha+'0123456789-.'{2,64} '(' user{0,139264} ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function takePlainUserRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
@@ -981,8 +981,8 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun4(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun4(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
@@ -1024,8 +1024,8 @@ function takePlainUserRefused(at: i32, end: i32): bool {
     else return false;
   }
   else return false;
-  const stop5 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop5 - at > 4096) return false;
+  const stop5 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop5 - at > 139264) return false;
   at = stop5;
   if (at !== end) return false;
   return true;
@@ -1066,20 +1066,20 @@ function skipRun7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{1,8} 'user=' nonspace{0,4096} */
+/** space{1,8} 'user=' nonspace{0,139264} */
 function part40(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
 
-/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,4096} ' uid=' nonspace{0,4096} ' euid=' nonspace{0,4096} ' tty=dovecot ruser=' user{0,4096} ' rhost=' ip [space{1,8} 'user=' nonspace{0,4096}] space{0,4096} end */
+/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
@@ -1090,23 +1090,23 @@ function takePamFailure(at: i32, end: i32): bool {
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
   at += 32;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
   at += 5;
-  const stop4 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
   at += 6;
-  const stop5 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
+  const stop5 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop6 = skipRun7(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return false;
+  const stop6 = skipRun7(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
   captureUser(at, stop6);
   at = stop6;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
@@ -1115,8 +1115,8 @@ function takePamFailure(at: i32, end: i32): bool {
   if (at < 0) return false;
   const next7 = part40(at, end);
   if (next7 >= 0) at = next7;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;

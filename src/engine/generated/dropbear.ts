@@ -36,7 +36,7 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** nonexistent-user: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) [']'] space{0,4096} end */
+/** nonexistent-user: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeNonexistentUser(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part1(at, end);
@@ -57,14 +57,14 @@ function takeNonexistentUser(at: i32, end: i32): bool {
   if (next2 < 0) return false;
   at = next2;
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (at !== end) return false;
   return true;
 }
 
-/** '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** '' from ' (ip:port | ip) [']'] space{0,139264} end */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
@@ -76,8 +76,8 @@ function part4(at: i32, end: i32): i32 {
   if (next1 < 0) return -1;
   at = next1;
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -93,7 +93,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** nonexistent-user-named: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** nonexistent-user-named: ['[' digit{1,10} '] ' time ' '] ('Login' | 'login') ' attempt for nonexistent user '' user… '' from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeNonexistentUserNamed(at: i32, end: i32): bool {
   if (end - at < 44) return false;
   const next1 = part1(at, end);
@@ -106,7 +106,7 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 31 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x6e6f6e20 && word(at + 16) === 0x73697865 && word(at + 20) === 0x746e6574 && word(at + 24) === 0x65737520 && word(at + 27) === 0x27207265)) return false; // ' attempt for nonexistent user ''
   at += 31;
-  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,139264} end
   const pivot2 = findLast1(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -124,7 +124,7 @@ function takeNonexistentUserNamed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** ' from ' (ip:port | ip) [']'] space{0,139264} end */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -136,14 +136,14 @@ function part5(at: i32, end: i32): i32 {
   if (next1 < 0) return -1;
   at = next1;
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** wrong-user: ['[' digit{1,10} '] ' time ' '] 'Login attempt with wrong user ' user… ' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** wrong-user: ['[' digit{1,10} '] ' time ' '] 'Login attempt with wrong user ' user… ' from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeWrongUser(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part1(at, end);
@@ -153,7 +153,7 @@ function takeWrongUser(at: i32, end: i32): bool {
   }
   if (!(end - at >= 30 && word(at) === 0x69676f4c && word(at + 4) === 0x7461206e && word(at + 8) === 0x706d6574 && word(at + 12) === 0x69772074 && word(at + 16) === 0x77206874 && word(at + 20) === 0x676e6f72 && word(at + 24) === 0x65737520 && word(at + 26) === 0x20726573)) return false; // 'Login attempt with wrong user '
   at += 30;
-  // user up to the last ' from ' (ip:port | ip) [']'] space{0,4096} end
+  // user up to the last ' from ' (ip:port | ip) [']'] space{0,139264} end
   const beyondplace2 = end - 6;
   let next2 = -1;
   let place2 = beyondplace2;
@@ -168,7 +168,7 @@ function takeWrongUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** bad-password: ['[' digit{1,10} '] ' time ' '] ('Bad' | 'bad' | 'Too-long') (' PAM password attempt for '' | ' password attempt for '') user… '' from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeBadPassword(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   const next1 = part1(at, end);
@@ -183,7 +183,7 @@ function takeBadPassword(at: i32, end: i32): bool {
   if (end - at >= 27 && word(at) === 0x4d415020 && word(at + 4) === 0x73617020 && word(at + 8) === 0x726f7773 && word(at + 12) === 0x74612064 && word(at + 16) === 0x706d6574 && word(at + 20) === 0x6f662074 && word(at + 23) === 0x2720726f) at += 27; // ' PAM password attempt for ''
   else if (end - at >= 23 && word(at) === 0x73617020 && word(at + 4) === 0x726f7773 && word(at + 8) === 0x74612064 && word(at + 12) === 0x706d6574 && word(at + 16) === 0x6f662074 && word(at + 19) === 0x2720726f) at += 23; // ' password attempt for ''
   else return false;
-  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,139264} end
   const pivot2 = findLast1(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -259,7 +259,7 @@ function takeTooManyAttemptsAddressFirst(at: i32, end: i32): bool {
   return true;
 }
 
-/** too-many-attempts-nobody: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth: Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** too-many-attempts-nobody: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth: Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
   if (end - at < 57) return false;
   const next1 = part1(at, end);
@@ -272,7 +272,7 @@ function takeTooManyAttemptsNobody(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 45 && word(at) === 0x66656220 && word(at + 4) === 0x2065726f && word(at + 8) === 0x68747561 && word(at + 12) === 0x614d203a && word(at + 16) === 0x75612078 && word(at + 20) === 0x74206874 && word(at + 24) === 0x73656972 && word(at + 28) === 0x61657220 && word(at + 32) === 0x64656863 && word(at + 36) === 0x75202d20 && word(at + 40) === 0x20726573 && word(at + 41) === 0x27207265)) return false; // ' before auth: Max auth tries reached - user ''
   at += 45;
-  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,139264} end
   const pivot2 = findLast1(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -297,7 +297,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,4096} end */
+/** too-many-attempts: ['[' digit{1,10} '] ' time ' '] ('Exit' | 'exit') ' before auth (user '' text… ': Max auth tries reached - user '' user… '' from ' (ip:port | ip) [']'] space{0,139264} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = part1(at, end);
@@ -321,7 +321,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
     if (next2 >= 0) break;
   }
   at = next2;
-  // user up to the last '' from ' (ip:port | ip) [']'] space{0,4096} end
+  // user up to the last '' from ' (ip:port | ip) [']'] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last '' from '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);

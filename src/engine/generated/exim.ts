@@ -37,10 +37,10 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' ([\t'{1,4096} ' ' */
+/** not-' ([\t'{1,139264} ' ' */
 function part3(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -57,12 +57,12 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(' not-' )\t'{0,4096} ') ' */
+/** '(' not-' )\t'{0,139264} ') ' */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 41 && byte(at + 1) === 32)) return -1; // ') '
   at += 2;
@@ -89,12 +89,12 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] */
+/** '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
@@ -113,51 +113,51 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ':' not-' \t:()"'{1,4096} */
+/** ':' not-' \t:()"'{1,139264} */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}] */
+/** ':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}] */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   const next2 = part7(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
-/** ':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]] */
+/** ':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]] */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   const next2 = part8(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
-/** not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]] */
+/** not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]] */
 function part10(at: i32, end: i32): i32 {
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   const next2 = part9(at, end);
   if (next2 >= 0) at = next2;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+/** ' ' alpha{1,4} '=' ('[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) */
 function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -183,7 +183,7 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+/** (' ' alpha{1,4} '=' ('[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
 function part13(at: i32, end: i32): i32 {
   let next1 = part11(at, end);
   if (next1 < 0) next1 = part12(at, end);
@@ -202,7 +202,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
+/** '" H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,139264} (' command used when not advertised' | ' authentication mechanism not supported') space{0,139264} end */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d482022)) return -1; // '" H='
   at += 4;
@@ -225,14 +225,14 @@ function part14(at: i32, end: i32): i32 {
   }
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop5 = skipRun5(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return -1;
+  const stop5 = skipRun5(at, smaller(end, at + 139265));
+  if (stop5 - at < 1 || stop5 - at > 139264) return -1;
   at = stop5;
   if (end - at >= 33 && word(at) === 0x6d6f6320 && word(at + 4) === 0x646e616d && word(at + 8) === 0x65737520 && word(at + 12) === 0x68772064 && word(at + 16) === 0x6e206e65 && word(at + 20) === 0x6120746f && word(at + 24) === 0x72657664 && word(at + 28) === 0x65736974 && word(at + 29) === 0x64657369) at += 33; // ' command used when not advertised'
   else if (end - at >= 39 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6863656d && word(at + 20) === 0x73696e61 && word(at + 24) === 0x6f6e206d && word(at + 28) === 0x75732074 && word(at + 32) === 0x726f7070 && word(at + 35) === 0x64657472) at += 39; // ' authentication mechanism not supported'
   else return -1;
-  const stop6 = skipSpace(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return -1;
+  const stop6 = skipSpace(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return -1;
   at = stop6;
   if (at !== end) return -1;
   return at;
@@ -248,7 +248,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end */
+/** command-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol error in "' text… '" H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,139264} (' command used when not advertised' | ' authentication mechanism not supported') space{0,139264} end */
 function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at < 66) return false;
   const next1 = part1(at, end);
@@ -261,7 +261,7 @@ function takeCommandRefused(at: i32, end: i32): bool {
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 24 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7265206c && word(at + 16) === 0x20726f72 && word(at + 20) === 0x22206e69)) return false; // 'SMTP protocol error in "'
   at += 24;
-  // text up to the last '" H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,4096} (' command used when not advertised' | ' authentication mechanism not supported') space{0,4096} end
+  // text up to the last '" H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{1,139264} (' command used when not advertised' | ' authentication mechanism not supported') space{0,139264} end
   const pivot3 = findLast1(at, end); // the last '" H='
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -370,19 +370,19 @@ function skipRun6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '"' not-'"'{0,4096} '"' */
+/** '"' not-'"'{0,139264} '"' */
 function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) */
+/** ' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) */
 function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -399,7 +399,7 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
+/** (' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K')) */
 function part19(at: i32, end: i32): i32 {
   let next1 = part18(at, end);
   if (next1 < 0) next1 = part12(at, end);
@@ -408,18 +408,18 @@ function part19(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (set_id=' user{1,4096} */
+/** ' (set_id=' user{1,139264} */
 function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x64695f74 && word(at + 5) === 0x3d64695f)) return -1; // ' (set_id='
   at += 9;
-  const stop1 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   return at;
 }
 
-/** login-failed: [time ' '] ['[' digit{1,10} '] '] ['DS '] word+'-'{1,64} ' authenticator failed for ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ': 535 Incorrect authentication data' [' (set_id=' user{1,4096}] */
+/** login-failed: [time ' '] ['[' digit{1,10} '] '] ['DS '] word+'-'{1,64} ' authenticator failed for ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ': 535 Incorrect authentication data' [' (set_id=' user{1,139264}] */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = part1(at, end);
@@ -473,7 +473,7 @@ function skipRun7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,4096} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,4096} end */
+/** sender-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' sender verify fail for <' not-'> \t'{0,139264} '>: ' ('Unknown user' | 'Unrouteable address' | 'all relevant MX records point to non-existent hosts') space{0,139264} end */
 function takeSenderRefused(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = part1(at, end);
@@ -505,8 +505,8 @@ function takeSenderRefused(at: i32, end: i32): bool {
   }
   if (!(end - at >= 25 && word(at) === 0x6e657320 && word(at + 4) === 0x20726564 && word(at + 8) === 0x69726576 && word(at + 12) === 0x66207966 && word(at + 16) === 0x206c6961 && word(at + 20) === 0x20726f66 && word(at + 21) === 0x3c20726f)) return false; // ' sender verify fail for <'
   at += 25;
-  const stop7 = skipRun7(at, smaller(end, at + 4097));
-  if (stop7 - at > 4096) return false;
+  const stop7 = skipRun7(at, smaller(end, at + 139265));
+  if (stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '>: '
   at += 3;
@@ -514,14 +514,14 @@ function takeSenderRefused(at: i32, end: i32): bool {
   else if (end - at >= 19 && word(at) === 0x6f726e55 && word(at + 4) === 0x61657475 && word(at + 8) === 0x20656c62 && word(at + 12) === 0x72646461 && word(at + 15) === 0x73736572) at += 19; // 'Unrouteable address'
   else if (end - at >= 51 && word(at) === 0x206c6c61 && word(at + 4) === 0x656c6572 && word(at + 8) === 0x746e6176 && word(at + 12) === 0x20584d20 && word(at + 16) === 0x6f636572 && word(at + 20) === 0x20736472 && word(at + 24) === 0x6e696f70 && word(at + 28) === 0x6f742074 && word(at + 32) === 0x6e6f6e20 && word(at + 36) === 0x6978652d && word(at + 40) === 0x6e657473 && word(at + 44) === 0x6f682074 && word(at + 47) === 0x7374736f) at += 51; // 'all relevant MX records point to non-existent hosts'
   else return false;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
 }
 
-/** recipient-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' rejected RCPT ' */
+/** recipient-refused: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' rejected RCPT ' */
 function takeRecipientRefused(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   const next1 = part1(at, end);
@@ -555,7 +555,7 @@ function takeRecipientRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** command-rejected: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' rejected EHLO or HELO ' | ' rejected MAIL ' | ' rejected AUTH ' | ' rejected VRFY ' | ' rejected EXPN ') */
+/** command-rejected: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' rejected EHLO or HELO ' | ' rejected MAIL ' | ' rejected AUTH ' | ' rejected VRFY ' | ' rejected EXPN ') */
 function takeCommandRejected(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   const next1 = part1(at, end);
@@ -611,19 +611,19 @@ function skipRun8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '"' not-'" \t'{1,4096} '"' */
+/** '"' not-'" \t'{1,139264} '"' */
 function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipRun8(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun8(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** out-of-step: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' not-')'{0,4096} '): rejected ' ('connection from' | '"' not-'" \t'{1,4096} '"') ' ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' next input=' | ' input=') */
+/** out-of-step: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP protocol synchronization error (' not-')'{0,139264} '): rejected ' ('connection from' | '"' not-'" \t'{1,139264} '"') ' ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' next input=' | ' input=') */
 function takeOutOfStep(at: i32, end: i32): bool {
   if (end - at < 63) return false;
   const next1 = part1(at, end);
@@ -636,8 +636,8 @@ function takeOutOfStep(at: i32, end: i32): bool {
   if (end - at >= 3 && byte(at) === 68 && byte(at + 1) === 83 && byte(at + 2) === 32) at += 3; // 'DS '
   if (!(end - at >= 37 && word(at) === 0x50544d53 && word(at + 4) === 0x6f727020 && word(at + 8) === 0x6f636f74 && word(at + 12) === 0x7973206c && word(at + 16) === 0x7268636e && word(at + 20) === 0x7a696e6f && word(at + 24) === 0x6f697461 && word(at + 28) === 0x7265206e && word(at + 32) === 0x20726f72 && word(at + 33) === 0x2820726f)) return false; // 'SMTP protocol synchronization error ('
   at += 37;
-  const stop3 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop3 - at > 4096) return false;
+  const stop3 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 12 && word(at) === 0x72203a29 && word(at + 4) === 0x63656a65 && word(at + 8) === 0x20646574)) return false; // '): rejected '
   at += 12;
@@ -671,7 +671,7 @@ function takeOutOfStep(at: i32, end: i32): bool {
   return true;
 }
 
-/** too-many: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP call from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped: too many ' ('nonmail commands' | 'unrecognized commands' | 'syntax or protocol errors') */
+/** too-many: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'SMTP call from ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' dropped: too many ' ('nonmail commands' | 'unrecognized commands' | 'syntax or protocol errors') */
 function takeTooMany(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = part1(at, end);
@@ -719,7 +719,7 @@ function part23(at: i32, end: i32): i32 {
   return at;
 }
 
-/** no-mail: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no MAIL in ' [('TFO* ' | 'TFO ')] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} */
+/** no-mail: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no MAIL in ' [('TFO* ' | 'TFO ')] 'SMTP connection from ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} */
 function takeNoMail(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   const next1 = part1(at, end);
@@ -767,7 +767,7 @@ function part24(at: i32, end: i32): i32 {
   return at;
 }
 
-/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,4096} end */
+/** dropped-by-acl: [time ' '] ['[' digit{1,10} '] '] ['DS '] [word+'-'{16,23} ' '] 'SMTP connection from ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ' closed by DROP in ACL' space{0,139264} end */
 function takeDroppedByAcl(at: i32, end: i32): bool {
   if (end - at < 46) return false;
   const next1 = part1(at, end);
@@ -802,19 +802,19 @@ function takeDroppedByAcl(at: i32, end: i32): bool {
   }
   if (!(end - at >= 22 && word(at) === 0x6f6c6320 && word(at + 4) === 0x20646573 && word(at + 8) === 0x44207962 && word(at + 12) === 0x20504f52 && word(at + 16) === 0x41206e69 && word(at + 18) === 0x4c434120)) return false; // ' closed by DROP in ACL'
   at += 22;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
 }
 
-/** ' dropped by '' not-'''{1,4096} '' ACL:' */
+/** ' dropped by '' not-'''{1,139264} '' ACL:' */
 function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6f726420 && word(at + 4) === 0x64657070 && word(at + 8) === 0x20796220 && word(at + 9) === 0x27207962)) return -1; // ' dropped by ''
   at += 13;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 6 && word(at) === 0x43412027 && word(at + 2) === 0x3a4c4341)) return -1; // '' ACL:'
   at += 6;
@@ -828,7 +828,7 @@ function part26(at: i32, end: i32): i32 {
   return at;
 }
 
-/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' dropped by '' not-'''{1,4096} '' ACL:' | ' rejected connection in "connect" ACL') */
+/** connection-dropped: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'H=' [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} (' dropped by '' not-'''{1,139264} '' ACL:' | ' rejected connection in "connect" ACL') */
 function takeConnectionDropped(at: i32, end: i32): bool {
   if (end - at < 25) return false;
   const next1 = part1(at, end);
@@ -883,7 +883,7 @@ function takeNameNotFound(at: i32, end: i32): bool {
   return true;
 }
 
-/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,4096} ' '] ['(' not-' )\t'{0,4096} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,4096} '"' | '[' not-'] \t'{1,4096} ']' [':' digit{1,10}] | not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096} [':' not-' \t:()"'{1,4096}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,4096} end */
+/** host-not-found: [time ' '] ['[' digit{1,10} '] '] ['DS '] 'no IP address found for host ' nonspace{1,255} ' (during SMTP connection from ' ['H='] [not-' ([\t'{1,139264} ' '] ['(' not-' )\t'{0,139264} ') '] '[' ip ']' [':' digit{1,10}] ((' ' alpha{1,4} '=' ('"' not-'"'{0,139264} '"' | '[' not-'] \t'{1,139264} ']' [':' digit{1,10}] | not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264} [':' not-' \t:()"'{1,139264}]]]) | (' DS' | ' TFO*' | ' TFO' | ' K'))){0,16} ')' space{0,139264} end */
 function takeHostNotFound(at: i32, end: i32): bool {
   if (end - at < 64) return false;
   const next1 = part1(at, end);
@@ -921,8 +921,8 @@ function takeHostNotFound(at: i32, end: i32): bool {
   }
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;

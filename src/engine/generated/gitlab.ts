@@ -14,7 +14,7 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** alpha{1,9} ' ' digit{1,2} ', ' digit{1,4} ' ' '0123456789:'{1,4096} ' ' */
+/** alpha{1,9} ' ' digit{1,2} ', ' digit{1,4} ' ' '0123456789:'{1,139264} ' ' */
 function part1(at: i32, end: i32): i32 {
   const stop1 = skipAlpha(at, smaller(end, at + 10));
   if (stop1 - at < 1 || stop1 - at > 9) return -1;
@@ -31,22 +31,22 @@ function part1(at: i32, end: i32): i32 {
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  const stop4 = skipRun1(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return -1;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
-/** ' ip=' ip space{0,4096} end */
+/** ' ip=' ip space{0,139264} end */
 function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d706920)) return -1; // ' ip='
   at += 4;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
@@ -62,14 +62,14 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: [alpha{1,9} ' ' digit{1,2} ', ' digit{1,4} ' ' '0123456789:'{1,4096} ' '] 'Failed Login: username=' user… ' ip=' ip space{0,4096} end */
+/** login-failed: [alpha{1,9} ' ' digit{1,2} ', ' digit{1,4} ' ' '0123456789:'{1,139264} ' '] 'Failed Login: username=' user… ' ip=' ip space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 23 && word(at) === 0x6c696146 && word(at + 4) === 0x4c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x7375203a && word(at + 16) === 0x616e7265 && word(at + 19) === 0x3d656d61)) return false; // 'Failed Login: username='
   at += 23;
-  // user up to the last ' ip=' ip space{0,4096} end
+  // user up to the last ' ip=' ip space{0,139264} end
   const pivot2 = findLast1(at, end); // the last ' ip='
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);
@@ -107,12 +107,12 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '"' not-'"\\'{0,4096} '"' */
+/** '"' not-'"\\'{0,139264} '"' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
@@ -127,12 +127,12 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '"' not-'":\\'{1,4096} '":' ('"' not-'"\\'{0,4096} '"' | word{1,32}) ',' */
+/** '"' not-'":\\'{1,139264} '":' ('"' not-'"\\'{0,139264} '"' | word{1,32}) ',' */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 58)) return -1; // '":'
   at += 2;
@@ -145,7 +145,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' ip=' ip '"}' space{0,4096} end */
+/** ' ip=' ip '"}' space{0,139264} end */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x3d706920)) return -1; // ' ip='
   at += 4;
@@ -153,14 +153,14 @@ function part6(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 125)) return -1; // '"}'
   at += 2;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-failed-json: '{"severity":"' word{1,16} '","time":"' time '",' ('"' not-'":\\'{1,4096} '":' ('"' not-'"\\'{0,4096} '"' | word{1,32}) ','){0,32} '"message":"Failed Login: username=' user… ' ip=' ip '"}' space{0,4096} end */
+/** login-failed-json: '{"severity":"' word{1,16} '","time":"' time '",' ('"' not-'":\\'{1,139264} '":' ('"' not-'"\\'{0,139264} '"' | word{1,32}) ','){0,32} '"message":"Failed Login: username=' user… ' ip=' ip '"}' space{0,139264} end */
 function takeLoginFailedJson(at: i32, end: i32): bool {
   if (end - at < 68) return false;
   if (!(end - at >= 13 && word(at) === 0x6573227b && word(at + 4) === 0x69726576 && word(at + 8) === 0x3a227974 && word(at + 9) === 0x223a2279)) return false; // '{"severity":"'
@@ -183,7 +183,7 @@ function takeLoginFailedJson(at: i32, end: i32): bool {
   }
   if (!(end - at >= 34 && word(at) === 0x73656d22 && word(at + 4) === 0x65676173 && word(at + 8) === 0x46223a22 && word(at + 12) === 0x656c6961 && word(at + 16) === 0x6f4c2064 && word(at + 20) === 0x3a6e6967 && word(at + 24) === 0x65737520 && word(at + 28) === 0x6d616e72 && word(at + 30) === 0x3d656d61)) return false; // '"message":"Failed Login: username='
   at += 34;
-  // user up to the last ' ip=' ip '"}' space{0,4096} end
+  // user up to the last ' ip=' ip '"}' space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ' ip='
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);

@@ -23,7 +23,7 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
+/** ' remote_addr=' ip [' traceID=' word{0,64}] space{0,139264} end */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6d657220 && word(at + 4) === 0x5f65746f && word(at + 8) === 0x72646461 && word(at + 9) === 0x3d726464)) return -1; // ' remote_addr='
   at += 13;
@@ -31,8 +31,8 @@ function part3(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -48,7 +48,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: 't=' time [(' lvl=eror' | ' lvl=error' | ' level=error')] ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
+/** login-failed: 't=' time [(' lvl=eror' | ' lvl=error' | ' level=error')] ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 52) return false;
   if (!(end - at >= 2 && byte(at) === 116 && byte(at + 1) === 61)) return false; // 't='
@@ -61,7 +61,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 35 && word(at) === 0x67736d20 && word(at + 4) === 0x6e49223d && word(at + 8) === 0x696c6176 && word(at + 12) === 0x73752064 && word(at + 16) === 0x616e7265 && word(at + 20) === 0x6f20656d && word(at + 24) === 0x61702072 && word(at + 28) === 0x6f777373 && word(at + 31) === 0x2264726f)) return false; // ' msg="Invalid username or password"'
   at += 35;
-  // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end
+  // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last ' remote_addr='
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -90,7 +90,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed-context-first: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time (' lvl=eror' | ' level=error') ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end */
+/** login-failed-context-first: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,139264} ' t=' time (' lvl=eror' | ' level=error') ' msg="Invalid username or password"' text… ' remote_addr=' ip [' traceID=' word{0,64}] space{0,139264} end */
 function takeLoginFailedContextFirst(at: i32, end: i32): bool {
   if (end - at < 100) return false;
   if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
@@ -109,8 +109,8 @@ function takeLoginFailedContextFirst(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 7 && word(at) === 0x616e7520 && word(at + 3) === 0x3d656d61)) return false; // ' uname='
   at += 7;
-  const stop4 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop4 - at > 4096) return false;
+  const stop4 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 116 && byte(at + 2) === 61)) return false; // ' t='
   at += 3;
@@ -123,7 +123,7 @@ function takeLoginFailedContextFirst(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 35 && word(at) === 0x67736d20 && word(at + 4) === 0x6e49223d && word(at + 8) === 0x696c6176 && word(at + 12) === 0x73752064 && word(at + 16) === 0x616e7265 && word(at + 20) === 0x6f20656d && word(at + 24) === 0x61702072 && word(at + 28) === 0x6f777373 && word(at + 31) === 0x2264726f)) return false; // ' msg="Invalid username or password"'
   at += 35;
-  // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,4096} end
+  // text up to the last ' remote_addr=' ip [' traceID=' word{0,64}] space{0,139264} end
   const pivot6 = findLast1(at, end); // the last ' remote_addr='
   if (pivot6 < 0) return false;
   const lowestplace6 = larger(at, pivot6);
@@ -150,10 +150,10 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-'"\\'{0,4096} ('\\"' | '\\\\' | '\\') */
+/** not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\') */
 function part5(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (end - at >= 2 && byte(at) === 92 && byte(at + 1) === 34) at += 2; // '\\"'
   else if (end - at >= 2 && byte(at) === 92 && byte(at + 1) === 92) at += 2; // '\\\\'
@@ -162,7 +162,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '"' (not-'"\\'{0,4096} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,4096} '"' */
+/** '"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
@@ -171,8 +171,8 @@ function part6(at: i32, end: i32): i32 {
     if (next1 <= at) break;
     at = next1;
   }
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
@@ -189,10 +189,10 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-'" '{1,4096} */
+/** not-'" '{1,139264} */
 function part7(at: i32, end: i32): i32 {
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
@@ -204,7 +204,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-request-refused: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,4096} ' t=' time ' level=info msg="Request Completed" method=POST path=' ('"' (not-'"\\'{0,4096} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,4096} '"' | not-'" '{1,4096}) ' status=401 remote_addr=' ip text… ' errorMessageID=password-auth.failed' */
+/** login-request-refused: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,139264} ' t=' time ' level=info msg="Request Completed" method=POST path=' ('"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' | not-'" '{1,139264}) ' status=401 remote_addr=' ip text… ' errorMessageID=password-auth.failed' */
 function takeLoginRequestRefused(at: i32, end: i32): bool {
   if (end - at < 157) return false;
   if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
@@ -223,8 +223,8 @@ function takeLoginRequestRefused(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 7 && word(at) === 0x616e7520 && word(at + 3) === 0x3d656d61)) return false; // ' uname='
   at += 7;
-  const stop4 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop4 - at > 4096) return false;
+  const stop4 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 116 && byte(at + 2) === 61)) return false; // ' t='
   at += 3;

@@ -37,7 +37,7 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** refused-by-proxy: (ip:port | ip) ' [' not-']'{1,4096} '] ' nonspace{1,4096} ' ' not-'< '{1,4096} '<NOSRV> ' '-0123456789/+'{1,4096} ' 401 ' */
+/** refused-by-proxy: (ip:port | ip) ' [' not-']'{1,139264} '] ' nonspace{1,139264} ' ' not-'< '{1,139264} '<NOSRV> ' '-0123456789/+'{1,139264} ' 401 ' */
 function takeRefusedByProxy(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   let next1 = part1(at, end);
@@ -49,23 +49,23 @@ function takeRefusedByProxy(at: i32, end: i32): bool {
   at = next1;
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return false; // ' ['
   at += 2;
-  const stop2 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return false; // '] '
   at += 2;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  const stop4 = skipRun1(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 8 && word(at) === 0x534f4e3c && word(at + 4) === 0x203e5652)) return false; // '<NOSRV> '
   at += 8;
-  const stop5 = skipRun2(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = skipRun2(at, smaller(end, at + 139265));
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 5 && word(at) === 0x31303420 && word(at + 1) === 0x20313034)) return false; // ' 401 '
   return true;

@@ -27,12 +27,12 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' not-']'{1,4096} '] ' */
+/** '[' not-']'{1,139264} '] ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
   at += 2;
@@ -46,17 +46,17 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.' */
+/** 'blocked for ' word{1,139264} ' day(s) (' word{1,139264} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.' */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x636f6c62 && word(at + 4) === 0x2064656b && word(at + 8) === 0x20726f66)) return -1; // 'blocked for '
   at += 12;
-  const stop1 = skipWord(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipWord(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 9 && word(at) === 0x79616420 && word(at + 4) === 0x20297328 && word(at + 5) === 0x28202973)) return -1; // ' day(s) ('
   at += 9;
-  const stop2 = skipWord(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipWord(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 26 && word(at) === 0x79616420 && word(at + 4) === 0x20297328 && word(at + 8) === 0x616d6572 && word(at + 12) === 0x6e696e69 && word(at + 16) === 0x64202967 && word(at + 20) === 0x74206575 && word(at + 22) === 0x206f7420)) return -1; // ' day(s) remaining) due to '
   at += 26;
@@ -68,7 +68,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '. Account is ' ('locked.' | 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.') */
+/** '. Account is ' ('locked.' | 'blocked for ' word{1,139264} ' day(s) (' word{1,139264} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.') */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x6341202e && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x73692074 && word(at + 9) === 0x20736920)) return -1; // '. Account is '
   at += 13;
@@ -91,19 +91,19 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'to database '' not-'''{0,4096} ''' */
+/** 'to database '' not-'''{0,139264} ''' */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x64206f74 && word(at + 4) === 0x62617461 && word(at + 8) === 0x20657361 && word(at + 9) === 0x27206573)) return -1; // 'to database ''
   at += 13;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
-/** space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''') */
+/** space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,139264} ''') */
 function part9(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
@@ -115,7 +115,7 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** access-denied: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,4096} '] '){0,5} 'Access denied for user '' user{0,4096} ''@'' ip ''' ['. Account is ' ('locked.' | 'blocked for ' word{1,4096} ' day(s) (' word{1,4096} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,4096} ''')] space{0,4096} end */
+/** access-denied: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,139264} '] '){0,5} 'Access denied for user '' user{0,139264} ''@'' ip ''' ['. Account is ' ('locked.' | 'blocked for ' word{1,139264} ' day(s) (' word{1,139264} ' day(s) remaining) due to ' digit{1,10} ' consecutive failed logins.')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,139264} ''')] [space{1,8} ('(using password: ' ('YES' | 'NO') ')' | 'to database '' not-'''{0,139264} ''')] space{0,139264} end */
 function takeAccessDenied(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   const next1 = part1(at, end);
@@ -132,8 +132,8 @@ function takeAccessDenied(at: i32, end: i32): bool {
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
-  const stop4 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop4 - at > 4096) return false;
+  const stop4 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop4 - at > 139264) return false;
   captureUser(at, stop4);
   at = stop4;
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return false; // ''@''
@@ -148,14 +148,14 @@ function takeAccessDenied(at: i32, end: i32): bool {
   if (next6 >= 0) at = next6;
   const next7 = part9(at, end);
   if (next7 >= 0) at = next7;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;
 }
 
-/** ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
+/** ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,139264} end */
 function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 39 && byte(at + 1) === 64 && byte(at + 2) === 39)) return -1; // ''@''
   at += 3;
@@ -168,8 +168,8 @@ function part10(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
@@ -185,7 +185,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** access-denied-quoted-user: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,4096} '] '){0,5} 'Access denied for user '' user… ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end */
+/** access-denied-quoted-user: [time space{1,8}] [digit{1,20} space{1,8}] ('[' not-']'{1,139264} '] '){0,5} 'Access denied for user '' user… ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,139264} end */
 function takeAccessDeniedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part1(at, end);
@@ -202,7 +202,7 @@ function takeAccessDeniedQuotedUser(at: i32, end: i32): bool {
   }
   if (!(end - at >= 24 && word(at) === 0x65636341 && word(at + 4) === 0x64207373 && word(at + 8) === 0x65696e65 && word(at + 12) === 0x6f662064 && word(at + 16) === 0x73752072 && word(at + 20) === 0x27207265)) return false; // 'Access denied for user ''
   at += 24;
-  // user up to the last ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,4096} end
+  // user up to the last ''@'' ip '' (using password: ' ('YES' | 'NO') ')' space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ''@''
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);

@@ -35,34 +35,34 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '@' not-' '{1,4096} ' ' */
+/** '@' not-' '{1,139264} ' ' */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 64)) return -1; // '@'
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
-/** ' (' nonspace{1,4096} */
+/** ' (' nonspace{1,139264} */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** '/key ' nonspace{1,4096} [' (' nonspace{1,4096}] */
+/** '/key ' nonspace{1,139264} [' (' nonspace{1,139264}] */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x79656b2f && word(at + 1) === 0x2079656b)) return -1; // '/key '
   at += 5;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
@@ -86,41 +86,41 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' view ' not-' :'{1,4096} ':' */
+/** ' view ' not-' :'{1,139264} ':' */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x65697620 && word(at + 2) === 0x20776569)) return -1; // ' view '
   at += 6;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   return at;
 }
 
-/** ' '' nonspace{1,4096} */
+/** ' '' nonspace{1,139264} */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 39)) return -1; // ' ''
   at += 2;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** ' (' not-')'{1,4096} ')' */
+/** ' (' not-')'{1,139264} ')' */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  const stop1 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   return at;
 }
 
-/** query-denied: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,4096} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,4096} [' (' nonspace{1,4096}] | ' (' nonspace{1,4096} | ':') [' view ' not-' :'{1,4096} ':'] ' ' ('query (cache)' | 'query-on' | 'query') [' '' nonspace{1,4096}] ' denied' [' (' not-')'{1,4096} ')'] space{0,4096} end */
+/** query-denied: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,139264} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,139264} [' (' nonspace{1,139264}] | ' (' nonspace{1,139264} | ':') [' view ' not-' :'{1,139264} ':'] ' ' ('query (cache)' | 'query-on' | 'query') [' '' nonspace{1,139264}] ' denied' [' (' not-')'{1,139264} ')'] space{0,139264} end */
 function takeQueryDenied(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part1(at, end);
@@ -163,14 +163,14 @@ function takeQueryDenied(at: i32, end: i32): bool {
   at += 7;
   const next8 = part9(at, end);
   if (next8 >= 0) at = next8;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** transfer-denied: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,4096} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,4096} [' (' nonspace{1,4096}] | ' (' nonspace{1,4096} | ':') [' view ' not-' :'{1,4096} ':'] ' zone transfer '' nonspace{1,4096} ' denied' [' (' not-')'{1,4096} ')'] space{0,4096} end */
+/** transfer-denied: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,139264} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,139264} [' (' nonspace{1,139264}] | ' (' nonspace{1,139264} | ':') [' view ' not-' :'{1,139264} ':'] ' zone transfer '' nonspace{1,139264} ' denied' [' (' not-')'{1,139264} ')'] space{0,139264} end */
 function takeTransferDenied(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   const next1 = part1(at, end);
@@ -203,21 +203,21 @@ function takeTransferDenied(at: i32, end: i32): bool {
   if (next6 >= 0) at = next6;
   if (!(end - at >= 16 && word(at) === 0x6e6f7a20 && word(at + 4) === 0x72742065 && word(at + 8) === 0x66736e61 && word(at + 12) === 0x27207265)) return false; // ' zone transfer ''
   at += 16;
-  const stop7 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 7 && word(at) === 0x6e656420 && word(at + 3) === 0x6465696e)) return false; // ' denied'
   at += 7;
   const next8 = part9(at, end);
   if (next8 >= 0) at = next8;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** transfer-not-authoritative: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,4096} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,4096} [' (' nonspace{1,4096}] | ' (' nonspace{1,4096} | ':') [' view ' not-' :'{1,4096} ':'] ' bad zone transfer request: '' nonspace{1,4096} ' non-authoritative zone (NOTAUTH)' space{0,4096} end */
+/** transfer-not-authoritative: [time ' '] (word+'-/'{1,64} ': '){0,3} 'client ' ['@' not-' '{1,139264} ' '] ip '#' digit{1,5} ('/key ' nonspace{1,139264} [' (' nonspace{1,139264}] | ' (' nonspace{1,139264} | ':') [' view ' not-' :'{1,139264} ':'] ' bad zone transfer request: '' nonspace{1,139264} ' non-authoritative zone (NOTAUTH)' space{0,139264} end */
 function takeTransferNotAuthoritative(at: i32, end: i32): bool {
   if (end - at < 74) return false;
   const next1 = part1(at, end);
@@ -250,13 +250,13 @@ function takeTransferNotAuthoritative(at: i32, end: i32): bool {
   if (next6 >= 0) at = next6;
   if (!(end - at >= 29 && word(at) === 0x64616220 && word(at + 4) === 0x6e6f7a20 && word(at + 8) === 0x72742065 && word(at + 12) === 0x66736e61 && word(at + 16) === 0x72207265 && word(at + 20) === 0x65757165 && word(at + 24) === 0x203a7473 && word(at + 25) === 0x27203a74)) return false; // ' bad zone transfer request: ''
   at += 29;
-  const stop7 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 33 && word(at) === 0x6e6f6e20 && word(at + 4) === 0x7475612d && word(at + 8) === 0x69726f68 && word(at + 12) === 0x69746174 && word(at + 16) === 0x7a206576 && word(at + 20) === 0x20656e6f && word(at + 24) === 0x544f4e28 && word(at + 28) === 0x48545541 && word(at + 29) === 0x29485455)) return false; // ' non-authoritative zone (NOTAUTH)'
   at += 33;
-  const stop8 = skipSpace(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (at !== end) return false;
   return true;

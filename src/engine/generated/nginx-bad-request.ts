@@ -4,7 +4,7 @@ import { captureTime, forgetTime } from '../capture.ts';
 import { scanAddress, smaller } from '../scan.ts';
 import { scanTime } from '../timestamp.ts';
 
-/** ' [' time '] "' not-'"'{0,4096} '" 400 ' */
+/** ' [' time '] "' not-'"'{0,139264} '" 400 ' */
 function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
@@ -14,22 +14,22 @@ function part1(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 3 && byte(at) === 93 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // '] "'
   at += 3;
-  const stop2 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20303034)) return -1; // '" 400 '
   at += 6;
   return at;
 }
 
-/** bad-request: ip ' - ' text without '"'… ' [' time '] "' not-'"'{0,4096} '" 400 ' */
+/** bad-request: ip ' - ' text without '"'… ' [' time '] "' not-'"'{0,139264} '" 400 ' */
 function takeBadRequest(at: i32, end: i32): bool {
   if (end - at < 16) return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return false; // ' - '
   at += 3;
-  // text up to the first ' [' time '] "' not-'"'{0,4096} '" 400 '
+  // text up to the first ' [' time '] "' not-'"'{0,139264} '" 400 '
   const limit1 = findByte(at, end, 34);
   const beyondplace1 = smaller(limit1 + 1, end - 11);
   let next1 = -1;

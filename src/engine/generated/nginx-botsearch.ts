@@ -72,10 +72,10 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' "'{1,4096} ' ' */
+/** not-' "'{1,139264} ' ' */
 function part3(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -102,16 +102,16 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
+/** alpha{1,32} ' '{1,139264} nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '"' */
 function part4(at: i32, end: i32): i32 {
   const stop1 = skipAlpha(at, smaller(end, at + 33));
   if (stop1 - at < 1 || stop1 - at > 32) return -1;
   at = stop1;
-  const stop2 = skipRun3(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipRun3(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
@@ -128,46 +128,46 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-'"'{1,4096} '"' */
+/** not-'"'{1,139264} '"' */
 function part5(at: i32, end: i32): i32 {
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', subrequest: "' not-'"'{1,4096} '"' */
+/** ', subrequest: "' not-'"'{1,139264} '"' */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x7573202c && word(at + 4) === 0x71657262 && word(at + 8) === 0x74736575 && word(at + 11) === 0x22203a74)) return -1; // ', subrequest: "'
   at += 15;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', upstream: "' not-'"'{1,4096} '"' */
+/** ', upstream: "' not-'"'{1,139264} '"' */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 13 && word(at) === 0x7075202c && word(at + 4) === 0x65727473 && word(at + 8) === 0x203a6d61 && word(at + 9) === 0x22203a6d)) return -1; // ', upstream: "'
   at += 13;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** ', host: "' nonspace{1,4096} ' referrer: "' */
+/** ', host: "' nonspace{1,139264} ' referrer: "' */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
@@ -188,7 +188,7 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** file-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' (alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,4096} '"') [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} ' referrer: "' | ', referrer: "') text… ', client: ' */
+/** file-ambiguous: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,139264} ' '] '"' not-'"'{1,139264} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' not-','{1,139264} ', server: ' not-', '{0,139264} ', request: "' (alpha{1,32} ' '{1,139264} nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '"' | not-'"'{1,139264} '"') [', subrequest: "' not-'"'{1,139264} '"'] [', upstream: "' not-'"'{1,139264} '"'] (', host: "' nonspace{1,139264} ' referrer: "' | ', referrer: "') text… ', client: ' */
 function takeFileAmbiguous(at: i32, end: i32): bool {
   if (end - at < 111) return false;
   const next1 = part1(at, end);
@@ -224,8 +224,8 @@ function takeFileAmbiguous(at: i32, end: i32): bool {
   if (next7 >= 0) at = next7;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop8 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at < 1 || stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32)) return false; // '" '
   at += 2;
@@ -234,13 +234,13 @@ function takeFileAmbiguous(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 41 && word(at) === 0x3a322820 && word(at + 4) === 0x206f4e20 && word(at + 8) === 0x68637573 && word(at + 12) === 0x6c696620 && word(at + 16) === 0x726f2065 && word(at + 20) === 0x72696420 && word(at + 24) === 0x6f746365 && word(at + 28) === 0x2c297972 && word(at + 32) === 0x696c6320 && word(at + 36) === 0x3a746e65 && word(at + 37) === 0x203a746e)) return false; // ' (2: No such file or directory), client: '
   at += 41;
-  const stop9 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop9 - at < 1 || stop9 - at > 4096) return false;
+  const stop9 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop9 - at < 1 || stop9 - at > 139264) return false;
   at = stop9;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop10 = skipRun2(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
+  const stop10 = skipRun2(at, smaller(end, at + 139265));
+  if (stop10 - at > 139264) return false;
   at = stop10;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
@@ -270,7 +270,7 @@ function takeFileAmbiguous(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,4096} ' ' not-'"'{1,4096} '" 404 ' */
+/** ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,139264} ' ' not-'"'{1,139264} '" 404 ' */
 function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
@@ -360,27 +360,27 @@ function part11(at: i32, end: i32): i32 {
     else return -1;
   }
   else return -1;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipRun1(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop4 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  const stop4 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop4 - at < 1 || stop4 - at > 139264) return -1;
   at = stop4;
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20343034)) return -1; // '" 404 '
   at += 6;
   return at;
 }
 
-/** application-not-found: ip ' - ' text without '"'… ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,4096} ' ' not-'"'{1,4096} '" 404 ' */
+/** application-not-found: ip ' - ' text without '"'… ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,139264} ' ' not-'"'{1,139264} '" 404 ' */
 function takeApplicationNotFound(at: i32, end: i32): bool {
   if (end - at < 26) return false;
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 3 && byte(at) === 32 && byte(at + 1) === 45 && byte(at + 2) === 32)) return false; // ' - '
   at += 3;
-  // text up to the first ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,4096} ' ' not-'"'{1,4096} '" 404 '
+  // text up to the first ' [' time '] "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') not-'" '{0,139264} ' ' not-'"'{1,139264} '" 404 '
   const limit1 = findByte(at, end, 34);
   const beyondplace1 = smaller(limit1 + 1, end - 21);
   let next1 = -1;
@@ -403,21 +403,21 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{0,4096} end */
+/** space{0,139264} end */
 function part13(at: i32, end: i32): i32 {
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** ', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) */
+/** ', host: "' nonspace{1,139264} (' referrer: "' | space{0,139264} end) */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x6f68202c && word(at + 4) === 0x203a7473 && word(at + 5) === 0x22203a74)) return -1; // ', host: "'
   at += 9;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   let next2 = part12(at, end);
   if (next2 < 0) next2 = part13(at, end);
@@ -426,7 +426,7 @@ function part14(at: i32, end: i32): i32 {
   return at;
 }
 
-/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,4096} ' '] '"' not-'"'{1,4096} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,4096} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,4096} '"'] [', upstream: "' not-'"'{1,4096} '"'] (', host: "' nonspace{1,4096} (' referrer: "' | space{0,4096} end) | ', referrer: "' | space{0,4096} end) */
+/** application-file-missing: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' [not-' "'{1,139264} ' '] '"' not-'"'{1,139264} '" ' ('failed' | 'is not found') ' (2: No such file or directory), client: ' ip ', server: ' not-', '{0,139264} ', request: "' ('GET /' | 'POST /' | 'HEAD /') ['/'] ('roundcube' | 'extmail' | 'mail' | 'horde' | 'v-webmail' | 'vwebmail' | 'webmail' | 'pma' | 'phpmyadmin' | 'phpMyAdmin' | 'phpmyAdmin' | 'phpMyadmin' | 'myadmin' | 'MyAdmin' | 'myAdmin' | 'Myadmin' | 'typo3/pma' | 'typo3/phpmyadmin' | 'typo3/phpMyAdmin' | 'typo3/phpmyAdmin' | 'typo3/phpMyadmin' | 'typo3/myadmin' | 'typo3/MyAdmin' | 'typo3/myAdmin' | 'typo3/Myadmin' | 'xampp/pma' | 'xampp/phpmyadmin' | 'xampp/phpMyAdmin' | 'xampp/phpmyAdmin' | 'xampp/phpMyadmin' | 'xampp/myadmin' | 'xampp/MyAdmin' | 'xampp/myAdmin' | 'xampp/Myadmin' | 'admin/pma' | 'admin/phpmyadmin' | 'admin/phpMyAdmin' | 'admin/phpmyAdmin' | 'admin/phpMyadmin' | 'admin/myadmin' | 'admin/MyAdmin' | 'admin/myAdmin' | 'admin/Myadmin' | 'wp-login.php' | 'wp-signup.php' | 'wp-admin.php' | 'cgi-bin' | 'mysqladmin') nonspace{0,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '"' [', subrequest: "' not-'"'{1,139264} '"'] [', upstream: "' not-'"'{1,139264} '"'] (', host: "' nonspace{1,139264} (' referrer: "' | space{0,139264} end) | ', referrer: "' | space{0,139264} end) */
 function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (end - at < 108) return false;
   const next1 = part1(at, end);
@@ -457,8 +457,8 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (next6 >= 0) at = next6;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
-  const stop7 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32)) return false; // '" '
   at += 2;
@@ -471,8 +471,8 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop8 = skipRun2(at, smaller(end, at + 4097));
-  if (stop8 - at > 4096) return false;
+  const stop8 = skipRun2(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
@@ -556,8 +556,8 @@ function takeApplicationFileMissing(at: i32, end: i32): bool {
     else return false;
   }
   else return false;
-  const stop10 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop10 - at > 4096) return false;
+  const stop10 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop10 - at > 139264) return false;
   at = stop10;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
   at += 6;

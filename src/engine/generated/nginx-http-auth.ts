@@ -32,12 +32,12 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'was not found in "' not-'"'{1,4096} '"' */
+/** 'was not found in "' not-'"'{1,139264} '"' */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 18 && word(at) === 0x20736177 && word(at + 4) === 0x20746f6e && word(at + 8) === 0x6e756f66 && word(at + 12) === 0x6e692064 && word(at + 14) === 0x22206e69)) return -1; // 'was not found in "'
   at += 18;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
@@ -74,17 +74,17 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' referrer: "' nonspace{1,4096} */
+/** ' referrer: "' nonspace{1,139264} */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x66657220 && word(at + 4) === 0x65727265 && word(at + 8) === 0x22203a72)) return -1; // ' referrer: "'
   at += 12;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,4096} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' not-','{1,4096} ', server: ' not-', '{0,4096} ', request: "' alpha{1,32} ' '{1,4096} nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,4096} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** basic-refused-forged-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' not-'"'{0,139264} ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' not-','{1,139264} ', server: ' not-', '{0,139264} ', request: "' alpha{1,32} ' '{1,139264} nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' not-'" '{1,139264} '"' ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end */
 function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   if (end - at < 173) return false;
   const next1 = part1(at, end);
@@ -111,8 +111,8 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  const stop6 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop6 - at > 4096) return false;
+  const stop6 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop6 - at > 139264) return false;
   at = stop6;
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
@@ -123,24 +123,24 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = next7;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return false; // ', client: '
   at += 10;
-  const stop8 = findByte(at, smaller(end, at + 4097), 44);
-  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  const stop8 = findByte(at, smaller(end, at + 139265), 44);
+  if (stop8 - at < 1 || stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop9 = skipRun1(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return false;
+  const stop9 = skipRun1(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
   at = stop9;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
   const stop10 = skipAlpha(at, smaller(end, at + 33));
   if (stop10 - at < 1 || stop10 - at > 32) return false;
   at = stop10;
-  const stop11 = skipRun2(at, smaller(end, at + 4097));
-  if (stop11 - at < 1 || stop11 - at > 4096) return false;
+  const stop11 = skipRun2(at, smaller(end, at + 139265));
+  if (stop11 - at < 1 || stop11 - at > 139264) return false;
   at = stop11;
-  const stop12 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop12 - at < 1 || stop12 - at > 4096) return false;
+  const stop12 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop12 - at < 1 || stop12 - at > 139264) return false;
   at = stop12;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
   at += 6;
@@ -154,8 +154,8 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop14;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
   at += 10;
-  const stop15 = skipRun3(at, smaller(end, at + 4097));
-  if (stop15 - at < 1 || stop15 - at > 4096) return false;
+  const stop15 = skipRun3(at, smaller(end, at + 139265));
+  if (stop15 - at < 1 || stop15 - at > 139264) return false;
   at = stop15;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
@@ -172,18 +172,18 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return false; // ', server: '
   at += 10;
-  const stop17 = skipRun1(at, smaller(end, at + 4097));
-  if (stop17 - at > 4096) return false;
+  const stop17 = skipRun1(at, smaller(end, at + 139265));
+  if (stop17 - at > 139264) return false;
   at = stop17;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return false; // ', request: "'
   at += 12;
-  const stop18 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop18 - at < 1 || stop18 - at > 4096) return false;
+  const stop18 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop18 - at < 1 || stop18 - at > 139264) return false;
   at = stop18;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
   at += 1;
-  const stop19 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop19 - at < 1 || stop19 - at > 4096) return false;
+  const stop19 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop19 - at < 1 || stop19 - at > 139264) return false;
   at = stop19;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return false; // ' HTTP/'
   at += 6;
@@ -197,19 +197,19 @@ function takeBasicRefusedForgedUser(at: i32, end: i32): bool {
   at = stop21;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return false; // '", host: "'
   at += 10;
-  const stop22 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop22 - at < 1 || stop22 - at > 4096) return false;
+  const stop22 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop22 - at < 1 || stop22 - at > 139264) return false;
   at = stop22;
   const next23 = part5(at, end);
   if (next23 >= 0) at = next23;
-  const stop24 = skipSpace(at, smaller(end, at + 4097));
-  if (stop24 - at > 4096) return false;
+  const stop24 = skipSpace(at, smaller(end, at + 139265));
+  if (stop24 - at > 139264) return false;
   at = stop24;
   if (at !== end) return false;
   return true;
 }
 
-/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' */
+/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' */
 function part6(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
@@ -227,7 +227,7 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' */
+/** basic-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without '"'… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' */
 function takeBasicRefused(at: i32, end: i32): bool {
   if (end - at < 62) return false;
   const next1 = part1(at, end);
@@ -254,7 +254,7 @@ function takeBasicRefused(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: '
+  // user up to the first ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: '
   const limit6 = findByte(at, end, 34);
   const beyondplace6 = smaller(limit6 + 1, end - 39);
   let next6 = -1;
@@ -271,7 +271,7 @@ function takeBasicRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end */
 function part7(at: i32, end: i32): i32 {
   if (end - at >= 3 && byte(at) === 34 && byte(at + 1) === 58 && byte(at + 2) === 32) at += 3; // '": '
   else if (end - at >= 2 && byte(at) === 34 && byte(at + 1) === 32) at += 2; // '" '
@@ -286,18 +286,18 @@ function part7(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop4 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return -1;
   at = stop4;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
@@ -311,19 +311,19 @@ function part7(at: i32, end: i32): i32 {
   at = stop6;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop7 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
+  const stop7 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return -1;
   at = stop7;
   const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return -1;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return -1;
   at = stop9;
   if (at !== end) return -1;
   return at;
 }
 
-/** basic-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without ','… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** basic-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' user "' user without ','… ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end */
 function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 97) return false;
   const next1 = part1(at, end);
@@ -350,7 +350,7 @@ function takeBasicRefusedQuotedUser(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 7 && word(at) === 0x65737520 && word(at + 3) === 0x22207265)) return false; // ' user "'
   at += 7;
-  // user up to the last ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,4096} '"') ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
+  // user up to the last ('": ' | '" ') ('password mismatch' | 'was not found in "' not-'"'{1,139264} '"') ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end
   const limit6 = findByte(at, end, 44);
   const beyondplace6 = smaller(limit6 + 1, end - 74);
   let next6 = -1;
@@ -376,15 +376,15 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: ' */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
@@ -395,7 +395,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' */
+/** pam-refused: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without '''… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: ' */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   const next1 = part1(at, end);
@@ -422,7 +422,7 @@ function takePamRefused(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: '
+  // user up to the first '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: '
   const limit6 = findByte(at, end, 39);
   const beyondplace6 = smaller(limit6 + 1, end - 42);
   let next6 = -1;
@@ -439,15 +439,15 @@ function takePamRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
   if (end - at >= 19 && word(at) === 0x20746f6e && word(at + 4) === 0x68747561 && word(at + 8) === 0x69746e65 && word(at + 12) === 0x65746163 && word(at + 15) === 0x203a6465) at += 19; // 'not authenticated: '
   else if (end - at >= 17 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6f636361 && word(at + 12) === 0x3a746e75 && word(at + 13) === 0x203a746e) at += 17; // 'invalid account: '
   else return -1;
-  const stop1 = skipRun4(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 10 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 6) === 0x203a746e)) return -1; // ', client: '
   at += 10;
@@ -455,18 +455,18 @@ function part9(at: i32, end: i32): i32 {
   if (at < 0) return -1;
   if (!(end - at >= 10 && word(at) === 0x6573202c && word(at + 4) === 0x72657672 && word(at + 6) === 0x203a7265)) return -1; // ', server: '
   at += 10;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 12 && word(at) === 0x6572202c && word(at + 4) === 0x73657571 && word(at + 8) === 0x22203a74)) return -1; // ', request: "'
   at += 12;
-  const stop3 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return -1;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop4 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return -1;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return -1;
   at = stop4;
   if (!(end - at >= 6 && word(at) === 0x54544820 && word(at + 2) === 0x2f505454)) return -1; // ' HTTP/'
   at += 6;
@@ -480,19 +480,19 @@ function part9(at: i32, end: i32): i32 {
   at = stop6;
   if (!(end - at >= 10 && word(at) === 0x68202c22 && word(at + 4) === 0x3a74736f && word(at + 6) === 0x22203a74)) return -1; // '", host: "'
   at += 10;
-  const stop7 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return -1;
+  const stop7 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return -1;
   at = stop7;
   const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
-  const stop9 = skipSpace(at, smaller(end, at + 4097));
-  if (stop9 - at > 4096) return -1;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return -1;
   at = stop9;
   if (at !== end) return -1;
   return at;
 }
 
-/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without ','… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end */
+/** pam-refused-quoted-user: [nonspace{1,255} ' nginx: '] [time ' '] '[error] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' PAM: user '' user without ','… '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end */
 function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   if (end - at < 105) return false;
   const next1 = part1(at, end);
@@ -519,7 +519,7 @@ function takePamRefusedQuotedUser(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 12 && word(at) === 0x4d415020 && word(at + 4) === 0x7375203a && word(at + 8) === 0x27207265)) return false; // ' PAM: user ''
   at += 12;
-  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,4096} ', client: ' ip ', server: ' not-', '{0,4096} ', request: "' nonspace{1,4096} ' ' nonspace{1,4096} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,4096} [' referrer: "' nonspace{1,4096}] space{0,4096} end
+  // user up to the last '' - ' ('not authenticated: ' | 'invalid account: ') not-',''{1,139264} ', client: ' ip ', server: ' not-', '{0,139264} ', request: "' nonspace{1,139264} ' ' nonspace{1,139264} ' HTTP/' digit{1,2} '.' digit{1,2} '", host: "' nonspace{1,139264} [' referrer: "' nonspace{1,139264}] space{0,139264} end
   const limit6 = findByte(at, end, 44);
   const beyondplace6 = smaller(limit6 + 1, end - 77);
   let next6 = -1;
@@ -545,7 +545,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '(' digit{1,9} ')' not-')('{0,4096} */
+/** '(' digit{1,9} ')' not-')('{0,139264} */
 function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
@@ -554,13 +554,13 @@ function part10(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const stop2 = skipRun5(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun5(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
 
-/** tls-broken: [nonspace{1,255} ' nginx: '] [time ' '] '[crit] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' ('SSL_do_handshake()' | 'SSL_read()') ' failed (SSL: error:' not-')('{0,4096} ('(' digit{1,9} ')' not-')('{0,4096}){0,8} ') while ' ('SSL handshaking' | 'waiting for request' | 'reading client request line' | 'keepalive') ', client: ' ip ', server: ' */
+/** tls-broken: [nonspace{1,255} ' nginx: '] [time ' '] '[crit] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' ' ('SSL_do_handshake()' | 'SSL_read()') ' failed (SSL: error:' not-')('{0,139264} ('(' digit{1,9} ')' not-')('{0,139264}){0,8} ') while ' ('SSL handshaking' | 'waiting for request' | 'reading client request line' | 'keepalive') ', client: ' ip ', server: ' */
 function takeTlsBroken(at: i32, end: i32): bool {
   if (end - at < 83) return false;
   const next1 = part1(at, end);
@@ -592,8 +592,8 @@ function takeTlsBroken(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 20 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x4c535328 && word(at + 12) === 0x7265203a && word(at + 16) === 0x3a726f72)) return false; // ' failed (SSL: error:'
   at += 20;
-  const stop6 = skipRun5(at, smaller(end, at + 4097));
-  if (stop6 - at > 4096) return false;
+  const stop6 = skipRun5(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
   at = stop6;
   for (let times7 = 0; times7 < 8; times7++) {
     const next7 = part10(at, end);

@@ -44,7 +44,7 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** requests-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting requests, excess: ' '0123456789.'{1,4096} ' by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
+/** requests-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting requests, excess: ' '0123456789.'{1,139264} ' by zone "' not-'"'{1,139264} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeRequestsLimited(at: i32, end: i32): bool {
   if (end - at < 73) return false;
   const next1 = part1(at, end);
@@ -76,13 +76,13 @@ function takeRequestsLimited(at: i32, end: i32): bool {
   at = stop6;
   if (!(end - at >= 28 && word(at) === 0x6d696c20 && word(at + 4) === 0x6e697469 && word(at + 8) === 0x65722067 && word(at + 12) === 0x73657571 && word(at + 16) === 0x202c7374 && word(at + 20) === 0x65637865 && word(at + 24) === 0x203a7373)) return false; // ' limiting requests, excess: '
   at += 28;
-  const stop7 = skipRun1(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = skipRun1(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 10 && word(at) === 0x20796220 && word(at + 4) === 0x656e6f7a && word(at + 6) === 0x2220656e)) return false; // ' by zone "'
   at += 10;
-  const stop8 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at < 1 || stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
@@ -97,7 +97,7 @@ function takeRequestsLimited(at: i32, end: i32): bool {
   return true;
 }
 
-/** request-delayed: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' delaying request, excess: ' '0123456789.'{1,4096} ', by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
+/** request-delayed: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' delaying request, excess: ' '0123456789.'{1,139264} ', by zone "' not-'"'{1,139264} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeRequestDelayed(at: i32, end: i32): bool {
   if (end - at < 73) return false;
   const next1 = part1(at, end);
@@ -129,13 +129,13 @@ function takeRequestDelayed(at: i32, end: i32): bool {
   at = stop6;
   if (!(end - at >= 27 && word(at) === 0x6c656420 && word(at + 4) === 0x6e697961 && word(at + 8) === 0x65722067 && word(at + 12) === 0x73657571 && word(at + 16) === 0x65202c74 && word(at + 20) === 0x73656378 && word(at + 23) === 0x203a7373)) return false; // ' delaying request, excess: '
   at += 27;
-  const stop7 = skipRun1(at, smaller(end, at + 4097));
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = skipRun1(at, smaller(end, at + 139265));
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 11 && word(at) === 0x7962202c && word(at + 4) === 0x6e6f7a20 && word(at + 7) === 0x2220656e)) return false; // ', by zone "'
   at += 11;
-  const stop8 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop8 - at < 1 || stop8 - at > 4096) return false;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at < 1 || stop8 - at > 139264) return false;
   at = stop8;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
@@ -150,7 +150,7 @@ function takeRequestDelayed(at: i32, end: i32): bool {
   return true;
 }
 
-/** connections-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting connections by zone "' not-'"'{1,4096} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
+/** connections-limited: [nonspace{1,255} ' nginx: '] [time ' '] '[' alpha{1,8} '] ' digit{1,20} '#' digit{1,20} ': *' digit{1,20} ' limiting connections by zone "' not-'"'{1,139264} '"' [(' while initializing session' | ' while prereading client data' | ' while reading PROXY protocol')] (', client: ' | ', udp client: ') ip ', server: ' */
 function takeConnectionsLimited(at: i32, end: i32): bool {
   if (end - at < 65) return false;
   const next1 = part1(at, end);
@@ -182,8 +182,8 @@ function takeConnectionsLimited(at: i32, end: i32): bool {
   at = stop6;
   if (!(end - at >= 31 && word(at) === 0x6d696c20 && word(at + 4) === 0x6e697469 && word(at + 8) === 0x6f632067 && word(at + 12) === 0x63656e6e && word(at + 16) === 0x6e6f6974 && word(at + 20) === 0x79622073 && word(at + 24) === 0x6e6f7a20 && word(at + 27) === 0x2220656e)) return false; // ' limiting connections by zone "'
   at += 31;
-  const stop7 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop7 - at < 1 || stop7 - at > 4096) return false;
+  const stop7 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop7 - at < 1 || stop7 - at > 139264) return false;
   at = stop7;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;

@@ -17,7 +17,7 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
+/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264} */
 function part2(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
@@ -27,8 +27,8 @@ function part2(at: i32, end: i32): i32 {
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -47,7 +47,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
+/** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
 function takePamAmbiguous(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -90,31 +90,31 @@ function takePamAmbiguous(at: i32, end: i32): bool {
   return true;
 }
 
-/** space{1,8} 'user=' user{1,4096} end */
+/** space{1,8} 'user=' user{1,139264} end */
 function part5(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop2 = findByte(at, smaller(end, at + 4097), 61);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 61);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   captureUser(at, stop2);
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** space{0,4096} end */
+/** space{0,139264} end */
 function part6(at: i32, end: i32): i32 {
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
+/** ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end) */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
@@ -130,7 +130,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
+/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end) */
 function takePamFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   const next1 = part1(at, end);
@@ -147,7 +147,7 @@ function takePamFailed(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
+  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end)
   const beyondplace4 = end - 7;
   let next4 = -1;
   let place4 = beyondplace4;

@@ -3,7 +3,7 @@ import { findPairLast, word } from '#linear';
 import { captureUser, forgetAddress } from '../capture.ts';
 import { scanAddress, skipSpace, smaller } from '../scan.ts';
 
-/** (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,4096} end */
+/** (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,139264} end */
 function part1(at: i32, end: i32): i32 {
   if (end - at >= 21 && word(at) === 0x796d2820 && word(at + 4) === 0x2d6c7173 && word(at + 8) === 0x696e6564 && word(at + 12) === 0x20296465 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72) at += 21; // ' (mysql-denied) from '
   else if (end - at >= 21 && word(at) === 0x6c612820 && word(at + 4) === 0x2d776f6c && word(at + 8) === 0x696e6564 && word(at + 12) === 0x20296465 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72) at += 21; // ' (allow-denied) from '
@@ -12,19 +12,19 @@ function part1(at: i32, end: i32): i32 {
   else return -1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** user-denied: 'user denied: ' user… (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,4096} end */
+/** user-denied: 'user denied: ' user… (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,139264} end */
 function takeUserDenied(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   if (!(end - at >= 13 && word(at) === 0x72657375 && word(at + 4) === 0x6e656420 && word(at + 8) === 0x3a646569 && word(at + 9) === 0x203a6465)) return false; // 'user denied: '
   at += 13;
-  // user up to the last (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,4096} end
+  // user up to the last (' (mysql-denied) from ' | ' (allow-denied) from ' | ' (root-denied) from ' | ' (empty-denied) from ') ip space{0,139264} end
   const beyondplace1 = end - 20;
   let next1 = -1;
   let place1 = beyondplace1;

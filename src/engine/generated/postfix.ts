@@ -13,10 +13,10 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': ' */
+/** '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': ' */
 function part1(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -43,15 +43,15 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
+/** sasl-server-lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Connection lost to authentication server' */
 function takeSaslServerLost(at: i32, end: i32): bool {
   if (end - at < 84) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -70,15 +70,15 @@ function takeSaslServerLost(at: i32, end: i32): bool {
   return true;
 }
 
-/** sasl-mechanism-unknown: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
+/** sasl-mechanism-unknown: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': SASL ' nonspace{1,100} ' authentication failed: Invalid authentication mechanism' */
 function takeSaslMechanismUnknown(at: i32, end: i32): bool {
   if (end - at < 76) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -271,15 +271,15 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** sasl-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' | ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] | ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M')) ' authentication failed:' */
+/** sasl-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': SASL ' (('l' | 'L') ('o' | 'O') ('g' | 'G') ('i' | 'I') ('n' | 'N') | ('p' | 'P') ('l' | 'L') ('a' | 'A') ('i' | 'I') ('n' | 'N') | ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('m' | 'M') ('d' | 'D') '5' | ('d' | 'D') ('i' | 'I') ('g' | 'G') ('e' | 'E') ('s' | 'S') ('t' | 'T') '-' ('m' | 'M') ('d' | 'D') '5' | ('s' | 'S') ('c' | 'C') ('r' | 'R') ('a' | 'A') ('m' | 'M') '-' ('s' | 'S') ('h' | 'H') ('a' | 'A') '-' digit{1,10} ['-' ('p' | 'P') ('l' | 'L') ('u' | 'U') ('s' | 'S')] | ('n' | 'N') ('t' | 'T') ('l' | 'L') ('m' | 'M')) ' authentication failed:' */
 function takeSaslFailed(at: i32, end: i32): bool {
   if (end - at < 46) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 9 && word(at) === 0x6e726177 && word(at + 4) === 0x3a676e69 && word(at + 5) === 0x203a676e)) return false; // 'warning: '
   at += 9;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -323,7 +323,7 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** listed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('554' | '454') ' ' ('4.' | '5.') '7.1 Service unavailable; Client host [' not-'] \t'{1,4096} '] blocked' */
+/** listed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,139264} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': ' ('554' | '454') ' ' ('4.' | '5.') '7.1 Service unavailable; Client host [' not-'] \t'{1,139264} '] blocked' */
 function takeListed(at: i32, end: i32): bool {
   if (end - at < 77) return false;
   const next1 = part1(at, end);
@@ -331,13 +331,13 @@ function takeListed(at: i32, end: i32): bool {
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
   else return false;
-  const stop2 = skipRun3(at, smaller(end, at + 4097));
-  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  const stop2 = skipRun3(at, smaller(end, at + 139265));
+  if (stop2 - at < 4 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -359,19 +359,19 @@ function takeListed(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 38 && word(at) === 0x20312e37 && word(at + 4) === 0x76726553 && word(at + 8) === 0x20656369 && word(at + 12) === 0x76616e75 && word(at + 16) === 0x616c6961 && word(at + 20) === 0x3b656c62 && word(at + 24) === 0x696c4320 && word(at + 28) === 0x20746e65 && word(at + 32) === 0x74736f68 && word(at + 34) === 0x5b207473)) return false; // '7.1 Service unavailable; Client host ['
   at += 38;
-  const stop5 = skipRun4(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = skipRun4(at, smaller(end, at + 139265));
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   at = stop5;
   if (!(end - at >= 9 && word(at) === 0x6c62205d && word(at + 4) === 0x656b636f && word(at + 5) === 0x64656b63)) return false; // '] blocked'
   return true;
 }
 
-/** '<' not-'>'{0,4096} '>: ' */
+/** '<' not-'>'{0,139264} '>: ' */
 function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 62);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '>: '
   at += 3;
@@ -385,7 +385,7 @@ function part11(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('<' not-'>'{0,4096} '>: ' | ': ') */
+/** ('<' not-'>'{0,139264} '>: ' | ': ') */
 function part12(at: i32, end: i32): i32 {
   let next1 = part10(at, end);
   if (next1 < 0) next1 = part11(at, end);
@@ -468,10 +468,10 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-word{1,4096} */
+/** not-word{1,139264} */
 function part15(at: i32, end: i32): i32 {
-  const stop1 = skipRun5(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun5(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
@@ -482,7 +482,7 @@ function part16(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'match' (not-word{1,4096} | end) */
+/** 'match' (not-word{1,139264} | end) */
 function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6374616d && word(at + 1) === 0x68637461)) return -1; // 'match'
   at += 5;
@@ -493,7 +493,7 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400' | '501' | '503' | '521' | '553' | '556') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,4096} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,4096} | end)) */
+/** refused: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] ('reject: ' | 'milter-reject: ') 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,139264} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ': ' ('550' | '554' | '504' | '450' | '454' | '500' | '404' | '400' | '501' | '503' | '521' | '553' | '556') ' ' ('4.' | '5.') digit{1,3} '.' digit{1,3} ' ' [('<' not-'>'{0,139264} '>: ' | ': ')] [('Helo command' | 'Sender address' | 'Recipient address') ' rejected: '] (('Service unavailable' | 'Access denied' | 'Relay access denied' | 'Client host rejected' | 'Command rejected' | 'Data command rejected' | 'Malformed DNS server reply' | 'Host not found' | 'Domain not found' | 'need fully-qualified hostname' | 'need fully-qualified address' | 'invalid ip address' | 'Invalid name' | 'Improper use of SMTP command pipelining' | 'Protocol error' | 'User unknown' | 'user unknown' | 'Undeliverable address' | 'undeliverable address') | 'match' (not-word{1,139264} | end)) */
 function takeRefused(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   const next1 = part1(at, end);
@@ -501,13 +501,13 @@ function takeRefused(at: i32, end: i32): bool {
   if (end - at >= 8 && word(at) === 0x656a6572 && word(at + 4) === 0x203a7463) at += 8; // 'reject: '
   else if (end - at >= 15 && word(at) === 0x746c696d && word(at + 4) === 0x722d7265 && word(at + 8) === 0x63656a65 && word(at + 11) === 0x203a7463) at += 15; // 'milter-reject: '
   else return false;
-  const stop2 = skipRun3(at, smaller(end, at + 4097));
-  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  const stop2 = skipRun3(at, smaller(end, at + 139265));
+  if (stop2 - at < 4 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -564,7 +564,7 @@ function takeRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** pipelining: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'improper command pipelining after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** pipelining: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'improper command pipelining after ' nonspace{1,64} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takePipelining(at: i32, end: i32): bool {
   if (end - at < 44) return false;
   const next1 = part1(at, end);
@@ -576,8 +576,8 @@ function takePipelining(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -602,7 +602,7 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** too-many-errors: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'too many errors after ' nonspace{1,64} [' (' digit{1,10} ' bytes)'] ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** too-many-errors: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'too many errors after ' nonspace{1,64} [' (' digit{1,10} ' bytes)'] ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeTooManyErrors(at: i32, end: i32): bool {
   if (end - at < 32) return false;
   const next1 = part1(at, end);
@@ -616,8 +616,8 @@ function takeTooManyErrors(at: i32, end: i32): bool {
   if (next3 >= 0) at = next3;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop4 = skipRun2(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipRun2(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -630,7 +630,7 @@ function takeTooManyErrors(at: i32, end: i32): bool {
   return true;
 }
 
-/** lost-counted-elsewhere: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' ('AUTH ' | 'DATA ') */
+/** lost-counted-elsewhere: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'lost connection after ' ('AUTH ' | 'DATA ') */
 function takeLostCountedElsewhere(at: i32, end: i32): bool {
   if (end - at < 27) return false;
   const next1 = part1(at, end);
@@ -643,20 +643,20 @@ function takeLostCountedElsewhere(at: i32, end: i32): bool {
   return true;
 }
 
-/** lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'lost connection after ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,4096} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** lost: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'lost connection after ' 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'{4,139264} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeLost(at: i32, end: i32): bool {
   if (end - at < 35) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 22 && word(at) === 0x74736f6c && word(at + 4) === 0x6e6f6320 && word(at + 8) === 0x7463656e && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x65746661 && word(at + 18) === 0x20726574)) return false; // 'lost connection after '
   at += 22;
-  const stop2 = skipRun3(at, smaller(end, at + 4097));
-  if (stop2 - at < 4 || stop2 - at > 4096) return false;
+  const stop2 = skipRun3(at, smaller(end, at + 139265));
+  if (stop2 - at < 4 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -703,15 +703,15 @@ function skipRun6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** disconnect-login-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'disconnect from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] ((' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}]){0,3} ' auth=0/' '123456789'{1,4096} */
+/** disconnect-login-failed: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'disconnect from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] ((' helo=' | ' ehlo=' | ' starttls=') digit{1,10} ['/' digit{1,10}]){0,3} ' auth=0/' '123456789'{1,139264} */
 function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 16 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x66207463 && word(at + 12) === 0x206d6f72)) return false; // 'disconnect from '
   at += 16;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -728,8 +728,8 @@ function takeDisconnectLoginFailed(at: i32, end: i32): bool {
   }
   if (!(end - at >= 8 && word(at) === 0x74756120 && word(at + 4) === 0x2f303d68)) return false; // ' auth=0/'
   at += 8;
-  const stop5 = skipRun6(at, smaller(end, at + 4097));
-  if (stop5 - at < 1 || stop5 - at > 4096) return false;
+  const stop5 = skipRun6(at, smaller(end, at + 139265));
+  if (stop5 - at < 1 || stop5 - at > 139264) return false;
   return true;
 }
 
@@ -750,7 +750,7 @@ function part22(at: i32, end: i32): i32 {
   return at;
 }
 
-/** early-talk: ('PREGREET ' digit{1,10} | 'HANGUP') ' after ' nonspace{1,64} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** early-talk: ('PREGREET ' digit{1,10} | 'HANGUP') ' after ' nonspace{1,64} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeEarlyTalk(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   let next1 = part21(at, end);
@@ -764,8 +764,8 @@ function takeEarlyTalk(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -778,7 +778,7 @@ function takeEarlyTalk(at: i32, end: i32): bool {
   return true;
 }
 
-/** command-limit: 'COMMAND ' ('TIME' | 'COUNT' | 'LENGTH') ' LIMIT from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** command-limit: 'COMMAND ' ('TIME' | 'COUNT' | 'LENGTH') ' LIMIT from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeCommandLimit(at: i32, end: i32): bool {
   if (end - at < 27) return false;
   if (!(end - at >= 8 && word(at) === 0x4d4d4f43 && word(at + 4) === 0x20444e41)) return false; // 'COMMAND '
@@ -789,8 +789,8 @@ function takeCommandLimit(at: i32, end: i32): bool {
   else return false;
   if (!(end - at >= 12 && word(at) === 0x4d494c20 && word(at + 4) === 0x66205449 && word(at + 8) === 0x206d6f72)) return false; // ' LIMIT from '
   at += 12;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return false;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -803,7 +803,7 @@ function takeCommandLimit(at: i32, end: i32): bool {
   return true;
 }
 
-/** not-smtp: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] ('warning: non-SMTP command from ' | 'NON-SMTP COMMAND from ' | 'COMMAND PIPELINING from ') not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** not-smtp: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] ('warning: non-SMTP command from ' | 'NON-SMTP COMMAND from ' | 'COMMAND PIPELINING from ') not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeNotSmtp(at: i32, end: i32): bool {
   if (end - at < 25) return false;
   const next1 = part1(at, end);
@@ -812,8 +812,8 @@ function takeNotSmtp(at: i32, end: i32): bool {
   else if (end - at >= 22 && word(at) === 0x2d4e4f4e && word(at + 4) === 0x50544d53 && word(at + 8) === 0x4d4f4320 && word(at + 12) === 0x444e414d && word(at + 16) === 0x6f726620 && word(at + 18) === 0x206d6f72) at += 22; // 'NON-SMTP COMMAND from '
   else if (end - at >= 24 && word(at) === 0x4d4d4f43 && word(at + 4) === 0x20444e41 && word(at + 8) === 0x45504950 && word(at + 12) === 0x494e494c && word(at + 16) === 0x6620474e && word(at + 20) === 0x206d6f72) at += 24; // 'COMMAND PIPELINING from '
   else return false;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -826,7 +826,7 @@ function takeNotSmtp(at: i32, end: i32): bool {
   return true;
 }
 
-/** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: ' ('Connection rate' | 'Connection concurrency' | 'Message delivery request rate' | 'AUTH command rate' | 'New TLS session rate') ' limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,4096} '[' ip ']' [':' digit{1,10}] */
+/** rate-limit: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: ' ('Connection rate' | 'Connection concurrency' | 'Message delivery request rate' | 'AUTH command rate' | 'New TLS session rate') ' limit exceeded: ' digit{1,10} ' from ' not-'[ \t'{0,139264} '[' ip ']' [':' digit{1,10}] */
 function takeRateLimit(at: i32, end: i32): bool {
   if (end - at < 51) return false;
   const next1 = part1(at, end);
@@ -846,8 +846,8 @@ function takeRateLimit(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
   at += 6;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -860,7 +860,7 @@ function takeRateLimit(at: i32, end: i32): bool {
   return true;
 }
 
-/** name-forged: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,4096} ': '] 'warning: hostname ' nonspace{1,255} ' does not resolve to address ' ip */
+/** name-forged: ['0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrstvwxyz'{1,139264} ': '] 'warning: hostname ' nonspace{1,255} ' does not resolve to address ' ip */
 function takeNameForged(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   const next1 = part1(at, end);

@@ -13,10 +13,10 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' ()[]'{1,4096} ' ' */
+/** not-' ()[]'{1,139264} ' ' */
 function part1(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -98,15 +98,15 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} ('USER ' | 'ANON ') user… (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
+/** login-failed: [not-' ()[]'{1,139264} ' '] '(' not-' ()[]'{1,139264} '[' ip '])' ': -'{1,139264} ('USER ' | 'ANON ') user… (' (Login failed): ' | ': ') ('User not authorized for login' | 'user not authorized for login' | 'No such user found' | 'no such user found' | 'Incorrect password' | 'incorrect password' | 'Password expired' | 'password expired' | 'Account disabled' | 'account disabled' | 'Invalid shell: '' | 'invalid shell: '' | 'User in ' | 'user in ' | 'Limit access denies login' | 'limit access denies login' | 'Limit configuration denies login' | 'limit configuration denies login' | 'Insufficient credentials' | 'Max authentication service attempts reached' | 'user is not a UserAlias' | 'Not a UserAlias' | 'not a UserAlias' | 'Maximum login length exceeded' | 'maximum login length exceeded' | 'maximum USER length exceeded') */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -114,8 +114,8 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   if (end - at >= 5 && word(at) === 0x52455355 && word(at + 1) === 0x20524553) at += 5; // 'USER '
   else if (end - at >= 5 && word(at) === 0x4e4f4e41 && word(at + 1) === 0x204e4f4e) at += 5; // 'ANON '
@@ -141,15 +141,15 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** empty-password: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Refusing empty password from user '' user… ''' */
+/** empty-password: [not-' ()[]'{1,139264} ' '] '(' not-' ()[]'{1,139264} '[' ip '])' ': -'{1,139264} 'Refusing empty password from user '' user… ''' */
 function takeEmptyPassword(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -157,8 +157,8 @@ function takeEmptyPassword(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 35 && word(at) === 0x75666552 && word(at + 4) === 0x676e6973 && word(at + 8) === 0x706d6520 && word(at + 12) === 0x70207974 && word(at + 16) === 0x77737361 && word(at + 20) === 0x2064726f && word(at + 24) === 0x6d6f7266 && word(at + 28) === 0x65737520 && word(at + 31) === 0x27207265)) return false; // 'Refusing empty password from user ''
   at += 35;
@@ -184,15 +184,15 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** violation: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'SECURITY VIOLATION: ' user… ' login attempted' */
+/** violation: [not-' ()[]'{1,139264} ' '] '(' not-' ()[]'{1,139264} '[' ip '])' ': -'{1,139264} 'SECURITY VIOLATION: ' user… ' login attempted' */
 function takeViolation(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -200,8 +200,8 @@ function takeViolation(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 20 && word(at) === 0x55434553 && word(at + 4) === 0x59544952 && word(at + 8) === 0x4f495620 && word(at + 12) === 0x4954414c && word(at + 16) === 0x203a4e4f)) return false; // 'SECURITY VIOLATION: '
   at += 20;
@@ -220,15 +220,15 @@ function takeViolation(at: i32, end: i32): bool {
   return true;
 }
 
-/** too-many-attempts: [not-' ()[]'{1,4096} ' '] '(' not-' ()[]'{1,4096} '[' ip '])' ': -'{1,4096} 'Maximum login attempts (' digit{1,10} ') exceeded' */
+/** too-many-attempts: [not-' ()[]'{1,139264} ' '] '(' not-' ()[]'{1,139264} '[' ip '])' ': -'{1,139264} 'Maximum login attempts (' digit{1,10} ') exceeded' */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 42) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
@@ -236,8 +236,8 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 41)) return false; // '])'
   at += 2;
-  const stop3 = skipRun2(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipRun2(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 24 && word(at) === 0x6978614d && word(at + 4) === 0x206d756d && word(at + 8) === 0x69676f6c && word(at + 12) === 0x7461206e && word(at + 16) === 0x706d6574 && word(at + 20) === 0x28207374)) return false; // 'Maximum login attempts ('
   at += 24;

@@ -13,7 +13,7 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: 'authentication failure; rhost=' ip [':' digit{1,5}] ' user=' user{0,4096} */
+/** login-failed: 'authentication failure; rhost=' ip [':' digit{1,5}] ' user=' user{0,139264} */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   if (!(end - at >= 30 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x736f6872 && word(at + 26) === 0x3d74736f)) return false; // 'authentication failure; rhost='
@@ -24,8 +24,8 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (next1 >= 0) at = next1;
   if (!(end - at >= 6 && word(at) === 0x65737520 && word(at + 2) === 0x3d726573)) return false; // ' user='
   at += 6;
-  const stop2 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop2 - at > 139264) return false;
   captureUser(at, stop2);
   return true;
 }

@@ -72,10 +72,10 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
+/** not-' '{1,139264} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} */
 function part6(at: i32, end: i32): i32 {
-  const stop1 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 9 && word(at) === 0x69616620 && word(at + 4) === 0x6162326c && word(at + 5) === 0x6e616232)) return -1; // ' fail2ban'
   at += 9;
@@ -94,7 +94,7 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
+/** ('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,139264} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32}) */
 function part7(at: i32, end: i32): i32 {
   let next1 = part5(at, end);
   if (next1 < 0) next1 = part6(at, end);
@@ -114,7 +114,7 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** fail2ban-banned-by-recidive: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[recidive] ' */
+/** fail2ban-banned-by-recidive: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,139264} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[recidive] ' */
 function takeFail2banBannedByRecidive(at: i32, end: i32): bool {
   if (end - at < 11) return false;
   const next1 = part2(at, end);
@@ -140,15 +140,15 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** banned: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,4096} ' address=' ip ['/' digit{1,3}] ' until=' */
+/** banned: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,139264} ' address=' ip ['/' digit{1,3}] ' until=' */
 function takeBanned(at: i32, end: i32): bool {
   if (end - at < 30) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 12 && word(at) === 0x6e6e6162 && word(at + 4) === 0x6a206465 && word(at + 8) === 0x3d6c6961)) return false; // 'banned jail='
   at += 12;
-  const stop2 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x64646120 && word(at + 4) === 0x73736572 && word(at + 5) === 0x3d737365)) return false; // ' address='
   at += 9;
@@ -160,7 +160,7 @@ function takeBanned(at: i32, end: i32): bool {
   return true;
 }
 
-/** fail2ban-banned: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,4096} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,4096} ']' space{1,32} 'Ban' space{1,32} ip space{0,4096} end */
+/** fail2ban-banned: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,139264} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,139264} ']' space{1,32} 'Ban' space{1,32} ip space{0,139264} end */
 function takeFail2banBanned(at: i32, end: i32): bool {
   if (end - at < 9) return false;
   const next1 = part2(at, end);
@@ -174,8 +174,8 @@ function takeFail2banBanned(at: i32, end: i32): bool {
   if (next3 >= 0) at = next3;
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop4 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  const stop4 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop4 - at < 1 || stop4 - at > 139264) return false;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
   at += 1;
@@ -189,8 +189,8 @@ function takeFail2banBanned(at: i32, end: i32): bool {
   at = stop6;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop7 = skipSpace(at, smaller(end, at + 4097));
-  if (stop7 - at > 4096) return false;
+  const stop7 = skipSpace(at, smaller(end, at + 139265));
+  if (stop7 - at > 139264) return false;
   at = stop7;
   if (at !== end) return false;
   return true;

@@ -4,17 +4,17 @@ import { captureTime, captureUser, forgetAddress, forgetTime, forgetUser } from 
 import { scanAddress, skipAlpha, skipDigits, skipNonspace, skipSpace, smaller } from '../scan.ts';
 import { scanTime } from '../timestamp.ts';
 
-/** ' ' not-']'{1,4096} */
+/** ' ' not-']'{1,139264} */
 function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** '[' time [' ' not-']'{1,4096}] ']' [':'] ' ' */
+/** '[' time [' ' not-']'{1,139264}] ']' [':'] ' ' */
 function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
@@ -75,7 +75,7 @@ function part5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** answered-twice: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
+/** answered-twice: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') text… ('. AUTHENTICATE ' | '. LOGIN:' | '. Authentication failed' | '. Login failed' | '. LOGIN failed' | '. Invalid credentials' | '. Login disabled by IMAP server') */
 function takeAnsweredTwice(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = part2(at, end);
@@ -124,7 +124,7 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** forwarded-twice: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ['IMAP Error: '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') text… ('(X-Real-IP: ' | '(X-Forwarded-For: ') text… ('(X-Real-IP: ' | '(X-Forwarded-For: ') */
+/** forwarded-twice: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ['IMAP Error: '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') text… ('(X-Real-IP: ' | '(X-Forwarded-For: ') text… ('(X-Real-IP: ' | '(X-Forwarded-For: ') */
 function takeForwardedTwice(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part2(at, end);
@@ -177,14 +177,14 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** [' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')' */
+/** [' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')' */
 function part7(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
   if (end - at >= 12 && word(at) === 0x522d5828 && word(at + 4) === 0x2d6c6165 && word(at + 8) === 0x203a5049) at += 12; // '(X-Real-IP: '
   else if (end - at >= 18 && word(at) === 0x462d5828 && word(at + 4) === 0x6177726f && word(at + 8) === 0x64656472 && word(at + 12) === 0x726f462d && word(at + 14) === 0x203a726f) at += 18; // '(X-Forwarded-For: '
   else return -1;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
@@ -201,12 +201,12 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '. AUTHENTICATE ' not-': '{1,4096} ':' */
+/** '. AUTHENTICATE ' not-': '{1,139264} ':' */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x5541202e && word(at + 4) === 0x4e454854 && word(at + 8) === 0x41434954 && word(at + 11) === 0x20455441)) return -1; // '. AUTHENTICATE '
   at += 15;
-  const stop1 = skipRun3(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun3(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
@@ -220,7 +220,7 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') */
+/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ('. AUTHENTICATE ' not-': '{1,139264} ':' | '. LOGIN:') */
 function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -235,22 +235,22 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
+/** (' (POST /' | ' (GET /') nonspace{1,139264} space{0,139264} end */
 function part11(at: i32, end: i32): i32 {
   if (end - at >= 8 && word(at) === 0x4f502820 && word(at + 4) === 0x2f205453) at += 8; // ' (POST /'
   else if (end - at >= 7 && word(at) === 0x45472820 && word(at + 3) === 0x2f205445) at += 7; // ' (GET /'
   else return -1;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:') text without ':'… (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end */
+/** login-failed: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ('. AUTHENTICATE ' not-': '{1,139264} ':' | '. LOGIN:') text without ':'… (' (POST /' | ' (GET /') nonspace{1,139264} space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 52) return false;
   const next1 = part2(at, end);
@@ -265,7 +265,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
-  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ('. AUTHENTICATE ' not-': '{1,4096} ':' | '. LOGIN:')
+  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ('. AUTHENTICATE ' not-': '{1,139264} ':' | '. LOGIN:')
   const beyondplace4 = end - 14;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -278,7 +278,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   }
   captureUser(at, place4);
   at = next4;
-  // text up to the first (' (POST /' | ' (GET /') nonspace{1,4096} space{0,4096} end
+  // text up to the first (' (POST /' | ' (GET /') nonspace{1,139264} space{0,139264} end
   const limit5 = findByte(at, end, 58);
   const beyondplace5 = smaller(limit5 + 1, end - 7);
   let next5 = -1;
@@ -293,12 +293,12 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' in ' nonspace{1,4096} ' on line ' digit{1,9} */
+/** ' in ' nonspace{1,139264} ' on line ' digit{1,9} */
 function part12(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6920)) return -1; // ' in '
   at += 4;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 9 && word(at) === 0x206e6f20 && word(at + 4) === 0x656e696c && word(at + 5) === 0x20656e69)) return -1; // ' on line '
   at += 9;
@@ -308,7 +308,7 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' alpha{1,16} ' ' nonspace{1,4096} */
+/** ' (' alpha{1,16} ' ' nonspace{1,139264} */
 function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
@@ -317,13 +317,13 @@ function part13(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
 
-/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
+/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,139264} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,139264}] space{0,139264} end */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -344,14 +344,14 @@ function part14(at: i32, end: i32): i32 {
   if (next2 >= 0) at = next2;
   const next3 = part13(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-refused: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end */
+/** login-refused: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('IMAP Error: Login failed for ' | 'IMAP Error: FAILED login for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,139264} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,139264}] space{0,139264} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part2(at, end);
@@ -366,7 +366,7 @@ function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x69676f4c && word(at + 16) === 0x6166206e && word(at + 20) === 0x64656c69 && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: Login failed for '
   else if (end - at >= 29 && word(at) === 0x50414d49 && word(at + 4) === 0x72724520 && word(at + 8) === 0x203a726f && word(at + 12) === 0x4c494146 && word(at + 16) === 0x6c204445 && word(at + 20) === 0x6e69676f && word(at + 24) === 0x726f6620 && word(at + 25) === 0x20726f66) at += 29; // 'IMAP Error: FAILED login for '
   else return false;
-  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,4096} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,4096}] space{0,4096} end
+  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] '. ' ('Authentication failed' | 'Login failed' | 'LOGIN failed' | 'Invalid credentials' | 'Login disabled by IMAP server') ['.'] [' in ' nonspace{1,139264} ' on line ' digit{1,9}] [' (' alpha{1,16} ' ' nonspace{1,139264}] space{0,139264} end
   const beyondplace4 = end - 20;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -393,7 +393,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end */
+/** ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,139264} end */
 function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -408,14 +408,14 @@ function part16(at: i32, end: i32): i32 {
   at = stop2;
   const next3 = part15(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** session-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end */
+/** session-login-failed: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,139264} end */
 function takeSessionLoginFailed(at: i32, end: i32): bool {
   if (end - at < 37) return false;
   const next1 = part2(at, end);
@@ -431,7 +431,7 @@ function takeSessionLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
-  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,4096} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,4096} end
+  // user up to the last ' from ' ip [[' '] ('(X-Real-IP: ' | '(X-Forwarded-For: ') not-'()AL'{1,139264} ')'] ' in session ' word+',-'{1,256} [' (error: ' digit{1,4} ')'] space{0,139264} end
   const beyondplace4 = end - 19;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -446,20 +446,20 @@ function takeSessionLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip space{0,4096} end */
+/** ' from ' ip space{0,139264} end */
 function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** plugin-login-failed: ['[' time [' ' not-']'{1,4096}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip space{0,4096} end */
+/** plugin-login-failed: ['[' time [' ' not-']'{1,139264}] ']' [':'] ' '] [('errors: ' | 'userlogins: ')] ['<' word+',-'{1,256} '> '] ('FAILED login for ' | 'Failed login for ' | 'Login failed for ') user… ' from ' ip space{0,139264} end */
 function takePluginLoginFailed(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part2(at, end);
@@ -475,7 +475,7 @@ function takePluginLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 17 && word(at) === 0x6c696146 && word(at + 4) === 0x6c206465 && word(at + 8) === 0x6e69676f && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Failed login for '
   else if (end - at >= 17 && word(at) === 0x69676f4c && word(at + 4) === 0x6166206e && word(at + 8) === 0x64656c69 && word(at + 12) === 0x726f6620 && word(at + 13) === 0x20726f66) at += 17; // 'Login failed for '
   else return false;
-  // user up to the last ' from ' ip space{0,4096} end
+  // user up to the last ' from ' ip space{0,139264} end
   const beyondplace4 = end - 6;
   let next4 = -1;
   let place4 = beyondplace4;

@@ -30,17 +30,17 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' \t[,'{1,4096} ' ' */
+/** not-' \t[,'{1,139264} ' ' */
 function part3(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   return at;
 }
 
-/** ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
+/** ', relay=' [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,139264} end */
 function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x6572202c && word(at + 4) === 0x3d79616c)) return -1; // ', relay='
   at += 8;
@@ -54,8 +54,8 @@ function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   if (end - at >= 16 && word(at) === 0x616d2820 && word(at + 4) === 0x65622079 && word(at + 8) === 0x726f6620 && word(at + 12) === 0x29646567) at += 16; // ' (may be forged)'
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -71,15 +71,15 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** user-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', user=' user… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
+/** user-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,139264} '): ' ('authentication failure' | 'user not found') text… ', user=' user… ', relay=' [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,139264} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 50) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x48545541 && word(at + 4) === 0x69616620 && word(at + 8) === 0x6572756c && word(at + 10) === 0x28206572)) return false; // 'AUTH failure ('
   at += 14;
-  const stop2 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
@@ -98,7 +98,7 @@ function takeUserRefused(at: i32, end: i32): bool {
     place3++;
   }
   at = next3;
-  // user up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
+  // user up to the last ', relay=' [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,139264} end
   const pivot4 = findLast1(at, end); // the last ', relay='
   if (pivot4 < 0) return false;
   const lowestplace4 = larger(at, pivot4);
@@ -116,22 +116,22 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** login-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,4096} '): ' ('authentication failure' | 'user not found') text… ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end */
+/** login-refused: [word{7,20} ': '] 'AUTH failure (' not-')'{1,139264} '): ' ('authentication failure' | 'user not found') text… ', relay=' [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,139264} end */
 function takeLoginRefused(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 14 && word(at) === 0x48545541 && word(at + 4) === 0x69616620 && word(at + 8) === 0x6572756c && word(at + 10) === 0x28206572)) return false; // 'AUTH failure ('
   at += 14;
-  const stop2 = findByte(at, smaller(end, at + 4097), 41);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 41);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
   if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 18) === 0x6572756c) at += 22; // 'authentication failure'
   else if (end - at >= 14 && word(at) === 0x72657375 && word(at + 4) === 0x746f6e20 && word(at + 8) === 0x756f6620 && word(at + 10) === 0x646e756f) at += 14; // 'user not found'
   else return false;
-  // text up to the last ', relay=' [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,4096} end
+  // text up to the last ', relay=' [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last ', relay='
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3);
@@ -148,7 +148,7 @@ function takeLoginRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** attack: [word{7,20} ': '] [not-' \t[,'{1,4096} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] ': possible SMTP attack: command=AUTH, count=' digit{1,10} space{0,4096} end */
+/** attack: [word{7,20} ': '] [not-' \t[,'{1,139264} ' '] ('[IPv6:' | '[') ip ']' [' (may be forged)'] ': possible SMTP attack: command=AUTH, count=' digit{1,10} space{0,139264} end */
 function takeAttack(at: i32, end: i32): bool {
   if (end - at < 48) return false;
   const next1 = part1(at, end);
@@ -168,8 +168,8 @@ function takeAttack(at: i32, end: i32): bool {
   const stop3 = skipDigits(at, smaller(end, at + 11));
   if (stop3 - at < 1 || stop3 - at > 10) return false;
   at = stop3;
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (at !== end) return false;
   return true;

@@ -12,16 +12,16 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** not-' \t['{1,4096} [' '] */
+/** not-' \t['{1,139264} [' '] */
 function part1(at: i32, end: i32): i32 {
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (end - at >= 1 && byte(at) === 32) at += 1; // ' '
   return at;
 }
 
-/** login-failed: 'badlogin: ' [not-' \t['{1,4096} [' ']] '[' ip '] ' nonspace{1,64} ' authentication failure' [']'] space{0,4096} end */
+/** login-failed: 'badlogin: ' [not-' \t['{1,139264} [' ']] '[' ip '] ' nonspace{1,64} ' authentication failure' [']'] space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   if (!(end - at >= 10 && word(at) === 0x6c646162 && word(at + 4) === 0x6e69676f && word(at + 6) === 0x203a6e69)) return false; // 'badlogin: '
@@ -40,8 +40,8 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (!(end - at >= 23 && word(at) === 0x74756120 && word(at + 4) === 0x746e6568 && word(at + 8) === 0x74616369 && word(at + 12) === 0x206e6f69 && word(at + 16) === 0x6c696166 && word(at + 19) === 0x6572756c)) return false; // ' authentication failure'
   at += 23;
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (at !== end) return false;
   return true;

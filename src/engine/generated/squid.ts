@@ -14,19 +14,19 @@ function skipRun1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** time ' '{1,4096} */
+/** time ' '{1,139264} */
 function part1(at: i32, end: i32): i32 {
   const stop1 = scanTime(at, end);
   if (stop1 < 0) return -1;
   captureTime(at, stop1);
   at = stop1;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
 
-/** denied: [time ' '{1,4096}] digit{1,12} ' '{1,4096} ip ' '{1,4096} ('TCP_DENIED/403 ' | 'TCP_DENIED_ABORTED/403 ' | 'UDP_DENIED/403 ' | 'NONE/405 ' | 'NONE_NONE/405 ') */
+/** denied: [time ' '{1,139264}] digit{1,12} ' '{1,139264} ip ' '{1,139264} ('TCP_DENIED/403 ' | 'TCP_DENIED_ABORTED/403 ' | 'UDP_DENIED/403 ' | 'NONE/405 ' | 'NONE_NONE/405 ') */
 function takeDenied(at: i32, end: i32): bool {
   if (end - at < 13) return false;
   const next1 = part1(at, end);
@@ -37,13 +37,13 @@ function takeDenied(at: i32, end: i32): bool {
   const stop2 = skipDigits(at, smaller(end, at + 13));
   if (stop2 - at < 1 || stop2 - at > 12) return false;
   at = stop2;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at < 1 || stop3 - at > 4096) return false;
+  const stop3 = skipRun1(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
   at = stop3;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  const stop4 = skipRun1(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return false;
   at = stop4;
   if (end - at >= 15 && word(at) === 0x5f504354 && word(at + 4) === 0x494e4544 && word(at + 8) === 0x342f4445 && word(at + 11) === 0x20333034) at += 15; // 'TCP_DENIED/403 '
   else if (end - at >= 23 && word(at) === 0x5f504354 && word(at + 4) === 0x494e4544 && word(at + 8) === 0x415f4445 && word(at + 12) === 0x54524f42 && word(at + 16) === 0x342f4445 && word(at + 19) === 0x20333034) at += 23; // 'TCP_DENIED_ABORTED/403 '

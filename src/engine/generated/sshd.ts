@@ -23,13 +23,13 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed-publickey: 'Failed publickey for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] */
+/** failed-publickey: 'Failed publickey for ' user{1,139264} ' from ' ip [' port ' digit{1,10}] */
 function takeFailedPublickey(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   if (!(end - at >= 21 && word(at) === 0x6c696146 && word(at + 4) === 0x70206465 && word(at + 8) === 0x696c6275 && word(at + 12) === 0x79656b63 && word(at + 16) === 0x726f6620 && word(at + 17) === 0x20726f66)) return false; // 'Failed publickey for '
   at += 21;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
@@ -59,12 +59,12 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' on ' '0123456789abcdefABCDEF.:'{1,4096} */
+/** ' on ' '0123456789abcdefABCDEF.:'{1,139264} */
 function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x206e6f20)) return -1; // ' on '
   at += 4;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
@@ -78,7 +78,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -94,8 +94,8 @@ function part5(at: i32, end: i32): i32 {
   const next3 = part4(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
@@ -111,19 +111,19 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** failed: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** failed: 'Failed ' nonspace{1,139264} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end */
 function takeFailed(at: i32, end: i32): bool {
   if (end - at < 27) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
   const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
-  // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip ' port ' digit{1,10} [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end
   const pivot3 = findLast1(at, end); // the last ' port '
   if (pivot3 < 0) return false;
   const lowestplace3 = larger(at, pivot3 - 263);
@@ -161,7 +161,7 @@ function skipRun4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
+/** ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,139264} end */
 function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -186,19 +186,19 @@ function part6(at: i32, end: i32): i32 {
   if (stop3 - at < 1 || stop3 - at > 255) return -1;
   at = stop3;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** failed-key: 'Failed publickey for invalid user ' user… ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end */
+/** failed-key: 'Failed publickey for invalid user ' user… ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,139264} end */
 function takeFailedKey(at: i32, end: i32): bool {
   if (end - at < 58) return false;
   if (!(end - at >= 34 && word(at) === 0x6c696146 && word(at + 4) === 0x70206465 && word(at + 8) === 0x696c6275 && word(at + 12) === 0x79656b63 && word(at + 16) === 0x726f6620 && word(at + 20) === 0x766e6920 && word(at + 24) === 0x64696c61 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Failed publickey for invalid user '
   at += 34;
-  // user up to the last ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip ' port ' digit{1,10} (' ssh2' | ' ssh1') ': ' word+'-@.'{1,64} ' ' base64+':$'{1,255} [' [preauth]'] space{0,139264} end
   const beyondplace1 = end - 23;
   let next1 = -1;
   let place1 = beyondplace1;
@@ -213,18 +213,18 @@ function takeFailedKey(at: i32, end: i32): bool {
   return true;
 }
 
-/** failed-account-tail: 'Failed ' nonspace{1,4096} ' for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] (' ssh2: ' | ' ssh1: ' | ': ') */
+/** failed-account-tail: 'Failed ' nonspace{1,139264} ' for ' user{1,139264} ' from ' ip [' port ' digit{1,10}] (' ssh2: ' | ' ssh1: ' | ': ') */
 function takeFailedAccountTail(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
@@ -240,15 +240,15 @@ function takeFailedAccountTail(at: i32, end: i32): bool {
   return true;
 }
 
-/** word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
+/** word+'-@.'{1,64} ' ID ' not-' \t'{0,139264} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
 function part7(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
   at = stop1;
   if (!(end - at >= 4 && word(at) === 0x20444920)) return -1; // ' ID '
   at += 4;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x6c616972 && word(at + 5) === 0x206c6169)) return -1; // ' (serial '
   at += 9;
@@ -268,7 +268,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
+/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,139264} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} */
 function part8(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
@@ -280,8 +280,8 @@ function part8(at: i32, end: i32): i32 {
   at = stop2;
   if (!(end - at >= 4 && word(at) === 0x20444920)) return -1; // ' ID '
   at += 4;
-  const stop3 = skipRun1(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipRun1(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 9 && word(at) === 0x65732820 && word(at + 4) === 0x6c616972 && word(at + 5) === 0x206c6169)) return -1; // ' (serial '
   at += 9;
@@ -311,7 +311,7 @@ function skipRun5(at: i32, end: i32): i32 {
   return at;
 }
 
-/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"' */
+/** word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,139264} '", client host "' not-' \t"'{0,139264} '"' */
 function part9(at: i32, end: i32): i32 {
   const stop1 = skipRun3(at, smaller(end, at + 65));
   if (stop1 - at < 1 || stop1 - at > 64) return -1;
@@ -323,34 +323,34 @@ function part9(at: i32, end: i32): i32 {
   at = stop2;
   if (!(end - at >= 15 && word(at) === 0x6c63202c && word(at + 4) === 0x746e6569 && word(at + 8) === 0x65737520 && word(at + 11) === 0x22207265)) return -1; // ', client user "'
   at += 15;
-  const stop3 = skipRun5(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipRun5(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (!(end - at >= 16 && word(at) === 0x63202c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x6f682074 && word(at + 12) === 0x22207473)) return -1; // '", client host "'
   at += 16;
-  const stop4 = skipRun5(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipRun5(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   return at;
 }
 
-/** failed-invalid-plain-tail: 'Failed ' nonspace{1,4096} ' for ' ('invalid user ' | 'illegal user ') user{0,4096} ' from ' ip ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') (word+'-@.'{1,64} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,4096} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,4096} '", client host "' not-' \t"'{0,4096} '"') [' [preauth]'] space{0,4096} end */
+/** failed-invalid-plain-tail: 'Failed ' nonspace{1,139264} ' for ' ('invalid user ' | 'illegal user ') user{0,139264} ' from ' ip ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') (word+'-@.'{1,64} ' ID ' not-' \t'{0,139264} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ' ID ' not-' \t'{0,139264} ' (serial ' digit{1,20} ') CA ' word+'-@.'{1,64} ' ' base64+':$'{1,255} | word+'-@.'{1,64} ' ' base64+':$'{1,255} ', client user "' not-' \t"'{0,139264} '", client host "' not-' \t"'{0,139264} '"') [' [preauth]'] space{0,139264} end */
 function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
   if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
   else return false;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
@@ -371,8 +371,8 @@ function takeFailedInvalidPlainTail(at: i32, end: i32): bool {
   if (next4 < 0) return false;
   at = next4;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop5 = skipSpace(at, smaller(end, at + 4097));
-  if (stop5 - at > 4096) return false;
+  const stop5 = skipSpace(at, smaller(end, at + 139265));
+  if (stop5 - at > 139264) return false;
   at = stop5;
   if (at !== end) return false;
   return true;
@@ -391,13 +391,13 @@ function part10(at: i32, end: i32): i32 {
   return at;
 }
 
-/** failed-invalid-tail: 'Failed ' nonspace{1,4096} ' for ' ('invalid user ' | 'illegal user ') text… ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
+/** failed-invalid-tail: 'Failed ' nonspace{1,139264} ' for ' ('invalid user ' | 'illegal user ') text… ' port ' digit{1,10} (' ssh2: ' | ' ssh1: ') */
 function takeFailedInvalidTail(at: i32, end: i32): bool {
   if (end - at < 40) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
@@ -418,7 +418,7 @@ function takeFailedInvalidTail(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end */
 function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -429,26 +429,26 @@ function part11(at: i32, end: i32): i32 {
   const next2 = part4(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
 }
 
-/** failed-portless: 'Failed ' nonspace{1,4096} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end */
+/** failed-portless: 'Failed ' nonspace{1,139264} ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end */
 function takeFailedPortless(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   if (!(end - at >= 7 && word(at) === 0x6c696146 && word(at + 3) === 0x2064656c)) return false; // 'Failed '
   at += 7;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
   const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
-  // user up to the last ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,4096}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip [' on ' '0123456789abcdefABCDEF.:'{1,139264}] [(' ssh2' | ' ssh1' | ' ssh')] [' [preauth]'] space{0,139264} end
   const beyondplace3 = end - 6;
   let next3 = -1;
   let place3 = beyondplace3;
@@ -470,7 +470,7 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096}) */
+/** (' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264}) */
 function part13(at: i32, end: i32): i32 {
   let next1 = part1(at, end);
   if (next1 < 0) next1 = part12(at, end);
@@ -480,7 +480,7 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -491,14 +491,14 @@ function part14(at: i32, end: i32): i32 {
     if (next1 <= at) break;
     at = next1;
   }
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** invalid-user: ('Invalid user ' | 'Illegal user ' | 'invalid user ' | 'illegal user ') user… ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** invalid-user: ('Invalid user ' | 'Illegal user ' | 'invalid user ' | 'illegal user ') user… ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takeInvalidUser(at: i32, end: i32): bool {
   if (end - at < 20) return false;
   if (end - at >= 13 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'Invalid user '
@@ -506,7 +506,7 @@ function takeInvalidUser(at: i32, end: i32): bool {
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else if (end - at >= 13 && word(at) === 0x656c6c69 && word(at + 4) === 0x206c6167 && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'illegal user '
   else return false;
-  // user up to the last ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
   const beyondplace1 = end - 6;
   let next1 = -1;
   let place1 = beyondplace1;
@@ -536,7 +536,7 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
+/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264} */
 function part16(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
@@ -546,13 +546,13 @@ function part16(at: i32, end: i32): i32 {
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
 
-/** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' nonspace{0,4096} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
+/** pam-failure: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' nonspace{0,139264} space{1,8} 'rhost=' ip space{1,8} 'user=' user… end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 44) return false;
   const next1 = part15(at, end);
@@ -569,8 +569,8 @@ function takePamFailure(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  const stop4 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   at = stop4;
   const stop5 = skipSpace(at, smaller(end, at + 9));
   if (stop5 - at < 1 || stop5 - at > 8) return false;
@@ -589,7 +589,7 @@ function takePamFailure(at: i32, end: i32): bool {
   return true;
 }
 
-/** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' user{0,4096} space{1,8} 'rhost=' ip */
+/** pam-failure-unnamed: ['pam_' word{1,32} '(sshd:auth):' space{0,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' user{0,139264} space{1,8} 'rhost=' ip */
 function takePamFailureUnnamed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   const next1 = part15(at, end);
@@ -606,8 +606,8 @@ function takePamFailureUnnamed(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  const stop4 = skipRun1(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipRun1(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   captureUser(at, stop4);
   at = stop4;
   const stop5 = skipSpace(at, smaller(end, at + 9));
@@ -642,17 +642,17 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' via ' '0123456789abcdefABCDEF.:'{1,4096} */
+/** ' via ' '0123456789abcdefABCDEF.:'{1,139264} */
 function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x61697620 && word(at + 1) === 0x20616976)) return -1; // ' via '
   at += 5;
-  const stop1 = skipRun2(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun2(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,139264}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -665,14 +665,14 @@ function part19(at: i32, end: i32): i32 {
     if (next2 <= at) break;
     at = next2;
   }
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return -1;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
   at = stop3;
   if (at !== end) return -1;
   return at;
 }
 
-/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** pam-refused: [('error: ' | 'fatal: ')] ['PAM: '] ('Authentication failure' | 'authentication failure' | 'Authentication error' | 'authentication error' | 'Authentication failed' | 'authentication failed' | 'User not known to the underlying authentication module' | 'unknown user' | 'Have exhausted maximum number of retries for service' | 'maximum number of tries exceeded' | 'Permission denied' | 'permission denied') ' for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,139264}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takePamRefused(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part17(at, end);
@@ -713,7 +713,7 @@ function takePamRefused(at: i32, end: i32): bool {
   at += 5;
   const next3 = part2(at, end);
   if (next3 >= 0) at = next3;
-  // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,4096}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip [' via ' '0123456789abcdefABCDEF.:'{1,139264}] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
   const beyondplace4 = end - 6;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -738,7 +738,7 @@ function takeRootRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function part20(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -757,8 +757,8 @@ function part20(at: i32, end: i32): i32 {
     if (next1 <= at) break;
     at = next1;
   }
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -774,12 +774,12 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** user-not-allowed: 'User ' user… ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** user-not-allowed: 'User ' user… ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takeUserNotAllowed(at: i32, end: i32): bool {
   if (end - at < 49) return false;
   if (!(end - at >= 5 && word(at) === 0x72657355 && word(at + 1) === 0x20726573)) return false; // 'User '
   at += 5;
-  // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip ' not allowed because ' ('not listed in AllowUsers' | 'listed in DenyUsers' | 'not in any group' | 'a group is listed in DenyGroups' | 'none of user's groups are listed in AllowGroups') ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
   const pivot1 = findLast2(at, end); // the last ' not allowed because '
   if (pivot1 < 0) return false;
   const lowestplace1 = larger(at, pivot1 - 263);
@@ -797,7 +797,7 @@ function takeUserNotAllowed(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
+/** ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,139264} end */
 function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -809,21 +809,21 @@ function part21(at: i32, end: i32): i32 {
   if (stop1 - at < 1 || stop1 - at > 10) return -1;
   at = stop1;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** connection-prohibited: 'administratively prohibited connection for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end */
+/** connection-prohibited: 'administratively prohibited connection for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,139264} end */
 function takeConnectionProhibited(at: i32, end: i32): bool {
   if (end - at < 57) return false;
   if (!(end - at >= 43 && word(at) === 0x696d6461 && word(at + 4) === 0x7473696e && word(at + 8) === 0x69746172 && word(at + 12) === 0x796c6576 && word(at + 16) === 0x6f727020 && word(at + 20) === 0x69626968 && word(at + 24) === 0x20646574 && word(at + 28) === 0x6e6e6f63 && word(at + 32) === 0x69746365 && word(at + 36) === 0x66206e6f && word(at + 39) === 0x20726f66)) return false; // 'administratively prohibited connection for '
   at += 43;
   const next1 = part2(at, end);
   if (next1 >= 0) at = next1;
-  // user up to the last ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,4096} end
+  // user up to the last ' from ' ip ' port ' digit{1,10} [' [preauth]'] space{0,139264} end
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 263);
@@ -871,7 +871,7 @@ function takeUserLocked(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
@@ -886,14 +886,14 @@ function part23(at: i32, end: i32): i32 {
     if (next3 <= at) break;
     at = next3;
   }
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return -1;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
   at = stop4;
   if (at !== end) return -1;
   return at;
 }
 
-/** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** too-many-attempts: [('error: ' | 'fatal: ')] 'maximum authentication attempts exceeded for ' [('invalid user ' | 'illegal user ')] user… ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takeTooManyAttempts(at: i32, end: i32): bool {
   if (end - at < 52) return false;
   const next1 = part17(at, end);
@@ -902,7 +902,7 @@ function takeTooManyAttempts(at: i32, end: i32): bool {
   at += 45;
   const next2 = part2(at, end);
   if (next2 >= 0) at = next2;
-  // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
+  // user up to the last ' from ' ip [' port ' digit{1,10}] [(' ssh2' | ' ssh1' | ' ssh')] ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
   const beyondplace3 = end - 6;
   let next3 = -1;
   let place3 = beyondplace3;
@@ -926,17 +926,17 @@ function takeDisconnectingTooManyAddressless(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' -> (' not-' '{0,4096} */
+/** ' -> (' not-' '{0,139264} */
 function part24(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x203e2d20 && word(at + 1) === 0x28203e2d)) return -1; // ' -> ('
   at += 5;
-  const stop1 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
+/** ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,139264} [' -> (' not-' '{0,139264}] [' [preauth]'] end */
 function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -949,8 +949,8 @@ function part25(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 46 && word(at) === 0x6843203a && word(at + 4) === 0x65676e61 && word(at + 8) === 0x20666f20 && word(at + 12) === 0x72657375 && word(at + 16) === 0x656d616e && word(at + 20) === 0x20726f20 && word(at + 24) === 0x76726573 && word(at + 28) === 0x20656369 && word(at + 32) === 0x20746f6e && word(at + 36) === 0x6f6c6c61 && word(at + 40) === 0x3a646577 && word(at + 42) === 0x28203a64)) return -1; // ': Change of username or service not allowed: ('
   at += 46;
-  const stop2 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   const next3 = part24(at, end);
   if (next3 >= 0) at = next3;
@@ -959,7 +959,7 @@ function part25(at: i32, end: i32): i32 {
   return at;
 }
 
-/** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end */
+/** disconnecting-user-change: [('error: ' | 'fatal: ')] 'Disconnecting ' ['from '] ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,139264} [' -> (' not-' '{0,139264}] [' [preauth]'] end */
 function takeDisconnectingUserChange(at: i32, end: i32): bool {
   if (end - at < 83) return false;
   const next1 = part17(at, end);
@@ -971,7 +971,7 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   else if (end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7375676e && word(at + 15) === 0x20726573) at += 19; // 'authenticatinguser '
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
-  // user up to the last ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,4096} [' -> (' not-' '{0,4096}] [' [preauth]'] end
+  // user up to the last ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' not-' '{1,139264} [' -> (' not-' '{0,139264}] [' [preauth]'] end
   const pivot2 = findLast1(at, end); // the last ' port '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 258);
@@ -989,15 +989,15 @@ function takeDisconnectingUserChange(at: i32, end: i32): bool {
   return true;
 }
 
-/** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,4096} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
+/** disconnecting-account-change: [('error: ' | 'fatal: ')] 'Disconnecting authenticating user ' user{1,139264} ' ' ip ' port ' digit{1,10} ': Change of username or service not allowed: (' */
 function takeDisconnectingAccountChange(at: i32, end: i32): bool {
   if (end - at < 90) return false;
   const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 34 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x6e697463 && word(at + 12) === 0x75612067 && word(at + 16) === 0x6e656874 && word(at + 20) === 0x61636974 && word(at + 24) === 0x676e6974 && word(at + 28) === 0x65737520 && word(at + 30) === 0x20726573)) return false; // 'Disconnecting authenticating user '
   at += 34;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
@@ -1097,33 +1097,33 @@ function takeDisconnectingTooMany(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' for methods '' not-'''{0,4096} ''' */
+/** ' for methods '' not-'''{0,139264} ''' */
 function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x726f6620 && word(at + 4) === 0x74656d20 && word(at + 8) === 0x73646f68 && word(at + 10) === 0x27207364)) return -1; // ' for methods ''
   at += 14;
-  const stop1 = findByte(at, smaller(end, at + 4097), 39);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 39);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
-/** ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
+/** ': Auth fail' [' for methods '' not-'''{0,139264} '''] [' [preauth]'] space{0,139264} end */
 function part29(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x7541203a && word(at + 4) === 0x66206874 && word(at + 7) === 0x6c696166)) return -1; // ': Auth fail'
   at += 11;
   const next1 = part28(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475) at += 10; // ' [preauth]'
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} '3: ' text… ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end */
+/** disconnect-auth-fail: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,139264} '3: ' text… ': Auth fail' [' for methods '' not-'''{0,139264} '''] [' [preauth]'] space{0,139264} end */
 function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part17(at, end);
@@ -1136,12 +1136,12 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (!(end - at >= 3 && byte(at) === 51 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '3: '
   at += 3;
-  // text up to the last ': Auth fail' [' for methods '' not-'''{0,4096} '''] [' [preauth]'] space{0,4096} end
+  // text up to the last ': Auth fail' [' for methods '' not-'''{0,139264} '''] [' [preauth]'] space{0,139264} end
   const beyondplace4 = end - 10;
   let next4 = -1;
   let place4 = beyondplace4;
@@ -1154,7 +1154,7 @@ function takeDisconnectAuthFail(at: i32, end: i32): bool {
   return true;
 }
 
-/** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,4096} ('14: No authentication methods available' | '14: No supported authentication methods available') */
+/** disconnect-no-methods: [('error: ' | 'fatal: ')] 'Received disconnect from ' ip [' port ' digit{1,10}] ':' space{0,139264} ('14: No authentication methods available' | '14: No supported authentication methods available') */
 function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (end - at < 66) return false;
   const next1 = part17(at, end);
@@ -1167,8 +1167,8 @@ function takeDisconnectNoMethods(at: i32, end: i32): bool {
   if (next2 >= 0) at = next2;
   if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
   at += 1;
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (end - at >= 39 && word(at) === 0x203a3431 && word(at + 4) === 0x61206f4e && word(at + 8) === 0x65687475 && word(at + 12) === 0x6369746e && word(at + 16) === 0x6f697461 && word(at + 20) === 0x656d206e && word(at + 24) === 0x646f6874 && word(at + 28) === 0x76612073 && word(at + 32) === 0x616c6961 && word(at + 35) === 0x656c6261) at += 39; // '14: No authentication methods available'
   else if (end - at >= 49 && word(at) === 0x203a3431 && word(at + 4) === 0x73206f4e && word(at + 8) === 0x6f707075 && word(at + 12) === 0x64657472 && word(at + 16) === 0x74756120 && word(at + 20) === 0x746e6568 && word(at + 24) === 0x74616369 && word(at + 28) === 0x206e6f69 && word(at + 32) === 0x6874656d && word(at + 36) === 0x2073646f && word(at + 40) === 0x69617661 && word(at + 44) === 0x6c62616c && word(at + 45) === 0x656c6261) at += 49; // '14: No supported authentication methods available'
@@ -1204,18 +1204,18 @@ function part31(at: i32, end: i32): i32 {
   return at;
 }
 
-/** accepted: 'Accepted ' nonspace{1,4096} ' for ' user{1,4096} ' from ' ip (' ' | end) */
+/** accepted: 'Accepted ' nonspace{1,139264} ' for ' user{1,139264} ' from ' ip (' ' | end) */
 function takeAccepted(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   if (!(end - at >= 9 && word(at) === 0x65636341 && word(at + 4) === 0x64657470 && word(at + 5) === 0x20646574)) return false; // 'Accepted '
   at += 9;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
@@ -1228,19 +1228,19 @@ function takeAccepted(at: i32, end: i32): bool {
   return true;
 }
 
-/** unfinished: ('Postponed ' | 'Partial ') nonspace{1,4096} ' for ' user{1,4096} ' from ' ip [' port ' digit{1,10}] */
+/** unfinished: ('Postponed ' | 'Partial ') nonspace{1,139264} ' for ' user{1,139264} ' from ' ip [' port ' digit{1,10}] */
 function takeUnfinished(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   if (end - at >= 10 && word(at) === 0x74736f50 && word(at + 4) === 0x656e6f70 && word(at + 6) === 0x2064656e) at += 10; // 'Postponed '
   else if (end - at >= 8 && word(at) === 0x74726150 && word(at + 4) === 0x206c6169) at += 8; // 'Partial '
   else return false;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x726f6620 && word(at + 1) === 0x20726f66)) return false; // ' for '
   at += 5;
-  const stop2 = skipRun1(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   captureUser(at, stop2);
   at = stop2;
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return false; // ' from '
@@ -1280,7 +1280,7 @@ function takeAccountDenied(at: i32, end: i32): bool {
   return true;
 }
 
-/** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,4096}] ' [preauth]' space{0,4096} end */
+/** closed-preauth: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip [' port ' digit{1,10}] [' on ' '0123456789abcdefABCDEF.:'{1,139264}] ' [preauth]' space{0,139264} end */
 function takeClosedPreauth(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   const next1 = part17(at, end);
@@ -1298,8 +1298,8 @@ function takeClosedPreauth(at: i32, end: i32): bool {
   if (next3 >= 0) at = next3;
   if (!(end - at >= 10 && word(at) === 0x72705b20 && word(at + 4) === 0x74756165 && word(at + 6) === 0x5d687475)) return false; // ' [preauth]'
   at += 10;
-  const stop4 = skipSpace(at, smaller(end, at + 4097));
-  if (stop4 - at > 4096) return false;
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
   at = stop4;
   if (at !== end) return false;
   return true;
@@ -1385,7 +1385,7 @@ function part35(at: i32, end: i32): i32 {
   return at;
 }
 
-/** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' [('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ')] not-':[()'{1,4096} ['(seqnr ' digit{1,10} ') '] '[preauth]' end */
+/** disconnecting-preauth: [('error: ' | 'fatal: ')] 'Disconnecting ' ip ' port ' digit{1,10} ': ' [('Protocol error: ' | 'protocol error: ' | 'strict KEX violation: ')] not-':[()'{1,139264} ['(seqnr ' digit{1,10} ') '] '[preauth]' end */
 function takeDisconnectingPreauth(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   const next1 = part17(at, end);
@@ -1403,8 +1403,8 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
   at += 2;
   const next3 = part34(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipRun6(at, smaller(end, at + 4097));
-  if (stop4 - at < 1 || stop4 - at > 4096) return false;
+  const stop4 = skipRun6(at, smaller(end, at + 139265));
+  if (stop4 - at < 1 || stop4 - at > 139264) return false;
   at = stop4;
   const next5 = part35(at, end);
   if (next5 >= 0) at = next5;
@@ -1414,7 +1414,7 @@ function takeDisconnectingPreauth(at: i32, end: i32): bool {
   return true;
 }
 
-/** ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
+/** ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,139264} '[preauth]' end */
 function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
@@ -1427,8 +1427,8 @@ function part36(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const stop2 = skipRun6(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipRun6(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x6572705b && word(at + 4) === 0x68747561 && word(at + 5) === 0x5d687475)) return -1; // '[preauth]'
   at += 9;
@@ -1446,7 +1446,7 @@ function findLast3(at: i32, end: i32): i32 {
   }
 }
 
-/** disconnecting-preauth-user: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end */
+/** disconnecting-preauth-user: [('error: ' | 'fatal: ')] 'Disconnecting ' ('authenticating user ' | 'authenticatinguser ' | 'invalid user ') user… ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,139264} '[preauth]' end */
 function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   if (end - at < 48) return false;
   const next1 = part17(at, end);
@@ -1457,7 +1457,7 @@ function takeDisconnectingPreauthUser(at: i32, end: i32): bool {
   else if (end - at >= 19 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x7375676e && word(at + 15) === 0x20726573) at += 19; // 'authenticatinguser '
   else if (end - at >= 13 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72657375 && word(at + 9) === 0x20726573) at += 13; // 'invalid user '
   else return false;
-  // user up to the last ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,4096} '[preauth]' end
+  // user up to the last ' ' ip ' port ' digit{1,10} ': ' not-':[()'{1,139264} '[preauth]' end
   const pivot2 = findLast3(at, end); // the last ': '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2 - 274);
@@ -1503,7 +1503,7 @@ function takeDisconnectedPreauthUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** closed: [('error: ' | 'fatal: ')] ('Connection closed by ' | 'Connection reset by ' | 'Disconnected from ' | 'Disconnected ') ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takeClosed(at: i32, end: i32): bool {
   if (end - at < 14) return false;
   const next1 = part17(at, end);
@@ -1520,8 +1520,8 @@ function takeClosed(at: i32, end: i32): bool {
     if (next2 <= at) break;
     at = next2;
   }
-  const stop3 = skipSpace(at, smaller(end, at + 4097));
-  if (stop3 - at > 4096) return false;
+  const stop3 = skipSpace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
   at = stop3;
   if (at !== end) return false;
   return true;
@@ -1575,13 +1575,13 @@ function takeClosedUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** closed-session: 'Disconnected from user ' user{1,4096} ' ' ip ' port ' digit{1,10} */
+/** closed-session: 'Disconnected from user ' user{1,139264} ' ' ip ' port ' digit{1,10} */
 function takeClosedSession(at: i32, end: i32): bool {
   if (end - at < 33) return false;
   if (!(end - at >= 23 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x6f726620 && word(at + 16) === 0x7375206d && word(at + 19) === 0x20726573)) return false; // 'Disconnected from user '
   at += 23;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
@@ -1621,13 +1621,13 @@ function takeDropped(at: i32, end: i32): bool {
   return true;
 }
 
-/** refused-connect: 'refused connect from ' nonspace{1,4096} ' (' ip ')' */
+/** refused-connect: 'refused connect from ' nonspace{1,139264} ' (' ip ')' */
 function takeRefusedConnect(at: i32, end: i32): bool {
   if (end - at < 26) return false;
   if (!(end - at >= 21 && word(at) === 0x75666572 && word(at + 4) === 0x20646573 && word(at + 8) === 0x6e6e6f63 && word(at + 12) === 0x20746365 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72)) return false; // 'refused connect from '
   at += 21;
-  const stop1 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return false;
+  const stop1 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return false; // ' ('
   at += 2;
@@ -1637,15 +1637,15 @@ function takeRefusedConnect(at: i32, end: i32): bool {
   return true;
 }
 
-/** refused-connect-bare: 'refused connect from ' ip space{0,4096} end */
+/** refused-connect-bare: 'refused connect from ' ip space{0,139264} end */
 function takeRefusedConnectBare(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   if (!(end - at >= 21 && word(at) === 0x75666572 && word(at + 4) === 0x20646573 && word(at + 8) === 0x6e6e6f63 && word(at + 12) === 0x20746365 && word(at + 16) === 0x6d6f7266 && word(at + 17) === 0x206d6f72)) return false; // 'refused connect from '
   at += 21;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return false;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (at !== end) return false;
   return true;
@@ -1664,7 +1664,7 @@ function takeNoIdentification(at: i32, end: i32): bool {
   return true;
 }
 
-/** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x72662027 && word(at + 3) === 0x206d6f72)) return -1; // '' from '
   at += 7;
@@ -1675,8 +1675,8 @@ function part38(at: i32, end: i32): i32 {
     if (next1 <= at) break;
     at = next1;
   }
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
@@ -1692,14 +1692,14 @@ function findLast4(at: i32, end: i32): i32 {
   }
 }
 
-/** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end */
+/** bad-identification: [('error: ' | 'fatal: ')] 'Bad protocol version identification '' text… '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end */
 function takeBadIdentification(at: i32, end: i32): bool {
   if (end - at < 45) return false;
   const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 37 && word(at) === 0x20646142 && word(at + 4) === 0x746f7270 && word(at + 8) === 0x6c6f636f && word(at + 12) === 0x72657620 && word(at + 16) === 0x6e6f6973 && word(at + 20) === 0x65646920 && word(at + 24) === 0x6669746e && word(at + 28) === 0x74616369 && word(at + 32) === 0x206e6f69 && word(at + 33) === 0x27206e6f)) return false; // 'Bad protocol version identification ''
   at += 37;
-  // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,4096})){0,3} space{0,4096} end
+  // text up to the last '' from ' ip ((' port ' digit{1,10} | ' [preauth]' | ' on ' '0123456789abcdefABCDEF.:'{1,139264})){0,3} space{0,139264} end
   const pivot2 = findLast4(at, end); // the last '' from '
   if (pivot2 < 0) return false;
   const lowestplace2 = larger(at, pivot2);

@@ -13,13 +13,13 @@ function takeNoUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** no-user-json: '{"ClientAddr":"' not-'"'{0,4096} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,4096} '","ClientUsername":"-"' */
+/** no-user-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"-"' */
 function takeNoUserJson(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
   at += 15;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
   at += 16;
@@ -27,8 +27,8 @@ function takeNoUserJson(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
   at += 16;
-  const stop2 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 22 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265 && word(at + 18) === 0x222d223a)) return false; // '","ClientUsername":"-"'
   return true;
@@ -126,13 +126,13 @@ function takeUserRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** refused-without-user-json: '{"ClientAddr":"' not-'"'{0,4096} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,4096} '","ClientUsername":"-","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
+/** refused-without-user-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"-","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
 function takeRefusedWithoutUserJson(at: i32, end: i32): bool {
   if (end - at < 120) return false;
   if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
   at += 15;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
   at += 16;
@@ -140,8 +140,8 @@ function takeRefusedWithoutUserJson(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
   at += 16;
-  const stop2 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 47 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265 && word(at + 20) === 0x222c222d && word(at + 24) === 0x6e776f44 && word(at + 28) === 0x65727473 && word(at + 32) === 0x6f436d61 && word(at + 36) === 0x6e65746e && word(at + 40) === 0x7a695374 && word(at + 43) === 0x3a22657a)) return false; // '","ClientUsername":"-","DownstreamContentSize":'
   at += 47;
@@ -164,13 +164,13 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused-json: '{"ClientAddr":"' not-'"'{0,4096} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,4096} '","ClientUsername":"' user… '","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
+/** user-refused-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"' user… '","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
 function takeUserRefusedJson(at: i32, end: i32): bool {
   if (end - at < 119) return false;
   if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
   at += 15;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return false;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return false;
   at = stop1;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
   at += 16;
@@ -178,8 +178,8 @@ function takeUserRefusedJson(at: i32, end: i32): bool {
   if (at < 0) return false;
   if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
   at += 16;
-  const stop2 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 20 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265)) return false; // '","ClientUsername":"'
   at += 20;

@@ -37,24 +37,24 @@ function skipRun2(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' '0123456789-'{1,4096} '][' '0123456789:'{1,4096} ']' */
+/** '[' '0123456789-'{1,139264} '][' '0123456789:'{1,139264} ']' */
 function part2(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 91)) return -1; // ']['
   at += 2;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 1 && byte(at) === 93)) return -1; // ']'
   at += 1;
   return at;
 }
 
-/** ('[' time ']' | '[' '0123456789-'{1,4096} '][' '0123456789:'{1,4096} ']') */
+/** ('[' time ']' | '[' '0123456789-'{1,139264} '][' '0123456789:'{1,139264} ']') */
 function part3(at: i32, end: i32): i32 {
   let next1 = part1(at, end);
   if (next1 < 0) {
@@ -73,17 +73,17 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' Server time: ' '0123456789-'{1,4096} ' ' '0123456789:'{1,4096} ' UTC IP: ' */
+/** ' Server time: ' '0123456789-'{1,139264} ' ' '0123456789:'{1,139264} ' UTC IP: ' */
 function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x72655320 && word(at + 4) === 0x20726576 && word(at + 8) === 0x656d6974 && word(at + 10) === 0x203a656d)) return -1; // ' Server time: '
   at += 14;
-  const stop1 = skipRun1(at, smaller(end, at + 4097));
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = skipRun1(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
-  const stop2 = skipRun2(at, smaller(end, at + 4097));
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = skipRun2(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x43545520 && word(at + 4) === 0x3a504920 && word(at + 5) === 0x203a5049)) return -1; // ' UTC IP: '
   at += 9;
@@ -97,18 +97,18 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '. Username: ' user{1,4096} */
+/** '. Username: ' user{1,139264} */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 12 && word(at) === 0x7355202e && word(at + 4) === 0x616e7265 && word(at + 8) === 0x203a656d)) return -1; // '. Username: '
   at += 12;
-  const stop1 = findByte(at, smaller(end, at + 4097), 32);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   return at;
 }
 
-/** login-failed: [('[' time ']' | '[' '0123456789-'{1,4096} '][' '0123456789:'{1,4096} ']')] '[' not-']'{1,4096} '][ERROR] ' ('Username or password is incorrect' | 'Username or access code is incorrect' | 'Invalid admin token' | 'Invalid TOTP code' | 'Invalid client_id' | 'Incorrect client_secret' | 'Token is invalid') ('.' | '!') (' Try again. IP: ' | ' Server time: ' '0123456789-'{1,4096} ' ' '0123456789:'{1,4096} ' UTC IP: ' | ' IP: ') ip ['. Username: ' user{1,4096}] */
+/** login-failed: [('[' time ']' | '[' '0123456789-'{1,139264} '][' '0123456789:'{1,139264} ']')] '[' not-']'{1,139264} '][ERROR] ' ('Username or password is incorrect' | 'Username or access code is incorrect' | 'Invalid admin token' | 'Invalid TOTP code' | 'Invalid client_id' | 'Incorrect client_secret' | 'Token is invalid') ('.' | '!') (' Try again. IP: ' | ' Server time: ' '0123456789-'{1,139264} ' ' '0123456789:'{1,139264} ' UTC IP: ' | ' IP: ') ip ['. Username: ' user{1,139264}] */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   const next1 = part3(at, end);
@@ -118,8 +118,8 @@ function takeLoginFailed(at: i32, end: i32): bool {
   }
   if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
   at += 1;
-  const stop2 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop2 - at < 1 || stop2 - at > 4096) return false;
+  const stop2 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x52455b5d && word(at + 4) === 0x5d524f52 && word(at + 5) === 0x205d524f)) return false; // '][ERROR] '
   at += 9;

@@ -18,7 +18,7 @@ function part1(at: i32, end: i32): i32 {
   return at;
 }
 
-/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096} */
+/** space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264} */
 function part2(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
@@ -28,8 +28,8 @@ function part2(at: i32, end: i32): i32 {
   else if (end - at >= 5 && word(at) === 0x64697565 && word(at + 1) === 0x3d646975) at += 5; // 'euid='
   else if (end - at >= 4 && word(at) === 0x3d797474) at += 4; // 'tty='
   else return -1;
-  const stop2 = skipNonspace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   return at;
 }
@@ -48,7 +48,7 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
+/** pam-ambiguous: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' text… ' user=' text… ' rhost=' */
 function takePamAmbiguous(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -114,12 +114,12 @@ function part6(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '[' user{1,4096} '] ' */
+/** '[' user{1,139264} '] ' */
 function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 91)) return -1; // '['
   at += 1;
-  const stop1 = findByte(at, smaller(end, at + 4097), 93);
-  if (stop1 - at < 1 || stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 93);
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   captureUser(at, stop1);
   at = stop1;
   if (!(end - at >= 2 && byte(at) === 93 && byte(at + 1) === 32)) return -1; // '] '
@@ -127,49 +127,49 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', anon password "' not-'"'{0,4096} '"' space{0,4096} end */
+/** ', anon password "' not-'"'{0,139264} '"' space{0,139264} end */
 function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x6e61202c && word(at + 4) === 0x70206e6f && word(at + 8) === 0x77737361 && word(at + 12) === 0x2064726f && word(at + 13) === 0x22206472)) return -1; // ', anon password "'
   at += 17;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** ', "' not-'"'{0,4096} '"' space{0,4096} end */
+/** ', "' not-'"'{0,139264} '"' space{0,139264} end */
 function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 44 && byte(at + 1) === 32 && byte(at + 2) === 34)) return -1; // ', "'
   at += 3;
-  const stop1 = findByte(at, smaller(end, at + 4097), 34);
-  if (stop1 - at > 4096) return -1;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
-  const stop2 = skipSpace(at, smaller(end, at + 4097));
-  if (stop2 - at > 4096) return -1;
+  const stop2 = skipSpace(at, smaller(end, at + 139265));
+  if (stop2 - at > 139264) return -1;
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** [']'] space{0,4096} end */
+/** [']'] space{0,139264} end */
 function part10(at: i32, end: i32): i32 {
   if (end - at >= 1 && byte(at) === 93) at += 1; // ']'
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-failed: [time ' '] ['[pid ' digit{1,10} '] '] ['[' user{1,4096} '] '] 'FAIL LOGIN: Client "' ip '"' (', anon password "' not-'"'{0,4096} '"' space{0,4096} end | ', "' not-'"'{0,4096} '"' space{0,4096} end | [']'] space{0,4096} end) */
+/** login-failed: [time ' '] ['[pid ' digit{1,10} '] '] ['[' user{1,139264} '] '] 'FAIL LOGIN: Client "' ip '"' (', anon password "' not-'"'{0,139264} '"' space{0,139264} end | ', "' not-'"'{0,139264} '"' space{0,139264} end | [']'] space{0,139264} end) */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 22) return false;
   const next1 = part5(at, end);
@@ -197,31 +197,31 @@ function takeLoginFailed(at: i32, end: i32): bool {
   return true;
 }
 
-/** space{1,8} 'user=' user{1,4096} end */
+/** space{1,8} 'user=' user{1,139264} end */
 function part11(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
   if (!(end - at >= 5 && word(at) === 0x72657375 && word(at + 1) === 0x3d726573)) return -1; // 'user='
   at += 5;
-  const stop2 = findByte(at, smaller(end, at + 4097), 61);
-  if (stop2 - at < 1 || stop2 - at > 4096) return -1;
+  const stop2 = findByte(at, smaller(end, at + 139265), 61);
+  if (stop2 - at < 1 || stop2 - at > 139264) return -1;
   captureUser(at, stop2);
   at = stop2;
   if (at !== end) return -1;
   return at;
 }
 
-/** space{0,4096} end */
+/** space{0,139264} end */
 function part12(at: i32, end: i32): i32 {
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
+/** ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end) */
 function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return -1; // ' rhost='
   at += 7;
@@ -237,7 +237,7 @@ function part13(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,4096}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end) */
+/** pam-failed: [['('] 'pam_unix' nonspace{0,255} space{1,8}] 'authentication failure;' (space{1,8} ('logname=' | 'uid=' | 'euid=' | 'tty=') nonspace{0,139264}){0,4} space{1,8} 'ruser=' text… ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end) */
 function takePamFailed(at: i32, end: i32): bool {
   if (end - at < 38) return false;
   const next1 = part1(at, end);
@@ -254,7 +254,7 @@ function takePamFailed(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 6 && word(at) === 0x65737572 && word(at + 2) === 0x3d726573)) return false; // 'ruser='
   at += 6;
-  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,4096} end | space{0,4096} end)
+  // text up to the last ' rhost=' ip (space{1,8} 'user=' user{1,139264} end | space{0,139264} end)
   const beyondplace4 = end - 7;
   let next4 = -1;
   let place4 = beyondplace4;

@@ -3,26 +3,26 @@ import { findWordLast, word } from '#linear';
 import { captureUser, forgetAddress } from '../capture.ts';
 import { scanAddress, skipSpace, smaller } from '../scan.ts';
 
-/** ' from ' ip space{0,4096} end */
+/** ' from ' ip space{0,139264} end */
 function part1(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6f726620 && word(at + 2) === 0x206d6f72)) return -1; // ' from '
   at += 6;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const stop1 = skipSpace(at, smaller(end, at + 4097));
-  if (stop1 - at > 4096) return -1;
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   if (at !== end) return -1;
   return at;
 }
 
-/** login-failed: ('Invalid login as ' | 'Non-existent login as ') user… ' from ' ip space{0,4096} end */
+/** login-failed: ('Invalid login as ' | 'Non-existent login as ') user… ' from ' ip space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 24) return false;
   if (end - at >= 17 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x69676f6c && word(at + 12) === 0x7361206e && word(at + 13) === 0x20736120) at += 17; // 'Invalid login as '
   else if (end - at >= 22 && word(at) === 0x2d6e6f4e && word(at + 4) === 0x73697865 && word(at + 8) === 0x746e6574 && word(at + 12) === 0x676f6c20 && word(at + 16) === 0x61206e69 && word(at + 18) === 0x20736120) at += 22; // 'Non-existent login as '
   else return false;
-  // user up to the last ' from ' ip space{0,4096} end
+  // user up to the last ' from ' ip space{0,139264} end
   const beyondplace1 = end - 6;
   let next1 = -1;
   let place1 = beyondplace1;
