@@ -14,12 +14,13 @@
  * too small, or the directory of the control socket is missing; 70 (EX_SOFTWARE) anything else.
  * With `--check` it only finds out whether the ceiling holds the configuration.
  */
-import { networkInterfaces } from 'node:os';
 import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
+import { Clock } from './clock.ts';
 import { ControlServer } from './control/server.ts';
 import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
+import { Ignored } from './enforcer/ignored.ts';
 import { LINES } from './engine/counters.ts';
 import { type Denial, Engine, type TableBan } from './engine/host.ts';
 import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
@@ -37,7 +38,7 @@ import { type FileEvent, FileSource } from './sources/file.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
-import { formatAddress as describe, parseCidr } from './text/address.ts';
+import { formatAddress as describe } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
 import type { Address, Backend, CoreConfig, Decision, JailConfig } from './types.ts';
 import { version } from './version.ts';
@@ -56,25 +57,8 @@ class StartError extends Error {
   }
 }
 
-/**
- * The networks a jail never bans: its ignoreip and, with ignoreself, loopback and this host's
- * addresses.
- */
-function ignoredNetworks(jail: JailConfig): Address[] {
-  const texts = [...jail.ignoreip];
-  if (jail.ignoreself) {
-    texts.push('127.0.0.0/8', '::1');
-    for (const addresses of Object.values(networkInterfaces())) {
-      for (const { address } of addresses ?? []) texts.push(address);
-    }
-  }
-  return texts
-    .map((text) => parseCidr(text, 'clear'))
-    .filter((network): network is Address => typeof network === 'object');
-}
-
 /** A jail with the networks that it never bans. */
-type Jail = JailConfig & { allow: Address[] };
+type Jail = JailConfig & { allow: readonly Address[] };
 
 /** Keeps a second daemon away from our table and our state file. */
 async function takeMarks({ firewall, state }: CoreConfig, log: Logger): Promise<Sole[]> {
@@ -119,28 +103,38 @@ function createEngine(config: CoreConfig, jails: Jail[], memory: ProcessMemory):
 
 /** What `fail2zig check` asks: whether the ceiling holds this configuration. Opens nothing. */
 async function checkMemory(config: CoreConfig): Promise<void> {
-  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  const { lists } = new Ignored(config.jails);
+  const jails = config.jails.map((jail, index) => ({ ...jail, allow: lists[index]! }));
   await createEngine(config, jails, new ProcessMemory(config.memory.ceilingBytes));
 }
 
 /** The rooms that a log line goes through, and the saved state; nothing is read yet. */
 async function compose(config: CoreConfig, log: Logger) {
   // What is never banned passes the kernel's rules too, where a banned prefix covers it.
-  const jails = config.jails.map((jail) => ({ ...jail, allow: ignoredNetworks(jail) }));
+  const ignored = new Ignored(config.jails);
+  const jails = config.jails.map((jail, index) => ({ ...jail, allow: ignored.lists[index]! }));
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const backend = await openBackend(config, jails, log);
   const engine = await createEngine(config, jails, memory);
   memory.govern();
+  const clock = new Clock((seconds) => {
+    engine.shiftTimes(seconds);
+    engine.setClock(Math.floor(Date.now() / 1000));
+    keeper?.changed();
+    log.warn('the clock was set: bans and windows keep what is left of them', { seconds });
+  });
   // What a dry run decided must not be enforced by a later run.
   const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;
   const keeper = config.state.enabled
-    ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log })
+    ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log, now: clock.now })
     : undefined;
   const resume = keeper?.load();
   const enforcer = new Enforcer({
     engine,
     backend,
     jails,
+    ignored,
+    now: clock.now,
     log,
     // The names of the followed files are known below.
     decided: log.enabled('debug')
@@ -167,7 +161,7 @@ async function compose(config: CoreConfig, log: Logger) {
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
     sink: engine,
-    now: () => Date.now() / 1000,
+    now: () => clock.now() / 1000,
     monotonic: () => performance.now(),
     drain: () => {
       enforcer.wake();
@@ -180,7 +174,7 @@ async function compose(config: CoreConfig, log: Logger) {
     resume,
   });
   const clocks = new LogClocks({ engine, files, log });
-  return { config, memory, backend, engine, keeper, enforcer, drops, routes, files, clocks };
+  return { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files, clocks };
 }
 
 type Core = Awaited<ReturnType<typeof compose>>;
@@ -213,13 +207,14 @@ async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknow
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const marks = await takeMarks(config, log);
   const core = await compose(config, log);
-  const { memory, backend, engine, keeper, enforcer, drops, files, clocks } = core;
+  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks } = core;
   const closers = await openPages(core, log);
   memory.governor.look();
   files.start();
   sayIdleJails(core, log);
   enforcer.start({ adopts: true });
   drops.start();
+  clock.start();
   clocks.start();
   keeper?.start(files);
   memory.governor.release();
@@ -236,6 +231,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     clearInterval(housekeeping);
     memory.stop();
     drops.stop();
+    clock.stop();
     clocks.stop();
     files.drain();
     await enforcer.stop();

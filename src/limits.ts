@@ -507,6 +507,21 @@ export const replayReserveBytes = 44 * 1024 * 1024;
 /** Smallest table worth running with, bytes: some 40,000 entries. */
 export const tableBytesMin = 1024 * 1024;
 
+// --- Clock (src/clock.ts) and own addresses (src/enforcer/ignored.ts) ----------------------------
+
+/**
+ * A wall clock that was set by less than this is left alone, seconds: it is within what ends of
+ * bans are compared by (`timeoutToleranceMs`).
+ */
+export const clockStepSecondsMin = 2;
+limitHolds(clockStepSecondsMin * 1000 < timeoutToleranceMs, 'a step that is left alone repairs nothing');
+/** The wall clock is looked at this often at least, ms. */
+export const clockLookMs = 1_000;
+/** The addresses of this host are looked at this often, ms: a tenth of a millisecond each. */
+export const ownAddressesLookMs = 1_000;
+/** They are looked at before bans are delivered as well, but no oftener than this, ms. */
+export const ownAddressesApartMs = 100;
+
 // --- Enforcer (src/enforcer) ---------------------------------------------------------------------
 
 /**

@@ -1,36 +1,39 @@
 /**
- * One comparison of the kernel with the table (reconcile): which of the table's bans the kernel was
- * seen to hold, one bit for each entry, and nothing else in memory, however many there are. Whoever
- * writes into the kernel beside us controls what is held. What the table does not know stays: a
- * flood that pushed a ban out of the table must not lift it, it ends by itself.
+ * One comparison of the kernel with the table: which of the table's bans the kernel was seen to
+ * hold. It takes one bit for each entry, however many bans there are. Whoever writes into the
+ * kernel beside us controls what is held. What the table does not know stays in the kernel: it ends
+ * by itself.
  */
 import type { Engine, TableBan } from '../engine/host.ts';
 import { sweepEntries, timeoutToleranceMs } from '../limits.ts';
-import type { Address, Backend, Ban, JailConfig } from '../types.ts';
+import type { Address, Backend } from '../types.ts';
+
+/** A ban that the kernel holds: the jail's number, and what is left of it (0 = without end). */
+export interface HeldBan {
+  jail: number;
+  address: Address;
+  timeoutMs: number;
+}
 
 export class Comparison {
   readonly #engine: Engine;
-  readonly #jails: Map<string, number>;
   /** The longest time the backend can hold; longer bans are renewed when half of it is over. */
   readonly #timeoutMsMax: number;
   readonly #now: () => number;
   readonly #held: Uint8Array;
 
   /** @param now epoch milliseconds */
-  constructor(engine: Engine, jails: JailConfig[], backend: Pick<Backend, 'timeoutMsMax'>, now: () => number) {
+  constructor(engine: Engine, backend: Pick<Backend, 'timeoutMsMax'>, now: () => number) {
     this.#engine = engine;
-    this.#jails = new Map(jails.map(({ name }, index) => [name, index]));
     this.#timeoutMsMax = backend.timeoutMsMax ?? Number.POSITIVE_INFINITY;
     this.#now = now;
     this.#held = new Uint8Array(Math.ceil(engine.slots / 8));
   }
 
   /** Notes a ban that the kernel holds, if it holds it as long as the table says. */
-  note({ jail, address, timeoutMs }: Ban): void {
-    const index = this.#jails.get(jail);
-    if (index === undefined) return;
-    const end = this.#engine.banEnd(index, address);
-    if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(index, address);
+  note({ jail, address, timeoutMs }: HeldBan): void {
+    const end = this.#engine.banEnd(jail, address);
+    if (end !== undefined && this.#isRight(timeoutMs, end * 1000 - this.#now())) this.mark(jail, address);
   }
 
   /** The kernel has just confirmed this ban. */

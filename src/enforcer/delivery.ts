@@ -11,12 +11,16 @@ import { Backoff } from '../backoff.ts';
 import type { Engine, TableBan } from '../engine/host.ts';
 import { banRetryMs, banRetryMsMax, refusalsPerBatchMax } from '../limits.ts';
 import type { Logger } from '../log.ts';
-import type { Backend, Change, Decision, JailConfig } from '../types.ts';
+import type { Backend, Change, Decision, JailConfig, JailScaffold } from '../types.ts';
+import type { Ignored } from './ignored.ts';
 
 export interface EnforcerOptions {
   engine: Engine;
   backend: Backend;
-  jails: JailConfig[];
+  /** `allow`: what the kernel never drops; kept up to date with `ignored`. */
+  jails: (JailConfig & Pick<JailScaffold, 'allow'>)[];
+  /** What is never banned, where it may change. */
+  ignored?: Ignored;
   log: Logger;
   /** Bans that the kernel may hold; 0 = half of the table's slots. */
   bansMax?: number;
@@ -42,7 +46,9 @@ export interface EnforcerCounters {
   /** Bans from before the start that the kernel holds again, or still, per jail. */
   restored: number[];
   unbans: number;
-  /** Bans that ended early to make room in the kernel or in the table. */
+  /**
+   * Bans that ended early: to make room in kernel or table, or since their address is ignored now.
+   */
   lifted: number;
   transactions: number;
   /** Failed transactions by the error's code. */
@@ -128,11 +134,21 @@ export class Delivery {
     this.#counters.failures.set(code, (this.#counters.failures.get(code) ?? 0) + 1);
   }
 
-  /** Those bans of a batch that still run and whose set is not in a pause. */
+  /**
+   * Those bans of a batch that still run and whose set is not in a pause. A ban of an address that
+   * is ignored by now is forgotten.
+   */
   sendable(batch: TableBan[]): TableBan[] {
+    const { engine } = this.#settings;
     const now = this.#settings.now() / 1000;
     const someRefuse = this.#refusing.size > 0;
-    return batch.filter((ban) => ban.end > now && !(someRefuse && this.#refusing.has(this.#setOf(ban))));
+    return batch.filter((ban) => {
+      if (engine.isIgnored(ban.jail, ban.address)) {
+        engine.forget(ban.jail, ban.address);
+        return false;
+      }
+      return ban.end > now && !(someRefuse && this.#refusing.has(this.#setOf(ban)));
+    });
   }
 
   /**

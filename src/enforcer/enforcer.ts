@@ -10,7 +10,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { DECISIONS_DEFERRED } from '../engine/counters.ts';
 import type { Denial, TableBan } from '../engine/host.ts';
-import { banBatchMax, enforcerStopMs, sweepEntries } from '../limits.ts';
+import { banBatchMax, enforcerStopMs, ownAddressesApartMs, ownAddressesLookMs, sweepEntries } from '../limits.ts';
 import { Turns } from '../turns.ts';
 import type { Address, Change, Decision } from '../types.ts';
 import { codeOf, Delivery, type EnforcerCounters, type EnforcerOptions, type Settings } from './delivery.ts';
@@ -32,6 +32,10 @@ export class Enforcer {
   /** Where the sweep for decided bans goes on; -1 = none is due. */
   #sweepAt = -1;
   #deferredSeen = 0;
+  /** When the addresses of this host were last looked at (monotonic ms). */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #looking: NodeJS.Timeout | undefined;
+  #areAllIgnored = true;
 
   constructor(options: EnforcerOptions) {
     this.#settings = { now: Date.now, bansMax: 0, ...options };
@@ -53,6 +57,7 @@ export class Enforcer {
 
   /** What keeps bans out of the kernel now; undefined when nothing does. */
   get problem(): string | undefined {
+    if (!this.#areAllIgnored) return 'there is no room for all networks that are ignored: restart to make it';
     return this.#delivery.problem;
   }
 
@@ -87,6 +92,8 @@ export class Enforcer {
    * take a while: logs are read and operators answered meanwhile, and the kernel goes on dropping.
    */
   start({ adopts = false } = {}): void {
+    this.#looking = setInterval(() => this.#follow(), ownAddressesLookMs);
+    this.#looking.unref();
     // A dry run holds nothing that others could change.
     const compared = this.#settings.backend.holds ? this.#reconciliation.start(adopts) : undefined;
     // What the kernel still holds is adopted first: only the rest has to be delivered.
@@ -144,6 +151,7 @@ export class Enforcer {
 
   /** Sends what waits, then nothing more. */
   async stop(): Promise<void> {
+    clearInterval(this.#looking);
     if (this.#delivery.endPauses()) this.#sweepAt = 0;
     // What is left after that stays decided: the saved state knows it.
     await this.#work(performance.now() + enforcerStopMs);
@@ -163,6 +171,18 @@ export class Enforcer {
   #sweep(): void {
     this.#sweepAt = 0;
     this.wake();
+  }
+
+  /** Follows the addresses of this host: they are ignored from now on, and no others. */
+  #follow(): void {
+    const { engine, ignored, jails, log, backend } = this.#settings;
+    if (ignored === undefined || performance.now() - this.#lookedAt < ownAddressesApartMs) return;
+    this.#lookedAt = performance.now();
+    if (!ignored.look()) return;
+    this.#areAllIgnored = engine.setIgnored(ignored.lists);
+    for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
+    log.info('the addresses of this host have changed: these are ignored, and no others');
+    if (backend.holds) void this.#reconciliation.allowAnew();
   }
 
   /** Runs a task in its turn; sets that others removed are made anew first. */
@@ -195,6 +215,7 @@ export class Enforcer {
       // A sweep visits the whole table: others have their turn between its slices, whatever the
       // backend waits for.
       else if (this.#sweepAt >= 0) await turn();
+      this.#follow();
       if (engine.banAllDue) await this.#banAll();
       else await this.#turns.take(() => this.#deliver(this.#gather()));
     }

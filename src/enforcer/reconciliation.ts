@@ -11,6 +11,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { keyText } from '../backends/elements.ts';
 import {
   adoptionShownMs,
+  changesPerTransactionMax,
   comparisonRests,
   looksMax,
   reconcileApartMs,
@@ -19,9 +20,10 @@ import {
   repairShownMs,
   timeoutToleranceMs,
 } from '../limits.ts';
+import { formatAddress } from '../text/address.ts';
 import type { Turns } from '../turns.ts';
 import type { Address, Ban } from '../types.ts';
-import { Comparison } from './comparison.ts';
+import { Comparison, type HeldBan } from './comparison.ts';
 import { codeOf, type Delivery, type EnforcerCounters, type Settings } from './delivery.ts';
 
 export class Reconciliation {
@@ -42,6 +44,8 @@ export class Reconciliation {
   /** What an operator banned or unbanned since: adoption leaves these alone. */
   readonly #touched = new Set<string>();
   #ticking: NodeJS.Timeout | undefined;
+  /** What jails allow has changed: the kernel's rules have to be made anew. */
+  #mustInstall = false;
   #isStopped = false;
 
   constructor(settings: Settings, counters: EnforcerCounters, delivery: Delivery, turns: Turns) {
@@ -105,6 +109,13 @@ export class Reconciliation {
     await this.#running;
   }
 
+  /** Brings what jails allow into the kernel's rules, and lifts the bans that it covers. */
+  async allowAnew(): Promise<void> {
+    this.#mustInstall = true;
+    await this.#running;
+    await this.compare();
+  }
+
   /** Compares when it is time, or when others wrote into the kernel. */
   async #tick(): Promise<void> {
     if (this.#comparison !== undefined || this.#delivery.isDown) return;
@@ -125,24 +136,32 @@ export class Reconciliation {
   async reconcile(): Promise<number> {
     const { engine, backend, jails, log, now } = this.#settings;
     this.#comparedAt = performance.now();
-    const comparison = new Comparison(engine, jails, backend, now);
+    const comparison = new Comparison(engine, backend, now);
     this.#comparison = comparison;
     const adopts = this.#adoptingSince !== undefined;
     let repairs = 0;
     let found = 0;
-    const visit = (held: Ban): void => {
+    const ignored: HeldBan[] = [];
+    const visit = ({ jail, address, timeoutMs }: Ban): void => {
       // Whoever stops us does not wait until all bans are read.
       if (this.#isStopped) throw new Error('stopped');
       found++;
-      if (adopts) this.#adopt(held);
-      comparison.note(held);
+      const index = jails.findIndex(({ name }) => name === jail);
+      if (index < 0) return;
+      if (engine.isIgnored(index, address)) {
+        if (ignored.length < changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
+        return;
+      }
+      if (adopts) this.#adopt({ jail: index, address, timeoutMs });
+      comparison.note({ jail: index, address, timeoutMs });
     };
     try {
       // Forgets what others did until now: this comparison looks at it.
       await backend.disturbed?.();
-      repairs = Number(await backend.reconcile(jails));
+      repairs = await this.#rebuild();
       await backend.each(visit);
       if (adopts) this.#adopted(found);
+      await this.#liftIgnored(ignored);
       await this.#lookAgain(comparison, visit);
       repairs += await this.#restore(comparison);
       this.#counters.reconciles++;
@@ -159,6 +178,29 @@ export class Reconciliation {
       // The first comparison finds what earlier runs and boots left behind.
       if (repairs > 0 && this.#counters.reconciles > 1) this.#repairedAt = now();
       if (repairs > 0) log.warn('the kernel did not hold what it should; repaired', { repairs });
+    }
+  }
+
+  /** Makes our sets and rules what they should be; 1 where others had changed them. */
+  async #rebuild(): Promise<number> {
+    const { backend, jails } = this.#settings;
+    if (!this.#mustInstall) return Number(await backend.reconcile(jails));
+    await backend.install(jails);
+    this.#mustInstall = false;
+    return 0;
+  }
+
+  /** Ends bans of addresses that are ignored by now. */
+  async #liftIgnored(bans: HeldBan[]): Promise<void> {
+    if (bans.length === 0) return;
+    const { backend, engine, jails, log } = this.#settings;
+    const named = ({ jail, address }: HeldBan) => ({ jail: jails[jail]!.name, address });
+    await this.#turns.take(() => backend.apply(bans.map((ban) => ({ verb: 'unban', ...named(ban) }))));
+    for (const { jail, address } of bans) engine.forget(jail, address);
+    this.#counters.lifted += bans.length;
+    for (const ban of bans) {
+      const { jail, address } = named(ban);
+      log.info('ban lifted: the address is ignored now', { jail, address: formatAddress(address) });
     }
   }
 
@@ -209,22 +251,21 @@ export class Reconciliation {
    * wins: the kernel may know a ban that came after the last save, and the table may know an end
    * that the kernel cannot hold.
    */
-  #adopt({ jail, address, timeoutMs }: Ban): void {
+  #adopt({ jail, address, timeoutMs }: HeldBan): void {
     const { backend, engine, jails } = this.#settings;
-    const index = jails.findIndex(({ name }) => name === jail);
-    if (index < 0 || this.#touched.has(touchedText(index, address))) return;
+    if (this.#touched.has(touchedText(jail, address))) return;
     const now = this.#settings.now() / 1000;
-    const { bantime } = jails[index]!;
+    const { bantime } = jails[jail]!;
     const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
     const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
-    const known = engine.findBan(index, address);
+    const known = engine.findBan(jail, address);
     const isKnown = known !== undefined && (known.end > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
     // The kernel may hold an earlier ban of a source that was banned anew just now.
     if (isKnown && (known.confirmed || !known.restored)) return;
-    if (isKnown) engine.confirmBan(index, address);
-    else engine.setBan(index, address, now, end);
-    this.#counters.restored[index]!++;
-    this.#settings.restored?.(known ?? { ...unseen, jail: index, address, end });
+    if (isKnown) engine.confirmBan(jail, address);
+    else engine.setBan(jail, address, now, end);
+    this.#counters.restored[jail]!++;
+    this.#settings.restored?.(known ?? { ...unseen, jail, address, end });
   }
 
   /** Every ban of an earlier run is in the table. */

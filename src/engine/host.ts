@@ -398,8 +398,9 @@ export class Engine extends Records implements LineSink {
     saved: { layout: number; entryBytes: number; note: Uint8Array },
     jailOf: readonly number[],
     now: number,
+    clockStep = 0,
   ): RestoringTable | null {
-    return restoreTable(this.#tableMemory(), saved, jailOf, Math.floor(now));
+    return restoreTable(this.#tableMemory(), saved, jailOf, Math.floor(now), clockStep);
   }
 
   #tableMemory(): TableMemory {

@@ -12,6 +12,7 @@
  * findtime is as it was.
  */
 import * as layout from './layout.ts';
+import { secondsMax } from './records.ts';
 
 /** Number of this form of entries; a file with another one is not read. */
 export const savedTableLayout = 2;
@@ -102,12 +103,14 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
  * Takes the saved entries of one file, portion by portion; null where `note` describes none that
  * this build can read.
  * @param jailOf the jail's number now for its number then; -1 = it is gone
+ * @param clockStep seconds by which the clock was set since
  */
 export function restoreTable(
   memory: TableMemory,
   saved: { layout: number; entryBytes: number; note: Uint8Array },
   jailOf: readonly number[],
   now: number,
+  clockStep = 0,
 ): RestoringTable | null {
   const [key = 0, step = 0, steps = 0, ...rest] = saved.note;
   const jails = jailOf.length;
@@ -121,7 +124,7 @@ export function restoreTable(
   const last = Buffer.from(rest.slice(jails));
   const findtimes = jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
   const form = { size: saved.entryBytes, key, step, steps, prefixes: rest.slice(0, jails), jailOf, findtimes };
-  return new RestoringTable(memory, form, now);
+  return new RestoringTable(memory, form, now, clockStep);
 }
 
 function findtimeAt(memory: TableMemory, jail: number): number {
@@ -148,13 +151,15 @@ export class RestoringTable {
   readonly #memory: TableMemory;
   readonly #form: SavedForm;
   readonly #now: number;
+  readonly #clockStep: number;
   /** What the window of the entry at hand becomes. */
   #window = new Uint8Array(0);
 
-  constructor(memory: TableMemory, form: SavedForm, now: number) {
+  constructor(memory: TableMemory, form: SavedForm, now: number, clockStep: number) {
     this.#memory = memory;
     this.#form = form;
     this.#now = now;
+    this.#clockStep = clockStep;
   }
 
   /** Takes whole entries. */
@@ -179,14 +184,21 @@ export class RestoringTable {
     const ofBan = (meta & layout.META_MANUAL) | layout.META_RESTORED | layout.DECIDED;
     const state = isBan ? ofBan : this.#readWindow(view, at + key + 4, then, jail, meta);
     if (state === 0) return 'foreign';
-    const seen = view.getUint32(at + key + 4, true);
-    const end = view.getUint32(at + key + 8, true);
+    const seen = this.#timeAt(view, at + key + 4);
+    // A window is written below.
+    const end = isBan ? this.#timeAt(view, at + key + 8) : 0;
     const place = this.#memory.restore(jail, (meta & bansMask) | state, seen, end, this.#now);
     if (place === 0) return 'over';
     if (place < 0) return 'crowded';
     if (isBan) return 'bans';
     this.#memory.bytes.set(this.#window, place + this.#memory.key + 8);
     return 'windows';
+  }
+
+  /** A saved time, moved as the clock was; the end of a permanent ban stays. */
+  #timeAt(view: DataView, at: number): number {
+    const time = view.getUint32(at, true);
+    return time === secondsMax ? time : Math.min(secondsMax - 1, Math.max(0, time + this.#clockStep));
   }
 
   /**

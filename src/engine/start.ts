@@ -28,7 +28,7 @@ export interface EngineJail {
   bantime: number;
   escalation?: Escalation | null;
   ipv6Prefix: number;
-  ignore: Address[];
+  ignore: readonly Address[];
   /** What its lines are wrapped in; what tells by itself where absent. */
   format?: LineFormat;
   /** The field that holds the message, where that is `json`. */

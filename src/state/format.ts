@@ -6,14 +6,16 @@
  *   end       a section of 4 bytes: CRC32 of everything before its length field's end
  *
  * Sections in this order; all but the heads may come several times, so that both writer and reader
- * work in small portions however large the table is: jails (names), positions, table head, table
- * entries (bans first, then open windows).
+ * work in small portions however large the table is: clock (boot id and seconds since boot when the
+ * file was written; may be missing), jails (names), positions, table head, table entries (bans
+ * first, then open windows).
  *
  * Whoever can write the file is root, but a disk may hand back anything: every field is checked on
  * the way in, nothing is allocated from a length before it is compared with its bound. Claims:
  * T-02a, T-02b.
  */
 
+import type { BootTime } from '../clock.ts';
 import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax, weekHours } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
@@ -24,7 +26,15 @@ export const stateVersion = 1;
 export const headerBytes = 24;
 export const sectionHeadBytes = 8;
 
-export const sectionTag = { jails: 1, positions: 2, tableHead: 3, tableEntries: 4, histories: 5, end: 0xe0f } as const;
+export const sectionTag = {
+  clock: 0,
+  jails: 1,
+  positions: 2,
+  tableHead: 3,
+  tableEntries: 4,
+  histories: 5,
+  end: 0xe0f,
+} as const;
 
 /**
  * Device u64, inode u64, offset f64, mark hash u32, mark length u16, path length u16; the path
@@ -33,6 +43,11 @@ export const sectionTag = { jails: 1, positions: 2, tableHead: 3, tableEntries: 
 export const positionHeadBytes = 32;
 /** Layout u32, entry bytes u32; what the engine needs to know about its entries follows. */
 export const tableHeadBytes = 8;
+
+/** Seconds since boot f64; the boot id as text follows. */
+const clockHeadBytes = 8;
+/** Longest boot id, bytes: a UUID has 36. */
+const bootIdBytesMax = 64;
 
 /** Says what is wrong with a state file. */
 export class DamagedState extends Error {}
@@ -57,6 +72,21 @@ export function decodeJails(bytes: Buffer): string[] {
     at += 1 + length;
   }
   return jails;
+}
+
+export function encodeClock({ boot, seconds }: BootTime): Buffer {
+  const bytes = Buffer.alloc(clockHeadBytes + boot.length);
+  bytes.writeDoubleLE(seconds, 0);
+  bytes.write(boot, clockHeadBytes, 'latin1');
+  return bytes;
+}
+
+export function decodeClock(bytes: Buffer): BootTime {
+  if (bytes.length < clockHeadBytes || bytes.length > clockHeadBytes + bootIdBytesMax)
+    damaged('its clock has a wrong length');
+  const seconds = bytes.readDoubleLE(0);
+  if (!(seconds >= 0 && seconds <= Number.MAX_SAFE_INTEGER)) damaged('its clock is wrong');
+  return { seconds, boot: bytes.toString('latin1', clockHeadBytes) };
 }
 
 /**

@@ -25,6 +25,7 @@
 import { mkdirSync, promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
+import { type BootTime, bootTime, stepBetween } from '../clock.ts';
 import { BYTES } from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import {
@@ -52,6 +53,8 @@ export interface KeeperOptions {
   log: Logger;
   /** Epoch milliseconds. */
   now?: () => number;
+  /** The time since boot. */
+  bootTime?: () => BootTime | undefined;
   /** The disk to write to; tests hand in one that fails. */
   disk?: StateDisk;
 }
@@ -80,6 +83,7 @@ export class StateKeeper {
   readonly histories: SavedHistory[] = [];
   readonly #options: KeeperOptions;
   readonly #now: () => number;
+  readonly #bootTime: () => BootTime | undefined;
   #readers: Readers | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** When the timer is due, monotonic ms. */
@@ -101,6 +105,7 @@ export class StateKeeper {
   constructor(options: KeeperOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#bootTime = options.bootTime ?? bootTime;
     this.#retry = new Backoff(() => performance.now(), stateRetryMs, Math.max(stateRetryMs, this.#intervalMs));
   }
 
@@ -124,7 +129,9 @@ export class StateKeeper {
       position: (position: ReadPosition) => void positions.push(position),
       table: (table: LoadedTable) => {
         const jailOf = table.jails.map((name) => jails.indexOf(name));
-        restoring = engine.restoreTable(table, jailOf, now);
+        const step = stepBetween(table.time, table.clock, now, this.#bootTime());
+        if (step !== 0) log.warn('the clock was set since the state was saved', { seconds: step });
+        restoring = engine.restoreTable(table, jailOf, now, step);
         if (restoring === null) log.warn('saved table is of another form, left out', { path });
         return restoring !== null;
       },
@@ -243,6 +250,7 @@ export class StateKeeper {
       };
       return {
         time,
+        clock: this.#bootTime(),
         jails,
         positions: readers.positions(),
         histories: readers.histories(),

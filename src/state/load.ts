@@ -10,12 +10,14 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import type { BootTime } from '../clock.ts';
 import { historiesMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import {
   DamagedState,
   damaged,
+  decodeClock,
   decodeHistory,
   decodeJails,
   decodePosition,
@@ -37,6 +39,9 @@ export interface LoadedTable {
   jails: readonly string[];
   /** What else the engine said about its entries. */
   note: Buffer;
+  /** When the file was written: epoch seconds, and since boot where that is known. */
+  time: number;
+  clock: BootTime | undefined;
 }
 
 /** Who takes the content of a valid file. */
@@ -154,6 +159,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
   const state: LoadedState = { time: readHeader(reader), positions: 0, tableBytes: 0 };
   const head = Buffer.alloc(sectionHeadBytes);
   const buffer = Buffer.alloc(stateSectionBytesMax);
+  let clock: BootTime | undefined;
   let jails: string[] | null = null;
   let table: LoadedTable | null = null;
   let wanted = false;
@@ -170,7 +176,10 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       return state;
     }
     const bytes = reader.take(buffer.subarray(0, length));
-    if (tag === sectionTag.jails) {
+    if (tag === sectionTag.clock) {
+      if (clock !== undefined) damaged('it tells its clock twice');
+      clock = decodeClock(bytes);
+    } else if (tag === sectionTag.jails) {
       if (jails !== null) damaged('it names its jails twice');
       jails = decodeJails(bytes);
     } else if (jails === null) {
@@ -180,7 +189,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       if (state.positions > statePositionsMax) damaged('it holds too many read positions');
     } else if (tag === sectionTag.tableHead) {
       if (table !== null) damaged('it describes its table twice');
-      table = readTableHead(bytes, jails);
+      table = { ...readTableHead(bytes, jails), time: state.time, clock };
       wanted = visitor?.table(table) ?? false;
     } else if (tag === sectionTag.tableEntries) {
       if (table === null || length % table.entryBytes !== 0) damaged('its table is cut in the middle');
@@ -216,7 +225,7 @@ function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
   return count;
 }
 
-function readTableHead(bytes: Buffer, jails: readonly string[]): LoadedTable {
+function readTableHead(bytes: Buffer, jails: readonly string[]): Omit<LoadedTable, 'time' | 'clock'> {
   if (bytes.length < tableHeadBytes) damaged('the description of its table is cut short');
   const entryBytes = bytes.readUInt32LE(4);
   if (entryBytes === 0 || entryBytes > stateSectionBytesMax) damaged('its entries have a wrong size');

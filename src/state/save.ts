@@ -12,10 +12,12 @@
 import { constants, promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import type { BootTime } from '../clock.ts';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import {
+  encodeClock,
   encodeHistory,
   encodeJails,
   encodePosition,
@@ -44,8 +46,9 @@ export interface SavedEntries {
 }
 
 export interface Snapshot {
-  /** Epoch seconds. */
+  /** Epoch seconds, and since boot where that is known. */
   time: number;
+  clock?: BootTime | undefined;
   /** Names in the engine's order. */
   jails: readonly string[];
   positions: readonly ReadPosition[];
@@ -214,6 +217,7 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
     into.set(bytes, used + sectionHeadBytes);
     used += sectionHeadBytes + bytes.length;
   };
+  if (snapshot.clock !== undefined) add(sectionTag.clock, encodeClock(snapshot.clock));
   add(sectionTag.jails, encodeJails(snapshot.jails));
   for (const position of snapshot.positions) {
     if (isFull()) {

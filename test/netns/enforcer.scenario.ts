@@ -77,13 +77,13 @@ function fullSet({ create, room, code }: (typeof small)[string]): Scenario {
     assert.match(enforcer.problem!, new RegExp(`bans of sshd, IPv4 do not reach the kernel: .*${code}`));
     assert.ok(enforcer.counters.failures.get(code)! > 0, 'the failure is counted by its errno');
     assert.ok(!(await held()).includes('192.0.2.99'));
-    assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, pending: 1 }]);
+    assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, heldSix: 0, pending: 1 }]);
     const [first] = await bansOf(backend);
     await enforcer.unban([{ jail: 0, address: first!.address }]);
     await until(() => enforcer.counters.bans[0] === room + 1, { what: 'the ban, once there is room' });
     assert.ok((await held()).includes('192.0.2.99'));
     await until(() => enforcer.problem === undefined, { what: 'the end of the problem' });
-    assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, pending: 0 }]);
+    assert.deepEqual(await engine.countBans(Date.now() / 1000), [{ held: room, heldSix: 0, pending: 0 }]);
     await enforcer.stop();
     backend.close();
   };

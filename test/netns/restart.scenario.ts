@@ -218,6 +218,8 @@ export const scenarios: Record<string, Scenario> = {
   'a damaged state is set aside, said, and the daemon starts empty': async () => {
     const host = new Host();
     let daemon = await host.start();
+    // The first save may otherwise hold these lines already.
+    await until(async () => (await daemon.stats())['state.saves']! > 0, { ...timeout, what: 'the first save' });
     host.fail('192.0.2.1', 2);
     await saved(daemon);
     await daemon.stop();
@@ -356,10 +358,9 @@ logpath = "${second.log}"
     assert.equal(await third.stop(), 0, 'the state of one that was killed is free');
   },
 
-  'nothing that a dry run decided is enforced by a later run, and nothing of a run is touched by a dry one':
-    async () => {
-      const host = new Host();
-      const settings = `[firewall]
+  'nothing that a dry run decided is enforced by a later run': async () => {
+    const host = new Host();
+    const settings = `[firewall]
 backend = "log-only"
 [metrics]
 enabled = false
@@ -369,20 +370,54 @@ path = "${host.state}"
 logpath = "${host.log}"
 maxretry = 3
 `;
-      let daemon = await Daemon.start(host.directory, settings);
-      host.fail('192.0.2.1', 3);
-      await banned(daemon, '192.0.2.1');
-      assert.equal(await daemon.stop(), 0);
-      daemon = await host.start();
-      host.fail('192.0.2.2', 3);
-      await banned(daemon, '192.0.2.2');
-      assert.deepEqual(elements(), ['192.0.2.2']);
-      assert.equal(await daemon.stop(), 0);
-      const state = readFileSync(host.state);
-      daemon = await Daemon.start(host.directory, settings);
-      assert.equal(await daemon.stop(), 0);
-      assert.deepEqual(readFileSync(host.state), state);
-    },
+    let daemon = await Daemon.start(host.directory, settings);
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1');
+    assert.equal(await daemon.stop(), 0);
+    daemon = await host.start();
+    host.fail('192.0.2.2', 3);
+    await banned(daemon, '192.0.2.2');
+    assert.deepEqual(elements(), ['192.0.2.2']);
+    assert.equal(await daemon.stop(), 0);
+    const state = readFileSync(host.state);
+    daemon = await Daemon.start(host.directory, settings);
+    assert.equal(await daemon.stop(), 0);
+    assert.deepEqual(readFileSync(host.state), state);
+  },
+
+  'an address that the host gets is ignored from then on, in table and kernel': async () => {
+    const host = new Host();
+    execFileSync('ip', ['link', 'set', 'lo', 'up']);
+    const daemon = await host.start('ignoreself = true');
+    host.fail('192.0.2.1', 3);
+    host.fail('192.0.2.2', 3);
+    await daemon.ban('sshd', '2001:db8:1::7', 900);
+    await banned(daemon, '192.0.2.1', '192.0.2.2', '2001:db8:1::/64');
+    for (const address of ['192.0.2.1/32', '2001:db8:1::99/128'])
+      execFileSync('ip', ['address', 'add', address, 'dev', 'lo']);
+    await banned(daemon, '192.0.2.2', '2001:db8:1::/64');
+    await until(() => elements().join() === '192.0.2.2', { ...timeout, what: 'the kernel without the ban' });
+    assert.ok(
+      daemon.said.some((line) => line.includes('ban lifted: the address is ignored now jail=sshd address=192.0.2.1')),
+    );
+    // A prefix that holds an address of ours stays banned: that address alone passes.
+    const listed = (): string =>
+      execFileSync('nft', ['list', 'chain', 'inet', 'fail2zig', 'deny-sshd'], { encoding: 'utf8' });
+    await until(() => listed().includes('2001:db8:1::99'), {
+      ...timeout,
+      what: 'a rule that lets our own address pass',
+    });
+    host.fail('192.0.2.1', 3);
+    host.fail('192.0.2.3', 3);
+    await banned(daemon, '192.0.2.2', '192.0.2.3', '2001:db8:1::/64');
+    await assert.rejects(daemon.ban('sshd', '192.0.2.1', 60), /is in ignoreip/);
+    execFileSync('ip', ['address', 'del', '192.0.2.1/32', 'dev', 'lo']);
+    await until(() => daemon.said.filter((line) => line.includes('addresses of this host')).length === 2, timeout);
+    host.fail('192.0.2.1', 3);
+    await banned(daemon, '192.0.2.1', '192.0.2.2', '192.0.2.3', '2001:db8:1::/64');
+    assert.deepEqual((await daemon.status()).problems, []);
+    assert.equal(await daemon.stop(), 0);
+  },
 
   'SIGHUP changes nothing and says so; bans go on': async () => {
     const host = new Host();

@@ -2,12 +2,15 @@
  * The enforcer against a kernel of the test's making: what is refused, lost or changed by others,
  * and what comes of it.
  */
+import type { NetworkInterfaceInfo } from 'node:os';
 import { expect, test, vi } from 'vitest';
 import { UnsupportedChange } from '../../src/backends/elements.ts';
 import { KernelError } from '../../src/backends/kernel-error.ts';
+import { Clock } from '../../src/clock.ts';
+import { Ignored } from '../../src/enforcer/ignored.ts';
 import { enforcerStopMs, refusalsPerBatchMax } from '../../src/limits.ts';
 import { formatAddress, parseCidr } from '../../src/text/address.ts';
-import type { Address, Backend, Ban, Change } from '../../src/types.ts';
+import type { Address, Backend, Ban, Change, JailScaffold } from '../../src/types.ts';
 import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { until } from '../support/until.ts';
 
@@ -19,7 +22,7 @@ class FakeKernel implements Backend {
   readonly transactions: string[][] = [];
   refuse: (bans: string[]) => Error | undefined = () => undefined;
 
-  async install(): Promise<void> {}
+  async install(_?: JailScaffold[]): Promise<void> {}
 
   async apply(changes: Change[]): Promise<void> {
     const texts = changes.map((change) => formatAddress(change.verb === 'ban' ? change.ban.address : change.address));
@@ -514,5 +517,85 @@ test('a ban from before the start is restored, not banned: said and counted apar
   ]);
   expect(engine.findBan(0, manual('10.0.0.5'))!.manual, 'still an operator’s').toBe(true);
   expect(end(kernel, '10.0.0.5')).toBeGreaterThan(800_000);
+  await enforcer.stop();
+});
+
+test.each([3_600, -3_600, 366 * 86_400, -366 * 86_400])(
+  'where the clock is set by %i s the kernel is left alone, and nobody is said to have changed it',
+  async (step) => {
+    const kernel = new FakeKernel();
+    let offset = 0;
+    const clock = new Clock(
+      (seconds) => engine.shiftTimes(seconds),
+      () => Date.now() + offset,
+    );
+    const { attack, enforcer, engine, said } = await enforce(kernel, [enforcedJail], { now: clock.now });
+    attack('10.0.0.1', '10.0.0.2');
+    await until(() => kernel.held.size === 2, { what: 'the bans' });
+    expect(await enforcer.reconcile()).toBe(0);
+    offset = step * 1000;
+    const sent = kernel.transactions.length;
+    expect(await enforcer.reconcile()).toBe(0);
+    expect(kernel.transactions.length).toBe(sent);
+    expect(enforcer.disturbance).toBeUndefined();
+    expect(said()).not.toContain('repaired');
+    expect(engine.banEnd(0, manual('10.0.0.1'))! - clock.now() / 1000).toBeGreaterThan(enforcedJail.bantime - 60);
+    await enforcer.stop();
+  },
+);
+
+test('an address that this host gets is ignored from then on, and its ban is lifted and said; one that it loses is not', async () => {
+  const kernel = new FakeKernel();
+  const installs: string[][] = [];
+  const own = ['10.0.0.9'];
+  const ignored = new Ignored([{ ignoreip: ['198.51.100.0/24'], ignoreself: true }], () => ({
+    eth0: own.map((address) => ({ address })) as NetworkInterfaceInfo[],
+  }));
+  const { attack, enforcer, engine, said } = await enforce(kernel, [{ ...enforcedJail, ignoreself: true }], {
+    ignored,
+  });
+  kernel.install = async (jails) => {
+    installs.push((jails ?? []).flatMap(({ allow }) => (allow ?? []).map(formatAddress)));
+  };
+  engine.setIgnored(ignored.lists);
+  enforcer.start();
+  attack('10.0.0.9', '10.0.0.1', '10.0.0.2', '198.51.100.7');
+  await until(() => kernel.held.size === 2, { what: 'bans of strangers only' });
+  own.splice(0, 1, '10.0.0.1');
+  await until(() => kernel.held.size === 1, { what: 'the ban that is lifted' });
+  expect(said()).toContain('ban lifted: the address is ignored now jail=sshd address=10.0.0.1');
+  expect(engine.banEnd(0, manual('10.0.0.1'))).toBeUndefined();
+  expect(installs).toEqual([['198.51.100.0/24', '127.0.0.0/8', '::1', '10.0.0.1']]);
+  expect(enforcer.counters.lifted).toBe(1);
+  expect([enforcer.counters.repairs, enforcer.disturbance]).toEqual([0, undefined]);
+  attack('10.0.0.1', '10.0.0.9');
+  await until(() => kernel.held.has('10.0.0.9'), { what: 'the ban of what is foreign now' });
+  expect([...kernel.held.keys()].sort()).toEqual(['10.0.0.2', '10.0.0.9']);
+  await enforcer.stop();
+});
+
+test('a decision that waits for the kernel is dropped where its address is ignored by then', async () => {
+  const kernel = new FakeKernel();
+  kernel.refuse = () => new KernelError(1, 'add elements');
+  const { attack, enforcer, engine } = await enforce(kernel);
+  attack('10.0.0.1', '10.0.0.2');
+  await until(() => enforcer.problem !== undefined, { what: 'the problem' });
+  engine.setIgnored([[manual('10.0.0.0/31')]]);
+  kernel.refuse = () => undefined;
+  await until(() => kernel.held.size === 1, { what: 'the other ban' });
+  expect([...kernel.held.keys()]).toEqual(['10.0.0.2']);
+  expect(engine.banEnd(0, manual('10.0.0.1'))).toBeUndefined();
+  await enforcer.stop();
+});
+
+test('bans of an earlier run that the list covers now are lifted, not adopted', async () => {
+  const kernel = new FakeKernel();
+  await withEarlierBans(kernel, 2);
+  const { enforcer, engine, said } = await enforce(kernel);
+  engine.setIgnored([[manual('10.0.0.1')]]);
+  enforcer.start({ adopts: true });
+  await until(() => kernel.held.size === 1, { what: 'the ban that is lifted' });
+  expect(engine.banEnd(0, manual('10.0.0.1'))).toBeUndefined();
+  expect(said()).toContain('ban lifted: the address is ignored now jail=sshd address=10.0.0.1');
   await enforcer.stop();
 });

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
 
 /** The ground that every room of the core stands on. */
-const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'version', 'host'];
+const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'host'];
 
 /**
  * `src/` folder or top-level file → what its files may import besides their own room, `types` and
@@ -21,6 +21,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   bucket: [],
   turns: [],
   native: [],
+  clock: ['limits', 'native'],
   text: ['limits'],
   log: ['limits', 'text', 'bucket'],
   engine: [],

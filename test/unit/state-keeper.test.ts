@@ -271,3 +271,43 @@ describe('the state keeper', () => {
     expect(keeper.problem).toContain('ENOENT');
   });
 });
+
+test.each([
+  ['an hour forward', 3_600, 'a'],
+  ['a year back', -366 * 86_400, 'a'],
+  ['a year back over a reboot', -366 * 86_400, 'b'],
+])('a clock that was set between two runs, %s, takes nothing from a ban', async (_, step, boot) => {
+  const path = join(home.path, 'state', 'state');
+  let wall = Date.now();
+  let sinceBoot = { boot: 'a', seconds: 1_000 };
+  const make = async () => {
+    const engine = await Engine.create({ jails, tableBytes: 2_000_000 });
+    const options = { now: () => wall, bootTime: () => sinceBoot };
+    const log = rememberingLog();
+    return {
+      engine,
+      log,
+      keeper: new StateKeeper({ path, intervalSeconds: 60, jails: ['sshd'], engine, log, ...options }),
+    };
+  };
+  const address = {
+    family: 4,
+    bytes: Uint8Array.of(...Array(10).fill(0), 255, 255, 192, 0, 2, 1),
+    prefix: 32,
+  } as const;
+  const first = await make();
+  first.keeper.load();
+  first.engine.setBan(0, address, wall / 1000, wall / 1000 + 900);
+  first.keeper.start({ pause: () => {}, unpause: () => {}, positions: () => [], histories: () => [] });
+  await until(() => first.keeper.counters.saves === 1);
+  await first.keeper.stop();
+  // Ten seconds pass, as far as anybody can tell.
+  sinceBoot = { boot, seconds: boot === 'a' ? 1_010 : 5 };
+  wall += 10_000 + step * 1000;
+  const second = await make();
+  second.keeper.load();
+  const left = second.engine.banEnd(0, address)! - wall / 1000;
+  expect(left).toBeGreaterThan(boot === 'a' ? 885 : 895);
+  expect(left).toBeLessThan(boot === 'a' ? 892 : 902);
+  expect(second.log.said.map(({ text }) => text)).toContain('the clock was set since the state was saved');
+});
