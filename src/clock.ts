@@ -18,7 +18,9 @@ export class Clock {
   #offset: number;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param stepped told by how many seconds the clock was set, before anybody is told the new time */
+  /**
+   * @param stepped told by how many seconds the clock was set, before anybody is told the new time
+   */
   constructor(stepped: (seconds: number) => void, wall = Date.now, monotonic = () => performance.now()) {
     this.#stepped = stepped;
     this.#wall = wall;
@@ -28,7 +30,8 @@ export class Clock {
 
   /** Epoch milliseconds. */
   readonly now = (): number => {
-    // Where the process stands still between two readings, they seem to differ: a second look tells.
+    // Where the process stands still between two readings, they seem to differ: a second look
+    // tells.
     if (this.#step() !== 0) {
       const seconds = this.#step();
       this.#offset += seconds * 1000;
@@ -75,9 +78,9 @@ export function bootTime(): BootTime | undefined {
 }
 
 /**
- * By how many seconds the wall clock was set between a moment that was noted and now. Within one boot
- * the time since boot tells; otherwise only a clock that runs backwards does, and then nothing is
- * known of the time between: none has passed, as far as we know.
+ * By how many seconds the wall clock was set between a moment that was noted and now. Within one
+ * boot the time since boot tells; otherwise only a clock that runs backwards does, and then nothing
+ * is known of the time between: none has passed, as far as we know.
  * @param then @param now epoch seconds
  */
 export function stepBetween(then: number, thenBoot: BootTime | undefined, now: number, nowBoot: BootTime | undefined) {
