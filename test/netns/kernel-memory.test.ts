@@ -1,0 +1,14 @@
+/**
+ * Bans in the memory of the real kernel, under the limit of a control group, each scenario in
+ * namespaces of its own.
+ */
+import { join } from 'node:path';
+import { describe, test } from 'vitest';
+import { runScenario } from '../support/namespace.ts';
+import { scenarios } from './kernel-memory.scenario.ts';
+
+describe('kernel memory', () => {
+  for (const name of Object.keys(scenarios)) {
+    test(name, () => runScenario(join(import.meta.dirname, 'kernel-memory.scenario.ts'), name));
+  }
+});
