@@ -1,22 +1,20 @@
 /**
- * The ceiling over the whole process (claims MM-01, MM-02, MM-11, MM-13, MM-26): what each part may
- * take at most, what the table gets, and how the part that nothing else bounds is kept small.
+ * The memory ceiling of the whole process (claims MM-01, MM-02, MM-11, MM-13, MM-26): the bound of
+ * each part, and how file pages are kept within theirs.
  *
- * The table gets the ceiling minus the bound of everything else, so the sum of all bounds is the
- * ceiling:
- *   file clean pages of the runtime's code and constants `filePagesBytesMax`, kept by the governor
- *   below
- *   heap JavaScript V8's own limit (flags in commands/start.ts)
- *   runtime V8 and libuv outside that heap, stacks, buffers what they take at start and
+ * The bounds add up to the ceiling, since the table gets what the others leave:
+ * - file: clean pages of the runtime's code and constants; `filePagesBytesMax`
+ * - heap: JavaScript; V8's own limit (flags in commands/start.ts)
+ * - runtime: V8 and libuv outside the heap, stacks, buffers; what they take at start, and
  *   `runtimeGrowthBytes`
- *   engine    all regions of its memory but the table           fixed
- *   table     the rest                                          fixed
+ * - engine: its memory without the table; fixed
+ * - table: the rest; fixed
  *
- * Releasing file pages: the runtime's code is mapped from its file, 45 MiB of it resident after a
- * start that needs each part once. madvise(MADV_DONTNEED) takes such pages from this process; they
- * stay in the kernel's page cache and come back, 16 at a time, when they are used. That is no
- * saving for a machine that has nothing else to do with its memory, and it is stated openly in the
- * README: it makes VmRSS say what the daemon works with rather than what it has ever looked at.
+ * File pages: the start needs each part of the runtime's code once, and 45 MiB of it stay resident.
+ * madvise(MADV_DONTNEED) takes such pages from this process. The kernel keeps them in its page
+ * cache and brings them back, 16 at a time, when they are used. A machine that has no other use for
+ * its memory gains nothing by that. The resident size then shows what the daemon works with, rather
+ * than all that it ever looked at; README says so.
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
@@ -163,18 +161,17 @@ export interface GovernorOptions {
 }
 
 /**
- * Keeps file pages under their bound and the process under its ceiling, by releasing them. `look`
- * looks every `governorMs`; it costs one small read where there is nothing to do. Every
- * `governorLooksMax` looks it releases in any case, so that the resident size shows what was used
- * lately instead of creeping up to the ceiling. After a release that gained next to nothing it
- * waits a while: then the pages are in use, and taking them again would only cost time. Every
- * `collectMs` it has the heap's garbage collected.
+ * Releases file pages, so that they stay under their bound and the process under its ceiling. A
+ * look every `governorMs` costs one small read. Every `governorLooksMax` looks the governor
+ * releases in any case: so the resident size shows what was used lately. When a release gains next
+ * to nothing, the pages are in use, and the governor pauses. Every `collectMs` it collects the
+ * heap's garbage.
  */
 export class Governor {
   releases = 0;
   #looks = 0;
   #nextLook = 0;
-  /** The longest release, ms: so long stood the pipeline still. */
+  /** The longest release, ms: nothing else runs meanwhile. */
   longestMilliseconds = 0;
   readonly #options: GovernorOptions;
   readonly #now: () => number;
