@@ -5,7 +5,7 @@
  */
 
 import type { LineSink } from '../../src/engine/host.ts';
-import { lineBytesMax } from '../../src/limits.ts';
+import { inputBytes, lineBytesMax } from '../../src/limits.ts';
 
 const newline = 10;
 
@@ -25,7 +25,7 @@ export class CollectingSink implements LineSink {
   private readonly roomMax: number;
   private readonly skipping = new Set<number>();
 
-  constructor(bufferBytes = 64 * 1024, roomMax = Number.POSITIVE_INFINITY) {
+  constructor(bufferBytes = inputBytes, roomMax = Number.POSITIVE_INFINITY) {
     this.buffer = new Uint8Array(bufferBytes);
     this.room = roomMax;
     this.roomMax = roomMax;

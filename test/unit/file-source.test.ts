@@ -24,7 +24,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { decisionsWaitingMax, fingerprintBytesMax, lineBytesMax, lingerMs, turnBytesMax } from '../../src/limits.ts';
+import {
+  decisionsWaitingMax,
+  fingerprintBytesMax,
+  inputBytes,
+  lineBytesMax,
+  lingerMs,
+  turnBytesMax,
+} from '../../src/limits.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from '../../src/sources/file.ts';
 import { type Events, type EventsOptions, IN_MODIFY } from '../../src/sources/inotify.ts';
 import { PortableEvents } from '../../src/sources/portable-events.ts';
@@ -198,12 +205,12 @@ describe('following', () => {
   test('a line without end is fed as it grows, cut once, and the next one is whole', () => {
     const log = join(home, 'auth.log');
     writeFileSync(log, '');
-    const bench = follow([log], { sink: new CollectingSink(8_192) });
-    for (let index = 0; index < 50; index++) {
-      appendFileSync(log, 'y'.repeat(1_000));
+    const bench = follow([log]);
+    for (let index = 0; index < 56; index++) {
+      appendFileSync(log, 'y'.repeat(5_000));
       bench.source.drain();
     }
-    expect(bench.source.status()[0]!.offset).toBe(50_000);
+    expect(bench.source.status()[0]!.offset).toBe(280_000);
     appendFileSync(log, '\nnext\n');
     bench.source.drain();
     expect(bench.sink.texts()).toEqual(['y'.repeat(lineBytesMax), 'next']);
@@ -523,7 +530,7 @@ describe('files without end', () => {
 });
 
 describe('a line that was cut', () => {
-  const long = 'z'.repeat(3 * lineBytesMax);
+  const long = 'z'.repeat(2 * inputBytes);
 
   test('does not swallow the first line of the next file, and its rest is no line when it comes late', () => {
     const log = join(home, 'auth.log');
