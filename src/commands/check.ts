@@ -14,8 +14,9 @@ import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { formatPorts } from '../config/port.ts';
 import { ConfigError, type Problem } from '../config/problem.ts';
 import { formatSize } from '../config/size.ts';
-import { maxretryExactMax } from '../limits.ts';
+import { followedFilesMax, maxretryExactMax } from '../limits.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
+import { mounts } from '../sources/place.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig } from '../types.ts';
 import { exitUsage, parseOptions } from './options.ts';
@@ -44,7 +45,7 @@ export async function run(argv: string[]): Promise<number> {
     const compiled = loadConfig(config);
     const problems = startProblems(compiled.config);
     if (problems.length > 0) throw new ConfigError(printable(config), problems);
-    compiled.warnings.push(...(await publishedPorts(compiled.config.jails)));
+    compiled.warnings.push(...unreadLogs(compiled.config.jails), ...(await publishedPorts(compiled.config.jails)));
     process.stdout.write(json ? `${JSON.stringify(asJson(compiled))}\n` : summary(compiled));
     return 0;
   } catch (error) {
@@ -93,6 +94,24 @@ function errorOf(stderr: string): string {
   } catch {
     return printable(stderr.trim());
   }
+}
+
+/** Logs that the daemon would leave alone: on a mount that may hang, or too many. */
+function unreadLogs(jails: JailConfig[]): string[] {
+  mounts.refresh();
+  mounts.allow(jails.filter(({ network }) => network).flatMap(({ logpath }) => logpath));
+  const paths = [...new Set(jails.flatMap(({ logpath }) => logpath))];
+  const far = paths.flatMap((path) => {
+    try {
+      mounts.check(path);
+      return [];
+    } catch (error) {
+      return [printable((error as Error).message)];
+    }
+  });
+  const files = paths.reduce((sum, path) => sum + countFiles(path), 0);
+  if (files <= followedFilesMax) return far;
+  return [...far, `${files} log files fit, and ${followedFilesMax} are followed at once: a share of each pattern`];
 }
 
 /** A jail that looks at `input` only misses the clients of published ports. */
@@ -175,6 +194,7 @@ export function countFiles(pattern: string): number {
 function entries(directory: string, component: string): string[] {
   if (!/[*?]/.test(component)) return [`${directory}/${component}`];
   try {
+    mounts.check(directory);
     const names = readdirSync(directory === '' ? '/' : directory);
     return names.filter((name) => matchesComponent(name, component)).map((name) => `${directory}/${name}`);
   } catch {
@@ -184,6 +204,7 @@ function entries(directory: string, component: string): string[] {
 
 function isFile(path: string): boolean {
   try {
+    mounts.check(path);
     return statSync(path).isFile();
   } catch {
     return false;

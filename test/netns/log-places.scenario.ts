@@ -79,6 +79,14 @@ const scenarios: Record<string, Scenario> = {
       );
     }
     source.stop();
+    const config = '/run/fail2zig.toml';
+    const jail = (name: string, more: string) => `[jails.${name}]\nfilter = "sshd"\n${more}\n`;
+    writeFileSync(
+      config,
+      jail('near', 'logpath = "/run/logs/*.log"') + jail('far', 'logpath = "/run/far/x*/auth.log"'),
+    );
+    const said = execFileSync('bin/fail2zig', ['check', '--config', config], { encoding: 'utf8' });
+    assert.match(said, /warning: \/run\/far\/x\*\/auth\.log lies on \/run\/far, which is fuse/);
   },
 
   async 'tmpfs, overlay and bind mounts'() {
