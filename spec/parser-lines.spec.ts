@@ -324,7 +324,7 @@ const ways: [room: string, mustNotKnow: string[]][] = [
     'src/engine/',
     [
       ...['src/sources/', 'src/backends/', 'src/control/', 'src/observe/', 'src/state/', 'src/enforcer/'],
-      ...['src/memory/', 'src/text/', 'src/log.ts', 'src/daemon.ts'],
+      ...['src/memory/', 'src/log.ts', 'src/daemon.ts'],
     ],
   ],
   ['src/sources/', ['src/backends/', 'src/control/', 'src/state/', 'src/enforcer/', 'src/daemon.ts', 'src/config/']],

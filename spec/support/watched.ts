@@ -41,6 +41,7 @@ export interface Watched extends Pipeline {
 export const noFiles = {
   status: () => [],
   problems: () => [],
+  refused: 0,
   counters: { rotations: 0, truncations: 0, errors: 0 },
 } as unknown as FileSource;
 export const noMemory = {

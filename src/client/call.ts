@@ -48,7 +48,7 @@ export function explainFailure(path: string, code: string | undefined): string {
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
 /** A connected socket; where callers queue (EAGAIN), it is tried until the time is over. */
-async function connect(path: string, answerMs: number): Promise<Socket> {
+async function openSocket(path: string, answerMs: number): Promise<Socket> {
   const end = performance.now() + answerMs;
   for (;;) {
     const socket = createConnection({ path });
@@ -66,7 +66,7 @@ async function connect(path: string, answerMs: number): Promise<Socket> {
 
 /** Sends `request` to the daemon at `path` and gives each response. Throws UnreachableError. */
 export async function* responses(path: string, request: Request, answerMs = clientAnswerMs): AsyncGenerator<Response> {
-  const socket = await connect(path, answerMs);
+  const socket = await openSocket(path, answerMs);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
