@@ -14,6 +14,7 @@ Napi::Object Register(Napi::Env env, Napi::Object exports) {
   fail2zig::RegisterReadable(env, exports);
   fail2zig::RegisterPread(env, exports);
   fail2zig::RegisterSeek(env, exports);
+  fail2zig::RegisterWrite(env, exports);
   return exports;
 }
 

@@ -58,5 +58,6 @@ void RegisterInotify(Napi::Env env, Napi::Object exports);
 void RegisterReadable(Napi::Env env, Napi::Object exports);
 void RegisterPread(Napi::Env env, Napi::Object exports);
 void RegisterSeek(Napi::Env env, Napi::Object exports);
+void RegisterWrite(Napi::Env env, Napi::Object exports);
 
 }  // namespace fail2zig

@@ -6,7 +6,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { logFieldMax, logLineMax } from '../src/limits.ts';
-import { createLogger, type Fields } from '../src/log.ts';
+import { type Fields, Log } from '../src/log.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
@@ -158,7 +158,7 @@ function jsonLine(fields: Fields): string {
   const write = (line: string): void => {
     written += line;
   };
-  createLogger({ level: 'info', format: 'json', journal: false, write }).info('banned', fields);
+  new Log({ level: 'info', format: 'json', journal: false, write }).info('banned', fields);
   return written;
 }
 

@@ -10,9 +10,9 @@
  * nothing but says so: the configuration is read at start, rotation is noticed anyway.
  *
  * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state
- * file, the control socket or the port of the metrics page is taken; 78 (EX_CONFIG) the ceiling is
- * too small, or the directory of the control socket is missing; 70 (EX_SOFTWARE) anything else.
- * With `--check` it only finds out whether the ceiling holds the configuration.
+ * file or the control socket is taken; 78 (EX_CONFIG) the ceiling is too small, or the directory of
+ * the control socket is missing; 70 (EX_SOFTWARE) anything else. With `--check` it only finds out
+ * whether the ceiling holds the configuration.
  */
 import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
@@ -22,9 +22,12 @@ import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { Ignored } from './enforcer/ignored.ts';
 import { LINES } from './engine/counters.ts';
-import { type Denial, Engine, type TableBan } from './engine/host.ts';
+import { type Denial, Engine } from './engine/host.ts';
+import { Expiry } from './history/expiry.ts';
+import { Recorder } from './history/recorder.ts';
+import { Telling } from './history/telling.ts';
 import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
-import { createLogger, type Logger } from './log.ts';
+import { Log, type Logger } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
@@ -33,7 +36,7 @@ import { type Figure, figuresOf } from './observe/figures.ts';
 import { LogClocks } from './observe/log-clocks.ts';
 import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
-import { InUseError, type Sole, takeState, takeTable } from './sole.ts';
+import { InUseError, tableLockPath, takeLock } from './sole.ts';
 import { type FileEvent, FileSource } from './sources/file.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
@@ -60,21 +63,26 @@ class StartError extends Error {
 /** A jail with the networks that it never bans. */
 type Jail = JailConfig & { allow: readonly Address[] };
 
-/** Keeps a second daemon away from our table and our state file. */
-async function takeMarks({ firewall, state }: CoreConfig, log: Logger): Promise<Sole[]> {
-  const marks: Sole[] = [];
-  const keep = (mark: Sole | undefined, what: Record<string, string>): void => {
-    if (mark?.foreign) log.warn('somebody else holds the name that keeps a second daemon away', what);
-    if (mark !== undefined) marks.push(mark);
+/** Keeps a second daemon away from our table and our state file; returns what lets go of them. */
+function takeLocks({ firewall, state }: CoreConfig, log: Logger): (() => void)[] {
+  const held: (() => void)[] = [];
+  const take = (path: string, what: string, own: string): void => {
+    try {
+      held.push(takeLock(path, what, own));
+    } catch (error) {
+      if (error instanceof InUseError) throw error;
+      log.warn('a second daemon would not be noticed', { path, error: (error as Error).message });
+    }
   };
   // A dry run changes nothing in the kernel, so that one may run beside a daemon that does.
-  if (firewall.backend !== 'log-only')
-    keep(await takeTable(firewall.table, native.peerCredentials), { table: firewall.table });
+  const isDry = firewall.backend === 'log-only';
+  if (!isDry) take(tableLockPath(firewall.table), `table "${firewall.table}"`, 'table of its own (firewall.table)');
   if (state.enabled) {
     makeDirectory(state.path);
-    keep(await takeState(state.path, native.peerCredentials), { state: state.path });
+    const path = `${state.path}${isDry ? '.dry-run' : ''}`;
+    take(`${path}.lock`, `state file ${path}`, 'file of its own (state.path)');
   }
-  return marks;
+  return held;
 }
 
 /** The backend, installed; every backend that failed before it is said. */
@@ -129,6 +137,12 @@ async function compose(config: CoreConfig, log: Logger) {
     ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log, now: clock.now })
     : undefined;
   const resume = keeper?.load();
+  const recorder = new Recorder({ path: config.state.enabled ? `${path}.history` : undefined, log });
+  await recorder.start();
+  // The names of the followed files are known below.
+  const pathOf = (source: number): string | undefined => files.status().find((file) => file.source === source)?.path;
+  const telling = new Telling(recorder, jails, engine, pathOf);
+  const expiry = new Expiry(engine, (ban) => telling.tell('expired', ban));
   const enforcer = new Enforcer({
     engine,
     backend,
@@ -136,14 +150,14 @@ async function compose(config: CoreConfig, log: Logger) {
     ignored,
     now: clock.now,
     log,
-    // The names of the followed files are known below.
-    decided: log.enabled('debug')
-      ? (decision) => sayDecision(log, jails[decision.jail]!, engine, files, decision)
-      : undefined,
+    decided: (decision) => {
+      if (log.enabled('debug')) sayDecision(log, jails[decision.jail]!, engine, files, decision);
+      telling.decided(decision);
+    },
     // A dry run has said what it would do.
     ...(backend.holds && {
-      banned: (ban) => sayBan(log, jails, 'banned', ban),
-      restored: (ban) => sayBan(log, jails, 'restored', ban),
+      banned: (ban) => telling.tell('ban', ban),
+      restored: (ban) => telling.tell('restored', ban),
     }),
     bansMax: config.firewall.bansMax,
     changed: () => {
@@ -174,7 +188,8 @@ async function compose(config: CoreConfig, log: Logger) {
     resume,
   });
   const clocks = new LogClocks({ engine, files, log });
-  return { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files, clocks };
+  const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files };
+  return { ...rooms, clocks, recorder, expiry, log };
 }
 
 type Core = Awaited<ReturnType<typeof compose>>;
@@ -185,29 +200,28 @@ async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknow
   const closers: (() => Promise<unknown>)[] = [];
   let figures: readonly Figure[] = [];
   let control: ControlServer | undefined;
+  let metrics: MetricsServer | undefined;
+  const operator = new DaemonOperator({ ...core, figures: () => figures, pageProblem: () => metrics?.problem });
   if (config.control.enabled) {
     const groupId = config.control.groupId < 0 ? undefined : config.control.groupId;
-    const operator = new DaemonOperator({ ...core, figures: () => figures });
     control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
     await control.listen(config.control.path);
     closers.unshift(() => control!.close());
   }
-  figures = figuresOf({ ...core, control });
+  figures = figuresOf({ ...core, control, operator });
   if (config.metrics.enabled) {
-    const metrics = new MetricsServer({ series: figures, log });
-    await metrics.listen(config.metrics.bind, config.metrics.port).catch((error: Error) => {
-      throw new StartError(exitUnavailable, `metrics page: ${error.message}`);
-    });
-    closers.unshift(() => metrics.close());
+    metrics = new MetricsServer({ series: figures, log });
+    await metrics.start(config.metrics.bind, config.metrics.port);
+    closers.unshift(() => metrics!.close());
   }
   return closers;
 }
 
 /** Starts the daemon; returns what stops it. */
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
-  const marks = await takeMarks(config, log);
+  const locks = takeLocks(config, log);
   const core = await compose(config, log);
-  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks } = core;
+  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks, recorder, expiry } = core;
   const closers = await openPages(core, log);
   memory.governor.look();
   files.start();
@@ -216,6 +230,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   drops.start();
   clock.start();
   clocks.start();
+  expiry.start();
   keeper?.start(files);
   memory.governor.release();
   const housekeeping = setInterval(() => {
@@ -233,6 +248,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     drops.stop();
     clock.stop();
     clocks.stop();
+    expiry.stop();
     files.drain();
     await enforcer.stop();
     await keeper?.stop();
@@ -240,8 +256,9 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
       await backend.remove().catch((error) => log.error('bans stay', { error: error.message }));
     files.stop();
     for (const close of closers) await close();
+    await recorder.close();
     backend.close();
-    for (const { close } of marks) close();
+    for (const release of locks) release();
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
@@ -253,15 +270,6 @@ function sayIdleJails({ config, files, routes }: Core, log: Logger): void {
     if (routes.logsOf(index, followed).length > 0) continue;
     log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
   }
-}
-
-/** A ban that is new, or one from before the start. */
-function sayBan(log: Logger, jails: JailConfig[], text: 'banned' | 'restored', ban: TableBan): void {
-  log.info(text, () => ({
-    jail: jails[ban.jail]!.name,
-    address: describe(ban.address),
-    until: Number.isFinite(ban.end) ? new Date(ban.end * 1000).toISOString() : 'for ever',
-  }));
 }
 
 /** What led to a ban, without a byte of the line: where it stands says where to read it. */
@@ -304,7 +312,7 @@ function statusOf(error: unknown): number {
 async function main(): Promise<void> {
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));
-  const log = createLogger(config.log);
+  const log = new Log(config.log);
   let stop: (() => Promise<void>) | undefined;
   let stopping = false;
   const quit = (): void => {

@@ -88,11 +88,21 @@ export const jailNameMax = 24;
  * holds.
  */
 export const banSecondsMax = 10 * 365 * 86_400;
+/** Links that are followed on the way to one file, as the kernel does. */
+export const linksMax = 40;
 /** Longest path of a unix socket, bytes (sun_path of unix(7), without its final zero). */
 export const socketPathBytesMax = 107;
 
 /** Addresses that one request bans or unbans. */
 export const addressesPerRequestMax = 256;
+/** Addresses that the log line of an operator's command names; the records of bans name all. */
+export const commandAddressesMax = 10;
+/** Longest reason an operator gives for a ban, characters. */
+export const reasonCharactersMax = 200;
+/** Events, jails and logs of each that an answer to `why` names: with them it fits a frame. */
+export const whyEventsMax = 20;
+export const whyViewsMax = 64;
+export const whySourcesMax = 4;
 /** Addresses of an unban that one part of its answer names, each with all of its jails. */
 export const unbansPerPart = 8;
 
@@ -114,6 +124,8 @@ export const metricsTimeoutMs = 5_000;
 export const metricsKeepAliveMs = 5_000;
 /** Longest request line and headers, bytes (D-04a). Longer: 431. */
 export const metricsHeaderBytesMax = 8 * 1024;
+/** A taken port is tried again after this, ms. */
+export const metricsRetryMs = 10_000;
 /** Requests on one kept connection before it is closed. */
 export const metricsRequestsPerConnectionMax = 100;
 /**
@@ -636,6 +648,40 @@ export const collectMs = 300_000;
 /** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
 export const housekeepingMs = 60_000;
 
+// --- Records (src/history) -----------------------------------------------------------------------
+
+/** Events recorded with all their details at once: a day of an ordinary host. */
+export const historyBurst = 1_000;
+/**
+ * One more such event every so often, ms (20 a second); others share a record of addresses only.
+ */
+export const historyRefillMs = 50;
+/** Decisions remembered until their ban is in the kernel: those of a full ring. */
+export const historyDecisionsMax = 4_096;
+/** Addresses of one record of a burst: its line in the log stays within `logLineMax`. */
+export const historyAddressesMax = 20;
+/** The file of records is replaced when it is longer, bytes; the one before it is kept. */
+export const historyFileBytesMax = 8 * 1024 * 1024;
+/** Events are gathered for this long before they are written, ms. */
+export const historyFlushMs = 100;
+/** Events that wait for the disk, bytes; more are counted as lost. */
+export const historyWaitBytesMax = 512 * 1024;
+/** What a reader of the records takes from the file at once, bytes. */
+export const historyReadBytes = 32 * 1024;
+/** Events of one part of an answer; one of them has at most `historyAddressesMax` addresses. */
+export const historyPartMax = 32;
+/** Who watches waits this long for the next event, ms; being told of none shows who is gone. */
+export const watchPauseMs = 250;
+/** Ends of bans are looked for this often, ms. */
+export const expiryLookMs = 5_000;
+
+limitHolds(historyAddressesMax * (addressTextMax + 1) + 64 < logLineMax + 64, 'a record of a burst fits a log line');
+limitHolds(watchPauseMs < controlAnswerMs, 'who watches hears of us before the answer is late');
+limitHolds(
+  historyPartMax * (historyAddressesMax * (addressTextMax + 3) + 6 * reasonCharactersMax) < 2 * frameBytesMax,
+  'a part of the records fits a frame',
+);
+
 // --- State on disk (src/state) -------------------------------------------------------------------
 
 /** Longest section of the state file, bytes. */
@@ -699,8 +745,3 @@ limitHolds(jailsMax * (jailNameMax + 1) <= stateSectionBytesMax, 'all jail names
 limitHolds(stateTableNoteBytesMax + 8 <= stateSectionBytesMax, "the engine's note fits a section");
 limitHolds(4 * stateSectionBytesMax <= statePortionBytes, 'a portion holds several sections');
 limitHolds(statePositionsMax >= followedFilesMax * (1 + retiredTailsMax), 'every followed file can be saved');
-/**
- * Bytes of a state file's name in the mark that keeps a second daemon away (sole.ts): with device
- * and inode before it, the whole stays below the 108 of a socket's name.
- */
-export const markBytesMax = 32;

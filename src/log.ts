@@ -4,13 +4,15 @@
  * made printable and cut. Invariant: one call writes at most one line of at most `logLineMax`
  * characters behind its time and level in one write(2), and keeps nothing. When full: a text that
  * repeats faster than its budget is counted, and the count is said with the next line of that text
- * or by `flush`. A reader that is gone, or not ready where stderr does not block, loses lines,
- * counted. Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`),
+ * or by `flush`. A reader that is gone or not ready loses lines, counted; nothing waits for it.
+ * Claims: I-03 (no caller passes log text; what was decided about a line goes to `debug`),
  * LP-31, LP-39.
  */
-import { writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { Bucket } from './bucket.ts';
 import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from './limits.ts';
+import { native } from './native.ts';
 import { jsonText } from './text/json.ts';
 import { printable } from './text/printable.ts';
 
@@ -37,8 +39,15 @@ export interface Logger {
    * at the end.
    */
   flush(): void;
-  /** Lines not written since the start: over budget, or the reader was not reading. */
+  /**
+   * A line at level info that no budget and no level holds back: its rate is bounded by the caller.
+   */
+  record(text: string, fields: Fields): void;
+  setLevel(level: Level): void;
+  /** Lines over their budget, since the start. */
   readonly linesSuppressed: number;
+  /** Lines that nobody was ready to read. */
+  readonly linesLost: number;
 }
 
 export interface LogOptions {
@@ -62,14 +71,6 @@ export interface LogOptions {
 /** Syslog priority of each level (sd-daemon(3)); the order is the order of severity. */
 const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** What is left of a text's budget, and what was not said. */
-interface Budget {
-  level: Level;
-  left: number;
-  at: number;
-  suppressed: number;
-}
-
 /**
  * True where stderr goes to journald: JOURNAL_STREAM is set and stderr is not a terminal
  * (systemd.exec(5)).
@@ -78,24 +79,20 @@ export function stderrIsJournal(environment: NodeJS.ProcessEnv, isTerminal: bool
   return !isTerminal && (environment.JOURNAL_STREAM ?? '') !== '';
 }
 
-function writeStderr(line: string): void {
-  writeSync(2, line);
-}
-
 /**
  * A value as `name=value` readers expect it: backslashes doubled, quoted where a reader could
  * mistake its end.
  */
-function fieldText(value: string | number | boolean): string {
+function fieldText(value: string | number | boolean, max: number): string {
   if (typeof value !== 'string') return String(value);
-  const safe = printable(value.slice(0, logFieldMax + 1).replaceAll('\\', '\\\\'), logFieldMax);
+  const safe = printable(value.slice(0, max + 1).replaceAll('\\', '\\\\'), max);
   return safe === '' || /[ "=]/.test(safe) ? `"${safe.replaceAll('"', '\\"')}"` : safe;
 }
 
-function formatFields(fields: Fields): string {
+function formatFields(fields: Fields, max: number): string {
   let out = '';
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) out += ` ${printable(name, logFieldMax)}=${fieldText(value)}`;
+    if (value !== undefined) out += ` ${printable(name, logFieldMax)}=${fieldText(value, max)}`;
   }
   return out;
 }
@@ -104,10 +101,10 @@ function formatFields(fields: Fields): string {
  * `value` as JSON in at most `room` characters, or undefined; a text that takes more is cut, and
  * ends with '…'.
  */
-function jsonValue(value: string | number | boolean, room: number): string | undefined {
+function jsonValue(value: string | number | boolean, room: number, max: number): string | undefined {
   if (typeof value !== 'string') return jsonText(value);
-  const characters = Array.from(value.slice(0, 2 * (logFieldMax + 1)));
-  for (let count = Math.min(characters.length, logFieldMax); count > 0; count >>= 1) {
+  const characters = Array.from(value.slice(0, 2 * (max + 1)));
+  for (let count = Math.min(characters.length, max); count > 0; count >>= 1) {
     const text = jsonText(count < characters.length ? `${characters.slice(0, count).join('')}…` : value);
     if (text.length <= room) return text;
   }
@@ -115,13 +112,13 @@ function jsonValue(value: string | number | boolean, room: number): string | und
 }
 
 /** One object: time, level and msg, then the fields, as far as there is room for them. */
-function jsonLine(time: number, level: Level, text: string, fields: Fields): string {
+function jsonLine(time: number, level: Level, text: string, fields: Fields, max: number): string {
   const taken = new Set(['time', 'level', 'msg']);
   let room = logLineMax;
   let out = '';
   const add = (name: string, value: string | number | boolean): void => {
     const head = `,${jsonText(name)}:`;
-    const body = jsonValue(value, room - head.length);
+    const body = jsonValue(value, room - head.length, max);
     if (body === undefined) return;
     out += head + body;
     room -= head.length + body.length;
@@ -134,99 +131,139 @@ function jsonLine(time: number, level: Level, text: string, fields: Fields): str
   return `{"time":"${new Date(time).toISOString()}","level":"${level}"${out}}`;
 }
 
-/**
- * A logger of its own budget table; nothing global is touched but stderr, and that only by the
- * default `write`.
- */
-export function createLogger(options: LogOptions): Logger {
-  const write = options.write ?? writeStderr;
-  const now = options.now ?? Date.now;
-  const journal = options.journal ?? stderrIsJournal(process.env, isTerminal());
-  const json = options.format === 'json';
-  const threshold = priorities[options.level];
-  const budgets = new Map<string, Budget>();
-  let linesSuppressed = 0;
-
-  function textLine(level: Level, text: string, fields: Fields): string {
-    const head = journal ? '' : `${new Date(now()).toISOString()} ${level} `;
-    const body = printable(text, logLineMax) + formatFields(fields);
-    return body.length > logLineMax ? `${head}${body.slice(0, logLineMax)}…` : head + body;
-  }
-
-  function put(level: Level, text: string, fields: Fields): void {
-    const priority = journal ? `<${priorities[level]}>` : '';
-    try {
-      write(`${priority}${json ? jsonLine(now(), level, text, fields) : textLine(level, text, fields)}\n`);
-    } catch {
-      // The reader is gone or not reading (EAGAIN, EPIPE): a daemon that waits for its log stops
-      // protecting.
-      linesSuppressed += 1;
-    }
-  }
-
-  function saySuppressed(text: string, budget: Budget): void {
-    if (budget.suppressed === 0) return;
-    const count = budget.suppressed;
-    budget.suppressed = 0;
-    put(budget.level, text, { suppressed: count });
-  }
-
-  /** The budget of `text`, newest last; the oldest gives way, saying first what it held back. */
-  function budgetOf(level: Level, text: string): Budget {
-    const time = now();
-    let budget = budgets.get(text);
-    if (budget === undefined) {
-      if (budgets.size >= logKeysMax) {
-        const [oldestText, oldest] = budgets.entries().next().value as [string, Budget];
-        budgets.delete(oldestText);
-        saySuppressed(oldestText, oldest);
-      }
-      budget = { level, left: logBurst, at: time, suppressed: 0 };
-    } else {
-      budgets.delete(text);
-      const elapsed = time - budget.at;
-      const gained = Math.floor(elapsed / logRefillMs);
-      if (gained > 0) {
-        budget.left = Math.min(logBurst, budget.left + gained);
-        budget.at += gained * logRefillMs;
-      } else if (elapsed < 0) budget.at = time;
-    }
-    budgets.set(text, budget);
-    return budget;
-  }
-
-  function say(level: Level, text: string, fields: Fields | (() => Fields) = {}): void {
-    if (priorities[level] > threshold) return;
-    const budget = budgetOf(level, text);
-    if (budget.left === 0) {
-      budget.suppressed += 1;
-      linesSuppressed += 1;
-      return;
-    }
-    budget.left -= 1;
-    const suppressed = budget.suppressed === 0 ? {} : { suppressed: budget.suppressed };
-    budget.suppressed = 0;
-    put(level, text, { ...(typeof fields === 'function' ? fields() : fields), ...suppressed });
-  }
-
-  return {
-    error: (text, fields) => say('error', text, fields),
-    warn: (text, fields) => say('warn', text, fields),
-    info: (text, fields) => say('info', text, fields),
-    debug: (text, fields) => say('debug', text, fields),
-    enabled: (level) => priorities[level] <= threshold,
-    flush: () => {
-      for (const [text, budget] of budgets) saySuppressed(text, budget);
-    },
-    get linesSuppressed() {
-      return linesSuppressed;
-    },
-  };
+/** Whose lines are counted, and said, when they are too many. */
+interface Budget {
+  level: Level;
+  bucket: Bucket;
+  suppressed: number;
 }
 
 /**
- * Asked without `process.stderr`, whose stream would cost the core memory and buffer without bound.
+ * A logger with budgets of its own; nothing global is touched but stderr, by the default `write`.
  */
-function isTerminal(): boolean {
-  return isatty(2);
+export class Log implements Logger {
+  // Properties, so that whoever says something of varying weight may hand one on.
+  readonly error: Say = (text, fields) => this.#say('error', text, fields);
+  readonly warn: Say = (text, fields) => this.#say('warn', text, fields);
+  readonly info: Say = (text, fields) => this.#say('info', text, fields);
+  readonly debug: Say = (text, fields) => this.#say('debug', text, fields);
+  readonly #write: (line: string) => void;
+  readonly #now: () => number;
+  readonly #journal: boolean;
+  readonly #json: boolean;
+  readonly #budgets = new Map<string, Budget>();
+  #threshold: number;
+  #suppressed = 0;
+  #lost = 0;
+
+  constructor(options: LogOptions) {
+    this.#write = options.write ?? standardError();
+    this.#now = options.now ?? Date.now;
+    this.#journal = options.journal ?? stderrIsJournal(process.env, isatty(2));
+    this.#json = options.format === 'json';
+    this.#threshold = priorities[options.level];
+  }
+
+  record(text: string, fields: Fields): void {
+    if (this.enabled('info')) this.#put('info', text, fields, logLineMax);
+  }
+
+  enabled(level: Level): boolean {
+    return priorities[level] <= this.#threshold;
+  }
+
+  setLevel(level: Level): void {
+    this.#threshold = priorities[level];
+  }
+
+  flush(): void {
+    for (const [text, budget] of this.#budgets) this.#saySuppressed(text, budget);
+  }
+
+  get linesSuppressed(): number {
+    return this.#suppressed;
+  }
+
+  get linesLost(): number {
+    return this.#lost;
+  }
+
+  #textLine(level: Level, text: string, fields: Fields, fieldMax: number): string {
+    const head = this.#journal ? '' : `${new Date(this.#now()).toISOString()} ${level} `;
+    const body = printable(text, logLineMax) + formatFields(fields, fieldMax);
+    return body.length > logLineMax ? `${head}${body.slice(0, logLineMax)}…` : head + body;
+  }
+
+  #put(level: Level, text: string, fields: Fields, fieldMax = logFieldMax): void {
+    const priority = this.#journal ? `<${priorities[level]}>` : '';
+    const line = this.#json
+      ? jsonLine(this.#now(), level, text, fields, fieldMax)
+      : this.#textLine(level, text, fields, fieldMax);
+    try {
+      this.#write(`${priority}${line}\n`);
+    } catch {
+      // The reader is gone or not reading: a daemon that waits for its log stops protecting.
+      this.#lost += 1;
+    }
+  }
+
+  #saySuppressed(text: string, budget: Budget): void {
+    if (budget.suppressed === 0) return;
+    const count = budget.suppressed;
+    budget.suppressed = 0;
+    this.#put(budget.level, text, { suppressed: count });
+  }
+
+  /** The budget of `text`, newest last; the oldest gives way, saying first what it held back. */
+  #budgetOf(level: Level, text: string): Budget {
+    let budget = this.#budgets.get(text);
+    if (budget === undefined) {
+      if (this.#budgets.size >= logKeysMax) {
+        const [oldestText, oldest] = this.#budgets.entries().next().value as [string, Budget];
+        this.#budgets.delete(oldestText);
+        this.#saySuppressed(oldestText, oldest);
+      }
+      budget = { level, bucket: new Bucket(this.#now, logBurst, logRefillMs), suppressed: 0 };
+    } else this.#budgets.delete(text);
+    this.#budgets.set(text, budget);
+    return budget;
+  }
+
+  #say(level: Level, text: string, fields: Fields | (() => Fields) = {}): void {
+    if (!this.enabled(level)) return;
+    const budget = this.#budgetOf(level, text);
+    if (!budget.bucket.take()) {
+      budget.suppressed += 1;
+      this.#suppressed += 1;
+      return;
+    }
+    const suppressed = budget.suppressed === 0 ? {} : { suppressed: budget.suppressed };
+    budget.suppressed = 0;
+    this.#put(level, text, { ...(typeof fields === 'function' ? fields() : fields), ...suppressed });
+  }
+}
+
+/**
+ * Writes a line to stderr and never waits for its reader. A pipe or terminal is opened once more
+ * for that: O_NONBLOCK on the open file that we were given would be O_NONBLOCK for others too.
+ * Where that is not allowed, and for sockets, each write asks first. Without `process.stderr`,
+ * whose stream would cost the core memory and buffer without bound.
+ */
+function standardError(): (line: string) => void {
+  let descriptor = 2;
+  const kind = fstatSync(2);
+  // A file's end belongs to its open file, and it has no reader to wait for.
+  if (kind.isFile()) return (line) => void writeSync(2, line);
+  if (!kind.isSocket()) {
+    try {
+      descriptor = openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    } catch {
+      // It belongs to somebody else.
+    }
+  }
+  return (line) => {
+    const bytes = Buffer.from(line);
+    const written = native.writeNow(descriptor, bytes);
+    if (written < bytes.length) throw new Error(`written: ${written}`);
+  };
 }

@@ -118,6 +118,8 @@ export interface Native {
    * a hole follows).
    */
   nextData(fd: number, position: number): number;
+  /** A write that never waits: bytes written or -errno (-EAGAIN: it would have to wait). */
+  writeNow(fd: number, bytes: Uint8Array): number;
   /**
    * flock(2) exclusively, without waiting: 0 or -errno (-EAGAIN: taken). Ends with the descriptor.
    */
@@ -166,5 +168,6 @@ export const native: Native = {
   whenReadable: (fd, callback) => addon().whenReadable(fd, callback),
   readAround: (fd, before, into, position) => addon().readAround(fd, before, into, position),
   nextData: (fd, position) => addon().nextData(fd, position),
+  writeNow: (fd, bytes) => addon().writeNow(fd, bytes),
   tryLock: (fd) => addon().tryLock(fd),
 };

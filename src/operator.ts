@@ -6,19 +6,35 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type BanResult,
+  type EventPart,
   type JailStatus,
+  type JailView,
   type ListPart,
   type Operator,
   OperatorError,
+  type Peer,
   type Stats,
   type Status,
   type UnbanResult,
+  type Why,
 } from './control/answers.ts';
 import { statusParts } from './control/pages.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
 import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
-import { listPartRowsMax, sweepEntries, sweepTurnEntries, unbansPerPart, unmatchedLinesMin } from './limits.ts';
+import type { Event } from './history/event.ts';
+import type { Recorder } from './history/recorder.ts';
+import {
+  listPartRowsMax,
+  sweepEntries,
+  sweepTurnEntries,
+  unbansPerPart,
+  unmatchedLinesMin,
+  whyEventsMax,
+  whySourcesMax,
+  whyViewsMax,
+} from './limits.ts';
+import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
 import type { DropTally } from './observe/drop-tally.ts';
@@ -28,7 +44,7 @@ import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
 import type { StateKeeper } from './state/keeper.ts';
 import { formatAddress, maskAddress, neverSource, parseCidr } from './text/address.ts';
-import type { Address, Backend, CoreConfig } from './types.ts';
+import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 export interface Running {
@@ -42,9 +58,16 @@ export interface Running {
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
   clocks?: Pick<LogClocks, 'problems'>;
+  recorder: Recorder;
+  log: Pick<Logger, 'setLevel'>;
   /** What `stats` shows. */
   figures: () => readonly Figure[];
+  /** Why there is no metrics page, where there should be one. */
+  pageProblem: () => string | undefined;
 }
+
+/** A ban's place: in which jail, and the address as that jail bans it. */
+type Place = { jail: number; address: Address };
 
 export class DaemonOperator implements Operator {
   readonly #running: Running;
@@ -55,7 +78,7 @@ export class DaemonOperator implements Operator {
 
   /** What an operator must know about, one sentence each, the worst first. */
   problems(): string[] {
-    const { backend, clocks, config, enforcer, files, keeper, routes } = this.#running;
+    const { backend, clocks, enforcer, files, keeper, recorder, pageProblem } = this.#running;
     const followed = files.status();
     return [
       backend.holds ? undefined : 'log-only: nothing is banned',
@@ -63,11 +86,13 @@ export class DaemonOperator implements Operator {
       enforcer.disturbance,
       enforcer.adoption,
       keeper?.problem,
+      recorder.problem,
+      pageProblem(),
       ...files.problems(),
       ...(clocks?.problems() ?? []),
-      ...config.jails
-        .filter((_, index) => routes.logsOf(index, followed).length === 0)
-        .map(({ name, logpath }) => `jail ${name} reads no log: no file fits ${logpath.join(', ')}`),
+      ...this.idleJails(followed).map(
+        ({ name, logpath }) => `jail ${name} reads no log: no file fits ${logpath.join(', ')}`,
+      ),
     ].filter((problem) => problem !== undefined);
   }
 
@@ -80,6 +105,12 @@ export class DaemonOperator implements Operator {
       if (lines < unmatchedLinesMin || engine.filterCounter(number, FILTER_MATCHED) > 0) return [];
       return [`jail ${name}: filter ${filter} has matched none of ${lines} lines`];
     });
+  }
+
+  /** Jails without a log. */
+  idleJails(followed = this.#running.files.status()): JailConfig[] {
+    const { config, routes } = this.#running;
+    return config.jails.filter((_, index) => routes.logsOf(index, followed).length === 0);
   }
 
   async *status({ jail }: { jail?: string }): AsyncGenerator<Status> {
@@ -154,8 +185,17 @@ export class DaemonOperator implements Operator {
     if (bans.length > 0) yield bans;
   }
 
-  async ban({ jail, addresses, seconds }: { jail: string; addresses: string[]; seconds?: number }): Promise<BanResult> {
-    const { config, enforcer } = this.#running;
+  async *jails(): AsyncGenerator<{ jails: { jail: string; filter: string; bansActive: number }[] }> {
+    for await (const { jails } of this.status({})) {
+      yield { jails: jails.map(({ jail, filter, bansActive }) => ({ jail, filter, bansActive })) };
+    }
+  }
+
+  async ban(
+    { jail, addresses, seconds, reason }: { jail: string; addresses: string[]; seconds?: number; reason?: string },
+    { uid, pid }: Peer,
+  ): Promise<BanResult> {
+    const { config, enforcer, recorder } = this.#running;
     const index = this.#indexOf(jail);
     const length = seconds ?? config.jails[index]!.bantime;
     const targets: Address[] = [];
@@ -170,33 +210,178 @@ export class DaemonOperator implements Operator {
     }
     if (targets.length === 0) throw refusals[0]!.error;
     await this.#inKernel(enforcer.ban(index, targets, length));
+    const until = length < 0 ? -1 : Math.ceil(Date.now() / 1000 + length);
+    const told = targets.map((target) => ({ address: formatAddress(target), details: () => ({ until }) }));
+    recorder.bans('ban', jail, told, { by: { uid, pid }, reason });
     return {
       jail,
-      addresses: targets.map(formatAddress),
+      addresses: told.map(({ address }) => address),
       seconds: length,
       refused: refusals.map(({ address, error }) => ({ address, why: error.message })),
     };
   }
 
-  async *unban({ jail, addresses }: { jail?: string; addresses: string[] }): AsyncGenerator<UnbanResult> {
-    const { config, engine, enforcer } = this.#running;
-    const { jails } = config;
-    const changes: { jail: number; address: Address }[] = [];
+  async *unban(
+    { jail, addresses, all }: { jail?: string; addresses?: string[]; all?: true },
+    by: Peer,
+  ): AsyncGenerator<UnbanResult> {
+    const chosen = jail === undefined ? undefined : this.#indexOf(jail);
+    if (addresses !== undefined) yield* this.#unbanAddresses(chosen, addresses, by);
+    else if (chosen !== undefined || all) yield* this.#unbanAll(chosen, by);
+    else throw new OperatorError('bad-argument', 'unban: name addresses, a jail (--jail JAIL), or --all');
+  }
+
+  async *#unbanAddresses(jail: number | undefined, addresses: string[], by: Peer): AsyncGenerator<UnbanResult> {
+    const { config, engine } = this.#running;
     const result: UnbanResult['addresses'] = [];
+    const held: Place[] = [];
+    const unknown: Place[] = [];
     for (const text of addresses) {
-      const target = this.#parsed(text);
-      // A prefix as `list` shows it for one jail may be wider than what another bans: that jail
-      // cannot hold it.
-      const able = [...jails.keys()].filter((index) => target.prefix >= this.#widthOf(index, target));
-      const chosen = jail !== undefined ? [this.#indexOf(jail)] : able.length > 0 ? able : [...jails.keys()];
-      const found = chosen.map((index) => ({ jail: index, address: this.#masked(index, text) }));
-      const held = found.filter((each) => engine.isBanned(each.jail, each.address));
-      changes.push(...found);
-      result.push({ address: text, jails: held.map((each) => jails[each.jail]!.name) });
+      const places = this.#placesOf(jail, text);
+      const known = places.filter((place) => engine.isBanned(place.jail, place.address));
+      held.push(...known);
+      if (known.length === 0) unknown.push(...places);
+      result.push({ address: text, jails: known.map((place) => config.jails[place.jail]!.name) });
     }
-    await this.#inKernel(enforcer.unban(changes));
+    // What the table does not know the kernel may hold all the same: it is asked, and told.
+    const kernelOnly = unknown.length === 0 ? [] : await this.#heldOf(unknown);
+    for (const { address, jail: index } of kernelOnly) {
+      const row = result.find(
+        (each) => each.address === formatAddress(address) || this.#isAt(each.address, index, address),
+      );
+      if (row !== undefined) row.kernelOnly = [...(row.kernelOnly ?? []), config.jails[index]!.name];
+    }
+    await this.#lift([...held, ...unknown], [...held, ...kernelOnly], by);
     // An address may have been banned in every jail.
     while (result.length > 0) yield { addresses: result.splice(0, unbansPerPart) };
+  }
+
+  async *#unbanAll(jail: number | undefined, by: Peer): AsyncGenerator<UnbanResult> {
+    const { config } = this.#running;
+    for await (const bans of this.#bans(jail)) {
+      await this.#lift(bans, bans, by);
+      yield {
+        addresses: bans.map((ban) => ({ address: formatAddress(ban.address), jails: [config.jails[ban.jail]!.name] })),
+      };
+    }
+  }
+
+  /** Ends bans in kernel and table; those that were `held` are recorded. */
+  async #lift(places: readonly Place[], held: readonly Place[], { uid, pid }: Peer): Promise<void> {
+    const { config, enforcer, recorder } = this.#running;
+    await this.#inKernel(enforcer.unban(places));
+    for (const [jail, each] of Map.groupBy(held, (place) => place.jail)) {
+      const told = each.map(({ address }) => ({ address: formatAddress(address) }));
+      recorder.bans('unban', config.jails[jail]!.name, told, { by: { uid, pid } });
+    }
+  }
+
+  /** Where an address may be banned: in one jail or in every jail that can hold it. */
+  #placesOf(jail: number | undefined, text: string): Place[] {
+    const { jails } = this.#running.config;
+    const target = this.#parsed(text);
+    // A prefix as `list` shows it for one jail may be wider than what another bans: that jail
+    // cannot hold it.
+    const able = [...jails.keys()].filter((index) => target.prefix >= this.#widthOf(index, target));
+    const chosen = jail !== undefined ? [jail] : able.length > 0 ? able : [...jails.keys()];
+    return chosen.map((index) => ({ jail: index, address: this.#masked(index, text) }));
+  }
+
+  #isAt(text: string, jail: number, address: Address): boolean {
+    const target = this.#parsed(text);
+    return (
+      target.prefix >= this.#widthOf(jail, target) && formatAddress(this.#masked(jail, text)) === formatAddress(address)
+    );
+  }
+
+  /** Those that the kernel holds. Reads all that it holds: some tenths of a second for 100,000. */
+  async #heldOf(places: readonly Place[]): Promise<Place[]> {
+    const { backend, config } = this.#running;
+    const wanted = new Map(
+      places.map((place) => [`${config.jails[place.jail]!.name} ${formatAddress(place.address)}`, place]),
+    );
+    const held = new Set<Place>();
+    await this.#inKernel(
+      backend.each(({ jail, address }) => {
+        const place = wanted.get(`${jail} ${formatAddress(address)}`);
+        if (place !== undefined) held.add(place);
+      }),
+    );
+    return [...held];
+  }
+
+  async why({ address }: { address: string }): Promise<Why> {
+    const { config, engine, files, recorder, routes } = this.#running;
+    const places = this.#placesOf(undefined, address);
+    const held = new Set((await this.#heldOf(places)).map(({ jail }) => jail));
+    const followed = files.status();
+    const views = places.map(({ jail, address: banned }): JailView => {
+      const { name, maxretry, findtime } = config.jails[jail]!;
+      const end = engine.banEnd(jail, banned);
+      return {
+        jail: name,
+        address: formatAddress(banned),
+        ignored: engine.isIgnored(jail, banned),
+        ...(end !== undefined && end > Date.now() / 1000 && { until: Number.isFinite(end) ? end : -1 }),
+        kernel: held.has(jail),
+        maxretry,
+        findtime,
+        sources: routes.logsOf(jail, followed).slice(0, whySourcesMax),
+      };
+    });
+    const events: Event[] = [];
+    if (recorder.keeps) {
+      for await (const part of recorder.read(this.#isAbout(address))) {
+        events.push(...part);
+        events.splice(0, events.length - whyEventsMax);
+      }
+    }
+    return { address, views: views.slice(0, whyViewsMax), events };
+  }
+
+  /** Whether an event names the address, as any jail bans it. */
+  #isAbout(text: string): (event: Event) => boolean {
+    const texts = new Set([text, ...this.#placesOf(undefined, text).map(({ address }) => formatAddress(address))]);
+    return ({ addresses }) => addresses?.some((address) => texts.has(address)) ?? false;
+  }
+
+  async *history({
+    address,
+    jail,
+    since,
+  }: {
+    address?: string;
+    jail?: string;
+    since?: number;
+  }): AsyncGenerator<EventPart> {
+    this.#mustKeep();
+    const from = since === undefined ? 0 : Date.now() / 1000 - since;
+    const isAbout = address === undefined ? () => true : this.#isAbout(address);
+    const wanted = (event: Event): boolean =>
+      event.at >= from && (jail === undefined || event.jail === jail) && isAbout(event);
+    for await (const events of this.#running.recorder.read(wanted)) yield { events };
+  }
+
+  async *watch({ after }: { after?: number }): AsyncGenerator<EventPart> {
+    this.#mustKeep();
+    const { recorder } = this.#running;
+    const from = after ?? recorder.number;
+    for await (const events of recorder.read(({ number }) => number > from, true)) yield { events };
+  }
+
+  #mustKeep(): void {
+    if (this.#running.recorder.keeps) return;
+    throw new OperatorError('not-kept', 'no records are kept: set state.enabled');
+  }
+
+  set({ level }: { level: Level }, { uid, pid }: Peer): { level: Level } {
+    this.#running.log.setLevel(level);
+    this.#running.recorder.command(`set loglevel ${level}`, { uid, pid });
+    return { level };
+  }
+
+  version(): { version: string } {
+    return { version };
   }
 
   #indexOf(name: string): number {
@@ -235,7 +420,7 @@ export class DaemonOperator implements Operator {
     throw new OperatorError('ignored', `${formatAddress(address)} is in ignoreip of jail ${name}`);
   }
 
-  async #inKernel(task: Promise<void>): Promise<void> {
+  async #inKernel(task: Promise<unknown>): Promise<void> {
     await task.catch((error: Error) => {
       throw new OperatorError('kernel', error.message);
     });

@@ -3,6 +3,7 @@
  * memory governor.
  */
 import type { Operator, Status } from '../../src/control/answers.ts';
+import { Recorder } from '../../src/history/recorder.ts';
 import type { ProcessMemory } from '../../src/memory/ceiling.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import { figuresOf } from '../../src/observe/figures.ts';
@@ -20,8 +21,14 @@ function operatorOf(operator: DaemonOperator): Operator {
     status: (args) => operator.status(args),
     stats: () => operator.stats(),
     list: (args) => operator.list(args),
-    ban: (args) => operator.ban(args),
-    unban: (args) => operator.unban(args),
+    ban: (args, by) => operator.ban(args, by),
+    unban: (args, by) => operator.unban(args, by),
+    jails: () => operator.jails(),
+    why: (args) => operator.why(args),
+    history: (args) => operator.history(args),
+    watch: (args) => operator.watch(args),
+    set: (args, by) => operator.set(args, by),
+    version: () => operator.version(),
   };
 }
 
@@ -62,14 +69,20 @@ export function watched(spoil: (made: Watched) => Watched = (made) => made, slot
       const running = {
         ...made,
         drops: new DropTally(made.backend, made.log),
+        recorder: new Recorder({ path: undefined, log: made.log }),
         memory: noMemory,
         files: noFiles,
         routes: noRoutes,
         keeper: undefined,
       };
-      const figures = figuresOf({ ...running, control: undefined });
+      const problems = { problems: () => [], idleJails: () => [] };
+      const figures = figuresOf({ ...running, control: undefined, operator: problems });
       const page = () => exposition(figures);
-      return spoil({ ...made, operator: operatorOf(new DaemonOperator({ ...running, figures: () => figures })), page });
+      return spoil({
+        ...made,
+        operator: operatorOf(new DaemonOperator({ ...running, figures: () => figures, pageProblem: () => undefined })),
+        page,
+      });
     },
     dispose: ({ enforcer }) => enforcer.stop(),
   };

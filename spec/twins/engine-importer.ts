@@ -1,4 +1,4 @@
 /** Broken on purpose: engine code that knows a room which comes after it. */
-import { createLogger } from '../../src/log.ts';
+import { Log } from '../../src/log.ts';
 
-export const log = createLogger({ level: 'info' });
+export const log = new Log({ level: 'info' });

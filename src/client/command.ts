@@ -73,12 +73,23 @@ function codeOf(verb: Verb, data: object): number {
   return 'refused' in data && (data.refused as unknown[]).length > 0 ? exitCodes.refused : exitCodes.done;
 }
 
+/** As `argumentsOf`; what fail2ban's users type is answered with ours. */
+function argumentsFor(verb: Verb, words: string[], options: Map<string, string>): Record<string, unknown> {
+  try {
+    return argumentsOf(verb.name, words, options);
+  } catch (error) {
+    const foreign = foreignAnswer(words);
+    throw foreign === undefined ? error : new UsageError(foreign, verb.name);
+  }
+}
+
 async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promise<number> {
-  const [, ...given] = line.words;
-  const words = given.flatMap((word) => (word === '-' ? [...(terminal.input?.() ?? [])] : [word]));
+  const words = line.words.slice(1).flatMap((word) => (word === '-' ? [...(terminal.input?.() ?? [])] : [word]));
   const { socket = socketPathDefault, ...others } = Object.fromEntries(line.options);
   const presenter = presenterOf(verb.name, line.flags.has('json'));
-  const args = argumentsOf(verb.name, words, new Map(Object.entries(others)));
+  const flags = optionsOf(verb).filter(([name]) => line.flags.has(name));
+  const given = new Map([...Object.entries(others), ...flags.map(([name]): [string, string] => [name, ''])]);
+  const args = argumentsFor(verb, words, given);
   let code: number = exitCodes.done;
   for (const request of requestsOf(verb, args)) {
     for await (const data of ask(socket, request)) {
@@ -93,12 +104,13 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
 async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   const name = argv.find((word, at) => !word.startsWith('-') && argv[at - 1] !== '--socket');
   const verb = verbs.find((row) => row.name === name);
-  const valued = [...globalOptions.filter(({ value }) => value !== ''), ...(verb ? optionsOf(verb) : [])];
-  const line = splitArguments(
-    argv,
-    new Set(valued.map((option) => (Array.isArray(option) ? option[0] : option.name))),
-    new Set(globalOptions.filter(({ value }) => value === '').map((option) => option.name)),
-  );
+  const options = [
+    ...globalOptions.map((option) => ({ name: option.name as string, isFlag: option.value === '' })),
+    ...(verb ? optionsOf(verb) : []).map(([name, { kind }]) => ({ name, isFlag: kind === 'flag' })),
+  ];
+  const namesOf = (isFlag: boolean): Set<string> =>
+    new Set(options.filter((option) => option.isFlag === isFlag).map((option) => option.name));
+  const line = splitArguments(argv, namesOf(false), namesOf(true));
   if (line.flags.has('help')) terminal.out(verb === undefined ? helpText() : verbHelp(verb));
   else if (line.flags.has('version')) terminal.out(`fail2zig-client ${terminal.version}\n`);
   else if (name === 'completions') terminal.out(completionsFor(line.words[1]));

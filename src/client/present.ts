@@ -4,7 +4,7 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, ListPart, Stats, Status, UnbanResult } from '../control/answers.ts';
+import type { BanResult, Event, EventPart, ListPart, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
 import { printable } from '../text/printable.ts';
 
 /**
@@ -123,11 +123,11 @@ function presentBan({ addresses, jail, seconds, refused }: BanResult): string {
 
 function presentUnban({ addresses }: UnbanResult): string {
   return addresses
-    .map(({ address, jails }) =>
-      jails.length === 0
-        ? `${printable(address)} was not banned\n`
-        : `unbanned ${printable(address)} in ${jails.map((jail) => printable(jail)).join(', ')}\n`,
-    )
+    .map(({ address, jails, kernelOnly = [] }) => {
+      const named = [...jails, ...kernelOnly.map((jail) => `${jail} (only the kernel knew of it)`)];
+      if (named.length === 0) return `${printable(address)} was not banned\n`;
+      return `unbanned ${printable(address)} in ${named.map((jail) => printable(jail)).join(', ')}\n`;
+    })
     .join('');
 }
 
@@ -213,11 +213,75 @@ class JsonRows implements Presenter {
   }
 }
 
+const timeOf = (second: number): string => new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ');
+
+const eventTexts: Record<string, string> = { expired: 'over', command: 'operator', lost: 'not kept' };
+
+/** One event as lines of at most some 80 columns: the time, what happened to whom, and why. */
+function eventText(event: Event): string {
+  const { addresses = [], jail, until, failures, pattern, file, offset, by, reason, command, count } = event;
+  const facts = [
+    until === undefined ? '' : until < 0 ? 'for ever' : `until ${timeOf(until)}`,
+    failures === undefined
+      ? ''
+      : `${failures} ${failures === 1 ? 'failure' : 'failures'}, ${pattern} at ${file}:${offset}`,
+    by === undefined ? '' : `by user ${by.uid} (process ${by.pid})`,
+    reason ?? '',
+    command ?? '',
+    count === undefined ? '' : `${count} records`,
+  ].filter((fact) => fact !== '');
+  const what = [timeOf(event.at), eventTexts[event.event] ?? event.event, jail ?? '', addresses.join(' ')];
+  const lines = [what.filter((word) => word !== '').join('  '), ...facts.map((fact) => `    ${fact}`)];
+  return lines.map((line) => `${printable(line, line.length)}\n`).join('');
+}
+
+function presentWhy({ address, views, events }: Why): string {
+  const lines = views.map((view) => {
+    const banned =
+      view.until === undefined
+        ? 'not banned'
+        : view.until < 0
+          ? 'banned for ever'
+          : `banned until ${timeOf(view.until)}`;
+    const kernel = view.kernel ? ', held by the kernel' : view.until === undefined ? '' : ', NOT held by the kernel';
+    const ignored = view.ignored ? ', ignored (ignoreip)' : '';
+    const rule = `    a ban takes ${view.maxretry} failures in ${remaining(view.findtime)}; logs: ${view.sources.join(' ') || 'none'}`;
+    return `${view.jail}: ${view.address} is ${banned}${kernel}${ignored}\n${rule}`;
+  });
+  const text = lines
+    .join('\n')
+    .split('\n')
+    .map((line) => `${printable(line, line.length)}\n`)
+    .join('');
+  const found = events.length === 0 ? '\nno records of it\n' : `\n${events.map(eventText).join('')}`;
+  return `${text}${found}\nWhat a log says of it: fail2zig replay FILE, or fail2zig match --filter FILTER FILE | grep ${printable(address)}\n`;
+}
+
+/** Events as they come, each by itself. */
+class Events implements Presenter {
+  readonly #show: (event: Event) => string;
+
+  constructor(show: (event: Event) => string) {
+    this.#show = show;
+  }
+
+  part({ events }: EventPart): string {
+    return events.map(this.#show).join('');
+  }
+
+  end(): string {
+    return '';
+  }
+}
+
+const eventLine = (event: Event): string => `${asciiJson(event)}\n`;
+
 const listRows = ({ bans }: ListPart): string[][] =>
   bans.map((ban) => [printable(ban.jail), printable(ban.address), remaining(ban.remainingSeconds)]);
 
 /** Answers that are lists of any length, with the name of the list. */
 const lists: Record<string, { name: string; text: () => Presenter }> = {
+  history: { name: 'events', text: () => new Events(eventText) },
   list: {
     name: 'bans',
     text: () => new Rows(['jail', 'address', 'remaining'], [2], listRows, 'no active bans\n'),
@@ -225,6 +289,15 @@ const lists: Record<string, { name: string; text: () => Presenter }> = {
 };
 
 const texts: Record<string, (answer: never) => string> = {
+  why: presentWhy,
+  jails: ({ jails }: { jails: { jail: string; filter: string; bansActive: number }[] }) =>
+    table(
+      [
+        ['jail', 'filter', 'active'],
+        ...jails.map((row) => [printable(row.jail), printable(row.filter), String(row.bansActive)]),
+      ],
+      [2],
+    ),
   status: presentStatus,
   stats: presentStats,
   ban: presentBan,
@@ -233,9 +306,15 @@ const texts: Record<string, (answer: never) => string> = {
 
 /** Whatever a verb answers that has no form of its own yet: a line for each value. */
 const presentAny = (answer: object): string =>
-  table(Object.entries(answer).map(([name, value]) => [`${printable(name)}:`, printable(JSON.stringify(value))]));
+  table(
+    Object.entries(answer).map(([name, value]) => [
+      `${printable(name)}:`,
+      printable(typeof value === 'string' ? value : JSON.stringify(value)),
+    ]),
+  );
 
 export function presenterOf(verb: string, json: boolean): Presenter {
+  if (verb === 'watch') return new Events(eventLine);
   const list = lists[verb];
   if (list !== undefined) return json ? new JsonRows(list.name) : list.text();
   return new Whole(json ? (answer: object) => `${asciiJson(answer)}\n` : (texts[verb] ?? presentAny));

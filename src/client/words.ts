@@ -6,7 +6,7 @@
 import { parseDuration } from '../config/duration.ts';
 import { nearest } from '../config/nearest.ts';
 import type { Argument, Kind } from '../control/arguments.ts';
-import { checks } from '../control/arguments.ts';
+import { checks, logLevels } from '../control/arguments.ts';
 import { findVerb, type Verb } from '../control/verbs.ts';
 
 /** The arguments make no command. */
@@ -44,12 +44,18 @@ export const wordKinds: Record<Kind, WordKind> = {
   jail: { shown: 'JAIL', fits: (word) => checks.jail(word) === undefined, value: same },
   address: { shown: 'ADDRESS', fits: (word) => checks.address(word) === undefined, value: same },
   duration: { shown: 'DURATION', fits: isNumberAndUnits, value: durationOf },
+  age: { shown: 'DURATION', fits: isNumberAndUnits, value: durationOf },
+  number: { shown: 'NUMBER', fits: (word) => /^[0-9]+$/.test(word), value: Number },
+  text: { shown: 'TEXT', fits: () => true, value: same },
+  flag: { shown: '', fits: () => false, value: () => true },
+  level: { shown: logLevels.join('|'), fits: (word) => checks.level(word) === undefined, value: same },
+  setting: { shown: 'loglevel', fits: (word) => checks.setting(word) === undefined, value: same },
 };
 
 /** `[JAIL]`, `ADDRESS…`, `[--jail JAIL]`. */
 function usageOf(name: string, { kind, required, many, option }: Argument): string {
   const { shown } = wordKinds[kind];
-  const word = `${option ? `--${name} ` : ''}${shown}${many ? '…' : ''}`;
+  const word = `${option ? `--${name} ` : ''}${shown}${many ? '…' : ''}`.trim();
   return required ? word : `[${word}]`;
 }
 

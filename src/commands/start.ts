@@ -15,7 +15,7 @@ import { takeCoverage } from 'node:v8';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
-import { createLogger } from '../log.ts';
+import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';
 import { writeCoreConfig } from '../text/record.ts';
@@ -87,7 +87,7 @@ export function coreFile(directory: string = import.meta.dirname): string | unde
 
 /** Says what is odd about a usable configuration, in the form the log will have. */
 function warn({ log }: CoreConfig, warning: string): void {
-  if (log.format === 'json') createLogger(log).warn('configuration', { warning });
+  if (log.format === 'json') new Log(log).warn('configuration', { warning });
   else process.stderr.write(`fail2zig: warning: ${warning}\n`);
 }
 

@@ -5,8 +5,8 @@
  * there nobody replaces the file of another.
  */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type Stats, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { componentsOf } from '../components.ts';
 import { configBytesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import { ConfigError, type Problem } from './problem.ts';
@@ -121,19 +121,11 @@ function readAll(descriptor: number): Uint8Array {
   return buffer.subarray(0, length);
 }
 
-/**
- * The first directory on the way to the file, as named and as it really is, that any user may write
- * and that is not sticky.
- */
+/** The first directory on the way to the file that any user may write and that is not sticky. */
 function openDirectory(path: string): string | undefined {
-  for (const start of new Set([dirname(resolve(path)), dirname(realpathSync(path))])) {
-    for (let directory = start; ; directory = dirname(directory)) {
-      const { mode } = statSync(directory);
-      if (mode & writableByAnyone && !(mode & sticky)) return directory;
-      if (directory === dirname(directory)) break;
-    }
-  }
-  return undefined;
+  return componentsOf(path).find(
+    ({ stats }) => stats.isDirectory() && stats.mode & writableByAnyone && !(stats.mode & sticky),
+  )?.path;
 }
 
 function ownerWarnings(stats: Stats, shown: string): string[] {

@@ -3,6 +3,11 @@
  * `Operator`; the client shows the answers.
  */
 
+import type { Event } from '../history/event.ts';
+import type { Level } from '../log.ts';
+
+export type { Event } from '../history/event.ts';
+
 /** A value that is there, or comes later. */
 type Eventually<T> = T | Promise<T>;
 
@@ -62,8 +67,39 @@ export interface BanResult {
 }
 
 export interface UnbanResult {
-  /** Each address with the jails it was banned in; none where no jail held it. */
-  addresses: { address: string; jails: string[] }[];
+  /**
+   * Each address with the jails it was banned in; none where no jail held it. `kernelOnly`: jails
+   * whose ban only the kernel knew.
+   */
+  addresses: { address: string; jails: string[]; kernelOnly?: string[] }[];
+}
+
+/** What one jail knows of an address. */
+export interface JailView {
+  jail: string;
+  /** The address as the jail bans it. */
+  address: string;
+  ignored: boolean;
+  /** Epoch second at which its ban ends; -1 = never; absent where it is not banned. */
+  until?: number;
+  /** Whether the kernel holds it. */
+  kernel: boolean;
+  maxretry: number;
+  findtime: number;
+  /** The logs that would tell more. */
+  sources: string[];
+}
+
+export interface Why {
+  address: string;
+  views: JailView[];
+  /** The latest events about it, oldest first. */
+  events: Event[];
+}
+
+/** One part of the records. */
+export interface EventPart {
+  events: Event[];
 }
 
 /** Who asked, as the kernel knows them. */
@@ -87,9 +123,17 @@ export interface Operator {
    * An address is checked text: IPv4 or IPv6 with an optional prefix length. Without `seconds` the
    * jail's bantime applies.
    */
-  ban(args: { jail: string; addresses: string[]; seconds?: number }, by: Peer): Eventually<BanResult>;
-  /** In every jail where `jail` is absent. */
-  unban(args: { jail?: string; addresses: string[] }, by: Peer): AsyncIterable<UnbanResult>;
+  ban(args: { jail: string; addresses: string[]; seconds?: number; reason?: string }, by: Peer): Eventually<BanResult>;
+  /** In every jail where `jail` is absent; without addresses every ban of the jail, or of `all`. */
+  unban(args: { jail?: string; addresses?: string[]; all?: true }, by: Peer): AsyncIterable<UnbanResult>;
+  jails(): AsyncIterable<{ jails: { jail: string; filter: string; bansActive: number }[] }>;
+  why(args: { address: string }): Eventually<Why>;
+  /** Seconds before now. */
+  history(args: { address?: string; jail?: string; since?: number }): AsyncIterable<EventPart>;
+  /** An empty part says that there is nothing new. */
+  watch(args: { after?: number }): AsyncIterable<EventPart>;
+  set(args: { level: Level }, by: Peer): Eventually<{ level: Level }>;
+  version(): Eventually<{ version: string }>;
 }
 
 /** Codes a client can act on; `message` is for people. */
@@ -104,6 +148,7 @@ export type RefusalCode =
   | 'no-such-jail'
   | 'ignored'
   | 'kernel'
+  | 'not-kept'
   | 'too-long'
   | 'timeout'
   | 'internal';

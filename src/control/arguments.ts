@@ -3,7 +3,7 @@
  * local peer sent. Invariant: what a check lets pass has its type, its length and its range.
  */
 import { isIP } from 'node:net';
-import { addressesPerRequestMax, addressTextMax, banSecondsMax, jailNameMax } from '../limits.ts';
+import { addressesPerRequestMax, addressTextMax, banSecondsMax, jailNameMax, reasonCharactersMax } from '../limits.ts';
 import { OperatorError } from './answers.ts';
 
 /** Says what is wrong with a value, or nothing. */
@@ -45,7 +45,31 @@ const duration: Check = (value) => {
   return undefined;
 };
 
-export const checks = { jail, address, duration } satisfies Record<string, Check>;
+/** A stretch of time that has passed. */
+const age: Check = (value) => (value === -1 ? 'must be whole seconds' : duration(value));
+
+const number: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : 'must be a whole number from 0';
+
+const text: Check = (value) =>
+  typeof value === 'string' && value.length <= reasonCharactersMax
+    ? undefined
+    : `must be a text of at most ${reasonCharactersMax} characters`;
+
+const flag: Check = (value) => (value === true ? undefined : 'must be true');
+
+const oneOf = (names: readonly string[]): Check => {
+  return (value) => (names.includes(value as string) ? undefined : `must be one of ${names.join(', ')}`);
+};
+
+export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+const level = oneOf(logLevels);
+const setting = oneOf(['loglevel']);
+
+export const checks = { jail, address, duration, age, number, text, flag, level, setting } satisfies Record<
+  string,
+  Check
+>;
 export type Kind = keyof typeof checks;
 
 /** A verb's name and what it takes, in the order of the command line. */

@@ -8,6 +8,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import {
+  commandAddressesMax,
   controlAnswerMs,
   controlConnectionsGroupMax,
   controlConnectionsMax,
@@ -145,7 +146,7 @@ export class ControlServer {
     const by = { uid: peer.uid, gid: peer.gid, pid: peer.pid };
     // The arguments have been checked when this returns.
     const answer = answerTo(operator, verb, given, by);
-    if (verb.changes) log.info('operator command', { verb: verb.name, ...textsOf(given as object), ...by });
+    if (verb.changes) log.record('operator command', { verb: verb.name, ...textsOf(given as object), ...by });
     return answer;
   }
 
@@ -176,6 +177,12 @@ export class ControlServer {
 /** Checked arguments as fields of a log line. */
 function textsOf(args: object): Record<string, string | number> {
   return Object.fromEntries(
-    Object.entries(args).map(([name, value]) => [name, Array.isArray(value) ? value.join(' ') : value]),
+    Object.entries(args).map(([name, value]) => [name, Array.isArray(value) ? shortList(value) : value]),
   );
+}
+
+/** The records of the bans name each address; the command's line names some. */
+function shortList(values: string[]): string {
+  const more = values.length - commandAddressesMax;
+  return more > 0 ? `${values.slice(0, commandAddressesMax).join(' ')} and ${more} more` : values.join(' ');
 }

@@ -2,22 +2,15 @@
  * Puts a listening unix socket at a path: with its final owner and mode from the first moment it
  * can be seen there, and never in the place of something else. Input: a configured path, in a
  * directory that other users may or may not write to. Invariant: what stands at the path is left
- * alone unless it is a socket that nobody listens on, and a listening socket is never removed,
- * however many daemons start at once. Claims: S-01, I-02.
+ * alone unless it is a socket that nobody listens on; of daemons that start at once, the one with
+ * the lock gets the path. Claims: S-01, I-02.
  */
-import {
-  type BigIntStats,
-  chmodSync,
-  lchownSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  unlinkSync,
-} from 'node:fs';
+import { type BigIntStats, chmodSync, lchownSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { type Component, componentsOf } from '../components.ts';
 import { controlBacklog, controlWriteMs, socketPathBytesMax } from '../limits.ts';
+import { InUseError, takeLock } from '../sole.ts';
 
 export type SocketPathErrorCode =
   | 'path-too-long'
@@ -55,33 +48,33 @@ function lookAt(path: string): BigIntStats | undefined {
   }
 }
 
-/** The directory at `path`; made where only it is missing, as /run is empty after every boot. */
-function openDirectory(path: string): BigIntStats | undefined {
-  const found = lookAt(path);
-  if (found !== undefined) return found;
-  try {
-    mkdirSync(path, { mode: 0o755 });
-  } catch (error) {
-    throw new SocketPathError('no-directory', `${path}: cannot be made (${errorCode(error)}): create it`);
-  }
-  return lookAt(path);
-}
-
 /**
- * Others must not be able to put their own socket in the place of ours: a sticky directory, or one
- * only its owner writes.
+ * Others must not be able to put their own socket in the place of ours: every directory on the way
+ * is sticky, or only root and we write it. The last one is made where only it is missing, as /run
+ * is empty after every boot.
  */
-function checkDirectory(path: string): void {
-  const directory = dirname(path);
-  const found = openDirectory(directory);
-  if (!found?.isDirectory()) throw new SocketPathError('no-directory', `${directory} is not a directory: create it`);
-  const sticky = (found.mode & 0o1000n) !== 0n;
-  if ((found.mode & 0o022n) !== 0n && !sticky) {
-    throw new SocketPathError('directory-open', `${directory} is writable by others: chmod go-w ${directory}`);
+function checkDirectory(directory: string): void {
+  const own = process.getuid?.() ?? 0;
+  try {
+    mkdirSync(directory, { mode: 0o755 });
+  } catch {
+    // It is there, or the way to it says what is wrong.
   }
-  const own = BigInt(process.getuid?.() ?? 0);
-  if (found.uid !== 0n && found.uid !== own) {
-    throw new SocketPathError('directory-open', `${directory} belongs to user ${found.uid}: choose one that root owns`);
+  let components: Component[];
+  try {
+    components = componentsOf(directory);
+  } catch (error) {
+    throw new SocketPathError('no-directory', `${(error as Error).message}: create it`);
+  }
+  if (!components.at(-1)?.stats.isDirectory()) {
+    throw new SocketPathError('no-directory', `${directory} is not a directory: create it`);
+  }
+  for (const { path, stats } of components) {
+    if (stats.uid !== 0 && stats.uid !== own) {
+      throw new SocketPathError('directory-open', `${path} belongs to user ${stats.uid}: choose one that root owns`);
+    }
+    const isOpen = !stats.isSymbolicLink() && (stats.mode & 0o022) !== 0 && (stats.mode & 0o1000) === 0;
+    if (isOpen) throw new SocketPathError('directory-open', `${path} is writable by others: chmod go-w ${path}`);
   }
 }
 
@@ -93,50 +86,24 @@ function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.ino === other.ino && one.dev === other.dev && one.mtimeNs === other.mtimeNs;
 }
 
-/** What connect(2) says about the socket at `path`. */
-function probe(path: string): Promise<'live' | 'stale' | 'gone'> {
+/** Whether somebody listens at the socket: an older daemon of ours, or another program. */
+function isLive(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ path });
-    // Someone is listening but too busy to be accepted (a full backlog is EAGAIN): alive all the
-    // same.
-    const finish = (result: 'live' | 'stale' | 'gone'): void => {
+    const finish = (result: boolean): void => {
       socket.destroy();
       resolve(result);
     };
-    socket.setTimeout(controlWriteMs, () => finish('live'));
-    socket.once('connect', () => finish('live'));
+    socket.setTimeout(controlWriteMs, () => finish(true));
+    socket.once('connect', () => finish(true));
     socket.once('error', (error) => {
       const code = errorCode(error);
-      if (code === 'ECONNREFUSED') finish('stale');
-      else if (code === 'ENOENT') finish('gone');
-      else if (code === 'EAGAIN' || code === 'EPROTOTYPE') finish('live');
+      if (code === 'ECONNREFUSED' || code === 'ENOENT') finish(false);
+      // Somebody listens but is too busy to accept (a full backlog is EAGAIN).
+      else if (code === 'EAGAIN' || code === 'EPROTOTYPE') finish(true);
       else reject(new SocketPathError('no-permission', `${path}: cannot be probed (${code})`));
     });
   });
-}
-
-/**
- * Removes the socket that `found` describes, and no other: it is moved aside in one step, and put
- * back where it turns out that another daemon's socket had taken the place since we looked.
- */
-function removeStale(path: string, found: BigIntStats, aside: string): void {
-  try {
-    renameSync(path, aside);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return;
-    throw new SocketPathError('no-permission', `${path}: a stale socket that cannot be removed (${errorCode(error)})`);
-  }
-  if (!isSame(lstatSync(aside, { bigint: true }), found)) {
-    try {
-      linkSync(aside, path);
-    } catch {
-      // A third daemon was quicker; the one moved aside will find that it lost its name, as it
-      // would have by unlink.
-    }
-    unlinkSync(aside);
-    throw new SocketPathError('in-use', `${path}: another daemon has just started there`);
-  }
-  unlinkSync(aside);
 }
 
 function bind(server: Server, path: string): Promise<void> {
@@ -165,14 +132,13 @@ function own(path: string, groupId: number | undefined): void {
   }
 }
 
-/** Publishes `from` as `to` where nothing stands there yet. */
-function publish(from: string, to: string): void {
+/** Keeps other daemons of ours away from the path while we listen there. */
+function lockPath(path: string): () => void {
   try {
-    linkSync(from, to);
+    return takeLock(`${path}.lock`, `socket ${path}`, 'socket of its own (control.socket)');
   } catch (error) {
-    if (errorCode(error) === 'EEXIST')
-      throw new SocketPathError('in-use', `${to}: another daemon has just started there`);
-    throw new SocketPathError('no-permission', `${to}: cannot be created (${errorCode(error)})`);
+    const code = error instanceof InUseError ? 'in-use' : 'no-permission';
+    throw new SocketPathError(code, (error as Error).message);
   }
 }
 
@@ -182,48 +148,38 @@ function publish(from: string, to: string): void {
  * SocketPathError.
  */
 export async function listenAt(server: Server, path: string, groupId: number | undefined): Promise<() => void> {
-  // Names of this one attempt: rivals, also of another process namespace with our process id, have
-  // their own.
-  const attempt = join(dirname(path), `.${Math.random().toString(36).slice(2, 10)}`);
-  const working = `${attempt}.new`;
-  const aside = `${attempt}.old`;
-  const longest = Math.max(Buffer.byteLength(path), Buffer.byteLength(working));
+  const working = `${path}.new`;
+  const longest = Buffer.byteLength(working);
   if (longest > socketPathBytesMax) {
     throw new SocketPathError(
       'path-too-long',
       `${path}: ${longest} bytes with its working name; a socket path has at most ${socketPathBytesMax}`,
     );
   }
-  checkDirectory(path);
+  checkDirectory(dirname(path));
   const found = lookAt(path);
-  if (found !== undefined) {
-    if (!found.isSocket()) {
-      throw new SocketPathError(
-        'not-a-socket',
-        `${path} is not a socket: it is left alone, move ${basename(path)} away`,
-      );
+  if (found !== undefined && !found.isSocket()) {
+    throw new SocketPathError('not-a-socket', `${path} is not a socket: it is left alone, move ${basename(path)} away`);
+  }
+  const release = lockPath(path);
+  try {
+    if (found !== undefined && (await isLive(path))) {
+      throw new SocketPathError('in-use', `${path}: another program listens there`);
     }
-    const state = await probe(path);
-    if (state === 'live') throw new SocketPathError('in-use', `${path}: another daemon listens there`);
-    if (state === 'stale') removeStale(path, found, aside);
-  }
-  try {
+    if (lookAt(working)) unlinkSync(working);
     await bind(server, working);
-  } catch (error) {
-    throw new SocketPathError('no-permission', `${path}: cannot be created (${errorCode(error)})`);
-  }
-  try {
     own(working, groupId);
-    publish(working, path);
+    renameSync(working, path);
   } catch (error) {
     server.close();
-    throw error;
-  } finally {
-    if (lookAt(working)) unlinkSync(working);
+    release();
+    if (error instanceof SocketPathError) throw error;
+    throw new SocketPathError('no-permission', `${path}: cannot be created (${errorCode(error)})`);
   }
   const ours = lstatSync(path, { bigint: true });
   return () => {
     const now = lookAt(path);
     if (now !== undefined && isSame(now, ours)) unlinkSync(path);
+    release();
   };
 }

@@ -134,9 +134,15 @@ export class Records {
 
   /**
    * Visits the bans among the `count` table entries from `first` on: one bounded slice of a walk
-   * over the whole table. Returns where the next slice starts, or -1 at the end.
+   * over the whole table. Returns where the next slice starts, or -1 at the end. `ended`: only bans
+   * that end at or after epoch second `from` and before `until`.
    */
-  eachBan(first: number, count: number, visit: (ban: TableBan) => void): number {
+  eachBan(
+    first: number,
+    count: number,
+    visit: (ban: TableBan) => void,
+    ended?: { from: number; until: number },
+  ): number {
     const entry = this.entryBytes;
     const { key } = this.shape;
     const last = Math.min(this.slots, first + count);
@@ -146,6 +152,7 @@ export class Records {
       const state = meta & layout.META_STATE;
       if (state < layout.DECIDED) continue;
       const end = this.ints[(p + key + 8) >> 2]! >>> 0;
+      if (ended !== undefined && (end < ended.from || end >= ended.until)) continue;
       const jail = (meta >>> layout.META_JAIL_SHIFT) - 1;
       const bytes = new Uint8Array(16);
       const four = (meta & layout.META_SIX) === 0;

@@ -6,6 +6,8 @@ import type { ControlServer } from '../control/server.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
+import type { Recorder } from '../history/recorder.ts';
+import type { Logger } from '../log.ts';
 import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
@@ -26,6 +28,10 @@ export interface Observed {
   backend: Backend;
   files: FileSource;
   control: ControlServer | undefined;
+  /** What an operator must know about, and the jails without a log. */
+  operator: { problems(): string[]; idleJails(): unknown[] };
+  log: Pick<Logger, 'linesSuppressed' | 'linesLost'>;
+  recorder: Pick<Recorder, 'counters'>;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
 }
@@ -239,7 +245,7 @@ function banFigures({ config, engine, enforcer, drops, backend }: Observed, perJ
   ];
 }
 
-function surroundingFigures({ files, control, keeper }: Observed): Figure[] {
+function surroundingFigures({ files, control, keeper, operator, log, recorder }: Observed): Figure[] {
   const figures = [
     one('file_rotations_total', '', 'Log files that were replaced.', () => files.counters.rotations),
     one('file_truncations_total', '', 'Log files that were cut.', () => files.counters.truncations),
@@ -251,6 +257,12 @@ function surroundingFigures({ files, control, keeper }: Observed): Figure[] {
       () => files.problems().length,
     ),
     one('file_errors_total', '', 'Log files that could not be read.', () => files.counters.errors),
+    one('problems', 'problems', 'What `status` names as problems now.', () => operator.problems().length),
+    one('jails_without_log', 'jails.without_log', 'Jails that read no log now.', () => operator.idleJails().length),
+    one('log_lines_suppressed_total', 'log.suppressed', 'Log lines over their budget.', () => log.linesSuppressed),
+    one('log_lines_lost_total', 'log.lost', 'Log lines that nobody was ready to read.', () => log.linesLost),
+    one('events_recorded_total', 'events.recorded', 'Records of bans and commands.', () => recorder.counters.events),
+    one('events_lost_total', 'events.lost', 'Records that found no place.', () => recorder.counters.lost),
     one('control_requests_total', '', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
     one('control_refused_total', '', 'Peers refused there.', () => control?.counters.refusedTotal ?? 0),
   ];

@@ -16,6 +16,7 @@ import {
   metricsKeepAliveMs,
   metricsPageMs,
   metricsRequestsPerConnectionMax,
+  metricsRetryMs,
   metricsTimeoutMs,
 } from '../limits.ts';
 import type { Logger } from '../log.ts';
@@ -62,6 +63,8 @@ export class MetricsServer {
   /** The page that is being made, for everybody who asks meanwhile. */
   #making: Promise<Buffer> | undefined;
   #scrapesTotal = 0;
+  #problem: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: MetricsOptions) {
     checkSeries(options.series);
@@ -95,7 +98,28 @@ export class MetricsServer {
     });
   }
 
+  /**
+   * Listens, and where that fails tries again now and then: protection goes on without the page.
+   */
+  async start(bind: string, port: number): Promise<void> {
+    try {
+      await this.listen(bind, port);
+      this.#problem = undefined;
+    } catch (error) {
+      const problem = `no metrics page: ${(error as Error).message}: free the port, or set metrics.port`;
+      if (this.#problem === undefined) this.#options.log.error(problem);
+      this.#problem = problem;
+      this.#retry = setTimeout(() => void this.start(bind, port), metricsRetryMs).unref();
+    }
+  }
+
+  /** Why there is no page now; undefined when there is one. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#retry);
     for (const socket of this.#sockets) socket.destroy();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));

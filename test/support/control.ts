@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BanRow, type Operator, OperatorError, type Peer, type Status } from '../../src/control/answers.ts';
 import { FrameDecoder, parseResponse, type Response } from '../../src/control/protocol.ts';
+import type { Event } from '../../src/history/event.ts';
 import type { Fields, Logger } from '../../src/log.ts';
 
 /** A new empty directory that only its owner may write, and its removal. */
@@ -38,7 +39,10 @@ export function rememberingLog(): Logger & { said: Said[] } {
     debug: say('debug'),
     enabled: () => true,
     flush: () => {},
+    record: say('record'),
+    setLevel: () => {},
     linesSuppressed: 0,
+    linesLost: 0,
   };
 }
 
@@ -46,6 +50,7 @@ export interface FakeOperator extends Operator {
   whole: Status;
   calls: { verb: string; args: unknown; by?: Peer }[];
   bans: BanRow[];
+  events: Event[];
 }
 
 /**
@@ -57,6 +62,7 @@ export function fakeOperator(partRows = 2): FakeOperator {
   const fake: FakeOperator = {
     calls,
     bans: [],
+    events: [],
     status: async function* (args) {
       calls.push({ verb: 'status', args });
       yield fake.whole;
@@ -98,6 +104,31 @@ export function fakeOperator(partRows = 2): FakeOperator {
       const rows = fake.bans.filter((ban) => args.jail === undefined || ban.jail === args.jail);
       for (let at = 0; at < rows.length; at += partRows) yield { bans: rows.slice(at, at + partRows) };
     },
+    jails: async function* () {
+      calls.push({ verb: 'jails', args: {} });
+      yield { jails: [{ jail: 'sshd', filter: 'sshd', bansActive: fake.bans.length }] };
+    },
+    why: (args) => {
+      calls.push({ verb: 'why', args });
+      return { address: args.address, views: [], events: fake.events };
+    },
+    history: async function* (args) {
+      calls.push({ verb: 'history', args });
+      yield { events: fake.events };
+    },
+    watch: async function* (args) {
+      calls.push({ verb: 'watch', args });
+      yield { events: [] };
+      yield { events: fake.events };
+    },
+    set: (args, by) => {
+      calls.push({ verb: 'set', args, by });
+      return { level: args.level };
+    },
+    version: () => {
+      calls.push({ verb: 'version', args: {} });
+      return { version: '9.9.9' };
+    },
     ban: async (args, by) => {
       calls.push({ verb: 'ban', args, by });
       if (args.jail !== 'sshd') throw new OperatorError('no-such-jail', `there is no jail "${args.jail}\u001b[31m"`);
@@ -107,7 +138,7 @@ export function fakeOperator(partRows = 2): FakeOperator {
     },
     unban: async function* (args, by) {
       calls.push({ verb: 'unban', args, by });
-      for (const address of args.addresses) {
+      for (const address of args.addresses ?? []) {
         const before = fake.bans.length;
         fake.bans = fake.bans.filter((ban) => ban.address !== address);
         yield { addresses: [{ address, jails: fake.bans.length < before ? ['sshd'] : [] }] };

@@ -4,7 +4,7 @@
 import type { EnforcerOptions } from '../../src/enforcer/delivery.ts';
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
 import { Engine } from '../../src/engine/host.ts';
-import { createLogger } from '../../src/log.ts';
+import { Log } from '../../src/log.ts';
 import type { Backend, JailConfig } from '../../src/types.ts';
 
 export const enforcedJail: JailConfig = {
@@ -54,7 +54,7 @@ export async function enforce(
   const route = engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode })));
   engine.openSource(0, route);
   let text = '';
-  const log = createLogger({
+  const log = new Log({
     level: 'debug',
     write: (line) => {
       text += line;

@@ -166,6 +166,50 @@ describe('commands', () => {
     });
   });
 
+  test('history and why show events for people, watch one JSON object a line', async () => {
+    operator.events = [
+      {
+        number: 7,
+        at: 1_763_687_728.5,
+        event: 'ban',
+        jail: 'sshd',
+        addresses: ['192.0.2.7'],
+        until: -1,
+        failures: 1,
+        pattern: 'failed-password',
+        file: '/var/log/a\u001b[2J',
+        offset: 12,
+      },
+      { number: 8, at: 1_763_687_729, event: 'command', command: 'set loglevel info', by: { uid: 0, pid: 9 } },
+    ];
+    const text = [
+      '2025-11-21 01:15:28  ban  sshd  192.0.2.7',
+      '    for ever',
+      '    1 failure, failed-password at /var/log/a\\x1b[2J:12',
+      '2025-11-21 01:15:29  operator',
+      '    by user 0 (process 9)',
+      '    set loglevel info',
+      '',
+    ].join('\n');
+    expect((await client('history', '192.0.2.7', '--since', '1d')).out).toBe(text);
+    expect(operator.calls.at(-1)?.args).toEqual({ address: '192.0.2.7', since: 86_400 });
+    expect((await client('history', 'sshd')).code).toBe(0);
+    expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd' });
+    expect((await client('why', '192.0.2.7')).out).toContain(text);
+    const lines = (await client('watch', '--after', '6')).out.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line))).toEqual(operator.events);
+    expect(operator.calls.at(-1)?.args).toEqual({ after: 6 });
+    expect(JSON.parse((await client('history', '--json')).out)).toEqual({ events: operator.events });
+  });
+
+  test('a flag, a level and a version', async () => {
+    await client('unban', '--all');
+    expect(operator.calls.at(-1)?.args).toEqual({ all: true });
+    expect((await client('set', 'loglevel', 'debug')).out).toBe('level:  debug\n');
+    expect((await client('version', '--json')).out).toBe('{"version":"9.9.9"}\n');
+    expect((await client('jails')).out).toBe('jail  filter  active\nsshd  sshd         0\n');
+  });
+
   test('errors are JSON too, where JSON was asked for', async () => {
     const { code, out, error } = await client('--json', 'ban', 'none', '192.0.2.7');
     expect([code, error]).toEqual([1, '']);
@@ -183,7 +227,9 @@ describe('help', () => {
       expect(out.replaceAll(/\s+/g, ' ')).toContain(says);
     }
     expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect((await client('ban', '--help')).out).toMatch(/^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\]\n/);
+    expect((await client('ban', '--help')).out).toMatch(
+      /^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\] \[--reason TEXT\]\n/,
+    );
   });
 
   test.each([
@@ -228,7 +274,8 @@ describe('exit codes', () => {
     [['constructor']],
     [['ban', 'sshd']],
     [['stats', 'sshd']],
-    [['unban']],
+    [['set', 'loglevel']],
+    [['why', 'sshd']],
     [['ban', 'sshd', '192.0.2.7', 'soon']],
     [['ban', 'sshd', '192.0.2.7', '0']],
     [['--frob', 'status']],

@@ -142,7 +142,7 @@ describe('the socket path', () => {
     expect(lstatSync(path).isSocket()).toBe(true);
     await listening();
     expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
-    expect(readdirSync(directory.path)).toEqual(['control.sock']);
+    expect(readdirSync(directory.path)).toEqual(['control.sock', 'control.sock.lock']);
   });
 
   test('what is not a socket is left alone', async () => {
@@ -295,7 +295,7 @@ describe('conversation', () => {
     await call(path, { verb: 'ban', args: { jail: 'sshd', addresses: ['192.0.2.1'] } });
     await call(path, { verb: 'list', args: {} });
     expect(log.said).toMatchObject([
-      { level: 'info', fields: { verb: 'ban', addresses: '192.0.2.1', uid: process.getuid?.(), pid: process.pid } },
+      { level: 'record', fields: { verb: 'ban', addresses: '192.0.2.1', uid: process.getuid?.(), pid: process.pid } },
     ]);
     expect(operator.calls[0]?.by).toMatchObject({ pid: process.pid });
   });

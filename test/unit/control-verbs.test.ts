@@ -39,6 +39,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
       { jail: 'sshd', addresses: ['2001:db8::/64'], seconds: 1 },
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: banSecondsMax },
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], reason: 'x'.repeat(200) },
     ],
     bad: [
       { jail: 'sshd' },
@@ -62,11 +63,25 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: 1.5 },
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: banSecondsMax + 1 },
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: '60' },
+      { jail: 'sshd', addresses: ['192.0.2.1'], reason: 'x'.repeat(201) },
+      { jail: 'sshd', addresses: ['192.0.2.1'], reason: 1 },
     ],
   },
+  jails: { good: [{}], bad: [{ jail: 'sshd' }] },
+  why: { good: [{ address: '192.0.2.1' }], bad: [{}, { address: 'x' }, { address: ['192.0.2.1'] }] },
+  history: {
+    good: [{}, { address: '2001:db8::/64', jail: 'sshd', since: 86_400 }],
+    bad: [{ since: -1 }, { since: 0 }, { since: '1d' }, { address: 'sshd' }],
+  },
+  watch: { good: [{}, { after: 0 }, { after: 2 ** 52 }], bad: [{ after: -1 }, { after: 0.5 }, { after: '1' }] },
+  set: {
+    good: [{ setting: 'loglevel', level: 'debug' }],
+    bad: [{}, { setting: 'loglevel' }, { setting: 'x', level: 'info' }, { setting: 'loglevel', level: 'trace' }],
+  },
+  version: { good: [{}], bad: [{ full: true }] },
   unban: {
     good: [{ addresses: ['2001:db8::1'] }, { jail: 'sshd', addresses: ['192.0.2.1'] }],
-    bad: [{}, { jail: 'sshd' }, { addresses: [''] }, { addresses: ['192.0.2.1'], seconds: 1 }],
+    bad: [{ all: false }, { all: 'x' }, { addresses: [''] }, { addresses: ['192.0.2.1'], seconds: 1 }],
   },
 };
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Pipeline, pipeline } from '../../spec/support/pipeline.ts';
 import { noFiles, noMemory } from '../../spec/support/watched.ts';
 import * as counters from '../../src/engine/counters.ts';
+import { Recorder } from '../../src/history/recorder.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import { type Figure, figuresOf, statsOf } from '../../src/observe/figures.ts';
 import { checkSeries, exposition } from '../../src/observe/metrics.ts';
@@ -28,8 +29,10 @@ beforeAll(async () => {
     },
   });
   const drops = new DropTally(made.backend, made.log);
-  const rooms = { drops, memory: noMemory, files: noFiles, control: undefined, keeper: undefined };
-  figures = figuresOf({ ...made, ...rooms, engine: watched });
+  const recorder = new Recorder({ path: undefined, log: made.log });
+  const rooms = { recorder, drops, memory: noMemory, files: noFiles, control: undefined, keeper: undefined };
+  const operator = { problems: () => ['a problem'], idleJails: () => [] };
+  figures = figuresOf({ ...made, ...rooms, operator, engine: watched });
 });
 
 afterAll(() => made.enforcer.stop());
@@ -47,6 +50,7 @@ test('every counter of the engine is in a figure', async () => {
 test('the page takes the table, and stats shows numbers', async () => {
   expect(() => checkSeries(figures)).not.toThrow();
   const stats = await statsOf(figures);
+  expect(stats).toMatchObject({ problems: 1, 'jails.without_log': 0 });
   expect(Object.keys(stats).length).toBeGreaterThan(25);
   for (const value of Object.values(stats)) expect(value).toBeTypeOf('number');
 });

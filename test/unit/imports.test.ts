@@ -23,7 +23,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   native: [],
   clock: ['limits', 'native'],
   text: ['limits'],
-  log: ['limits', 'text', 'bucket'],
+  log: ['limits', 'text', 'bucket', 'native'],
   engine: [],
   /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
   host: ['engine', 'limits', 'text'],
@@ -31,20 +31,24 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   filters: ['compiler', 'limits'],
   memory: ['limits', 'native'],
   backends: ['limits', 'native', 'text', 'log', 'backoff', 'turns'],
+  /** One daemon per table, per state file and per socket. */
+  sole: ['native'],
+  /** Who could replace what stands at a path. */
+  components: ['limits'],
   sources: ground,
   state: ground,
-  control: ground,
-  /** One daemon per table and per state file. */
-  sole: ['limits', 'control'],
+  control: [...ground, 'sole', 'components'],
+  /** The file of records. */
+  history: [...ground],
   enforcer: [...ground, 'backends', 'state'],
   observe: [...ground, 'memory'],
-  operator: [...ground, 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
+  operator: [...ground, 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
   /** The composition root. It reads the handed record and no npm package (LP-02). */
   daemon: [
-    ...['sources', 'backends', 'state', 'control', 'sole', 'enforcer', 'memory', 'observe', 'operator'],
+    ...['sources', 'backends', 'state', 'control', 'sole', 'enforcer', 'memory', 'observe', 'operator', 'history'],
     ...ground,
   ],
-  config: ['limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
+  config: ['components', 'limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
   /** `check` looks for rules of others that a jail's hooks miss. */
   commands: [...ground, 'engine', 'config', 'filters', 'compiler', 'sources', 'backends'],
   /** Reads durations as the configuration does. */
@@ -75,6 +79,7 @@ const exchanging = new Set([
   'memory',
   'observe',
   'operator',
+  'history',
   ...ground,
 ]);
 

@@ -1,11 +1,17 @@
-import { describe, expect, test } from 'vitest';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { logBurst, logFieldMax, logKeysMax, logLineMax, logRefillMs } from '../../src/limits.ts';
-import { createLogger, type LogOptions, stderrIsJournal } from '../../src/log.ts';
+import { Log, type LogOptions, stderrIsJournal } from '../../src/log.ts';
+import { temporaryDirectory } from '../support/control.ts';
+import { until } from '../support/until.ts';
 
 function recording(options: Partial<LogOptions> = {}) {
   const lines: string[] = [];
   const clock = { now: 1_763_687_728_000 };
-  const log = createLogger({
+  const log = new Log({
     level: 'debug',
     journal: true,
     now: () => clock.now,
@@ -88,7 +94,7 @@ describe('lines', () => {
     });
     log.info('x');
     log.info('x');
-    expect(log.linesSuppressed).toBe(2);
+    expect([log.linesLost, log.linesSuppressed]).toEqual([2, 0]);
   });
 });
 
@@ -204,4 +210,85 @@ test('stderr is the journal where systemd says so and it is no terminal', () => 
   expect(stderrIsJournal({ JOURNAL_STREAM: '8:1234' }, false)).toBe(true);
   expect(stderrIsJournal({ JOURNAL_STREAM: '8:1234' }, true)).toBe(false);
   expect(stderrIsJournal({}, false)).toBe(false);
+});
+
+test('a record is never held back', () => {
+  const { log, lines } = recording({ level: 'info' });
+  const addresses = Array.from({ length: 60 }, (_, index) => `192.0.2.${index}`).join(' ');
+  for (let count = 0; count < 3 * logBurst; count++) log.record('banned', { jail: 'sshd', addresses });
+  expect(lines).toHaveLength(3 * logBurst);
+  expect(lines[0]).toBe(`<6>banned jail=sshd addresses="${addresses}"\n`);
+});
+
+test('the level can be changed', () => {
+  const { log, lines } = recording({ level: 'warn' });
+  log.setLevel('debug');
+  log.debug('x');
+  log.setLevel('error');
+  log.warn('x');
+  expect(lines).toEqual(['<7>x\n']);
+});
+
+describe('standard error whose reader has stopped', () => {
+  const program = join(import.meta.dirname, '../support/log-much.ts');
+  const lines = 20_000;
+  let directory: ReturnType<typeof temporaryDirectory>;
+
+  beforeEach(() => {
+    directory = temporaryDirectory();
+  });
+
+  afterEach(() => directory.remove());
+
+  /** How many lines a process lost that writes `lines` of them to `stderr`, which nobody reads. */
+  async function lostTo(stderr: 'pipe' | number): Promise<number> {
+    const child = spawn(process.execPath, [program, String(lines)], { stdio: ['ignore', 'pipe', stderr] });
+    let out = '';
+    child.stdout!.on('data', (chunk) => {
+      out += chunk;
+    });
+    await once(child, 'exit');
+    return Number(out);
+  }
+
+  test('a socket costs lines, not the daemon', async () => {
+    // What Node calls a pipe is a socket.
+    expect(await lostTo('pipe')).toBeGreaterThan(1_000);
+  });
+
+  test('a pipe costs lines, not the daemon, and stays as it is for others', async () => {
+    const path = join(directory.path, 'pipe');
+    execFileSync('mkfifo', [path]);
+    const fd = openSync(path, constants.O_RDWR);
+    expect(await lostTo(fd)).toBeGreaterThan(1_000);
+    const [, flags = ''] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1')) ?? [];
+    expect(Number.parseInt(flags, 8) & constants.O_NONBLOCK).toBe(0);
+    closeSync(fd);
+  });
+
+  test('a file takes every line, behind what others write', async () => {
+    const path = join(directory.path, 'file');
+    const fd = openSync(path, 'w');
+    writeSync(fd, 'before\n');
+    expect(await lostTo(fd)).toBe(0);
+    writeSync(fd, 'after\n');
+    closeSync(fd);
+    const written = readFileSync(path, 'latin1').split('\n');
+    expect([written.length, written[0], written.at(-2)]).toEqual([lines + 3, 'before', 'after']);
+  });
+
+  test('a terminal costs lines, not the daemon', async () => {
+    // `script` holds the terminal and stops reading it once its own output, a pipe that nobody
+    // reads, is full.
+    const path = join(directory.path, 'pipe');
+    const answer = join(directory.path, 'lost');
+    execFileSync('mkfifo', [path]);
+    const fd = openSync(path, constants.O_RDWR);
+    const command = `${process.execPath} ${program} ${lines} ${answer}`;
+    const child = spawn('script', ['-q', '-c', command, '/dev/null'], { stdio: ['ignore', fd, 'ignore'] });
+    await until(() => existsSync(answer), { what: 'the end of the process that logs', withinMs: 20_000 });
+    child.kill('SIGKILL');
+    expect(Number(readFileSync(answer, 'latin1'))).toBeGreaterThan(1_000);
+    closeSync(fd);
+  });
 });

@@ -1,11 +1,12 @@
 /** The metrics page over real connections: well-behaved scrapers and hostile ones. */
 import { createConnection, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   metricsConnectionsMax,
   metricsHeaderBytesMax,
   metricsPageMs,
   metricsRequestsPerConnectionMax,
+  metricsRetryMs,
   metricsRowsMax,
 } from '../../src/limits.ts';
 import type { Row, Series } from '../../src/observe/metrics.ts';
@@ -255,5 +256,19 @@ test('a port that is taken is an error of the caller, not a crash', async () => 
   await start(few);
   const second = new MetricsServer({ series: [], log: rememberingLog() });
   await expect(second.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await second.close();
+});
+
+test('a taken port is a problem that names the setting, and ends when the port is free', async () => {
+  await start(few);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const second = new MetricsServer({ series: [], log: rememberingLog() });
+  await second.start('127.0.0.1', port);
+  expect(second.problem).toMatch(/EADDRINUSE.*set metrics\.port/);
+  await server.close();
+  await vi.advanceTimersByTimeAsync(metricsRetryMs);
+  vi.useRealTimers();
+  await until(() => second.problem === undefined, { what: 'the page' });
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
   await second.close();
 });

@@ -74,6 +74,7 @@ const signatures: Record<keyof Native, readonly Kind[]> = {
   seal: ['descriptor'],
   closeOnExec: ['farDescriptor', 'farDescriptor'],
   nextData: ['descriptor', 'position'],
+  writeNow: ['descriptor', 'bytes'],
   dropPages: ['address', 'pageBytes'],
   hugePages: ['memory'],
   xtablesOpen: ['family'],

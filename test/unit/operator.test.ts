@@ -1,8 +1,16 @@
 /** What the daemon answers to an operator's commands, over a real engine and enforcer. */
-import { expect, test } from 'vitest';
-import { watched } from '../../spec/support/watched.ts';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Pipeline, pipeline, strictConfig } from '../../spec/support/pipeline.ts';
+import { noFiles, noRoutes, watched } from '../../spec/support/watched.ts';
 import { FILTER_LINES, FILTER_MATCHED } from '../../src/engine/counters.ts';
+import { Recorder } from '../../src/history/recorder.ts';
 import { unmatchedLinesMin } from '../../src/limits.ts';
+import { DropTally } from '../../src/observe/drop-tally.ts';
+import { DaemonOperator } from '../../src/operator.ts';
+import { collect } from '../support/collect.ts';
+import { temporaryDirectory } from '../support/control.ts';
+import { addressOf, v4 } from '../support/table-driver.ts';
 
 const by = { uid: 0, pid: 1 } as never;
 
@@ -47,4 +55,90 @@ test('a filter that has matched none of many lines is a hint, and no problem', a
   counts[FILTER_MATCHED] = 1;
   expect(await hints()).toEqual([]);
   await made.enforcer.stop();
+});
+
+describe('commands and their records', () => {
+  const asked = { uid: 1000, gid: 4, pid: 7 };
+  let directory: ReturnType<typeof temporaryDirectory>;
+  let made: Pipeline;
+  let operator: DaemonOperator;
+  let recorder: Recorder;
+
+  beforeEach(async () => {
+    directory = temporaryDirectory();
+    made = await pipeline({ text: `${strictConfig}[jails.slow]\nfilter = "sshd"\nlogpath = "/var/log/auth.log"\n` });
+    recorder = new Recorder({ path: join(directory.path, 'history'), log: made.log });
+    await recorder.start();
+    const drops = new DropTally(made.backend, made.log);
+    const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined };
+    operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
+  });
+
+  afterEach(async () => {
+    await made.enforcer.stop();
+    await recorder.close();
+    directory.remove();
+  });
+
+  const events = async (args = {}) => (await collect(operator.history(args))).flatMap((part) => part.events);
+  const unban = async (args: Parameters<DaemonOperator['unban']>[0]) =>
+    (await collect(operator.unban(args, asked))).flatMap((part) => part.addresses);
+
+  test('many at once, what is refused is said of each, and the record says who and why', async () => {
+    const addresses = ['192.0.2.1', '0.0.0.0', '2001:db8::7', '192.0.2.2'];
+    const result = await operator.ban({ jail: 'sshd', addresses, seconds: 60, reason: 'test' }, asked);
+    expect(result.addresses).toEqual(['192.0.2.1', '2001:db8::/64', '192.0.2.2']);
+    expect(result.refused).toMatchObject([{ address: '0.0.0.0' }]);
+    expect(made.backend.held.size).toBe(3);
+    const found = await events({ jail: 'sshd' });
+    expect(found.flatMap((event) => event.addresses)).toEqual(result.addresses);
+    expect(found[0]).toMatchObject({ event: 'ban', by: { uid: 1000, pid: 7 }, reason: 'test' });
+    expect(await events({ jail: 'slow' })).toEqual([]);
+    expect(await events({ address: '2001:db8::8' })).toHaveLength(1);
+    expect(await events({ since: 60 })).toHaveLength(3);
+  });
+
+  test('unban counts and records what was banned, and names a ban that only the kernel knew', async () => {
+    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1'] }, asked);
+    const only = { jail: 'slow', address: addressOf(v4('192.0.2.2')), timeoutMs: 60_000 };
+    await made.backend.apply([{ verb: 'ban', ban: only }]);
+    expect(await unban({ addresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3'] })).toEqual([
+      { address: '192.0.2.1', jails: ['sshd'] },
+      { address: '192.0.2.2', jails: [], kernelOnly: ['slow'] },
+      { address: '192.0.2.3', jails: [] },
+    ]);
+    expect(made.backend.held.size).toBe(0);
+    expect(made.enforcer.counters.unbans).toBe(1);
+    expect((await events()).filter(({ event }) => event === 'unban')).toHaveLength(2);
+    await expect(unban({})).rejects.toThrow('--all');
+  });
+
+  test('all bans of a jail, then all', async () => {
+    for (const jail of ['sshd', 'slow']) {
+      await operator.ban({ jail, addresses: ['192.0.2.1', '192.0.2.2', '192.0.2.3'] }, asked);
+    }
+    expect(await unban({ jail: 'slow' })).toHaveLength(3);
+    expect([...made.backend.held.keys()].every((key) => key.startsWith('sshd '))).toBe(true);
+    expect(await unban({ all: true })).toHaveLength(3);
+    expect(made.backend.held.size).toBe(0);
+  });
+
+  test('why tells of each jail and of the latest events', async () => {
+    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1, reason: 'test' }, asked);
+    const { views, events: found } = await operator.why({ address: '192.0.2.1' });
+    expect(views).toMatchObject([
+      { jail: 'sshd', until: -1, kernel: true, ignored: false },
+      { jail: 'slow', kernel: false },
+    ]);
+    expect(views[1]).not.toHaveProperty('until');
+    expect(found).toMatchObject([{ event: 'ban', reason: 'test' }]);
+  });
+
+  test('watch tells of what comes after a number', async () => {
+    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1', '192.0.2.2'] }, asked);
+    const watching = operator.watch({ after: 1 });
+    const first = await watching.next();
+    expect(first.value?.events).toMatchObject([{ number: 2, addresses: ['192.0.2.2'] }]);
+    await watching.return(undefined);
+  });
 });

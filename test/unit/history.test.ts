@@ -1,0 +1,204 @@
+/** The file of records: written once, numbered, bounded, read while it is written. */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pipeline } from '../../spec/support/pipeline.ts';
+import type { Event } from '../../src/history/event.ts';
+import { Expiry } from '../../src/history/expiry.ts';
+import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
+import { Telling } from '../../src/history/telling.ts';
+import { historyAddressesMax, historyBurst, historyWaitBytesMax } from '../../src/limits.ts';
+import { collect } from '../support/collect.ts';
+import { rememberingLog, temporaryDirectory } from '../support/control.ts';
+import { addressOf, v4 } from '../support/table-driver.ts';
+import { until } from '../support/until.ts';
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let path: string;
+let recorders: Recorder[];
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  path = join(directory.path, 'state.history');
+  recorders = [];
+});
+
+afterEach(async () => {
+  for (const recorder of recorders) await recorder.close();
+  directory.remove();
+});
+
+async function started(options: Partial<RecorderOptions> = {}) {
+  const log = rememberingLog();
+  const recorder = new Recorder({ path, log, now: () => 1_763_687_728_500, ...options });
+  recorders.push(recorder);
+  await recorder.start();
+  return { recorder, log };
+}
+
+const all = async (recorder: Recorder): Promise<Event[]> => (await collect(recorder.read(() => true))).flat();
+const source = (index: number): string => `198.18.${index >> 8}.${index & 255}`;
+
+describe('records', () => {
+  test('an event is kept with all that is known, and said in the log', async () => {
+    const { recorder, log } = await started();
+    const details = { until: 1_763_687_800, failures: 3, pattern: 'failed', file: '/var/log/ä', offset: 7 };
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.1', details: () => details }]);
+    recorder.bans('unban', 'sshd', [{ address: '192.0.2.1' }], { by: { uid: 1000, pid: 7 }, reason: 'it was me' });
+    recorder.command('set loglevel debug', { uid: 0, pid: 8 });
+    const at = 1_763_687_728.5;
+    expect(await all(recorder)).toEqual([
+      { number: 1, at, event: 'ban', jail: 'sshd', addresses: ['192.0.2.1'], ...details },
+      {
+        number: 2,
+        at,
+        event: 'unban',
+        jail: 'sshd',
+        addresses: ['192.0.2.1'],
+        by: { uid: 1000, pid: 7 },
+        reason: 'it was me',
+      },
+      { number: 3, at, event: 'command', command: 'set loglevel debug', by: { uid: 0, pid: 8 } },
+    ]);
+    expect(log.said).toMatchObject([
+      { text: 'banned', fields: { jail: 'sshd', address: '192.0.2.1', until: '2025-11-21T01:16:40.000Z' } },
+      { text: 'unbanned', fields: { jail: 'sshd', address: '192.0.2.1', uid: 1000, pid: 7, reason: 'it was me' } },
+    ]);
+    // Only its owner may read who was banned, and every character is one byte.
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(readFileSync(path).every((byte) => byte < 0x80)).toBe(true);
+  });
+
+  test('of a burst no address is lost, in the file nor in the log', async () => {
+    const { recorder, log } = await started();
+    const count = historyBurst + 2_005;
+    for (let index = 0; index < count; index++) recorder.bans('ban', 'sshd', [{ address: source(index) }]);
+    const events = await all(recorder);
+    const addresses = Array.from({ length: count }, (_, index) => source(index)).sort();
+    expect(events.flatMap((event) => event.addresses ?? []).sort()).toEqual(addresses);
+    expect(events.length).toBeLessThan(historyBurst + 3 + 2_005 / historyAddressesMax + 60);
+    const said = log.said.flatMap(({ fields }) => String(fields.address ?? fields.addresses).split(' '));
+    expect(said.sort()).toEqual(addresses);
+  });
+
+  test('numbers go on after a restart, also behind a line that a crash cut', async () => {
+    const first = await started();
+    first.recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    await first.recorder.close();
+    appendFileSync(path, '{"number":99,"at":1,"ev');
+    const { recorder } = await started();
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.2' }]);
+    expect((await all(recorder)).map(({ number, addresses }) => [number, addresses?.[0]])).toEqual([
+      [1, '192.0.2.1'],
+      [2, '192.0.2.2'],
+    ]);
+  });
+
+  test('two files hold the latest events; numbers go on over them and over a restart', async () => {
+    const { recorder } = await started({ fileBytesMax: 4_096 });
+    for (let index = 0; index < 300; index++) {
+      recorder.bans('ban', 'sshd', [{ address: source(index) }]);
+      await recorder.flush();
+    }
+    expect(statSync(path).size + statSync(`${path}.1`).size).toBeLessThan(3 * 4_096);
+    const numbers = (await all(recorder)).map(({ number }) => number);
+    expect(numbers.at(-1)).toBe(300);
+    expect(numbers).toEqual(numbers.map((_, index) => 300 - numbers.length + 1 + index));
+    await recorder.close();
+    const next = await started();
+    next.recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    expect(next.recorder.number).toBe(301);
+  });
+
+  test('who follows gets what comes, over the change of files, and can go on from a number', async () => {
+    const { recorder } = await started({ fileBytesMax: 2_048 });
+    const seen: number[] = [];
+    const stop = new AbortController();
+    const following = (async () => {
+      for await (const events of recorder.read(({ number }) => number > 5, true)) {
+        seen.push(...events.map(({ number }) => number));
+        if (stop.signal.aborted) return;
+      }
+    })();
+    for (let index = 0; index < 100; index++) {
+      recorder.bans('ban', 'sshd', [{ address: source(index) }]);
+      await recorder.flush();
+      await until(() => seen.length >= index - 4, { what: `event ${index}` });
+    }
+    expect(seen).toEqual(Array.from({ length: 95 }, (_, index) => index + 6));
+    stop.abort();
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    await following;
+  });
+
+  test('a disk that refuses is a problem; what waits is bounded, what is lost is counted and recorded', async () => {
+    path = join(directory.path, 'later', 'state.history');
+    const { recorder } = await started();
+    expect(recorder.problem).toContain('ENOENT');
+    const wide = 'x'.repeat(200);
+    const fits = Math.floor(historyWaitBytesMax / 300);
+    for (let index = 0; index < 2 * fits; index++) recorder.command(wide, { uid: 0, pid: 1 });
+    expect(recorder.counters.lost).toBeGreaterThan(fits / 2);
+    mkdirSync(join(directory.path, 'later'));
+    await recorder.flush();
+    expect(recorder.problem).toBeUndefined();
+    await recorder.flush();
+    const events = await all(recorder);
+    expect(events.at(-1)).toMatchObject({ event: 'lost', count: recorder.counters.lost });
+    expect(events.length - 1 + recorder.counters.lost).toBe(2 * fits);
+  });
+
+  test('without a path nothing is kept, and the log is told all the same', async () => {
+    const { recorder, log } = await started({ path: undefined });
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    await recorder.flush();
+    expect([recorder.keeps, existsSync(path), log.said.length]).toEqual([false, false, 1]);
+  });
+});
+
+test('an end of a ban is told once, and only of bans that the kernel held', async () => {
+  const { engine, enforcer } = await pipeline();
+  let now = 1_763_687_728_000;
+  const told: string[] = [];
+  const second = (): number => now / 1000;
+  const expiry = new Expiry(
+    engine,
+    (ban) => void told.push(`${ban.address.bytes[15]} ${ban.end}`),
+    () => now,
+  );
+  engine.setBan(0, addressOf(v4('192.0.2.1')), second(), second() + 10);
+  engine.setBan(0, addressOf(v4('192.0.2.2')), second(), Number.POSITIVE_INFINITY);
+  engine.setBan(0, addressOf(v4('192.0.2.3')), second(), second() + 20);
+  await expiry.look();
+  expect(told).toEqual([]);
+  now += 10_000;
+  await expiry.look();
+  expect(told).toEqual([]);
+  now += 1_000;
+  await expiry.look();
+  await expiry.look();
+  expect(told).toEqual(['1 1763687738']);
+  now += 1e9;
+  await expiry.look();
+  expect(told).toEqual(['1 1763687738', '3 1763687748']);
+  await enforcer.stop();
+});
+
+test('a ban is told with the decision that led to it, once', () => {
+  const told: unknown[] = [];
+  const recorder: Pick<Recorder, 'bans'> = {
+    bans: (event, jail, [ban]) => void told.push([event, jail, ban!.address, ban!.details?.()]),
+  };
+  const jails = [{ name: 'sshd', filter: 'sshd' }] as never;
+  const telling = new Telling(recorder, jails, { patternName: () => 'failed-password' }, () => '/var/log/auth.log');
+  const address = addressOf(v4('192.0.2.1'));
+  telling.decided({ jail: 0, address, time: 1, failures: 5, seconds: 60, bans: 1, source: 3, offset: 77, pattern: 2 });
+  const ban = { index: 0, jail: 0, address, end: 61, confirmed: true, restored: false, manual: false, bans: 1 };
+  telling.tell('ban', ban);
+  telling.tell('ban', { ...ban, end: Number.POSITIVE_INFINITY });
+  const line = { failures: 5, pattern: 'failed-password', file: '/var/log/auth.log', offset: 77 };
+  expect(told).toEqual([
+    ['ban', 'sshd', '192.0.2.1', { until: 61, ...line }],
+    ['ban', 'sshd', '192.0.2.1', { until: -1 }],
+  ]);
+});
