@@ -4,13 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, constants, linkSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { StateKeeper } from '../src/state/keeper.ts';
+import { loadState } from '../src/state/load.ts';
 import { type Snapshot, type StateDisk, saveState } from '../src/state/save.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
-import { sampleSnapshot } from '../test/support/state.ts';
+import { CollectingVisitor, sampleSnapshot } from '../test/support/state.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
@@ -21,7 +23,9 @@ import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.
 
 type Save = (path: string, take: () => Snapshot, disk: StateDisk) => Promise<unknown>;
 
-/** The real disk, telling what is done to it: `open NAME`, `sync NAME`, `rename`. */
+const { O_EXCL, O_NOFOLLOW } = constants;
+
+/** The real disk, telling what is done to it: `open NAME`, `sync NAME`, `rename`, `exclusive`. */
 function recordedDisk(told: string[]): StateDisk {
   return {
     unlink,
@@ -31,6 +35,7 @@ function recordedDisk(told: string[]): StateDisk {
     },
     async open(path, flags, mode) {
       told.push(`open ${path}`);
+      if ((flags & O_EXCL) !== 0 && (flags & O_NOFOLLOW) !== 0) told.push('exclusive');
       const handle = await open(path, flags, mode);
       return {
         write: (buffer, offset, length) => handle.write(buffer, offset, length),
@@ -42,6 +47,26 @@ function recordedDisk(told: string[]): StateDisk {
       };
     },
   };
+}
+
+/**
+ * A save while somebody puts a second name of `victim` where the new file is to be made. Returns
+ * the code of the error.
+ */
+async function saveBesideLink(save: Save, path: string, victim: string): Promise<string> {
+  let planted = false;
+  const disk: StateDisk = {
+    ...recordedDisk([]),
+    async unlink(name) {
+      await unlink(name).catch(() => {});
+      if (!planted) linkSync(victim, name);
+      planted = true;
+    },
+  };
+  return save(path, () => sampleSnapshot(10), disk).then(
+    () => 'saved',
+    ({ code }: NodeJS.ErrnoException) => `${code}`,
+  );
 }
 
 claim(
@@ -66,7 +91,14 @@ claim(
       assert.ok(told.indexOf(`sync ${dirname(path)}`) > renamed, 'the new name is not synced');
       assert.equal(told.includes(`open ${path}`), false, 'the file itself is opened for writing');
       assert.deepEqual(readdirSync(directory.path), ['state'], 'something is left behind');
-      return `${size} bytes: written under another name, synced, renamed, directory synced; mode 600, owner ${uid}`;
+      assert.ok(told.includes('exclusive'), 'the new file is opened without O_EXCL or O_NOFOLLOW');
+      const victim = join(directory.path, 'victim');
+      writeFileSync(victim, 'of somebody else');
+      const code = await saveBesideLink(save, path, victim);
+      assert.equal(readFileSync(victim, 'utf8'), 'of somebody else', 'a file of somebody else is written into');
+      assert.equal(code, 'EEXIST', 'a save where a link stands in the way');
+      assert.equal(statSync(path).ino, ino, 'the old state after a save that failed');
+      return `${size} bytes: written to a file of its own (${code} beside a link), synced, renamed, directory synced; mode ${(mode & 0o7777).toString(8)}, owner ${uid}`;
     } finally {
       directory.remove();
     }
@@ -78,6 +110,24 @@ claim(
         take();
         writeFileSync(path, Buffer.alloc(120_000));
       }),
+      /the old file was written into/,
+    ),
+    twin(
+      'a new file that may be a link',
+      given<Save>((path, take, disk) =>
+        saveState(path, take, {
+          ...disk,
+          open: (name, flags, mode) => disk.open(name, flags & ~(O_EXCL | O_NOFOLLOW), mode),
+        }),
+      ),
+      /without O_EXCL or O_NOFOLLOW/,
+    ),
+    twin(
+      'a state that all may read',
+      given<Save>((path, take, disk) =>
+        saveState(path, take, { ...disk, open: (name, flags, mode) => disk.open(name, flags, mode | 0o044) }),
+      ),
+      /^mode/,
     ),
     twin(
       'a state renamed before it is on disk',
@@ -94,6 +144,7 @@ claim(
           },
         }),
       ),
+      /the new file is not synced before it takes the name/,
     ),
   ],
 );
@@ -103,8 +154,7 @@ interface Restart {
    * A daemon's middle started over the state at `path`, with bans of an earlier run in the kernel.
    */
   restart: (path: string, held: string[]) => Promise<Pipeline>;
-  /** Flips one bit of the file. */
-  damage: (path: string) => void;
+  load: typeof loadState;
 }
 
 const noFiles = { pause: () => {}, unpause: () => {}, positions: () => [], histories: () => [] };
@@ -127,14 +177,59 @@ async function restart(path: string, held: string[], adopts = true): Promise<Pip
   return made;
 }
 
-const restarting: Restart = {
-  restart,
-  damage(path) {
-    const bytes = readFileSync(path);
-    bytes[bytes.length >> 1]! ^= 4;
-    writeFileSync(path, bytes);
-  },
-};
+const restarting: Restart = { restart, load: loadState };
+
+/** Flips one bit of a byte. At 17, in the time of the file, nothing but the checksum finds it. */
+function flip(path: string, sound: Buffer, at: number): void {
+  const bytes = Buffer.from(sound);
+  bytes[at]! ^= 4;
+  writeFileSync(path, bytes);
+}
+const onlyChecksumAt = 17;
+const checksumReason = 'its checksum does not fit';
+
+/** Flips each byte in turn. Returns how many of them nothing but the checksum finds. */
+function flipEach(load: Restart['load'], directory: string, sound: Buffer): number {
+  const path = join(directory, 'flipped');
+  let byChecksum = 0;
+  for (let at = 0; at < sound.length; at++) {
+    flip(path, sound, at);
+    const visitor = new CollectingVisitor();
+    const loaded = load(path, visitor, 1_700_000_000);
+    assert.ok(loaded.state === null, `byte ${at} is flipped, and the checksum is not compared`);
+    assert.ok(loaded.asideAs !== null && !visitor.touched, `byte ${at} is flipped, and something of it is believed`);
+    if (loaded.why === checksumReason) byChecksum++;
+  }
+  assert.ok(byChecksum > sound.length / 2, `the checksum finds ${byChecksum} of ${sound.length} flipped bytes`);
+  return byChecksum;
+}
+
+/** Writes the checksum that fits, so that a loader finds nothing to compare. */
+function mendChecksum(path: string): void {
+  const bytes = readFileSync(path);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+  writeFileSync(path, bytes);
+}
+
+/** Files with sound bytes that others could have written. */
+function assertForeignRefused(load: Restart['load'], directory: string, sound: Buffer): void {
+  const path = join(directory, 'foreign');
+  const refusal = (why: RegExp): void => {
+    const visitor = new CollectingVisitor();
+    const loaded = load(path, visitor, 1_700_000_000);
+    assert.ok(loaded.state === null && !visitor.touched, `believed, although ${why.source}`);
+    assert.match(loaded.why, why);
+  };
+  for (const mode of [0o620, 0o602]) {
+    writeFileSync(path, sound);
+    chmodSync(path, mode);
+    refusal(/others may write it/);
+  }
+  if (process.geteuid?.() !== 0) return;
+  writeFileSync(path, sound, { mode: 0o600 });
+  chownSync(path, 65_534, 65_534);
+  refusal(/it belongs to user/);
+}
 
 const isBanned = ({ engine }: Pipeline, text: string): boolean => engine.isBanned(0, addressOf(v4(text)));
 const ended = async ({ enforcer }: Pipeline): Promise<void> => enforcer.stop();
@@ -158,10 +253,17 @@ claim(
       assert.ok(isBanned(sound, '192.0.2.1') && isBanned(sound, '192.0.2.2'), 'a sound state is not restored');
       await ended(sound);
 
-      piece.damage(path);
+      const bytes = readFileSync(path);
+      const beside = temporaryDirectory();
+      const byChecksum = flipEach(piece.load, beside.path, bytes);
+      assertForeignRefused(piece.load, beside.path, bytes);
+      beside.remove();
+
+      flip(path, bytes, onlyChecksumAt);
       const second = await piece.restart(path, ['192.0.2.2']);
       const warned = second.log.said.filter(({ level, fields }) => level === 'warn' && fields.asideAs !== undefined);
       assert.equal(warned.length, 1, 'warnings that the state was set aside');
+      assert.equal(warned[0]?.fields.why, checksumReason, 'why the state was set aside');
       const aside = readdirSync(directory.path);
       assert.ok(aside.length === 1 && aside[0]!.startsWith('state.damaged-'), `beside it there is ${aside.join(', ')}`);
       assert.equal(isBanned(second, '192.0.2.1'), false, 'something of the damaged state is believed');
@@ -170,16 +272,52 @@ claim(
       second.fail('192.0.2.1');
       await until(() => second.backend.held.size === 2, { what: 'the ban made again' });
       await ended(second);
-      return 'one bit flipped: file set aside, warned about, nothing of it believed; the ban in the kernel taken over, the other made again';
+      return (
+        `${bytes.length} bytes flipped one at a time: each refused, ${byChecksum} by the checksum alone; ` +
+        `set aside as ${aside[0]}; the ban in the kernel taken over, the other made again`
+      );
     } finally {
       directory.remove();
     }
   },
   [
-    twin('a loader that believes what it reads', given<Restart>({ ...restarting, damage: () => {} })),
+    twin(
+      'a loader that does not compare the checksum',
+      given<Restart>({
+        ...restarting,
+        load(path, visitor, now) {
+          mendChecksum(path);
+          return loadState(path, visitor, now);
+        },
+      }),
+      /the checksum is not compared/,
+    ),
+    twin(
+      'a loader that takes what others may write',
+      given<Restart>({
+        ...restarting,
+        load(path, visitor, now) {
+          chmodSync(path, 0o600);
+          return loadState(path, visitor, now);
+        },
+      }),
+      /believed, although others may write it/,
+    ),
+    twin(
+      'a daemon that does not compare the checksum',
+      given<Restart>({
+        ...restarting,
+        restart: (path: string, held: string[]) => {
+          mendChecksum(path);
+          return restart(path, held);
+        },
+      }),
+      /warnings that the state was set aside/,
+    ),
     twin(
       'a start that does not ask the kernel',
       given<Restart>({ ...restarting, restart: (path: string, held: string[]) => restart(path, held, false) }),
+      /a ban that the kernel holds is not taken over/,
     ),
   ],
 );
@@ -259,6 +397,7 @@ claim(
           `${launch.tree.get('src/commands/start.ts')}\nimport '../backends/choose.ts';\n`,
         ),
       }),
+      /files with effects loaded/,
     ),
     twin(
       'a start that makes its socket first',
@@ -269,6 +408,7 @@ claim(
           return launch.run(directory);
         },
       }),
+      /files after the refusal/,
     ),
   ],
   { needs: ['built'] },

@@ -1,5 +1,6 @@
 /** Every named breakage, by room. */
 import type { Breakage } from './breakage.ts';
 import { proof } from './breakages/proof.ts';
+import { state } from './breakages/state.ts';
 
-export const breakages: readonly Breakage[] = [...proof];
+export const breakages: readonly Breakage[] = [...proof, ...state];
