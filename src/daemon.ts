@@ -26,7 +26,7 @@ import { type Denial, Engine } from './engine/host.ts';
 import { Expiry } from './history/expiry.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
-import { followedFilesMax, housekeepingMs, otherDescriptorsMax } from './limits.ts';
+import { followedFilesMax, housekeepingMs, otherDescriptorsMax, verdictsMs } from './limits.ts';
 import { Log, type Logger } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
@@ -233,6 +233,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   expiry.start();
   keeper?.start(files);
   memory.governor.release();
+  const verdicts = setInterval(() => {
+    engine.settleAttempts(Date.now() / 1000);
+    enforcer.wake();
+  }, verdictsMs);
   const housekeeping = setInterval(() => {
     engine.setClock(Math.floor(Date.now() / 1000));
     log.flush();
@@ -244,12 +248,14 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
 
   return async () => {
     clearInterval(housekeeping);
+    clearInterval(verdicts);
     memory.stop();
     drops.stop();
     clock.stop();
     clocks.stop();
     expiry.stop();
     files.drain();
+    engine.settleAttempts(Date.now() / 1000, true);
     await enforcer.stop();
     await keeper?.stop();
     if (!config.firewall.keepBans)

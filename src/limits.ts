@@ -494,7 +494,7 @@ export const connectionsMax = 2048;
 /** Token streams of operator patterns, bytes: those of four filters as large as the one of sshd. */
 export const programBytesMax = 96 * 1024;
 /** Built-in and operator filters. */
-export const filtersMax = 128;
+export const filtersMax = 256;
 /**
  * Ignored networks over all jails, with those that a jail gets by itself (loopback, own addresses).
  * 20 bytes each.
@@ -647,6 +647,10 @@ export const governorPauses = 20;
 export const collectMs = 300_000;
 /** The local zone, own addresses and the log's suppressed lines are looked at this often, ms. */
 export const housekeepingMs = 60_000;
+/**
+ * Failures that wait for a service's verdict are looked at this often, ms: they wait ten seconds.
+ */
+export const verdictsMs = 1000;
 
 // --- Records (src/history) -----------------------------------------------------------------------
 

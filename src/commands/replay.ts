@@ -192,6 +192,7 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
     engine.openSource(0, engine.addRoute(chosen.length > 0 ? chosen : all));
     readWhole(file, engine, { source: 0, now, drain });
   }
+  for (let done = false; !done; drain()) done = engine.settleAttempts(now, true);
   const seconds = (performance.now() - started) / 1000;
   const lines = engine.counter(LINES);
   return {

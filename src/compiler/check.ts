@@ -130,7 +130,8 @@ function checkPattern(filter: Filter, pattern: Pattern, ignored: boolean): void 
     refuse('budget', `${weight.literalBytes} literal bytes, ${literalBytesMax} are allowed`);
   if (minimumLength(pattern.tokens) === 0) refuse('matches-anything', 'it matches an empty line');
   const paths = pathsOf(normalise(pattern.tokens)).map(normalise);
-  const addressed = ignored || filter.connection !== undefined || pattern.effect?.kind === 'context';
+  const addressed =
+    ignored || filter.connection === 'pid' || filter.connection === 'number' || pattern.effect?.kind === 'context';
   if (!addressed && !paths.every((path) => path.some((token) => token.kind === 'ip'))) {
     refuse('no-address', 'a failure without an address: every way through it needs an ip');
   }

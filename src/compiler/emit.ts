@@ -106,7 +106,7 @@ function emitFlags(filter: Filter, name: string): string {
     return `${cases.join('\n')}\n      return ${flags};`;
   });
   return (
-    `/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */\n` +
+    `/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */\n` +
     `export function flags${name}(pattern: i32): i32 {\n  switch (pattern) {\n${body.join('\n')}\n  }\n  return 0;\n}`
   );
 }

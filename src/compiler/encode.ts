@@ -15,6 +15,7 @@ import { operation } from './operations.ts';
 import type { ByteClass, Filter, Token } from './pattern.ts';
 import { pivotOf } from './pivot.ts';
 import {
+  encodeConnection,
   encodePrefixes,
   flagsOf,
   minimumLength,
@@ -37,7 +38,7 @@ export function encodeFilter(filter: Filter): Uint8Array {
   const head = [
     tried.length,
     encodePrefixes(filter.prefixes),
-    filter.connection === 'pid' ? 1 : 0,
+    encodeConnection(filter.connection),
     filter.tags?.length ?? 0,
   ];
   const codes = tried.map(({ pattern }) => encodeList(normalise(pattern.tokens)));

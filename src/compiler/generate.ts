@@ -6,7 +6,7 @@ import { checkFilter } from './check.ts';
 import { banner, emitFilter } from './emit.ts';
 import { signsOf } from './first-look.ts';
 import type { Filter } from './pattern.ts';
-import { encodePrefixes, pascalCase } from './shape.ts';
+import { encodeConnection, encodePrefixes, pascalCase } from './shape.ts';
 
 /**
  * File name under src/engine/generated/ -> contents. Throws with every finding when a filter is
@@ -56,7 +56,8 @@ ${choose(({ name }) => `may${pascalCase(name)}(start, end)`, looked)}
 
 /**
  * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
- * stage << 5; 256 takes whole lines only.
+ * stage << 5; 256 takes whole lines only; 512 is
+ * tentative.
  */
 // @inline
 export function patternFlags(filter: i32, ${some ? 'pattern' : '_pattern'}: i32): i32 {
@@ -73,10 +74,12 @@ ${choose(({ prefixes }) => String(encodePrefixes(prefixes)))}
   return 0;
 }
 
-/** Are lines with the same host and pid one connection? */
-export function filterConnection(filter: i32): bool {
-${choose(({ connection }) => String(connection === 'pid'))}
-  return false;
+/**
+ * What tells attempts apart: 0 nothing, 1 host and pid, 2 address, 3 process, 4 session, 5 number.
+ */
+export function filterConnection(filter: i32): i32 {
+${choose(({ connection }) => String(encodeConnection(connection)))}
+  return 0;
 }
 
 /** Does \`filter\` read messages of the syslog identifier [start, end)? */

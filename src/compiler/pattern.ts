@@ -63,8 +63,15 @@ export interface Pattern {
    * `ends`: the connection is over. `gained`: a login succeeded. `stage`: lines about one attempt
    * come in rising stages; in a connection whose attempt has been counted already, a line of a
    * later stage is about that same attempt and does not count again. Absent = a failure by itself.
+   * `tentative`: a PAM module's verdict, which waits for that of the service (engine/attempts.ts).
    */
-  effect?: { kind?: 'failure' | 'context'; ends?: boolean; gained?: boolean; stage?: 1 | 2 | 3 | 4 | 5 };
+  effect?: {
+    kind?: 'failure' | 'context';
+    ends?: boolean;
+    gained?: boolean;
+    stage?: 1 | 2 | 3 | 4 | 5;
+    tentative?: boolean;
+  };
   tokens: Token[];
   /** A line of ours that matches, whole (with prefix). Documentation addresses only. */
   sample: string;
@@ -89,10 +96,14 @@ export interface Filter {
    */
   tags?: string[];
   /**
-   * `pid`: lines with the same host and pid are one connection (attempts are counted as fail2ban's
-   * operators know it).
+   * Which lines speak of one attempt. `pid`: lines with the same host and pid are one connection
+   * (engine/connection.ts). The others tell attempts apart by the address alone, by address and pid
+   * (`process`), or by address and what the pattern captures as its user (`session`), as
+   * engine/attempts.ts says. `number` is `pid` for services that number their connections or
+   * messages themselves: what the pattern captures as its user stands for the pid. Absent: each
+   * line is an attempt.
    */
-  connection?: 'pid';
+  connection?: 'pid' | 'address' | 'process' | 'session' | 'number';
   /** First is the default. Absent = one nameless mode. */
   modes?: string[];
   /**

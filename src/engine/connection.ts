@@ -218,6 +218,7 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
   }
   const counts = wasPending || ((state & SEVERAL) !== 0 && known && !same) || (!context && !same);
   let verdict = same ? SAME_ATTEMPT : CONTEXT;
+  if (same && !hasAddress && (state & HAS_ADDRESS) !== 0) loadAddress(p + HOME);
   if (counts) {
     if ((state & HAS_ADDRESS) !== 0) {
       if (!hasAddress) loadAddress(p + HOME);

@@ -12,11 +12,12 @@
 import { byte, fillZero, findByte, int, setInt, toInt } from '#linear';
 import { ADDRESS_BAD, ADDRESS_OK, family, loadAddress, parseAddress } from './address.ts';
 import * as ascii from './ascii.ts';
+import * as joint from './attempts.ts';
 import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
-import { flagsOf, isConnected, match, may, prefixesOf, readsTag } from './filter.ts';
+import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
 import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
@@ -94,6 +95,8 @@ export const NO_FAILURE: i32 = 7;
 export const NO_ADDRESS: i32 = 8;
 /** A pattern matched, but the line is written at a time that does not exist. */
 export const BAD_TIME: i32 = 9;
+/** A failure that waits for the service's verdict. */
+export const HELD: i32 = 10;
 
 /* Prefix codes, two bits each, first one lowest. */
 const PREFIX_SYSLOG: i32 = 1;
@@ -113,6 +116,9 @@ let attempts: i32 = 1;
 /** Whether that was read from it, and whether it has one that nobody could read. */
 let timeRead: bool = false;
 let timeUnread: bool = false;
+/** Where the line stands. */
+let lineSource: i32 = 0;
+let lineOffset: f64 = 0;
 
 /**
  * Lays out and clears the memory; parameters as `layOut`. The host then writes the seed. Returns
@@ -140,6 +146,7 @@ export function init(
   line.resetPieces();
   resetTable();
   resetCharges();
+  joint.resetAttempts();
   return end;
 }
 
@@ -303,7 +310,7 @@ function setTime(kind: i32, now: f64): bool {
 // @inline
 function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool, cut: bool): i32 {
   let prefixes = prefixesOf(filter);
-  const connected = isConnected(filter);
+  const connection = connectionOf(filter);
   let found = -1;
   let headed = false;
   let impossible = false;
@@ -364,7 +371,8 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
   const written = (flags & FLAG_ADDRESS) !== 0 && capture.addressStart >= 0;
   if (written) address = parseAddress(capture.addressStart, capture.addressEnd);
   const failure = (flags & FLAG_FAILURE) !== 0;
-  if (connected) {
+  if (connection === joint.BY_PID || connection === joint.BY_NUMBER) {
+    if (connection === joint.BY_NUMBER) numberConnection();
     const verdict = follow(group, flags, address === ADDRESS_OK, lineTime, attempts);
     if (verdict === COUNTS) {
       attempts = charged;
@@ -372,6 +380,17 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
     }
     if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
     if (verdict !== UNADDRESSED) return NO_FAILURE;
+  } else if (connection !== 0 && address === ADDRESS_OK) {
+    const clock = live ? now : lineTime;
+    const verdict = joint.join(connection, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
+    // What told sessions apart is nobody's name.
+    if (connection === joint.BY_SESSION) capture.forgetUser();
+    if (verdict === joint.HELD) return HELD;
+    if (verdict === joint.SAME) return COUNTED_BEFORE;
+    if (verdict !== joint.COUNTS_NOW) return NO_FAILURE;
+    lineTime = joint.countedTime;
+    attempts = joint.counted;
+    return FAILURE;
   } else if (!failure) return NO_FAILURE;
   else if (address === ADDRESS_OK) return FAILURE;
   if (!written) return NO_ADDRESS;
@@ -408,6 +427,13 @@ export function examineAlone(
   if (!journal) return examine(line.lineStart, line.lineEnd, filter, modeBit, 0, now, false, line.lineCut);
   header.setShape(false, false, 0, 0);
   return examine(start, end, filter, modeBit, 0, now, true, cut);
+}
+
+/** The connection's number, which the pattern captured as its user, stands for the pid. */
+function numberConnection(): void {
+  const start = capture.userStart;
+  header.setPid(start < 0 ? 0 : start, start < 0 ? 0 : capture.userEnd);
+  capture.forgetUser();
 }
 
 /** A line without a syslog head has neither host nor pid. */
@@ -464,6 +490,36 @@ function watchClock(source: i32, now: f64): void {
   }
 }
 
+/** Charges the failures at ADDRESS to the jails of `group`. */
+function blameGroup(group: i32, now: f64, source: i32, offset: f64): void {
+  let link = int(layout.groupsAt + group * layout.GROUP_BYTES + layout.GROUP_JAILS);
+  while (link >= 0) {
+    const l = layout.linksAt + link * layout.LINK_BYTES;
+    blame(int(l), now, source, offset);
+    link = int(l + 4);
+  }
+}
+
+/** Charges the failure that was taken from the held ones: of another line than the one at hand. */
+function blameTaken(now: f64, source: i32): void {
+  settle(source);
+  lineTime = joint.countedTime;
+  attempts = joint.counted;
+  pattern = joint.takenPattern;
+  loadAddress(layout.ADDRESS);
+  blameGroup(joint.takenGroup, now, joint.takenSource, joint.takenOffset);
+  settle(joint.takenSource);
+}
+
+/**
+ * Charges the held failures that are due at `clock` (Infinity: all of them), where no line comes
+ * that would do it. False: the ring is full, more are left.
+ */
+export function settleAttempts(now: f64, clock: f64, source: i32): bool {
+  if (joint.mayBeDue(clock)) while (hasRoom(source) && joint.takeDue(clock)) blameTaken(now, source);
+  return !joint.mayBeDue(clock);
+}
+
 /**
  * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
  * on in what was not read.
@@ -488,20 +544,18 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     }
     useZone(int(p + layout.GROUP_ZONE));
     const filter = int(p + layout.GROUP_FILTER);
+    lineSource = source;
+    lineOffset = offset;
     const mode = int(p + layout.GROUP_MODE);
     const outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, false, line.lineCut);
     if (pattern >= 0 && live) watchClock(source, now);
-    if (outcome === FAILURE || outcome === COUNTED_BEFORE) {
+    if (outcome === FAILURE || outcome === COUNTED_BEFORE || outcome === HELD) {
       matched = true;
       counters.countFilter(filter, counters.FILTER_MATCHED, 1);
-      if (outcome === FAILURE) {
-        let link = int(p + layout.GROUP_JAILS);
-        while (link >= 0) {
-          const l = layout.linksAt + link * layout.LINK_BYTES;
-          blame(int(l), now, source, offset);
-          link = int(l + 4);
-        }
-      }
+      if (outcome === FAILURE) blameGroup(group, now, source, offset);
+      if (joint.takeEvicted()) blameTaken(now, source);
+      const clock = live ? now : lineTime;
+      if (joint.mayBeDue(clock)) settleAttempts(now, clock, source);
     }
     group = int(p + layout.GROUP_NEXT);
   }

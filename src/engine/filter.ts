@@ -39,7 +39,8 @@ export function may(filter: i32, start: i32, end: i32): bool {
 
 /**
  * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
- * stage << 5; 256 takes whole lines only.
+ * stage << 5; 256 takes whole lines only; 512 is
+ * tentative.
  */
 // @inline
 export function flagsOf(filter: i32, pattern: i32): i32 {
@@ -57,9 +58,11 @@ export function prefixesOf(filter: i32): i32 {
   return programPrefixes(programOf(filter));
 }
 
-/** Are lines with the same host and pid one connection? */
+/**
+ * What tells attempts apart: 0 nothing, 1 host and pid, 2 address, 3 process, 4 session, 5 number.
+ */
 // @inline
-export function isConnected(filter: i32): bool {
+export function connectionOf(filter: i32): i32 {
   if (filter < filterCount) return filterConnection(filter);
   return programConnection(programOf(filter));
 }

@@ -414,3 +414,9 @@ function rememberHead(start: i32): void {
   headTagStart = tagStart - start;
   headSerial = formSerial;
 }
+
+/** [start, end) stands for the pid. */
+export function setPid(start: i32, end: i32): void {
+  pidStart = start;
+  pidEnd = end;
+}

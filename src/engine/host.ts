@@ -37,7 +37,9 @@ export interface Verdict {
     | 'host-name'
     | 'no-failure'
     | 'no-address'
-    | 'bad-time';
+    | 'bad-time'
+    /** It waits for the service's verdict; nothing refuted it yet. */
+    | 'held';
   /** Name of the pattern that matched. */
   pattern?: string;
   address?: Address;
@@ -72,6 +74,7 @@ const outcomes: Verdict['outcome'][] = [
   'no-failure',
   'no-address',
   'bad-time',
+  'held',
 ];
 /** Their numbers are those of unwrap.ts; `json` is the first field's. */
 const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
@@ -264,13 +267,21 @@ export class Engine extends Records implements LineSink {
     const { patterns, ignore } = this.#filters[filter]!;
     if (found >= 0) verdict.pattern = patterns[found] ?? ignore[found - patterns.length]!;
     if (outcome === 'failure' && core.lastAttempts() > 1) verdict.attempts = core.lastAttempts();
-    if (outcome === 'failure' || outcome === 'counted-before') {
+    if (outcome === 'failure' || outcome === 'counted-before' || outcome === 'held') {
       const bytes = this.bytes.slice(layout.ADDRESS, layout.ADDRESS + 16);
       verdict.address = core.lastFamily() === 4 ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
     }
     if (found >= 0 && core.lastUserStart() >= 0)
       verdict.user = this.bytes.subarray(core.lastUserStart(), core.lastUserEnd());
     return verdict;
+  }
+
+  /**
+   * Charges the failures that no success refuted in time, or `all` that wait, at the end. False:
+   * take the decisions and call again.
+   */
+  settleAttempts(now: number, all = false): boolean {
+    return Boolean(this.#core.settleAttempts(Math.floor(now), all ? Infinity : now, 0));
   }
 
   /**

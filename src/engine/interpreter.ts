@@ -53,9 +53,9 @@ export function programPrefixes(program: i32): i32 {
   return int(program + PREFIXES);
 }
 
-/** Are lines with the same host and pid one connection? */
-export function programConnection(program: i32): bool {
-  return int(program + CONNECTION) !== 0;
+/** What tells attempts apart, as `filterConnection` says it. */
+export function programConnection(program: i32): i32 {
+  return int(program + CONNECTION);
 }
 
 /** Does the program read messages of the syslog identifier [start, end)? */

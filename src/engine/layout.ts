@@ -162,6 +162,11 @@ export const DECISION_PATTERN: i32 = 60;
 export const CONNECTION_BYTES: i32 = 64;
 export const CONNECTION_WAYS: i32 = 4;
 
+/** What the lines of attempts told so far (attempts.ts), and one record more. */
+export const ATTEMPT_BYTES: i32 = 80;
+export const ATTEMPT_WAYS: i32 = 4;
+export const ATTEMPT_SETS: i32 = 256;
+
 /** The table is sets of 8 entries; a key has two sets (table.ts). */
 export const TABLE_WAYS: i32 = 8;
 /** Bytes of an entry's mark. Marks lie apart from the entries: those of a set side by side. */
@@ -209,7 +214,7 @@ export const DECIDED: i32 = 2;
 export const BANNED: i32 = 3;
 
 /* How many there may be, and bytes: as in limits.ts, which says why; start.ts compares. */
-export const FILTERS_MAX: i32 = 128;
+export const FILTERS_MAX: i32 = 256;
 export const SOURCES_MAX: i32 = 4096;
 export const ROUTES_MAX: i32 = 1024;
 /** Jails over all routes, and with them groups and links. */
@@ -230,6 +235,7 @@ export let groupsAt: i32 = 0;
 export let linksAt: i32 = 0;
 export let connectionsAt: i32 = 0;
 export let connectionSets: i32 = 0;
+export let attemptsAt: i32 = 0;
 export let ringAt: i32 = 0;
 export let ringMax: i32 = 0;
 export let programsAt: i32 = 0;
@@ -285,7 +291,8 @@ export function layOut(
   linksAt = align(groupsAt + ROUTE_JAILS_MAX * GROUP_BYTES);
   connectionsAt = align(linksAt + ROUTE_JAILS_MAX * LINK_BYTES);
   connectionSets = connections / CONNECTION_WAYS;
-  ringAt = align(connectionsAt + connections * CONNECTION_BYTES);
+  attemptsAt = align(connectionsAt + connections * CONNECTION_BYTES);
+  ringAt = align(attemptsAt + (ATTEMPT_SETS * ATTEMPT_WAYS + 1) * ATTEMPT_BYTES);
   ringMax = ring;
   programsAt = align(ringAt + ring * DECISION_BYTES);
   inputAt = align(programsAt + PROGRAM_TABLE_BYTES + PROGRAM_BYTES_MAX);

@@ -212,7 +212,10 @@ const script: Token = either(
     choice(...extensions),
     either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: lineBytesMax }]),
   ],
-  [literal('cgi-bin/'), some('word')],
+  [
+    literal('cgi-bin'),
+    either([{ kind: 'end' }], [{ kind: 'span', of: { name: 'word', not: true }, min: 1, max: lineBytesMax }]),
+  ],
 );
 
 const noscript: Filter = {
@@ -245,7 +248,7 @@ const noscript: Filter = {
       [
         literal('stderr from /'),
         textToFirst(' '),
-        either([choice(...extensions)], [literal('cgi-bin/'), until('/: \t')]),
+        either([choice(...extensions)], [literal('cgi-bin'), optional(literal('/'), until('/: \t', 0))]),
         choice(': script not found or unable to stat', ': not found or unable to stat', ': script does not exist'),
       ],
       'AH02811: stderr from /usr/lib/cgi-bin/shell.pl: script not found or unable to stat',
@@ -288,7 +291,17 @@ const overflows: Filter = {
     errorPattern(
       'request-invalid',
       'core',
-      [choice('Invalid method in request ', 'Invalid URI in request ', 'invalid URI path (')],
+      [
+        choice(
+          'Invalid method in request ',
+          'Invalid URI in request ',
+          'invalid URI path (',
+          'HTTP Request: Unrecognized protocol ',
+          'HTTP Request: Invalid method token',
+          'HTTP Request: Rejected HTTP/0.9',
+          'HTTP Request Line; ',
+        ),
+      ],
       'AH00135: Invalid method in request \\x16\\x03\\x01',
       'AH00128: File does not exist: /srv/www/Invalid method in request x',
     ),
@@ -302,6 +315,7 @@ const overflows: Filter = {
           "client's request-line exceeds LimitRequestLine (longer than ",
           'erroneous characters after protocol string: ',
           'invalid characters in URI',
+          'malformed request line',
         ),
       ],
       'AH00565: request failed: URI too long (longer than 8190)',
@@ -379,6 +393,44 @@ const nohome: Filter = {
   ],
 };
 
+const shellshock: Filter = {
+  name: 'apache-shellshock',
+  about: 'Apache: functions in environment variables, as the shell of a CGI program reports them',
+  prefixes: ['time', 'syslog'],
+  tags,
+  patterns: [
+    errorPattern(
+      'function-refused',
+      'cgi',
+      [
+        choice('/bin/sh: ', '/bin/bash: ', '/bin/dash: '),
+        either(
+          [literal('warning: HTTP_'), until(':'), literal(': ignoring function definition attempt')],
+          [literal('error importing function definition for `HTTP_'), until("'"), literal("'")],
+        ),
+      ],
+      'AH01215: /bin/bash: warning: HTTP_TEST: ignoring function definition attempt',
+      'AH01215: /bin/bash: warning: setlocale: LC_ALL: cannot change locale',
+    ),
+  ],
+};
+
+const zoneminder: Filter = {
+  name: 'zoneminder',
+  about: 'ZoneMinder: failed logins (the error log of Apache)',
+  prefixes: ['time', 'syslog'],
+  tags,
+  patterns: [
+    errorPattern(
+      'login-denied',
+      'php7',
+      [choice('ERR [', 'WAR ['), choice('Login denied for user "', 'Could not retrieve user ')],
+      'ERR [Login denied for user "alice"], referer: https://zm.example.org/',
+      'INF [Login successful for user "alice"], referer: https://zm.example.org/',
+    ),
+  ],
+};
+
 /** The combined access format, with or without the site's name before it, up to the user agent. */
 const accessUpToAgent: Token[] = [
   either([ip, literal(' - ')], [some('nonspace', 255), literal(' '), ip, literal(' - ')]),
@@ -421,4 +473,44 @@ const badbots: Filter = {
   ],
 };
 
-export const apache: Filter[] = [auth, badbots, noscript, overflows, botsearch, modsecurity, nohome];
+const urlFopen: Filter = {
+  name: 'php-url-fopen',
+  about: 'web servers: requests that hand an application the URL of a foreign script',
+  prefixes: ['bare', 'syslog'],
+  tags,
+  patterns: [
+    {
+      name: 'foreign-script',
+      tokens: [
+        ip,
+        literal(' -'),
+        textToFirst('"'),
+        literal('"'),
+        choice('GET ', 'POST '),
+        until('?" '),
+        literal('?'),
+        textToFirst('" '),
+        literal('=http://'),
+        textToFirst('"'),
+        literal(' HTTP/'),
+      ],
+      sample:
+        '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /index.php?n=http://example.org/x.txt? HTTP/1.1" 200 114 "-" "-"',
+      counter:
+        '192.0.2.7 - - [04/Mar/2025:05:06:07 +0100] "GET /index.php?n=1 HTTP/1.1" 200 114 "http://example.org/?a=http://b HTTP/" "-"',
+    },
+  ],
+};
+
+export const apache: Filter[] = [
+  auth,
+  badbots,
+  noscript,
+  overflows,
+  botsearch,
+  modsecurity,
+  nohome,
+  shellshock,
+  zoneminder,
+  urlFopen,
+];

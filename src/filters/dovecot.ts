@@ -8,7 +8,11 @@
  * commas and blanks. So the address is looked for from the right end of the line, and nothing that
  * could be a second address may follow it. With `auth_verbose_passwords = plain` a client's
  * password stands right of the address: then a comma in it makes the line ambiguous, and it is left
- * to the login process' own line.
+ * to the login process' own line: who sends such passwords gains nothing.
+ *
+ * One attempt may be told by PAM (stages 1 and 2, tentative: another module, or the login itself,
+ * may still succeed), by the auth process (4) and by the login process (5), whose line may stand
+ * for several. The line of the login process alone counts as one.
  *
  * Modes are fail2ban's: `normal` failed logins; `aggressive` also connections that end before any
  * login.
@@ -54,16 +58,17 @@ const attempts: Token[] = [
   optional(literal(' in '), digits, literal(' secs')),
   optional(literal(', last failure: '), until('()')),
 ];
-const failure = either(
+const authFailed: Token = either(
   [literal('auth failed'), ...attempts],
-  [
-    choice('tried to use disabled ', 'tried to use disallowed '),
-    some('nonspace', 32),
-    literal(' auth'),
-    optional(...attempts),
-  ],
   [literal('proxy dest auth'), choice(' failed', 'entication failure to '), until('()', 0)],
 );
+/** Nobody asked the auth process: a line that stands for itself. */
+const notAllowed: Token = either([
+  choice('tried to use disabled ', 'tried to use disallowed '),
+  some('nonspace', 32),
+  literal(' auth'),
+  optional(...attempts),
+]);
 const silence = either(
   [literal('no auth attempts'), optional(literal(' in '), digits, literal(' secs'))],
   [literal('disconnected before auth was ready,'), optional(literal(' waited '), digits, literal(' secs'))],
@@ -134,15 +139,43 @@ const nameless = (reason: Token): Token[] => [
 const logins: Pattern[] = [
   {
     name: 'login-failed',
-    tokens: named(failure),
+    effect: { stage: 5 },
+    tokens: named(authFailed),
     sample: `${host} dovecot: imap-login: Disconnected: Connection closed (auth failed, 2 attempts in 9 secs): user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, TLS, session=<Zm9vYmFyCwAK>`,
     counter: `${host} dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, mpid=901, TLS, session=<Zm9vYmFyCwAK>`,
   },
   {
     name: 'login-failed-nameless',
-    tokens: nameless(failure),
+    effect: { stage: 5 },
+    tokens: nameless(authFailed),
+    sample: `${host} dovecot: pop3-login: Aborted login (auth failed, 1 attempts): rip=192.0.2.7, lip=203.0.113.4`,
+    counter: `${host} dovecot: pop3-login: Aborted login: rip=192.0.2.7, lip=203.0.113.4`,
+  },
+  {
+    name: 'login-not-allowed',
+    tokens: named(notAllowed),
+    sample: `${host} dovecot: imap-login: Disconnected: Connection closed (tried to use disallowed plaintext auth): user=<>, rip=192.0.2.7, lip=203.0.113.4, session=<Zm9vYmFyCwAK>`,
+    counter: `${host} dovecot: imap-login: Disconnected: Connection closed (auth failed, 2 attempts in 9 secs): user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, TLS, session=<Zm9vYmFyCwAK>`,
+  },
+  {
+    name: 'login-not-allowed-nameless',
+    tokens: nameless(notAllowed),
     sample: `${host} dovecot: pop3-login: Aborted login (tried to use disabled plaintext auth): rip=192.0.2.7, lip=203.0.113.4`,
     counter: `${host} dovecot: pop3-login: Aborted login: rip=192.0.2.7, lip=203.0.113.4`,
+  },
+  {
+    name: 'login',
+    effect: { kind: 'context', gained: true },
+    tokens: [
+      optional({ kind: 'span', of: { name: 'alpha', bytes: '0123456789-' }, min: 2, max: 64 }, literal(': ')),
+      optional(literal('Info: ')),
+      literal('Login: user=<'),
+      userToLast(),
+      literal('>, '),
+      ...rip,
+    ],
+    sample: `${host} dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4, mpid=901, TLS, session=<Zm9vYmFyCwAK>`,
+    counter: `${host} dovecot: imap-login: Logged out: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=203.0.113.4`,
   },
   {
     name: 'no-login',
@@ -218,6 +251,55 @@ const refusal: Token[] = [
   { kind: 'end' },
 ];
 
+/** PAM's modules in the name of the auth process: no name of an account here holds a blank. */
+const pamLine = (module: Token, verdict: string, rhost: Token[]): Token[] => [
+  maybeTwice,
+  optional(...authHead),
+  module,
+  info,
+  literal(`authentication ${verdict}; logname=`),
+  any('nonspace'),
+  literal(' uid='),
+  any('nonspace'),
+  literal(' euid='),
+  any('nonspace'),
+  literal(' tty=dovecot ruser='),
+  userUntil(' \t', 0),
+  literal(' rhost='),
+  ip,
+  ...rhost,
+];
+const pamEnd: Token[] = [optional(some('space', 8), literal('user='), any('nonspace')), ...lineEnd];
+const ofService: Token[] = [optional(literal('(dovecot:auth)')), literal(': ')];
+const pamUnix = optional(literal('pam_unix'), ...ofService);
+const pamModule: Token[] = [literal('pam_'), some('word', 32), ...ofService];
+const pamSample = (module: string, verdict: string): string =>
+  `${host} auth: ${module}(dovecot:auth): authentication ${verdict}; logname= uid=0 euid=0 tty=dovecot ruser=alice rhost=192.0.2.7  user=alice`;
+
+const pamFailures: Pattern[] = [
+  {
+    name: 'pam-failure',
+    effect: { stage: 1, tentative: true },
+    tokens: pamLine(pamUnix, 'failure', pamEnd),
+    sample: pamSample('pam_unix', 'failure'),
+    counter: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=a rhost=198.51.100.9  user=b rhost=192.0.2.7`,
+  },
+  {
+    name: 'pam-module-failure',
+    effect: { stage: 2, tentative: true },
+    tokens: pamLine(either(pamModule), 'failure', pamEnd),
+    sample: pamSample('pam_sss', 'failure'),
+    counter: pamSample('pam_sss', 'success'),
+  },
+  {
+    name: 'pam-success',
+    effect: { kind: 'context', gained: true },
+    tokens: pamLine(either(pamModule), 'success', []),
+    sample: pamSample('pam_sss', 'success'),
+    counter: pamSample('pam_sss', 'failure'),
+  },
+];
+
 const authProcess: Pattern[] = [
   {
     name: 'password-shown',
@@ -228,6 +310,7 @@ const authProcess: Pattern[] = [
   },
   {
     name: 'plain-request-refused',
+    effect: { stage: 4 },
     tokens: [
       ...requestHead,
       userUntil(', \t()'),
@@ -249,6 +332,7 @@ const authProcess: Pattern[] = [
   },
   {
     name: 'request-refused',
+    effect: { stage: 4 },
     tokens: [
       ...requestHead,
       userToLast(),
@@ -271,6 +355,7 @@ const authProcess: Pattern[] = [
   },
   {
     name: 'user-refused',
+    effect: { stage: 4 },
     tokens: [
       maybeTwice,
       ...authHead,
@@ -293,6 +378,7 @@ const authProcess: Pattern[] = [
     // Where `auth` or `dovecot-auth` is the syslog identifier. Any process may write such a
     // beginning, so no odd names.
     name: 'plain-user-refused',
+    effect: { stage: 4 },
     tokens: [
       info,
       driver,
@@ -307,29 +393,7 @@ const authProcess: Pattern[] = [
     sample: `${host} dovecot-auth: pam(alice,192.0.2.7): unknown user`,
     counter: `${host} dovecot: imap(alice): Error: open(x,192.0.2.7): unknown user`,
   },
-  {
-    name: 'pam-failure',
-    tokens: [
-      maybeTwice,
-      optional(...authHead),
-      optional(literal('pam_'), some('word', 32), optional(literal('(dovecot:auth)')), literal(': ')),
-      info,
-      literal('authentication failure; logname='),
-      any('nonspace'),
-      literal(' uid='),
-      any('nonspace'),
-      literal(' euid='),
-      any('nonspace'),
-      literal(' tty=dovecot ruser='),
-      userUntil(' \t', 0),
-      literal(' rhost='),
-      ip,
-      optional(some('space', 8), literal('user='), any('nonspace')),
-      ...lineEnd,
-    ],
-    sample: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=alice rhost=192.0.2.7  user=alice`,
-    counter: `${host} auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=a rhost=198.51.100.9  user=b rhost=192.0.2.7`,
-  },
+  ...pamFailures,
 ];
 
 export const dovecot: Filter[] = [
@@ -338,6 +402,7 @@ export const dovecot: Filter[] = [
     about: 'Dovecot: failed IMAP, POP3, ManageSieve and submission logins',
     prefixes: ['syslog', 'time'],
     tags: ['dovecot', 'dovecot-auth', 'auth', 'auth-worker*'],
+    connection: 'address',
     modes: ['normal', 'aggressive'],
     patterns: [...logins, ...authProcess],
   },

@@ -5,9 +5,14 @@
  * A host is written by host_and_ident(): `H=name (helo) [address]:port`, then fields such as
  * `I=[address]:port`, `U=ident`, `X=cipher`, `F=<sender>`. The HELO name is the client's; Exim
  * takes only letters, digits and an address in brackets, unless helo_accept_junk_hosts lets any
- * text through. So a HELO name is believed up to its first `)` and without blanks, and a line in
- * which a second `) [` stands (a forged host, or one in a sender, recipient or user name that
- * nobody has) is left alone. What follows the address is the client's too, and decides nothing.
+ * text through. So a HELO name is believed up to its first `)` and without blanks. A failed login
+ * whose HELO name holds `) [` is read from the right. A line in which the refusal stands twice, and
+ * any other in which a second `) [` stands (in a sender, recipient or user name that nobody has),
+ * is left alone: who writes it gains that a refused mail or a name of no account is not counted.
+ * Real accounts are guessed unseen only where the operator lets junk in as a HELO name. What
+ * follows the address is the client's too, and decides nothing.
+ *
+ * Lines that say how a connection ended (stage 5) are about the logins that failed in it (4).
  *
  * Modes are fail2ban's: `normal` failed logins; `more` also refused senders and recipients, broken
  * protocol and dropped connections; `aggressive` also hosts whose name cannot be found.
@@ -69,6 +74,7 @@ const at = '2025-03-07 18:53:22';
 const logins: Pattern[] = [
   {
     name: 'login-failed',
+    effect: { stage: 4 },
     tokens: [
       ...head,
       { kind: 'span', of: { name: 'word', bytes: '-' }, min: 1, max: 64 },
@@ -82,12 +88,48 @@ const logins: Pattern[] = [
   },
 ];
 
+const refusedLogin = ': 535 Incorrect authentication data (set_id=';
+/** The refusal twice: one is part of a user name or, if junk is let in, of a HELO name. */
+const twoRefusals: Pattern = {
+  name: 'two-refusals',
+  effect: { kind: 'context' },
+  tokens: [textToFirst(), literal(refusedLogin), textToFirst(), literal(refusedLogin)],
+  sample: `${at} login authenticator failed for (x) [198.51.100.9]: 535 Incorrect authentication data (set_id=y) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+  counter: `${at} login authenticator failed for (x) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+};
+
+/**
+ * A HELO name that holds brackets: with one refusal in the line, the host before it is Exim's own.
+ */
+const forgedHelo: Pattern = {
+  name: 'login-failed-forged-helo',
+  effect: { stage: 4 },
+  tokens: [
+    ...head,
+    { kind: 'span', of: { name: 'word', bytes: '-' }, min: 1, max: 64 },
+    literal(' authenticator failed for '),
+    textToFirst(),
+    literal(') ['),
+    textToLast(),
+    literal(') ['),
+    ip,
+    literal(']'),
+    port,
+    repeat(16, unquotedField),
+    literal(': 535 Incorrect authentication data'),
+    optional(literal(' (set_id='), userUntil(')[', 0), literal(')')),
+    ...lineEnd,
+  ],
+  sample: `${at} login authenticator failed for (x) [198.51.100.9]) [192.0.2.7]:50022 I=[203.0.113.4]:465: 535 Incorrect authentication data (set_id=alice)`,
+  counter: `${at} login authenticator failed for (x) [198.51.100.9]: 535 Incorrect authentication data (set_id=y) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+};
+
 const ambiguous: Pattern[] = [
   {
     name: 'two-hosts',
     effect: { kind: 'context' },
     tokens: [textToFirst(), literal(') ['), textToFirst(), literal(') [')],
-    sample: `${at} login authenticator failed for (x) [198.51.100.9]: 535 Incorrect authentication data (set_id=y) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
+    sample: `${at} login authenticator failed for (x) [198.51.100.9]: 535 Incorrect authentication data (set_id=y) [192.0.2.7])`,
     counter: `${at} login authenticator failed for (x) [192.0.2.7]: 535 Incorrect authentication data (set_id=alice)`,
   },
   {
@@ -159,6 +201,7 @@ const refusals: Pattern[] = [
   {
     name: 'too-many',
     modes: more,
+    effect: { stage: 5, ends: true },
     tokens: [
       ...head,
       literal('SMTP call from '),
@@ -172,6 +215,7 @@ const refusals: Pattern[] = [
   {
     name: 'no-mail',
     modes: more,
+    effect: { stage: 5, ends: true },
     tokens: [
       ...head,
       literal('no MAIL in '),
@@ -185,6 +229,7 @@ const refusals: Pattern[] = [
   {
     name: 'dropped-by-acl',
     modes: more,
+    effect: { stage: 5, ends: true },
     tokens: [
       ...head,
       optional({ kind: 'span', of: { name: 'word', bytes: '-' }, min: 16, max: 23 }, literal(' ')),
@@ -199,6 +244,7 @@ const refusals: Pattern[] = [
   {
     name: 'connection-dropped',
     modes: ['aggressive'],
+    effect: { stage: 5, ends: true },
     tokens: [
       ...head,
       ...refusedHost,
@@ -253,13 +299,87 @@ const commandRefused: Pattern = {
   counter: `${at} SMTP protocol error in "EHLO" H=(User) [192.0.2.7]:50022 no argument given`,
 };
 
+const messageId: Token[] = [{ kind: 'span', of: { name: 'word', bytes: '-' }, min: 16, max: 23 }];
+/** What SpamAssassin at SMTP time says: the host is the last, recipients hold no blank. */
+const assassin = (verdict: string, recipient: Token[]): Token[] => [
+  ...head,
+  ...messageId,
+  literal(` SA: Action: ${verdict}: `),
+  textToLast(),
+  literal(' (host='),
+  optional(until(' [\t'), literal(' ')),
+  literal('['),
+  ip,
+  literal(']) for '),
+  ...recipient,
+  ...lineEnd,
+];
+
+const spam: Pattern[] = [
+  {
+    name: 'refused-by-scan',
+    tokens: [...head, ...messageId, literal(' '), ...refusedHost, literal(' rejected by local_scan(): ')],
+    sample: `${at} 1VxPit-000MMd-U4 H=host.example.org [192.0.2.7] F=<a@example.org> rejected by local_scan(): spam`,
+    counter: `${at} 1VxPit-000MMd-U4 H=host.example.org [192.0.2.7] F=<a@example.org> temporarily rejected by local_scan(): x`,
+  },
+  {
+    name: 'listed',
+    tokens: [
+      ...head,
+      ...refusedHost,
+      literal(' rejected RCPT '),
+      some('nonspace'),
+      literal(' '),
+      textToFirst(),
+      literal('dnsbl'),
+    ],
+    sample: `${at} H=host.example.org [192.0.2.7] F=<a@example.org> rejected RCPT <b@example.net>: rejected because 192.0.2.7 is in a black list at dnsbl.example.org`,
+    counter: `${at} H=host.example.org [192.0.2.7] F=<a@example.org> rejected RCPT <b@example.net>: relay not permitted`,
+  },
+  {
+    name: 'virus',
+    tokens: [
+      ...head,
+      ...messageId,
+      literal(' '),
+      ...refusedHost,
+      literal(' rejected after DATA: This message contains a virus ('),
+    ],
+    sample: `${at} [811] 1VxPit-000MMd-U4 H=host.example.org [192.0.2.7]:50022 I=[203.0.113.4]:25 F=a@example.org rejected after DATA: This message contains a virus (Eicar).`,
+    counter: `${at} 1VxPit-000MMd-U4 H=host.example.org [192.0.2.7] F=a@example.org rejected after DATA: too big`,
+  },
+  {
+    name: 'spam-tossed',
+    tokens: assassin('silently tossed message', [some('nonspace')]),
+    sample: `${at} 1VxPit-000MMd-U4 SA: Action: silently tossed message: score=31.0 required=5.0 trigger=30.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for b@example.net`,
+    counter: `${at} 1VxPit-000MMd-U4 SA: Action: scanned but message isn't spam: score=1.0 required=5.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for b@example.net`,
+  },
+  {
+    // fail2ban's address of a honeypot that nobody writes to.
+    name: 'spam-to-trap',
+    tokens: assassin('flagged as Spam but accepted', [literal('trap@example.com')]),
+    sample: `${at} 1VxPit-000MMd-U4 SA: Action: flagged as Spam but accepted: score=8.2 required=5.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for trap@example.com`,
+    counter: `${at} 1VxPit-000MMd-U4 SA: Action: flagged as Spam but accepted: score=8.2 required=5.0 (scanned in 6/6 secs | Message-Id: x). From <a@example.org> (host=host.example.org [192.0.2.7]) for b@example.net`,
+  },
+];
+
 export const exim: Filter[] = [
+  {
+    name: 'exim-spam',
+    about: 'Exim: spam and viruses, as block lists, local_scan and SpamAssassin find them',
+    prefixes: ['time', 'syslog'],
+    tags: ['exim', 'exim4'],
+    ignore: ambiguous.slice(0, 1),
+    patterns: spam,
+  },
+
   {
     name: 'exim',
     about: 'Exim: failed logins, and, in other modes, refused mail, broken protocol and dropped connections',
     prefixes: ['time', 'syslog'],
     tags: ['exim', 'exim4'],
+    connection: 'address',
     modes: ['normal', 'more', 'aggressive'],
-    patterns: [commandRefused, ...ambiguous, ...logins, ...refusals],
+    patterns: [commandRefused, twoRefusals, forgedHelo, ...ambiguous, ...logins, ...refusals],
   },
 ];

@@ -1,7 +1,7 @@
 /**
  * Grafana's log in key=value form; a value with blanks is quoted and its quotes escaped. Until 8 a
  * line begins with its time, from 9 on with its logger. From 10 on the failure is said only in the
- * line of the request.
+ * line of the request, by its message id; and the same as JSON.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import {
@@ -13,6 +13,7 @@ import {
   literal,
   optional,
   repeat,
+  run,
   some,
   textToFirst,
   textToLast,
@@ -33,11 +34,20 @@ const context: Token[] = [
   time,
 ];
 
-/** What the client asked for: quoted where it holds a blank or a quote, and its quotes escaped. */
+const escaped = repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\'));
+/**
+ * What the client asked for: quoted where it holds a blank or a quote, and its quotes escaped. A
+ * path of more than 256 quotes and backslashes is left alone: no page of Grafana has such a name.
+ */
 const path: Token = either(
-  [literal('"'), repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\')), until('"\\', 0), literal('"')],
+  [literal('"'), escaped, escaped, escaped, escaped, until('"\\', 0), literal('"')],
   [until('" ')],
 );
+
+/** What Grafana calls a wrong password, at the login page, the API and the proxy alike. */
+const failures = ['password-auth.failed', 'password-auth.invalid', 'password-auth.empty'];
+/** The keys that follow the address in JSON. */
+const ownFields = ['size', 'status_source', 'status', 'time_ms', 'traceID', 't', 'uname', 'userId'];
 
 const invalid: Token[] = [
   literal(' msg="Invalid username or password"'),
@@ -74,17 +84,43 @@ export const grafana: Filter = {
       name: 'login-request-refused',
       tokens: [
         ...context,
-        literal(' level=info msg="Request Completed" method=POST path='),
+        literal(' level=info msg="Request Completed" method='),
+        some('alpha', 16),
+        literal(' path='),
         path,
         literal(' status=401 remote_addr='),
         ip,
         textToFirst(),
-        literal(' errorMessageID=password-auth.failed'),
+        choice(...failures.map((id) => ` errorMessageID=${id}`)),
       ],
       sample:
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=info msg="Request Completed" method=POST path=/login status=401 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login errorReason=Unauthorized errorMessageID=password-auth.failed error="user not found"',
       counter:
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=info msg="Request Completed" method=POST path=/login status=200 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login',
+    },
+    {
+      // The keys are sorted and quotes escaped: behind the address only Grafana's own fields stand.
+      name: 'login-request-refused-json',
+      tokens: [
+        literal('{'),
+        textToFirst(),
+        choice(...failures.map((id) => `"errorMessageID":"${id}"`)),
+        textToLast(),
+        literal('"remote_addr":"'),
+        ip,
+        literal('"'),
+        repeat(
+          16,
+          choice(...[...ownFields].map((name) => `,"${name}":`)),
+          either([literal('"'), until('"\\', 0), literal('"')], [run('0123456789.-')]),
+        ),
+        literal('}'),
+        ...lineEnd,
+      ],
+      sample:
+        '{"errorMessageID":"password-auth.failed","errorReason":"Unauthorized","level":"info","logger":"context","method":"POST","msg":"Request Completed","path":"/login","remote_addr":"192.0.2.7","status":401,"t":"2026-03-04T05:06:07.281472211Z","uname":""}',
+      counter:
+        '{"level":"info","logger":"context","method":"POST","msg":"Request Completed","path":"/\\"errorMessageID\\":","remote_addr":"192.0.2.7","status":401,"t":"2026-03-04T05:06:07.281472211Z","uname":""}',
     },
   ],
 };

@@ -13,8 +13,10 @@ import { exim } from './exim.ts';
 import { gitlab } from './gitlab.ts';
 import { grafana } from './grafana.ts';
 import { haproxy } from './haproxy.ts';
+import { mailServers } from './mail-servers.ts';
 import { mysqldAuth } from './mysqld-auth.ts';
 import { named } from './named.ts';
+import { networkServices } from './network-services.ts';
 import { nginx } from './nginx.ts';
 import { openvpn } from './openvpn.ts';
 import { pamGeneric } from './pam-generic.ts';
@@ -26,12 +28,14 @@ import { pureFtpd } from './pure-ftpd.ts';
 import { recidive } from './recidive.ts';
 import { roundcube } from './roundcube.ts';
 import { sendmailAuth } from './sendmail-auth.ts';
+import { sendmailReject } from './sendmail-reject.ts';
 import { sieve } from './sieve.ts';
 import { squid } from './squid.ts';
 import { sshd } from './sshd.ts';
 import { traefik } from './traefik.ts';
 import { vaultwarden } from './vaultwarden.ts';
 import { vsftpd } from './vsftpd.ts';
+import { webApplications } from './web-applications.ts';
 import { webmin } from './webmin.ts';
 
 export const filters: Filter[] = [
@@ -65,4 +69,8 @@ export const filters: Filter[] = [
   vaultwarden,
   vsftpd,
   webmin,
+  ...mailServers,
+  ...sendmailReject,
+  ...webApplications,
+  ...networkServices,
 ];

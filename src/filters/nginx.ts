@@ -401,4 +401,98 @@ const botsearch: Filter = {
   ],
 };
 
-export const nginx: Filter[] = [httpAuth, limitReq, botsearch, badRequest, forbidden];
+const nginxModsecurity: Filter = {
+  name: 'nginx-modsecurity',
+  about: 'nginx: requests that a rule of ModSecurity 3 denied',
+  prefixes: ['time', 'syslog'],
+  tags: ['nginx*'],
+  patterns: [
+    {
+      // The address stands before all that the client chose.
+      name: 'access-denied',
+      tokens: [
+        ...errorHead(),
+        literal('[client '),
+        ip,
+        literal('] ModSecurity: Access denied with code '),
+        choice('4', '5'),
+        some('digit', 2),
+      ],
+      sample:
+        '2025/03/04 05:06:07 [error] 811#811: *42 [client 192.0.2.7] ModSecurity: Access denied with code 403 (phase 2). Matched "Operator `Rx" [id "1"], client: 192.0.2.7, server: example.org, request: "GET /?q=x HTTP/1.1", host: "example.org"',
+      counter:
+        '2025/03/04 05:06:07 [info] 811#811: *42 ModSecurity: Warning. Matched "Operator `Rx" [id "1"], client: 192.0.2.7, server: example.org, request: "GET /?q=x HTTP/1.1", host: "example.org"',
+    },
+  ],
+};
+
+const nginxMail: Filter = {
+  name: 'nginx-mail-auth',
+  about: 'nginx as a mail proxy: failed logins',
+  prefixes: ['time', 'syslog'],
+  tags: ['nginx*'],
+  patterns: [
+    {
+      name: 'login-failed',
+      tokens: [
+        ...errorHead(),
+        literal('client login failed: "'),
+        until('"', 0),
+        literal('" while in http auth state, client: '),
+        ip,
+        literal(', server: '),
+      ],
+      sample:
+        '2025/03/04 05:06:07 [info] 811#811: *42 client login failed: "Invalid login or password" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:993, login: "alice"',
+      counter:
+        '2025/03/04 05:06:07 [info] 811#811: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:993, login: "alice"',
+    },
+  ],
+};
+
+const proxyManager: Filter = {
+  name: 'nginx-proxy-manager',
+  about: 'Nginx Proxy Manager: requests answered with 401 Unauthorized (its access logs)',
+  prefixes: ['bare'],
+  patterns: [
+    {
+      name: 'refused',
+      tokens: [
+        literal('['),
+        time,
+        literal('] '),
+        optional(
+          choice('- ', 'HIT ', 'MISS ', 'BYPASS ', 'EXPIRED ', 'STALE ', 'UPDATING ', 'REVALIDATED '),
+          until(' '),
+          literal(' '),
+        ),
+        literal('401 - '),
+        { kind: 'span', of: { bytes: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ' }, min: 3, max: 16 },
+        literal(' '),
+        some('alpha', 8),
+        literal(' '),
+        some('nonspace'),
+        literal(' "'),
+        until('"', 0),
+        literal('" [Client '),
+        ip,
+        literal(']'),
+      ],
+      sample:
+        '[04/Mar/2025:05:06:07 +0000] - 401 401 - POST https example.org "/login" [Client 192.0.2.7] [Length 172] [Gzip -] [Sent-to 203.0.113.4] "Mozilla/5.0" "-"',
+      counter:
+        '[04/Mar/2025:05:06:07 +0000] - 200 200 - POST https example.org "/login" [Client 192.0.2.7] [Length 172] [Gzip -] [Sent-to 203.0.113.4] "Mozilla/5.0" "-"',
+    },
+  ],
+};
+
+export const nginx: Filter[] = [
+  httpAuth,
+  limitReq,
+  botsearch,
+  badRequest,
+  forbidden,
+  nginxModsecurity,
+  nginxMail,
+  proxyManager,
+];

@@ -1,14 +1,26 @@
 /**
- * OpenVPN 2.x as a server (error.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c): `A:port
- * message` while a client is not known; one that is carries its name before the address and is left
- * alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing before an
- * address is the client's.
+ * OpenVPN 2.x as a server (error.c, mroute.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c):
+ * `A:port message` while a client is not known, from 2.7 on `udp4:A:port`. An IPv6 address has no
+ * port, or, from 2.7 on, brackets and a port. A client that is known carries its name before the
+ * address and is left alone. Packets that fail tls-auth or tls-crypt name the address at the end.
+ * Nothing before an address is the client's.
+ *
+ * One attempt is one connection, known by its address and port: what was wrong, then that the
+ * handshake failed or the connection was dropped. These are stages of one attempt.
  */
-import type { Filter } from '../compiler/pattern.ts';
-import { choice, ipPort, literal, optional, some } from './tokens.ts';
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { choice, ip, ipPort, literal, optional, some } from './tokens.ts';
 
 /** Microseconds behind the time, which it writes into its own log from `verb 4` on. */
 const microseconds = optional(literal('us='), some('digit', 6), literal(' '));
+
+/** The port tells connections of one address apart. */
+const peer: Token[] = [
+  microseconds,
+  optional(choice('udp4:', 'udp6:', 'udp:', 'tcp4-server:', 'tcp6-server:', 'tcp-server:', 'tcp4:', 'tcp6:', 'tcp:')),
+  ip,
+  optional(literal(':'), { kind: 'span', of: { name: 'digit' }, min: 1, max: 5, capture: 'user' }),
+];
 
 const host = 'Mar  4 05:06:07 vpn ovpn-server[811]:';
 
@@ -17,21 +29,27 @@ export const openvpn: Filter = {
   about: 'OpenVPN: clients that fail to authenticate, or break off before they do',
   prefixes: ['syslog', 'time'],
   tags: ['ovpn-*', 'openvpn*'],
+  connection: 'session',
   patterns: [
     {
+      name: 'authentication-failed',
+      effect: { stage: 1 },
+      tokens: [...peer, choice(' TLS Auth Error:', ' TLS Auth Error (verify_user_pass', ' VERIFY ERROR:')],
+      sample: `${host} udp4:192.0.2.7:41194 TLS Auth Error: Auth Username/Password verification failed for peer`,
+      counter: `${host} udp4:192.0.2.7:41194 VERIFY OK: depth=0, CN=alice`,
+    },
+    {
       name: 'handshake-failed',
-      tokens: [
-        microseconds,
-        ipPort,
-        choice(
-          ' TLS Auth Error:',
-          ' TLS Auth Error (verify_user_pass',
-          ' VERIFY ERROR:',
-          ' TLS Error: TLS handshake failed',
-          ' SIGUSR1[soft,connection-reset] received',
-        ),
-      ],
+      effect: { stage: 2 },
+      tokens: [...peer, literal(' TLS Error: TLS handshake failed')],
       sample: `${host} 192.0.2.7:41194 TLS Error: TLS handshake failed`,
+      counter: `${host} alice/192.0.2.7:41194 TLS Error: TLS handshake failed`,
+    },
+    {
+      name: 'connection-dropped',
+      effect: { stage: 3 },
+      tokens: [...peer, literal(' SIGUSR1[soft,connection-reset] received')],
+      sample: `${host} udp6:[2001:db8::7]:41194 SIGUSR1[soft,connection-reset] received, client-instance restarting`,
       counter: `${host} alice/192.0.2.7:41194 SIGUSR1[soft,connection-reset] received, client-instance restarting`,
     },
     {

@@ -1,15 +1,15 @@
-/** Any service's failed login as pam_unix writes it; see pam.ts. */
+/**
+ * Any service's failed login as PAM's modules write it; see pam.ts. One process is one attempt at a
+ * time.
+ */
 import type { Filter } from '../compiler/pattern.ts';
-import { pamAmbiguous, pamFailed, pamUnix } from './pam.ts';
-import { optional } from './tokens.ts';
-
-/** Before 2006 the module stood behind the service's name: `pop(pam_unix)[811]: `. */
-const module = [optional(...pamUnix)];
+import { pamAmbiguous, pamVerdicts } from './pam.ts';
 
 export const pamGeneric: Filter = {
   name: 'pam-generic',
-  about: 'Linux-PAM: failed logins of any service, as pam_unix reports them',
+  about: 'Linux-PAM: failed logins of any service, as pam_unix and other modules report them',
   prefixes: ['syslog'],
-  ignore: [pamAmbiguous(module, 'login')],
-  patterns: [pamFailed(module, 'login')],
+  connection: 'process',
+  ignore: [pamAmbiguous('login')],
+  patterns: pamVerdicts('login'),
 };

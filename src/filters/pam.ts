@@ -1,14 +1,19 @@
 /**
- * What pam_unix writes of a failed login (Linux-PAM, modules/pam_unix/support.c): `logname= uid=
- * euid= tty= ruser=R rhost=A user=U`. R and, with pam_unix' option `audit`, U are what the client
- * typed: the address is the last `rhost=`, and a line in which `user=` stands before another
- * `rhost=` has two readings and is left out.
+ * What PAM's modules write of a failed login (Linux-PAM, modules/pam_unix/support.c; SSSD, pam_ldap
+ * and others alike): `logname= uid= euid= tty= ruser=R rhost=A user=U`. R and, with pam_unix'
+ * option `audit`, U are what the client typed: the address is the last `rhost=`, and a line in
+ * which `user=` stands before another `rhost=` has two readings and is left out. Who writes such a
+ * name gains that this one line is not counted; a name that an account here has holds no ` rhost=`,
+ * so nobody guesses real accounts unseen.
+ *
+ * A module's refusal is no failure yet: the next module may accept (pam_unix does not know the
+ * users that pam_sss knows). So these patterns are tentative (engine/attempts.ts): a success takes
+ * them back, the service's own refusal is the same attempt.
  */
 import type { Pattern, Token } from '../compiler/pattern.ts';
 import {
   any,
   choice,
-  either,
   ip,
   lineEnd,
   literal,
@@ -17,48 +22,80 @@ import {
   some,
   textToFirst,
   textToLast,
+  userToLast,
   userUntil,
 } from './tokens.ts';
 
 const gap = some('space', 8);
 
 /** `pam_unix(sshd:auth):`, `(pam_unix)` and the like, as releases since 2001 wrote it. */
-export const pamUnix: Token[] = [optional(literal('(')), literal('pam_unix'), any('nonspace', 255), gap];
+const module = (name: string): Token[] => [optional(literal('(')), literal(name), any('nonspace', 255), gap];
+/** Some systems write the message without the module, or with the module in the identifier. */
+const pamUnix: Token[] = [optional(...module('pam_unix'))];
+const anyModule: Token[] = [optional(...module('pam_'))];
 
 /** Up to the value of `ruser`. */
-function pamHead(module: Token[]): Token[] {
+const head = (of: Token[], verdict: string): Token[] => [
+  ...of,
+  literal(`authentication ${verdict};`),
+  repeat(4, gap, choice('logname=', 'uid=', 'euid=', 'tty='), any('nonspace')),
+  gap,
+  literal('ruser='),
+];
+const user: Token[] = [gap, literal('user='), userUntil('='), { kind: 'end' }];
+
+/** The two modules that may speak of one attempt, in this order. */
+function failures(name: string, of: Token[], stage: 1 | 2, line: (module: string, rest: string) => string): Pattern[] {
+  const module = stage === 1 ? 'pam_unix' : 'pam_sss';
   return [
-    ...module,
-    literal('authentication failure;'),
-    repeat(4, gap, choice('logname=', 'uid=', 'euid=', 'tty='), any('nonspace')),
-    gap,
-    literal('ruser='),
+    {
+      name: `pam-${name}`,
+      effect: { stage, tentative: true },
+      tokens: [...head(of, 'failure'), textToLast(), literal(' rhost='), ip, ...user],
+      sample: line(module, 'ruser=alice rhost=192.0.2.7  user=alice'),
+      counter: line(module, 'ruser=alice rhost=192.0.2.7'),
+    },
+    {
+      // Of a name that this module does not know: what the client typed, if the service says it.
+      name: `pam-${name}-unnamed`,
+      effect: { stage, tentative: true },
+      tokens: [...head(of, 'failure'), userToLast(), literal(' rhost='), ip, ...lineEnd],
+      sample: line(module, 'ruser=alice rhost=192.0.2.7 '),
+      counter: line(module, 'ruser=alice rhost=192.0.2.7  user=alice'),
+    },
   ];
 }
 
-/** `identifier`: of the samples. */
-export function pamAmbiguous(module: Token[], identifier: string): Pattern {
-  const head = `Mar  4 05:06:07 host ${identifier}: pam_unix(x:auth): authentication failure; logname= uid=0 euid=0 tty=x`;
+/** Tried before all others. `identifier`: of the samples. */
+export function pamAmbiguous(identifier: string): Pattern {
+  const line = (rest: string): string =>
+    `Mar  4 05:06:07 host ${identifier}: pam_unix(x:auth): authentication failure; logname= uid=0 euid=0 tty=x ${rest}`;
   return {
     name: 'pam-ambiguous',
-    tokens: [...pamHead(module), textToFirst(), literal(' user='), textToFirst(), literal(' rhost=')],
-    sample: `${head} ruser=a rhost=192.0.2.7  user=b rhost=198.51.100.9`,
-    counter: `${head} ruser=a rhost=198.51.100.9 rhost=192.0.2.7  user=b`,
+    tokens: [...head(anyModule, 'failure'), textToFirst(), literal(' user='), textToFirst(), literal(' rhost=')],
+    sample: line('ruser=a rhost=192.0.2.7  user=b rhost=198.51.100.9'),
+    counter: line('ruser=a rhost=198.51.100.9 rhost=192.0.2.7  user=b'),
   };
 }
 
-export function pamFailed(module: Token[], identifier: string): Pattern {
-  const head = `Mar  4 05:06:07 host ${identifier}: pam_unix(x:auth):`;
-  return {
-    name: 'pam-failed',
-    tokens: [
-      ...pamHead(module),
-      textToLast(),
-      literal(' rhost='),
-      ip,
-      either([gap, literal('user='), userUntil('='), { kind: 'end' }], lineEnd),
-    ],
-    sample: `${head} authentication failure; logname= uid=0 euid=0 tty=ftp ruser=alice rhost=192.0.2.7  user=alice`,
-    counter: `${head} check pass; user unknown`,
-  };
+/**
+ * What any module refuses, and what one accepts. The filter's `connection` says what is one
+ * attempt.
+ */
+export function pamVerdicts(identifier: string): Pattern[] {
+  const line =
+    (verdict: string) =>
+    (module: string, rest: string): string =>
+      `Mar  4 05:06:07 host ${identifier}: ${module}(x:auth): authentication ${verdict}; logname= uid=0 euid=0 tty=x ${rest}`;
+  return [
+    ...failures('failed', pamUnix, 1, line('failure')),
+    ...failures('module-failed', module('pam_'), 2, line('failure')),
+    {
+      name: 'pam-accepted',
+      effect: { kind: 'context', gained: true },
+      tokens: [...head(anyModule, 'success'), textToLast(), literal(' rhost='), ip, ...user],
+      sample: line('success')('pam_sss', 'ruser= rhost=192.0.2.7 user=alice'),
+      counter: line('failure')('pam_sss', 'ruser= rhost=192.0.2.7 user=alice'),
+    },
+  ];
 }

@@ -8,8 +8,9 @@
  * address, and what stands before it are postfix's own words; so every pattern reads the address
  * from the left, in the first brackets after the words `from` or `warning`.
  *
- * Modes are fail2ban's: `more` (the default) and `normal` refused mail; `rbl` only what a block
- * list refused; `auth` failed SASL logins; `ddos` connections that break off, talk too early or
+ * Modes are fail2ban's, but for the default: `more` (the default) refused mail and failed SASL
+ * logins; `normal` refused mail only, as fail2ban's default does; `rbl` only what a block list
+ * refused; `auth` failed SASL logins; `ddos` connections that break off, talk too early or
  * come too often; `errors` only too many errors; `extra` auth and normal; `aggressive` all of it.
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
@@ -27,7 +28,7 @@ const queued = optional(run('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZbcdfghjklmnpqrs
 const client: Token[] = [until('[ \t', 0), literal('['), ip, literal(']'), optional(literal(':'), digits)];
 
 const normal = ['more', 'normal', 'extra', 'aggressive'];
-const auth = ['auth', 'extra', 'aggressive'];
+const auth = ['more', 'auth', 'extra', 'aggressive'];
 const ddos = ['ddos', 'aggressive'];
 const host = 'Mar  7 18:53:22 mx1';
 
@@ -71,7 +72,7 @@ const logins: Pattern[] = [
   },
   {
     name: 'sasl-mechanism-unknown',
-    modes: ['auth', 'extra'],
+    modes: ['more', 'auth', 'extra'],
     effect: { kind: 'context' },
     tokens: [...saslFailed(anyMechanism), literal(' Invalid authentication mechanism')],
     sample: `${host} postfix/smtpd[901]: warning: unknown[192.0.2.7]: SASL DIGEST-MD5 authentication failed: Invalid authentication mechanism`,
@@ -80,6 +81,7 @@ const logins: Pattern[] = [
   {
     name: 'sasl-failed',
     modes: auth,
+    effect: { stage: 4 },
     tokens: saslFailed(mechanism),
     sample: `${host} postfix/submission/smtpd[901]: warning: host.example.org[192.0.2.7]: SASL PLAIN authentication failed: (reason unavailable), sasl_username=alice`,
     counter: `${host} postfix/smtpd[901]: warning: unknown[192.0.2.7]: SASL PLAIN authentication aborted`,
@@ -115,6 +117,7 @@ const refusals: Pattern[] = [
   {
     name: 'refused',
     modes: normal,
+    effect: { stage: 4 },
     tokens: [
       ...refused('550', '554', '504', '450', '454', '500', '404', '400', '501', '503', '521', '553', '556'),
       ...detail,
@@ -163,6 +166,7 @@ const refusals: Pattern[] = [
   {
     name: 'too-many-errors',
     modes: [...normal, 'errors'],
+    effect: { stage: 5 },
     tokens: [
       queued,
       literal('too many errors after '),
@@ -189,6 +193,7 @@ const disruptions: Pattern[] = [
   {
     name: 'lost',
     modes: ddos,
+    effect: { stage: 5, ends: true },
     tokens: [queued, literal('lost connection after '), command, literal(' from '), ...client],
     sample: `${host} postfix/smtpd[906]: lost connection after STARTTLS from unknown[192.0.2.7]:50022`,
     counter: `${host} postfix/smtpd[906]: lost connection after END-OF-MESSAGE from unknown[192.0.2.7]`,
@@ -196,6 +201,7 @@ const disruptions: Pattern[] = [
   {
     name: 'disconnect-login-failed',
     modes: ddos,
+    effect: { stage: 5, ends: true },
     tokens: [
       queued,
       literal('disconnect from '),
@@ -282,6 +288,7 @@ export const postfix: Filter[] = [
       'Postfix: mail refused, failed SASL logins, and, in other modes, connections that break off or talk too early',
     prefixes: ['syslog'],
     tags: ['postfix', 'postfix/*', 'postfix-*', 'postfix.*', 'postfix@*'],
+    connection: 'process',
     modes: ['more', 'normal', 'auth', 'rbl', 'ddos', 'extra', 'aggressive', 'errors'],
     patterns: [...logins, ...refusals, ...disruptions],
   },

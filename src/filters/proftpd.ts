@@ -3,6 +3,8 @@
  * colon in its own log and ` - ` in syslog, then the message. User names follow the address, so
  * nothing they hold can stand in for it; the client's name, which its owner chooses in the DNS, is
  * kept to the bytes of a name.
+ *
+ * A session is a process; that it failed too often is said of attempts that were counted.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { choice, ip, literal, optional, run, some, until, userToFirst } from './tokens.ts';
@@ -25,9 +27,11 @@ export const proftpd: Filter = {
   about: 'ProFTPD: failed logins over FTP and SFTP, refused root logins, too many attempts',
   prefixes: ['syslog'],
   tags: ['proftpd', 'session'],
+  connection: 'process',
   patterns: [
     {
       name: 'login-failed',
+      effect: { stage: 4 },
       tokens: [
         ...head,
         choice('USER ', 'ANON '),
@@ -67,18 +71,21 @@ export const proftpd: Filter = {
     },
     {
       name: 'empty-password',
+      effect: { stage: 4 },
       tokens: [...head, literal("Refusing empty password from user '"), userToFirst(), literal("'")],
       sample: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - Refusing empty password from user 'alice'`,
       counter: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - client-provided password size exceeds MaxPasswordSize (1024), rejecting`,
     },
     {
       name: 'violation',
+      effect: { stage: 4 },
       tokens: [...head, literal('SECURITY VIOLATION: '), userToFirst(), literal(' login attempted')],
       sample: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Root login attempted`,
       counter: `${host} proftpd[811]: ftp.example.org (198.51.100.9[198.51.100.9]) - SECURITY VIOLATION: Passive connection from 192.0.2.7 rejected.`,
     },
     {
       name: 'too-many-attempts',
+      effect: { stage: 5, ends: true },
       tokens: [...head, literal('Maximum login attempts ('), some('digit', 10), literal(') exceeded')],
       sample: `${host} proftpd[811]: ftp.example.org (2001:db8::9[2001:db8::9]) - Maximum login attempts (3) exceeded, connection refused`,
       counter: `${host} proftpd[811]: ftp.example.org (2001:db8::9[2001:db8::9]) - FTP no transfer timeout, disconnected`,

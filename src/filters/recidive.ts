@@ -1,7 +1,7 @@
 /**
  * recidive: addresses that are banned again and again. Two writers: our own daemon (`banned`, jail,
- * address) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in its own file,
- * in syslog or in the journal.
+ * address; as text or JSON) and fail2ban 0.8 to 1.1, whose log a host that moves over still has, in
+ * its own file, in syslog or in the journal.
  *
  * Both write names of jails and addresses only, no attacker text. A ban by the jail `recidive`
  * itself is no new offence, and a restored ban (`Restore Ban`) is an old one.
@@ -34,10 +34,13 @@ const fail2banHead: Token[] = [
 
 const level = optional(choice('info ', 'INFO '));
 
+/** Our log as JSON: `msg` says what happened; what we adopted or restored is no new ban. */
+const json: Token[] = [literal('{"time":"'), time, literal('","level":"info","msg":"banned","jail":"')];
+
 export const recidive: Filter = {
   name: 'recidive',
   about: 'addresses that other jails have banned, from our own records and from the log of fail2ban',
-  prefixes: ['time', 'syslog'],
+  prefixes: ['time', 'syslog', 'bare'],
   tags: ['fail2zig', 'fail2ban', 'fail2ban.actions', 'fail2ban.server.actions', 'fail2ban-server'],
   ignore: [
     {
@@ -46,6 +49,14 @@ export const recidive: Filter = {
       sample: '2025-03-04T05:06:07.008Z info banned jail=recidive address=192.0.2.7 until=2025-03-11T05:06:07.000Z',
       counter:
         '2025-03-04T05:06:07.008Z info banned jail=recidive-ftp address=192.0.2.7 until=2025-03-11T05:06:07.000Z',
+    },
+    {
+      name: 'banned-by-recidive-json',
+      tokens: [...json, literal('recidive"')],
+      sample:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"banned","jail":"recidive","address":"192.0.2.7","until":"2025-03-11T05:06:07.000Z"}',
+      counter:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"banned","jail":"recidive-ftp","address":"192.0.2.7","until":"2025-03-11T05:06:07.000Z"}',
     },
     {
       name: 'fail2ban-banned-by-recidive',
@@ -68,6 +79,21 @@ export const recidive: Filter = {
       ],
       sample: '2025-03-04T05:06:07.008Z info banned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
       counter: '2025-03-04T05:06:07.008Z info unbanned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
+    },
+    {
+      name: 'banned-json',
+      tokens: [
+        ...json,
+        until('"'),
+        literal('","address":"'),
+        ip,
+        optional(literal('/'), some('digit', 3)),
+        literal('"'),
+      ],
+      sample:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"banned","jail":"sshd","address":"2001:db8::/64","until":"2025-03-04T06:06:07.000Z"}',
+      counter:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"restored","jail":"sshd","address":"2001:db8::/64","until":"2025-03-04T06:06:07.000Z"}',
     },
     {
       name: 'fail2ban-banned',

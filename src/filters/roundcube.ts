@@ -5,10 +5,14 @@
  * where the client sent such headers. U, the headers, the URI and whatever the mail server repeats
  * of U in E are the client's own bytes. Since 1.7 FILE and N are not written.
  *
- * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) follow. A
- * line with such words twice is ignored: one of them is the client's, and a mail server that
- * repeats his name leaves open which. So is a line in which the parenthesis of the headers opens
- * twice: a name or a header may hold an address with headers of its own.
+ * Invariant: the address is the one that the server's words (`AUTHENTICATE mechanism:`) or the
+ * session follow, with nothing but the headers between. A line with such words twice is ignored:
+ * one of them is the client's, and a mail server that repeats his name leaves open which. So is a
+ * line in which the parenthesis of the headers opens twice: a name may hold an address with headers
+ * of its own, a header too, and nothing tells them apart. Whoever sends a header with Roundcube's
+ * own words gains that his guesses are not counted here; where Roundcube stands behind a proxy that
+ * sets these headers he cannot, and the mail server's own log, which no header reaches, counts them
+ * (filter dovecot or cyrus-imap; Roundcube's `imap_conn_options` or plugins give it the address).
  */
 import type { Filter, Pattern, Token } from '../compiler/pattern.ts';
 import {
@@ -23,6 +27,7 @@ import {
   time,
   until,
   userToLast,
+  userUntil,
 } from './tokens.ts';
 
 /** As PHP makes them. */
@@ -70,7 +75,44 @@ const answers = [
 
 const at = 'Mar  4 05:06:07 mail roundcube:';
 
+/** A name, perhaps a server, the address, and headers as whoever sent them wrote them. */
+const forwardedRaw: Token[] = [
+  userUntil(' \t', 0),
+  optional(literal(' against '), until(' \t')),
+  literal(' from '),
+  ip,
+  optional(literal(' ')),
+  choice(...headers),
+  textToFirst(),
+];
+
 const patterns: Pattern[] = [
+  {
+    // The header may hold anything: the two that are ignored leave one reading of the name.
+    name: 'login-failed-forwarded',
+    tokens: [
+      ...head,
+      imapFailed,
+      ...forwardedRaw,
+      choice('). AUTHENTICATE ', '). LOGIN:', ...answers.map((answer) => `). ${answer}`)),
+    ],
+    sample: `${at} IMAP Error: Login failed for bob against mail from 192.0.2.7 (X-Forwarded-For: A x). AUTHENTICATE PLAIN: Authentication failed. in /srv/roundcube/rcube_imap.php on line 200 (POST /?_task=login)`,
+    counter: `${at} IMAP Error: Login failed for b against mail from 198.51.100.9 (X-Real-IP: z against mail from 192.0.2.7. AUTHENTICATE PLAIN: Authentication failed. in /srv/roundcube/rcube_imap.php on line 200 (POST /)`,
+  },
+  {
+    name: 'session-login-failed-forwarded',
+    tokens: [
+      ...head,
+      failedLogin,
+      ...forwardedRaw,
+      literal(') in session '),
+      session,
+      optional(literal(' (error: '), some('digit', 4), literal(')')),
+      ...lineEnd,
+    ],
+    sample: `${at} Failed login for bob from 192.0.2.7 (X-Forwarded-For: A x) in session 0a1b2c3d4e5f (error: 1)`,
+    counter: `${at} Failed login for b from 198.51.100.9 (X-Real-IP: z from 192.0.2.7 in session 0a1b2c3d4e5f (error: 1)`,
+  },
   {
     name: 'login-failed',
     tokens: [

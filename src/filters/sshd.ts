@@ -377,7 +377,7 @@ const attempts: Pattern[] = [
   },
   {
     name: 'disconnecting-too-many-addressless',
-    effect: { stage: 5, ends: true },
+    effect: { stage: 5 },
     tokens: [level, literal('Disconnecting: Too many authentication failures')],
     sample: `${host} sshd[4116]: Disconnecting: Too many authentication failures for root [preauth]`,
     counter: `${host} sshd[4116]: Disconnecting: Packet corrupt [preauth]`,
@@ -427,9 +427,8 @@ const attempts: Pattern[] = [
     counter: `${host} sshd[4126]: Disconnecting invalid user a 192.0.2.10 port 50031: Packet corrupt [preauth]`,
   },
   {
-    // Up to 7.4.
+    // Up to 7.4. The line that closes the connection gives the address.
     name: 'disconnecting-change-addressless',
-    effect: { ends: true },
     tokens: [level, literal(`Disconnecting${userChange}`)],
     sample: `${host} sshd[4131]: Disconnecting: Change of username or service not allowed: (admin,ssh-connection) -> (root,ssh-connection) [preauth]`,
     counter: `${host} sshd[4131]: Disconnecting: Packet corrupt [preauth]`,
@@ -474,7 +473,7 @@ const attempts: Pattern[] = [
   {
     name: 'disconnect-no-methods',
     modes: extra,
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [
       level,
       literal('Received disconnect from '),
@@ -532,7 +531,7 @@ const connections: Pattern[] = [
   {
     name: 'closed-preauth',
     modes: ddos,
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [...closed, ip, ...closedPreauth],
     sample: `${host} sshd[4201]: Connection closed by 192.0.2.10 port 50040 [preauth]`,
     counter: `${host} sshd[4201]: Connection closed by 192.0.2.10 port 50040`,
@@ -540,7 +539,7 @@ const connections: Pattern[] = [
   {
     name: 'closed-preauth-user',
     modes: ddos,
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [...closed, ...namedUser, ip, literal(' port '), digits, literal(' [preauth]'), end],
     sample: `${host} sshd[4202]: Connection reset by authenticating user root 192.0.2.10 port 50041 [preauth]`,
     counter: `${host} sshd[4202]: Disconnected from user root 192.0.2.10 port 50041`,
@@ -549,7 +548,7 @@ const connections: Pattern[] = [
     // What sshd found wrong, in its own words: no colon, no bracket.
     name: 'disconnecting-preauth',
     modes: ddos,
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [
       level,
       literal('Disconnecting '),
@@ -569,7 +568,7 @@ const connections: Pattern[] = [
   {
     name: 'disconnecting-preauth-user',
     modes: ddos,
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [
       level,
       literal('Disconnecting '),
@@ -588,7 +587,7 @@ const connections: Pattern[] = [
   {
     name: 'disconnected-preauth-user',
     modes: ['extra'],
-    effect: { ends: true },
+    effect: { stage: 5, ends: true },
     tokens: [
       choice('Disconnected from ', 'Disconnected '),
       ...namedUser,
@@ -731,6 +730,7 @@ const protocol: Pattern[] = [
   {
     name: 'packet-corrupt-user',
     modes: ddos,
+    effect: { stage: 5 },
     tokens: [
       level,
       literal('ssh_dispatch_run_fatal: Connection from '),
@@ -748,7 +748,7 @@ const protocol: Pattern[] = [
   {
     name: 'reset-addressless',
     modes: ddos,
-    effect: { ends: true },
+    effect: { stage: 5 },
     tokens: [level, literal('Read from socket failed: Connection reset by peer')],
     sample: `${host} sshd[4306]: fatal: Read from socket failed: Connection reset by peer [preauth]`,
     counter: `${host} sshd[4306]: fatal: Read from socket failed: Broken pipe [preauth]`,
@@ -758,6 +758,7 @@ const protocol: Pattern[] = [
     // (`ignoreself`).
     name: 'login-timeout',
     modes: ddos,
+    effect: { stage: 5 },
     tokens: [level, literal('Timeout before authentication for '), optional(literal('connection from ')), ip],
     sample: `${host} sshd[4307]: Timeout before authentication for connection from 192.0.2.10 to 198.51.100.1, pid = 4311`,
     counter: `${host} sshd[4307]: Timeout, client not responding from user alice 192.0.2.10 port 50054`,

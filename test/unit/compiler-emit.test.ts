@@ -10,6 +10,7 @@ import { encodeFilter } from '../../src/compiler/encode.ts';
 import { generateFiles } from '../../src/compiler/generate.ts';
 import { operation } from '../../src/compiler/operations.ts';
 import type { Filter, Pattern, Token } from '../../src/compiler/pattern.ts';
+import { encodeConnection } from '../../src/compiler/shape.ts';
 import {
   filterConnection,
   filterCount,
@@ -62,7 +63,7 @@ test('names, prefixes, connections and tags are those of the definitions', () =>
     expect([prefixes & 3, (prefixes >> 2) & 3, (prefixes >> 4) & 3]).toEqual(
       [0, 1, 2].map((index) => codes[filter.prefixes[index] ?? ('none' as 'bare')] ?? 0),
     );
-    expect(filterConnection(number)).toBe(filter.connection === 'pid');
+    expect(filterConnection(number)).toBe(encodeConnection(filter.connection));
     for (const tag of filter.tags ?? [])
       expect(withBytes(tag, (start, end) => matchTag(number, start, end))).toBe(true);
     expect(withBytes('nobody', (start, end) => matchTag(number, start, end))).toBe(!filter.tags?.length);
@@ -70,7 +71,7 @@ test('names, prefixes, connections and tags are those of the definitions', () =>
   expect(matchFilter(filters.length, 0, 0, 1)).toBe(-1);
   expect(patternFlags(filters.length, 0)).toBe(0);
   expect(filterPrefixes(filters.length)).toBe(0);
-  expect(filterConnection(filters.length)).toBe(false);
+  expect(filterConnection(filters.length)).toBe(0);
   expect(matchTag(filters.length, 0, 0)).toBe(false);
 });
 
@@ -260,12 +261,12 @@ test('a program states its size and header', () => {
   expect(bytes.length % 4).toBe(0);
   expect(linear.int(4096)).toBe(bytes.length);
   expect(interpreter.programPrefixes(4096)).toBe(1 | (2 << 2) | (3 << 4));
-  expect(interpreter.programConnection(4096)).toBe(true);
+  expect(interpreter.programConnection(4096)).toBe(1);
   const plain = encodeFilter({ name: 'plain', about: '', prefixes: ['bare'], patterns: [pattern('only', 'x')] });
   plain.forEach((byte, index) => {
     linear.setByte(4096 + index, byte);
   });
-  expect(interpreter.programConnection(4096)).toBe(false);
+  expect(interpreter.programConnection(4096)).toBe(0);
   expect(withBytes('anything', (start, end) => interpreter.programTag(4096, start, end))).toBe(true);
 });
 

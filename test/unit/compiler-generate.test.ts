@@ -34,7 +34,7 @@ interface Index {
   matchFilter: (filter: number, start: number, end: number, mode: number) => number;
   patternFlags: (filter: number, pattern: number) => number;
   filterPrefixes: (filter: number) => number;
-  filterConnection: (filter: number) => boolean;
+  filterConnection: (filter: number) => number;
   matchTag: (filter: number, start: number, end: number) => boolean;
   mayMatch: (filter: number, start: number, end: number) => boolean;
 }
@@ -94,7 +94,7 @@ describe('the switch', () => {
   test('knows what each filter reads and what its patterns mean', () => {
     const { filterConnection, filterPrefixes, matchTag, mayMatch, patternFlags } = loadIndex([mail, web]);
     expect([0, 1].map((filter) => filterPrefixes(filter))).toEqual([1 | (2 << 2), 3]);
-    expect([0, 1].map((filter) => filterConnection(filter))).toEqual([true, false]);
+    expect([0, 1].map((filter) => filterConnection(filter))).toEqual([1, 0]);
     const reads = (tag: string): boolean[] =>
       [0, 1].map((filter) => withBytes(tag, (start, end) => matchTag(filter, start, end)));
     expect(reads('smtpd')).toEqual([true, true]);
@@ -118,7 +118,7 @@ describe('the switch', () => {
     });
     expect(index.patternFlags(other, 0)).toBe(0);
     expect(index.filterPrefixes(other)).toBe(0);
-    expect(index.filterConnection(other)).toBe(false);
+    expect(index.filterConnection(other)).toBe(0);
   });
 
   test.each([

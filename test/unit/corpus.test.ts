@@ -11,7 +11,7 @@ import { type CorpusCase, type CorpusLine, readCorpus } from '../support/corpus.
 import { atNoTime, oracleMatch, oracleMessages } from '../support/oracle.ts';
 
 const stateless = new Map(
-  filters.filter((filter) => filter.connection === undefined).map((filter) => [filter.name, filter]),
+  filters.filter((filter) => filter.connection !== 'pid').map((filter) => [filter.name, filter]),
 );
 
 const cases = readdirSync('test/corpus')
@@ -36,9 +36,15 @@ function verdictOf(filter: Filter, line: Buffer, mode?: string): Omit<CorpusLine
     if (atNoTime(line, message, found.time, now)) return { verdict: 'none', reason: 'bad-time', pattern };
     if (filter.patterns[found.index]?.effect?.kind === 'context')
       return { verdict: 'none', reason: 'no-failure', pattern };
+    if (found.address === undefined) return { verdict: 'none', reason: 'no-address', pattern };
     const address = message.toString('utf8', ...(found.address ?? [0, 0]));
     if (!isIP(address)) return { verdict: 'none', reason: 'host-name', pattern };
-    const user = (found.user && message.toString('utf8', ...found.user)) || undefined;
+    const named =
+      found.user &&
+      filter.connection !== 'session' &&
+      filter.connection !== 'number' &&
+      message.toString('utf8', ...found.user);
+    const user = named || undefined;
     return { verdict: 'charged', pattern, address, user };
   }
   return { verdict: 'none', reason: messages.length === 0 ? 'no-prefix' : 'no-pattern', pattern: undefined };

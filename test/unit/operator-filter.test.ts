@@ -347,7 +347,7 @@ describe('tables', () => {
       (_, index) => `[[filter]]\nname = "f${index}"\npattern = "a {ip}"\n`,
     ).join('');
     expect(complaints(text)).toEqual([
-      `${(filtersMax - 1) * 3 + 1}:3: filter[127]: is filter ${filtersMax}; there may be ${filtersMax - 1} beside the built-in ones`,
+      `${(filtersMax - 1) * 3 + 1}:3: filter[${filtersMax - 1}]: is filter ${filtersMax}; there may be ${filtersMax - 1} beside the built-in ones`,
     ]);
   });
 

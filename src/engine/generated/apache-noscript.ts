@@ -221,17 +221,18 @@ function part15(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'cgi-bin/' word{1,139264} */
+/** 'cgi-bin' (end | not-word{1,139264}) */
 function part16(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
-  at += 8;
-  const stop1 = skipWord(at, smaller(end, at + 139265));
-  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
-  at = stop1;
+  if (!(end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d)) return -1; // 'cgi-bin'
+  at += 7;
+  let next1 = part13(at, end);
+  if (next1 < 0) next1 = part14(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
   return at;
 }
 
-/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin' (end | not-word{1,139264})) */
 function part17(at: i32, end: i32): i32 {
   let next1 = part15(at, end);
   if (next1 < 0) next1 = part16(at, end);
@@ -240,7 +241,7 @@ function part17(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
+/** script-missing: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('File does not exist: /' | 'file does not exist: /' | 'script not found or unable to stat: /') text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin' (end | not-word{1,139264})) */
 function takeScriptMissing(at: i32, end: i32): bool {
   if (end - at < 41) return false;
   const next1 = part1(at, end);
@@ -267,7 +268,7 @@ function takeScriptMissing(at: i32, end: i32): bool {
   else if (end - at >= 22 && word(at) === 0x656c6966 && word(at + 4) === 0x656f6420 && word(at + 8) === 0x6f6e2073 && word(at + 12) === 0x78652074 && word(at + 16) === 0x3a747369 && word(at + 18) === 0x2f203a74) at += 22; // 'file does not exist: /'
   else if (end - at >= 37 && word(at) === 0x69726373 && word(at + 4) === 0x6e207470 && word(at + 8) === 0x6620746f && word(at + 12) === 0x646e756f && word(at + 16) === 0x20726f20 && word(at + 20) === 0x62616e75 && word(at + 24) === 0x7420656c && word(at + 28) === 0x7473206f && word(at + 32) === 0x203a7461 && word(at + 33) === 0x2f203a74) at += 37; // 'script not found or unable to stat: /'
   else return false;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin' (end | not-word{1,139264}))
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 2);
   let next5 = -1;
@@ -281,7 +282,7 @@ function takeScriptMissing(at: i32, end: i32): bool {
   return true;
 }
 
-/** script-missing-for-interpreter: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264}) */
+/** script-missing-for-interpreter: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'script '/' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin' (end | not-word{1,139264})) */
 function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (end - at < 28) return false;
   const next1 = part1(at, end);
@@ -306,7 +307,7 @@ function takeScriptMissingForInterpreter(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 9 && word(at) === 0x69726373 && word(at + 4) === 0x27207470 && word(at + 5) === 0x2f272074)) return false; // 'script '/'
   at += 9;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin/' word{1,139264})
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') (end | not-word{1,139264}) | 'cgi-bin' (end | not-word{1,139264}))
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 2);
   let next5 = -1;
@@ -353,20 +354,29 @@ function skipRun3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** 'cgi-bin/' not-'/: \t'{1,139264} */
+/** '/' not-'/: \t'{0,139264} */
 function part19(at: i32, end: i32): i32 {
-  if (!(end - at >= 8 && word(at) === 0x2d696763 && word(at + 4) === 0x2f6e6962)) return -1; // 'cgi-bin/'
-  at += 8;
+  if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
+  at += 1;
   const stop1 = skipRun3(at, smaller(end, at + 139265));
-  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
+  if (stop1 - at > 139264) return -1;
   at = stop1;
   return at;
 }
 
-/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+/** 'cgi-bin' ['/' not-'/: \t'{0,139264}] */
 function part20(at: i32, end: i32): i32 {
+  if (!(end - at >= 7 && word(at) === 0x2d696763 && word(at + 3) === 0x6e69622d)) return -1; // 'cgi-bin'
+  at += 7;
+  const next1 = part19(at, end);
+  if (next1 >= 0) at = next1;
+  return at;
+}
+
+/** (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin' ['/' not-'/: \t'{0,139264}]) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+function part21(at: i32, end: i32): i32 {
   let next1 = part18(at, end);
-  if (next1 < 0) next1 = part19(at, end);
+  if (next1 < 0) next1 = part20(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (end - at >= 36 && word(at) === 0x6373203a && word(at + 4) === 0x74706972 && word(at + 8) === 0x746f6e20 && word(at + 12) === 0x756f6620 && word(at + 16) === 0x6f20646e && word(at + 20) === 0x6e752072 && word(at + 24) === 0x656c6261 && word(at + 28) === 0x206f7420 && word(at + 32) === 0x74617473) at += 36; // ': script not found or unable to stat'
@@ -376,7 +386,7 @@ function part20(at: i32, end: i32): i32 {
   return at;
 }
 
-/** script-missing-for-cgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
+/** script-missing-for-cgi: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'stderr from /' text without ' '… (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin' ['/' not-'/: \t'{0,139264}]) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist') */
 function takeScriptMissingForCgi(at: i32, end: i32): bool {
   if (end - at < 55) return false;
   const next1 = part1(at, end);
@@ -401,14 +411,14 @@ function takeScriptMissingForCgi(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 13 && word(at) === 0x65647473 && word(at + 4) === 0x66207272 && word(at + 8) === 0x206d6f72 && word(at + 9) === 0x2f206d6f)) return false; // 'stderr from /'
   at += 13;
-  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin/' not-'/: \t'{1,139264}) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
+  // text up to the first (('php8' | 'php7' | 'php5' | 'php4' | 'php' | '.aspx' | '.asp' | '.cgi' | '.exe' | '.jsp' | '.pl') | 'cgi-bin' ['/' not-'/: \t'{0,139264}]) (': script not found or unable to stat' | ': not found or unable to stat' | ': script does not exist')
   const limit5 = findByte(at, end, 32);
   const beyondplace5 = smaller(limit5 + 1, end - 25);
   let next5 = -1;
   let place5 = at;
   while (true) {
     if (place5 >= beyondplace5) return false;
-    next5 = part20(place5, end);
+    next5 = part21(place5, end);
     if (next5 >= 0) break;
     place5++;
   }
@@ -416,33 +426,33 @@ function takeScriptMissingForCgi(at: i32, end: i32): bool {
 }
 
 /** ''' */
-function part21(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   return at;
 }
 
 /** '\\n'' */
-function part22(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 92 && byte(at + 1) === 110 && byte(at + 2) === 39)) return -1; // '\\n''
   at += 3;
   return at;
 }
 
 /** ('Primary script unknown' | 'primary script unknown') (''' | '\\n'') */
-function part23(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (end - at >= 22 && word(at) === 0x6d697250 && word(at + 4) === 0x20797261 && word(at + 8) === 0x69726373 && word(at + 12) === 0x75207470 && word(at + 16) === 0x6f6e6b6e && word(at + 18) === 0x6e776f6e) at += 22; // 'Primary script unknown'
   else if (end - at >= 22 && word(at) === 0x6d697270 && word(at + 4) === 0x20797261 && word(at + 8) === 0x69726373 && word(at + 12) === 0x75207470 && word(at + 16) === 0x6f6e6b6e && word(at + 18) === 0x6e776f6e) at += 22; // 'primary script unknown'
   else return -1;
-  let next1 = part21(at, end);
-  if (next1 < 0) next1 = part22(at, end);
+  let next1 = part22(at, end);
+  if (next1 < 0) next1 = part23(at, end);
   if (next1 < 0) return -1;
   at = next1;
   return at;
 }
 
 /** 'Unable to open primary script: ' */
-function part24(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (!(end - at >= 31 && word(at) === 0x62616e55 && word(at + 4) === 0x7420656c && word(at + 8) === 0x706f206f && word(at + 12) === 0x70206e65 && word(at + 16) === 0x616d6972 && word(at + 20) === 0x73207972 && word(at + 24) === 0x70697263 && word(at + 27) === 0x203a7470)) return -1; // 'Unable to open primary script: '
   at += 31;
   return at;
@@ -473,8 +483,8 @@ function takeScriptUnknownToFpm(at: i32, end: i32): bool {
   if (next4 >= 0) at = next4;
   if (!(end - at >= 11 && word(at) === 0x20746f47 && word(at + 4) === 0x6f727265 && word(at + 7) === 0x2720726f)) return false; // 'Got error ''
   at += 11;
-  let next5 = part23(at, end);
-  if (next5 < 0) next5 = part24(at, end);
+  let next5 = part24(at, end);
+  if (next5 < 0) next5 = part25(at, end);
   if (next5 < 0) return false;
   return true;
 }
@@ -583,7 +593,7 @@ export function matchApacheNoscript(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsApacheNoscript(pattern: i32): i32 {
   switch (pattern) {
     case 0: // script-missing

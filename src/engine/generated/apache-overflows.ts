@@ -170,7 +170,7 @@ function part12(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-invalid: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Invalid method in request ' | 'Invalid URI in request ' | 'invalid URI path (') */
+/** request-invalid: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] ('Invalid method in request ' | 'Invalid URI in request ' | 'invalid URI path (' | 'HTTP Request: Unrecognized protocol ' | 'HTTP Request: Invalid method token' | 'HTTP Request: Rejected HTTP/0.9' | 'HTTP Request Line; ') */
 function takeRequestInvalid(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   const next1 = part1(at, end);
@@ -196,13 +196,17 @@ function takeRequestInvalid(at: i32, end: i32): bool {
   if (end - at >= 26 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x6874656d && word(at + 12) === 0x6920646f && word(at + 16) === 0x6572206e && word(at + 20) === 0x73657571 && word(at + 22) === 0x20747365) at += 26; // 'Invalid method in request '
   else if (end - at >= 23 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x20495255 && word(at + 12) === 0x72206e69 && word(at + 16) === 0x65757165 && word(at + 19) === 0x20747365) at += 23; // 'Invalid URI in request '
   else if (end - at >= 18 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x20495255 && word(at + 12) === 0x68746170 && word(at + 14) === 0x28206874) at += 18; // 'invalid URI path ('
+  else if (end - at >= 36 && word(at) === 0x50545448 && word(at + 4) === 0x71655220 && word(at + 8) === 0x74736575 && word(at + 12) === 0x6e55203a && word(at + 16) === 0x6f636572 && word(at + 20) === 0x7a696e67 && word(at + 24) === 0x70206465 && word(at + 28) === 0x6f746f72 && word(at + 32) === 0x206c6f63) at += 36; // 'HTTP Request: Unrecognized protocol '
+  else if (end - at >= 34 && word(at) === 0x50545448 && word(at + 4) === 0x71655220 && word(at + 8) === 0x74736575 && word(at + 12) === 0x6e49203a && word(at + 16) === 0x696c6176 && word(at + 20) === 0x656d2064 && word(at + 24) === 0x646f6874 && word(at + 28) === 0x6b6f7420 && word(at + 30) === 0x6e656b6f) at += 34; // 'HTTP Request: Invalid method token'
+  else if (end - at >= 31 && word(at) === 0x50545448 && word(at + 4) === 0x71655220 && word(at + 8) === 0x74736575 && word(at + 12) === 0x6552203a && word(at + 16) === 0x7463656a && word(at + 20) === 0x48206465 && word(at + 24) === 0x2f505454 && word(at + 27) === 0x392e302f) at += 31; // 'HTTP Request: Rejected HTTP/0.9'
+  else if (end - at >= 19 && word(at) === 0x50545448 && word(at + 4) === 0x71655220 && word(at + 8) === 0x74736575 && word(at + 12) === 0x6e694c20 && word(at + 15) === 0x203b656e) at += 19; // 'HTTP Request Line; '
   else return false;
   return true;
 }
 
-/** request-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'request failed: ' ('URI too long (longer than ' | 'client's request-line exceeds LimitRequestLine (longer than ' | 'erroneous characters after protocol string: ' | 'invalid characters in URI') */
+/** request-refused: ['[' time '] '] ('[error] ' | '[' not-' :]'{0,139264} ':' word{1,16} '] ') ('[pid ' digit{1,20} [':tid ' digit{1,20}] '] ' (('[R:' | '[C:') not-']'{0,139264} '] '){0,2} ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') (ip:port | ip) | ['(' digit{1,10} ')' not-'['{1,139264}] ('[client ' | '[remote ') ip [':' digit{1,5}]) '] ' ['AH' digit{1,6} ': '] 'request failed: ' ('URI too long (longer than ' | 'client's request-line exceeds LimitRequestLine (longer than ' | 'erroneous characters after protocol string: ' | 'invalid characters in URI' | 'malformed request line') */
 function takeRequestRefused(at: i32, end: i32): bool {
-  if (end - at < 57) return false;
+  if (end - at < 54) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   else {
@@ -229,6 +233,7 @@ function takeRequestRefused(at: i32, end: i32): bool {
   else if (end - at >= 60 && word(at) === 0x65696c63 && word(at + 4) === 0x7327746e && word(at + 8) === 0x71657220 && word(at + 12) === 0x74736575 && word(at + 16) === 0x6e696c2d && word(at + 20) === 0x78652065 && word(at + 24) === 0x64656563 && word(at + 28) === 0x694c2073 && word(at + 32) === 0x5274696d && word(at + 36) === 0x65757165 && word(at + 40) === 0x694c7473 && word(at + 44) === 0x2820656e && word(at + 48) === 0x676e6f6c && word(at + 52) === 0x74207265 && word(at + 56) === 0x206e6168) at += 60; // 'client's request-line exceeds LimitRequestLine (longer than '
   else if (end - at >= 44 && word(at) === 0x6f727265 && word(at + 4) === 0x756f656e && word(at + 8) === 0x68632073 && word(at + 12) === 0x63617261 && word(at + 16) === 0x73726574 && word(at + 20) === 0x74666120 && word(at + 24) === 0x70207265 && word(at + 28) === 0x6f746f72 && word(at + 32) === 0x206c6f63 && word(at + 36) === 0x69727473 && word(at + 40) === 0x203a676e) at += 44; // 'erroneous characters after protocol string: '
   else if (end - at >= 25 && word(at) === 0x61766e69 && word(at + 4) === 0x2064696c && word(at + 8) === 0x72616863 && word(at + 12) === 0x65746361 && word(at + 16) === 0x69207372 && word(at + 20) === 0x5255206e && word(at + 21) === 0x49525520) at += 25; // 'invalid characters in URI'
+  else if (end - at >= 22 && word(at) === 0x666c616d && word(at + 4) === 0x656d726f && word(at + 8) === 0x65722064 && word(at + 12) === 0x73657571 && word(at + 16) === 0x696c2074 && word(at + 18) === 0x656e696c) at += 22; // 'malformed request line'
   else return false;
   return true;
 }
@@ -242,7 +247,7 @@ export function matchApacheOverflows(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsApacheOverflows(pattern: i32): i32 {
   switch (pattern) {
     case 0: // request-invalid

@@ -57,152 +57,8 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** '' failed for '' */
-function part5(at: i32, end: i32): i32 {
-  if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
-  at += 14;
-  return at;
-}
-
-/** request-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' text… '' failed for '' text… '' failed for '' */
-function takeRequestAmbiguous(at: i32, end: i32): bool {
-  if (end - at < 49) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
-  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
-  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
-  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
-  else return false;
-  const stop2 = skipSpace(at, smaller(end, at + 5));
-  if (stop2 - at > 4) return false;
-  at = stop2;
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return false;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
-  at += 1;
-  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next4 = part2(at, end);
-  if (next4 >= 0) at = next4;
-  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop5 = skipRun1(at, smaller(end, at + 256));
-  if (stop5 - at < 1 || stop5 - at > 255) return false;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at > 10) return false;
-  at = stop6;
-  let next7 = part3(at, end);
-  if (next7 < 0) next7 = part4(at, end);
-  if (next7 < 0) return false;
-  at = next7;
-  if (!(end - at >= 8 && word(at) === 0x75716552 && word(at + 4) === 0x20747365)) return false; // 'Request '
-  at += 8;
-  // text up to the first '' failed for ''
-  const beyondplace8 = end - 13;
-  let next8 = -1;
-  let place8 = at;
-  while (true) {
-    place8 = findWord(place8, beyondplace8 + 3, 0x61662027); // '' fa'
-    if (place8 >= beyondplace8) return false;
-    next8 = part5(place8, end);
-    if (next8 >= 0) break;
-    place8++;
-  }
-  at = next8;
-  // text up to the first '' failed for ''
-  const beyondplace9 = end - 13;
-  let next9 = -1;
-  let place9 = at;
-  while (true) {
-    place9 = findWord(place9, beyondplace9 + 3, 0x61662027); // '' fa'
-    if (place9 >= beyondplace9) return false;
-    next9 = part5(place9, end);
-    if (next9 >= 0) break;
-    place9++;
-  }
-  return true;
-}
-
-/** '",RemoteAddress="' */
-function part6(at: i32, end: i32): i32 {
-  if (!(end - at >= 17 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 13) === 0x223d7373)) return -1; // '",RemoteAddress="'
-  at += 17;
-  return at;
-}
-
-/** event-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
-function takeEventAmbiguous(at: i32, end: i32): bool {
-  if (end - at < 62) return false;
-  const next1 = part1(at, end);
-  if (next1 >= 0) at = next1;
-  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
-  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
-  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
-  else return false;
-  const stop2 = skipSpace(at, smaller(end, at + 5));
-  if (stop2 - at > 4) return false;
-  at = stop2;
-  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
-  at += 1;
-  const stop3 = skipDigits(at, smaller(end, at + 11));
-  if (stop3 - at < 1 || stop3 - at > 10) return false;
-  at = stop3;
-  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
-  at += 1;
-  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  const next4 = part2(at, end);
-  if (next4 >= 0) at = next4;
-  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
-  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
-  at += 1;
-  const stop5 = skipRun1(at, smaller(end, at + 256));
-  if (stop5 - at < 1 || stop5 - at > 255) return false;
-  at = stop5;
-  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
-  at += 1;
-  const stop6 = skipDigits(at, smaller(end, at + 11));
-  if (stop6 - at > 10) return false;
-  at = stop6;
-  let next7 = part3(at, end);
-  if (next7 < 0) next7 = part4(at, end);
-  if (next7 < 0) return false;
-  at = next7;
-  if (!(end - at >= 15 && word(at) === 0x75636553 && word(at + 4) === 0x79746972 && word(at + 8) === 0x6e657645 && word(at + 11) === 0x223d746e)) return false; // 'SecurityEvent="'
-  at += 15;
-  // text up to the first '",RemoteAddress="'
-  const beyondplace8 = end - 16;
-  let next8 = -1;
-  let place8 = at;
-  while (true) {
-    place8 = findWord(place8, beyondplace8 + 3, 0x65522c22); // '",Re'
-    if (place8 >= beyondplace8) return false;
-    next8 = part6(place8, end);
-    if (next8 >= 0) break;
-    place8++;
-  }
-  at = next8;
-  // text up to the first '",RemoteAddress="'
-  const beyondplace9 = end - 16;
-  let next9 = -1;
-  let place9 = at;
-  while (true) {
-    place9 = findWord(place9, beyondplace9 + 3, 0x65522c22); // '",Re'
-    if (place9 >= beyondplace9) return false;
-    next9 = part6(place9, end);
-    if (next9 >= 0) break;
-    place9++;
-  }
-  return true;
-}
-
 /** ':' digit{1,5} */
-function part7(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 58)) return -1; // ':'
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 6));
@@ -212,12 +68,12 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** '' failed for '' ip [':' digit{1,5}] '' - ' ('Wrong password' | 'Username/auth name mismatch' | 'No matching peer found' | 'Not a local domain' | 'Device does not match ACL' | 'Peer is not supposed to register' | 'ACL error (permit/deny)') space{0,139264} end */
-function part8(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part7(at, end);
+  const next1 = part5(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 4 && word(at) === 0x202d2027)) return -1; // '' - '
   at += 4;
@@ -295,7 +151,7 @@ function takeRegistrationFailed(at: i32, end: i32): bool {
   while (true) {
     place8 = findWordLast(lowestplace8, place8 + 3, 0x61662027); // '' fa'
     if (place8 < lowestplace8) return false;
-    next8 = part8(place8, end);
+    next8 = part6(place8, end);
     if (next8 >= 0) break;
     forgetAddress();
   }
@@ -304,7 +160,7 @@ function takeRegistrationFailed(at: i32, end: i32): bool {
 }
 
 /** 'Call from '' user{0,139264} '' (' */
-function part9(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 11 && word(at) === 0x6c6c6143 && word(at + 4) === 0x6f726620 && word(at + 7) === 0x27206d6f)) return -1; // 'Call from ''
   at += 11;
   const stop1 = findByte(at, smaller(end, at + 139265), 39);
@@ -317,7 +173,7 @@ function part9(at: i32, end: i32): i32 {
 }
 
 /** 'Call (' */
-function part10(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x6c6c6143 && word(at + 2) === 0x28206c6c)) return -1; // 'Call ('
   at += 6;
   return at;
@@ -334,7 +190,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** user{1,139264} ': Call (' */
-function part11(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   const stop1 = skipRun2(at, smaller(end, at + 139265));
   if (stop1 - at < 1 || stop1 - at > 139264) return -1;
   captureUser(at, stop1);
@@ -345,7 +201,7 @@ function part11(at: i32, end: i32): i32 {
 }
 
 /** alpha{1,8} ':' */
-function part12(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   const stop1 = skipAlpha(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -355,21 +211,21 @@ function part12(at: i32, end: i32): i32 {
 }
 
 /** ip:port */
-function part13(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part14(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** '' rejected because extension not found in context' */
-function part15(at: i32, end: i32): i32 {
+function part13(at: i32, end: i32): i32 {
   if (!(end - at >= 49 && word(at) === 0x65722027 && word(at + 4) === 0x7463656a && word(at + 8) === 0x62206465 && word(at + 12) === 0x75616365 && word(at + 16) === 0x65206573 && word(at + 20) === 0x6e657478 && word(at + 24) === 0x6e6f6973 && word(at + 28) === 0x746f6e20 && word(at + 32) === 0x756f6620 && word(at + 36) === 0x6920646e && word(at + 40) === 0x6f63206e && word(at + 44) === 0x7865746e && word(at + 45) === 0x74786574)) return -1; // '' rejected because extension not found in context'
   at += 49;
   return at;
@@ -415,20 +271,20 @@ function takeExtensionNotFound(at: i32, end: i32): bool {
   const stop8 = skipSpace(at, smaller(end, at + 5));
   if (stop8 - at > 4) return false;
   at = stop8;
-  let next9 = part9(at, end);
+  let next9 = part7(at, end);
   if (next9 < 0) {
     forgetUser();
-    next9 = part10(at, end);
+    next9 = part8(at, end);
   }
-  if (next9 < 0) next9 = part11(at, end);
+  if (next9 < 0) next9 = part9(at, end);
   if (next9 < 0) return false;
   at = next9;
-  const next10 = part12(at, end);
+  const next10 = part10(at, end);
   if (next10 >= 0) at = next10;
-  let next11 = part13(at, end);
+  let next11 = part11(at, end);
   if (next11 < 0) {
     forgetAddress();
-    next11 = part14(at, end);
+    next11 = part12(at, end);
   }
   if (next11 < 0) return false;
   at = next11;
@@ -441,7 +297,7 @@ function takeExtensionNotFound(at: i32, end: i32): bool {
   while (true) {
     place12 = findWordLast(at + 4, place12 + 7, 0x7463656a) - 4; // 'ject'
     if (place12 < at) return false;
-    next12 = part15(place12, end);
+    next12 = part13(place12, end);
     if (next12 >= 0) break;
   }
   return true;
@@ -487,7 +343,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at >= 5 && word(at) === 0x74736f48 && word(at + 1) === 0x2074736f) at += 5; // 'Host '
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next8 = part7(at, end);
+  const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
   if (end - at >= 23 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x61206f74 && word(at + 12) === 0x65687475 && word(at + 16) === 0x6369746e && word(at + 19) === 0x65746163) at += 23; // ' failed to authenticate'
   else if (end - at >= 26 && word(at) === 0x69616620 && word(at + 4) === 0x2064656c && word(at + 8) === 0x2035444d && word(at + 12) === 0x68747561 && word(at + 16) === 0x69746e65 && word(at + 20) === 0x69746163 && word(at + 22) === 0x6e6f6974) at += 26; // ' failed MD5 authentication'
@@ -499,7 +355,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
 }
 
 /** '' (from ' ip ')' space{0,139264} end */
-function part16(at: i32, end: i32): i32 {
+function part14(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x66282027 && word(at + 4) === 0x206d6f72)) return -1; // '' (from '
   at += 8;
   at = scanAddress(at, end);
@@ -572,7 +428,7 @@ function takePeerNotRegistered(at: i32, end: i32): bool {
   while (true) {
     place8 = findWordLast(lowestplace8, place8 + 3, 0x66282027); // '' (f'
     if (place8 < lowestplace8) return false;
-    next8 = part16(place8, end);
+    next8 = part14(place8, end);
     if (next8 >= 0) break;
     forgetAddress();
   }
@@ -621,7 +477,7 @@ function takeConnectRejected(at: i32, end: i32): bool {
   at += 30;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next8 = part7(at, end);
+  const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
   if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return false; // ', '
   at += 2;
@@ -692,7 +548,7 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** (' in ' | ' @') not-':"'{1,139264} ':' */
-function part17(at: i32, end: i32): i32 {
+function part15(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 2 && byte(at) === 32 && byte(at + 1) === 64) at += 2; // ' @'
   else return -1;
@@ -737,13 +593,13 @@ function takeConnectionRejected(at: i32, end: i32): bool {
   const stop6 = skipDigits(at, smaller(end, at + 11));
   if (stop6 - at > 10) return false;
   at = stop6;
-  const next7 = part17(at, end);
+  const next7 = part15(at, end);
   if (next7 >= 0) at = next7;
   if (!(end - at >= 40 && word(at) === 0x65522220 && word(at + 4) === 0x7463656a && word(at + 8) === 0x20676e69 && word(at + 12) === 0x6e6b6e75 && word(at + 16) === 0x206e776f && word(at + 20) === 0x20504953 && word(at + 24) === 0x6e6e6f63 && word(at + 28) === 0x69746365 && word(at + 32) === 0x66206e6f && word(at + 36) === 0x206d6f72)) return false; // ' "Rejecting unknown SIP connection from '
   at += 40;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next8 = part7(at, end);
+  const next8 = part5(at, end);
   if (next8 >= 0) at = next8;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
@@ -755,7 +611,7 @@ function takeConnectionRejected(at: i32, end: i32): bool {
 }
 
 /** ''' not-'''{1,139264} '' ' */
-function part18(at: i32, end: i32): i32 {
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 39)) return -1; // '''
   at += 1;
   const stop1 = findByte(at, smaller(end, at + 139265), 39);
@@ -766,8 +622,259 @@ function part18(at: i32, end: i32): i32 {
   return at;
 }
 
-/** End of the run of bytes other than ''', ')' at `at`. */
+/** End of the run of bytes other than '"', '\' at `at`. */
 function skipRun4(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 34 || value === 92) break;
+    at++;
+  }
+  return at;
+}
+
+/** not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\') */
+function part17(at: i32, end: i32): i32 {
+  const stop1 = skipRun4(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
+  at = stop1;
+  if (end - at >= 2 && byte(at) === 92 && byte(at + 1) === 34) at += 2; // '\\"'
+  else if (end - at >= 2 && byte(at) === 92 && byte(at + 1) === 92) at += 2; // '\\\\'
+  else if (end - at >= 1 && byte(at) === 92) at += 1; // '\\'
+  else return -1;
+  return at;
+}
+
+/** '"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' space{0,4} */
+function part18(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  for (let times1 = 0; times1 < 64; times1++) {
+    const next1 = part17(at, end);
+    if (next1 <= at) break;
+    at = next1;
+  }
+  for (let times2 = 0; times2 < 64; times2++) {
+    const next2 = part17(at, end);
+    if (next2 <= at) break;
+    at = next2;
+  }
+  const stop3 = skipRun4(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return -1;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  const stop4 = skipSpace(at, smaller(end, at + 5));
+  if (stop4 - at > 4) return -1;
+  at = stop4;
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32, '>' at `at`. */
+function skipRun5(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || value === 62) break;
+    at++;
+  }
+  return at;
+}
+
+/** '<' user{0,139264} '>' */
+function part19(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
+  at += 1;
+  const stop1 = skipRun5(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
+  captureUser(at, stop1);
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 62)) return -1; // '>'
+  at += 1;
+  return at;
+}
+
+/** End of the run of bytes other than 9, 32, '"', ''', '<', '>' at `at`. */
+function skipRun6(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 9 || value === 32 || value === 34 || value === 39 || value === 60 || value === 62) break;
+    at++;
+  }
+  return at;
+}
+
+/** user{1,139264} */
+function part20(at: i32, end: i32): i32 {
+  const stop1 = skipRun6(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
+  captureUser(at, stop1);
+  at = stop1;
+  return at;
+}
+
+/** ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') */
+function part21(at: i32, end: i32): i32 {
+  if (!(end - at >= 4 && word(at) === 0x202d2029)) return -1; // ') - '
+  at += 4;
+  if (end - at >= 26 && word(at) === 0x6d206f4e && word(at + 4) === 0x68637461 && word(at + 8) === 0x20676e69 && word(at + 12) === 0x70646e65 && word(at + 16) === 0x746e696f && word(at + 20) === 0x756f6620 && word(at + 22) === 0x646e756f) at += 26; // 'No matching endpoint found'
+  else if (end - at >= 22 && word(at) === 0x20746f4e && word(at + 4) === 0x6374616d && word(at + 8) === 0x6e452068 && word(at + 12) === 0x696f7064 && word(at + 16) === 0x4120746e && word(at + 18) === 0x4c434120) at += 22; // 'Not match Endpoint ACL'
+  else if (end - at >= 30 && word(at) === 0x20746f4e && word(at + 4) === 0x6374616d && word(at + 8) === 0x6e452068 && word(at + 12) === 0x696f7064 && word(at + 16) === 0x4320746e && word(at + 20) === 0x61746e6f && word(at + 24) === 0x41207463 && word(at + 26) === 0x4c434120) at += 30; // 'Not match Endpoint Contact ACL'
+  else if (end - at >= 22 && word(at) === 0x6c696146 && word(at + 4) === 0x74206465 && word(at + 8) === 0x7561206f && word(at + 12) === 0x6e656874 && word(at + 16) === 0x61636974 && word(at + 18) === 0x65746163) at += 22; // 'Failed to authenticate'
+  else if (end - at >= 21 && word(at) === 0x6f727245 && word(at + 4) === 0x6f742072 && word(at + 8) === 0x74756120 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x74616369 && word(at + 17) === 0x65746163) at += 21; // 'Error to authenticate'
+  else return -1;
+  return at;
+}
+
+/** request-failed: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,139264} '' '] 'from '' ['"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' space{0,4}] ('<' user{0,139264} '>' | user{1,139264}) '' failed for '' (ip:port | ip) '' (callid: ' text… ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') */
+function takeRequestFailed(at: i32, end: i32): bool {
+  if (end - at < 79) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
+  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
+  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
+  else return false;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
+  at += 1;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
+  if (!(end - at >= 8 && word(at) === 0x75716552 && word(at + 4) === 0x20747365)) return false; // 'Request '
+  at += 8;
+  const next8 = part16(at, end);
+  if (next8 >= 0) at = next8;
+  if (!(end - at >= 6 && word(at) === 0x6d6f7266 && word(at + 2) === 0x27206d6f)) return false; // 'from ''
+  at += 6;
+  const next9 = part18(at, end);
+  if (next9 >= 0) at = next9;
+  let next10 = part19(at, end);
+  if (next10 < 0) {
+    forgetUser();
+    next10 = part20(at, end);
+  }
+  if (next10 < 0) return false;
+  at = next10;
+  if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return false; // '' failed for ''
+  at += 14;
+  let next11 = part11(at, end);
+  if (next11 < 0) {
+    forgetAddress();
+    next11 = part12(at, end);
+  }
+  if (next11 < 0) return false;
+  at = next11;
+  if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return false; // '' (callid: '
+  at += 11;
+  // text up to the first ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate')
+  const beyondplace12 = end - 24;
+  let next12 = -1;
+  let place12 = at;
+  while (true) {
+    place12 = findWord(place12, beyondplace12 + 3, 0x202d2029); // ') - '
+    if (place12 >= beyondplace12) return false;
+    next12 = part21(place12, end);
+    if (next12 >= 0) break;
+    place12++;
+  }
+  return true;
+}
+
+/** '' failed for '' */
+function part22(at: i32, end: i32): i32 {
+  if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
+  at += 14;
+  return at;
+}
+
+/** request-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' text… '' failed for '' text… '' failed for '' */
+function takeRequestAmbiguous(at: i32, end: i32): bool {
+  if (end - at < 49) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
+  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
+  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
+  else return false;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
+  at += 1;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
+  if (!(end - at >= 8 && word(at) === 0x75716552 && word(at + 4) === 0x20747365)) return false; // 'Request '
+  at += 8;
+  // text up to the first '' failed for ''
+  const beyondplace8 = end - 13;
+  let next8 = -1;
+  let place8 = at;
+  while (true) {
+    place8 = findWord(place8, beyondplace8 + 3, 0x61662027); // '' fa'
+    if (place8 >= beyondplace8) return false;
+    next8 = part22(place8, end);
+    if (next8 >= 0) break;
+    place8++;
+  }
+  at = next8;
+  // text up to the first '' failed for ''
+  const beyondplace9 = end - 13;
+  let next9 = -1;
+  let place9 = at;
+  while (true) {
+    place9 = findWord(place9, beyondplace9 + 3, 0x61662027); // '' fa'
+    if (place9 >= beyondplace9) return false;
+    next9 = part22(place9, end);
+    if (next9 >= 0) break;
+    place9++;
+  }
+  return true;
+}
+
+/** End of the run of bytes other than ''', ')' at `at`. */
+function skipRun7(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 39 || value === 41) break;
@@ -777,19 +884,19 @@ function skipRun4(at: i32, end: i32): i32 {
 }
 
 /** '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end */
-function part19(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (!(end - at >= 14 && word(at) === 0x61662027 && word(at + 4) === 0x64656c69 && word(at + 8) === 0x726f6620 && word(at + 10) === 0x2720726f)) return -1; // '' failed for ''
   at += 14;
-  let next1 = part13(at, end);
+  let next1 = part11(at, end);
   if (next1 < 0) {
     forgetAddress();
-    next1 = part14(at, end);
+    next1 = part12(at, end);
   }
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 11 && word(at) === 0x63282027 && word(at + 4) === 0x696c6c61 && word(at + 7) === 0x203a6469)) return -1; // '' (callid: '
   at += 11;
-  const stop2 = skipRun4(at, smaller(end, at + 139265));
+  const stop2 = skipRun7(at, smaller(end, at + 139265));
   if (stop2 - at > 139264) return -1;
   at = stop2;
   if (!(end - at >= 4 && word(at) === 0x202d2029)) return -1; // ') - '
@@ -807,8 +914,8 @@ function part19(at: i32, end: i32): i32 {
   return at;
 }
 
-/** request-failed: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,139264} '' '] 'from '' user… '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end */
-function takeRequestFailed(at: i32, end: i32): bool {
+/** request-failed-long: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'Request ' [''' not-'''{1,139264} '' '] 'from '' user… '' failed for '' (ip:port | ip) '' (callid: ' not-'')'{0,139264} ') - ' ('No matching endpoint found' | 'Not match Endpoint ACL' | 'Not match Endpoint Contact ACL' | 'Failed to authenticate' | 'Error to authenticate') not-'''{0,139264} end */
+function takeRequestFailedLong(at: i32, end: i32): bool {
   if (end - at < 78) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
@@ -846,7 +953,7 @@ function takeRequestFailed(at: i32, end: i32): bool {
   at = next7;
   if (!(end - at >= 8 && word(at) === 0x75716552 && word(at + 4) === 0x20747365)) return false; // 'Request '
   at += 8;
-  const next8 = part18(at, end);
+  const next8 = part16(at, end);
   if (next8 >= 0) at = next8;
   if (!(end - at >= 6 && word(at) === 0x6d6f7266 && word(at + 2) === 0x27206d6f)) return false; // 'from ''
   at += 6;
@@ -860,7 +967,7 @@ function takeRequestFailed(at: i32, end: i32): bool {
   while (true) {
     place9 = findWordLast(lowestplace9, place9 + 3, 0x61662027); // '' fa'
     if (place9 < lowestplace9) return false;
-    next9 = part19(place9, end);
+    next9 = part23(place9, end);
     if (next9 >= 0) break;
     forgetAddress();
   }
@@ -868,8 +975,15 @@ function takeRequestFailed(at: i32, end: i32): bool {
   return true;
 }
 
+/** '",SessionID="' */
+function part24(at: i32, end: i32): i32 {
+  if (!(end - at >= 13 && word(at) === 0x65532c22 && word(at + 4) === 0x6f697373 && word(at + 8) === 0x3d44496e && word(at + 9) === 0x223d4449)) return -1; // '",SessionID="'
+  at += 13;
+  return at;
+}
+
 /** End of the run of bytes other than '"', '/' at `at`. */
-function skipRun5(at: i32, end: i32): i32 {
+function skipRun8(at: i32, end: i32): i32 {
   while (at < end) {
     const value = byte(at);
     if (value === 34 || value === 47) break;
@@ -879,7 +993,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** (',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"' */
-function part20(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (end - at >= 9 && word(at) === 0x646f4d2c && word(at + 4) === 0x3d656c75 && word(at + 5) === 0x223d656c) at += 9; // ',Module="'
   else if (end - at >= 10 && word(at) === 0x4c43412c && word(at + 4) === 0x656d614e && word(at + 6) === 0x223d656d) at += 10; // ',ACLName="'
   else if (end - at >= 12 && word(at) === 0x7365532c && word(at + 4) === 0x6e6f6973 && word(at + 8) === 0x223d5654) at += 12; // ',SessionTV="'
@@ -897,8 +1011,218 @@ function part20(at: i32, end: i32): i32 {
   return at;
 }
 
-/** refused: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,139264} '",Severity="' not-'"'{0,139264} '",Service="' not-'"'{0,139264} '",EventVersion="' not-'"'{0,139264} '",AccountID="' user{0,139264} '",SessionID="' not-'"'{0,139264} '",LocalAddress="' not-'"'{0,139264} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
+/** '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
+function part26(at: i32, end: i32): i32 {
+  if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return -1; // '",RemoteAddress="IPV'
+  at += 20;
+  if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
+  else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
+  else return -1;
+  const stop1 = skipRun8(at, smaller(end, at + 139265));
+  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
+  at += 1;
+  at = scanAddress(at, end);
+  if (at < 0) return -1;
+  if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
+  at += 1;
+  const stop2 = skipDigits(at, smaller(end, at + 6));
+  if (stop2 - at < 1 || stop2 - at > 5) return -1;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
+  at += 1;
+  for (let times3 = 0; times3 < 8; times3++) {
+    const next3 = part25(at, end);
+    if (next3 <= at) break;
+    at = next3;
+  }
+  const stop4 = skipSpace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return -1;
+  at = stop4;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** Position of the last '",RemoteAddress="IPV' in [at, end), or -1. */
+function findLast3(at: i32, end: i32): i32 {
+  while (true) {
+    const found = findWordLast(at, end - 16, 0x65522c22);
+    if (found < at) return -1;
+    if (word(found) === 0x65522c22 && word(found + 4) === 0x65746f6d && word(found + 8) === 0x72646441 && word(found + 12) === 0x3d737365 && word(found + 16) === 0x56504922) return found;
+    end = found + 19;
+  }
+}
+
+/** refused: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,139264} '",Severity="' not-'"'{0,139264} '"' (',Service="PJSIP"' | ',Service="SIP"') ',EventVersion="' not-'"'{0,139264} '",AccountID="' user… '",SessionID="' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
 function takeRefused(at: i32, end: i32): bool {
+  if (end - at < 144) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
+  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
+  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
+  else return false;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
+  at += 1;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
+  if (!(end - at >= 15 && word(at) === 0x75636553 && word(at + 4) === 0x79746972 && word(at + 8) === 0x6e657645 && word(at + 11) === 0x223d746e)) return false; // 'SecurityEvent="'
+  at += 15;
+  if (end - at >= 9 && word(at) === 0x6c696146 && word(at + 4) === 0x43416465 && word(at + 5) === 0x4c434164) at += 9; // 'FailedACL'
+  else if (end - at >= 16 && word(at) === 0x61766e49 && word(at + 4) === 0x4164696c && word(at + 8) === 0x756f6363 && word(at + 12) === 0x4449746e) at += 16; // 'InvalidAccountID'
+  else if (end - at >= 23 && word(at) === 0x6c616843 && word(at + 4) === 0x676e656c && word(at + 8) === 0x73655265 && word(at + 12) === 0x736e6f70 && word(at + 16) === 0x69614665 && word(at + 19) === 0x64656c69) at += 23; // 'ChallengeResponseFailed'
+  else if (end - at >= 15 && word(at) === 0x61766e49 && word(at + 4) === 0x5064696c && word(at + 8) === 0x77737361 && word(at + 11) === 0x64726f77) at += 15; // 'InvalidPassword'
+  else return false;
+  if (!(end - at >= 11 && word(at) === 0x76452c22 && word(at + 4) === 0x54746e65 && word(at + 7) === 0x223d5654)) return false; // '",EventTV="'
+  at += 11;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at > 139264) return false;
+  at = stop8;
+  if (!(end - at >= 12 && word(at) === 0x65532c22 && word(at + 4) === 0x69726576 && word(at + 8) === 0x223d7974)) return false; // '",Severity="'
+  at += 12;
+  const stop9 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop9 - at > 139264) return false;
+  at = stop9;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  at += 1;
+  if (end - at >= 16 && word(at) === 0x7265532c && word(at + 4) === 0x65636976 && word(at + 8) === 0x4a50223d && word(at + 12) === 0x22504953) at += 16; // ',Service="PJSIP"'
+  else if (end - at >= 14 && word(at) === 0x7265532c && word(at + 4) === 0x65636976 && word(at + 8) === 0x4953223d && word(at + 10) === 0x22504953) at += 14; // ',Service="SIP"'
+  else return false;
+  if (!(end - at >= 15 && word(at) === 0x6576452c && word(at + 4) === 0x6556746e && word(at + 8) === 0x6f697372 && word(at + 11) === 0x223d6e6f)) return false; // ',EventVersion="'
+  at += 15;
+  const stop10 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop10 - at > 139264) return false;
+  at = stop10;
+  if (!(end - at >= 13 && word(at) === 0x63412c22 && word(at + 4) === 0x6e756f63 && word(at + 8) === 0x3d444974 && word(at + 9) === 0x223d4449)) return false; // '",AccountID="'
+  at += 13;
+  // user up to the last '",SessionID="'
+  const beyondplace11 = end - 12;
+  let next11 = -1;
+  let place11 = beyondplace11;
+  while (true) {
+    place11 = findWordLast(at + 8, place11 + 11, 0x3d44496e) - 8; // 'nID='
+    if (place11 < at) return false;
+    next11 = part24(place11, end);
+    if (next11 >= 0) break;
+  }
+  captureUser(at, place11);
+  at = next11;
+  // text up to the last '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end
+  const pivot12 = findLast3(at, end); // the last '",RemoteAddress="IPV'
+  if (pivot12 < 0) return false;
+  const lowestplace12 = larger(at, pivot12);
+  const beyondplace12 = smaller(end - 27, pivot12 + 1);
+  let next12 = -1;
+  let place12 = beyondplace12;
+  while (true) {
+    place12 = findWordLast(lowestplace12, place12 + 3, 0x65522c22); // '",Re'
+    if (place12 < lowestplace12) return false;
+    next12 = part26(place12, end);
+    if (next12 >= 0) break;
+    forgetAddress();
+  }
+  return true;
+}
+
+/** '",RemoteAddress="' */
+function part27(at: i32, end: i32): i32 {
+  if (!(end - at >= 17 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 13) === 0x223d7373)) return -1; // '",RemoteAddress="'
+  at += 17;
+  return at;
+}
+
+/** event-ambiguous: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' text… '",RemoteAddress="' text… '",RemoteAddress="' */
+function takeEventAmbiguous(at: i32, end: i32): bool {
+  if (end - at < 62) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x49544f4e && word(at + 2) === 0x45434954) at += 6; // 'NOTICE'
+  else if (end - at >= 8 && word(at) === 0x55434553 && word(at + 4) === 0x59544952) at += 8; // 'SECURITY'
+  else if (end - at >= 7 && word(at) === 0x4e524157 && word(at + 3) === 0x474e494e) at += 7; // 'WARNING'
+  else return false;
+  const stop2 = skipSpace(at, smaller(end, at + 5));
+  if (stop2 - at > 4) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 93)) return false; // ']'
+  at += 1;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  const next4 = part2(at, end);
+  if (next4 >= 0) at = next4;
+  if (end - at >= 1 && byte(at) === 58) at += 1; // ':'
+  if (!(end - at >= 1 && byte(at) === 32)) return false; // ' '
+  at += 1;
+  const stop5 = skipRun1(at, smaller(end, at + 256));
+  if (stop5 - at < 1 || stop5 - at > 255) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 58)) return false; // ':'
+  at += 1;
+  const stop6 = skipDigits(at, smaller(end, at + 11));
+  if (stop6 - at > 10) return false;
+  at = stop6;
+  let next7 = part3(at, end);
+  if (next7 < 0) next7 = part4(at, end);
+  if (next7 < 0) return false;
+  at = next7;
+  if (!(end - at >= 15 && word(at) === 0x75636553 && word(at + 4) === 0x79746972 && word(at + 8) === 0x6e657645 && word(at + 11) === 0x223d746e)) return false; // 'SecurityEvent="'
+  at += 15;
+  // text up to the first '",RemoteAddress="'
+  const beyondplace8 = end - 16;
+  let next8 = -1;
+  let place8 = at;
+  while (true) {
+    place8 = findWord(place8, beyondplace8 + 3, 0x65522c22); // '",Re'
+    if (place8 >= beyondplace8) return false;
+    next8 = part27(place8, end);
+    if (next8 >= 0) break;
+    place8++;
+  }
+  at = next8;
+  // text up to the first '",RemoteAddress="'
+  const beyondplace9 = end - 16;
+  let next9 = -1;
+  let place9 = at;
+  while (true) {
+    place9 = findWord(place9, beyondplace9 + 3, 0x65522c22); // '",Re'
+    if (place9 >= beyondplace9) return false;
+    next9 = part27(place9, end);
+    if (next9 >= 0) break;
+    place9++;
+  }
+  return true;
+}
+
+/** refused-elsewhere: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",EventTV="' not-'"'{0,139264} '",Severity="' not-'"'{0,139264} '",Service="' not-'"'{0,139264} '",EventVersion="' not-'"'{0,139264} '",AccountID="' user{0,139264} '",SessionID="' not-'"'{0,139264} '",LocalAddress="' not-'"'{0,139264} '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
+function takeRefusedElsewhere(at: i32, end: i32): bool {
   if (end - at < 157) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
@@ -982,7 +1306,7 @@ function takeRefused(at: i32, end: i32): bool {
   if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
   else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
   else return false;
-  const stop15 = skipRun5(at, smaller(end, at + 139265));
+  const stop15 = skipRun8(at, smaller(end, at + 139265));
   if (stop15 - at < 1 || stop15 - at > 139264) return false;
   at = stop15;
   if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
@@ -997,7 +1321,7 @@ function takeRefused(at: i32, end: i32): bool {
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   at += 1;
   for (let times17 = 0; times17 < 8; times17++) {
-    const next17 = part20(at, end);
+    const next17 = part25(at, end);
     if (next17 <= at) break;
     at = next17;
   }
@@ -1006,49 +1330,6 @@ function takeRefused(at: i32, end: i32): bool {
   at = stop18;
   if (at !== end) return false;
   return true;
-}
-
-/** '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
-function part21(at: i32, end: i32): i32 {
-  if (!(end - at >= 20 && word(at) === 0x65522c22 && word(at + 4) === 0x65746f6d && word(at + 8) === 0x72646441 && word(at + 12) === 0x3d737365 && word(at + 16) === 0x56504922)) return -1; // '",RemoteAddress="IPV'
-  at += 20;
-  if (end - at >= 2 && byte(at) === 52 && byte(at + 1) === 47) at += 2; // '4/'
-  else if (end - at >= 2 && byte(at) === 54 && byte(at + 1) === 47) at += 2; // '6/'
-  else return -1;
-  const stop1 = skipRun5(at, smaller(end, at + 139265));
-  if (stop1 - at < 1 || stop1 - at > 139264) return -1;
-  at = stop1;
-  if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
-  at += 1;
-  at = scanAddress(at, end);
-  if (at < 0) return -1;
-  if (!(end - at >= 1 && byte(at) === 47)) return -1; // '/'
-  at += 1;
-  const stop2 = skipDigits(at, smaller(end, at + 6));
-  if (stop2 - at < 1 || stop2 - at > 5) return -1;
-  at = stop2;
-  if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
-  at += 1;
-  for (let times3 = 0; times3 < 8; times3++) {
-    const next3 = part20(at, end);
-    if (next3 <= at) break;
-    at = next3;
-  }
-  const stop4 = skipSpace(at, smaller(end, at + 139265));
-  if (stop4 - at > 139264) return -1;
-  at = stop4;
-  if (at !== end) return -1;
-  return at;
-}
-
-/** Position of the last '",RemoteAddress="IPV' in [at, end), or -1. */
-function findLast3(at: i32, end: i32): i32 {
-  while (true) {
-    const found = findWordLast(at, end - 16, 0x65522c22);
-    if (found < at) return -1;
-    if (word(found) === 0x65522c22 && word(found + 4) === 0x65746f6d && word(found + 8) === 0x72646441 && word(found + 12) === 0x3d737365 && word(found + 16) === 0x56504922) return found;
-    end = found + 19;
-  }
 }
 
 /** refused-quoted: ['[' not-']'{1,139264} '] '] ('NOTICE' | 'SECURITY' | 'WARNING') space{0,4} '[' digit{1,10} ']' [':'] ['[C-' hex{1,16} ']'] [':'] ' ' word+'./-'{1,255} ':' digit{0,10} ((' in ' | ' ') word{1,255} ': ' | ' ') 'SecurityEvent="' ('FailedACL' | 'InvalidAccountID' | 'ChallengeResponseFailed' | 'InvalidPassword') '",' text… '",RemoteAddress="IPV' ('4/' | '6/') not-'/"'{1,139264} '/' ip '/' digit{1,5} '"' ((',Module="' | ',ACLName="' | ',SessionTV="' | ',Challenge="' | ',Response="' | ',ExpectedResponse="' | ',ReceivedChallenge="' | ',ReceivedHash="') not-'"'{0,139264} '"'){0,8} space{0,139264} end */
@@ -1107,7 +1388,7 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
   while (true) {
     place8 = findWordLast(lowestplace8, place8 + 3, 0x65522c22); // '",Re'
     if (place8 < lowestplace8) return false;
-    next8 = part21(place8, end);
+    next8 = part26(place8, end);
     if (next8 >= 0) break;
     forgetAddress();
   }
@@ -1118,8 +1399,6 @@ function takeRefusedQuoted(at: i32, end: i32): bool {
 export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
   if (word0 === 0x49544f4e || word0 === 0x4e524157 || word0 === 0x55434553) { // "NOTI" "WARN" "SECU"
-    if (takeRequestAmbiguous(start, end)) return 10;
-    if (takeEventAmbiguous(start, end)) return 11;
     if (takeRegistrationFailed(start, end)) return 0;
     forgetUser();
     forgetAddress();
@@ -1140,14 +1419,20 @@ export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
     if (takeRequestFailed(start, end)) return 7;
     forgetUser();
     forgetAddress();
-    if (takeRefused(start, end)) return 8;
+    if (takeRequestAmbiguous(start, end)) return 8;
+    if (takeRequestFailedLong(start, end)) return 9;
     forgetUser();
     forgetAddress();
-    if (takeRefusedQuoted(start, end)) return 9;
+    if (takeRefused(start, end)) return 10;
+    forgetUser();
+    forgetAddress();
+    if (takeEventAmbiguous(start, end)) return 11;
+    if (takeRefusedElsewhere(start, end)) return 12;
+    forgetUser();
+    forgetAddress();
+    if (takeRefusedQuoted(start, end)) return 13;
     return -1;
   }
-  if (takeRequestAmbiguous(start, end)) return 10;
-  if (takeEventAmbiguous(start, end)) return 11;
   if (takeRegistrationFailed(start, end)) return 0;
   forgetUser();
   forgetAddress();
@@ -1168,30 +1453,42 @@ export function matchAsterisk(start: i32, end: i32, _mode: i32): i32 {
   if (takeRequestFailed(start, end)) return 7;
   forgetUser();
   forgetAddress();
-  if (takeRefused(start, end)) return 8;
+  if (takeRequestAmbiguous(start, end)) return 8;
+  if (takeRequestFailedLong(start, end)) return 9;
   forgetUser();
   forgetAddress();
-  if (takeRefusedQuoted(start, end)) return 9;
+  if (takeRefused(start, end)) return 10;
+  forgetUser();
+  forgetAddress();
+  if (takeEventAmbiguous(start, end)) return 11;
+  if (takeRefusedElsewhere(start, end)) return 12;
+  forgetUser();
+  forgetAddress();
+  if (takeRefusedQuoted(start, end)) return 13;
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsAsterisk(pattern: i32): i32 {
   switch (pattern) {
     case 0: // registration-failed
-    case 1: // extension-not-found
     case 2: // login-failed
+    case 7: // request-failed
+    case 9: // request-failed-long
+      return 305;
+    case 1: // extension-not-found
     case 3: // peer-not-registered
     case 4: // connect-rejected
     case 5: // attack-detected
     case 6: // connection-rejected
-    case 7: // request-failed
-    case 8: // refused
-    case 9: // refused-quoted
       return 273;
-    case 10: // request-ambiguous
+    case 8: // request-ambiguous
     case 11: // event-ambiguous
-      return 8;
+      return 256;
+    case 10: // refused
+    case 12: // refused-elsewhere
+    case 13: // refused-quoted
+      return 337;
   }
   return 0;
 }

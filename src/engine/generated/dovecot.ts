@@ -71,39 +71,8 @@ function part4(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] */
-function part5(at: i32, end: i32): i32 {
-  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
-  at += 2;
-  const stop1 = skipDigits(at, smaller(end, at + 11));
-  if (stop1 - at < 1 || stop1 - at > 10) return -1;
-  at = stop1;
-  if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
-  at += 9;
-  const next2 = part2(at, end);
-  if (next2 >= 0) at = next2;
-  const next3 = part3(at, end);
-  if (next3 >= 0) at = next3;
-  return at;
-}
-
-/** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] */
-function part6(at: i32, end: i32): i32 {
-  if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
-  else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
-  else return -1;
-  const stop1 = skipNonspace(at, smaller(end, at + 33));
-  if (stop1 - at < 1 || stop1 - at > 32) return -1;
-  at = stop1;
-  if (!(end - at >= 5 && word(at) === 0x74756120 && word(at + 1) === 0x68747561)) return -1; // ' auth'
-  at += 5;
-  const next2 = part5(at, end);
-  if (next2 >= 0) at = next2;
-  return at;
-}
-
 /** 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264} */
-function part7(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   if (!(end - at >= 15 && word(at) === 0x786f7270 && word(at + 4) === 0x65642079 && word(at + 8) === 0x61207473 && word(at + 11) === 0x68747561)) return -1; // 'proxy dest auth'
   at += 15;
   if (end - at >= 7 && word(at) === 0x69616620 && word(at + 3) === 0x64656c69) at += 7; // ' failed'
@@ -116,7 +85,7 @@ function part7(at: i32, end: i32): i32 {
 }
 
 /** ' (' word{1,64} ')' */
-function part8(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   const stop1 = skipWord(at, smaller(end, at + 65));
@@ -127,18 +96,17 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' */
-function part9(at: i32, end: i32): i32 {
+/** ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' */
+function part7(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
   let next1 = part4(at, end);
-  if (next1 < 0) next1 = part6(at, end);
-  if (next1 < 0) next1 = part7(at, end);
+  if (next1 < 0) next1 = part5(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next2 = part8(at, end);
+  const next2 = part6(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
@@ -156,7 +124,7 @@ function skipRun3(at: i32, end: i32): i32 {
 }
 
 /** 'method=' not-',> \t'{1,139264} ', ' */
-function part10(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   if (!(end - at >= 7 && word(at) === 0x6874656d && word(at + 3) === 0x3d646f68)) return -1; // 'method='
   at += 7;
   const stop1 = skipRun3(at, smaller(end, at + 139265));
@@ -168,10 +136,10 @@ function part10(at: i32, end: i32): i32 {
 }
 
 /** '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
-function part11(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   if (!(end - at >= 3 && byte(at) === 62 && byte(at + 1) === 44 && byte(at + 2) === 32)) return -1; // '>, '
   at += 3;
-  const next1 = part10(at, end);
+  const next1 = part8(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return -1; // 'rip='
   at += 4;
@@ -198,7 +166,7 @@ function findLast1(at: i32, end: i32): i32 {
   }
 }
 
-/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
+/** login-failed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 53) return false;
   const next1 = part1(at, end);
@@ -210,14 +178,14 @@ function takeLoginFailed(at: i32, end: i32): bool {
   else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
-  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<'
+  // text up to the first ' (' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': user=<'
   const beyondplace2 = end - 32;
   let next2 = -1;
   let place2 = at;
   while (true) {
     place2 = findPair(place2, beyondplace2 + 1, 0x2820); // ' ('
     if (place2 >= beyondplace2) return false;
-    next2 = part9(place2, end);
+    next2 = part7(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -232,7 +200,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
   while (true) {
     place3 = findPairLast(lowestplace3, place3 + 1, 0x2c3e); // '>,'
     if (place3 < lowestplace3) return false;
-    next3 = part11(place3, end);
+    next3 = part9(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -241,14 +209,14 @@ function takeLoginFailed(at: i32, end: i32): bool {
 }
 
 /** '()' */
-function part12(at: i32, end: i32): i32 {
+function part10(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 40 && byte(at + 1) === 41)) return -1; // '()'
   at += 2;
   return at;
 }
 
 /** '(size=' digit{1,10} ')' */
-function part13(at: i32, end: i32): i32 {
+function part11(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7a697328 && word(at + 2) === 0x3d657a69)) return -1; // '(size='
   at += 6;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -260,18 +228,18 @@ function part13(at: i32, end: i32): i32 {
 }
 
 /** not-'('{0,139264} ('()' | '(size=' digit{1,10} ')') */
-function part14(at: i32, end: i32): i32 {
+function part12(at: i32, end: i32): i32 {
   const stop1 = findByte(at, smaller(end, at + 139265), 40);
   if (stop1 - at > 139264) return -1;
   at = stop1;
-  let next2 = part12(at, end);
-  if (next2 < 0) next2 = part13(at, end);
+  let next2 = part10(at, end);
+  if (next2 < 0) next2 = part11(at, end);
   if (next2 < 0) return -1;
   at = next2;
   return at;
 }
 
-/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,139264} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,139264} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
+/** login-failed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,139264} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,139264} '(' ('auth failed, ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] | 'proxy dest auth' (' failed' | 'entication failure to ') not-'()'{0,139264}) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
 function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (end - at < 43) return false;
   const next1 = part1(at, end);
@@ -284,7 +252,7 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part14(at, end);
+    const next2 = part12(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -294,17 +262,16 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   let next4 = part4(at, end);
-  if (next4 < 0) next4 = part6(at, end);
-  if (next4 < 0) next4 = part7(at, end);
+  if (next4 < 0) next4 = part5(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next5 = part8(at, end);
+  const next5 = part6(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next6 = part10(at, end);
+  const next6 = part8(at, end);
   if (next6 >= 0) at = next6;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
@@ -321,8 +288,171 @@ function takeLoginFailedNameless(at: i32, end: i32): bool {
   return true;
 }
 
-/** 'no auth attempts' [' in ' digit{1,10} ' secs'] */
+/** ', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}] */
+function part13(at: i32, end: i32): i32 {
+  if (!(end - at >= 2 && byte(at) === 44 && byte(at + 1) === 32)) return -1; // ', '
+  at += 2;
+  const stop1 = skipDigits(at, smaller(end, at + 11));
+  if (stop1 - at < 1 || stop1 - at > 10) return -1;
+  at = stop1;
+  if (!(end - at >= 9 && word(at) === 0x74746120 && word(at + 4) === 0x74706d65 && word(at + 5) === 0x7374706d)) return -1; // ' attempts'
+  at += 9;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  const next3 = part3(at, end);
+  if (next3 >= 0) at = next3;
+  return at;
+}
+
+/** ('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] */
+function part14(at: i32, end: i32): i32 {
+  if (end - at >= 22 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x656c6261 && word(at + 18) === 0x2064656c) at += 22; // 'tried to use disabled '
+  else if (end - at >= 24 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x73696420 && word(at + 16) === 0x6f6c6c61 && word(at + 20) === 0x20646577) at += 24; // 'tried to use disallowed '
+  else return -1;
+  const stop1 = skipNonspace(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
+  if (!(end - at >= 5 && word(at) === 0x74756120 && word(at + 1) === 0x68747561)) return -1; // ' auth'
+  at += 5;
+  const next2 = part13(at, end);
+  if (next2 >= 0) at = next2;
+  return at;
+}
+
+/** ' (' (('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]]) ')' [' (' word{1,64} ')'] ': user=<' */
 function part15(at: i32, end: i32): i32 {
+  if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
+  at += 2;
+  let next1 = part14(at, end);
+  if (next1 < 0) return -1;
+  at = next1;
+  if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
+  at += 1;
+  const next2 = part6(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
+  at += 8;
+  return at;
+}
+
+/** login-not-allowed: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') text… ' (' (('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]]) ')' [' (' word{1,64} ')'] ': user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
+function takeLoginNotAllowed(at: i32, end: i32): bool {
+  if (end - at < 59) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
+  else if (end - at >= 13 && word(at) === 0x726f6241 && word(at + 4) === 0x20646574 && word(at + 8) === 0x69676f6c && word(at + 9) === 0x6e69676f) at += 13; // 'Aborted login'
+  else if (end - at >= 12 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463) at += 12; // 'Disconnected'
+  else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
+  else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
+  else return false;
+  // text up to the first ' (' (('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]]) ')' [' (' word{1,64} ')'] ': user=<'
+  const beyondplace2 = end - 38;
+  let next2 = -1;
+  let place2 = at;
+  while (true) {
+    place2 = findWord(place2 + 1, beyondplace2 + 4, 0x69727428) - 1; // '(tri'
+    if (place2 >= beyondplace2) return false;
+    next2 = part15(place2, end);
+    if (next2 >= 0) break;
+    place2++;
+  }
+  at = next2;
+  // user up to the last '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end
+  const pivot3 = findLast1(at, end); // the last '>, '
+  if (pivot3 < 0) return false;
+  const lowestplace3 = larger(at, pivot3);
+  const beyondplace3 = smaller(end - 7, pivot3 + 1);
+  let next3 = -1;
+  let place3 = beyondplace3;
+  while (true) {
+    place3 = findPairLast(lowestplace3, place3 + 1, 0x2c3e); // '>,'
+    if (place3 < lowestplace3) return false;
+    next3 = part9(place3, end);
+    if (next3 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place3);
+  return true;
+}
+
+/** login-not-allowed-nameless: [alpha+'0123456789-'{2,64} ': '] ['Info: '] ('Login aborted' | 'Aborted login' | 'Disconnected' | 'Remote closed connection' | 'Client has quit the connection') (not-'('{0,139264} ('()' | '(size=' digit{1,10} ')')){0,4} not-'('{0,139264} '(' (('tried to use disabled ' | 'tried to use disallowed ') nonspace{1,32} ' auth' [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]]) ')' [' (' word{1,64} ')'] ': ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
+function takeLoginNotAllowedNameless(at: i32, end: i32): bool {
+  if (end - at < 49) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x6261206e && word(at + 8) === 0x6574726f && word(at + 9) === 0x64657472) at += 13; // 'Login aborted'
+  else if (end - at >= 13 && word(at) === 0x726f6241 && word(at + 4) === 0x20646574 && word(at + 8) === 0x69676f6c && word(at + 9) === 0x6e69676f) at += 13; // 'Aborted login'
+  else if (end - at >= 12 && word(at) === 0x63736944 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463) at += 12; // 'Disconnected'
+  else if (end - at >= 24 && word(at) === 0x6f6d6552 && word(at + 4) === 0x63206574 && word(at + 8) === 0x65736f6c && word(at + 12) === 0x6f632064 && word(at + 16) === 0x63656e6e && word(at + 20) === 0x6e6f6974) at += 24; // 'Remote closed connection'
+  else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
+  else return false;
+  for (let times2 = 0; times2 < 4; times2++) {
+    const next2 = part12(at, end);
+    if (next2 <= at) break;
+    at = next2;
+  }
+  const stop3 = findByte(at, smaller(end, at + 139265), 40);
+  if (stop3 - at > 139264) return false;
+  at = stop3;
+  if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
+  at += 1;
+  let next4 = part14(at, end);
+  if (next4 < 0) return false;
+  at = next4;
+  if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
+  at += 1;
+  const next5 = part6(at, end);
+  if (next5 >= 0) at = next5;
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
+  at += 2;
+  const next6 = part8(at, end);
+  if (next6 >= 0) at = next6;
+  if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
+  at += 4;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const stop7 = findByte(at, smaller(end, at + 139265), 62);
+  if (stop7 - at > 139264) return false;
+  at = stop7;
+  if (end - at >= 1 && byte(at) === 62) at += 1; // '>'
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
+  at = stop8;
+  if (at !== end) return false;
+  return true;
+}
+
+/** login: [alpha+'0123456789-'{2,64} ': '] ['Info: '] 'Login: user=<' user… '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end */
+function takeLogin(at: i32, end: i32): bool {
+  if (end - at < 21) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (!(end - at >= 13 && word(at) === 0x69676f4c && word(at + 4) === 0x75203a6e && word(at + 8) === 0x3d726573 && word(at + 9) === 0x3c3d7265)) return false; // 'Login: user=<'
+  at += 13;
+  // user up to the last '>, ' ['method=' not-',> \t'{1,139264} ', '] 'rip=' ip not-'>'{0,139264} ['>'] space{0,139264} end
+  const pivot2 = findLast1(at, end); // the last '>, '
+  if (pivot2 < 0) return false;
+  const lowestplace2 = larger(at, pivot2);
+  const beyondplace2 = smaller(end - 7, pivot2 + 1);
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findPairLast(lowestplace2, place2 + 1, 0x2c3e); // '>,'
+    if (place2 < lowestplace2) return false;
+    next2 = part9(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  captureUser(at, place2);
+  return true;
+}
+
+/** 'no auth attempts' [' in ' digit{1,10} ' secs'] */
+function part16(at: i32, end: i32): i32 {
   if (!(end - at >= 16 && word(at) === 0x61206f6e && word(at + 4) === 0x20687475 && word(at + 8) === 0x65747461 && word(at + 12) === 0x7374706d)) return -1; // 'no auth attempts'
   at += 16;
   const next1 = part2(at, end);
@@ -331,7 +461,7 @@ function part15(at: i32, end: i32): i32 {
 }
 
 /** ' waited ' digit{1,10} ' secs' */
-function part16(at: i32, end: i32): i32 {
+function part17(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574)) return -1; // ' waited '
   at += 8;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -343,16 +473,16 @@ function part16(at: i32, end: i32): i32 {
 }
 
 /** 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] */
-function part17(at: i32, end: i32): i32 {
+function part18(at: i32, end: i32): i32 {
   if (!(end - at >= 35 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x66656220 && word(at + 16) === 0x2065726f && word(at + 20) === 0x68747561 && word(at + 24) === 0x73617720 && word(at + 28) === 0x61657220 && word(at + 31) === 0x2c796461)) return -1; // 'disconnected before auth was ready,'
   at += 35;
-  const next1 = part16(at, end);
+  const next1 = part17(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ' ' digit{1,10} ' attempts' */
-function part18(at: i32, end: i32): i32 {
+function part19(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
   at += 1;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -364,7 +494,7 @@ function part18(at: i32, end: i32): i32 {
 }
 
 /** (' in ' | ' waited ') digit{1,10} ' secs' */
-function part19(at: i32, end: i32): i32 {
+function part20(at: i32, end: i32): i32 {
   if (end - at >= 4 && word(at) === 0x206e6920) at += 4; // ' in '
   else if (end - at >= 8 && word(at) === 0x69617720 && word(at + 4) === 0x20646574) at += 8; // ' waited '
   else return -1;
@@ -377,7 +507,7 @@ function part19(at: i32, end: i32): i32 {
 }
 
 /** 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] */
-function part20(at: i32, end: i32): i32 {
+function part21(at: i32, end: i32): i32 {
   if (!(end - at >= 21 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x69662074 && word(at + 16) === 0x6873696e && word(at + 17) === 0x20687369)) return -1; // 'client didn't finish '
   at += 21;
   const stop1 = skipNonspace(at, smaller(end, at + 33));
@@ -385,35 +515,35 @@ function part20(at: i32, end: i32): i32 {
   at = stop1;
   if (!(end - at >= 6 && word(at) === 0x74756120 && word(at + 2) === 0x2c687475)) return -1; // ' auth,'
   at += 6;
-  const next2 = part18(at, end);
+  const next2 = part19(at, end);
   if (next2 >= 0) at = next2;
-  const next3 = part19(at, end);
+  const next3 = part20(at, end);
   if (next3 >= 0) at = next3;
   return at;
 }
 
 /** 'disconnected during TLS handshake' */
-function part21(at: i32, end: i32): i32 {
+function part22(at: i32, end: i32): i32 {
   if (!(end - at >= 33 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x72756420 && word(at + 16) === 0x20676e69 && word(at + 20) === 0x20534c54 && word(at + 24) === 0x646e6168 && word(at + 28) === 0x6b616873 && word(at + 29) === 0x656b6168)) return -1; // 'disconnected during TLS handshake'
   at += 33;
   return at;
 }
 
 /** ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] */
-function part22(at: i32, end: i32): i32 {
+function part23(at: i32, end: i32): i32 {
   if (end - at >= 39 && word(at) === 0x65697274 && word(at + 4) === 0x6f742064 && word(at + 8) === 0x65737520 && word(at + 12) === 0x736e7520 && word(at + 16) === 0x6f707075 && word(at + 20) === 0x64657472 && word(at + 24) === 0x74756120 && word(at + 28) === 0x656d2068 && word(at + 32) === 0x6e616863 && word(at + 35) === 0x6d73696e) at += 39; // 'tried to use unsupported auth mechanism'
   else if (end - at >= 31 && word(at) === 0x746e6573 && word(at + 4) === 0x766e6920 && word(at + 8) === 0x64696c61 && word(at + 12) === 0x73616220 && word(at + 16) === 0x20343665 && word(at + 20) === 0x72206e69 && word(at + 24) === 0x6f707365 && word(at + 27) === 0x65736e6f) at += 31; // 'sent invalid base64 in response'
   else if (end - at >= 22 && word(at) === 0x68747561 && word(at + 4) === 0x6f626120 && word(at + 8) === 0x64657472 && word(at + 12) === 0x20796220 && word(at + 16) === 0x65696c63 && word(at + 18) === 0x746e6569) at += 22; // 'auth aborted by client'
   else if (end - at >= 22 && word(at) === 0x726f6261 && word(at + 4) === 0x20646574 && word(at + 8) === 0x68747561 && word(at + 12) === 0x69746e65 && word(at + 16) === 0x69746163 && word(at + 18) === 0x6e6f6974) at += 22; // 'aborted authentication'
   else if (end - at >= 25 && word(at) === 0x6e6f6e61 && word(at + 4) === 0x756f6d79 && word(at + 8) === 0x6f6c2073 && word(at + 12) === 0x736e6967 && word(at + 16) === 0x73696420 && word(at + 20) === 0x656c6261 && word(at + 21) === 0x64656c62) at += 25; // 'anonymous logins disabled'
   else return -1;
-  const next1 = part5(at, end);
+  const next1 = part13(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' */
-function part23(at: i32, end: i32): i32 {
+function part24(at: i32, end: i32): i32 {
   if (end - at >= 42 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x69687720 && word(at + 16) === 0x6120656c && word(at + 20) === 0x65687475 && word(at + 24) === 0x6369746e && word(at + 28) === 0x6e697461 && word(at + 32) === 0x77202c67 && word(at + 36) === 0x65746961 && word(at + 38) === 0x20646574) at += 42; // 'disconnected while authenticating, waited '
   else if (end - at >= 43 && word(at) === 0x63736964 && word(at + 4) === 0x656e6e6f && word(at + 8) === 0x64657463 && word(at + 12) === 0x69687720 && word(at + 16) === 0x6620656c && word(at + 20) === 0x73696e69 && word(at + 24) === 0x676e6968 && word(at + 28) === 0x676f6c20 && word(at + 32) === 0x202c6e69 && word(at + 36) === 0x74696177 && word(at + 39) === 0x20646574) at += 43; // 'disconnected while finishing login, waited '
   else return -1;
@@ -426,7 +556,7 @@ function part23(at: i32, end: i32): i32 {
 }
 
 /** ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert') */
-function part24(at: i32, end: i32): i32 {
+function part25(at: i32, end: i32): i32 {
   if (end - at >= 38 && word(at) === 0x74726563 && word(at + 4) === 0x71657220 && word(at + 8) === 0x65726975 && word(at + 12) === 0x63202c64 && word(at + 16) === 0x6e65696c && word(at + 20) === 0x69642074 && word(at + 24) === 0x74276e64 && word(at + 28) === 0x61747320 && word(at + 32) === 0x54207472 && word(at + 34) === 0x534c5420) at += 38; // 'cert required, client didn't start TLS'
   else if (end - at >= 25 && word(at) === 0x65696c63 && word(at + 4) === 0x6420746e && word(at + 8) === 0x276e6469 && word(at + 12) === 0x65732074 && word(at + 16) === 0x6120646e && word(at + 20) === 0x72656320 && word(at + 21) === 0x74726563) at += 25; // 'client didn't send a cert'
   else if (end - at >= 27 && word(at) === 0x65696c63 && word(at + 4) === 0x7320746e && word(at + 8) === 0x20746e65 && word(at + 12) === 0x69206e61 && word(at + 16) === 0x6c61766e && word(at + 20) === 0x63206469 && word(at + 23) === 0x74726563) at += 27; // 'client sent an invalid cert'
@@ -436,21 +566,21 @@ function part24(at: i32, end: i32): i32 {
 }
 
 /** ' (' ('no auth attempts' [' in ' digit{1,10} ' secs'] | 'disconnected before auth was ready,' [' waited ' digit{1,10} ' secs'] | 'client didn't finish ' nonspace{1,32} ' auth,' [' ' digit{1,10} ' attempts'] [(' in ' | ' waited ') digit{1,10} ' secs'] | 'disconnected during TLS handshake' | ('tried to use unsupported auth mechanism' | 'sent invalid base64 in response' | 'auth aborted by client' | 'aborted authentication' | 'anonymous logins disabled') [', ' digit{1,10} ' attempts' [' in ' digit{1,10} ' secs'] [', last failure: ' not-'()'{1,139264}]] | ('disconnected while authenticating, waited ' | 'disconnected while finishing login, waited ') digit{1,10} ' secs' | ('cert required, client didn't start TLS' | 'client didn't send a cert' | 'client sent an invalid cert' | 'client sent an untrusted cert')) ')' [' (' word{1,64} ')'] ': user=<' */
-function part25(at: i32, end: i32): i32 {
+function part26(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 40)) return -1; // ' ('
   at += 2;
-  let next1 = part15(at, end);
-  if (next1 < 0) next1 = part17(at, end);
-  if (next1 < 0) next1 = part20(at, end);
+  let next1 = part16(at, end);
+  if (next1 < 0) next1 = part18(at, end);
   if (next1 < 0) next1 = part21(at, end);
   if (next1 < 0) next1 = part22(at, end);
   if (next1 < 0) next1 = part23(at, end);
   if (next1 < 0) next1 = part24(at, end);
+  if (next1 < 0) next1 = part25(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
-  const next2 = part8(at, end);
+  const next2 = part6(at, end);
   if (next2 >= 0) at = next2;
   if (!(end - at >= 8 && word(at) === 0x7375203a && word(at + 4) === 0x3c3d7265)) return -1; // ': user=<'
   at += 8;
@@ -476,7 +606,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   while (true) {
     place2 = findPair(place2, beyondplace2 + 1, 0x2820); // ' ('
     if (place2 >= beyondplace2) return false;
-    next2 = part25(place2, end);
+    next2 = part26(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -491,7 +621,7 @@ function takeNoLogin(at: i32, end: i32): bool {
   while (true) {
     place3 = findPairLast(lowestplace3, place3 + 1, 0x2c3e); // '>,'
     if (place3 < lowestplace3) return false;
-    next3 = part11(place3, end);
+    next3 = part9(place3, end);
     if (next3 >= 0) break;
     forgetAddress();
   }
@@ -512,7 +642,7 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   else if (end - at >= 30 && word(at) === 0x65696c43 && word(at + 4) === 0x6820746e && word(at + 8) === 0x71207361 && word(at + 12) === 0x20746975 && word(at + 16) === 0x20656874 && word(at + 20) === 0x6e6e6f63 && word(at + 24) === 0x69746365 && word(at + 26) === 0x6e6f6974) at += 30; // 'Client has quit the connection'
   else return false;
   for (let times2 = 0; times2 < 4; times2++) {
-    const next2 = part14(at, end);
+    const next2 = part12(at, end);
     if (next2 <= at) break;
     at = next2;
   }
@@ -521,22 +651,22 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
   at = stop3;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
-  let next4 = part15(at, end);
-  if (next4 < 0) next4 = part17(at, end);
-  if (next4 < 0) next4 = part20(at, end);
+  let next4 = part16(at, end);
+  if (next4 < 0) next4 = part18(at, end);
   if (next4 < 0) next4 = part21(at, end);
   if (next4 < 0) next4 = part22(at, end);
   if (next4 < 0) next4 = part23(at, end);
   if (next4 < 0) next4 = part24(at, end);
+  if (next4 < 0) next4 = part25(at, end);
   if (next4 < 0) return false;
   at = next4;
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
-  const next5 = part8(at, end);
+  const next5 = part6(at, end);
   if (next5 >= 0) at = next5;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next6 = part10(at, end);
+  const next6 = part8(at, end);
   if (next6 >= 0) at = next6;
   if (!(end - at >= 4 && word(at) === 0x3d706972)) return false; // 'rip='
   at += 4;
@@ -554,14 +684,14 @@ function takeNoLoginNameless(at: i32, end: i32): bool {
 }
 
 /** '(given password: ' */
-function part26(at: i32, end: i32): i32 {
+function part27(at: i32, end: i32): i32 {
   if (!(end - at >= 17 && word(at) === 0x76696728 && word(at + 4) === 0x70206e65 && word(at + 8) === 0x77737361 && word(at + 12) === 0x3a64726f && word(at + 13) === 0x203a6472)) return -1; // '(given password: '
   at += 17;
   return at;
 }
 
 /** ',' */
-function part27(at: i32, end: i32): i32 {
+function part28(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   return at;
@@ -577,7 +707,7 @@ function takePasswordShown(at: i32, end: i32): bool {
   while (true) {
     place1 = findWord(place1, beyondplace1 + 3, 0x76696728); // '(giv'
     if (place1 >= beyondplace1) return false;
-    next1 = part26(place1, end);
+    next1 = part27(place1, end);
     if (next1 >= 0) break;
     place1++;
   }
@@ -589,7 +719,7 @@ function takePasswordShown(at: i32, end: i32): bool {
   while (true) {
     place2 = findByte(place2, beyondplace2, 44); // ','
     if (place2 >= beyondplace2) return false;
-    next2 = part27(place2, end);
+    next2 = part28(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
@@ -597,7 +727,7 @@ function takePasswordShown(at: i32, end: i32): bool {
 }
 
 /** ('auth-worker: ' | 'auth: ') ['Info: '] */
-function part28(at: i32, end: i32): i32 {
+function part29(at: i32, end: i32): i32 {
   if (end - at >= 13 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x3a72656b && word(at + 9) === 0x203a7265) at += 13; // 'auth-worker: '
   else if (end - at >= 6 && word(at) === 0x68747561 && word(at + 2) === 0x203a6874) at += 6; // 'auth: '
   else return -1;
@@ -626,7 +756,7 @@ function skipRun5(at: i32, end: i32): i32 {
 }
 
 /** ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} */
-function part29(at: i32, end: i32): i32 {
+function part30(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x7361732c && word(at + 2) === 0x3a6c7361)) return -1; // ',sasl:'
   at += 6;
   const stop1 = skipRun5(at, smaller(end, at + 139265));
@@ -636,7 +766,7 @@ function part29(at: i32, end: i32): i32 {
 }
 
 /** '<' not-',> \t'{0,139264} '>' */
-function part30(at: i32, end: i32): i32 {
+function part31(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 60)) return -1; // '<'
   at += 1;
   const stop1 = skipRun3(at, smaller(end, at + 139265));
@@ -648,7 +778,7 @@ function part30(at: i32, end: i32): i32 {
 }
 
 /** 'request [' digit{1,10} ']: ' */
-function part31(at: i32, end: i32): i32 {
+function part32(at: i32, end: i32): i32 {
   if (!(end - at >= 9 && word(at) === 0x75716572 && word(at + 4) === 0x20747365 && word(at + 5) === 0x5b207473)) return -1; // 'request ['
   at += 9;
   const stop1 = skipDigits(at, smaller(end, at + 11));
@@ -670,7 +800,7 @@ function skipRun6(at: i32, end: i32): i32 {
 }
 
 /** alpha+'0123456789-.'{2,64} ': ' */
-function part32(at: i32, end: i32): i32 {
+function part33(at: i32, end: i32): i32 {
   const stop1 = skipRun6(at, smaller(end, at + 65));
   if (stop1 - at < 2 || stop1 - at > 64) return -1;
   at = stop1;
@@ -680,7 +810,7 @@ function part32(at: i32, end: i32): i32 {
 }
 
 /** 'conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: ' */
-function part33(at: i32, end: i32): i32 {
+function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 5 && word(at) === 0x6e6e6f63 && word(at + 1) === 0x206e6e6f)) return -1; // 'conn '
   at += 5;
   const stop1 = skipWord(at, smaller(end, at + 17));
@@ -707,7 +837,7 @@ function part33(at: i32, end: i32): i32 {
 function takePlainRequestRefused(at: i32, end: i32): bool {
   if (end - at < 23) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part28(at, end);
+  const next1 = part29(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
@@ -720,24 +850,24 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part29(at, end);
+  const next3 = part30(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 7 && word(at) === 0x73616d2c && word(at + 3) === 0x72657473) at += 7; // ',master'
   if (!(end - at >= 1 && byte(at) === 41)) return false; // ')'
   at += 1;
   for (let times4 = 0; times4 < 2; times4++) {
-    const next4 = part30(at, end);
+    const next4 = part31(at, end);
     if (next4 <= at) break;
     at = next4;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next5 = part31(at, end);
+  const next5 = part32(at, end);
   if (next5 >= 0) at = next5;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next6 = part32(at, end);
+  const next6 = part33(at, end);
   if (next6 >= 0) at = next6;
-  const next7 = part33(at, end);
+  const next7 = part34(at, end);
   if (next7 >= 0) at = next7;
   const first8 = byte(at);
   if (first8 === 117) {
@@ -778,7 +908,7 @@ function takePlainRequestRefused(at: i32, end: i32): bool {
 }
 
 /** ',' ip ',sasl:' 'abcdefghijklmnopqrstuvwxyz0123456789-_'{1,139264} [',master'] ')' ('<' not-',> \t'{0,139264} '>'){0,2} ': ' ['request [' digit{1,10} ']: '] ['Info: '] [alpha+'0123456789-.'{2,64} ': '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
-function part34(at: i32, end: i32): i32 {
+function part35(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
@@ -792,18 +922,18 @@ function part34(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 41)) return -1; // ')'
   at += 1;
   for (let times2 = 0; times2 < 2; times2++) {
-    const next2 = part30(at, end);
+    const next2 = part31(at, end);
     if (next2 <= at) break;
     at = next2;
   }
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
-  const next3 = part31(at, end);
+  const next3 = part32(at, end);
   if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next4 = part32(at, end);
+  const next4 = part33(at, end);
   if (next4 >= 0) at = next4;
-  const next5 = part33(at, end);
+  const next5 = part34(at, end);
   if (next5 >= 0) at = next5;
   const first6 = byte(at);
   if (first6 === 117) {
@@ -847,7 +977,7 @@ function part34(at: i32, end: i32): i32 {
 function takeRequestRefused(at: i32, end: i32): bool {
   if (end - at < 29) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part28(at, end);
+  const next1 = part29(at, end);
   if (next1 >= 0) at = next1;
   if (end - at >= 12 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 8) === 0x2872656b) at += 12; // 'auth-worker('
   else if (end - at >= 5 && word(at) === 0x68747561 && word(at + 1) === 0x28687475) at += 5; // 'auth('
@@ -859,7 +989,7 @@ function takeRequestRefused(at: i32, end: i32): bool {
   while (true) {
     place2 = findByteLast(at, place2, 44); // ','
     if (place2 < at) return false;
-    next2 = part34(place2, end);
+    next2 = part35(place2, end);
     if (next2 >= 0) break;
     forgetAddress();
   }
@@ -868,7 +998,7 @@ function takeRequestRefused(at: i32, end: i32): bool {
 }
 
 /** '(' word{1,32} ')' */
-function part35(at: i32, end: i32): i32 {
+function part36(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -880,21 +1010,21 @@ function part35(at: i32, end: i32): i32 {
 }
 
 /** ',' ['<' not-',> \t'{0,139264} '>'] */
-function part36(at: i32, end: i32): i32 {
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
-  const next1 = part30(at, end);
+  const next1 = part31(at, end);
   if (next1 >= 0) at = next1;
   return at;
 }
 
 /** ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
-function part37(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part36(at, end);
+  const next1 = part37(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
@@ -943,14 +1073,14 @@ function takeUserRefused(at: i32, end: i32): bool {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return false;
-  const next1 = part35(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next2 = part31(at, end);
+  const next2 = part32(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next3 = part33(at, end);
+  const next3 = part34(at, end);
   if (next3 >= 0) at = next3;
   const stop4 = skipRun6(at, smaller(end, at + 65));
   if (stop4 - at < 2 || stop4 - at > 64) return false;
@@ -964,7 +1094,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   while (true) {
     place5 = findByteLast(at, place5, 44); // ','
     if (place5 < at) return false;
-    next5 = part37(place5, end);
+    next5 = part38(place5, end);
     if (next5 >= 0) break;
     forgetAddress();
   }
@@ -989,7 +1119,7 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part36(at, end);
+  const next3 = part37(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
@@ -1032,24 +1162,21 @@ function takePlainUserRefused(at: i32, end: i32): bool {
 }
 
 /** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function part38(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return -1;
-  const next1 = part35(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
   return at;
 }
 
-/** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function part39(at: i32, end: i32): i32 {
-  if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
-  at += 4;
-  const stop1 = skipWord(at, smaller(end, at + 33));
-  if (stop1 - at < 1 || stop1 - at > 32) return -1;
-  at = stop1;
+/** 'pam_unix' ['(dovecot:auth)'] ': ' */
+function part40(at: i32, end: i32): i32 {
+  if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return -1; // 'pam_unix'
+  at += 8;
   if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -1067,7 +1194,7 @@ function skipRun7(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} 'user=' nonspace{0,139264} */
-function part40(at: i32, end: i32): i32 {
+function part41(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -1079,13 +1206,13 @@ function part40(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_' word{1,32} ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
+/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_unix' ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
   if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part38(at, end);
+  const next1 = part39(at, end);
   if (next1 >= 0) at = next1;
-  const next2 = part39(at, end);
+  const next2 = part40(at, end);
   if (next2 >= 0) at = next2;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
@@ -1113,7 +1240,7 @@ function takePamFailure(at: i32, end: i32): bool {
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next7 = part40(at, end);
+  const next7 = part41(at, end);
   if (next7 >= 0) at = next7;
   const stop8 = skipSpace(at, smaller(end, at + 139265));
   if (stop8 - at > 139264) return false;
@@ -1122,26 +1249,165 @@ function takePamFailure(at: i32, end: i32): bool {
   return true;
 }
 
+/** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
+function part42(at: i32, end: i32): i32 {
+  if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
+  at += 4;
+  const stop1 = skipWord(at, smaller(end, at + 33));
+  if (stop1 - at < 1 || stop1 - at > 32) return -1;
+  at = stop1;
+  if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
+  if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
+  at += 2;
+  return at;
+}
+
+/** pam-module-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
+function takePamModuleFailure(at: i32, end: i32): bool {
+  if (end - at < 77) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = part39(at, end);
+  if (next1 >= 0) at = next1;
+  let next2 = part42(at, end);
+  if (next2 < 0) return false;
+  at = next2;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
+  at += 32;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
+  at = stop3;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
+  at = stop4;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop5 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop5 - at > 139264) return false;
+  at = stop5;
+  if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
+  at += 19;
+  const stop6 = skipRun7(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
+  captureUser(at, stop6);
+  at = stop6;
+  if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
+  at += 7;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next7 = part41(at, end);
+  if (next7 >= 0) at = next7;
+  const stop8 = skipSpace(at, smaller(end, at + 139265));
+  if (stop8 - at > 139264) return false;
+  at = stop8;
+  if (at !== end) return false;
+  return true;
+}
+
+/** pam-success: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication success; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip */
+function takePamSuccess(at: i32, end: i32): bool {
+  if (end - at < 77) return false;
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = part39(at, end);
+  if (next1 >= 0) at = next1;
+  let next2 = part42(at, end);
+  if (next2 < 0) return false;
+  at = next2;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x73206e6f && word(at + 16) === 0x65636375 && word(at + 20) === 0x203b7373 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication success; logname='
+  at += 32;
+  const stop3 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop3 - at > 139264) return false;
+  at = stop3;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
+  const stop4 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop4 - at > 139264) return false;
+  at = stop4;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop5 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop5 - at > 139264) return false;
+  at = stop5;
+  if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
+  at += 19;
+  const stop6 = skipRun7(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
+  captureUser(at, stop6);
+  at = stop6;
+  if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
+  at += 7;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  return true;
+}
+
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
   if (word0 < 0x68747561) {
     if (word0 === 0x5f6d6170) { // "pam_"
+      const word8 = word(start + 8);
+      if (word8 === 0x6e49203a || word8 === 0x7561203a || word8 === 0x766f6428) { // ": In" ": au" "(dov"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 12;
+        forgetUser();
+        forgetAddress();
+        if (takePamModuleFailure(start, end)) return 13;
+        forgetUser();
+        forgetAddress();
+        if (takePamSuccess(start, end)) return 14;
+        return -1;
+      }
       if (takeLoginFailed(start, end)) return 0;
       forgetUser();
       forgetAddress();
       if (takeLoginFailedNameless(start, end)) return 1;
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      if (takeLoginNotAllowed(start, end)) return 2;
       forgetUser();
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
       forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
+      if (takeLogin(start, end)) return 4;
       forgetUser();
       forgetAddress();
-      if (takePamFailure(start, end)) return 9;
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
+      forgetUser();
+      forgetAddress();
+      if (takePamModuleFailure(start, end)) return 13;
+      forgetUser();
+      forgetAddress();
+      if (takePamSuccess(start, end)) return 14;
       return -1;
     }
     if (word0 === 0x63736944 || word0 === 0x65696c43) { // "Disc" "Clie"
@@ -1150,57 +1416,156 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if (takeLoginFailedNameless(start, end)) return 1;
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      if (takeLoginNotAllowed(start, end)) return 2;
       forgetUser();
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
       forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
+      if (takeLogin(start, end)) return 4;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
       return -1;
     }
     if (word0 === 0x65766f64) { // "dove"
       const word9 = word(start + 9);
-      if (word9 === 0x5f6d6170 || word9 === 0x6f666e49) { // "pam_" "Info"
+      if (word9 === 0x5f6d6170) { // "pam_"
+        const word17 = word(start + 17);
+        if (word17 === 0x6e49203a || word17 === 0x7561203a || word17 === 0x766f6428) { // ": In" ": au" "(dov"
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takePamModuleFailure(start, end)) return 13;
+          forgetUser();
+          forgetAddress();
+          if (takePamSuccess(start, end)) return 14;
+          return -1;
+        }
         if (takeLoginFailed(start, end)) return 0;
         forgetUser();
         forgetAddress();
         if (takeLoginFailedNameless(start, end)) return 1;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        if (takeLoginNotAllowed(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
         forgetAddress();
-        if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 8;
+        if (takeLogin(start, end)) return 4;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 9;
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamModuleFailure(start, end)) return 13;
+        forgetUser();
+        forgetAddress();
+        if (takePamSuccess(start, end)) return 14;
         return -1;
       }
       if (word9 === 0x68747561) { // "auth"
         const word13 = word(start + 13);
         if (word13 < 0x6e49203a) {
           if (word13 === 0x6170203a) { // ": pa"
+            const word20 = word(start + 20);
+            if (word20 === 0x2878696e || word20 === 0x3a78696e) { // "nix(" "nix:"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takePamModuleFailure(start, end)) return 13;
+              forgetUser();
+              forgetAddress();
+              if (takePamSuccess(start, end)) return 14;
+              return -1;
+            }
             if (takeLoginFailed(start, end)) return 0;
             forgetUser();
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 7;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 9;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamModuleFailure(start, end)) return 13;
+            forgetUser();
+            forgetAddress();
+            if (takePamSuccess(start, end)) return 14;
             return -1;
           }
           if (word13 === 0x6572203a) { // ": re"
@@ -1209,16 +1574,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 7;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
           if (word13 === 0x69746e65) { // "enti"
@@ -1227,16 +1600,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 9;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
             return -1;
           }
         } else {
@@ -1246,25 +1627,33 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainRequestRefused(start, end)) return 5;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takeRequestRefused(start, end)) return 6;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takeUserRefused(start, end)) return 7;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainRequestRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeRequestRefused(start, end)) return 9;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 9;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
             return -1;
           }
           if (word13 === 0x6f63203a) { // ": co"
@@ -1273,16 +1662,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 7;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
           if (word13 === 0x726f772d) { // "-wor"
@@ -1293,25 +1690,39 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takePlainRequestRefused(start, end)) return 5;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 6;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takeUserRefused(start, end)) return 7;
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takePlainRequestRefused(start, end)) return 8;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if (takeRequestRefused(start, end)) return 9;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 9;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takePamModuleFailure(start, end)) return 13;
+              forgetUser();
+              forgetAddress();
+              if (takePamSuccess(start, end)) return 14;
               return -1;
             }
             if (takeLoginFailed(start, end)) return 0;
@@ -1319,13 +1730,21 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
           if (word13 === 0x7561203a) { // ": au"
@@ -1336,19 +1755,27 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 7;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 9;
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
               return -1;
             }
             if (word19 === 0x726f772d) { // "-wor"
@@ -1357,22 +1784,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takePlainRequestRefused(start, end)) return 5;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 6;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takeUserRefused(start, end)) return 7;
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takePlainRequestRefused(start, end)) return 8;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if (takeRequestRefused(start, end)) return 9;
+              forgetUser();
+              forgetAddress();
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
               return -1;
             }
             if (takeLoginFailed(start, end)) return 0;
@@ -1380,22 +1815,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainRequestRefused(start, end)) return 5;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takeRequestRefused(start, end)) return 6;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takeUserRefused(start, end)) return 7;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainRequestRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeRequestRefused(start, end)) return 9;
+            forgetUser();
+            forgetAddress();
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
         }
@@ -1404,25 +1847,65 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         forgetAddress();
         if (takeLoginFailedNameless(start, end)) return 1;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        if (takeLoginNotAllowed(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
         forgetAddress();
-        if (takePasswordShown(start, end)) return 4;
-        if (takePlainRequestRefused(start, end)) return 5;
+        if (takeLogin(start, end)) return 4;
         forgetUser();
         forgetAddress();
-        if (takeRequestRefused(start, end)) return 6;
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
         forgetUser();
         forgetAddress();
-        if (takeUserRefused(start, end)) return 7;
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainRequestRefused(start, end)) return 8;
         forgetUser();
         forgetAddress();
-        if (takePlainUserRefused(start, end)) return 8;
+        if (takeRequestRefused(start, end)) return 9;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 9;
+        if (takeUserRefused(start, end)) return 10;
+        forgetUser();
+        forgetAddress();
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 12;
+        forgetUser();
+        forgetAddress();
+        if (takePamModuleFailure(start, end)) return 13;
+        forgetUser();
+        forgetAddress();
+        if (takePamSuccess(start, end)) return 14;
+        return -1;
+      }
+      if (word9 === 0x6f666e49) { // "Info"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 12;
         return -1;
       }
       if (takeLoginFailed(start, end)) return 0;
@@ -1430,13 +1913,21 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if (takeLoginFailedNameless(start, end)) return 1;
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      if (takeLoginNotAllowed(start, end)) return 2;
       forgetUser();
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
       forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
+      if (takeLogin(start, end)) return 4;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
       return -1;
     }
   } else {
@@ -1444,24 +1935,71 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       const word4 = word(start + 4);
       if (word4 < 0x6e49203a) {
         if (word4 === 0x6170203a) { // ": pa"
+          const word14 = word(start + 14);
+          if (word14 === 0x6e49203a || word14 === 0x7561203a || word14 === 0x766f6428) { // ": In" ": au" "(dov"
+            if (takeLoginFailed(start, end)) return 0;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if (takeLoginNotAllowed(start, end)) return 2;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
+            forgetAddress();
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takePamModuleFailure(start, end)) return 13;
+            forgetUser();
+            forgetAddress();
+            if (takePamSuccess(start, end)) return 14;
+            return -1;
+          }
           if (takeLoginFailed(start, end)) return 0;
           forgetUser();
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takeUserRefused(start, end)) return 7;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takePlainUserRefused(start, end)) return 8;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
           forgetUser();
           forgetAddress();
-          if (takePamFailure(start, end)) return 9;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamModuleFailure(start, end)) return 13;
+          forgetUser();
+          forgetAddress();
+          if (takePamSuccess(start, end)) return 14;
           return -1;
         }
         if (word4 === 0x6572203a) { // ": re"
@@ -1470,16 +2008,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takeUserRefused(start, end)) return 7;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takePlainUserRefused(start, end)) return 8;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
           return -1;
         }
         if (word4 === 0x69746e65) { // "enti"
@@ -1488,16 +2034,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 8;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takePamFailure(start, end)) return 9;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
           return -1;
         }
       } else {
@@ -1507,25 +2061,33 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takePlainRequestRefused(start, end)) return 5;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takeRequestRefused(start, end)) return 6;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
           forgetUser();
           forgetAddress();
-          if (takeUserRefused(start, end)) return 7;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainRequestRefused(start, end)) return 8;
           forgetUser();
           forgetAddress();
-          if (takePlainUserRefused(start, end)) return 8;
+          if (takeRequestRefused(start, end)) return 9;
           forgetUser();
           forgetAddress();
-          if (takePamFailure(start, end)) return 9;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
           return -1;
         }
         if (word4 === 0x6f63203a) { // ": co"
@@ -1534,16 +2096,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takeUserRefused(start, end)) return 7;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takePlainUserRefused(start, end)) return 8;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
           return -1;
         }
         if (word4 === 0x726f772d) { // "-wor"
@@ -1554,48 +2124,109 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainRequestRefused(start, end)) return 5;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takeRequestRefused(start, end)) return 6;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takeUserRefused(start, end)) return 7;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainRequestRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeRequestRefused(start, end)) return 9;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 9;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takePamModuleFailure(start, end)) return 13;
+            forgetUser();
+            forgetAddress();
+            if (takePamSuccess(start, end)) return 14;
             return -1;
           }
           if (word8 === 0x3a72656b) { // "ker:"
             const word13 = word(start + 13);
             if (word13 === 0x5f6d6170) { // "pam_"
+              const word20 = word(start + 20);
+              if (word20 === 0x49203a78 || word20 === 0x61203a78 || word20 === 0x6f642878) { // "x: I" "x: a" "x(do"
+                if (takeLoginFailed(start, end)) return 0;
+                forgetUser();
+                forgetAddress();
+                if (takeLoginFailedNameless(start, end)) return 1;
+                forgetAddress();
+                if (takeLoginNotAllowed(start, end)) return 2;
+                forgetUser();
+                forgetAddress();
+                if (takeLoginNotAllowedNameless(start, end)) return 3;
+                forgetAddress();
+                if (takeLogin(start, end)) return 4;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+                forgetAddress();
+                if (takePasswordShown(start, end)) return 7;
+                if (takeUserRefused(start, end)) return 10;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 11;
+                forgetUser();
+                forgetAddress();
+                if (takePamFailure(start, end)) return 12;
+                forgetUser();
+                forgetAddress();
+                if (takePamModuleFailure(start, end)) return 13;
+                forgetUser();
+                forgetAddress();
+                if (takePamSuccess(start, end)) return 14;
+                return -1;
+              }
               if (takeLoginFailed(start, end)) return 0;
               forgetUser();
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 7;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takePamFailure(start, end)) return 9;
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamModuleFailure(start, end)) return 13;
+              forgetUser();
+              forgetAddress();
+              if (takePamSuccess(start, end)) return 14;
               return -1;
             }
             if (word13 === 0x68747561) { // "auth"
@@ -1606,19 +2237,27 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
                 forgetAddress();
                 if (takeLoginFailedNameless(start, end)) return 1;
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+                if (takeLoginNotAllowed(start, end)) return 2;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+                if (takeLoginNotAllowedNameless(start, end)) return 3;
                 forgetAddress();
-                if (takePasswordShown(start, end)) return 4;
-                if (takeUserRefused(start, end)) return 7;
+                if (takeLogin(start, end)) return 4;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 8;
+                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
                 forgetUser();
                 forgetAddress();
-                if (takePamFailure(start, end)) return 9;
+                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+                forgetAddress();
+                if (takePasswordShown(start, end)) return 7;
+                if (takeUserRefused(start, end)) return 10;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 11;
+                forgetUser();
+                forgetAddress();
+                if (takePamFailure(start, end)) return 12;
                 return -1;
               }
               if (word17 === 0x726f772d) { // "-wor"
@@ -1627,22 +2266,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
                 forgetAddress();
                 if (takeLoginFailedNameless(start, end)) return 1;
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+                if (takeLoginNotAllowed(start, end)) return 2;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+                if (takeLoginNotAllowedNameless(start, end)) return 3;
                 forgetAddress();
-                if (takePasswordShown(start, end)) return 4;
-                if (takePlainRequestRefused(start, end)) return 5;
+                if (takeLogin(start, end)) return 4;
                 forgetUser();
                 forgetAddress();
-                if (takeRequestRefused(start, end)) return 6;
+                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
                 forgetUser();
                 forgetAddress();
-                if (takeUserRefused(start, end)) return 7;
+                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+                forgetAddress();
+                if (takePasswordShown(start, end)) return 7;
+                if (takePlainRequestRefused(start, end)) return 8;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 8;
+                if (takeRequestRefused(start, end)) return 9;
+                forgetUser();
+                forgetAddress();
+                if (takeUserRefused(start, end)) return 10;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 11;
                 return -1;
               }
               if (takeLoginFailed(start, end)) return 0;
@@ -1650,22 +2297,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takePlainRequestRefused(start, end)) return 5;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takeRequestRefused(start, end)) return 6;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
               forgetUser();
               forgetAddress();
-              if (takeUserRefused(start, end)) return 7;
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takePlainRequestRefused(start, end)) return 8;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if (takeRequestRefused(start, end)) return 9;
+              forgetUser();
+              forgetAddress();
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
               return -1;
             }
             if (word13 === 0x6e6e6f63 || word13 === 0x75716572) { // "conn" "requ"
@@ -1674,16 +2329,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 7;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
               return -1;
             }
             if (word13 === 0x6f666e49) { // "Info"
@@ -1694,25 +2357,33 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
                 forgetAddress();
                 if (takeLoginFailedNameless(start, end)) return 1;
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+                if (takeLoginNotAllowed(start, end)) return 2;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+                if (takeLoginNotAllowedNameless(start, end)) return 3;
                 forgetAddress();
-                if (takePasswordShown(start, end)) return 4;
-                if (takePlainRequestRefused(start, end)) return 5;
+                if (takeLogin(start, end)) return 4;
                 forgetUser();
                 forgetAddress();
-                if (takeRequestRefused(start, end)) return 6;
+                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
                 forgetUser();
                 forgetAddress();
-                if (takeUserRefused(start, end)) return 7;
+                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+                forgetAddress();
+                if (takePasswordShown(start, end)) return 7;
+                if (takePlainRequestRefused(start, end)) return 8;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 8;
+                if (takeRequestRefused(start, end)) return 9;
                 forgetUser();
                 forgetAddress();
-                if (takePamFailure(start, end)) return 9;
+                if (takeUserRefused(start, end)) return 10;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 11;
+                forgetUser();
+                forgetAddress();
+                if (takePamFailure(start, end)) return 12;
                 return -1;
               }
               if (word19 === 0x6e6e6f63) { // "conn"
@@ -1721,16 +2392,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
                 forgetAddress();
                 if (takeLoginFailedNameless(start, end)) return 1;
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+                if (takeLoginNotAllowed(start, end)) return 2;
                 forgetUser();
                 forgetAddress();
-                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+                if (takeLoginNotAllowedNameless(start, end)) return 3;
                 forgetAddress();
-                if (takePasswordShown(start, end)) return 4;
-                if (takeUserRefused(start, end)) return 7;
+                if (takeLogin(start, end)) return 4;
                 forgetUser();
                 forgetAddress();
-                if (takePlainUserRefused(start, end)) return 8;
+                if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+                forgetUser();
+                forgetAddress();
+                if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+                forgetAddress();
+                if (takePasswordShown(start, end)) return 7;
+                if (takeUserRefused(start, end)) return 10;
+                forgetUser();
+                forgetAddress();
+                if (takePlainUserRefused(start, end)) return 11;
                 return -1;
               }
               if (takeLoginFailed(start, end)) return 0;
@@ -1738,16 +2417,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
               forgetAddress();
               if (takeLoginFailedNameless(start, end)) return 1;
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+              if (takeLoginNotAllowed(start, end)) return 2;
               forgetUser();
               forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
               forgetAddress();
-              if (takePasswordShown(start, end)) return 4;
-              if (takeUserRefused(start, end)) return 7;
+              if (takeLogin(start, end)) return 4;
               forgetUser();
               forgetAddress();
-              if (takePlainUserRefused(start, end)) return 8;
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
               return -1;
             }
             if (takeLoginFailed(start, end)) return 0;
@@ -1755,16 +2442,24 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 7;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
           if (takeLoginFailed(start, end)) return 0;
@@ -1772,13 +2467,21 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takePlainUserRefused(start, end)) return 8;
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
           return -1;
         }
         if (word4 === 0x7561203a) { // ": au"
@@ -1789,19 +2492,27 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takeUserRefused(start, end)) return 7;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takePamFailure(start, end)) return 9;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
             return -1;
           }
           if (word10 === 0x726f772d) { // "-wor"
@@ -1810,22 +2521,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             forgetAddress();
             if (takeLoginFailedNameless(start, end)) return 1;
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+            if (takeLoginNotAllowed(start, end)) return 2;
             forgetUser();
             forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
             forgetAddress();
-            if (takePasswordShown(start, end)) return 4;
-            if (takePlainRequestRefused(start, end)) return 5;
+            if (takeLogin(start, end)) return 4;
             forgetUser();
             forgetAddress();
-            if (takeRequestRefused(start, end)) return 6;
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
             forgetUser();
             forgetAddress();
-            if (takeUserRefused(start, end)) return 7;
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainRequestRefused(start, end)) return 8;
             forgetUser();
             forgetAddress();
-            if (takePlainUserRefused(start, end)) return 8;
+            if (takeRequestRefused(start, end)) return 9;
+            forgetUser();
+            forgetAddress();
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
           if (takeLoginFailed(start, end)) return 0;
@@ -1833,22 +2552,30 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
           forgetAddress();
           if (takeLoginFailedNameless(start, end)) return 1;
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+          if (takeLoginNotAllowed(start, end)) return 2;
           forgetUser();
           forgetAddress();
-          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
           forgetAddress();
-          if (takePasswordShown(start, end)) return 4;
-          if (takePlainRequestRefused(start, end)) return 5;
+          if (takeLogin(start, end)) return 4;
           forgetUser();
           forgetAddress();
-          if (takeRequestRefused(start, end)) return 6;
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
           forgetUser();
           forgetAddress();
-          if (takeUserRefused(start, end)) return 7;
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainRequestRefused(start, end)) return 8;
           forgetUser();
           forgetAddress();
-          if (takePlainUserRefused(start, end)) return 8;
+          if (takeRequestRefused(start, end)) return 9;
+          forgetUser();
+          forgetAddress();
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
           return -1;
         }
       }
@@ -1857,57 +2584,111 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if (takeLoginFailedNameless(start, end)) return 1;
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      if (takeLoginNotAllowed(start, end)) return 2;
       forgetUser();
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
       forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainRequestRefused(start, end)) return 5;
+      if (takeLogin(start, end)) return 4;
       forgetUser();
       forgetAddress();
-      if (takeRequestRefused(start, end)) return 6;
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
       forgetUser();
       forgetAddress();
-      if (takeUserRefused(start, end)) return 7;
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainRequestRefused(start, end)) return 8;
       forgetUser();
       forgetAddress();
-      if (takePlainUserRefused(start, end)) return 8;
+      if (takeRequestRefused(start, end)) return 9;
       forgetUser();
       forgetAddress();
-      if (takePamFailure(start, end)) return 9;
+      if (takeUserRefused(start, end)) return 10;
+      forgetUser();
+      forgetAddress();
+      if (takePlainUserRefused(start, end)) return 11;
+      forgetUser();
+      forgetAddress();
+      if (takePamFailure(start, end)) return 12;
+      forgetUser();
+      forgetAddress();
+      if (takePamModuleFailure(start, end)) return 13;
+      forgetUser();
+      forgetAddress();
+      if (takePamSuccess(start, end)) return 14;
       return -1;
     }
-    if (word0 === 0x69676f4c || word0 === 0x6f6d6552 || word0 === 0x726f6241) { // "Logi" "Remo" "Abor"
-      if (takeLoginFailed(start, end)) return 0;
-      forgetUser();
-      forgetAddress();
-      if (takeLoginFailedNameless(start, end)) return 1;
-      forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
-      forgetUser();
-      forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
-      forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
-      return -1;
-    }
-    if (word0 === 0x6f666e49) { // "Info"
-      const word6 = word(start + 6);
-      if (word6 === 0x63736944 || word6 === 0x65696c43 || word6 === 0x69676f4c || word6 === 0x6f6d6552 || word6 === 0x726f6241) { // "Disc" "Clie" "Logi" "Remo" "Abor"
+    if (word0 === 0x69676f4c) { // "Logi"
+      const word5 = word(start + 5);
+      if (word5 === 0x6f626120 || word5 === 0x7375203a) { // " abo" ": us"
         if (takeLoginFailed(start, end)) return 0;
         forgetUser();
         forgetAddress();
         if (takeLoginFailedNameless(start, end)) return 1;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        if (takeLoginNotAllowed(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
         forgetAddress();
-        if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 8;
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        return -1;
+      }
+      if (takeLoginFailed(start, end)) return 0;
+      forgetUser();
+      forgetAddress();
+      if (takeLoginFailedNameless(start, end)) return 1;
+      forgetAddress();
+      if (takeLoginNotAllowed(start, end)) return 2;
+      forgetUser();
+      forgetAddress();
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
+      forgetAddress();
+      if (takeLogin(start, end)) return 4;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
+      return -1;
+    }
+    if (word0 === 0x6f666e49) { // "Info"
+      const word6 = word(start + 6);
+      if (word6 === 0x63736944 || word6 === 0x65696c43 || word6 === 0x6f6d6552 || word6 === 0x726f6241) { // "Disc" "Clie" "Remo" "Abor"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
         return -1;
       }
       if (word6 === 0x68747561) { // "auth"
@@ -1916,16 +2697,71 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         forgetAddress();
         if (takeLoginFailedNameless(start, end)) return 1;
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+        if (takeLoginNotAllowed(start, end)) return 2;
         forgetUser();
         forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
         forgetAddress();
-        if (takePasswordShown(start, end)) return 4;
-        if (takePlainUserRefused(start, end)) return 8;
+        if (takeLogin(start, end)) return 4;
         forgetUser();
         forgetAddress();
-        if (takePamFailure(start, end)) return 9;
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 12;
+        return -1;
+      }
+      if (word6 === 0x69676f4c) { // "Logi"
+        const word11 = word(start + 11);
+        if (word11 === 0x6f626120 || word11 === 0x7375203a) { // " abo" ": us"
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          return -1;
+        }
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
         return -1;
       }
       if (takeLoginFailed(start, end)) return 0;
@@ -1933,13 +2769,44 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       forgetAddress();
       if (takeLoginFailedNameless(start, end)) return 1;
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+      if (takeLoginNotAllowed(start, end)) return 2;
       forgetUser();
       forgetAddress();
-      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
       forgetAddress();
-      if (takePasswordShown(start, end)) return 4;
-      if (takePlainUserRefused(start, end)) return 8;
+      if (takeLogin(start, end)) return 4;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
+      return -1;
+    }
+    if (word0 === 0x6f6d6552 || word0 === 0x726f6241) { // "Remo" "Abor"
+      if (takeLoginFailed(start, end)) return 0;
+      forgetUser();
+      forgetAddress();
+      if (takeLoginFailedNameless(start, end)) return 1;
+      forgetAddress();
+      if (takeLoginNotAllowed(start, end)) return 2;
+      forgetUser();
+      forgetAddress();
+      if (takeLoginNotAllowedNameless(start, end)) return 3;
+      forgetAddress();
+      if (takeLogin(start, end)) return 4;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+      forgetUser();
+      forgetAddress();
+      if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+      forgetAddress();
+      if (takePasswordShown(start, end)) return 7;
+      if (takePlainUserRefused(start, end)) return 11;
       return -1;
     }
   }
@@ -1948,31 +2815,49 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
   forgetAddress();
   if (takeLoginFailedNameless(start, end)) return 1;
   forgetAddress();
-  if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 2;
+  if (takeLoginNotAllowed(start, end)) return 2;
   forgetUser();
   forgetAddress();
-  if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 3;
+  if (takeLoginNotAllowedNameless(start, end)) return 3;
   forgetAddress();
-  if (takePasswordShown(start, end)) return 4;
-  if (takePlainUserRefused(start, end)) return 8;
+  if (takeLogin(start, end)) return 4;
+  forgetUser();
+  forgetAddress();
+  if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+  forgetUser();
+  forgetAddress();
+  if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+  forgetAddress();
+  if (takePasswordShown(start, end)) return 7;
+  if (takePlainUserRefused(start, end)) return 11;
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsDovecot(pattern: i32): i32 {
   switch (pattern) {
     case 0: // login-failed
     case 1: // login-failed-nameless
-    case 2: // no-login
-    case 3: // no-login-nameless
-    case 5: // plain-request-refused
-    case 6: // request-refused
-    case 7: // user-refused
-    case 8: // plain-user-refused
-    case 9: // pam-failure
+      return 433;
+    case 2: // login-not-allowed
+    case 3: // login-not-allowed-nameless
+    case 5: // no-login
+    case 6: // no-login-nameless
       return 273;
-    case 4: // password-shown
+    case 4: // login
+    case 14: // pam-success
+      return 276;
+    case 7: // password-shown
       return 256;
+    case 8: // plain-request-refused
+    case 9: // request-refused
+    case 10: // user-refused
+    case 11: // plain-user-refused
+      return 401;
+    case 12: // pam-failure
+      return 817;
+    case 13: // pam-module-failure
+      return 849;
   }
   return 0;
 }

@@ -8,14 +8,18 @@ import { flagsApacheOverflows, matchApacheOverflows, tagApacheOverflows } from '
 import { flagsApacheBotsearch, matchApacheBotsearch, tagApacheBotsearch } from './apache-botsearch.ts';
 import { flagsApacheModsecurity, matchApacheModsecurity, tagApacheModsecurity } from './apache-modsecurity.ts';
 import { flagsApacheNohome, matchApacheNohome, tagApacheNohome } from './apache-nohome.ts';
+import { flagsApacheShellshock, matchApacheShellshock, tagApacheShellshock } from './apache-shellshock.ts';
+import { flagsZoneminder, matchZoneminder, tagZoneminder } from './zoneminder.ts';
+import { flagsPhpUrlFopen, matchPhpUrlFopen, tagPhpUrlFopen } from './php-url-fopen.ts';
 import { flagsAsterisk, matchAsterisk, tagAsterisk } from './asterisk.ts';
 import { flagsCourierAuth, matchCourierAuth, tagCourierAuth } from './courier-auth.ts';
 import { flagsCyrusImap, matchCyrusImap, tagCyrusImap } from './cyrus-imap.ts';
 import { flagsDovecot, matchDovecot, tagDovecot } from './dovecot.ts';
 import { flagsDropbear, matchDropbear, mayDropbear, tagDropbear } from './dropbear.ts';
+import { flagsEximSpam, matchEximSpam, tagEximSpam } from './exim-spam.ts';
 import { flagsExim, matchExim, tagExim } from './exim.ts';
 import { flagsGitlab, matchGitlab, mayGitlab, tagGitlab } from './gitlab.ts';
-import { flagsGrafana, matchGrafana, mayGrafana, tagGrafana } from './grafana.ts';
+import { flagsGrafana, matchGrafana, tagGrafana } from './grafana.ts';
 import { flagsHaproxyHttpAuth, matchHaproxyHttpAuth, tagHaproxyHttpAuth } from './haproxy-http-auth.ts';
 import { flagsMysqldAuth, matchMysqldAuth, tagMysqldAuth } from './mysqld-auth.ts';
 import { flagsNamedRefused, matchNamedRefused, tagNamedRefused } from './named-refused.ts';
@@ -24,6 +28,9 @@ import { flagsNginxLimitReq, matchNginxLimitReq, tagNginxLimitReq } from './ngin
 import { flagsNginxBotsearch, matchNginxBotsearch, mayNginxBotsearch, tagNginxBotsearch } from './nginx-botsearch.ts';
 import { flagsNginxBadRequest, matchNginxBadRequest, mayNginxBadRequest, tagNginxBadRequest } from './nginx-bad-request.ts';
 import { flagsNginxForbidden, matchNginxForbidden, tagNginxForbidden } from './nginx-forbidden.ts';
+import { flagsNginxModsecurity, matchNginxModsecurity, tagNginxModsecurity } from './nginx-modsecurity.ts';
+import { flagsNginxMailAuth, matchNginxMailAuth, tagNginxMailAuth } from './nginx-mail-auth.ts';
+import { flagsNginxProxyManager, matchNginxProxyManager, mayNginxProxyManager, tagNginxProxyManager } from './nginx-proxy-manager.ts';
 import { flagsOpenvpn, matchOpenvpn, tagOpenvpn } from './openvpn.ts';
 import { flagsPamGeneric, matchPamGeneric, tagPamGeneric } from './pam-generic.ts';
 import { flagsPhpmyadminSyslog, matchPhpmyadminSyslog, tagPhpmyadminSyslog } from './phpmyadmin-syslog.ts';
@@ -40,8 +47,68 @@ import { flagsTraefikAuth, matchTraefikAuth, mayTraefikAuth, tagTraefikAuth } fr
 import { flagsVaultwarden, matchVaultwarden, mayVaultwarden, tagVaultwarden } from './vaultwarden.ts';
 import { flagsVsftpd, matchVsftpd, tagVsftpd } from './vsftpd.ts';
 import { flagsWebminAuth, matchWebminAuth, tagWebminAuth } from './webmin-auth.ts';
+import { flagsCourierSmtp, matchCourierSmtp, tagCourierSmtp } from './courier-smtp.ts';
+import { flagsUwimapAuth, matchUwimapAuth, tagUwimapAuth } from './uwimap-auth.ts';
+import { flagsSolidPop3d, matchSolidPop3d, tagSolidPop3d } from './solid-pop3d.ts';
+import { flagsPerdition, matchPerdition, tagPerdition } from './perdition.ts';
+import { flagsQmail, matchQmail, tagQmail } from './qmail.ts';
+import { flagsKerio, matchKerio, tagKerio } from './kerio.ts';
+import { flagsAssp, matchAssp, mayAssp, tagAssp } from './assp.ts';
+import { flagsOracleims, matchOracleims, mayOracleims, tagOracleims } from './oracleims.ts';
+import { flagsDominoSmtp, matchDominoSmtp, mayDominoSmtp, tagDominoSmtp } from './domino-smtp.ts';
+import { flagsSendmailReject, matchSendmailReject, tagSendmailReject } from './sendmail-reject.ts';
+import { flagsBitwarden, matchBitwarden, tagBitwarden } from './bitwarden.ts';
+import { flagsDrupalAuth, matchDrupalAuth, tagDrupalAuth } from './drupal-auth.ts';
+import { flagsFroxlorAuth, matchFroxlorAuth, tagFroxlorAuth } from './froxlor-auth.ts';
+import { flagsGroupoffice, matchGroupoffice, tagGroupoffice } from './groupoffice.ts';
+import { flagsGuacamole, matchGuacamole, mayGuacamole, tagGuacamole } from './guacamole.ts';
+import { flagsMonitorix, matchMonitorix, tagMonitorix } from './monitorix.ts';
+import { flagsOpenhab, matchOpenhab, mayOpenhab, tagOpenhab } from './openhab.ts';
+import { flagsDirectadmin, matchDirectadmin, mayDirectadmin, tagDirectadmin } from './directadmin.ts';
+import { flagsCentreon, matchCentreon, tagCentreon } from './centreon.ts';
+import { flagsTine20, matchTine20, mayTine20, tagTine20 } from './tine20.ts';
+import { flagsHorde, matchHorde, tagHorde } from './horde.ts';
+import { flagsSquirrelmail, matchSquirrelmail, maySquirrelmail, tagSquirrelmail } from './squirrelmail.ts';
+import { flagsOpenwebmail, matchOpenwebmail, tagOpenwebmail } from './openwebmail.ts';
+import { flagsSogoAuth, matchSogoAuth, tagSogoAuth } from './sogo-auth.ts';
+import { flagsNextcloud, matchNextcloud, tagNextcloud } from './nextcloud.ts';
+import { flagsAuthelia, matchAuthelia, mayAuthelia, tagAuthelia } from './authelia.ts';
+import { flagsKeycloak, matchKeycloak, tagKeycloak } from './keycloak.ts';
+import { flagsJellyfin, matchJellyfin, tagJellyfin } from './jellyfin.ts';
+import { flagsHomeAssistant, matchHomeAssistant, tagHomeAssistant } from './home-assistant.ts';
+import { flagsGitea, matchGitea, tagGitea } from './gitea.ts';
+import { flagsForgejo, matchForgejo, tagForgejo } from './forgejo.ts';
+import { flagsWordpress, matchWordpress, tagWordpress } from './wordpress.ts';
+import { flagsImmich, matchImmich, mayImmich, tagImmich } from './immich.ts';
+import { flagsMattermost, matchMattermost, tagMattermost } from './mattermost.ts';
+import { flags3proxy, match3proxy, may3proxy, tag3proxy } from './3proxy.ts';
+import { flagsStunnel, matchStunnel, mayStunnel, tagStunnel } from './stunnel.ts';
+import { flagsSoftethervpn, matchSoftethervpn, maySoftethervpn, tagSoftethervpn } from './softethervpn.ts';
+import { flagsRouterosAuth, matchRouterosAuth, tagRouterosAuth } from './routeros-auth.ts';
+import { flagsNsd, matchNsd, tagNsd } from './nsd.ts';
+import { flagsScanlogd, matchScanlogd, tagScanlogd } from './scanlogd.ts';
+import { flagsPortsentry, matchPortsentry, tagPortsentry } from './portsentry.ts';
+import { flagsXinetdFail, matchXinetdFail, tagXinetdFail } from './xinetd-fail.ts';
+import { flagsNagios, matchNagios, tagNagios } from './nagios.ts';
+import { flagsFreeswitch, matchFreeswitch, tagFreeswitch } from './freeswitch.ts';
+import { flagsMurmur, matchMurmur, mayMurmur, tagMurmur } from './murmur.ts';
+import { flagsCounterStrike, matchCounterStrike, mayCounterStrike, tagCounterStrike } from './counter-strike.ts';
+import { flagsEjabberdAuth, matchEjabberdAuth, mayEjabberdAuth, tagEjabberdAuth } from './ejabberd-auth.ts';
+import { flagsZncAdminlog, matchZncAdminlog, tagZncAdminlog } from './znc-adminlog.ts';
+import { flagsSelinuxSsh, matchSelinuxSsh, maySelinuxSsh, tagSelinuxSsh } from './selinux-ssh.ts';
+import { flagsSlapd, matchSlapd, tagSlapd } from './slapd.ts';
+import { flagsGssftpd, matchGssftpd, tagGssftpd } from './gssftpd.ts';
+import { flagsWuftpd, matchWuftpd, tagWuftpd } from './wuftpd.ts';
+import { flagsXrdp, matchXrdp, mayXrdp, tagXrdp } from './xrdp.ts';
+import { flagsScreensharingd, matchScreensharingd, tagScreensharingd } from './screensharingd.ts';
+import { flagsMonit, matchMonit, tagMonit } from './monit.ts';
+import { flagsCowrie, matchCowrie, mayCowrie, tagCowrie } from './cowrie.ts';
+import { flagsMongodbAuth, matchMongodbAuth, mayMongodbAuth, tagMongodbAuth } from './mongodb-auth.ts';
+import { flagsMssqlAuth, matchMssqlAuth, tagMssqlAuth } from './mssql-auth.ts';
+import { flagsLighttpdAuth, matchLighttpdAuth, tagLighttpdAuth } from './lighttpd-auth.ts';
+import { flagsSuhosin, matchSuhosin, tagSuhosin } from './suhosin.ts';
 
-export const filterCount: i32 = 40;
+export const filterCount: i32 = 107;
 
 /**
  * The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a
@@ -66,70 +133,204 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchApacheModsecurity(start, end, mode);
     case 7: // apache-nohome
       return matchApacheNohome(start, end, mode);
-    case 8: // asterisk
+    case 8: // apache-shellshock
+      return matchApacheShellshock(start, end, mode);
+    case 9: // zoneminder
+      return matchZoneminder(start, end, mode);
+    case 10: // php-url-fopen
+      return matchPhpUrlFopen(start, end, mode);
+    case 11: // asterisk
       return matchAsterisk(start, end, mode);
-    case 9: // courier-auth
+    case 12: // courier-auth
       return matchCourierAuth(start, end, mode);
-    case 10: // cyrus-imap
+    case 13: // cyrus-imap
       return matchCyrusImap(start, end, mode);
-    case 11: // dovecot
+    case 14: // dovecot
       return matchDovecot(start, end, mode);
-    case 12: // dropbear
+    case 15: // dropbear
       return matchDropbear(start, end, mode);
-    case 13: // exim
+    case 16: // exim-spam
+      return matchEximSpam(start, end, mode);
+    case 17: // exim
       return matchExim(start, end, mode);
-    case 14: // gitlab
+    case 18: // gitlab
       return matchGitlab(start, end, mode);
-    case 15: // grafana
+    case 19: // grafana
       return matchGrafana(start, end, mode);
-    case 16: // haproxy-http-auth
+    case 20: // haproxy-http-auth
       return matchHaproxyHttpAuth(start, end, mode);
-    case 17: // mysqld-auth
+    case 21: // mysqld-auth
       return matchMysqldAuth(start, end, mode);
-    case 18: // named-refused
+    case 22: // named-refused
       return matchNamedRefused(start, end, mode);
-    case 19: // nginx-http-auth
+    case 23: // nginx-http-auth
       return matchNginxHttpAuth(start, end, mode);
-    case 20: // nginx-limit-req
+    case 24: // nginx-limit-req
       return matchNginxLimitReq(start, end, mode);
-    case 21: // nginx-botsearch
+    case 25: // nginx-botsearch
       return matchNginxBotsearch(start, end, mode);
-    case 22: // nginx-bad-request
+    case 26: // nginx-bad-request
       return matchNginxBadRequest(start, end, mode);
-    case 23: // nginx-forbidden
+    case 27: // nginx-forbidden
       return matchNginxForbidden(start, end, mode);
-    case 24: // openvpn
+    case 28: // nginx-modsecurity
+      return matchNginxModsecurity(start, end, mode);
+    case 29: // nginx-mail-auth
+      return matchNginxMailAuth(start, end, mode);
+    case 30: // nginx-proxy-manager
+      return matchNginxProxyManager(start, end, mode);
+    case 31: // openvpn
       return matchOpenvpn(start, end, mode);
-    case 25: // pam-generic
+    case 32: // pam-generic
       return matchPamGeneric(start, end, mode);
-    case 26: // phpmyadmin-syslog
+    case 33: // phpmyadmin-syslog
       return matchPhpmyadminSyslog(start, end, mode);
-    case 27: // postfix
+    case 34: // postfix
       return matchPostfix(start, end, mode);
-    case 28: // proftpd
+    case 35: // proftpd
       return matchProftpd(start, end, mode);
-    case 29: // proxmox
+    case 36: // proxmox
       return matchProxmox(start, end, mode);
-    case 30: // pure-ftpd
+    case 37: // pure-ftpd
       return matchPureFtpd(start, end, mode);
-    case 31: // recidive
+    case 38: // recidive
       return matchRecidive(start, end, mode);
-    case 32: // roundcube-auth
+    case 39: // roundcube-auth
       return matchRoundcubeAuth(start, end, mode);
-    case 33: // sendmail-auth
+    case 40: // sendmail-auth
       return matchSendmailAuth(start, end, mode);
-    case 34: // sieve
+    case 41: // sieve
       return matchSieve(start, end, mode);
-    case 35: // squid
+    case 42: // squid
       return matchSquid(start, end, mode);
-    case 36: // traefik-auth
+    case 43: // traefik-auth
       return matchTraefikAuth(start, end, mode);
-    case 37: // vaultwarden
+    case 44: // vaultwarden
       return matchVaultwarden(start, end, mode);
-    case 38: // vsftpd
+    case 45: // vsftpd
       return matchVsftpd(start, end, mode);
-    case 39: // webmin-auth
+    case 46: // webmin-auth
       return matchWebminAuth(start, end, mode);
+    case 47: // courier-smtp
+      return matchCourierSmtp(start, end, mode);
+    case 48: // uwimap-auth
+      return matchUwimapAuth(start, end, mode);
+    case 49: // solid-pop3d
+      return matchSolidPop3d(start, end, mode);
+    case 50: // perdition
+      return matchPerdition(start, end, mode);
+    case 51: // qmail
+      return matchQmail(start, end, mode);
+    case 52: // kerio
+      return matchKerio(start, end, mode);
+    case 53: // assp
+      return matchAssp(start, end, mode);
+    case 54: // oracleims
+      return matchOracleims(start, end, mode);
+    case 55: // domino-smtp
+      return matchDominoSmtp(start, end, mode);
+    case 56: // sendmail-reject
+      return matchSendmailReject(start, end, mode);
+    case 57: // bitwarden
+      return matchBitwarden(start, end, mode);
+    case 58: // drupal-auth
+      return matchDrupalAuth(start, end, mode);
+    case 59: // froxlor-auth
+      return matchFroxlorAuth(start, end, mode);
+    case 60: // groupoffice
+      return matchGroupoffice(start, end, mode);
+    case 61: // guacamole
+      return matchGuacamole(start, end, mode);
+    case 62: // monitorix
+      return matchMonitorix(start, end, mode);
+    case 63: // openhab
+      return matchOpenhab(start, end, mode);
+    case 64: // directadmin
+      return matchDirectadmin(start, end, mode);
+    case 65: // centreon
+      return matchCentreon(start, end, mode);
+    case 66: // tine20
+      return matchTine20(start, end, mode);
+    case 67: // horde
+      return matchHorde(start, end, mode);
+    case 68: // squirrelmail
+      return matchSquirrelmail(start, end, mode);
+    case 69: // openwebmail
+      return matchOpenwebmail(start, end, mode);
+    case 70: // sogo-auth
+      return matchSogoAuth(start, end, mode);
+    case 71: // nextcloud
+      return matchNextcloud(start, end, mode);
+    case 72: // authelia
+      return matchAuthelia(start, end, mode);
+    case 73: // keycloak
+      return matchKeycloak(start, end, mode);
+    case 74: // jellyfin
+      return matchJellyfin(start, end, mode);
+    case 75: // home-assistant
+      return matchHomeAssistant(start, end, mode);
+    case 76: // gitea
+      return matchGitea(start, end, mode);
+    case 77: // forgejo
+      return matchForgejo(start, end, mode);
+    case 78: // wordpress
+      return matchWordpress(start, end, mode);
+    case 79: // immich
+      return matchImmich(start, end, mode);
+    case 80: // mattermost
+      return matchMattermost(start, end, mode);
+    case 81: // 3proxy
+      return match3proxy(start, end, mode);
+    case 82: // stunnel
+      return matchStunnel(start, end, mode);
+    case 83: // softethervpn
+      return matchSoftethervpn(start, end, mode);
+    case 84: // routeros-auth
+      return matchRouterosAuth(start, end, mode);
+    case 85: // nsd
+      return matchNsd(start, end, mode);
+    case 86: // scanlogd
+      return matchScanlogd(start, end, mode);
+    case 87: // portsentry
+      return matchPortsentry(start, end, mode);
+    case 88: // xinetd-fail
+      return matchXinetdFail(start, end, mode);
+    case 89: // nagios
+      return matchNagios(start, end, mode);
+    case 90: // freeswitch
+      return matchFreeswitch(start, end, mode);
+    case 91: // murmur
+      return matchMurmur(start, end, mode);
+    case 92: // counter-strike
+      return matchCounterStrike(start, end, mode);
+    case 93: // ejabberd-auth
+      return matchEjabberdAuth(start, end, mode);
+    case 94: // znc-adminlog
+      return matchZncAdminlog(start, end, mode);
+    case 95: // selinux-ssh
+      return matchSelinuxSsh(start, end, mode);
+    case 96: // slapd
+      return matchSlapd(start, end, mode);
+    case 97: // gssftpd
+      return matchGssftpd(start, end, mode);
+    case 98: // wuftpd
+      return matchWuftpd(start, end, mode);
+    case 99: // xrdp
+      return matchXrdp(start, end, mode);
+    case 100: // screensharingd
+      return matchScreensharingd(start, end, mode);
+    case 101: // monit
+      return matchMonit(start, end, mode);
+    case 102: // cowrie
+      return matchCowrie(start, end, mode);
+    case 103: // mongodb-auth
+      return matchMongodbAuth(start, end, mode);
+    case 104: // mssql-auth
+      return matchMssqlAuth(start, end, mode);
+    case 105: // lighttpd-auth
+      return matchLighttpdAuth(start, end, mode);
+    case 106: // suhosin
+      return matchSuhosin(start, end, mode);
   }
   return -1;
 }
@@ -138,27 +339,68 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
 // @inline
 export function mayMatch(filter: i32, start: i32, end: i32): bool {
   switch (filter) {
-    case 12: // dropbear
+    case 15: // dropbear
       return mayDropbear(start, end);
-    case 14: // gitlab
+    case 18: // gitlab
       return mayGitlab(start, end);
-    case 15: // grafana
-      return mayGrafana(start, end);
-    case 21: // nginx-botsearch
+    case 25: // nginx-botsearch
       return mayNginxBotsearch(start, end);
-    case 22: // nginx-bad-request
+    case 26: // nginx-bad-request
       return mayNginxBadRequest(start, end);
-    case 36: // traefik-auth
+    case 30: // nginx-proxy-manager
+      return mayNginxProxyManager(start, end);
+    case 43: // traefik-auth
       return mayTraefikAuth(start, end);
-    case 37: // vaultwarden
+    case 44: // vaultwarden
       return mayVaultwarden(start, end);
+    case 53: // assp
+      return mayAssp(start, end);
+    case 54: // oracleims
+      return mayOracleims(start, end);
+    case 55: // domino-smtp
+      return mayDominoSmtp(start, end);
+    case 61: // guacamole
+      return mayGuacamole(start, end);
+    case 63: // openhab
+      return mayOpenhab(start, end);
+    case 64: // directadmin
+      return mayDirectadmin(start, end);
+    case 66: // tine20
+      return mayTine20(start, end);
+    case 68: // squirrelmail
+      return maySquirrelmail(start, end);
+    case 72: // authelia
+      return mayAuthelia(start, end);
+    case 79: // immich
+      return mayImmich(start, end);
+    case 81: // 3proxy
+      return may3proxy(start, end);
+    case 82: // stunnel
+      return mayStunnel(start, end);
+    case 83: // softethervpn
+      return maySoftethervpn(start, end);
+    case 91: // murmur
+      return mayMurmur(start, end);
+    case 92: // counter-strike
+      return mayCounterStrike(start, end);
+    case 93: // ejabberd-auth
+      return mayEjabberdAuth(start, end);
+    case 95: // selinux-ssh
+      return maySelinuxSsh(start, end);
+    case 99: // xrdp
+      return mayXrdp(start, end);
+    case 102: // cowrie
+      return mayCowrie(start, end);
+    case 103: // mongodb-auth
+      return mayMongodbAuth(start, end);
   }
   return true;
 }
 
 /**
  * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
- * stage << 5; 256 takes whole lines only.
+ * stage << 5; 256 takes whole lines only; 512 is
+ * tentative.
  */
 // @inline
 export function patternFlags(filter: i32, pattern: i32): i32 {
@@ -179,70 +421,204 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsApacheModsecurity(pattern);
     case 7: // apache-nohome
       return flagsApacheNohome(pattern);
-    case 8: // asterisk
+    case 8: // apache-shellshock
+      return flagsApacheShellshock(pattern);
+    case 9: // zoneminder
+      return flagsZoneminder(pattern);
+    case 10: // php-url-fopen
+      return flagsPhpUrlFopen(pattern);
+    case 11: // asterisk
       return flagsAsterisk(pattern);
-    case 9: // courier-auth
+    case 12: // courier-auth
       return flagsCourierAuth(pattern);
-    case 10: // cyrus-imap
+    case 13: // cyrus-imap
       return flagsCyrusImap(pattern);
-    case 11: // dovecot
+    case 14: // dovecot
       return flagsDovecot(pattern);
-    case 12: // dropbear
+    case 15: // dropbear
       return flagsDropbear(pattern);
-    case 13: // exim
+    case 16: // exim-spam
+      return flagsEximSpam(pattern);
+    case 17: // exim
       return flagsExim(pattern);
-    case 14: // gitlab
+    case 18: // gitlab
       return flagsGitlab(pattern);
-    case 15: // grafana
+    case 19: // grafana
       return flagsGrafana(pattern);
-    case 16: // haproxy-http-auth
+    case 20: // haproxy-http-auth
       return flagsHaproxyHttpAuth(pattern);
-    case 17: // mysqld-auth
+    case 21: // mysqld-auth
       return flagsMysqldAuth(pattern);
-    case 18: // named-refused
+    case 22: // named-refused
       return flagsNamedRefused(pattern);
-    case 19: // nginx-http-auth
+    case 23: // nginx-http-auth
       return flagsNginxHttpAuth(pattern);
-    case 20: // nginx-limit-req
+    case 24: // nginx-limit-req
       return flagsNginxLimitReq(pattern);
-    case 21: // nginx-botsearch
+    case 25: // nginx-botsearch
       return flagsNginxBotsearch(pattern);
-    case 22: // nginx-bad-request
+    case 26: // nginx-bad-request
       return flagsNginxBadRequest(pattern);
-    case 23: // nginx-forbidden
+    case 27: // nginx-forbidden
       return flagsNginxForbidden(pattern);
-    case 24: // openvpn
+    case 28: // nginx-modsecurity
+      return flagsNginxModsecurity(pattern);
+    case 29: // nginx-mail-auth
+      return flagsNginxMailAuth(pattern);
+    case 30: // nginx-proxy-manager
+      return flagsNginxProxyManager(pattern);
+    case 31: // openvpn
       return flagsOpenvpn(pattern);
-    case 25: // pam-generic
+    case 32: // pam-generic
       return flagsPamGeneric(pattern);
-    case 26: // phpmyadmin-syslog
+    case 33: // phpmyadmin-syslog
       return flagsPhpmyadminSyslog(pattern);
-    case 27: // postfix
+    case 34: // postfix
       return flagsPostfix(pattern);
-    case 28: // proftpd
+    case 35: // proftpd
       return flagsProftpd(pattern);
-    case 29: // proxmox
+    case 36: // proxmox
       return flagsProxmox(pattern);
-    case 30: // pure-ftpd
+    case 37: // pure-ftpd
       return flagsPureFtpd(pattern);
-    case 31: // recidive
+    case 38: // recidive
       return flagsRecidive(pattern);
-    case 32: // roundcube-auth
+    case 39: // roundcube-auth
       return flagsRoundcubeAuth(pattern);
-    case 33: // sendmail-auth
+    case 40: // sendmail-auth
       return flagsSendmailAuth(pattern);
-    case 34: // sieve
+    case 41: // sieve
       return flagsSieve(pattern);
-    case 35: // squid
+    case 42: // squid
       return flagsSquid(pattern);
-    case 36: // traefik-auth
+    case 43: // traefik-auth
       return flagsTraefikAuth(pattern);
-    case 37: // vaultwarden
+    case 44: // vaultwarden
       return flagsVaultwarden(pattern);
-    case 38: // vsftpd
+    case 45: // vsftpd
       return flagsVsftpd(pattern);
-    case 39: // webmin-auth
+    case 46: // webmin-auth
       return flagsWebminAuth(pattern);
+    case 47: // courier-smtp
+      return flagsCourierSmtp(pattern);
+    case 48: // uwimap-auth
+      return flagsUwimapAuth(pattern);
+    case 49: // solid-pop3d
+      return flagsSolidPop3d(pattern);
+    case 50: // perdition
+      return flagsPerdition(pattern);
+    case 51: // qmail
+      return flagsQmail(pattern);
+    case 52: // kerio
+      return flagsKerio(pattern);
+    case 53: // assp
+      return flagsAssp(pattern);
+    case 54: // oracleims
+      return flagsOracleims(pattern);
+    case 55: // domino-smtp
+      return flagsDominoSmtp(pattern);
+    case 56: // sendmail-reject
+      return flagsSendmailReject(pattern);
+    case 57: // bitwarden
+      return flagsBitwarden(pattern);
+    case 58: // drupal-auth
+      return flagsDrupalAuth(pattern);
+    case 59: // froxlor-auth
+      return flagsFroxlorAuth(pattern);
+    case 60: // groupoffice
+      return flagsGroupoffice(pattern);
+    case 61: // guacamole
+      return flagsGuacamole(pattern);
+    case 62: // monitorix
+      return flagsMonitorix(pattern);
+    case 63: // openhab
+      return flagsOpenhab(pattern);
+    case 64: // directadmin
+      return flagsDirectadmin(pattern);
+    case 65: // centreon
+      return flagsCentreon(pattern);
+    case 66: // tine20
+      return flagsTine20(pattern);
+    case 67: // horde
+      return flagsHorde(pattern);
+    case 68: // squirrelmail
+      return flagsSquirrelmail(pattern);
+    case 69: // openwebmail
+      return flagsOpenwebmail(pattern);
+    case 70: // sogo-auth
+      return flagsSogoAuth(pattern);
+    case 71: // nextcloud
+      return flagsNextcloud(pattern);
+    case 72: // authelia
+      return flagsAuthelia(pattern);
+    case 73: // keycloak
+      return flagsKeycloak(pattern);
+    case 74: // jellyfin
+      return flagsJellyfin(pattern);
+    case 75: // home-assistant
+      return flagsHomeAssistant(pattern);
+    case 76: // gitea
+      return flagsGitea(pattern);
+    case 77: // forgejo
+      return flagsForgejo(pattern);
+    case 78: // wordpress
+      return flagsWordpress(pattern);
+    case 79: // immich
+      return flagsImmich(pattern);
+    case 80: // mattermost
+      return flagsMattermost(pattern);
+    case 81: // 3proxy
+      return flags3proxy(pattern);
+    case 82: // stunnel
+      return flagsStunnel(pattern);
+    case 83: // softethervpn
+      return flagsSoftethervpn(pattern);
+    case 84: // routeros-auth
+      return flagsRouterosAuth(pattern);
+    case 85: // nsd
+      return flagsNsd(pattern);
+    case 86: // scanlogd
+      return flagsScanlogd(pattern);
+    case 87: // portsentry
+      return flagsPortsentry(pattern);
+    case 88: // xinetd-fail
+      return flagsXinetdFail(pattern);
+    case 89: // nagios
+      return flagsNagios(pattern);
+    case 90: // freeswitch
+      return flagsFreeswitch(pattern);
+    case 91: // murmur
+      return flagsMurmur(pattern);
+    case 92: // counter-strike
+      return flagsCounterStrike(pattern);
+    case 93: // ejabberd-auth
+      return flagsEjabberdAuth(pattern);
+    case 94: // znc-adminlog
+      return flagsZncAdminlog(pattern);
+    case 95: // selinux-ssh
+      return flagsSelinuxSsh(pattern);
+    case 96: // slapd
+      return flagsSlapd(pattern);
+    case 97: // gssftpd
+      return flagsGssftpd(pattern);
+    case 98: // wuftpd
+      return flagsWuftpd(pattern);
+    case 99: // xrdp
+      return flagsXrdp(pattern);
+    case 100: // screensharingd
+      return flagsScreensharingd(pattern);
+    case 101: // monit
+      return flagsMonit(pattern);
+    case 102: // cowrie
+      return flagsCowrie(pattern);
+    case 103: // mongodb-auth
+      return flagsMongodbAuth(pattern);
+    case 104: // mssql-auth
+      return flagsMssqlAuth(pattern);
+    case 105: // lighttpd-auth
+      return flagsLighttpdAuth(pattern);
+    case 106: // suhosin
+      return flagsSuhosin(pattern);
   }
   return 0;
 }
@@ -269,159 +645,429 @@ export function filterPrefixes(filter: i32): i32 {
       return 6;
     case 7: // apache-nohome
       return 6;
-    case 8: // asterisk
+    case 8: // apache-shellshock
       return 6;
-    case 9: // courier-auth
+    case 9: // zoneminder
+      return 6;
+    case 10: // php-url-fopen
+      return 7;
+    case 11: // asterisk
+      return 6;
+    case 12: // courier-auth
       return 1;
-    case 10: // cyrus-imap
+    case 13: // cyrus-imap
       return 1;
-    case 11: // dovecot
+    case 14: // dovecot
       return 9;
-    case 12: // dropbear
+    case 15: // dropbear
       return 13;
-    case 13: // exim
+    case 16: // exim-spam
       return 6;
-    case 14: // gitlab
+    case 17: // exim
+      return 6;
+    case 18: // gitlab
       return 14;
-    case 15: // grafana
+    case 19: // grafana
       return 7;
-    case 16: // haproxy-http-auth
+    case 20: // haproxy-http-auth
       return 1;
-    case 17: // mysqld-auth
+    case 21: // mysqld-auth
       return 6;
-    case 18: // named-refused
+    case 22: // named-refused
       return 54;
-    case 19: // nginx-http-auth
+    case 23: // nginx-http-auth
       return 6;
-    case 20: // nginx-limit-req
+    case 24: // nginx-limit-req
       return 6;
-    case 21: // nginx-botsearch
+    case 25: // nginx-botsearch
       return 27;
-    case 22: // nginx-bad-request
+    case 26: // nginx-bad-request
       return 7;
-    case 23: // nginx-forbidden
+    case 27: // nginx-forbidden
       return 6;
-    case 24: // openvpn
-      return 9;
-    case 25: // pam-generic
-      return 1;
-    case 26: // phpmyadmin-syslog
-      return 1;
-    case 27: // postfix
-      return 1;
-    case 28: // proftpd
-      return 1;
-    case 29: // proxmox
-      return 9;
-    case 30: // pure-ftpd
-      return 1;
-    case 31: // recidive
+    case 28: // nginx-modsecurity
       return 6;
-    case 32: // roundcube-auth
-      return 7;
-    case 33: // sendmail-auth
-      return 1;
-    case 34: // sieve
-      return 1;
-    case 35: // squid
+    case 29: // nginx-mail-auth
       return 6;
-    case 36: // traefik-auth
+    case 30: // nginx-proxy-manager
       return 3;
-    case 37: // vaultwarden
+    case 31: // openvpn
+      return 9;
+    case 32: // pam-generic
+      return 1;
+    case 33: // phpmyadmin-syslog
+      return 1;
+    case 34: // postfix
+      return 1;
+    case 35: // proftpd
+      return 1;
+    case 36: // proxmox
+      return 9;
+    case 37: // pure-ftpd
+      return 1;
+    case 38: // recidive
       return 54;
-    case 38: // vsftpd
+    case 39: // roundcube-auth
+      return 7;
+    case 40: // sendmail-auth
+      return 1;
+    case 41: // sieve
+      return 1;
+    case 42: // squid
       return 6;
-    case 39: // webmin-auth
+    case 43: // traefik-auth
+      return 3;
+    case 44: // vaultwarden
+      return 54;
+    case 45: // vsftpd
+      return 6;
+    case 46: // webmin-auth
+      return 1;
+    case 47: // courier-smtp
+      return 1;
+    case 48: // uwimap-auth
+      return 1;
+    case 49: // solid-pop3d
+      return 1;
+    case 50: // perdition
+      return 1;
+    case 51: // qmail
+      return 1;
+    case 52: // kerio
+      return 3;
+    case 53: // assp
+      return 3;
+    case 54: // oracleims
+      return 3;
+    case 55: // domino-smtp
+      return 3;
+    case 56: // sendmail-reject
+      return 1;
+    case 57: // bitwarden
+      return 6;
+    case 58: // drupal-auth
+      return 1;
+    case 59: // froxlor-auth
+      return 1;
+    case 60: // groupoffice
+      return 2;
+    case 61: // guacamole
+      return 7;
+    case 62: // monitorix
+      return 2;
+    case 63: // openhab
+      return 3;
+    case 64: // directadmin
+      return 3;
+    case 65: // centreon
+      return 2;
+    case 66: // tine20
+      return 3;
+    case 67: // horde
+      return 6;
+    case 68: // squirrelmail
+      return 3;
+    case 69: // openwebmail
+      return 2;
+    case 70: // sogo-auth
+      return 6;
+    case 71: // nextcloud
+      return 7;
+    case 72: // authelia
+      return 7;
+    case 73: // keycloak
+      return 6;
+    case 74: // jellyfin
+      return 6;
+    case 75: // home-assistant
+      return 6;
+    case 76: // gitea
+      return 6;
+    case 77: // forgejo
+      return 6;
+    case 78: // wordpress
+      return 1;
+    case 79: // immich
+      return 7;
+    case 80: // mattermost
+      return 7;
+    case 81: // 3proxy
+      return 3;
+    case 82: // stunnel
+      return 7;
+    case 83: // softethervpn
+      return 54;
+    case 84: // routeros-auth
+      return 2;
+    case 85: // nsd
+      return 6;
+    case 86: // scanlogd
+      return 1;
+    case 87: // portsentry
+      return 3;
+    case 88: // xinetd-fail
+      return 1;
+    case 89: // nagios
+      return 1;
+    case 90: // freeswitch
+      return 54;
+    case 91: // murmur
+      return 7;
+    case 92: // counter-strike
+      return 3;
+    case 93: // ejabberd-auth
+      return 14;
+    case 94: // znc-adminlog
+      return 6;
+    case 95: // selinux-ssh
+      return 3;
+    case 96: // slapd
+      return 1;
+    case 97: // gssftpd
+      return 1;
+    case 98: // wuftpd
+      return 1;
+    case 99: // xrdp
+      return 7;
+    case 100: // screensharingd
+      return 1;
+    case 101: // monit
+      return 7;
+    case 102: // cowrie
+      return 3;
+    case 103: // mongodb-auth
+      return 14;
+    case 104: // mssql-auth
+      return 2;
+    case 105: // lighttpd-auth
+      return 6;
+    case 106: // suhosin
       return 1;
   }
   return 0;
 }
 
-/** Are lines with the same host and pid one connection? */
-export function filterConnection(filter: i32): bool {
+/**
+ * What tells attempts apart: 0 nothing, 1 host and pid, 2 address, 3 process, 4 session, 5 number.
+ */
+export function filterConnection(filter: i32): i32 {
   switch (filter) {
     case 0: // sshd
-      return true;
+      return 1;
     case 1: // apache-auth
-      return false;
+      return 0;
     case 2: // apache-badbots
-      return false;
+      return 0;
     case 3: // apache-noscript
-      return false;
+      return 0;
     case 4: // apache-overflows
-      return false;
+      return 0;
     case 5: // apache-botsearch
-      return false;
+      return 0;
     case 6: // apache-modsecurity
-      return false;
+      return 0;
     case 7: // apache-nohome
-      return false;
-    case 8: // asterisk
-      return false;
-    case 9: // courier-auth
-      return false;
-    case 10: // cyrus-imap
-      return false;
-    case 11: // dovecot
-      return false;
-    case 12: // dropbear
-      return false;
-    case 13: // exim
-      return false;
-    case 14: // gitlab
-      return false;
-    case 15: // grafana
-      return false;
-    case 16: // haproxy-http-auth
-      return false;
-    case 17: // mysqld-auth
-      return false;
-    case 18: // named-refused
-      return false;
-    case 19: // nginx-http-auth
-      return false;
-    case 20: // nginx-limit-req
-      return false;
-    case 21: // nginx-botsearch
-      return false;
-    case 22: // nginx-bad-request
-      return false;
-    case 23: // nginx-forbidden
-      return false;
-    case 24: // openvpn
-      return false;
-    case 25: // pam-generic
-      return false;
-    case 26: // phpmyadmin-syslog
-      return false;
-    case 27: // postfix
-      return false;
-    case 28: // proftpd
-      return false;
-    case 29: // proxmox
-      return false;
-    case 30: // pure-ftpd
-      return false;
-    case 31: // recidive
-      return false;
-    case 32: // roundcube-auth
-      return false;
-    case 33: // sendmail-auth
-      return false;
-    case 34: // sieve
-      return false;
-    case 35: // squid
-      return false;
-    case 36: // traefik-auth
-      return false;
-    case 37: // vaultwarden
-      return false;
-    case 38: // vsftpd
-      return false;
-    case 39: // webmin-auth
-      return false;
+      return 0;
+    case 8: // apache-shellshock
+      return 0;
+    case 9: // zoneminder
+      return 0;
+    case 10: // php-url-fopen
+      return 0;
+    case 11: // asterisk
+      return 2;
+    case 12: // courier-auth
+      return 0;
+    case 13: // cyrus-imap
+      return 0;
+    case 14: // dovecot
+      return 2;
+    case 15: // dropbear
+      return 0;
+    case 16: // exim-spam
+      return 0;
+    case 17: // exim
+      return 2;
+    case 18: // gitlab
+      return 0;
+    case 19: // grafana
+      return 0;
+    case 20: // haproxy-http-auth
+      return 0;
+    case 21: // mysqld-auth
+      return 0;
+    case 22: // named-refused
+      return 0;
+    case 23: // nginx-http-auth
+      return 0;
+    case 24: // nginx-limit-req
+      return 0;
+    case 25: // nginx-botsearch
+      return 0;
+    case 26: // nginx-bad-request
+      return 0;
+    case 27: // nginx-forbidden
+      return 0;
+    case 28: // nginx-modsecurity
+      return 0;
+    case 29: // nginx-mail-auth
+      return 0;
+    case 30: // nginx-proxy-manager
+      return 0;
+    case 31: // openvpn
+      return 4;
+    case 32: // pam-generic
+      return 3;
+    case 33: // phpmyadmin-syslog
+      return 0;
+    case 34: // postfix
+      return 3;
+    case 35: // proftpd
+      return 3;
+    case 36: // proxmox
+      return 0;
+    case 37: // pure-ftpd
+      return 0;
+    case 38: // recidive
+      return 0;
+    case 39: // roundcube-auth
+      return 0;
+    case 40: // sendmail-auth
+      return 0;
+    case 41: // sieve
+      return 0;
+    case 42: // squid
+      return 0;
+    case 43: // traefik-auth
+      return 0;
+    case 44: // vaultwarden
+      return 0;
+    case 45: // vsftpd
+      return 2;
+    case 46: // webmin-auth
+      return 0;
+    case 47: // courier-smtp
+      return 0;
+    case 48: // uwimap-auth
+      return 0;
+    case 49: // solid-pop3d
+      return 0;
+    case 50: // perdition
+      return 0;
+    case 51: // qmail
+      return 0;
+    case 52: // kerio
+      return 0;
+    case 53: // assp
+      return 0;
+    case 54: // oracleims
+      return 0;
+    case 55: // domino-smtp
+      return 0;
+    case 56: // sendmail-reject
+      return 5;
+    case 57: // bitwarden
+      return 0;
+    case 58: // drupal-auth
+      return 0;
+    case 59: // froxlor-auth
+      return 0;
+    case 60: // groupoffice
+      return 0;
+    case 61: // guacamole
+      return 0;
+    case 62: // monitorix
+      return 0;
+    case 63: // openhab
+      return 0;
+    case 64: // directadmin
+      return 0;
+    case 65: // centreon
+      return 0;
+    case 66: // tine20
+      return 0;
+    case 67: // horde
+      return 0;
+    case 68: // squirrelmail
+      return 0;
+    case 69: // openwebmail
+      return 0;
+    case 70: // sogo-auth
+      return 0;
+    case 71: // nextcloud
+      return 0;
+    case 72: // authelia
+      return 0;
+    case 73: // keycloak
+      return 0;
+    case 74: // jellyfin
+      return 0;
+    case 75: // home-assistant
+      return 0;
+    case 76: // gitea
+      return 0;
+    case 77: // forgejo
+      return 0;
+    case 78: // wordpress
+      return 0;
+    case 79: // immich
+      return 0;
+    case 80: // mattermost
+      return 0;
+    case 81: // 3proxy
+      return 0;
+    case 82: // stunnel
+      return 0;
+    case 83: // softethervpn
+      return 0;
+    case 84: // routeros-auth
+      return 0;
+    case 85: // nsd
+      return 0;
+    case 86: // scanlogd
+      return 0;
+    case 87: // portsentry
+      return 0;
+    case 88: // xinetd-fail
+      return 0;
+    case 89: // nagios
+      return 0;
+    case 90: // freeswitch
+      return 2;
+    case 91: // murmur
+      return 0;
+    case 92: // counter-strike
+      return 0;
+    case 93: // ejabberd-auth
+      return 0;
+    case 94: // znc-adminlog
+      return 0;
+    case 95: // selinux-ssh
+      return 0;
+    case 96: // slapd
+      return 5;
+    case 97: // gssftpd
+      return 0;
+    case 98: // wuftpd
+      return 3;
+    case 99: // xrdp
+      return 0;
+    case 100: // screensharingd
+      return 0;
+    case 101: // monit
+      return 0;
+    case 102: // cowrie
+      return 0;
+    case 103: // mongodb-auth
+      return 5;
+    case 104: // mssql-auth
+      return 0;
+    case 105: // lighttpd-auth
+      return 0;
+    case 106: // suhosin
+      return 0;
   }
-  return false;
+  return 0;
 }
 
 /** Does `filter` read messages of the syslog identifier [start, end)? */
@@ -444,70 +1090,204 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagApacheModsecurity(start, end);
     case 7: // apache-nohome
       return tagApacheNohome(start, end);
-    case 8: // asterisk
+    case 8: // apache-shellshock
+      return tagApacheShellshock(start, end);
+    case 9: // zoneminder
+      return tagZoneminder(start, end);
+    case 10: // php-url-fopen
+      return tagPhpUrlFopen(start, end);
+    case 11: // asterisk
       return tagAsterisk(start, end);
-    case 9: // courier-auth
+    case 12: // courier-auth
       return tagCourierAuth(start, end);
-    case 10: // cyrus-imap
+    case 13: // cyrus-imap
       return tagCyrusImap(start, end);
-    case 11: // dovecot
+    case 14: // dovecot
       return tagDovecot(start, end);
-    case 12: // dropbear
+    case 15: // dropbear
       return tagDropbear(start, end);
-    case 13: // exim
+    case 16: // exim-spam
+      return tagEximSpam(start, end);
+    case 17: // exim
       return tagExim(start, end);
-    case 14: // gitlab
+    case 18: // gitlab
       return tagGitlab(start, end);
-    case 15: // grafana
+    case 19: // grafana
       return tagGrafana(start, end);
-    case 16: // haproxy-http-auth
+    case 20: // haproxy-http-auth
       return tagHaproxyHttpAuth(start, end);
-    case 17: // mysqld-auth
+    case 21: // mysqld-auth
       return tagMysqldAuth(start, end);
-    case 18: // named-refused
+    case 22: // named-refused
       return tagNamedRefused(start, end);
-    case 19: // nginx-http-auth
+    case 23: // nginx-http-auth
       return tagNginxHttpAuth(start, end);
-    case 20: // nginx-limit-req
+    case 24: // nginx-limit-req
       return tagNginxLimitReq(start, end);
-    case 21: // nginx-botsearch
+    case 25: // nginx-botsearch
       return tagNginxBotsearch(start, end);
-    case 22: // nginx-bad-request
+    case 26: // nginx-bad-request
       return tagNginxBadRequest(start, end);
-    case 23: // nginx-forbidden
+    case 27: // nginx-forbidden
       return tagNginxForbidden(start, end);
-    case 24: // openvpn
+    case 28: // nginx-modsecurity
+      return tagNginxModsecurity(start, end);
+    case 29: // nginx-mail-auth
+      return tagNginxMailAuth(start, end);
+    case 30: // nginx-proxy-manager
+      return tagNginxProxyManager(start, end);
+    case 31: // openvpn
       return tagOpenvpn(start, end);
-    case 25: // pam-generic
+    case 32: // pam-generic
       return tagPamGeneric(start, end);
-    case 26: // phpmyadmin-syslog
+    case 33: // phpmyadmin-syslog
       return tagPhpmyadminSyslog(start, end);
-    case 27: // postfix
+    case 34: // postfix
       return tagPostfix(start, end);
-    case 28: // proftpd
+    case 35: // proftpd
       return tagProftpd(start, end);
-    case 29: // proxmox
+    case 36: // proxmox
       return tagProxmox(start, end);
-    case 30: // pure-ftpd
+    case 37: // pure-ftpd
       return tagPureFtpd(start, end);
-    case 31: // recidive
+    case 38: // recidive
       return tagRecidive(start, end);
-    case 32: // roundcube-auth
+    case 39: // roundcube-auth
       return tagRoundcubeAuth(start, end);
-    case 33: // sendmail-auth
+    case 40: // sendmail-auth
       return tagSendmailAuth(start, end);
-    case 34: // sieve
+    case 41: // sieve
       return tagSieve(start, end);
-    case 35: // squid
+    case 42: // squid
       return tagSquid(start, end);
-    case 36: // traefik-auth
+    case 43: // traefik-auth
       return tagTraefikAuth(start, end);
-    case 37: // vaultwarden
+    case 44: // vaultwarden
       return tagVaultwarden(start, end);
-    case 38: // vsftpd
+    case 45: // vsftpd
       return tagVsftpd(start, end);
-    case 39: // webmin-auth
+    case 46: // webmin-auth
       return tagWebminAuth(start, end);
+    case 47: // courier-smtp
+      return tagCourierSmtp(start, end);
+    case 48: // uwimap-auth
+      return tagUwimapAuth(start, end);
+    case 49: // solid-pop3d
+      return tagSolidPop3d(start, end);
+    case 50: // perdition
+      return tagPerdition(start, end);
+    case 51: // qmail
+      return tagQmail(start, end);
+    case 52: // kerio
+      return tagKerio(start, end);
+    case 53: // assp
+      return tagAssp(start, end);
+    case 54: // oracleims
+      return tagOracleims(start, end);
+    case 55: // domino-smtp
+      return tagDominoSmtp(start, end);
+    case 56: // sendmail-reject
+      return tagSendmailReject(start, end);
+    case 57: // bitwarden
+      return tagBitwarden(start, end);
+    case 58: // drupal-auth
+      return tagDrupalAuth(start, end);
+    case 59: // froxlor-auth
+      return tagFroxlorAuth(start, end);
+    case 60: // groupoffice
+      return tagGroupoffice(start, end);
+    case 61: // guacamole
+      return tagGuacamole(start, end);
+    case 62: // monitorix
+      return tagMonitorix(start, end);
+    case 63: // openhab
+      return tagOpenhab(start, end);
+    case 64: // directadmin
+      return tagDirectadmin(start, end);
+    case 65: // centreon
+      return tagCentreon(start, end);
+    case 66: // tine20
+      return tagTine20(start, end);
+    case 67: // horde
+      return tagHorde(start, end);
+    case 68: // squirrelmail
+      return tagSquirrelmail(start, end);
+    case 69: // openwebmail
+      return tagOpenwebmail(start, end);
+    case 70: // sogo-auth
+      return tagSogoAuth(start, end);
+    case 71: // nextcloud
+      return tagNextcloud(start, end);
+    case 72: // authelia
+      return tagAuthelia(start, end);
+    case 73: // keycloak
+      return tagKeycloak(start, end);
+    case 74: // jellyfin
+      return tagJellyfin(start, end);
+    case 75: // home-assistant
+      return tagHomeAssistant(start, end);
+    case 76: // gitea
+      return tagGitea(start, end);
+    case 77: // forgejo
+      return tagForgejo(start, end);
+    case 78: // wordpress
+      return tagWordpress(start, end);
+    case 79: // immich
+      return tagImmich(start, end);
+    case 80: // mattermost
+      return tagMattermost(start, end);
+    case 81: // 3proxy
+      return tag3proxy(start, end);
+    case 82: // stunnel
+      return tagStunnel(start, end);
+    case 83: // softethervpn
+      return tagSoftethervpn(start, end);
+    case 84: // routeros-auth
+      return tagRouterosAuth(start, end);
+    case 85: // nsd
+      return tagNsd(start, end);
+    case 86: // scanlogd
+      return tagScanlogd(start, end);
+    case 87: // portsentry
+      return tagPortsentry(start, end);
+    case 88: // xinetd-fail
+      return tagXinetdFail(start, end);
+    case 89: // nagios
+      return tagNagios(start, end);
+    case 90: // freeswitch
+      return tagFreeswitch(start, end);
+    case 91: // murmur
+      return tagMurmur(start, end);
+    case 92: // counter-strike
+      return tagCounterStrike(start, end);
+    case 93: // ejabberd-auth
+      return tagEjabberdAuth(start, end);
+    case 94: // znc-adminlog
+      return tagZncAdminlog(start, end);
+    case 95: // selinux-ssh
+      return tagSelinuxSsh(start, end);
+    case 96: // slapd
+      return tagSlapd(start, end);
+    case 97: // gssftpd
+      return tagGssftpd(start, end);
+    case 98: // wuftpd
+      return tagWuftpd(start, end);
+    case 99: // xrdp
+      return tagXrdp(start, end);
+    case 100: // screensharingd
+      return tagScreensharingd(start, end);
+    case 101: // monit
+      return tagMonit(start, end);
+    case 102: // cowrie
+      return tagCowrie(start, end);
+    case 103: // mongodb-auth
+      return tagMongodbAuth(start, end);
+    case 104: // mssql-auth
+      return tagMssqlAuth(start, end);
+    case 105: // lighttpd-auth
+      return tagLighttpdAuth(start, end);
+    case 106: // suhosin
+      return tagSuhosin(start, end);
   }
   return false;
 }

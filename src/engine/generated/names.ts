@@ -163,6 +163,33 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "apache-shellshock",
+    "about": "Apache: functions in environment variables, as the shell of a CGI program reports them",
+    "modes": [],
+    "patterns": [
+      "function-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "zoneminder",
+    "about": "ZoneMinder: failed logins (the error log of Apache)",
+    "modes": [],
+    "patterns": [
+      "login-denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "php-url-fopen",
+    "about": "web servers: requests that hand an application the URL of a foreign script",
+    "modes": [],
+    "patterns": [
+      "foreign-script"
+    ],
+    "ignore": []
+  },
+  {
     "name": "asterisk",
     "about": "Asterisk: refused registrations, calls and logins over SIP, IAX2 and the manager interface",
     "modes": [],
@@ -175,13 +202,14 @@ export const filterNames: FilterNames[] = [
       "attack-detected",
       "connection-rejected",
       "request-failed",
+      "request-ambiguous",
+      "request-failed-long",
       "refused",
+      "event-ambiguous",
+      "refused-elsewhere",
       "refused-quoted"
     ],
-    "ignore": [
-      "request-ambiguous",
-      "event-ambiguous"
-    ]
+    "ignore": []
   },
   {
     "name": "courier-auth",
@@ -215,6 +243,9 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "login-failed",
       "login-failed-nameless",
+      "login-not-allowed",
+      "login-not-allowed-nameless",
+      "login",
       "no-login",
       "no-login-nameless",
       "password-shown",
@@ -222,7 +253,9 @@ export const filterNames: FilterNames[] = [
       "request-refused",
       "user-refused",
       "plain-user-refused",
-      "pam-failure"
+      "pam-failure",
+      "pam-module-failure",
+      "pam-success"
     ],
     "ignore": []
   },
@@ -242,6 +275,21 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "exim-spam",
+    "about": "Exim: spam and viruses, as block lists, local_scan and SpamAssassin find them",
+    "modes": [],
+    "patterns": [
+      "refused-by-scan",
+      "listed",
+      "virus",
+      "spam-tossed",
+      "spam-to-trap"
+    ],
+    "ignore": [
+      "two-hosts"
+    ]
+  },
+  {
     "name": "exim",
     "about": "Exim: failed logins, and, in other modes, refused mail, broken protocol and dropped connections",
     "modes": [
@@ -251,6 +299,8 @@ export const filterNames: FilterNames[] = [
     ],
     "patterns": [
       "command-refused",
+      "two-refusals",
+      "login-failed-forged-helo",
       "two-hosts",
       "two-inputs",
       "login-failed",
@@ -284,7 +334,8 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "login-failed",
       "login-failed-context-first",
-      "login-request-refused"
+      "login-request-refused",
+      "login-request-refused-json"
     ],
     "ignore": []
   },
@@ -380,21 +431,54 @@ export const filterNames: FilterNames[] = [
     "ignore": []
   },
   {
+    "name": "nginx-modsecurity",
+    "about": "nginx: requests that a rule of ModSecurity 3 denied",
+    "modes": [],
+    "patterns": [
+      "access-denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nginx-mail-auth",
+    "about": "nginx as a mail proxy: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nginx-proxy-manager",
+    "about": "Nginx Proxy Manager: requests answered with 401 Unauthorized (its access logs)",
+    "modes": [],
+    "patterns": [
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
     "name": "openvpn",
     "about": "OpenVPN: clients that fail to authenticate, or break off before they do",
     "modes": [],
     "patterns": [
+      "authentication-failed",
       "handshake-failed",
+      "connection-dropped",
       "packet-refused"
     ],
     "ignore": []
   },
   {
     "name": "pam-generic",
-    "about": "Linux-PAM: failed logins of any service, as pam_unix reports them",
+    "about": "Linux-PAM: failed logins of any service, as pam_unix and other modules report them",
     "modes": [],
     "patterns": [
-      "pam-failed"
+      "pam-failed",
+      "pam-failed-unnamed",
+      "pam-module-failed",
+      "pam-module-failed-unnamed",
+      "pam-accepted"
     ],
     "ignore": [
       "pam-ambiguous"
@@ -480,10 +564,12 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "banned",
+      "banned-json",
       "fail2ban-banned"
     ],
     "ignore": [
       "banned-by-recidive",
+      "banned-by-recidive-json",
       "fail2ban-banned-by-recidive"
     ]
   },
@@ -492,6 +578,8 @@ export const filterNames: FilterNames[] = [
     "about": "Roundcube web mail: failed logins",
     "modes": [],
     "patterns": [
+      "login-failed-forwarded",
+      "session-login-failed-forwarded",
       "login-failed",
       "login-refused",
       "session-login-failed",
@@ -565,7 +653,12 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "login-failed",
-      "pam-failed"
+      "login",
+      "pam-failed",
+      "pam-failed-unnamed",
+      "pam-module-failed",
+      "pam-module-failed-unnamed",
+      "pam-accepted"
     ],
     "ignore": [
       "pam-ambiguous"
@@ -577,6 +670,616 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "courier-smtp",
+    "about": "Courier ESMTP: failed logins and unknown recipients",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "recipient-unknown"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "uwimap-auth",
+    "about": "UW IMAP and POP3: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "override-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "solid-pop3d",
+    "about": "Solid POP3: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "root-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "perdition",
+    "about": "Perdition mail proxy: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "no-login"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "qmail",
+    "about": "qmail: clients that a block list names",
+    "modes": [],
+    "patterns": [
+      "listed",
+      "listed-by-smtpd",
+      "blocked"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "kerio",
+    "about": "Kerio Connect: failed logins, unknown recipients, relaying and spam (its security log)",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "password-wrong",
+      "user-unknown",
+      "administration-refused",
+      "spam-attack",
+      "listed",
+      "relay-attempt",
+      "recipient-unknown",
+      "no-reverse-name",
+      "sender-domain-unknown"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "assp",
+    "about": "ASSP mail proxy: failed logins and relaying",
+    "modes": [],
+    "patterns": [
+      "blocked",
+      "too-many-errors",
+      "not-tls",
+      "login-failed",
+      "relay-attempt"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "oracleims",
+    "about": "Oracle Communications Messaging: failed logins",
+    "modes": [],
+    "patterns": [
+      "password-wrong"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "domino-smtp",
+    "about": "HCL (IBM) Domino: failed SMTP logins and refused hosts",
+    "modes": [],
+    "patterns": [
+      "login-failed-nameless",
+      "login-failed",
+      "login-refused",
+      "host-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "sendmail-reject",
+    "about": "sendmail: refused mail; in other modes also clients that send nothing or break off",
+    "modes": [
+      "normal",
+      "extra",
+      "aggressive"
+    ],
+    "patterns": [
+      "recipient-refused",
+      "name-unresolved",
+      "relay-refused",
+      "early-talk",
+      "names-asked",
+      "nothing-issued",
+      "connection-lost",
+      "recipient-unknown",
+      "message-end"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "bitwarden",
+    "about": "Bitwarden server: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "drupal-auth",
+    "about": "Drupal: failed logins, through its syslog module",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "froxlor-auth",
+    "about": "Froxlor: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "groupoffice",
+    "about": "Group-Office: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "guacamole",
+    "about": "Apache Guacamole: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "monitorix",
+    "about": "Monitorix: refused requests and logins of its own web server",
+    "modes": [],
+    "patterns": [
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "openhab",
+    "about": "openHAB: wrong user or password, from its request log",
+    "modes": [],
+    "patterns": [
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "directadmin",
+    "about": "DirectAdmin: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "centreon",
+    "about": "Centreon: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "tine20",
+    "about": "Tine 2.0: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "horde",
+    "about": "Horde: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "squirrelmail",
+    "about": "SquirrelMail: failed logins, through its plugin squirrel_logger",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "openwebmail",
+    "about": "Open WebMail: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "sogo-auth",
+    "about": "SOGo: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nextcloud",
+    "about": "Nextcloud: failed logins and second factors (nextcloud.log, or its syslog)",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "authelia",
+    "about": "Authelia: wrong passwords and second factors",
+    "modes": [],
+    "patterns": [
+      "attempt-failed",
+      "attempt-failed-json"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "keycloak",
+    "about": "Keycloak: failed logins (its events at level WARN)",
+    "modes": [],
+    "patterns": [
+      "login-error",
+      "login-error-plain"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "jellyfin",
+    "about": "Jellyfin: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-denied"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "home-assistant",
+    "about": "Home Assistant: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "gitea",
+    "about": "Gitea: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": [
+      "two-sources"
+    ]
+  },
+  {
+    "name": "forgejo",
+    "about": "Forgejo: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": [
+      "two-sources"
+    ]
+  },
+  {
+    "name": "wordpress",
+    "about": "WordPress: failed logins and enumeration of users, through the plugin WP fail2ban",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "probed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "immich",
+    "about": "Immich: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "mattermost",
+    "about": "Mattermost: failed logins (its log as JSON)",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "3proxy",
+    "about": "3proxy: refused users",
+    "modes": [],
+    "patterns": [
+      "refused"
+    ],
+    "ignore": [
+      "two-requests"
+    ]
+  },
+  {
+    "name": "stunnel",
+    "about": "stunnel: clients without a certificate",
+    "modes": [],
+    "patterns": [
+      "no-certificate"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "softethervpn",
+    "about": "SoftEther VPN: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-failed-plain"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "routeros-auth",
+    "about": "MikroTik RouterOS: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nsd",
+    "about": "NSD: refused zone transfers and clients over the rate limit",
+    "modes": [],
+    "patterns": [
+      "rate-limited",
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "scanlogd",
+    "about": "scanlogd: port scans",
+    "modes": [],
+    "patterns": [
+      "scan"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "portsentry",
+    "about": "PortSentry: port scans (its history file)",
+    "modes": [],
+    "patterns": [
+      "blocked"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "xinetd-fail",
+    "about": "xinetd: clients that its access lists or TCP wrappers refuse",
+    "modes": [],
+    "patterns": [
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "nagios",
+    "about": "Nagios NRPE: hosts that may not talk to it",
+    "modes": [],
+    "patterns": [
+      "host-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "freeswitch",
+    "about": "FreeSWITCH: failed SIP registrations and calls; extra (the default) and ddos also challenges that go unanswered",
+    "modes": [
+      "extra",
+      "normal",
+      "ddos"
+    ],
+    "patterns": [
+      "challenged",
+      "user-unknown",
+      "refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "murmur",
+    "about": "Mumble server: wrong passwords and certificates",
+    "modes": [],
+    "patterns": [
+      "rejected"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "counter-strike",
+    "about": "Counter-Strike server: wrong passwords of remote control",
+    "modes": [],
+    "patterns": [
+      "bad-rcon"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "ejabberd-auth",
+    "about": "ejabberd: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "login-failed-plain",
+      "login-failed-report"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "znc-adminlog",
+    "about": "ZNC: failed logins, through its module adminlog",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "selinux-ssh",
+    "about": "OpenSSH, as the audit log tells of it: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "slapd",
+    "about": "OpenLDAP: binds with a wrong name or password",
+    "modes": [],
+    "patterns": [
+      "accepted",
+      "invalid-credentials",
+      "closed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "gssftpd",
+    "about": "Kerberos FTP: repeated failures to log in",
+    "modes": [],
+    "patterns": [
+      "login-failures"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "wuftpd",
+    "about": "WU-FTPD: failed logins, from its own log or from PAM",
+    "modes": [],
+    "patterns": [
+      "login-failed",
+      "pam-failed",
+      "pam-failed-unnamed",
+      "pam-module-failed",
+      "pam-module-failed-unnamed",
+      "pam-accepted"
+    ],
+    "ignore": [
+      "pam-ambiguous"
+    ]
+  },
+  {
+    "name": "xrdp",
+    "about": "xrdp: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "screensharingd",
+    "about": "macOS Screen Sharing: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "monit",
+    "about": "Monit: failed logins at its web page",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "cowrie",
+    "about": "Cowrie: whoever connects to the honeypot",
+    "modes": [],
+    "patterns": [
+      "connected",
+      "connected-event-first"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "mongodb-auth",
+    "about": "MongoDB: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed-json",
+      "login-failed-client",
+      "login-failed",
+      "connection-end"
+    ],
+    "ignore": [
+      "two-clients"
+    ]
+  },
+  {
+    "name": "mssql-auth",
+    "about": "Microsoft SQL Server: failed logins",
+    "modes": [],
+    "patterns": [
+      "login-failed"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "lighttpd-auth",
+    "about": "lighttpd: wrong user or password for basic and digest authentication",
+    "modes": [],
+    "patterns": [
+      "password-wrong",
+      "digest-refused"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "suhosin",
+    "about": "Suhosin: attacks that it stopped",
+    "modes": [],
+    "patterns": [
+      "alert"
     ],
     "ignore": []
   }

@@ -882,11 +882,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   const word0 = word(start);
   if (word0 < 0x63736964) {
     if (word0 === 0x206f6f74 || word0 === 0x2d4e4f4e) { // "too " "NON-"
-      if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+      if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
-      if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+      if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
       forgetAddress();
-      if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+      if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
       forgetAddress();
       if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
       forgetAddress();
@@ -909,11 +909,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       return -1;
     }
     if (word0 === 0x47455250 || word0 === 0x474e4148) { // "PREG" "HANG"
-      if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+      if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
-      if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+      if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
       forgetAddress();
-      if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+      if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
       forgetAddress();
       if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
       forgetAddress();
@@ -940,11 +940,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
     if (word0 === 0x4d4d4f43) { // "COMM"
       const word8 = word(start + 8);
       if (word8 === 0x454d4954 || word8 === 0x474e454c || word8 === 0x4e554f43) { // "TIME" "LENG" "COUN"
-        if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+        if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
         forgetAddress();
-        if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+        if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
         forgetAddress();
-        if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+        if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
         forgetAddress();
         if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
         forgetAddress();
@@ -969,11 +969,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
         return -1;
       }
       if (word8 === 0x45504950) { // "PIPE"
-        if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+        if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
         forgetAddress();
-        if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+        if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
         forgetAddress();
-        if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+        if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
         forgetAddress();
         if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
         forgetAddress();
@@ -995,11 +995,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
         if ((mode & 64) !== 0 && takeNameForged(start, end)) return 14;
         return -1;
       }
-      if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+      if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
-      if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+      if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
       forgetAddress();
-      if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+      if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
       forgetAddress();
       if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
       forgetAddress();
@@ -1023,11 +1023,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
     }
   } else {
     if (word0 === 0x63736964 || word0 === 0x656a6572 || word0 === 0x6e726177 || word0 === 0x72706d69 || word0 === 0x746c696d || word0 === 0x74736f6c) { // "disc" "reje" "warn" "impr" "milt" "lost"
-      if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+      if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
       forgetAddress();
-      if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+      if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
       forgetAddress();
-      if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+      if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
       forgetAddress();
       if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
       forgetAddress();
@@ -1050,11 +1050,11 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
       return -1;
     }
   }
-  if ((mode & 100) !== 0 && takeSaslServerLost(start, end)) return 0;
+  if ((mode & 101) !== 0 && takeSaslServerLost(start, end)) return 0;
   forgetAddress();
-  if ((mode & 36) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
+  if ((mode & 37) !== 0 && takeSaslMechanismUnknown(start, end)) return 1;
   forgetAddress();
-  if ((mode & 100) !== 0 && takeSaslFailed(start, end)) return 2;
+  if ((mode & 101) !== 0 && takeSaslFailed(start, end)) return 2;
   forgetAddress();
   if ((mode & 8) !== 0 && takeListed(start, end)) return 3;
   forgetAddress();
@@ -1077,7 +1077,7 @@ export function matchPostfix(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsPostfix(pattern: i32): i32 {
   switch (pattern) {
     case 0: // sasl-server-lost
@@ -1085,20 +1085,24 @@ export function flagsPostfix(pattern: i32): i32 {
       return 16;
     case 2: // sasl-failed
     case 4: // refused
+      return 401;
+    case 3: // listed
+    case 5: // pipelining
+      return 17;
+    case 6: // too-many-errors
+      return 177;
+    case 7: // lost-counted-elsewhere
+      return 0;
     case 8: // lost
+      return 435;
+    case 9: // disconnect-login-failed
+      return 179;
     case 10: // early-talk
     case 11: // command-limit
     case 12: // not-smtp
     case 13: // rate-limit
     case 14: // name-forged
       return 273;
-    case 3: // listed
-    case 5: // pipelining
-    case 6: // too-many-errors
-    case 9: // disconnect-login-failed
-      return 17;
-    case 7: // lost-counted-elsewhere
-      return 0;
   }
   return 0;
 }

@@ -21,6 +21,19 @@ function takeBannedByRecidive(at: i32, end: i32): bool {
   return true;
 }
 
+/** banned-by-recidive-json: '{"time":"' time '","level":"info","msg":"banned","jail":"recidive"' */
+function takeBannedByRecidiveJson(at: i32, end: i32): bool {
+  if (end - at < 59) return false;
+  if (!(end - at >= 9 && word(at) === 0x6974227b && word(at + 4) === 0x3a22656d && word(at + 5) === 0x223a2265)) return false; // '{"time":"'
+  at += 9;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return false;
+  captureTime(at, stop1);
+  at = stop1;
+  if (!(end - at >= 49 && word(at) === 0x6c222c22 && word(at + 4) === 0x6c657665 && word(at + 8) === 0x69223a22 && word(at + 12) === 0x226f666e && word(at + 16) === 0x736d222c && word(at + 20) === 0x223a2267 && word(at + 24) === 0x6e6e6162 && word(at + 28) === 0x2c226465 && word(at + 32) === 0x69616a22 && word(at + 36) === 0x223a226c && word(at + 40) === 0x69636572 && word(at + 44) === 0x65766964 && word(at + 45) === 0x22657669)) return false; // '","level":"info","msg":"banned","jail":"recidive"'
+  return true;
+}
+
 /** time space{1,32} */
 function part2(at: i32, end: i32): i32 {
   const stop1 = scanTime(at, end);
@@ -160,6 +173,30 @@ function takeBanned(at: i32, end: i32): bool {
   return true;
 }
 
+/** banned-json: '{"time":"' time '","level":"info","msg":"banned","jail":"' not-'"'{1,139264} '","address":"' ip ['/' digit{1,3}] '"' */
+function takeBannedJson(at: i32, end: i32): bool {
+  if (end - at < 66) return false;
+  if (!(end - at >= 9 && word(at) === 0x6974227b && word(at + 4) === 0x3a22656d && word(at + 5) === 0x223a2265)) return false; // '{"time":"'
+  at += 9;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return false;
+  captureTime(at, stop1);
+  at = stop1;
+  if (!(end - at >= 40 && word(at) === 0x6c222c22 && word(at + 4) === 0x6c657665 && word(at + 8) === 0x69223a22 && word(at + 12) === 0x226f666e && word(at + 16) === 0x736d222c && word(at + 20) === 0x223a2267 && word(at + 24) === 0x6e6e6162 && word(at + 28) === 0x2c226465 && word(at + 32) === 0x69616a22 && word(at + 36) === 0x223a226c)) return false; // '","level":"info","msg":"banned","jail":"'
+  at += 40;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
+  at = stop2;
+  if (!(end - at >= 13 && word(at) === 0x61222c22 && word(at + 4) === 0x65726464 && word(at + 8) === 0x3a227373 && word(at + 9) === 0x223a2273)) return false; // '","address":"'
+  at += 13;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next3 = part9(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  return true;
+}
+
 /** fail2ban-banned: [time space{1,32}] [('fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32} | not-' '{1,139264} ' fail2ban' [('.server.actions' | '.actions')] space{0,32} ['[' digit{1,10} ']'] ':' space{1,32})] [('NOTICE' | 'WARNING') space{1,32}] '[' not-']'{1,139264} ']' space{1,32} 'Ban' space{1,32} ip space{0,139264} end */
 function takeFail2banBanned(at: i32, end: i32): bool {
   if (end - at < 9) return false;
@@ -199,53 +236,66 @@ function takeFail2banBanned(at: i32, end: i32): bool {
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchRecidive(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
-  if (word0 < 0x6365725b) {
-    if (word0 === 0x49544f4e || word0 === 0x4e524157) { // "NOTI" "WARN"
-      if (takeFail2banBannedByRecidive(start, end)) return 3;
+  if (word0 < 0x6974227b) {
+    if (word0 === 0x49544f4e || word0 === 0x4e524157 || word0 === 0x6365725b) { // "NOTI" "WARN" "[rec"
+      if (takeFail2banBannedByRecidive(start, end)) return 5;
       forgetTime();
-      if (takeFail2banBanned(start, end)) return 1;
+      if (takeFail2banBanned(start, end)) return 2;
       return -1;
     }
     if (word0 === 0x4f464e49) { // "INFO"
-      if (takeBannedByRecidive(start, end)) return 2;
-      if (takeFail2banBannedByRecidive(start, end)) return 3;
+      if (takeBannedByRecidive(start, end)) return 3;
+      if (takeFail2banBannedByRecidive(start, end)) return 5;
       forgetTime();
       if (takeBanned(start, end)) return 0;
       forgetAddress();
-      if (takeFail2banBanned(start, end)) return 1;
+      if (takeFail2banBanned(start, end)) return 2;
       return -1;
     }
   } else {
-    if (word0 === 0x6365725b || word0 === 0x6c696166) { // "[rec" "fail"
-      if (takeFail2banBannedByRecidive(start, end)) return 3;
+    if (word0 === 0x6974227b) { // "{\"ti"
+      if (takeBannedByRecidiveJson(start, end)) return 4;
       forgetTime();
-      if (takeFail2banBanned(start, end)) return 1;
+      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      forgetTime();
+      if (takeBannedJson(start, end)) return 1;
+      forgetTime();
+      forgetAddress();
+      if (takeFail2banBanned(start, end)) return 2;
+      return -1;
+    }
+    if (word0 === 0x6c696166) { // "fail"
+      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      forgetTime();
+      if (takeFail2banBanned(start, end)) return 2;
       return -1;
     }
     if (word0 === 0x6e6e6162 || word0 === 0x6f666e69) { // "bann" "info"
-      if (takeBannedByRecidive(start, end)) return 2;
-      if (takeFail2banBannedByRecidive(start, end)) return 3;
+      if (takeBannedByRecidive(start, end)) return 3;
+      if (takeFail2banBannedByRecidive(start, end)) return 5;
       forgetTime();
       if (takeBanned(start, end)) return 0;
       forgetAddress();
-      if (takeFail2banBanned(start, end)) return 1;
+      if (takeFail2banBanned(start, end)) return 2;
       return -1;
     }
   }
-  if (takeFail2banBannedByRecidive(start, end)) return 3;
+  if (takeFail2banBannedByRecidive(start, end)) return 5;
   forgetTime();
-  if (takeFail2banBanned(start, end)) return 1;
+  if (takeFail2banBanned(start, end)) return 2;
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsRecidive(pattern: i32): i32 {
   switch (pattern) {
     case 0: // banned
-    case 1: // fail2ban-banned
+    case 1: // banned-json
+    case 2: // fail2ban-banned
       return 273;
-    case 2: // banned-by-recidive
-    case 3: // fail2ban-banned-by-recidive
+    case 3: // banned-by-recidive
+    case 4: // banned-by-recidive-json
+    case 5: // fail2ban-banned-by-recidive
       return 8;
   }
   return 0;

@@ -196,7 +196,7 @@ export function matchSendmailAuth(start: i32, end: i32, _mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsSendmailAuth(pattern: i32): i32 {
   switch (pattern) {
     case 0: // user-refused

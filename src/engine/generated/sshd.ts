@@ -2614,7 +2614,7 @@ export function matchSshd(start: i32, end: i32, mode: i32): i32 {
   return -1;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsSshd(pattern: i32): i32 {
   switch (pattern) {
     case 0: // failed-publickey
@@ -2645,25 +2645,27 @@ export function flagsSshd(pattern: i32): i32 {
     case 16: // too-many-attempts
       return 401;
     case 17: // disconnecting-too-many-addressless
-      return 163;
+    case 47: // reset-addressless
+      return 161;
     case 18: // disconnecting-user-change
     case 19: // disconnecting-account-change
+      return 275;
+    case 20: // disconnecting-invalid-change
+      return 259;
+    case 21: // disconnecting-change-addressless
+    case 43: // identification-failed
+    case 52: // no-match-addressless
+      return 1;
+    case 22: // disconnecting-too-many
+    case 23: // disconnect-auth-fail
     case 29: // closed-preauth
     case 30: // closed-preauth-user
     case 31: // disconnecting-preauth
     case 32: // disconnecting-preauth-user
     case 33: // disconnected-preauth-user
-      return 275;
-    case 20: // disconnecting-invalid-change
-      return 259;
-    case 21: // disconnecting-change-addressless
-    case 47: // reset-addressless
-      return 3;
-    case 22: // disconnecting-too-many
-    case 23: // disconnect-auth-fail
       return 435;
     case 24: // disconnect-no-methods
-      return 19;
+      return 179;
     case 25: // disconnect
       return 18;
     case 26: // accepted
@@ -2685,13 +2687,11 @@ export function flagsSshd(pattern: i32): i32 {
     case 41: // no-identification
     case 42: // bad-identification
     case 45: // packet-corrupt
-    case 46: // packet-corrupt-user
-    case 48: // login-timeout
     case 49: // old-protocol
       return 273;
-    case 43: // identification-failed
-    case 52: // no-match-addressless
-      return 1;
+    case 46: // packet-corrupt-user
+    case 48: // login-timeout
+      return 433;
   }
   return 0;
 }

@@ -108,7 +108,7 @@ function part7(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-failed: [('[' time ']' | '[' '0123456789-'{1,139264} '][' '0123456789:'{1,139264} ']')] '[' not-']'{1,139264} '][ERROR] ' ('Username or password is incorrect' | 'Username or access code is incorrect' | 'Invalid admin token' | 'Invalid TOTP code' | 'Invalid client_id' | 'Incorrect client_secret' | 'Token is invalid') ('.' | '!') (' Try again. IP: ' | ' Server time: ' '0123456789-'{1,139264} ' ' '0123456789:'{1,139264} ' UTC IP: ' | ' IP: ') ip ['. Username: ' user{1,139264}] */
+/** login-failed: [('[' time ']' | '[' '0123456789-'{1,139264} '][' '0123456789:'{1,139264} ']')] '[' not-']'{1,139264} '][ERROR] ' ('Username or password is incorrect' | 'Username or access code is incorrect' | 'Invalid admin token' | 'Invalid password' | 'Malformed client_id' | 'No token available' | 'Auth request not found. Try again' | 'Invalid TOTP code' | 'Invalid client_id' | 'Incorrect client_secret' | 'Token is invalid') ('.' | '!') (' Try again. IP: ' | ' Server time: ' '0123456789-'{1,139264} ' ' '0123456789:'{1,139264} ' UTC IP: ' | ' IP: ') ip ['. Username: ' user{1,139264}] */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 34) return false;
   const next1 = part3(at, end);
@@ -123,26 +123,44 @@ function takeLoginFailed(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 9 && word(at) === 0x52455b5d && word(at + 4) === 0x5d524f52 && word(at + 5) === 0x205d524f)) return false; // '][ERROR] '
   at += 9;
-  if (end - at >= 33 && word(at) === 0x72657355 && word(at + 4) === 0x656d616e && word(at + 8) === 0x20726f20 && word(at + 12) === 0x73736170 && word(at + 16) === 0x64726f77 && word(at + 20) === 0x20736920 && word(at + 24) === 0x6f636e69 && word(at + 28) === 0x63657272 && word(at + 29) === 0x74636572) at += 33; // 'Username or password is incorrect'
-  else if (end - at >= 36 && word(at) === 0x72657355 && word(at + 4) === 0x656d616e && word(at + 8) === 0x20726f20 && word(at + 12) === 0x65636361 && word(at + 16) === 0x63207373 && word(at + 20) === 0x2065646f && word(at + 24) === 0x69207369 && word(at + 28) === 0x726f636e && word(at + 32) === 0x74636572) at += 36; // 'Username or access code is incorrect'
-  else if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x696d6461 && word(at + 12) === 0x6f74206e && word(at + 15) === 0x6e656b6f) at += 19; // 'Invalid admin token'
-  else if (end - at >= 17 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x50544f54 && word(at + 12) === 0x646f6320 && word(at + 13) === 0x65646f63) at += 17; // 'Invalid TOTP code'
-  else if (end - at >= 17 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x65696c63 && word(at + 12) === 0x695f746e && word(at + 13) === 0x64695f74) at += 17; // 'Invalid client_id'
-  else if (end - at >= 23 && word(at) === 0x6f636e49 && word(at + 4) === 0x63657272 && word(at + 8) === 0x6c632074 && word(at + 12) === 0x746e6569 && word(at + 16) === 0x6365735f && word(at + 19) === 0x74657263) at += 23; // 'Incorrect client_secret'
-  else if (end - at >= 16 && word(at) === 0x656b6f54 && word(at + 4) === 0x7369206e && word(at + 8) === 0x766e6920 && word(at + 12) === 0x64696c61) at += 16; // 'Token is invalid'
+  const first3 = byte(at);
+  if (first3 === 85) {
+    if (end - at >= 33 && word(at) === 0x72657355 && word(at + 4) === 0x656d616e && word(at + 8) === 0x20726f20 && word(at + 12) === 0x73736170 && word(at + 16) === 0x64726f77 && word(at + 20) === 0x20736920 && word(at + 24) === 0x6f636e69 && word(at + 28) === 0x63657272 && word(at + 29) === 0x74636572) at += 33; // 'Username or password is incorrect'
+    else if (end - at >= 36 && word(at) === 0x72657355 && word(at + 4) === 0x656d616e && word(at + 8) === 0x20726f20 && word(at + 12) === 0x65636361 && word(at + 16) === 0x63207373 && word(at + 20) === 0x2065646f && word(at + 24) === 0x69207369 && word(at + 28) === 0x726f636e && word(at + 32) === 0x74636572) at += 36; // 'Username or access code is incorrect'
+    else return false;
+  } else if (first3 === 73) {
+    if (end - at >= 19 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x696d6461 && word(at + 12) === 0x6f74206e && word(at + 15) === 0x6e656b6f) at += 19; // 'Invalid admin token'
+    else if (end - at >= 16 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x73736170 && word(at + 12) === 0x64726f77) at += 16; // 'Invalid password'
+    else if (end - at >= 17 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x50544f54 && word(at + 12) === 0x646f6320 && word(at + 13) === 0x65646f63) at += 17; // 'Invalid TOTP code'
+    else if (end - at >= 17 && word(at) === 0x61766e49 && word(at + 4) === 0x2064696c && word(at + 8) === 0x65696c63 && word(at + 12) === 0x695f746e && word(at + 13) === 0x64695f74) at += 17; // 'Invalid client_id'
+    else if (end - at >= 23 && word(at) === 0x6f636e49 && word(at + 4) === 0x63657272 && word(at + 8) === 0x6c632074 && word(at + 12) === 0x746e6569 && word(at + 16) === 0x6365735f && word(at + 19) === 0x74657263) at += 23; // 'Incorrect client_secret'
+    else return false;
+  } else if (first3 === 77) {
+    if (end - at >= 19 && word(at) === 0x666c614d && word(at + 4) === 0x656d726f && word(at + 8) === 0x6c632064 && word(at + 12) === 0x746e6569 && word(at + 15) === 0x64695f74) at += 19; // 'Malformed client_id'
+    else return false;
+  } else if (first3 === 78) {
+    if (end - at >= 18 && word(at) === 0x74206f4e && word(at + 4) === 0x6e656b6f && word(at + 8) === 0x61766120 && word(at + 12) === 0x62616c69 && word(at + 14) === 0x656c6261) at += 18; // 'No token available'
+    else return false;
+  } else if (first3 === 65) {
+    if (end - at >= 33 && word(at) === 0x68747541 && word(at + 4) === 0x71657220 && word(at + 8) === 0x74736575 && word(at + 12) === 0x746f6e20 && word(at + 16) === 0x756f6620 && word(at + 20) === 0x202e646e && word(at + 24) === 0x20797254 && word(at + 28) === 0x69616761 && word(at + 29) === 0x6e696167) at += 33; // 'Auth request not found. Try again'
+    else return false;
+  } else if (first3 === 84) {
+    if (end - at >= 16 && word(at) === 0x656b6f54 && word(at + 4) === 0x7369206e && word(at + 8) === 0x766e6920 && word(at + 12) === 0x64696c61) at += 16; // 'Token is invalid'
+    else return false;
+  }
   else return false;
   if (end - at >= 1 && byte(at) === 46) at += 1; // '.'
   else if (end - at >= 1 && byte(at) === 33) at += 1; // '!'
   else return false;
-  let next3 = part4(at, end);
-  if (next3 < 0) next3 = part5(at, end);
-  if (next3 < 0) next3 = part6(at, end);
-  if (next3 < 0) return false;
-  at = next3;
+  let next4 = part4(at, end);
+  if (next4 < 0) next4 = part5(at, end);
+  if (next4 < 0) next4 = part6(at, end);
+  if (next4 < 0) return false;
+  at = next4;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next4 = part7(at, end);
-  if (next4 >= 0) at = next4;
+  const next5 = part7(at, end);
+  if (next5 >= 0) at = next5;
   else {
     forgetUser();
   }
@@ -161,7 +179,7 @@ export function mayVaultwarden(start: i32, end: i32): bool {
   return false;
 }
 
-/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only. */
+/** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsVaultwarden(pattern: i32): i32 {
   switch (pattern) {
     case 0: // login-failed
