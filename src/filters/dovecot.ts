@@ -202,7 +202,7 @@ const authHead: Token[] = [
   optional(literal('('), some('word', 32), literal(')')),
   literal(': '),
 ];
-const maybeTwice = optional(literal('dovecot: '));
+const maybeTwice = optional(choice('dovecot: ', 'dovecot-auth: '));
 /** Since 2.4 the process names the user and his address itself. */
 const requestHead: Token[] = [
   optional(literal('dovecot: ')),

@@ -377,7 +377,7 @@ const attempts: Pattern[] = [
   },
   {
     name: 'disconnecting-too-many-addressless',
-    effect: { stage: 5 },
+    effect: { stage: 5, ends: true },
     tokens: [level, literal('Disconnecting: Too many authentication failures')],
     sample: `${host} sshd[4116]: Disconnecting: Too many authentication failures for root [preauth]`,
     counter: `${host} sshd[4116]: Disconnecting: Packet corrupt [preauth]`,
@@ -429,6 +429,7 @@ const attempts: Pattern[] = [
   {
     // Up to 7.4. The line that closes the connection gives the address.
     name: 'disconnecting-change-addressless',
+    effect: { ends: true },
     tokens: [level, literal(`Disconnecting${userChange}`)],
     sample: `${host} sshd[4131]: Disconnecting: Change of username or service not allowed: (admin,ssh-connection) -> (root,ssh-connection) [preauth]`,
     counter: `${host} sshd[4131]: Disconnecting: Packet corrupt [preauth]`,
@@ -748,7 +749,7 @@ const protocol: Pattern[] = [
   {
     name: 'reset-addressless',
     modes: ddos,
-    effect: { stage: 5 },
+    effect: { stage: 5, ends: true },
     tokens: [level, literal('Read from socket failed: Connection reset by peer')],
     sample: `${host} sshd[4306]: fatal: Read from socket failed: Connection reset by peer [preauth]`,
     counter: `${host} sshd[4306]: fatal: Read from socket failed: Broken pipe [preauth]`,

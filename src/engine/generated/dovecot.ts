@@ -997,8 +997,16 @@ function takeRequestRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** '(' word{1,32} ')' */
+/** ('dovecot: ' | 'dovecot-auth: ') */
 function part36(at: i32, end: i32): i32 {
+  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  else if (end - at >= 14 && word(at) === 0x65766f64 && word(at + 4) === 0x2d746f63 && word(at + 8) === 0x68747561 && word(at + 10) === 0x203a6874) at += 14; // 'dovecot-auth: '
+  else return -1;
+  return at;
+}
+
+/** '(' word{1,32} ')' */
+function part37(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 40)) return -1; // '('
   at += 1;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -1010,7 +1018,7 @@ function part36(at: i32, end: i32): i32 {
 }
 
 /** ',' ['<' not-',> \t'{0,139264} '>'] */
-function part37(at: i32, end: i32): i32 {
+function part38(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   const next1 = part31(at, end);
@@ -1019,12 +1027,12 @@ function part37(at: i32, end: i32): i32 {
 }
 
 /** ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
-function part38(at: i32, end: i32): i32 {
+function part39(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return -1;
-  const next1 = part37(at, end);
+  const next1 = part38(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return -1; // '): '
   at += 3;
@@ -1066,39 +1074,40 @@ function part38(at: i32, end: i32): i32 {
   return at;
 }
 
-/** user-refused: ['dovecot: '] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
+/** user-refused: [('dovecot: ' | 'dovecot-auth: ')] ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' ['request [' digit{1,10} ']: '] ['Info: '] ['conn ' word{1,16} (':auth-worker (' | ':auth (') not-')'{1,139264} ('): auth-worker<' | '): auth<') digit{1,10} '>: '] alpha+'0123456789-.'{2,64} '(' user… ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end */
 function takeUserRefused(at: i32, end: i32): bool {
   if (end - at < 26) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
+  const next1 = part36(at, end);
+  if (next1 >= 0) at = next1;
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return false;
-  const next1 = part36(at, end);
-  if (next1 >= 0) at = next1;
+  const next2 = part37(at, end);
+  if (next2 >= 0) at = next2;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return false; // ': '
   at += 2;
-  const next2 = part32(at, end);
-  if (next2 >= 0) at = next2;
-  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
-  const next3 = part34(at, end);
+  const next3 = part32(at, end);
   if (next3 >= 0) at = next3;
-  const stop4 = skipRun6(at, smaller(end, at + 65));
-  if (stop4 - at < 2 || stop4 - at > 64) return false;
-  at = stop4;
+  if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
+  const next4 = part34(at, end);
+  if (next4 >= 0) at = next4;
+  const stop5 = skipRun6(at, smaller(end, at + 65));
+  if (stop5 - at < 2 || stop5 - at > 64) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 40)) return false; // '('
   at += 1;
   // user up to the last ',' ip [',' ['<' not-',> \t'{0,139264} '>']] '): ' ('unknown user' | 'Unknown user' | 'invalid credentials' | 'Invalid credentials' | 'password mismatch' | 'Password mismatch' | 'User found from deny passdb' | 'Login attempt with empty password' | 'pam_authenticate() failed: User not known to the underlying authentication module' | 'pam_authenticate() failed: unknown user' | 'pam_authenticate() failed: Authentication failure' | 'pam_authenticate() failed: authentication error' | 'pam_authenticate() failed: Have exhausted maximum number of retries for service' | 'pam_authenticate() failed: Permission denied') not-','{0,139264} end
-  const beyondplace5 = end - 16;
-  let next5 = -1;
-  let place5 = beyondplace5;
+  const beyondplace6 = end - 16;
+  let next6 = -1;
+  let place6 = beyondplace6;
   while (true) {
-    place5 = findByteLast(at, place5, 44); // ','
-    if (place5 < at) return false;
-    next5 = part38(place5, end);
-    if (next5 >= 0) break;
+    place6 = findByteLast(at, place6, 44); // ','
+    if (place6 < at) return false;
+    next6 = part39(place6, end);
+    if (next6 >= 0) break;
     forgetAddress();
   }
-  captureUser(at, place5);
+  captureUser(at, place6);
   return true;
 }
 
@@ -1119,7 +1128,7 @@ function takePlainUserRefused(at: i32, end: i32): bool {
   at += 1;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next3 = part37(at, end);
+  const next3 = part38(at, end);
   if (next3 >= 0) at = next3;
   if (!(end - at >= 3 && byte(at) === 41 && byte(at + 1) === 58 && byte(at + 2) === 32)) return false; // '): '
   at += 3;
@@ -1162,11 +1171,11 @@ function takePlainUserRefused(at: i32, end: i32): bool {
 }
 
 /** ('auth-worker' | 'auth') ['(' word{1,32} ')'] ': ' */
-function part39(at: i32, end: i32): i32 {
+function part40(at: i32, end: i32): i32 {
   if (end - at >= 11 && word(at) === 0x68747561 && word(at + 4) === 0x726f772d && word(at + 7) === 0x72656b72) at += 11; // 'auth-worker'
   else if (end - at >= 4 && word(at) === 0x68747561) at += 4; // 'auth'
   else return -1;
-  const next1 = part36(at, end);
+  const next1 = part37(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 2 && byte(at) === 58 && byte(at + 1) === 32)) return -1; // ': '
   at += 2;
@@ -1174,7 +1183,7 @@ function part39(at: i32, end: i32): i32 {
 }
 
 /** 'pam_unix' ['(dovecot:auth)'] ': ' */
-function part40(at: i32, end: i32): i32 {
+function part41(at: i32, end: i32): i32 {
   if (!(end - at >= 8 && word(at) === 0x5f6d6170 && word(at + 4) === 0x78696e75)) return -1; // 'pam_unix'
   at += 8;
   if (end - at >= 14 && word(at) === 0x766f6428 && word(at + 4) === 0x746f6365 && word(at + 8) === 0x7475613a && word(at + 10) === 0x29687475) at += 14; // '(dovecot:auth)'
@@ -1194,7 +1203,7 @@ function skipRun7(at: i32, end: i32): i32 {
 }
 
 /** space{1,8} 'user=' nonspace{0,139264} */
-function part41(at: i32, end: i32): i32 {
+function part42(at: i32, end: i32): i32 {
   const stop1 = skipSpace(at, smaller(end, at + 9));
   if (stop1 - at < 1 || stop1 - at > 8) return -1;
   at = stop1;
@@ -1206,51 +1215,52 @@ function part41(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_unix' ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
+/** pam-failure: [('dovecot: ' | 'dovecot-auth: ')] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ['pam_unix' ['(dovecot:auth)'] ': '] ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
 function takePamFailure(at: i32, end: i32): bool {
   if (end - at < 70) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part39(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
   const next2 = part40(at, end);
   if (next2 >= 0) at = next2;
+  const next3 = part41(at, end);
+  if (next3 >= 0) at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
   at += 32;
-  const stop3 = skipNonspace(at, smaller(end, at + 139265));
-  if (stop3 - at > 139264) return false;
-  at = stop3;
-  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
-  at += 5;
   const stop4 = skipNonspace(at, smaller(end, at + 139265));
   if (stop4 - at > 139264) return false;
   at = stop4;
-  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
-  at += 6;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
   const stop5 = skipNonspace(at, smaller(end, at + 139265));
   if (stop5 - at > 139264) return false;
   at = stop5;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop6 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
+  at = stop6;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop6 = skipRun7(at, smaller(end, at + 139265));
-  if (stop6 - at > 139264) return false;
-  captureUser(at, stop6);
-  at = stop6;
+  const stop7 = skipRun7(at, smaller(end, at + 139265));
+  if (stop7 - at > 139264) return false;
+  captureUser(at, stop7);
+  at = stop7;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next7 = part41(at, end);
-  if (next7 >= 0) at = next7;
-  const stop8 = skipSpace(at, smaller(end, at + 139265));
-  if (stop8 - at > 139264) return false;
-  at = stop8;
+  const next8 = part42(at, end);
+  if (next8 >= 0) at = next8;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
+  at = stop9;
   if (at !== end) return false;
   return true;
 }
 
 /** 'pam_' word{1,32} ['(dovecot:auth)'] ': ' */
-function part42(at: i32, end: i32): i32 {
+function part43(at: i32, end: i32): i32 {
   if (!(end - at >= 4 && word(at) === 0x5f6d6170)) return -1; // 'pam_'
   at += 4;
   const stop1 = skipWord(at, smaller(end, at + 33));
@@ -1262,81 +1272,83 @@ function part42(at: i32, end: i32): i32 {
   return at;
 }
 
-/** pam-module-failure: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
+/** pam-module-failure: [('dovecot: ' | 'dovecot-auth: ')] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication failure; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip [space{1,8} 'user=' nonspace{0,139264}] space{0,139264} end */
 function takePamModuleFailure(at: i32, end: i32): bool {
   if (end - at < 77) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part39(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
-  let next2 = part42(at, end);
-  if (next2 < 0) return false;
-  at = next2;
+  const next2 = part40(at, end);
+  if (next2 >= 0) at = next2;
+  let next3 = part43(at, end);
+  if (next3 < 0) return false;
+  at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x66206e6f && word(at + 16) === 0x756c6961 && word(at + 20) === 0x203b6572 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication failure; logname='
   at += 32;
-  const stop3 = skipNonspace(at, smaller(end, at + 139265));
-  if (stop3 - at > 139264) return false;
-  at = stop3;
-  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
-  at += 5;
   const stop4 = skipNonspace(at, smaller(end, at + 139265));
   if (stop4 - at > 139264) return false;
   at = stop4;
-  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
-  at += 6;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
   const stop5 = skipNonspace(at, smaller(end, at + 139265));
   if (stop5 - at > 139264) return false;
   at = stop5;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop6 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
+  at = stop6;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop6 = skipRun7(at, smaller(end, at + 139265));
-  if (stop6 - at > 139264) return false;
-  captureUser(at, stop6);
-  at = stop6;
+  const stop7 = skipRun7(at, smaller(end, at + 139265));
+  if (stop7 - at > 139264) return false;
+  captureUser(at, stop7);
+  at = stop7;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  const next7 = part41(at, end);
-  if (next7 >= 0) at = next7;
-  const stop8 = skipSpace(at, smaller(end, at + 139265));
-  if (stop8 - at > 139264) return false;
-  at = stop8;
+  const next8 = part42(at, end);
+  if (next8 >= 0) at = next8;
+  const stop9 = skipSpace(at, smaller(end, at + 139265));
+  if (stop9 - at > 139264) return false;
+  at = stop9;
   if (at !== end) return false;
   return true;
 }
 
-/** pam-success: ['dovecot: '] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication success; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip */
+/** pam-success: [('dovecot: ' | 'dovecot-auth: ')] [('auth-worker' | 'auth') ['(' word{1,32} ')'] ': '] ('pam_' word{1,32} ['(dovecot:auth)'] ': ') ['Info: '] 'authentication success; logname=' nonspace{0,139264} ' uid=' nonspace{0,139264} ' euid=' nonspace{0,139264} ' tty=dovecot ruser=' user{0,139264} ' rhost=' ip */
 function takePamSuccess(at: i32, end: i32): bool {
   if (end - at < 77) return false;
-  if (end - at >= 9 && word(at) === 0x65766f64 && word(at + 4) === 0x3a746f63 && word(at + 5) === 0x203a746f) at += 9; // 'dovecot: '
-  const next1 = part39(at, end);
+  const next1 = part36(at, end);
   if (next1 >= 0) at = next1;
-  let next2 = part42(at, end);
-  if (next2 < 0) return false;
-  at = next2;
+  const next2 = part40(at, end);
+  if (next2 >= 0) at = next2;
+  let next3 = part43(at, end);
+  if (next3 < 0) return false;
+  at = next3;
   if (end - at >= 6 && word(at) === 0x6f666e49 && word(at + 2) === 0x203a6f66) at += 6; // 'Info: '
   if (!(end - at >= 32 && word(at) === 0x68747561 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x73206e6f && word(at + 16) === 0x65636375 && word(at + 20) === 0x203b7373 && word(at + 24) === 0x6e676f6c && word(at + 28) === 0x3d656d61)) return false; // 'authentication success; logname='
   at += 32;
-  const stop3 = skipNonspace(at, smaller(end, at + 139265));
-  if (stop3 - at > 139264) return false;
-  at = stop3;
-  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
-  at += 5;
   const stop4 = skipNonspace(at, smaller(end, at + 139265));
   if (stop4 - at > 139264) return false;
   at = stop4;
-  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
-  at += 6;
+  if (!(end - at >= 5 && word(at) === 0x64697520 && word(at + 1) === 0x3d646975)) return false; // ' uid='
+  at += 5;
   const stop5 = skipNonspace(at, smaller(end, at + 139265));
   if (stop5 - at > 139264) return false;
   at = stop5;
+  if (!(end - at >= 6 && word(at) === 0x69756520 && word(at + 2) === 0x3d646975)) return false; // ' euid='
+  at += 6;
+  const stop6 = skipNonspace(at, smaller(end, at + 139265));
+  if (stop6 - at > 139264) return false;
+  at = stop6;
   if (!(end - at >= 19 && word(at) === 0x79747420 && word(at + 4) === 0x766f643d && word(at + 8) === 0x746f6365 && word(at + 12) === 0x73757220 && word(at + 15) === 0x3d726573)) return false; // ' tty=dovecot ruser='
   at += 19;
-  const stop6 = skipRun7(at, smaller(end, at + 139265));
-  if (stop6 - at > 139264) return false;
-  captureUser(at, stop6);
-  at = stop6;
+  const stop7 = skipRun7(at, smaller(end, at + 139265));
+  if (stop7 - at > 139264) return false;
+  captureUser(at, stop7);
+  at = stop7;
   if (!(end - at >= 7 && word(at) === 0x6f687220 && word(at + 3) === 0x3d74736f)) return false; // ' rhost='
   at += 7;
   at = scanAddress(at, end);
@@ -1434,8 +1446,8 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
       return -1;
     }
     if (word0 === 0x65766f64) { // "dove"
-      const word9 = word(start + 9);
-      if (word9 === 0x5f6d6170) { // "pam_"
+      const word7 = word(start + 7);
+      if (word7 === 0x6170203a) { // ": pa"
         const word17 = word(start + 17);
         if (word17 === 0x6e49203a || word17 === 0x7561203a || word17 === 0x766f6428) { // ": In" ": au" "(dov"
           if (takeLoginFailed(start, end)) return 0;
@@ -1497,10 +1509,365 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         if (takePamSuccess(start, end)) return 14;
         return -1;
       }
-      if (word9 === 0x68747561) { // "auth"
-        const word13 = word(start + 13);
-        if (word13 < 0x6e49203a) {
-          if (word13 === 0x6170203a) { // ": pa"
+      if (word7 === 0x6e49203a) { // ": In"
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        forgetUser();
+        forgetAddress();
+        if (takePamFailure(start, end)) return 12;
+        return -1;
+      }
+      if (word7 === 0x7475612d) { // "-aut"
+        const word14 = word(start + 14);
+        if (word14 === 0x5f6d6170) { // "pam_"
+          const word20 = word(start + 20);
+          if (word20 === 0x203a7869 || word20 === 0x64287869) { // "ix: " "ix(d"
+            if (takeLoginFailed(start, end)) return 0;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if (takeLoginNotAllowed(start, end)) return 2;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
+            forgetAddress();
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takePamModuleFailure(start, end)) return 13;
+            forgetUser();
+            forgetAddress();
+            if (takePamSuccess(start, end)) return 14;
+            return -1;
+          }
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamModuleFailure(start, end)) return 13;
+          forgetUser();
+          forgetAddress();
+          if (takePamSuccess(start, end)) return 14;
+          return -1;
+        }
+        if (word14 === 0x68747561) { // "auth"
+          const word18 = word(start + 18);
+          if (word18 < 0x6e49203a) {
+            if (word18 === 0x6170203a) { // ": pa"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takePamModuleFailure(start, end)) return 13;
+              forgetUser();
+              forgetAddress();
+              if (takePamSuccess(start, end)) return 14;
+              return -1;
+            }
+            if (word18 === 0x6572203a) { // ": re"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              return -1;
+            }
+            if (word18 === 0x69746e65) { // "enti"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              return -1;
+            }
+          } else {
+            if (word18 === 0x6e49203a || word18 === 0x7561203a) { // ": In" ": au"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              return -1;
+            }
+            if (word18 === 0x6f63203a) { // ": co"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              return -1;
+            }
+            if (word18 === 0x726f772d) { // "-wor"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              forgetUser();
+              forgetAddress();
+              if (takePamModuleFailure(start, end)) return 13;
+              forgetUser();
+              forgetAddress();
+              if (takePamSuccess(start, end)) return 14;
+              return -1;
+            }
+          }
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
+          forgetUser();
+          forgetAddress();
+          if (takePamModuleFailure(start, end)) return 13;
+          forgetUser();
+          forgetAddress();
+          if (takePamSuccess(start, end)) return 14;
+          return -1;
+        }
+        if (word14 === 0x6f666e49) { // "Info"
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
+          return -1;
+        }
+        if (takeLoginFailed(start, end)) return 0;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginFailedNameless(start, end)) return 1;
+        forgetAddress();
+        if (takeLoginNotAllowed(start, end)) return 2;
+        forgetUser();
+        forgetAddress();
+        if (takeLoginNotAllowedNameless(start, end)) return 3;
+        forgetAddress();
+        if (takeLogin(start, end)) return 4;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+        forgetUser();
+        forgetAddress();
+        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+        forgetAddress();
+        if (takePasswordShown(start, end)) return 7;
+        if (takePlainUserRefused(start, end)) return 11;
+        return -1;
+      }
+      if (word7 === 0x7561203a) { // ": au"
+        const word11 = word(start + 11);
+        if (word11 === 0x203a6874) { // "th: "
+          const word15 = word(start + 15);
+          if (word15 === 0x5f6d6170) { // "pam_"
             const word20 = word(start + 20);
             if (word20 === 0x2878696e || word20 === 0x3a78696e) { // "nix(" "nix:"
               if (takeLoginFailed(start, end)) return 0;
@@ -1568,186 +1935,7 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             if (takePamSuccess(start, end)) return 14;
             return -1;
           }
-          if (word13 === 0x6572203a) { // ": re"
-            if (takeLoginFailed(start, end)) return 0;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 1;
-            forgetAddress();
-            if (takeLoginNotAllowed(start, end)) return 2;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginNotAllowedNameless(start, end)) return 3;
-            forgetAddress();
-            if (takeLogin(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-            forgetAddress();
-            if (takePasswordShown(start, end)) return 7;
-            if (takeUserRefused(start, end)) return 10;
-            forgetUser();
-            forgetAddress();
-            if (takePlainUserRefused(start, end)) return 11;
-            return -1;
-          }
-          if (word13 === 0x69746e65) { // "enti"
-            if (takeLoginFailed(start, end)) return 0;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 1;
-            forgetAddress();
-            if (takeLoginNotAllowed(start, end)) return 2;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginNotAllowedNameless(start, end)) return 3;
-            forgetAddress();
-            if (takeLogin(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-            forgetAddress();
-            if (takePasswordShown(start, end)) return 7;
-            if (takePlainUserRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if (takePamFailure(start, end)) return 12;
-            return -1;
-          }
-        } else {
-          if (word13 === 0x6e49203a) { // ": In"
-            if (takeLoginFailed(start, end)) return 0;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 1;
-            forgetAddress();
-            if (takeLoginNotAllowed(start, end)) return 2;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginNotAllowedNameless(start, end)) return 3;
-            forgetAddress();
-            if (takeLogin(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-            forgetAddress();
-            if (takePasswordShown(start, end)) return 7;
-            if (takePlainRequestRefused(start, end)) return 8;
-            forgetUser();
-            forgetAddress();
-            if (takeRequestRefused(start, end)) return 9;
-            forgetUser();
-            forgetAddress();
-            if (takeUserRefused(start, end)) return 10;
-            forgetUser();
-            forgetAddress();
-            if (takePlainUserRefused(start, end)) return 11;
-            forgetUser();
-            forgetAddress();
-            if (takePamFailure(start, end)) return 12;
-            return -1;
-          }
-          if (word13 === 0x6f63203a) { // ": co"
-            if (takeLoginFailed(start, end)) return 0;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 1;
-            forgetAddress();
-            if (takeLoginNotAllowed(start, end)) return 2;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginNotAllowedNameless(start, end)) return 3;
-            forgetAddress();
-            if (takeLogin(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-            forgetAddress();
-            if (takePasswordShown(start, end)) return 7;
-            if (takeUserRefused(start, end)) return 10;
-            forgetUser();
-            forgetAddress();
-            if (takePlainUserRefused(start, end)) return 11;
-            return -1;
-          }
-          if (word13 === 0x726f772d) { // "-wor"
-            const word17 = word(start + 17);
-            if (word17 === 0x2872656b || word17 === 0x3a72656b) { // "ker(" "ker:"
-              if (takeLoginFailed(start, end)) return 0;
-              forgetUser();
-              forgetAddress();
-              if (takeLoginFailedNameless(start, end)) return 1;
-              forgetAddress();
-              if (takeLoginNotAllowed(start, end)) return 2;
-              forgetUser();
-              forgetAddress();
-              if (takeLoginNotAllowedNameless(start, end)) return 3;
-              forgetAddress();
-              if (takeLogin(start, end)) return 4;
-              forgetUser();
-              forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-              forgetUser();
-              forgetAddress();
-              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-              forgetAddress();
-              if (takePasswordShown(start, end)) return 7;
-              if (takePlainRequestRefused(start, end)) return 8;
-              forgetUser();
-              forgetAddress();
-              if (takeRequestRefused(start, end)) return 9;
-              forgetUser();
-              forgetAddress();
-              if (takeUserRefused(start, end)) return 10;
-              forgetUser();
-              forgetAddress();
-              if (takePlainUserRefused(start, end)) return 11;
-              forgetUser();
-              forgetAddress();
-              if (takePamFailure(start, end)) return 12;
-              forgetUser();
-              forgetAddress();
-              if (takePamModuleFailure(start, end)) return 13;
-              forgetUser();
-              forgetAddress();
-              if (takePamSuccess(start, end)) return 14;
-              return -1;
-            }
-            if (takeLoginFailed(start, end)) return 0;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginFailedNameless(start, end)) return 1;
-            forgetAddress();
-            if (takeLoginNotAllowed(start, end)) return 2;
-            forgetUser();
-            forgetAddress();
-            if (takeLoginNotAllowedNameless(start, end)) return 3;
-            forgetAddress();
-            if (takeLogin(start, end)) return 4;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-            forgetUser();
-            forgetAddress();
-            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-            forgetAddress();
-            if (takePasswordShown(start, end)) return 7;
-            if (takePlainUserRefused(start, end)) return 11;
-            return -1;
-          }
-          if (word13 === 0x7561203a) { // ": au"
+          if (word15 === 0x68747561) { // "auth"
             const word19 = word(start + 19);
             if (word19 === 0x69746e65) { // "enti"
               if (takeLoginFailed(start, end)) return 0;
@@ -1841,6 +2029,235 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
             if (takePlainUserRefused(start, end)) return 11;
             return -1;
           }
+          if (word15 === 0x6e6e6f63 || word15 === 0x75716572) { // "conn" "requ"
+            if (takeLoginFailed(start, end)) return 0;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if (takeLoginNotAllowed(start, end)) return 2;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
+            forgetAddress();
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            return -1;
+          }
+          if (word15 === 0x6f666e49) { // "Info"
+            const word20 = word(start + 20);
+            if (word20 === 0x6e6f6320) { // " con"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              return -1;
+            }
+            if (word20 === 0x74756120) { // " aut"
+              if (takeLoginFailed(start, end)) return 0;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginFailedNameless(start, end)) return 1;
+              forgetAddress();
+              if (takeLoginNotAllowed(start, end)) return 2;
+              forgetUser();
+              forgetAddress();
+              if (takeLoginNotAllowedNameless(start, end)) return 3;
+              forgetAddress();
+              if (takeLogin(start, end)) return 4;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+              forgetUser();
+              forgetAddress();
+              if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+              forgetAddress();
+              if (takePasswordShown(start, end)) return 7;
+              if (takePlainRequestRefused(start, end)) return 8;
+              forgetUser();
+              forgetAddress();
+              if (takeRequestRefused(start, end)) return 9;
+              forgetUser();
+              forgetAddress();
+              if (takeUserRefused(start, end)) return 10;
+              forgetUser();
+              forgetAddress();
+              if (takePlainUserRefused(start, end)) return 11;
+              forgetUser();
+              forgetAddress();
+              if (takePamFailure(start, end)) return 12;
+              return -1;
+            }
+            if (takeLoginFailed(start, end)) return 0;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if (takeLoginNotAllowed(start, end)) return 2;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
+            forgetAddress();
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            return -1;
+          }
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takeUserRefused(start, end)) return 10;
+          forgetUser();
+          forgetAddress();
+          if (takePlainUserRefused(start, end)) return 11;
+          return -1;
+        }
+        if (word11 === 0x6e656874) { // "then"
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          forgetUser();
+          forgetAddress();
+          if (takePamFailure(start, end)) return 12;
+          return -1;
+        }
+        if (word11 === 0x772d6874) { // "th-w"
+          const word17 = word(start + 17);
+          if (word17 === 0x2872656b || word17 === 0x3a72656b) { // "ker(" "ker:"
+            if (takeLoginFailed(start, end)) return 0;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginFailedNameless(start, end)) return 1;
+            forgetAddress();
+            if (takeLoginNotAllowed(start, end)) return 2;
+            forgetUser();
+            forgetAddress();
+            if (takeLoginNotAllowedNameless(start, end)) return 3;
+            forgetAddress();
+            if (takeLogin(start, end)) return 4;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+            forgetUser();
+            forgetAddress();
+            if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+            forgetAddress();
+            if (takePasswordShown(start, end)) return 7;
+            if (takePlainRequestRefused(start, end)) return 8;
+            forgetUser();
+            forgetAddress();
+            if (takeRequestRefused(start, end)) return 9;
+            forgetUser();
+            forgetAddress();
+            if (takeUserRefused(start, end)) return 10;
+            forgetUser();
+            forgetAddress();
+            if (takePlainUserRefused(start, end)) return 11;
+            forgetUser();
+            forgetAddress();
+            if (takePamFailure(start, end)) return 12;
+            forgetUser();
+            forgetAddress();
+            if (takePamModuleFailure(start, end)) return 13;
+            forgetUser();
+            forgetAddress();
+            if (takePamSuccess(start, end)) return 14;
+            return -1;
+          }
+          if (takeLoginFailed(start, end)) return 0;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginFailedNameless(start, end)) return 1;
+          forgetAddress();
+          if (takeLoginNotAllowed(start, end)) return 2;
+          forgetUser();
+          forgetAddress();
+          if (takeLoginNotAllowedNameless(start, end)) return 3;
+          forgetAddress();
+          if (takeLogin(start, end)) return 4;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
+          forgetUser();
+          forgetAddress();
+          if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
+          forgetAddress();
+          if (takePasswordShown(start, end)) return 7;
+          if (takePlainUserRefused(start, end)) return 11;
+          return -1;
         }
         if (takeLoginFailed(start, end)) return 0;
         forgetUser();
@@ -1880,32 +2297,6 @@ export function matchDovecot(start: i32, end: i32, mode: i32): i32 {
         forgetUser();
         forgetAddress();
         if (takePamSuccess(start, end)) return 14;
-        return -1;
-      }
-      if (word9 === 0x6f666e49) { // "Info"
-        if (takeLoginFailed(start, end)) return 0;
-        forgetUser();
-        forgetAddress();
-        if (takeLoginFailedNameless(start, end)) return 1;
-        forgetAddress();
-        if (takeLoginNotAllowed(start, end)) return 2;
-        forgetUser();
-        forgetAddress();
-        if (takeLoginNotAllowedNameless(start, end)) return 3;
-        forgetAddress();
-        if (takeLogin(start, end)) return 4;
-        forgetUser();
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLogin(start, end)) return 5;
-        forgetUser();
-        forgetAddress();
-        if ((mode & 2) !== 0 && takeNoLoginNameless(start, end)) return 6;
-        forgetAddress();
-        if (takePasswordShown(start, end)) return 7;
-        if (takePlainUserRefused(start, end)) return 11;
-        forgetUser();
-        forgetAddress();
-        if (takePamFailure(start, end)) return 12;
         return -1;
       }
       if (takeLoginFailed(start, end)) return 0;

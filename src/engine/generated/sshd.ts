@@ -2646,16 +2646,14 @@ export function flagsSshd(pattern: i32): i32 {
       return 401;
     case 17: // disconnecting-too-many-addressless
     case 47: // reset-addressless
-      return 161;
+      return 163;
     case 18: // disconnecting-user-change
     case 19: // disconnecting-account-change
       return 275;
     case 20: // disconnecting-invalid-change
       return 259;
     case 21: // disconnecting-change-addressless
-    case 43: // identification-failed
-    case 52: // no-match-addressless
-      return 1;
+      return 3;
     case 22: // disconnecting-too-many
     case 23: // disconnect-auth-fail
     case 29: // closed-preauth
@@ -2689,6 +2687,9 @@ export function flagsSshd(pattern: i32): i32 {
     case 45: // packet-corrupt
     case 49: // old-protocol
       return 273;
+    case 43: // identification-failed
+    case 52: // no-match-addressless
+      return 1;
     case 46: // packet-corrupt-user
     case 48: // login-timeout
       return 433;
