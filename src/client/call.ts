@@ -8,15 +8,9 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  encodeFrame,
-  FrameDecoder,
-  FrameError,
-  parseResponse,
-  type Request,
-  type Response,
-} from '../control/protocol.ts';
+import { encodeFrame, FrameDecoder, FrameError, type Request, type Response } from '../control/protocol.ts';
 import { clientAnswerMs, clientPauseMs } from '../limits.ts';
+import { parseResponse } from './response.ts';
 
 /** The daemon cannot be reached, or what answers is no daemon of ours. */
 export class UnreachableError extends Error {

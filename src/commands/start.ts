@@ -14,11 +14,11 @@ import { join } from 'node:path';
 import { takeCoverage } from 'node:v8';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
+import { writeCoreConfig } from '../config/record.ts';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';
-import { writeCoreConfig } from '../text/record.ts';
 import type { CoreConfig } from '../types.ts';
 
 export const exitConfig = 78;

@@ -124,7 +124,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * The object a body holds; throws `frame-not-json` for anything that is not UTF-8, JSON, and an
  * object.
  */
-function parseObject(body: Uint8Array): Record<string, unknown> {
+export function parseObject(body: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(body));
@@ -148,15 +148,4 @@ export function parseRequest(body: Uint8Array): { verb: unknown; args: unknown }
       throw new FrameError('frame-not-json', 'a request of other than verb and args');
   }
   return { verb: object.verb, args: object.args };
-}
-
-/** A response, its shape checked; `data` is the daemon's word. Throws FrameError. */
-export function parseResponse(body: Uint8Array): Response {
-  const object = parseObject(body);
-  if (object.ok === true) return { ok: true, data: object.data, ...(object.more === true && { more: true }) };
-  const error = object.error as { code?: unknown; message?: unknown } | null | undefined;
-  if (object.ok !== false || typeof error?.code !== 'string' || typeof error.message !== 'string') {
-    throw new FrameError('frame-not-json', 'a response that is neither an answer nor a refusal');
-  }
-  return { ok: false, error: { code: error.code as RefusalCode, message: error.message } };
 }

@@ -6,18 +6,7 @@
  */
 import { byte, findByte, findByteLast, findWordLast, int } from '#linear';
 import * as ascii from './ascii.ts';
-import {
-  addressEnd,
-  addressStart,
-  captureAddress,
-  captureTime,
-  captureUser,
-  clearCaptures,
-  timeEnd,
-  timeStart,
-  userEnd,
-  userStart,
-} from './capture.ts';
+import * as capture from './capture.ts';
 import { larger, scanAddress, scanAddressPort, skipBitmap, smaller } from './scan.ts';
 import { scanTime } from './timestamp.ts';
 
@@ -110,7 +99,7 @@ export function interpret(program: i32, start: i32, end: i32, mode: i32): i32 {
     const modes = int(row + 4);
     if (modes === 0 || (modes & mode) !== 0) {
       if (walk(program + int(row + 12), program + int(row + 16), start, end) >= 0) return int(row);
-      clearCaptures();
+      capture.clearCaptures();
     }
     row += ROW_BYTES;
   }
@@ -146,17 +135,17 @@ function step(operation: i32, p: i32, stop: i32, at: i32, end: i32): i32 {
 
 /** As `walk`; a failure leaves the captures as they were. */
 function attempt(code: i32, stop: i32, at: i32, end: i32): i32 {
-  const address = addressStart;
-  const addressStop = addressEnd;
-  const user = userStart;
-  const userStop = userEnd;
-  const stamp = timeStart;
-  const stampStop = timeEnd;
+  const address = capture.addressStart;
+  const addressStop = capture.addressEnd;
+  const user = capture.userStart;
+  const userStop = capture.userEnd;
+  const stamp = capture.timeStart;
+  const stampStop = capture.timeEnd;
   const after = walk(code, stop, at, end);
   if (after < 0) {
-    captureAddress(address, addressStop);
-    captureUser(user, userStop);
-    captureTime(stamp, stampStop);
+    capture.captureAddress(address, addressStop);
+    capture.captureUser(user, userStop);
+    capture.captureTime(stamp, stampStop);
   }
   return after;
 }
@@ -210,13 +199,13 @@ function span(p: i32, at: i32, end: i32): i32 {
   const longest = int(p + 4);
   const after = skipBitmap(at, smaller(end, at + longest + 1), p + SPAN_CLASS - OPERANDS, true);
   if (after - at < int(p) || after - at > longest) return -1;
-  if (int(p + 8) !== 0) captureUser(at, after);
+  if (int(p + 8) !== 0) capture.captureUser(at, after);
   return after;
 }
 
 function time(at: i32, end: i32): i32 {
   const after = scanTime(at, end);
-  if (after >= 0) captureTime(at, after);
+  if (after >= 0) capture.captureTime(at, after);
   return after;
 }
 
@@ -248,7 +237,7 @@ function text(p: i32, stop: i32, at: i32, end: i32): i32 {
     if (place < lowest) return -1;
     const after = attempt(segment, stop, place, end);
     if (after >= 0) {
-      if (int(p + 8) !== 0) captureUser(at, place);
+      if (int(p + 8) !== 0) capture.captureUser(at, place);
       return after;
     }
   }

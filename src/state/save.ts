@@ -16,18 +16,7 @@ import type { BootTime } from '../clock.ts';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
-import {
-  encodeClock,
-  encodeHistory,
-  encodeJails,
-  encodePosition,
-  headerBytes,
-  sectionHeadBytes,
-  sectionTag,
-  stateMagic,
-  stateVersion,
-  tableHeadBytes,
-} from './format.ts';
+import * as format from './format.ts';
 
 /**
  * The engine's table as the state file sees it: fixed-size entries that only the engine
@@ -171,8 +160,8 @@ async function writePortions(handle: StateHandle, snapshot: Snapshot): Promise<n
     // are summed up meanwhile.
     if (next.done === true) {
       snapshot.taken?.();
-      seal(portion, length, sectionTag.end, 4);
-      length += sectionHeadBytes;
+      seal(portion, length, format.sectionTag.end, 4);
+      length += format.sectionHeadBytes;
       checksum = crc32(portion.subarray(0, length), checksum);
       portion.writeUInt32LE(checksum, length);
       length += 4;
@@ -205,56 +194,58 @@ function seal(into: Buffer, at: number, tag: number, length: number): void {
  * be written.
  */
 function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
-  stateMagic.copy(into);
-  into.writeUInt32LE(stateVersion, 8);
+  format.stateMagic.copy(into);
+  into.writeUInt32LE(format.stateVersion, 8);
   into.writeUInt32LE(0, 12);
   into.writeDoubleLE(snapshot.time, 16);
-  let used = headerBytes;
+  let used = format.headerBytes;
   /** Room for one more section of any size, and for the end. */
-  const isFull = (): boolean => into.length - used < 2 * sectionHeadBytes + stateSectionBytesMax + 4;
+  const isFull = (): boolean => into.length - used < 2 * format.sectionHeadBytes + stateSectionBytesMax + 4;
   const add = (tag: number, bytes: Uint8Array): void => {
     seal(into, used, tag, bytes.length);
-    into.set(bytes, used + sectionHeadBytes);
-    used += sectionHeadBytes + bytes.length;
+    into.set(bytes, used + format.sectionHeadBytes);
+    used += format.sectionHeadBytes + bytes.length;
   };
-  if (snapshot.clock !== undefined) add(sectionTag.clock, encodeClock(snapshot.clock));
-  add(sectionTag.jails, encodeJails(snapshot.jails));
+  if (snapshot.clock !== undefined) add(format.sectionTag.clock, format.encodeClock(snapshot.clock));
+  add(format.sectionTag.jails, format.encodeJails(snapshot.jails));
   for (const position of snapshot.positions) {
     if (isFull()) {
       yield used;
       used = 0;
     }
-    add(sectionTag.positions, encodePosition(position));
+    add(format.sectionTag.positions, format.encodePosition(position));
   }
   const { table, histories = [] } = snapshot;
   if (isFull()) {
     yield used;
     used = 0;
   }
-  if (table !== null) add(sectionTag.tableHead, encodeTableHead(table));
+  if (table !== null) add(format.sectionTag.tableHead, encodeTableHead(table));
   for (let length = table === null ? 0 : 1; length > 0; ) {
     if (isFull()) {
       yield used;
       used = 0;
     }
-    length = table!.read(into.subarray(used + sectionHeadBytes, used + sectionHeadBytes + stateSectionBytesMax));
+    length = table!.read(
+      into.subarray(used + format.sectionHeadBytes, used + format.sectionHeadBytes + stateSectionBytesMax),
+    );
     if (length === 0) break;
-    seal(into, used, sectionTag.tableEntries, length);
-    used += sectionHeadBytes + length;
+    seal(into, used, format.sectionTag.tableEntries, length);
+    used += format.sectionHeadBytes + length;
   }
   for (const history of histories) {
     if (isFull()) {
       yield used;
       used = 0;
     }
-    add(sectionTag.histories, encodeHistory(history));
+    add(format.sectionTag.histories, format.encodeHistory(history));
   }
   return used;
 }
 
 function encodeTableHead({ layout, entryBytes, note }: SavedEntries): Buffer {
   if (note.length > stateTableNoteBytesMax) throw new Error('the note about the table is too long');
-  const head = Buffer.alloc(tableHeadBytes);
+  const head = Buffer.alloc(format.tableHeadBytes);
   head.writeUInt32LE(layout, 0);
   head.writeUInt32LE(entryBytes, 4);
   return Buffer.concat([head, note]);

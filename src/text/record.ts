@@ -3,16 +3,11 @@
  * dependencies, because the core carries this file: it trusts the record's values, which the launch
  * stage checked, and only makes sure that it is one.
  */
-import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 
 const sections = ['memory', 'firewall', 'control', 'metrics', 'state', 'log'] as const;
-
-/** The record's text, as it travels. */
-export function encodeCoreConfig(config: CoreConfig): string {
-  return JSON.stringify(config);
-}
 
 /** Reads the record back; throws where the text is none. */
 export function decodeCoreConfig(text: string): CoreConfig {
@@ -26,15 +21,6 @@ export function decodeCoreConfig(text: string): CoreConfig {
     throw new Error('the configuration record has no jails');
   }
   return value as unknown as CoreConfig;
-}
-
-/** Writes the record into an open file, from its start. */
-export function writeCoreConfig(fd: number, config: CoreConfig): void {
-  const bytes = Buffer.from(encodeCoreConfig(config));
-  if (bytes.length > coreConfigBytesMax) throw new Error('the configuration record is too large');
-  for (let written = 0; written < bytes.length; ) {
-    written += writeSync(fd, bytes, written, bytes.length - written, written);
-  }
 }
 
 /** Reads the record from an open file, from its start, and closes it. */

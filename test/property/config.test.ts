@@ -9,11 +9,12 @@ import { formatDuration, parseDuration } from '../../src/config/duration.ts';
 import { decodeConfig } from '../../src/config/file.ts';
 import { formatPorts, parsePorts } from '../../src/config/port.ts';
 import { ConfigError } from '../../src/config/problem.ts';
+import { encodeCoreConfig } from '../../src/config/record.ts';
 import { formatSize, parseSize } from '../../src/config/size.ts';
 import { banSecondsMax, ceilingBytesMax } from '../../src/limits.ts';
 import { formatAddress, maskAddress, parseCidr } from '../../src/text/address.ts';
 import { printable } from '../../src/text/printable.ts';
-import { decodeCoreConfig, encodeCoreConfig } from '../../src/text/record.ts';
+import { decodeCoreConfig } from '../../src/text/record.ts';
 
 const surroundings = { filters: [{ name: 'sshd', modes: ['normal', 'ddos'] }], groupId: () => undefined };
 

@@ -6,8 +6,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseResponse } from '../../src/client/response.ts';
 import { type BanRow, type Operator, OperatorError, type Peer, type Status } from '../../src/control/answers.ts';
-import { FrameDecoder, parseResponse, type Response } from '../../src/control/protocol.ts';
+import { FrameDecoder, type Response } from '../../src/control/protocol.ts';
 import type { Event } from '../../src/history/event.ts';
 import type { Fields, Logger } from '../../src/log.ts';
 

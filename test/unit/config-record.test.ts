@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
-import { decodeCoreConfig, encodeCoreConfig, readCoreConfig, writeCoreConfig } from '../../src/text/record.ts';
+import { encodeCoreConfig, writeCoreConfig } from '../../src/config/record.ts';
+import { decodeCoreConfig, readCoreConfig } from '../../src/text/record.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fail2zig-record-'));
 afterAll(() => rmSync(folder, { recursive: true }));

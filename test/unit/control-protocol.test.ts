@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { encodeFrame, FrameDecoder, FrameError, parseRequest, parseResponse } from '../../src/control/protocol.ts';
+import { parseResponse } from '../../src/client/response.ts';
+import { encodeFrame, FrameDecoder, FrameError, parseRequest } from '../../src/control/protocol.ts';
 import { frameBytesMax } from '../../src/limits.ts';
 
 function header(length: number): Buffer {

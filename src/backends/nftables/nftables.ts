@@ -28,30 +28,8 @@ import {
 import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
 import { NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
-import {
-  decodeChain,
-  decodeElements,
-  decodeGeneration,
-  decodeRule,
-  decodeSet,
-  decodeTable,
-  isSameSet,
-} from './decode.ts';
-import {
-  addChain,
-  addSet,
-  addTable,
-  Batch,
-  changeElements,
-  deleteChain,
-  deleteSet,
-  deleteTable,
-  encodeDump,
-  encodeQuestion,
-  flushChain,
-  type JailLayout,
-  type SetLayout,
-} from './messages.ts';
+import * as decode from './decode.ts';
+import * as messages from './messages.ts';
 import { attribute, command, type Hook, hookNumber, netlinkNetfilter } from './numbers.ts';
 import { Pacer } from './pacer.ts';
 import { addAllowRule, addDenialRules, addDiscoveryRule, addDropRule, addJumpRule, addPortRules } from './rules.ts';
@@ -86,7 +64,7 @@ interface Survey {
   sets: Map<string, { reusable: boolean }>;
 }
 
-type Changes = SetChanges<SetLayout>;
+type Changes = SetChanges<messages.SetLayout>;
 
 export class NftablesBackend implements Backend {
   readonly name = 'nftables';
@@ -102,7 +80,7 @@ export class NftablesBackend implements Backend {
   /** The ruleset's generation when last asked, and our transactions since. */
   #generation = -1;
   #commits = 0;
-  readonly #layouts = new Map<string, JailLayout>();
+  readonly #layouts = new Map<string, messages.JailLayout>();
   /**
    * Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet
    * tried.
@@ -202,7 +180,7 @@ export class NftablesBackend implements Backend {
       await this.#dump(
         command.getRule,
         `list chain ${denial}`,
-        decodeRule,
+        decode.decodeRule,
         (facts) => {
           if (facts.table === this.#table && facts.chain === denial) packets += facts.packets;
         },
@@ -218,10 +196,10 @@ export class NftablesBackend implements Backend {
     let generation = -1;
     let commits = 0;
     await this.#socket.ask(
-      (writer, sequence) => encodeQuestion(writer, sequence, command.getGeneration),
+      (writer, sequence) => messages.encodeQuestion(writer, sequence, command.getGeneration),
       'read the generation',
       (bytes, start, end) => {
-        generation = decodeGeneration(bytes, start, end);
+        generation = decode.decodeGeneration(bytes, start, end);
         commits = this.#commits;
       },
     );
@@ -234,15 +212,15 @@ export class NftablesBackend implements Backend {
 
   /** Removes the table; an absent one is success. */
   async remove(): Promise<void> {
-    const batch = new Batch(() => this.#socket.nextSequence());
-    addTable(batch, this.#table);
-    deleteTable(batch, this.#table);
+    const batch = new messages.Batch(() => this.#socket.nextSequence());
+    messages.addTable(batch, this.#table);
+    messages.deleteTable(batch, this.#table);
     await this.#commit(batch);
     this.#layouts.clear();
     this.#fingerprint = null;
   }
 
-  #layout(jail: JailScaffold): JailLayout {
+  #layout(jail: JailScaffold): messages.JailLayout {
     const comment = `${this.#table} /${jail.ipv6Prefix}`;
     return {
       jail: jail.name,
@@ -261,7 +239,7 @@ export class NftablesBackend implements Backend {
    * One transaction. Where answers were lost it may hold or not: it is sent again asking for a
    * single one, which does no harm, since no message of ours minds being repeated.
    */
-  async #commit(batch: Batch): Promise<void> {
+  async #commit(batch: messages.Batch): Promise<void> {
     try {
       await this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
       this.#commits++;
@@ -275,54 +253,54 @@ export class NftablesBackend implements Backend {
 
   // --- Scaffold ----------------------------------------------------------------------------------
 
-  async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
+  async #scaffold(jails: JailScaffold[], layouts: messages.JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
     const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
     const survey = await this.#survey(sets);
     const adopts = approach === 'adopt';
     // Elements of sets that cannot stay as they are move into their successors.
-    const moved = new Map<SetLayout, Element[]>();
+    const moved = new Map<messages.SetLayout, Element[]>();
     for (const set of sets) {
       const present = survey.sets.get(set.name);
       if (present && !(adopts && present.reusable)) moved.set(set, await this.#readElements(set));
     }
 
-    const batch = new Batch(() => this.#socket.nextSequence());
-    addTable(batch, this.#table);
+    const batch = new messages.Batch(() => this.#socket.nextSequence());
+    messages.addTable(batch, this.#table);
     if (adopts) {
-      for (const chain of survey.chains) flushChain(batch, this.#table, chain);
-      for (const chain of survey.chains) deleteChain(batch, this.#table, chain);
-      for (const [name, { reusable }] of survey.sets) if (!reusable) deleteSet(batch, this.#table, name);
+      for (const chain of survey.chains) messages.flushChain(batch, this.#table, chain);
+      for (const chain of survey.chains) messages.deleteChain(batch, this.#table, chain);
+      for (const [name, { reusable }] of survey.sets) if (!reusable) messages.deleteSet(batch, this.#table, name);
     } else {
-      deleteTable(batch, this.#table);
-      addTable(batch, this.#table);
+      messages.deleteTable(batch, this.#table);
+      messages.addTable(batch, this.#table);
     }
     sets.forEach((set, index) => {
-      addSet(batch, this.#table, set, index + 1);
+      messages.addSet(batch, this.#table, set, index + 1);
       // Not with the set, for whose hash table memory would be taken at once for so many; older
       // kernels leave the size as it is.
-      if (this.#setElementsMax > 0) addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
-      changeElements(batch, command.newElement, this.#table, set.name, moved.get(set) ?? []);
+      if (this.#setElementsMax > 0) messages.addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
+      messages.changeElements(batch, command.newElement, this.#table, set.name, moved.get(set) ?? []);
     });
     this.#addChains(batch, jails, layouts);
     await this.#commitLarge(batch);
   }
 
-  #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
+  #addChains(batch: messages.Batch, jails: JailScaffold[], layouts: messages.JailLayout[]): void {
     layouts.forEach(({ chain, denial, sets }, index) => {
       const { allow = [], action = 'drop' } = jails[index]!;
       if (denial !== undefined) {
-        addChain(batch, this.#table, denial);
+        messages.addChain(batch, this.#table, denial);
         for (const network of allow) addAllowRule(batch, this.#table, denial, network);
         addDenialRules(batch, this.#table, denial, action);
       }
-      addChain(batch, this.#table, chain);
+      messages.addChain(batch, this.#table, chain);
       addDropRule(batch, this.#table, chain, sets[4], denial);
       addDropRule(batch, this.#table, chain, sets[6], denial);
     });
     for (const hook of Object.keys(hookNumber) as Hook[]) {
       const hooked = jails.filter((jail) => jail.hooks.includes(hook));
       if (hooked.length === 0) continue;
-      addChain(batch, this.#table, hook, hook);
+      messages.addChain(batch, this.#table, hook, hook);
       if (hooked.some(({ ports }) => ports.length === 0)) addDiscoveryRule(batch, this.#table, hook);
       jails.forEach((jail, index) => {
         if (!jail.hooks.includes(hook)) return;
@@ -340,7 +318,7 @@ export class NftablesBackend implements Backend {
    * Commits a scaffold, over a socket of its own where the usual one is too small for the elements
    * it moves.
    */
-  async #commitLarge(batch: Batch): Promise<void> {
+  async #commitLarge(batch: messages.Batch): Promise<void> {
     try {
       await this.#commit(batch);
     } catch (error) {
@@ -356,20 +334,20 @@ export class NftablesBackend implements Backend {
     }
   }
 
-  async #survey(wanted: SetLayout[]): Promise<Survey> {
+  async #survey(wanted: messages.SetLayout[]): Promise<Survey> {
     const byName = new Map(wanted.map((set) => [set.name, set]));
     const survey: Survey = { exists: false, chains: [], sets: new Map() };
-    await this.#dump(command.getTable, 'list tables', decodeTable, (facts) => {
+    await this.#dump(command.getTable, 'list tables', decode.decodeTable, (facts) => {
       if (facts.name === this.#table) survey.exists = true;
     });
     if (!survey.exists) return survey;
-    await this.#dump(command.getChain, 'list chains', decodeChain, (facts) => {
+    await this.#dump(command.getChain, 'list chains', decode.decodeChain, (facts) => {
       if (facts.table === this.#table) survey.chains.push(facts.name);
     });
-    await this.#dump(command.getSet, 'list sets', decodeSet, (facts) => {
+    await this.#dump(command.getSet, 'list sets', decode.decodeSet, (facts) => {
       if (facts.table !== this.#table) return;
       const set = byName.get(facts.name);
-      survey.sets.set(facts.name, { reusable: set !== undefined && isSameSet(facts, set) });
+      survey.sets.set(facts.name, { reusable: set !== undefined && decode.isSameSet(facts, set) });
     });
     return survey;
   }
@@ -377,16 +355,16 @@ export class NftablesBackend implements Backend {
   /** Everything about the table that must stay as we made it, except its elements. */
   async #readFingerprint(): Promise<string> {
     const lines: string[] = [];
-    await this.#dump(command.getTable, 'list tables', decodeTable, (facts) => {
+    await this.#dump(command.getTable, 'list tables', decode.decodeTable, (facts) => {
       if (facts.name === this.#table) lines.push(`table ${facts.flags}`);
     });
-    await this.#dump(command.getChain, 'list chains', decodeChain, (facts) => {
+    await this.#dump(command.getChain, 'list chains', decode.decodeChain, (facts) => {
       if (facts.table === this.#table) lines.push(`chain ${facts.name} ${facts.shape}`);
     });
-    await this.#dump(command.getSet, 'list sets', decodeSet, (facts) => {
+    await this.#dump(command.getSet, 'list sets', decode.decodeSet, (facts) => {
       if (facts.table === this.#table) lines.push(`set ${facts.name} ${facts.flags} ${facts.comment}`);
     });
-    await this.#dump(command.getRule, 'list rules', decodeRule, (facts) => {
+    await this.#dump(command.getRule, 'list rules', decode.decodeRule, (facts) => {
       if (facts.table === this.#table) lines.push(`rule ${facts.chain} ${facts.shape}`);
     });
     return lines.join('\n');
@@ -407,7 +385,7 @@ export class NftablesBackend implements Backend {
     try {
       await socket.dump(
         (writer, sequence) =>
-          encodeDump(writer, sequence, number, (w) => {
+          messages.encodeDump(writer, sequence, number, (w) => {
             if (body !== null) w.text(attribute.rule.table, body);
             if (chain !== undefined) w.text(attribute.rule.chain, chain);
           }),
@@ -434,20 +412,20 @@ export class NftablesBackend implements Backend {
    */
   async #probeRefresh(): Promise<boolean> {
     const table = `${this.#table}-probe`;
-    const set: SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
+    const set: messages.SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
     const element = (timeoutMs: number) => [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs }];
-    const send = (build: (batch: Batch) => void) => {
-      const batch = new Batch(() => this.#socket.nextSequence());
+    const send = (build: (batch: messages.Batch) => void) => {
+      const batch = new messages.Batch(() => this.#socket.nextSequence());
       build(batch);
       return this.#commit(batch);
     };
     await send((batch) => {
-      addTable(batch, table);
-      addSet(batch, table, set, 1, 0);
-      changeElements(batch, command.newElement, table, set.name, element(3_600_000));
+      messages.addTable(batch, table);
+      messages.addSet(batch, table, set, 1, 0);
+      messages.changeElements(batch, command.newElement, table, set.name, element(3_600_000));
     });
     try {
-      await send((batch) => changeElements(batch, command.newElement, table, set.name, element(7_200_000)));
+      await send((batch) => messages.changeElements(batch, command.newElement, table, set.name, element(7_200_000)));
       let remaining = 0;
       const note = (_: Buffer, __: number, timeoutMs: number) => {
         remaining = timeoutMs;
@@ -455,7 +433,7 @@ export class NftablesBackend implements Backend {
       await this.#dumpElements(set, note, () => undefined, { table });
       return remaining > 3_600_000;
     } finally {
-      await send((batch) => deleteTable(batch, table));
+      await send((batch) => messages.deleteTable(batch, table));
     }
   }
 
@@ -466,7 +444,7 @@ export class NftablesBackend implements Backend {
    * lost.
    */
   async #applyGroups(groups: Changes[]): Promise<void> {
-    const batch = new Batch(() => this.#socket.nextSequence());
+    const batch = new messages.Batch(() => this.#socket.nextSequence());
     for (const group of groups) this.#encodeChanges(batch, group);
     if (batch.expected.length === 0) return;
     try {
@@ -502,9 +480,9 @@ export class NftablesBackend implements Backend {
     await this.#applyGroups(second);
   }
 
-  #encodeChanges(batch: Batch, { set, bans, unbans }: Changes): void {
+  #encodeChanges(batch: messages.Batch, { set, bans, unbans }: Changes): void {
     const change = (number: typeof command.newElement | typeof command.delElement, elements: Element[]) =>
-      changeElements(batch, number, this.#table, set.name, elements);
+      messages.changeElements(batch, number, this.#table, set.name, elements);
     // Deleting what is absent would abort the transaction, so it is added first.
     change(command.newElement, unbans);
     change(command.delElement, unbans);
@@ -531,7 +509,7 @@ export class NftablesBackend implements Backend {
   }
 
   #dumpElements(
-    set: SetLayout,
+    set: messages.SetLayout,
     visit: (bytes: Buffer, at: number, remainingMs: number) => void,
     restart: () => void,
     { table = this.#table, socket = this.#socket, tolerant = false } = {},
@@ -539,13 +517,13 @@ export class NftablesBackend implements Backend {
     const operation = `list set ${set.name}`;
     return socket.dump(
       (writer, sequence) =>
-        encodeDump(writer, sequence, command.getElement, (w) => {
+        messages.encodeDump(writer, sequence, command.getElement, (w) => {
           w.text(attribute.elements.table, table);
           w.text(attribute.elements.set, set.name);
         }),
       operation,
       (bytes, start, end) => {
-        const whole = decodeElements(bytes, start, end, keyBytes[set.family], (at, remaining) =>
+        const whole = decode.decodeElements(bytes, start, end, keyBytes[set.family], (at, remaining) =>
           visit(bytes, at, remaining),
         );
         if (!whole) throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
@@ -555,7 +533,7 @@ export class NftablesBackend implements Backend {
     );
   }
 
-  async #readHoldings(set: SetLayout): Promise<Holdings> {
+  async #readHoldings(set: messages.SetLayout): Promise<Holdings> {
     const holdings: Holdings = new Map();
     await this.#dumpElements(
       set,
@@ -566,7 +544,7 @@ export class NftablesBackend implements Backend {
   }
 
   /** The elements of the kernel's set of that name, masked to the prefix of `set`. */
-  async #readElements(set: SetLayout): Promise<Element[]> {
+  async #readElements(set: messages.SetLayout): Promise<Element[]> {
     const byKey: Holdings = new Map();
     const mask = prefixMask(set.prefix, keyBytes[set.family]);
     try {
