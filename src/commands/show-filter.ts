@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, emitFilter } from '../compiler/emit.ts';
+import { describe } from '../compiler/describe.ts';
+import { emitFilter } from '../compiler/emit/filter.ts';
 import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { OperatorFilter } from '../config/filter.ts';
 import { printable } from '../text/printable.ts';

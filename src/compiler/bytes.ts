@@ -78,3 +78,11 @@ export function bitmapOf(set: ByteSet): number[] {
 
 /** Bytes of an address or host name, see `ip` in pattern.ts. */
 export const addressBytes: ByteSet = byteSet({ name: 'word', bytes: ':.%-' });
+
+const commonness = ' etaoinsrhldcumfpgwybvk0123456789.:/-,';
+
+/** How unlikely the character is in a log line. */
+export function rarity(character: string): number {
+  const position = commonness.indexOf(character);
+  return position < 0 ? commonness.length : position;
+}

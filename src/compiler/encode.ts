@@ -10,7 +10,6 @@
  *   code      instructions: operation, bytes of the whole instruction, operands; lists nest
  */
 import { bitmapOf, byteSet, bytesOf } from './bytes.ts';
-import { modeMask } from './emit.ts';
 import { operation } from './operations.ts';
 import type { ByteClass, Filter, Token } from './pattern.ts';
 import { pivotOf } from './pivot.ts';
@@ -19,6 +18,7 @@ import {
   encodePrefixes,
   flagsOf,
   minimumLength,
+  modeMask,
   normalise,
   type PlainToken,
   segmentsOf,

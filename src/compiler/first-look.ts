@@ -2,8 +2,7 @@
  * The first look at a line, for filters that read whole lines: what every line that a pattern takes
  * holds. Where none of it stands in a line, nothing else of the line is looked at. Build time only.
  */
-import { bytesOf } from './bytes.ts';
-import { rarity } from './emit.ts';
+import { bytesOf, rarity } from './bytes.ts';
 import type { Filter, Pattern } from './pattern.ts';
 import { minimumLength, normalise } from './shape.ts';
 

@@ -3,7 +3,7 @@
  * host's table of names.
  */
 import { checkFilter } from './check.ts';
-import { banner, emitFilter } from './emit.ts';
+import { banner, emitFilter } from './emit/filter.ts';
 import { signsOf } from './first-look.ts';
 import type { Filter } from './pattern.ts';
 import { encodeConnection, encodePrefixes, pascalCase } from './shape.ts';

@@ -1,6 +1,6 @@
 /**
  * The pattern language: what a filter is written in. Data only; `check.ts` refuses what cannot be
- * matched safely, `emit.ts` turns it into engine source, `encode.ts` into the token stream the
+ * matched safely, `emit/` turns it into engine source, `encode.ts` into the token stream the
  * interpreter walks.
  *
  * Meaning. A pattern is matched from the start of the message. Tokens are taken in order and never

@@ -262,3 +262,10 @@ export function encodePrefixes(prefixes: readonly ('syslog' | 'time' | 'bare')[]
   const codes = { syslog: 1, time: 2, bare: 3 };
   return prefixes.reduce((bits, prefix, index) => bits | (codes[prefix] << (2 * index)), 0);
 }
+
+/** Bits of the modes in which a pattern applies; 0 = all. */
+export function modeMask(filter: Filter, pattern: Pattern): number {
+  const modes = filter.modes ?? [];
+  const bits = (pattern.modes ?? []).reduce((mask, mode) => mask | (1 << modes.indexOf(mode)), 0);
+  return bits === (1 << modes.length) - 1 ? 0 : bits;
+}

@@ -4,7 +4,7 @@
  * lies in it between hostile bytes.
  */
 import { stripTypeScriptTypes } from 'node:module';
-import { emitFilter } from '../../src/compiler/emit.ts';
+import { emitFilter } from '../../src/compiler/emit/filter.ts';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import type { Filter } from '../../src/compiler/pattern.ts';
 import { pascalCase } from '../../src/compiler/shape.ts';

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { checkFilter } from '../../src/compiler/check.ts';
-import { emitFilter } from '../../src/compiler/emit.ts';
+import { emitFilter } from '../../src/compiler/emit/filter.ts';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import { generateFiles } from '../../src/compiler/generate.ts';
 import { operation } from '../../src/compiler/operations.ts';

@@ -4,8 +4,9 @@
  * are read without asking whether the message is that long: a wrong guess only leads to patterns
  * that look again. So `dispatchReach` bytes after a message must be readable memory.
  */
-import { indent, wordAt } from './emit.ts';
-import { commonPrefix } from './shape.ts';
+import { commonPrefix } from '../shape.ts';
+import { wordAt } from './bytes.ts';
+import { indent } from './writer.ts';
 
 /** How far beyond the start of a message a dispatch may read, in bytes. */
 export const dispatchReach = 28;
