@@ -246,10 +246,16 @@ export function lastUserEnd(): i32 {
   return capture.userEnd;
 }
 
-/** Whether metalog's head names an identifier that is among those `filter` reads. */
-function isBracketed(filter: i32, end: i32): bool {
-  const start = header.afterTime + 1;
-  return header.readBracketed(end) && readsTag(filter, start, header.tagEnd) && !readsTag(filter, start, start);
+/**
+ * Where the message begins of a line with a bracket behind its time: metalog's head, if it names an
+ * identifier that is among those `filter` reads, else the usual one; -1 = neither.
+ */
+function skipBracketed(start: i32, end: i32, filter: i32): i32 {
+  const tag = header.afterTime + 1;
+  if (header.readBracketed(end) && readsTag(filter, tag, header.tagEnd) && !readsTag(filter, tag, tag))
+    return header.messageStart;
+  if (!header.readHead(start, end)) return -1;
+  return header.nameless || readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
 }
 
 /**
@@ -260,10 +266,8 @@ function isBracketed(filter: i32, end: i32): bool {
 function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool): i32 {
   if (kind === PREFIX_SYSLOG) {
     const headed = journal ? header.readIdentifier(start, end) : header.readHead(start, end);
-    if (!journal && byte(header.afterTime) === ascii.OPEN_BRACKET) {
-      if (isBracketed(filter, end)) return header.messageStart;
-      if (!header.readHead(start, end)) return -1;
-    } else if (!headed) return -1;
+    if (!journal && byte(header.afterTime) === ascii.OPEN_BRACKET) return skipBracketed(start, end, filter);
+    if (!headed) return -1;
     if (header.nameless && !journal) return header.messageStart;
     return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }

@@ -101,10 +101,20 @@ export function beginLine(): void {
   timed = -1;
 }
 
+/** Whether the line is of either kind. */
+let shaped: bool = false;
+
+/** The lines to come are neither. */
+// @inline
+export function clearShape(): void {
+  if (shaped) setShape(false, false, 0, 0);
+}
+
 /** What was found out of the lines to come, by whoever unwraps them (unwrap.ts). */
 export function setShape(isStructured: bool, isWrapped: bool, start: i32, end: i32): void {
   structured = isStructured;
   wrapped = isWrapped;
+  shaped = isStructured || isWrapped;
   stampStart = start;
   stampEnd = end;
   nameless = false;
@@ -270,8 +280,7 @@ export function readIdentifier(start: i32, end: i32): bool {
  */
 // @inline
 export function readHead(start: i32, end: i32): bool {
-  if (structured) return readStructured(start, end);
-  if (wrapped) return readWrapped(start, end);
+  if (shaped) return structured ? readStructured(start, end) : readWrapped(start, end);
   if (readKnownHead(start, end)) return true;
   readLineTime(start, end);
   if (!readIdentifier(afterTime, end)) return false;

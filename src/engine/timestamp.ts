@@ -119,8 +119,12 @@ export function resetTime(): void {
 }
 
 /** Times without a zone are those of this table from now on; 0 = local time. */
+// @inline
 export function useZone(table: i32): void {
-  if (table === zoneTable) return;
+  if (table !== zoneTable) changeZone(table);
+}
+
+function changeZone(table: i32): void {
   zoneTable = table;
   zonesAt = table === 0 ? layout.ZONES : layout.OTHER_ZONES + (table - 1) * layout.ZONE_TABLE_BYTES;
   zones = int(layout.ZONE_COUNTS + table * 4);

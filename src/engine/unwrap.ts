@@ -18,7 +18,7 @@
 import { byte, copyBytes, findByte, int, setByte, setInt, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
 import * as counters from './counters.ts';
-import { setShape } from './header.ts';
+import { clearShape, setShape } from './header.ts';
 import * as layout from './layout.ts';
 import { smaller } from './scan.ts';
 import { scanTime } from './timestamp.ts';
@@ -54,6 +54,8 @@ let pieces: i32 = 0;
 const COLOUR_BYTES: i32 = 48;
 /** Longest time before the stream in a CRI log: a fraction of nine digits and a zone. */
 const CRI_TIME_BYTES: i32 = 40;
+/** No time with a "T" is shorter: "2026-11-21T8:00:00". */
+const STAMP_BYTES_MIN: i32 = 17;
 
 export function resetPieces(): void {
   pieces = 0;
@@ -77,11 +79,33 @@ export function unwrap(start: i32, end: i32, format: i32, source: i32, finished:
   lineStart = start;
   lineEnd = end;
   lineCut = !finished;
-  const first = start < end ? byte(start) : 0;
-  if (first < ascii.UPPER_A || first > ascii.UPPER_Z || format > PLAIN) return unwrapOther(format, source, finished);
-  setShape(false, false, 0, 0);
-  cutLine();
+  if (format > PLAIN || end - start > layout.LINE_BYTES_MAX || !isPlain(start, end))
+    return unwrapOther(format, source, finished);
+  clearShape();
   return true;
+}
+
+/** Whether a line begins as none does that has something to take off, so that it is left alone. */
+// @inline
+function isPlain(start: i32, end: i32): bool {
+  const first = start < end ? byte(start) : 0;
+  if (first >= ascii.UPPER_A && first <= ascii.UPPER_Z) return true;
+  // Digits, and what stands from "[" to "z".
+  const isUsual = first <= ascii.NINE ? first >= ascii.ZERO : first >= ascii.OPEN_BRACKET && first < ascii.OPEN_BRACE;
+  if (!isUsual || byte(start + 1) === ascii.SPACE) return false;
+  const gap = byte(start + 10);
+  if (gap === ascii.UNDERSCORE || (gap === ascii.UPPER_T && isStamp(start))) return false;
+  const head = start + COLOUR_BYTES;
+  return findByte(start, head, ascii.ESCAPE) === head;
+}
+
+/** Whether a time with a "T" at `p` may be the stamp of a CRI log or of svlogd -ttt. */
+// @inline
+function isStamp(p: i32): bool {
+  const limit = p + CRI_TIME_BYTES;
+  const stop = findByte(p + STAMP_BYTES_MIN, limit, ascii.SPACE);
+  // "std", and what lies behind five digits of a second.
+  return (word(stop + 1) & 0xffffff) === 0x647473 || byte(p + 25) === ascii.SPACE;
 }
 
 function unwrapOther(format: i32, source: i32, finished: bool): bool {
