@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { BanWatch } from '../scripts/lab/ban-watch.ts';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { quantile } from '../scripts/lab/figures.ts';
-import { ceilingBytesDefault } from '../src/limits.ts';
+import { ceilingBytesDefault } from '../src/config/limits.ts';
 import { chart, type Sample } from './attack-chart.ts';
 import type { Benchmark } from './benchmark.ts';
 import { type Attempt, Storm, stormSettings } from './storm.ts';

@@ -1,7 +1,8 @@
 /** One pass of a finished file through an engine, measured: read(2) → lines → decisions taken. */
+
+import { ceilingBytesDefault, replayReserveBytes } from '../src/config/limits.ts';
 import { DECISIONS, LINES, LINES_MATCHED } from '../src/engine/counters.ts';
 import { type Build, Engine } from '../src/engine/host.ts';
-import { ceilingBytesDefault, replayReserveBytes } from '../src/limits.ts';
 import { native } from '../src/native.ts';
 import { readWhole } from '../src/sources/read-whole.ts';
 import { findtimeSeconds, maxretry, readTime } from './workload.ts';

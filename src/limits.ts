@@ -1,11 +1,12 @@
 /**
- * Every bound of the product: its number, its unit, its reason. Relations between neighbours are
+ * The bounds of the core: number, unit and reason of each. Relations between neighbours are
  * asserted below them. Nothing here is configurable; what an operator may set is bounded by what
- * stands here.
+ * stands here and in config/limits.ts. A number that a format or a kernel interface sets stands
+ * beside the code that uses it.
  */
 
 /** Stops the program at start where two bounds contradict each other: a bug of ours. */
-function limitHolds(holds: boolean, relation: string): void {
+export function limitHolds(holds: boolean, relation: string): void {
   if (!holds) throw new Error(`limits.ts: ${relation} does not hold`);
 }
 
@@ -45,11 +46,6 @@ export const controlWriteMs = 10_000;
 /** A peer that is turned away is let go of within this, so that it can read why, ms. */
 export const controlLingerMs = 1_000;
 /**
- * The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason
- * is what is shown.
- */
-export const clientAnswerMs = 30_000;
-/**
  * Requests one user id may make at once; a script that bans from a list stays well inside it with
  * the refill below.
  */
@@ -60,10 +56,6 @@ export const controlRequestRefillMs = 5;
 export const controlUsersMax = 64;
 /** Rows of one part of a list. */
 export const listPartRowsMax = 256;
-/** Pause of the client before it asks a busy daemon again, ms: refills 50 requests. */
-export const clientPauseMs = 250;
-/** The client makes a request that the daemon puts off this often before it gives up. */
-export const clientTriesMax = 20;
 /**
  * Sources of one jail that a status names; the rest is counted. `statusTextMax` × 6 bytes each at
  * worst: 25 KiB a jail.
@@ -158,65 +150,20 @@ limitHolds(
   (statusSourcesMax + statusProblemsMax) * (statusTextMax + 3) * 6 + 4096 < frameBytesMax,
   'a status page with one jail fits a frame',
 );
-limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 // A row: {"jail":"…","address":"…","remainingSeconds":N}, with 64 bytes for names, punctuation and
 // the number.
 limitHolds(listPartRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax, 'a part of a list fits a frame');
 
 // --- Configuration (src/config, launch stage) ----------------------------------------------------
 
-/**
- * Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before
- * it is parsed.
- */
-export const configBytesMax = 1024 * 1024;
-/**
- * Longest /etc/group that is searched for the control group, bytes: hosts with a directory service
- * list a few thousand.
- */
-export const groupFileBytesMax = 8 * 1024 * 1024;
-/**
- * Deepest nesting of TOML lists and inline tables, and longest dotted key, levels: no setting needs
- * more than three.
- */
-export const tomlDepthMax = 16;
-/**
- * Keys and table headers in one configuration: 200 jails with every key are 6,000. More are refused
- * before they are read one by one, so that a hostile file costs less than a second.
- */
-export const tomlStatementsMax = 20_000;
-/**
- * TOML mistakes after each of which reading is taken up again, so that one run shows them together.
- */
-export const tomlMistakesMax = 20;
-/** Complaints printed about one file; the rest is counted. */
-export const configProblemsMax = 100;
 /** Characters of untrusted text quoted in one message. */
 export const printedCharactersMax = 200;
 /**
  * Jails in one configuration: each costs two kernel sets, and the engine numbers them in a byte.
  */
 export const jailsMax = 255;
-/** Longest name of a filter, characters: the longest that a misspelt one is compared with. */
-export const filterNameMax = 48;
-/** Longest pattern of an operator, characters: a quarter of the longest line. */
-export const patternCharactersMax = 1024;
-/** Longest number a pattern passes over, digits: what 64 bits hold. */
-export const numberDigitsMax = 20;
-/** syslog identifiers of one filter. */
-export const logTagsMax = 32;
-/** Longest syslog identifier, characters: RFC 5424 allows 48, some programs write more. */
-export const logTagCharactersMax = 64;
-/** Lines that show what a filter or pattern is meant to match, or not: each is tried at load. */
-export const sampleLinesMax = 64;
-/** Log paths (globs) of one jail. */
-export const logPathsMax = 64;
 /** Longest path of a log or socket, bytes (PATH_MAX of limits.h without its zero). */
 export const pathBytesMax = 4095;
-/** Ignore entries of one jail, defaults included. */
-export const ignoreEntriesMax = 1024;
-/** Separate ports and ranges of one jail. */
-export const portRangesMax = 64;
 /**
  * Up to this maxretry the sliding window is exact: a table entry has room for the time of each of
  * 16 failures.
@@ -232,48 +179,13 @@ export const maxretryMax = 1_000;
  * (engine/layout.ts BANTIMES_MAX - 1).
  */
 export const repeatBantimesMax = 31;
-/** Largest factor or multiplier of a ban's length: from a second to more than a week. */
-export const multiplierMax = 1_000_000;
-/**
- * A source's bans are remembered for this after the last one ended, seconds: one day, as fail2ban's
- * dbpurgeage.
- */
-export const banMemorySecondsDefault = 86_400;
-/**
- * Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says
- * itself.
- */
-export const ceilingBytesMin = 1024 * 1024;
-/** Largest ceiling, bytes: WebAssembly's memory is addressed with 32 bits. */
-export const ceilingBytesMax = 4 * 1024 ** 3;
-/** The memory ceiling where none is set (MM-06), bytes. */
-export const ceilingBytesDefault = 64 * 1024 * 1024;
 /**
  * Longest configuration record between launch stage and core, bytes: the file's limit, with
  * defaults spelled out per jail.
  */
 export const coreConfigBytesMax = 16 * 1024 * 1024;
 
-limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');
-limitHolds(jailNameMax + 7 <= 31, 'a set name of any jail fits ipset');
-
 // --- Start of the core (src/commands/start.ts) ---------------------------------------------------
-
-/**
- * Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's
- * bytes and the table are outside.
- */
-export const coreOldSpaceMegabytes = 16;
-/**
- * One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates
- * nothing.
- */
-export const coreSemiSpaceMegabytes = 1;
-/**
- * Threads of libuv's pool in the core: one may block in a kernel transaction while another reads
- * files.
- */
-export const corePoolThreads = 2;
 
 // --- Followed log files (src/sources) ------------------------------------------------------------
 
@@ -430,8 +342,6 @@ export const xdpScopesMax = 32;
 export const xdpExtensionHeadersMax = 7;
 /** Bans read from the kernel between two turns of the event loop: a millisecond. */
 export const xdpSliceElements = 1024;
-/** Interfaces the xdp backend guards. */
-export const xdpInterfacesMax = 64;
 /** Bans that the dry run remembers, so that they can be listed: some 1 MB of objects. */
 export const logOnlyBansMax = 4096;
 /**
@@ -465,8 +375,6 @@ export const messageFieldsMax = 8;
 export const messageFieldBytesMax = 63;
 /** Zones of times over all jails, besides local time. */
 export const timezonesMax = 8;
-/** Changes of one zone that are known: seven years of two. */
-export const timezoneChangesMax = 16;
 /** So many lines in a row whose times are off by the same make a log of another time zone. */
 export const offLinesMin = 5;
 /** Logs are looked at for that this often, ms: soon enough for a person who waits. */
@@ -511,11 +419,6 @@ limitHolds(lineBytesMax < inputBytes, 'a line that is not cut fits the input buf
 limitHolds((decisionsMax & (decisionsMax - 1)) === 0, 'the decision ring is a power of two');
 limitHolds(decisionsMax > jailsMax, 'one line of every jail fits the decision ring');
 
-/**
- * What `replay` leaves of the ceiling to everything but the table, bytes: about what the running
- * core needs besides it.
- */
-export const replayReserveBytes = 44 * 1024 * 1024;
 /** Smallest table worth running with, bytes: some 40,000 entries. */
 export const tableBytesMin = 1024 * 1024;
 
@@ -728,15 +631,6 @@ export const stateRetryMs = 1_000;
 export const enforcerStopMs = 5_000;
 /** The last save of a stop may take this long, ms: service managers kill after 90 s. */
 export const stateStopMs = 10_000;
-/**
- * Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it.
- */
-export const statePathBytesMax = 4_000;
-/**
- * The longest interval between two saves that may be set, seconds: what a crash makes us read
- * again.
- */
-export const stateIntervalSecondsMax = 3_600;
 /** Read positions in one state file: every followed file with its rotated ones. */
 export const statePositionsMax = 9 * followedFilesMax;
 /**

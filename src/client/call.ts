@@ -8,8 +8,8 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { clientAnswerMs, clientPauseMs } from '../config/limits.ts';
 import { encodeFrame, FrameDecoder, FrameError, type Request, type Response } from '../control/protocol.ts';
-import { clientAnswerMs, clientPauseMs } from '../limits.ts';
 import { parseResponse } from './response.ts';
 
 /** The daemon cannot be reached, or what answers is no daemon of ours. */

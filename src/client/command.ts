@@ -5,9 +5,10 @@
  * is relied on for safety.
  */
 import { setTimeout } from 'node:timers/promises';
+import { clientPauseMs, clientTriesMax } from '../config/limits.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
 import { findVerb, type Verb, verbs } from '../control/verbs.ts';
-import { addressesPerRequestMax, clientPauseMs, clientTriesMax } from '../limits.ts';
+import { addressesPerRequestMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import { responses, UnreachableError } from './call.ts';
 import { commandNames, completions, exitCodes, foreignAnswer, globalOptions, helpText, verbHelp } from './help.ts';

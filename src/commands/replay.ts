@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { formatDuration, parseDuration } from '../config/duration.ts';
+import { ceilingBytesDefault, replayReserveBytes } from '../config/limits.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import {
   DENIED,
@@ -21,7 +22,7 @@ import {
   LINES_TOO_LONG,
 } from '../engine/counters.ts';
 import { Engine, type TableBan } from '../engine/host.ts';
-import { ceilingBytesDefault, maxretryMax, replayReserveBytes, sweepEntries, tableBytesMin } from '../limits.ts';
+import { maxretryMax, sweepEntries, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { readWhole } from '../sources/read-whole.ts';

@@ -12,10 +12,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { takeCoverage } from 'node:v8';
+import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../config/limits.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import { writeCoreConfig } from '../config/record.ts';
-import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../limits.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';

@@ -5,21 +5,14 @@
  */
 import { parse, TomlDate, TomlError, type TomlTable } from 'smol-toml';
 import type { z } from 'zod';
-import {
-  configProblemsMax,
-  jailsMax,
-  messageFieldsMax,
-  timezonesMax,
-  tomlDepthMax,
-  tomlMistakesMax,
-  tomlStatementsMax,
-} from '../limits.ts';
+import { jailsMax, messageFieldsMax, timezonesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
 import { compileFilters, filterWarnings, type OperatorFilter, type TryLines, trySamples } from './filter.ts';
 import type { KnownFilter } from './known-filters.ts';
+import { configProblemsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from './limits.ts';
 import {
   dotted,
   type KeyMap,

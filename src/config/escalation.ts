@@ -3,9 +3,11 @@
  * (bantime.increment and its relatives); what the core gets is the plain list of lengths, so that
  * nothing is computed from a formula while it runs.
  */
-import { banMemorySecondsDefault, banSecondsMax, multiplierMax, repeatBantimesMax } from '../limits.ts';
+
+import { banSecondsMax, repeatBantimesMax } from '../limits.ts';
 import type { Escalation } from '../types.ts';
 import { describe } from './describe.ts';
+import { banMemorySecondsDefault, multiplierMax } from './limits.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
 
 export const bantimeFormulas = ['exponential', 'linear'] as const;

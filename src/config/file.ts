@@ -7,8 +7,8 @@
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { componentsOf } from '../components.ts';
-import { configBytesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
+import { configBytesMax } from './limits.ts';
 import { ConfigError, type Problem } from './problem.ts';
 import { formatSize } from './size.ts';
 

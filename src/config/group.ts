@@ -4,7 +4,7 @@
  * Groups that only a directory service knows are therefore not found.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { groupFileBytesMax } from '../limits.ts';
+import { groupFileBytesMax } from './limits.ts';
 
 /** The group's number; undefined where the file cannot be read or has no such group. */
 export function findGroup(name: string, file = '/etc/group'): number | undefined {

@@ -5,7 +5,7 @@
  * ends, and nests no deeper than `tomlDepthMax`. On a text that smol-toml accepts, its paths are
  * exactly the paths of the parsed document (a property test holds the two together).
  */
-import { tomlDepthMax } from '../limits.ts';
+import { tomlDepthMax } from './limits.ts';
 
 export type Path = (string | number)[];
 

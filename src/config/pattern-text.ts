@@ -22,9 +22,10 @@
  * for what cannot stand in them.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
-import { lineBytesMax, numberDigitsMax, patternCharactersMax } from '../limits.ts';
+import { lineBytesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import { foreignAt } from './foreign-pattern.ts';
+import { numberDigitsMax, patternCharactersMax } from './limits.ts';
 import { nearest } from './nearest.ts';
 
 export const captureNames = ['ip', 'user', 'skip', 'word', 'field', 'number', 'timestamp', 'end'] as const;

@@ -5,10 +5,10 @@
  * overlap; empty = every port.
  */
 
-import { portRangesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import type { PortRange } from '../types.ts';
 import { describe } from './describe.ts';
+import { portRangesMax } from './limits.ts';
 import { nearest } from './nearest.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
 

@@ -4,16 +4,10 @@
  * start); the parsers of values.ts hold what each value means and how its refusal reads.
  */
 import * as z from 'zod/mini';
-import {
-  bansMaxLargest,
-  ceilingBytesDefault,
-  ceilingBytesMax,
-  ceilingBytesMin,
-  maxretryMax,
-  stateIntervalSecondsMax,
-} from '../limits.ts';
+import { bansMaxLargest, maxretryMax } from '../limits.ts';
 import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
+import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';

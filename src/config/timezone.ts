@@ -3,9 +3,9 @@
  * so that the core needs no data of zones. "Europe/Berlin", or "+02:00" for a fixed distance.
  */
 import { zoneChanges } from '../engine/zones.ts';
-import { timezoneChangesMax } from '../limits.ts';
 import type { ZoneChange } from '../types.ts';
 import { describe } from './describe.ts';
+import { timezoneChangesMax } from './limits.ts';
 import { nearest } from './nearest.ts';
 import { accept, type Parsed, refuse } from './parsed.ts';
 

@@ -2,23 +2,21 @@
  * Parsers of single settings, one per kind of value. Each takes whatever TOML yields and returns
  * the value or why not.
  */
-import {
-  filterNameMax,
-  ignoreEntriesMax,
-  jailNameMax,
-  logPathsMax,
-  logTagCharactersMax,
-  logTagsMax,
-  messageFieldBytesMax,
-  pathBytesMax,
-  sampleLinesMax,
-  socketPathBytesMax,
-  statePathBytesMax,
-  xdpInterfacesMax,
-} from '../limits.ts';
+
+import { jailNameMax, messageFieldBytesMax, pathBytesMax, socketPathBytesMax } from '../limits.ts';
 import { type AddressProblem, formatAddress, parseAddress, parseCidr } from '../text/address.ts';
 import { printable } from '../text/printable.ts';
 import { describe } from './describe.ts';
+import {
+  filterNameMax,
+  ignoreEntriesMax,
+  logPathsMax,
+  logTagCharactersMax,
+  logTagsMax,
+  sampleLinesMax,
+  statePathBytesMax,
+  xdpInterfacesMax,
+} from './limits.ts';
 import { nearest } from './nearest.ts';
 import { accept, type Parsed, type Refused, refuse } from './parsed.ts';
 

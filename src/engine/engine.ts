@@ -1,7 +1,7 @@
 /**
- * The engine: the one component that reads log bytes (DESIGN: the way of a log line). This file is
- * the root of both builds and holds what happens to a line: head → matcher → address → connection →
- * ignore list → table → decision.
+ * The engine: the one component that reads log bytes (CONTRIBUTING: the way of a log line). This
+ * file is the root of both builds and holds what happens to a line: head → matcher → address →
+ * connection → ignore list → table → decision.
  *
  * Everything in [start, end) of a line is hostile. Invariants: no access outside the engine's
  * memory (checked by the VM), no allocation, work per line O(line), and a line can change counters,

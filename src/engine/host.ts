@@ -57,8 +57,8 @@ export interface LineSink {
   readonly buffer: Uint8Array;
   /**
    * Examines buffer[0…length), whose first byte stands at `offset` of `source`; returns the bytes
-   * consumed. An unfinished last line is left unless `final`. Less than that is consumed when the
-   * decisions must be taken first.
+   * consumed. An unfinished last line is left unless `final`. In a replay, less than that is
+   * consumed when the decisions must be taken first.
    */
   feed(source: number, length: number, offset: number, now: number, final: boolean): number;
 }

@@ -70,17 +70,6 @@ export function skipSpace(at: i32, end: i32): i32 {
   return at;
 }
 
-/** End of the run of A-Z, a-z, 0-9, `+`, `/`, `=` at `at`. */
-export function skipBase64(at: i32, end: i32): i32 {
-  while (at < end) {
-    const value = byte(at);
-    if (!isLetter(value) && !isDigit(value) && value !== ascii.PLUS && value !== ascii.SLASH && value !== ascii.EQUALS)
-      break;
-    at++;
-  }
-  return at;
-}
-
 /** Is the byte in the class whose 256 bits stand at `bitmap`? */
 export function inBitmap(bitmap: i32, value: i32): bool {
   return ((int(bitmap + ((value >> 5) << 2)) >> (value & 31)) & 1) === 1;

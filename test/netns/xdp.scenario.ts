@@ -17,7 +17,8 @@ import {
 } from '../../src/backends/xdp/bpf.ts';
 import { Links } from '../../src/backends/xdp/link.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
-import { portRangesMax, xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
+import { portRangesMax } from '../../src/config/limits.ts';
+import { xdpExtensionHeadersMax, xdpPrefixesMax, xdpScopesMax } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import type { JailScaffold } from '../../src/types.ts';

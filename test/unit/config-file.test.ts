@@ -17,8 +17,8 @@ import { compileConfig } from '../../src/config/compile.ts';
 import { readConfigFile } from '../../src/config/file.ts';
 import { findGroup } from '../../src/config/group.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
+import { configBytesMax } from '../../src/config/limits.ts';
 import { ConfigError } from '../../src/config/problem.ts';
-import { configBytesMax } from '../../src/limits.ts';
 
 let folder: string;
 beforeAll(() => {

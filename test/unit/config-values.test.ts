@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { formatDuration, parseDuration } from '../../src/config/duration.ts';
+import { ceilingBytesMax } from '../../src/config/limits.ts';
 import { editDistance, nearest } from '../../src/config/nearest.ts';
 import type { Parsed } from '../../src/config/parsed.ts';
 import { formatPorts, parsePorts } from '../../src/config/port.ts';
 import { formatSize, parseSize } from '../../src/config/size.ts';
 import { parseIgnored, parseLogPaths } from '../../src/config/values.ts';
-import { ceilingBytesMax } from '../../src/limits.ts';
 import { formatAddress, maskAddress, parseAddress, parseCidr } from '../../src/text/address.ts';
 import { printable } from '../../src/text/printable.ts';
 

@@ -6,10 +6,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Token } from '../../src/compiler/pattern.ts';
 import { type Compiled, compileConfig, type Surroundings } from '../../src/config/compile.ts';
+import { patternCharactersMax } from '../../src/config/limits.ts';
 import { tryLines } from '../../src/config/load.ts';
 import { captureNames, parsePattern } from '../../src/config/pattern-text.ts';
 import { ConfigError, formatProblem } from '../../src/config/problem.ts';
-import { filtersMax, lineBytesMax, patternCharactersMax } from '../../src/limits.ts';
+import { filtersMax, lineBytesMax } from '../../src/limits.ts';
 
 const surroundings: Surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
 

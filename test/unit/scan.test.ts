@@ -12,7 +12,6 @@ test.each<[name: string, skip: (at: number, end: number) => number, members: Reg
   ['skipWord', scan.skipWord, /[0-9A-Za-z_]/],
   ['skipAlpha', scan.skipAlpha, /[A-Za-z]/],
   ['skipSpace', scan.skipSpace, /[\t\n\v\f\r ]/],
-  ['skipBase64', scan.skipBase64, /[0-9A-Za-z+/=]/],
   ['skipDigits', scan.skipDigits, /[0-9]/],
   ['skipNonspace', scan.skipNonspace, /[^\t\n\v\f\r ]/],
 ])('%s', (_name, skip, members) => {

@@ -38,7 +38,6 @@ const namedRuns: [ByteClass['name'], string][] = [
   ['space', 'skipSpace'],
   ['nonspace', 'skipNonspace'],
   ['alpha', 'skipAlpha'],
-  ['base64', 'skipBase64'],
 ];
 
 /** An expression: the end of the run of bytes of `set` that begins at `at`, `limit` at most. */

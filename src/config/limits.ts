@@ -1,0 +1,111 @@
+/**
+ * The bounds of the launch stage, the other commands and the client, which the core does not load:
+ * number, unit and reason of each. Those that the core shares stand in src/limits.ts.
+ */
+import { controlAnswerMs, coreConfigBytesMax, limitHolds } from '../limits.ts';
+
+/**
+ * The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason
+ * is what is shown.
+ */
+export const clientAnswerMs = 30_000;
+/** Pause of the client before it asks a busy daemon again, ms: refills 50 requests. */
+export const clientPauseMs = 250;
+/** The client makes a request that the daemon puts off this often before it gives up. */
+export const clientTriesMax = 20;
+/**
+ * Longest configuration file, bytes: a thousand jails need a tenth of it. Longer is refused before
+ * it is parsed.
+ */
+export const configBytesMax = 1024 * 1024;
+/**
+ * Longest /etc/group that is searched for the control group, bytes: hosts with a directory service
+ * list a few thousand.
+ */
+export const groupFileBytesMax = 8 * 1024 * 1024;
+/**
+ * Deepest nesting of TOML lists and inline tables, and longest dotted key, levels: no setting needs
+ * more than three.
+ */
+export const tomlDepthMax = 16;
+/**
+ * Keys and table headers in one configuration: 200 jails with every key are 6,000. More are refused
+ * before they are read one by one, so that a hostile file costs less than a second.
+ */
+export const tomlStatementsMax = 20_000;
+/**
+ * TOML mistakes after each of which reading is taken up again, so that one run shows them together.
+ */
+export const tomlMistakesMax = 20;
+/** Complaints printed about one file; the rest is counted. */
+export const configProblemsMax = 100;
+/** Longest name of a filter, characters: the longest that a misspelt one is compared with. */
+export const filterNameMax = 48;
+/** Longest pattern of an operator, characters: a quarter of the longest line. */
+export const patternCharactersMax = 1024;
+/** Longest number a pattern passes over, digits: what 64 bits hold. */
+export const numberDigitsMax = 20;
+/** syslog identifiers of one filter. */
+export const logTagsMax = 32;
+/** Longest syslog identifier, characters: RFC 5424 allows 48, some programs write more. */
+export const logTagCharactersMax = 64;
+/** Lines that show what a filter or pattern is meant to match, or not: each is tried at load. */
+export const sampleLinesMax = 64;
+/** Log paths (globs) of one jail. */
+export const logPathsMax = 64;
+/** Ignore entries of one jail, defaults included. */
+export const ignoreEntriesMax = 1024;
+/** Separate ports and ranges of one jail. */
+export const portRangesMax = 64;
+/** Largest factor or multiplier of a ban's length: from a second to more than a week. */
+export const multiplierMax = 1_000_000;
+/**
+ * A source's bans are remembered for this after the last one ended, seconds: one day, as fail2ban's
+ * dbpurgeage.
+ */
+export const banMemorySecondsDefault = 86_400;
+/**
+ * Smallest ceiling that is worth a try, bytes; how much the core really needs it measures and says
+ * itself.
+ */
+export const ceilingBytesMin = 1024 * 1024;
+/** Largest ceiling, bytes: WebAssembly's memory is addressed with 32 bits. */
+export const ceilingBytesMax = 4 * 1024 ** 3;
+/** The memory ceiling where none is set (MM-06), bytes. */
+export const ceilingBytesDefault = 64 * 1024 * 1024;
+/**
+ * Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's
+ * bytes and the table are outside.
+ */
+export const coreOldSpaceMegabytes = 16;
+/**
+ * One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates
+ * nothing.
+ */
+export const coreSemiSpaceMegabytes = 1;
+/**
+ * Threads of libuv's pool in the core: one may block in a kernel transaction while another reads
+ * files.
+ */
+export const corePoolThreads = 2;
+/** Interfaces the xdp backend guards. */
+export const xdpInterfacesMax = 64;
+/** Changes of one zone that are known: seven years of two. */
+export const timezoneChangesMax = 16;
+/**
+ * What `replay` leaves of the ceiling to everything but the table, bytes: about what the running
+ * core needs besides it.
+ */
+export const replayReserveBytes = 44 * 1024 * 1024;
+/**
+ * Longest path of the state file, bytes: leaves room in PATH_MAX for the names of files beside it.
+ */
+export const statePathBytesMax = 4_000;
+/**
+ * The longest interval between two saves that may be set, seconds: what a crash makes us read
+ * again.
+ */
+export const stateIntervalSecondsMax = 3_600;
+
+limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
+limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');
