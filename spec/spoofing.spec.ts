@@ -3,35 +3,96 @@
  */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
+import { native } from '../src/native.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
-import { controlGroup, controlSocket, modeAndOwner, requestAs, stranger } from './support/control-socket.ts';
+import {
+  controlGroup,
+  controlSocket,
+  modeAndOwner,
+  type Reply,
+  requestAs,
+  stranger,
+} from './support/control-socket.ts';
 import { addressText, engineOf, epoch } from './support/tracker.ts';
 import { firstAddress, lastFrom } from './twins/first-address.ts';
 
 const everybodyIsRoot = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
-const nobodyIsKnown = () => -1;
+
+/** Takes any further group for ours. */
+const anyGroupCounts: typeof native.peerCredentials = (fd) => {
+  const peer = native.peerCredentials(fd);
+  return typeof peer === 'number' || peer.groups.length === 0 ? peer : { ...peer, groups: [controlGroup] };
+};
+
+/** Sees the first group of a peer only. */
+const firstGroupOnly: typeof native.peerCredentials = (fd) => {
+  const peer = native.peerCredentials(fd);
+  return typeof peer === 'number' ? peer : { ...peer, groups: [] };
+};
 
 claim(
   ['S-01', 'I-02'],
   controlSocket(),
-  async ({ path, reached }) => {
-    assert.equal(modeAndOwner(path), `0660 0:${controlGroup}`, 'mode and owner of the socket');
-    assert.equal((await requestAs(path, 0, 0, 'list', {})).ok, true, 'root is not admitted');
-    assert.equal((await requestAs(path, stranger, controlGroup, 'list', {})).ok, true, 'the group is not admitted');
-    assert.ok((await requestAs(path, stranger, stranger, 'list', {})).unreachable, 'the mode lets a stranger in');
+  async ({ path, ungroupedPath, unknownPath, modesAtBind, reached }) => {
+    const list = (socket: string, uid: number, gid: number, groups: number[] = []) =>
+      requestAs(socket, uid, gid, 'list', {}, groups);
+    const codes: string[] = [];
+    const assertRefused = async (what: string, reply: Promise<Reply>): Promise<void> => {
+      const { ok, error } = await reply;
+      assert.ok(ok !== true && error?.code === 'forbidden', `${what} got an answer`);
+      codes.push(error.code);
+    };
+    assert.deepEqual(modesAtBind, ['0600'], 'who may connect between bind and chmod');
+    const mode = modeAndOwner(path);
+    assert.equal(mode, `0660 0:${controlGroup}`, 'mode and owner of the socket');
+    assert.equal((await list(path, 0, 0)).ok, true, 'root is not admitted');
+    assert.equal((await list(path, stranger, controlGroup)).ok, true, 'the group is not admitted');
+    assert.equal((await list(path, stranger, stranger, [4, controlGroup])).ok, true, 'a further group is not admitted');
+    assert.ok((await list(path, stranger, stranger)).unreachable, 'the mode lets a stranger in');
     // Even where somebody opened the file, the kernel's record of the peer decides.
-    chmodSync(path, 0o666);
-    const reply = await requestAs(path, stranger, stranger, 'list', {});
-    assert.equal(reply.error?.code, 'forbidden', 'a stranger got an answer');
-    assert.deepEqual(reached(), ['list', 'list']);
-    return `socket 0660 root:group; root and group admitted, a stranger refused by mode and by credentials`;
+    for (const socket of [path, ungroupedPath, unknownPath]) chmodSync(socket, 0o666);
+    await assertRefused('a stranger', list(path, stranger, stranger));
+    await assertRefused('a stranger with other groups', list(path, stranger, stranger, [4, 24]));
+    await assertRefused('where no group is configured, a stranger', list(ungroupedPath, stranger, stranger));
+    await assertRefused('where no group is configured, a member of group 0', list(ungroupedPath, stranger, 0, [0]));
+    await assertRefused('a peer that the kernel does not know', list(unknownPath, 0, 0));
+    const admitted = reached();
+    assert.deepEqual(admitted, ['list', 'list', 'list'], 'requests that reached the daemon');
+    return (
+      `socket ${mode} (${modesAtBind[0]} before); ${admitted.length} admitted: root, group, further group; ` +
+      `${codes.length} refused by credentials`
+    );
   },
   [
-    twin('a server that takes everybody for root', controlSocket({ askPeer: everybodyIsRoot })),
-    twin('a server that cannot tell who its peer is', controlSocket({ askPeer: nobodyIsKnown })),
-    twin('a socket that everybody may open', controlSocket({ mode: 0o666 })),
+    twin('a server that takes everybody for root', controlSocket({ askPeer: everybodyIsRoot }), /^a stranger got/),
+    twin(
+      'a server that takes an unknown peer for root',
+      controlSocket({ askUnknown: everybodyIsRoot }),
+      /the kernel does not know got an answer/,
+    ),
+    twin(
+      'a server that takes any further group for its own',
+      controlSocket({ askPeer: anyGroupCounts }),
+      /a stranger with other groups got an answer/,
+    ),
+    twin(
+      'a server that looks at the first group only',
+      controlSocket({ askPeer: firstGroupOnly }),
+      /a further group is not admitted/,
+    ),
+    twin(
+      'a server that takes group 0 where none is configured',
+      controlSocket({ ungroupedId: 0 }),
+      /no group is configured, a member of group 0 got an answer/,
+    ),
+    twin('a socket that everybody may open', controlSocket({ mode: 0o666 }), /mode and owner of the socket/),
+    twin(
+      'a socket bound under the usual umask',
+      controlSocket({ usualMask: true }),
+      /who may connect between bind and chmod/,
+    ),
   ],
-  { needs: ['root'] },
+  { needs: ['root'], timeoutMs: 120_000 },
 );
 
 /** The address a line is charged to; undefined where it is charged to nobody. */

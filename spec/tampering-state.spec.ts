@@ -344,7 +344,8 @@ const effects = [
 const launch: Launch = {
   tree: readTree('src/**/*.ts'),
   run: (directory) =>
-    spawnSync('bin/fail2zig', ['--config', join(directory, 'fail2zig.toml')], { stdio: 'ignore' }).status,
+    spawnSync('bin/fail2zig', ['--config', join(directory, 'fail2zig.toml')], { stdio: 'ignore', timeout: 10_000 })
+      .status,
 };
 
 /**

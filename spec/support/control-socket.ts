@@ -3,7 +3,8 @@
  * somebody else at it.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, statSync } from 'node:fs';
+import { chmodSync, readdirSync, statSync } from 'node:fs';
+import { Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ControlServer } from '../../src/control/server.ts';
@@ -18,38 +19,92 @@ export const stranger = 65_534;
 
 export interface ControlPiece {
   path: string;
+  /** The same server where no group is configured. */
+  ungroupedPath: string;
+  /** The same server where the kernel does not know who connects. */
+  unknownPath: string;
+  /** Modes of the socket's file in the moment after bind(2), before its owner and mode are set. */
+  modesAtBind: string[];
   /** Verbs that reached the daemon. */
   reached: () => string[];
   close: () => Promise<void>;
 }
 
-/** How a twin is broken: credentials made up, or another mode of the socket file. */
+type AskPeer = typeof native.peerCredentials;
+
+/** How a twin is broken: credentials made up, another group, another mode of the socket file. */
 export interface ControlBreakage {
-  askPeer?: typeof native.peerCredentials;
+  askPeer?: AskPeer;
+  /** Who connects where the kernel does not know. */
+  askUnknown?: AskPeer;
+  /** The group where none is configured. */
+  ungroupedId?: number;
   mode?: number;
+  /** bind(2) under the umask of the process. */
+  usualMask?: boolean;
+}
+
+/** No peer is known: -EINVAL. */
+const unknown: AskPeer = () => -22;
+
+/**
+ * Calls `listen` and returns the modes of the socket files in `directory` right after bind(2), which
+ * happens inside the listen() of Node. `usualMask`: no umask is set for it.
+ */
+async function modesWhileBinding(
+  directory: string,
+  usualMask: boolean,
+  listen: () => Promise<void>,
+): Promise<string[]> {
+  const original = Server.prototype.listen;
+  const { umask } = process;
+  let modes: string[] = [];
+  const watched = function (this: Server, ...parameters: unknown[]): Server {
+    const server = Reflect.apply(original, this, parameters) as Server;
+    modes = readdirSync(directory)
+      .filter((file) => file.endsWith('.new'))
+      .map((file) => modeAndOwner(join(directory, file)).slice(0, 4));
+    return server;
+  };
+  Server.prototype.listen = watched as typeof original;
+  if (usualMask) process.umask = () => 0o022;
+  try {
+    await listen();
+    return modes;
+  } finally {
+    Server.prototype.listen = original;
+    process.umask = umask;
+  }
 }
 
 /** The real server with a remembering operator, or a broken one. */
-export function controlSocket({ askPeer, mode }: ControlBreakage = {}): Supply<ControlPiece> {
+export function controlSocket(breakage: ControlBreakage = {}): Supply<ControlPiece> {
+  const { askPeer = native.peerCredentials, askUnknown = unknown, ungroupedId, mode, usualMask = false } = breakage;
   return {
     async make() {
       const directory = temporaryDirectory();
       chmodSync(directory.path, 0o755);
-      const path = join(directory.path, 'control.sock');
       const operator = fakeOperator();
-      const server = new ControlServer({
-        operator,
-        askPeer: askPeer ?? native.peerCredentials,
-        groupId: controlGroup,
-        log: rememberingLog(),
-      });
-      await server.listen(path);
-      if (mode !== undefined) chmodSync(path, mode);
+      const servers: ControlServer[] = [];
+      let modesAtBind: string[] = [];
+      const listen = async (name: string, ask: AskPeer, groupId: number | undefined): Promise<string> => {
+        const path = join(directory.path, name);
+        const server = new ControlServer({ operator, askPeer: ask, groupId, log: rememberingLog() });
+        servers.push(server);
+        modesAtBind = await modesWhileBinding(directory.path, usualMask, () => server.listen(path));
+        if (mode !== undefined) chmodSync(path, mode);
+        return path;
+      };
+      const ungroupedPath = await listen('ungrouped.sock', askPeer, ungroupedId);
+      const unknownPath = await listen('unknown.sock', askUnknown, controlGroup);
       return {
-        path,
+        path: await listen('control.sock', askPeer, controlGroup),
+        ungroupedPath,
+        unknownPath,
+        modesAtBind,
         reached: () => operator.calls.map(({ verb }) => verb),
         async close() {
-          await server.close();
+          for (const server of servers) await server.close();
           directory.remove();
         },
       };
@@ -72,9 +127,16 @@ export interface Reply {
 
 const program = join(import.meta.dirname, 'request-as.ts');
 
-/** What a process of this user and group gets for a request. */
-export async function requestAs(path: string, uid: number, gid: number, verb: string, args: object): Promise<Reply> {
-  const parameters = [program, path, String(uid), String(gid), verb, JSON.stringify(args)];
+/** What a process of this user, this group and these further groups gets for a request. */
+export async function requestAs(
+  path: string,
+  uid: number,
+  gid: number,
+  verb: string,
+  args: object,
+  groups: number[] = [],
+): Promise<Reply> {
+  const parameters = [program, path, String(uid), String(gid), verb, JSON.stringify(args), groups.join(',')];
   const { stdout } = await promisify(execFile)(process.execPath, parameters);
   return JSON.parse(stdout) as Reply;
 }

@@ -1,12 +1,12 @@
 /**
  * A program of its own: becomes another user, makes one control request and prints what came of it
- * as JSON. Arguments: PATH UID GID VERB ARGUMENTS (JSON). Started as root, whose right to become
+ * as JSON. Arguments: PATH UID GID VERB ARGUMENTS (JSON) GROUPS (by commas). Started as root, whose right to become
  * anybody it uses up first.
  */
 import { call, UnreachableError } from '../../src/client/call.ts';
 
-const [path, uid, gid, verb, args] = process.argv.slice(2) as [string, string, string, string, string];
-process.setgroups?.([]);
+const [path, uid, gid, verb, args, groups] = process.argv.slice(2) as [string, string, string, string, string, string];
+process.setgroups?.(groups === '' ? [] : groups.split(',').map(Number));
 process.setgid?.(Number(gid));
 process.setuid?.(Number(uid));
 

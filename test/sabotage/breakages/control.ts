@@ -1,0 +1,29 @@
+/** Breakages of the control socket and the metrics page: who is let in, and how long. */
+import type { Breakage } from '../breakage.ts';
+
+export const control: readonly Breakage[] = [
+  {
+    name: 'a peer with any further group counts as a member of ours',
+    find: "return peer.gid === groupId || peer.groups.includes(groupId) ? 'group' : undefined;",
+    put: "return peer.gid === groupId || peer.groups.length > 0 ? 'group' : undefined;",
+    claims: ['S-01'],
+  },
+  {
+    name: 'where no group is configured, everybody is a member',
+    find: 'if (groupId === undefined) return undefined;',
+    put: "if (groupId === undefined) return 'group';",
+    claims: ['S-01'],
+  },
+  {
+    name: 'a peer that the kernel does not know is root',
+    find: "return typeof answer === 'number' ? undefined : answer;",
+    put: "return typeof answer === 'number' ? { pid: 0, uid: 0, gid: 0, groups: [] } : answer;",
+    claims: ['S-01'],
+  },
+  {
+    name: 'between bind and chmod everybody may connect',
+    find: 'const mask = process.umask(0o177);',
+    put: 'const mask = process.umask();',
+    claims: ['S-01'],
+  },
+];
