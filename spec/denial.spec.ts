@@ -6,7 +6,14 @@ import { KernelError } from '../src/backends/kernel-error.ts';
 import { metricsConnectionsMax, metricsHeaderBytesMax, metricsTimeoutMs } from '../src/limits.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
-import { carelessListener, metricsListener, statusOf, visit } from './support/metrics-listener.ts';
+import {
+  carelessListener,
+  metricsListener,
+  patientListener,
+  statusOf,
+  takeSlowly,
+  visit,
+} from './support/metrics-listener.ts';
 import type { MetricsPiece } from './twins/careless-metrics.ts';
 import { hopefulChooser } from './twins/hopeful-chooser.ts';
 
@@ -36,24 +43,43 @@ async function openAtOnce({ port }: MetricsPiece, count: number): Promise<number
   return open;
 }
 
+const shortMs = 500;
+/** More than the kernel's buffers take off the hands of the server. */
+const pageBytes = 16 * 1024 * 1024;
+
 claim(
   'D-04a',
-  metricsListener(500),
+  metricsListener({ timeoutMs: shortMs, pageBytes }),
   async (piece) => {
     assert.deepEqual([metricsTimeoutMs, metricsHeaderBytesMax, metricsConnectionsMax], [5_000, 8_192, 16]);
     const large = 'x'.repeat(metricsHeaderBytesMax);
     const answer = await visit(piece, `GET /metrics HTTP/1.1\r\nHost: x\r\nX-Large: ${large}\r\n\r\n`);
     assert.equal(statusOf(answer), 431, 'a header over 8 KB is taken');
-    assert.equal(await openAtOnce(piece, metricsConnectionsMax + 4), metricsConnectionsMax, 'connections at once');
+    const open = await openAtOnce(piece, metricsConnectionsMax + 4);
+    assert.equal(open, metricsConnectionsMax, 'connections at once');
     const polite = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
     await until(async () => statusOf(await visit(piece, polite)) === 200, { what: 'a place for one more scraper' });
     const slow = await visit(piece, 'GET /metrics HTTP/1.1\r\nHost:', 4_000);
     assert.ok(slow.ended, 'an unfinished request is waited for');
-    return '8 KB of headers → 431; 16 of 20 connections kept; an unfinished request ended (limit 5 s, tried with 0.5 s)';
+    const taken = await takeSlowly(piece, 20);
+    assert.ok(taken < pageBytes, `a scraper that takes its answer slowly is waited for: ${taken} bytes`);
+    return (
+      `${large.length} bytes in a header → ${statusOf(answer)}; ${open} of ${metricsConnectionsMax + 4} connections kept; an unfinished ` +
+      `request ended, an answer taken slowly ended at ${taken} of ${pageBytes} bytes (limit ${metricsTimeoutMs} ms, tried with ${shortMs})`
+    );
   },
   [
-    twin("a listener with Node's defaults", carelessListener('127.0.0.1')),
-    twin('a listener that never tires of waiting', metricsListener(600_000)),
+    twin("a listener with Node's defaults", carelessListener('127.0.0.1'), /a header over 8 KB is taken/),
+    twin(
+      'a listener that never tires of waiting',
+      metricsListener({ timeoutMs: 600_000 }),
+      /an unfinished request is waited for/,
+    ),
+    twin(
+      'a listener that waits for a slow reader',
+      patientListener(shortMs, pageBytes),
+      /a scraper that takes its answer slowly is waited for/,
+    ),
   ],
   { timeoutMs: 90_000 },
 );

@@ -48,8 +48,8 @@ export interface ControlBreakage {
 const unknown: AskPeer = () => -22;
 
 /**
- * Calls `listen` and returns the modes of the socket files in `directory` right after bind(2), which
- * happens inside the listen() of Node. `usualMask`: no umask is set for it.
+ * Calls `listen` and returns the modes of the socket files in `directory` right after bind(2),
+ * which happens inside the listen() of Node. `usualMask`: no umask is set for it.
  */
 async function modesWhileBinding(
   directory: string,

@@ -1,23 +1,82 @@
 /** The real metrics listener as a piece, and a raw HTTP peer that may misbehave. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { buildInfo } from '../../src/observe/metrics.ts';
 import { MetricsServer } from '../../src/observe/metrics-server.ts';
 import { rememberingLog } from '../../test/support/control.ts';
 import type { Supply } from '../claim.ts';
-import { carelessMetrics, type MetricsPiece } from '../twins/careless-metrics.ts';
+import { carelessMetrics, type MetricsPiece, patientMetrics } from '../twins/careless-metrics.ts';
 import { compileText, validConfig } from './configuration.ts';
 
+interface ListenerOptions {
+  timeoutMs?: number;
+  /** An address of its own; that of the default configuration where absent. */
+  bind?: string;
+  /** Bytes that the page has besides its series. */
+  pageBytes?: number;
+}
+
 /** The real listener, bound as the default configuration binds it. */
-export function metricsListener(timeoutMs?: number): Supply<MetricsPiece> {
+export function metricsListener({ timeoutMs, bind, pageBytes = 0 }: ListenerOptions = {}): Supply<MetricsPiece> {
   return {
     async make() {
-      const series = [buildInfo('0.0.0', process.version)];
+      const build = buildInfo('0.0.0', process.version);
+      const series = [{ ...build, help: build.help + 'x'.repeat(pageBytes) }];
       const server = new MetricsServer({ series, log: rememberingLog(), timeoutMs });
-      const { bind } = compileText(validConfig).metrics;
-      return { port: await server.listen(bind, 0), address: bind, close: () => server.close() };
+      const address = bind ?? compileText(validConfig).metrics.bind;
+      return { port: await server.listen(address, 0), close: () => server.close() };
     },
     dispose: (piece) => piece.close(),
   };
+}
+
+/** A listener with every limit of the real one but that of a slow reader. */
+export function patientListener(timeoutMs: number, pageBytes: number): Supply<MetricsPiece> {
+  return { make: () => patientMetrics(timeoutMs, pageBytes), dispose: (piece) => piece.close() };
+}
+
+/**
+ * Addresses on which this process listens at a port, as the kernel prints them: `0100007F` is
+ * 127.0.0.1.
+ */
+export function listeningAt(port: number): string[] {
+  const own = new Set<string>();
+  for (const descriptor of readdirSync('/proc/self/fd')) {
+    try {
+      own.add(readlinkSync(`/proc/self/fd/${descriptor}`));
+    } catch {
+      // It was closed meanwhile.
+    }
+  }
+  const found: string[] = [];
+  for (const table of ['tcp', 'tcp6']) {
+    for (const line of readFileSync(`/proc/net/${table}`, 'latin1').split('\n').slice(1)) {
+      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
+      const [address = '', hexPort = ''] = local.split(':');
+      const isListening = state === '0A' && Number.parseInt(hexPort, 16) === port;
+      if (isListening && own.has(`socket:[${inode}]`)) found.push(address);
+    }
+  }
+  return found;
+}
+
+/**
+ * Bytes of /metrics that a scraper got which takes a portion now and then, until the server ended
+ * the connection or nothing was left.
+ */
+export function takeSlowly({ port }: MetricsPiece, pauseMs: number): Promise<number> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    let received = 0;
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      socket.pause();
+      setTimeout(() => socket.resume(), pauseMs);
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(received));
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  });
 }
 
 export function carelessListener(bind: string): Supply<MetricsPiece> {

@@ -26,4 +26,22 @@ export const control: readonly Breakage[] = [
     put: 'const mask = process.umask();',
     claims: ['S-01'],
   },
+  {
+    name: 'the metrics listener listens on every address',
+    find: 'server.listen({ host: bind, port, backlog: metricsBacklog }, () => {',
+    put: 'server.listen({ port, backlog: metricsBacklog }, () => {',
+    claims: ['I-01'],
+  },
+  {
+    name: 'a remote metrics address is taken without allow_remote',
+    find: 'if (isLoopback(bind)) return bind;\n    if (allowRemote) {',
+    put: 'if (isLoopback(bind)) return bind;\n    if (allowRemote || bind !== "") {',
+    claims: ['I-01'],
+  },
+  {
+    name: 'a scraper that takes its answer slowly keeps its place',
+    find: 'const timer = setTimeout(() => request.socket.destroy(), this.#timeoutMs);',
+    put: 'const timer = setTimeout(() => {}, this.#timeoutMs);',
+    claims: ['D-04a'],
+  },
 ];
