@@ -5,8 +5,8 @@
  * Nothing ever runs that pretends to ban.
  */
 import { bansMaxLargest, changesPerTransactionMax } from '../limits.ts';
-import type { Backend, BackendName, CoreConfig, JailScaffold } from '../types.ts';
-import { type LogOnlyAction, LogOnlyBackend } from './log-only.ts';
+import type { Backend, BackendName, Change, CoreConfig, JailScaffold } from '../types.ts';
+import { LogOnlyBackend } from './log-only.ts';
 
 type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'> & { bansMax?: number };
 export type RealBackendName = Exclude<BackendName, 'auto'>;
@@ -15,7 +15,7 @@ export interface BackendRow {
   name: RealBackendName;
   /** Whether `auto` tries it. */
   auto: (firewall: Firewall) => boolean;
-  load: (firewall: Firewall, say: (action: LogOnlyAction) => void) => Promise<Backend>;
+  load: (firewall: Firewall, say: (action: Change) => void) => Promise<Backend>;
 }
 
 /**
@@ -100,7 +100,7 @@ export interface Choice {
 export async function chooseBackend(
   firewall: Firewall,
   jails: JailScaffold[],
-  say: (action: LogOnlyAction) => void,
+  say: (action: Change) => void,
   rows: readonly BackendRow[] = backendRows,
 ): Promise<Choice> {
   const attempts: Attempt[] = [];

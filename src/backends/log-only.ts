@@ -1,18 +1,11 @@
 /**
- * The dry run: says what it would do and touches no kernel. Bans are remembered with their end, so
+ * The dry run: says whom it would ban and touches no kernel. Bans are remembered with their end, so
  * that `each` answers as a real backend would; an unknown jail is refused alike. Full: of more than
  * `logOnlyBansMax` the oldest are forgotten.
  */
 
 import { logOnlyBansMax } from '../limits.ts';
 import type { Address, Backend, Ban, Change, JailScaffold } from '../types.ts';
-
-/** What would have been done. */
-export type LogOnlyAction =
-  | { verb: 'install'; jail: JailScaffold }
-  | { verb: 'ban'; ban: Ban }
-  | { verb: 'unban'; jail: string; address: Address }
-  | { verb: 'remove' };
 
 interface Remembered {
   ban: Ban;
@@ -26,23 +19,20 @@ const keyOf = (jail: string, { bytes, prefix }: Address) =>
 export class LogOnlyBackend implements Backend {
   readonly name = 'log-only';
   readonly holds = false;
-  readonly #say: (action: LogOnlyAction) => void;
+  readonly #say: (action: Change) => void;
   readonly #now: () => number;
   readonly #jails = new Set<string>();
   readonly #bans = new Map<string, Remembered>();
 
-  /** @param say told of every action; @param now a clock in milliseconds that does not jump */
-  constructor(say: (action: LogOnlyAction) => void, now: () => number = () => performance.now()) {
+  /** @param say told of every change; @param now a clock in milliseconds that does not jump */
+  constructor(say: (action: Change) => void, now: () => number = () => performance.now()) {
     this.#say = say;
     this.#now = now;
   }
 
   async install(jails: JailScaffold[]): Promise<void> {
     this.#jails.clear();
-    for (const jail of jails) {
-      this.#jails.add(jail.name);
-      this.#say({ verb: 'install', jail });
-    }
+    for (const jail of jails) this.#jails.add(jail.name);
     for (const [key, { ban }] of this.#bans) if (!this.#jails.has(ban.jail)) this.#bans.delete(key);
   }
 
@@ -77,7 +67,6 @@ export class LogOnlyBackend implements Backend {
   async remove(): Promise<void> {
     this.#bans.clear();
     this.#jails.clear();
-    this.#say({ verb: 'remove' });
   }
 
   close(): void {}

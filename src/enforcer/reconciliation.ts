@@ -9,17 +9,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { keyText } from '../backends/elements.ts';
-import {
-  adoptionShownMs,
-  changesPerTransactionMax,
-  comparisonRests,
-  looksMax,
-  reconcileApartMs,
-  reconcileMs,
-  reconcileTickMs,
-  repairShownMs,
-  timeoutToleranceMs,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import { formatAddress } from '../text/address.ts';
 import type { Turns } from '../turns.ts';
 import type { Address, Ban } from '../types.ts';
@@ -60,7 +50,7 @@ export class Reconciliation {
    * when nobody did.
    */
   get disturbance(): string | undefined {
-    if (this.#settings.now() - this.#repairedAt > repairShownMs) return undefined;
+    if (this.#settings.now() - this.#repairedAt > limits.repairShownMs) return undefined;
     const last = new Date(this.#repairedAt).toISOString();
     return `the kernel did not hold what it should, last at ${last}: repaired (${this.#counters.repairs} repairs since the start)`;
   }
@@ -70,7 +60,7 @@ export class Reconciliation {
    * moment.
    */
   get adoption(): string | undefined {
-    if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < adoptionShownMs)
+    if (this.#adoptingSince === undefined || performance.now() - this.#adoptingSince < limits.adoptionShownMs)
       return undefined;
     return 'bans that the kernel holds from before are still being taken over: it drops their packets, but not all are listed yet';
   }
@@ -81,7 +71,7 @@ export class Reconciliation {
    */
   start(adopts: boolean): Promise<void> {
     if (adopts) this.#adoptingSince = performance.now();
-    this.#ticking = setInterval(() => void this.#tick(), reconcileTickMs);
+    this.#ticking = setInterval(() => void this.#tick(), limits.reconcileTickMs);
     this.#ticking.unref();
     return this.compare();
   }
@@ -120,8 +110,8 @@ export class Reconciliation {
   async #tick(): Promise<void> {
     if (this.#comparison !== undefined || this.#delivery.isDown) return;
     const elapsed = performance.now() - this.#comparedAt;
-    if (elapsed < Math.max(reconcileApartMs, this.#comparedMs * comparisonRests.disturbed)) return;
-    const isDue = elapsed >= Math.max(reconcileMs, this.#comparedMs * comparisonRests.quiet);
+    if (elapsed < Math.max(limits.reconcileApartMs, this.#comparedMs * limits.comparisonRests.disturbed)) return;
+    const isDue = elapsed >= Math.max(limits.reconcileMs, this.#comparedMs * limits.comparisonRests.quiet);
     try {
       if (isDue || (await this.#settings.backend.disturbed?.())) void this.compare();
     } catch (error) {
@@ -149,7 +139,7 @@ export class Reconciliation {
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
       if (engine.isIgnored(index, address)) {
-        if (ignored.length < changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
+        if (ignored.length < limits.changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
         return;
       }
       if (adopts) this.#adopt({ jail: index, address, timeoutMs });
@@ -210,7 +200,7 @@ export class Reconciliation {
    */
   async #lookAgain(comparison: Comparison, visit: (held: Ban) => void): Promise<void> {
     let missing = await this.#countMissing(comparison);
-    for (let looks = 1; missing > 0 && looks < looksMax; looks++) {
+    for (let looks = 1; missing > 0 && looks < limits.looksMax; looks++) {
       await this.#settings.backend.each(visit);
       const left = await this.#countMissing(comparison);
       if (left === missing) return;
@@ -259,7 +249,8 @@ export class Reconciliation {
     const seconds = timeoutMs > 0 ? timeoutMs / 1000 : backend.keepsEnds === false ? bantime : -1;
     const end = seconds < 0 ? Number.POSITIVE_INFINITY : now + seconds;
     const known = engine.findBan(jail, address);
-    const isKnown = known !== undefined && (known.end > end - timeoutToleranceMs / 1000 || backend.keepsEnds === false);
+    const isKnown =
+      known !== undefined && (known.end > end - limits.timeoutToleranceMs / 1000 || backend.keepsEnds === false);
     // The kernel may hold an earlier ban of a source that was banned anew just now.
     if (isKnown && (known.confirmed || !known.restored)) return;
     if (isKnown) engine.confirmBan(jail, address);

@@ -10,17 +10,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bucket } from '../bucket.ts';
-import {
-  historyAddressesMax,
-  historyBurst,
-  historyFileBytesMax,
-  historyFlushMs,
-  historyPartMax,
-  historyReadBytes,
-  historyRefillMs,
-  historyWaitBytesMax,
-  watchPauseMs,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import type { Fields, Logger } from '../log.ts';
 import type { Event } from './event.ts';
 
@@ -67,7 +57,7 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#details = new Bucket(() => performance.now(), historyBurst, historyRefillMs);
+    this.#details = new Bucket(() => performance.now(), limits.historyBurst, limits.historyRefillMs);
   }
 
   /** Why records are not written now; undefined when they are. */
@@ -109,7 +99,7 @@ export class Recorder {
     const burst = this.#bursts.get(key) ?? { ...what, addresses: [] };
     this.#bursts.set(key, burst);
     burst.addresses.push(address);
-    if (burst.addresses.length === historyAddressesMax) this.#endBurst(key, burst);
+    if (burst.addresses.length === limits.historyAddressesMax) this.#endBurst(key, burst);
     else this.#flushSoon();
   }
 
@@ -129,7 +119,7 @@ export class Recorder {
     if (!this.keeps) return;
     const event: Event = { number: ++this.#number, at: this.#now() / 1000, ...what };
     const line = `${asciiLine(event)}\n`;
-    if (this.#waitingBytes + line.length > historyWaitBytesMax) {
+    if (this.#waitingBytes + line.length > limits.historyWaitBytesMax) {
       this.counters.lost++;
       this.#lostUnsaid++;
       return;
@@ -140,7 +130,7 @@ export class Recorder {
   }
 
   #flushSoon(): void {
-    this.#timer ??= setTimeout(() => void this.flush(), historyFlushMs);
+    this.#timer ??= setTimeout(() => void this.flush(), limits.historyFlushMs);
   }
 
   /** Writes what waits. Never rejects. */
@@ -159,7 +149,7 @@ export class Recorder {
   async #write(): Promise<void> {
     const path = this.#options.path as string;
     try {
-      if (this.#bytes > (this.#options.fileBytesMax ?? historyFileBytesMax)) await this.#rotate(path);
+      if (this.#bytes > (this.#options.fileBytesMax ?? limits.historyFileBytesMax)) await this.#rotate(path);
       const file = this.#file ?? (await this.#open(path));
       const text = this.#lines.join('');
       const count = this.#lines.length;
@@ -175,7 +165,7 @@ export class Recorder {
       }
     } catch (error) {
       this.#fail(error as Error);
-      this.#timer ??= setTimeout(() => void this.flush(), 10 * historyFlushMs);
+      this.#timer ??= setTimeout(() => void this.flush(), 10 * limits.historyFlushMs);
     }
   }
 
@@ -219,7 +209,7 @@ export class Recorder {
 
   async *#read(wanted: (event: Event) => boolean, follow: boolean): AsyncGenerator<Event[]> {
     const path = this.#options.path as string;
-    const bytes = Buffer.alloc(historyReadBytes);
+    const bytes = Buffer.alloc(limits.historyReadBytes);
     let file = (await openToRead(`${path}.1`)) ?? (await openToRead(path));
     let rest = '';
     let position = 0;
@@ -231,14 +221,14 @@ export class Recorder {
           const lines = (rest + bytes.toString('latin1', 0, bytesRead)).split('\n');
           rest = lines.pop() as string;
           const events = lines.map(eventOf).filter((event) => event !== undefined && wanted(event)) as Event[];
-          while (events.length > 0) yield events.splice(0, historyPartMax);
+          while (events.length > 0) yield events.splice(0, limits.historyPartMax);
           continue;
         }
         const next: FileHandle | undefined = await nextFile(path, await file.stat());
         if (next === undefined) {
           if (!follow) return;
           yield [];
-          await sleep(watchPauseMs);
+          await sleep(limits.watchPauseMs);
           continue;
         }
         await file.close();
@@ -265,7 +255,7 @@ async function lastNumber(path: string): Promise<number | undefined> {
   const file = await openToRead(path);
   if (file === undefined) return undefined;
   try {
-    const bytes = Buffer.alloc(historyReadBytes);
+    const bytes = Buffer.alloc(limits.historyReadBytes);
     const from = Math.max(0, (await file.stat()).size - bytes.length);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, from);
     const lines = bytes.toString('latin1', 0, bytesRead).split('\n');

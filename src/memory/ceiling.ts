@@ -18,17 +18,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
-import {
-  collectMs,
-  filePagesBytesMax,
-  governorGainBytesMin,
-  governorLooksMax,
-  governorMarginBytes,
-  governorMs,
-  governorPauses,
-  runtimeGrowthBytes,
-  tableBytesMin,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import { native } from '../native.ts';
 import { ResidentReader, residentParts, residentPeakBytes } from './resident.ts';
 
@@ -125,10 +115,10 @@ export function sizeTable(
   { committed, limit }: Heap,
 ): Sizes {
   const runtime = Math.max(0, resident.anonymous - committed);
-  const others = filePagesBytesMax + limit + runtime + runtimeGrowthBytes + engineBytes;
+  const others = limits.filePagesBytesMax + limit + runtime + limits.runtimeGrowthBytes + engineBytes;
   const table = ceilingBytes - others;
-  if (table < tableBytesMin || peakBytes > ceilingBytes) {
-    throw new CeilingError(ceilingBytes, Math.max(others + tableBytesMin, peakBytes));
+  if (table < limits.tableBytesMin || peakBytes > ceilingBytes) {
+    throw new CeilingError(ceilingBytes, Math.max(others + limits.tableBytesMin, peakBytes));
   }
   return { engine: engineBytes, table, runtime };
 }
@@ -140,9 +130,9 @@ export function sizeTable(
 export function breakdown(sizes: Sizes, resident: Resident, { committed, limit }: Heap): Part[] {
   const runtime = Math.max(0, resident.anonymous - committed - sizes.engine - sizes.table);
   return [
-    { part: 'file', bytes: resident.file, bytesMax: filePagesBytesMax },
+    { part: 'file', bytes: resident.file, bytesMax: limits.filePagesBytesMax },
     { part: 'heap', bytes: committed, bytesMax: limit },
-    { part: 'runtime', bytes: runtime, bytesMax: sizes.runtime + runtimeGrowthBytes },
+    { part: 'runtime', bytes: runtime, bytesMax: sizes.runtime + limits.runtimeGrowthBytes },
     { part: 'engine', bytes: sizes.engine, bytesMax: sizes.engine },
     { part: 'table', bytes: sizes.table, bytesMax: sizes.table },
   ];
@@ -181,7 +171,7 @@ export class Governor {
   constructor(options: GovernorOptions) {
     this.#options = options;
     this.#now = options.now ?? performance.now.bind(performance);
-    this.#nextCollection = this.#now() + collectMs;
+    this.#nextCollection = this.#now() + limits.collectMs;
   }
 
   /** Releases every page that may go; returns the bytes gained. */
@@ -205,12 +195,12 @@ export class Governor {
   look(): void {
     const now = this.#now();
     if (now < this.#nextLook) return;
-    this.#nextLook = now + governorMs;
+    this.#nextLook = now + limits.governorMs;
     if (now >= this.#nextCollection) {
-      this.#nextCollection = now + collectMs;
+      this.#nextCollection = now + limits.collectMs;
       this.#options.collect();
     }
-    if (++this.#looks >= governorLooksMax) {
+    if (++this.#looks >= limits.governorLooksMax) {
       this.release();
       return;
     }
@@ -220,8 +210,8 @@ export class Governor {
     }
     const { ceilingBytes, resident } = this.#options;
     resident.read();
-    if (resident.all < ceilingBytes - governorMarginBytes && resident.file < filePagesBytesMax) return;
-    if (this.release() < governorGainBytesMin) this.#pauses = governorPauses;
+    if (resident.all < ceilingBytes - limits.governorMarginBytes && resident.file < limits.filePagesBytesMax) return;
+    if (this.release() < limits.governorGainBytesMin) this.#pauses = limits.governorPauses;
   }
 }
 
@@ -262,7 +252,7 @@ export class ProcessMemory {
   /** Releases what it took to make the table, and watches from now on. */
   govern(): void {
     this.governor.release();
-    this.#timer = setInterval(() => this.governor.look(), governorMs);
+    this.#timer = setInterval(() => this.governor.look(), limits.governorMs);
   }
 
   stop(): void {

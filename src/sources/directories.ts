@@ -9,26 +9,14 @@
 
 import { renameLooksMax } from '../limits.ts';
 import { matchesComponent } from './glob.ts';
-import {
-  type Events,
-  IN_ATTRIB,
-  IN_CREATE,
-  IN_DELETE,
-  IN_DELETE_SELF,
-  IN_IGNORED,
-  IN_MOVE_SELF,
-  IN_MOVED_FROM,
-  IN_MOVED_TO,
-  IN_ONLYDIR,
-  type Watch,
-} from './inotify.ts';
+import * as inotify from './inotify.ts';
 import { idOf, linkTo, withPlace } from './place.ts';
 
 /** A name came or went. */
-const renames = IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE;
+const renames = inotify.IN_CREATE | inotify.IN_MOVED_FROM | inotify.IN_MOVED_TO | inotify.IN_DELETE;
 /** The directory is no longer where it was, or no longer at all. */
-const gone = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED;
-const watched = renames | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+const gone = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_IGNORED;
+const watched = renames | inotify.IN_ATTRIB | inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_ONLYDIR;
 
 export interface DirectoryListener<Entry> {
   /**
@@ -47,7 +35,7 @@ export interface DirectoryListener<Entry> {
 interface Directory<Entry> {
   readonly path: string;
   id: string;
-  watch: Watch | null;
+  watch: inotify.Watch | null;
   /** Followed entries by name. */
   entries: Map<string, Entry | Entry[]>;
   /** Pattern components looked for in here. */
@@ -68,14 +56,14 @@ interface Moved<Entry> {
 export class Directories<Entry> {
   readonly #byPath = new Map<string, Directory<Entry>>();
   readonly #listener: DirectoryListener<Entry>;
-  readonly #events: Events | null;
+  readonly #events: inotify.Events | null;
   /** Renames that were heard of and not yet looked at, oldest first. */
   #moves: Moved<Entry>[] = [];
   /** What lost its name last: the other half of the rename comes next. */
   #leaving: { cookie: number; moves: Moved<Entry>[] } = { cookie: 0, moves: [] };
 
   /** Without events nothing is heard; `check` still tells of directories that moved. */
-  constructor(events: Events | null, listener: DirectoryListener<Entry>) {
+  constructor(events: inotify.Events | null, listener: DirectoryListener<Entry>) {
     this.#events = events;
     this.#listener = listener;
   }
@@ -226,8 +214,8 @@ export class Directories<Entry> {
       return;
     }
     const entries = directory.entries.get(name);
-    if ((mask & IN_MOVED_FROM) !== 0) this.#leave(directory, name, cookie);
-    if ((mask & IN_MOVED_TO) !== 0 && cookie === this.#leaving.cookie) {
+    if ((mask & inotify.IN_MOVED_FROM) !== 0) this.#leave(directory, name, cookie);
+    if ((mask & inotify.IN_MOVED_TO) !== 0 && cookie === this.#leaving.cookie) {
       for (const move of this.#leaving.moves) Object.assign(move, { directory: directory.path, name });
     }
     if (entries !== undefined) {

@@ -8,15 +8,7 @@
  * byte budget, and the drain at the stop at its deadline. While many decisions wait for the kernel,
  * files that bring more of them are not read; others are.
  */
-import {
-  behindBytes,
-  decisionsWaitingMax,
-  giveUpBytesMax,
-  lingerMs,
-  retiredBytesMax,
-  retiredTailsMax,
-  turnBytesMax,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import type { Followed, Retired, Shared } from './followed.ts';
 import type { Silence } from './silence.ts';
 import type { ReadOutcome, Tail } from './tail.ts';
@@ -97,14 +89,14 @@ export class Reader {
     if (tail === null) return;
     file.tail = null;
     this.addRetired(file, tail);
-    if (file.retired.length > retiredTailsMax && !this.#paused) this.#giveUp(file, file.retired[0]!.tail);
+    if (file.retired.length > limits.retiredTailsMax && !this.#paused) this.#giveUp(file, file.retired[0]!.tail);
     this.enqueue(file);
   }
 
   addRetired(file: Followed, tail: Tail): void {
     tail.atEnd = false;
-    const until = this.#shared.options.monotonic() + lingerMs;
-    file.retired = [...file.retired, { tail, until, bytesMax: tail.bytesRead + retiredBytesMax }];
+    const until = this.#shared.options.monotonic() + limits.lingerMs;
+    file.retired = [...file.retired, { tail, until, bytesMax: tail.bytesRead + limits.retiredBytesMax }];
   }
 
   /** The file goes on under another record. */
@@ -119,7 +111,7 @@ export class Reader {
   visit(file: Followed, now: number): void {
     if (!this.#paused) {
       for (const old of file.retired) if (isOver(old, now)) this.#giveUp(file, old.tail);
-      while (file.retired.length > retiredTailsMax) this.#giveUp(file, file.retired[0]!.tail);
+      while (file.retired.length > limits.retiredTailsMax) this.#giveUp(file, file.retired[0]!.tail);
     }
     for (const { tail } of file.retired) tail.atEnd = false;
     this.enqueue(file);
@@ -144,7 +136,7 @@ export class Reader {
     this.#planned = false;
     if (!this.#running || this.#paused) return;
     const { counters } = this.#shared;
-    const until = counters.bytes + turnBytesMax;
+    const until = counters.bytes + limits.turnBytesMax;
     const queue = this.#queue;
     let next = 0;
     while (next < queue.length && counters.bytes < until) {
@@ -162,7 +154,7 @@ export class Reader {
   }
 
   #isHeldUp(): boolean {
-    return (this.#shared.options.waiting?.() ?? 0) > decisionsWaitingMax;
+    return (this.#shared.options.waiting?.() ?? 0) > limits.decisionsWaitingMax;
   }
 
   #plan(): void {
@@ -229,7 +221,7 @@ export class Reader {
   /** Closes an old file, feeding the line it never finished. */
   #giveUp(file: Followed, tail: Tail): void {
     const { options, report } = this.#shared;
-    const until = tail.bytesRead + giveUpBytesMax;
+    const until = tail.bytesRead + limits.giveUpBytesMax;
     try {
       if (file.fed !== tail) this.#changeOver(file, tail);
       let outcome: ReadOutcome = 'more';
@@ -247,7 +239,7 @@ export class Reader {
     if (file.tail === null) return;
     const { tail } = file;
     const unread = tail.size() - tail.position;
-    if (unread > behindBytes === file.behind) return;
+    if (unread > limits.behindBytes === file.behind) return;
     file.behind = !file.behind;
     const kind = file.behind ? 'behind' : 'caught-up';
     this.#shared.report(kind, file.path, file.source, tail.position, `${unread} bytes unread`);

@@ -28,15 +28,7 @@ import { Backoff } from '../backoff.ts';
 import { type BootTime, bootTime, stepBetween } from '../clock.ts';
 import { BYTES } from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
-import {
-  stateBytesPerSecond,
-  statePauseMsLongest,
-  statePauseMsMax,
-  stateRetryMs,
-  stateSoonMs,
-  stateSoonMsMax,
-  stateStopMs,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
@@ -94,19 +86,23 @@ export class StateKeeper {
   #bytesRead = 0;
   #notBefore = 0;
   /** How soon a change is on disk: a save costs a look at every entry of the table. */
-  readonly #soon = new Backoff(() => performance.now(), stateSoonMs, stateSoonMsMax);
+  readonly #soon = new Backoff(() => performance.now(), limits.stateSoonMs, limits.stateSoonMsMax);
   /** The pause after the last failed save, ms; 0 = the last save succeeded. */
   #retryMs = 0;
   readonly #retry: Backoff;
   /** Reading may wait this long for the next save, ms. */
-  #pauseMs = statePauseMsMax;
+  #pauseMs = limits.statePauseMsMax;
   #problem: string | undefined;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#bootTime = options.bootTime ?? bootTime;
-    this.#retry = new Backoff(() => performance.now(), stateRetryMs, Math.max(stateRetryMs, this.#intervalMs));
+    this.#retry = new Backoff(
+      () => performance.now(),
+      limits.stateRetryMs,
+      Math.max(limits.stateRetryMs, this.#intervalMs),
+    );
   }
 
   /** Why the state is not saved now; undefined when it is. */
@@ -175,10 +171,10 @@ export class StateKeeper {
     if (readers === undefined) return;
     this.#readers = undefined;
     // Nothing is read any more, so nothing waits for the disk.
-    this.#pauseMs = stateStopMs;
+    this.#pauseMs = limits.stateStopMs;
     let deadline: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      deadline = setTimeout(resolve, stateStopMs);
+      deadline = setTimeout(resolve, limits.stateStopMs);
     });
     const last = async (): Promise<void> => {
       await this.#saving;
@@ -274,9 +270,9 @@ export class StateKeeper {
     this.counters.saves++;
     this.counters.bytes = bytes;
     this.counters.savedAt = this.#now() / 1000;
-    this.#notBefore = performance.now() + (bytes / stateBytesPerSecond) * 1000;
+    this.#notBefore = performance.now() + (bytes / limits.stateBytesPerSecond) * 1000;
     this.#retryMs = 0;
-    this.#pauseMs = statePauseMsMax;
+    this.#pauseMs = limits.statePauseMsMax;
     if (this.#problem !== undefined) log.info('the state is saved again', { path });
     this.#problem = undefined;
   }
@@ -286,7 +282,7 @@ export class StateKeeper {
     const code = error.code ?? error.name;
     failures.set(code, (failures.get(code) ?? 0) + 1);
     this.#changed = true;
-    if (code === 'ETIMEDOUT') this.#pauseMs = Math.min(2 * this.#pauseMs, statePauseMsLongest);
+    if (code === 'ETIMEDOUT') this.#pauseMs = Math.min(2 * this.#pauseMs, limits.statePauseMsLongest);
     this.#retryMs = this.#retry.next();
     if (this.#problem !== error.message) this.#options.log.error('state not saved', { error: error.message });
     this.#problem = error.message;

@@ -199,8 +199,12 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   into.writeUInt32LE(0, 12);
   into.writeDoubleLE(snapshot.time, 16);
   let used = format.headerBytes;
-  /** Room for one more section of any size, and for the end. */
-  const isFull = (): boolean => into.length - used < 2 * format.sectionHeadBytes + stateSectionBytesMax + 4;
+  /** Makes room for one more section of any size, and for the end. */
+  function* emptied(): Generator<number, void> {
+    if (into.length - used >= 2 * format.sectionHeadBytes + stateSectionBytesMax + 4) return;
+    yield used;
+    used = 0;
+  }
   const add = (tag: number, bytes: Uint8Array): void => {
     seal(into, used, tag, bytes.length);
     into.set(bytes, used + format.sectionHeadBytes);
@@ -209,23 +213,14 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   if (snapshot.clock !== undefined) add(format.sectionTag.clock, format.encodeClock(snapshot.clock));
   add(format.sectionTag.jails, format.encodeJails(snapshot.jails));
   for (const position of snapshot.positions) {
-    if (isFull()) {
-      yield used;
-      used = 0;
-    }
+    yield* emptied();
     add(format.sectionTag.positions, format.encodePosition(position));
   }
   const { table, histories = [] } = snapshot;
-  if (isFull()) {
-    yield used;
-    used = 0;
-  }
+  yield* emptied();
   if (table !== null) add(format.sectionTag.tableHead, encodeTableHead(table));
   for (let length = table === null ? 0 : 1; length > 0; ) {
-    if (isFull()) {
-      yield used;
-      used = 0;
-    }
+    yield* emptied();
     length = table!.read(
       into.subarray(used + format.sectionHeadBytes, used + format.sectionHeadBytes + stateSectionBytesMax),
     );
@@ -234,10 +229,7 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
     used += format.sectionHeadBytes + length;
   }
   for (const history of histories) {
-    if (isFull()) {
-      yield used;
-      used = 0;
-    }
+    yield* emptied();
     add(format.sectionTag.histories, format.encodeHistory(history));
   }
   return used;

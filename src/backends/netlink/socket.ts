@@ -9,18 +9,7 @@ import { sendAwakeMicroseconds } from '../../limits.ts';
 import { native } from '../../native.ts';
 import { Turns } from '../../turns.ts';
 import { KernelError } from '../kernel-error.ts';
-import {
-  decodeMessages,
-  decodeVerdict,
-  errnoMax,
-  flagDumpInterrupted,
-  flagMulti,
-  type Message,
-  MessageWriter,
-  messageDone,
-  messageError,
-  type Verdict,
-} from './message.ts';
+import * as netlink from './message.ts';
 
 /** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
 const datagramBytesMax = 64 * 1024;
@@ -128,7 +117,7 @@ export class NetlinkSocket {
    * `tolerant` dump goes on when others write: it may then miss or repeat something.
    */
   dump(
-    encode: (writer: MessageWriter, sequence: number) => void,
+    encode: (writer: netlink.MessageWriter, sequence: number) => void,
     operation: string,
     visit: (bytes: Buffer, start: number, end: number) => void,
     restart: () => void,
@@ -150,7 +139,7 @@ export class NetlinkSocket {
    * Asks a question (with flagAck) that is answered by one message, handed to `visit`, and an ACK.
    */
   ask(
-    encode: (writer: MessageWriter, sequence: number) => void,
+    encode: (writer: netlink.MessageWriter, sequence: number) => void,
     operation: string,
     visit: (bytes: Buffer, start: number, end: number) => void,
   ): Promise<void> {
@@ -228,11 +217,11 @@ export class NetlinkSocket {
         continue;
       }
       if (received <= 0) break;
-      const { messages, malformed } = decodeMessages(this.#buffer, received);
+      const { messages, malformed } = netlink.decodeMessages(this.#buffer, received);
       for (const message of messages) {
         const operation = operations.get(message.sequence);
-        if (message.type !== messageError || operation === undefined) continue;
-        const verdict = decodeVerdict(this.#buffer, message);
+        if (message.type !== netlink.messageError || operation === undefined) continue;
+        const verdict = netlink.decodeVerdict(this.#buffer, message);
         if (verdict === null) {
           throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable ACK' });
         }
@@ -252,13 +241,13 @@ export class NetlinkSocket {
 
   /** @returns false when the dump was interrupted or lost a part */
   async #dumpOnce(
-    encode: (writer: MessageWriter, sequence: number) => void,
+    encode: (writer: netlink.MessageWriter, sequence: number) => void,
     operation: string,
     visit: (bytes: Buffer, start: number, end: number) => void,
     kind: 'strict' | 'tolerant' | 'single',
   ): Promise<boolean> {
     const sequence = this.nextSequence();
-    const writer = new MessageWriter(256);
+    const writer = new netlink.MessageWriter(256);
     encode(writer, sequence);
     this.#drain();
     await this.#send(writer.bytes(), operation);
@@ -276,11 +265,11 @@ export class NetlinkSocket {
         if (!intact) return false;
         throw new KernelError(constants.errno.ETIMEDOUT, operation, { explanation: 'the dump did not end' });
       }
-      const { messages, malformed } = decodeMessages(this.#buffer, received);
+      const { messages, malformed } = netlink.decodeMessages(this.#buffer, received);
       for (const message of messages) {
         if (message.sequence !== sequence) continue;
-        if ((message.flags & flagDumpInterrupted) !== 0 && kind !== 'tolerant') intact = false;
-        if (message.type === messageError || message.type === messageDone) {
+        if ((message.flags & netlink.flagDumpInterrupted) !== 0 && kind !== 'tolerant') intact = false;
+        if (message.type === netlink.messageError || message.type === netlink.messageDone) {
           const verdict = this.#endOfDump(message);
           if (verdict === null) {
             throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable end of dump' });
@@ -288,7 +277,7 @@ export class NetlinkSocket {
           if (verdict.errno !== 0) throw new KernelError(verdict.errno, operation, { sequence, ...verdict });
           return intact;
         }
-        const isPart = kind === 'single' || (message.flags & flagMulti) !== 0;
+        const isPart = kind === 'single' || (message.flags & netlink.flagMulti) !== 0;
         if (!isPart || message.end - message.start < 4) {
           throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'not a part of a dump' });
         }
@@ -300,11 +289,13 @@ export class NetlinkSocket {
     }
   }
 
-  #endOfDump(message: Message): Verdict | null {
-    if (message.type === messageError) return decodeVerdict(this.#buffer, message);
+  #endOfDump(message: netlink.Message): netlink.Verdict | null {
+    if (message.type === netlink.messageError) return netlink.decodeVerdict(this.#buffer, message);
     // NLMSG_DONE carries the dump's own result; old kernels send it empty.
     if (message.end - message.start < 4) return { errno: 0, kernelMessage: '', offset: -1 };
     const errno = -this.#buffer.readInt32LE(message.start);
-    return errno < 0 || errno > errnoMax ? null : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
+    return errno < 0 || errno > netlink.errnoMax
+      ? null
+      : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
   }
 }
