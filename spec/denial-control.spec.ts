@@ -39,14 +39,21 @@ interface FloodedSocket {
   reached: () => number;
   /** Requests that came in. */
   received: () => number;
+  /** The same server with a short deadline for peers that say nothing. */
+  silentPath: string;
+  /** Lets the clock of the budgets go on. */
+  advance: (ms: number) => void;
   close: () => Promise<void>;
 }
+
+/** The deadline for silent peers where it is tried, ms. */
+const silentMs = 200;
 
 /**
  * The real server for one member of the group. `hurried`: its clock runs so fast that nobody's
  * budget is ever used up.
  */
-function floodedSocket({ hurried = false, strangers = false } = {}): Supply<FloodedSocket> {
+function floodedSocket({ hurried = false, strangers = false, idleMs = silentMs } = {}): Supply<FloodedSocket> {
   return {
     async make() {
       const directory = temporaryDirectory();
@@ -66,12 +73,22 @@ function floodedSocket({ hurried = false, strangers = false } = {}): Supply<Floo
         },
       });
       await server.listen(path);
+      const silentPath = join(directory.path, 'silent.sock');
+      const deadlines = { idleMs, answerMs: 10_000, writeMs: 10_000 };
+      const askPeer = () => ({ pid: 1, uid: 1000, gid: controlGroup, groups: [] });
+      const silent = new ControlServer({ operator, askPeer, groupId: controlGroup, log: rememberingLog(), deadlines });
+      await silent.listen(silentPath);
       return {
         path,
+        silentPath,
+        advance(ms) {
+          time += ms;
+        },
         reached: () => operator.calls.length,
         received: () => server.counters.requestsTotal,
         async close() {
           await server.close();
+          await silent.close();
           directory.remove();
         },
       };
@@ -85,7 +102,15 @@ const excess = 300;
 claim(
   'D-03',
   floodedSocket(),
-  async ({ path, reached, received }) => {
+  async ({ path, silentPath, advance, reached, received }) => {
+    const silent = rawPeer(silentPath);
+    await until(() => silent.closed, { withinMs: 3_000 }).catch(() => {});
+    assert.ok(silent.closed, 'a connection that says nothing is kept');
+    const liar = rawPeer(silentPath);
+    liar.socket.write(Buffer.from([0xff, 0xff, 0xff, 0xff]));
+    await until(() => liar.closed, { withinMs: 3_000 }).catch(() => {});
+    const [refusal] = liar.responses;
+    assert.ok(refusal?.ok === false && refusal.error.code === 'bad-frame', 'a frame of 4 GiB is waited for');
     assert.ok(controlBacklog > 0 && controlBacklog <= 64, `a backlog of ${controlBacklog}`);
     const peers = Array.from({ length: controlConnectionsUserMax + 4 }, () => rawPeer(path));
     await until(() => peers.filter(({ closed, responses }) => closed || responses.length > 0).length >= 4, {
@@ -109,15 +134,28 @@ claim(
     const limited = peer.responses.filter((response) => !response.ok && response.error.code === 'rate-limited');
     assert.equal(limited.length, excess, 'requests over the budget that were refused');
     assert.equal(reached(), controlRequestsBurst, 'requests that reached the daemon');
-    for (const { socket } of peers) socket.destroy();
+    advance(3_600_000);
+    peer.socket.write(Buffer.concat(Array.from({ length: requests }, () => frame)));
+    await until(() => peer.responses.length === 2 * requests, { what: 'answers after an hour' });
+    assert.equal(reached(), 2 * controlRequestsBurst, 'a budget that nobody used for an hour has grown');
+    for (const { socket } of [...peers, silent, liar]) socket.destroy();
     return (
-      `one user: ${open.length} of ${peers.length} connections kept, ${reached()} of ${requests} requests answered, ${limited.length} ` +
+      `one user: ${open.length} of ${peers.length} connections kept, ${reached()} of ${2 * requests} requests answered in two bursts an hour apart, ${limited.length} ` +
       `refused; at most ${most} of them between two turns in which logs are read`
     );
   },
   [
-    twin('a server without a rate', floodedSocket({ hurried: true })),
-    twin('a server that counts each connection as another user', floodedSocket({ strangers: true })),
+    twin('a server without a rate', floodedSocket({ hurried: true }), /requests over the budget that were refused/),
+    twin(
+      'a server that counts each connection as another user',
+      floodedSocket({ strangers: true }),
+      /connections that one user keeps open/,
+    ),
+    twin(
+      'a server that waits for a silent peer',
+      floodedSocket({ idleMs: 600_000 }),
+      /a connection that says nothing is kept/,
+    ),
   ],
 );
 
@@ -196,7 +234,7 @@ claim(
     return `20 bans beside ${silent} scrapers that never finish and ${greedy * 90} scrapes: each within ${most} turns of the event loop, one page computed`;
   },
   [
-    twin('a page computed for every scrape', scraped({ fresh: true })),
-    twin('a ban that waits', scraped({ waits: true })),
+    twin('a page computed for every scrape', scraped({ fresh: true }), /times the page was computed/),
+    twin('a ban that waits', scraped({ waits: true }), /turns of the event loop/),
   ],
 );

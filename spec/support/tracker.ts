@@ -39,6 +39,8 @@ export interface TrackerOptions {
   ipv6Prefix?: number;
   evictionPolicy?: EvictionPolicy;
   ignore?: Address[];
+  /** Instead of `ignore`, for each jail its own. */
+  ignores?: Address[][];
 }
 
 /** Any second will do; this one is documentation's. */
@@ -53,17 +55,18 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Engine> {
     findtime = 600,
     ipv6Prefix = 64,
     ignore = [],
+    ignores,
     evictionPolicy,
     build,
   } = options;
-  const jails: EngineJail[] = maxretry.map((threshold) => ({
+  const jails: EngineJail[] = maxretry.map((threshold, index) => ({
     filter,
     mode: '',
     maxretry: threshold,
     findtime,
     bantime: 3_600,
     ipv6Prefix,
-    ignore,
+    ignore: ignores?.[index] ?? ignore,
   }));
   const { slots = 4_096 } = options;
   const probe = await Engine.create({ build, jails, tableBytes: 1, now: epoch });

@@ -56,6 +56,6 @@ export function dictionaryTracker(slots: number, maxretry: number, findtime: num
     tracked: () => times.size,
     evicted: () => evicted,
     slots: () => (flaw.grows ? Math.max(slots, times.size) : slots),
-    slotBytes: () => (flaw.grows ? 200 : 32),
+    slotBytes: () => 32,
   };
 }

@@ -39,9 +39,21 @@ export const control: readonly Breakage[] = [
     claims: ['I-01'],
   },
   {
-    name: 'a scraper that takes its answer slowly keeps its place',
-    find: 'const timer = setTimeout(() => request.socket.destroy(), this.#timeoutMs);',
-    put: 'const timer = setTimeout(() => {}, this.#timeoutMs);',
-    claims: ['D-04a'],
+    name: 'a control connection that says nothing is kept for ever',
+    find: 'this.#within(options.deadlines.idleMs, () => socket.destroy());\n  }',
+    put: '}',
+    claims: ['D-03'],
+  },
+  {
+    name: 'a frame may claim 4 GiB',
+    find: 'if (length > frameBytesMax) {\n      this.#fail(',
+    put: 'if (length > 2 ** 32) {\n      this.#fail(',
+    claims: ['D-03'],
+  },
+  {
+    name: 'a budget that is not used grows without bound',
+    find: 'this.#left = Math.min(this.#most, this.#left + Math.max(0, gained));',
+    put: 'this.#left = this.#left + Math.max(0, gained);',
+    claims: ['D-03'],
   },
 ];
