@@ -144,4 +144,5 @@ function addon(): Native {
 /** The addon's functions; what a test puts in the place of one comes first. */
 export const native: Native = new Proxy({} as Native, {
   get: (own, name: keyof Native) => own[name] ?? addon()[name],
+  ownKeys: () => Reflect.ownKeys(addon()),
 });
