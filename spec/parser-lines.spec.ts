@@ -218,6 +218,8 @@ type ChargedTo = (line: Buffer, filter: string, mode: string) => string | undefi
 
 interface Injection {
   chargedTo: ChargedTo;
+  /** Whom the line of an honest user is charged to. */
+  honestFor: ChargedTo;
   /** Where the engine found the user in a line, for knowing what an attacker may write. */
   userAt: (line: Buffer, filter: string, mode: string) => [start: number, end: number] | undefined;
 }
@@ -225,11 +227,13 @@ interface Injection {
 async function injection(): Promise<Injection> {
   const engine = await engineOf();
   const look = (line: Buffer, filter: string, mode: string) => engine.examine(line, filter, mode, epoch, false);
+  const chargedTo: ChargedTo = (line, filter, mode) => {
+    const { outcome, address } = look(line, filter, mode);
+    return outcome === 'failure' && address !== undefined ? addressText(address) : undefined;
+  };
   return {
-    chargedTo(line, filter, mode) {
-      const { outcome, address } = look(line, filter, mode);
-      return outcome === 'failure' && address !== undefined ? addressText(address) : undefined;
-    },
+    chargedTo,
+    honestFor: chargedTo,
     userAt(line, filter, mode) {
       const { user } = look(line, filter, mode);
       if (user === undefined || user.length === 0) return undefined;
@@ -280,7 +284,7 @@ const colonless = new Set(['nginx-http-auth']);
 claim(
   'E-02a',
   { make: injection },
-  ({ chargedTo, userAt }) => {
+  ({ chargedTo, honestFor, userAt }) => {
     let lines = 0;
     let fields = 0;
     const touched = new Set<string>();
@@ -290,7 +294,7 @@ claim(
         const mode = modes[0]!;
         const line = Buffer.from(sample);
         const [start, end] = userAt(line, name, mode) ?? [-1, -1];
-        const honest = chargedTo(line, name, mode);
+        const honest = honestFor(line, name, mode);
         if (start < 0 || honest === undefined) continue;
         fields++;
         touched.add(name);
@@ -307,12 +311,20 @@ claim(
     return `${lines} lines with forged names in ${fields} patterns of ${touched.size} filters: charged to the sender or to nobody`;
   },
   [
-    twin<Injection>('an address taken where the first one occurs', {
-      make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => firstAddress(line.toString()) }),
-    }),
-    twin<Injection>('an address taken after the last " from "', {
-      make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => lastFrom(line.toString()) }),
-    }),
+    twin<Injection>(
+      'an address taken where the first one occurs',
+      {
+        make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => firstAddress(line.toString()) }),
+      },
+      /198\.51\.100\.9 is charged for/,
+    ),
+    twin<Injection>(
+      'an address taken after the last " from "',
+      {
+        make: async () => ({ ...(await injection()), chargedTo: (line: Buffer) => lastFrom(line.toString()) }),
+      },
+      /198\.51\.100\.9 is charged for/,
+    ),
   ],
 );
 

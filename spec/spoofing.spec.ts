@@ -159,7 +159,7 @@ claim(
     return `sshd: ${lines} lines with ${names.length} forged names, never another address; ${innocent.length} innocent lines charge nobody`;
   },
   [
-    twin('an address taken where the first one occurs', given<ChargedTo>(firstAddress)),
-    twin('an address taken after the last " from "', given<ChargedTo>(lastFrom)),
+    twin('an address taken where the first one occurs', given<ChargedTo>(firstAddress), /198\.51\.100\.9 is charged/),
+    twin('an address taken after the last " from "', given<ChargedTo>(lastFrom), /^charged: .*Accepted password/),
   ],
 );
