@@ -56,6 +56,6 @@ export const skipNonspace = counted(real.skipNonspace, (end, from) => end - from
 export const lies = counted(real.lies, (_, _at, _low, _range, blocks) => 16 * blocks);
 export const clockSeconds = counted(real.clockSeconds);
 export const digitsBefore = counted(real.digitsBefore, (_, from, end) => Math.min(12, end - from));
-export const dotBits = counted(real.dotBits);
+export const byteBits = counted(real.byteBits);
 export const digitBits = counted(real.digitBits);
 export const matchBits = counted(real.matchBits);

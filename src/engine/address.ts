@@ -4,7 +4,7 @@
  * leading zeros), plus brackets and an IPv6 zone id (RFC 4007 section 11), which is dropped.
  * IPv4-mapped addresses become IPv4.
  */
-import { byte, copyBytes, digitBits, dotBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
+import { byte, byteBits, copyBytes, digitBits, fillZero, int, lowestBit, setByte, setInt, word } from '#linear';
 import * as ascii from './ascii.ts';
 import { ADDRESS } from './layout.ts';
 
@@ -50,7 +50,7 @@ function octet(p: i32, count: i32): i32 {
 function dotsIn(start: i32, length: i32): i32 {
   if (length > QUAD_MAX) return -1;
   const inside = (1 << length) - 1;
-  const dots = dotBits(start) & inside;
+  const dots = byteBits(start, ascii.DOT) & inside;
   return ((dots | digitBits(start)) & inside) === inside ? dots : -1;
 }
 

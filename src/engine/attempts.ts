@@ -238,6 +238,12 @@ export function takeEvicted(): bool {
   return take(spareAt());
 }
 
+/** Is a failure held, or was one just driven out? */
+// @inline
+export function isHolding(): bool {
+  return nextDue !== Infinity;
+}
+
 /** May a held failure be due at `now`? */
 // @inline
 export function mayBeDue(now: f64): bool {

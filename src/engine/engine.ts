@@ -294,6 +294,7 @@ function setLineTime(start: i32, end: i32, now: f64): bool {
  * The same for the time of a line that matched under prefix `kind`: that of what it was wrapped in,
  * else the one within the message, else the one before it.
  */
+// @inline
 function setTime(kind: i32, now: f64): bool {
   if (header.stampEnd > header.stampStart) return setLineTime(header.stampStart, header.stampEnd, now);
   if (capture.timeStart >= 0) return setLineTime(capture.timeStart, capture.timeEnd, now);
@@ -327,7 +328,7 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
   setClock(now);
   header.beginLine();
   // Only filters that read whole lines have a first look, and such lines need no prefix.
-  if (!may(filter, start, end)) return NO_PATTERN;
+  if (prefixes !== PREFIX_SYSLOG && !may(filter, start, end)) return NO_PATTERN;
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;
@@ -495,6 +496,7 @@ function watchClock(source: i32, now: f64): void {
 }
 
 /** Charges the failures at ADDRESS to the jails of `group`. */
+// @inline
 function blameGroup(group: i32, now: f64, source: i32, offset: f64): void {
   let link = int(layout.groupsAt + group * layout.GROUP_BYTES + layout.GROUP_JAILS);
   while (link >= 0) {
@@ -522,6 +524,12 @@ function blameTaken(now: f64, source: i32): void {
 export function settleAttempts(now: f64, clock: f64, source: i32): bool {
   if (joint.mayBeDue(clock)) while (hasRoom(source) && joint.takeDue(clock)) blameTaken(now, source);
   return !joint.mayBeDue(clock);
+}
+
+/** Charges what the line at hand drove out, and the held failures that are due by then. */
+function chargeHeld(now: f64, source: i32): void {
+  if (joint.takeEvicted()) blameTaken(now, source);
+  settleAttempts(now, live ? now : lineTime, source);
 }
 
 /**
@@ -557,9 +565,7 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
       matched = true;
       counters.countFilter(filter, counters.FILTER_MATCHED, 1);
       if (outcome === FAILURE) blameGroup(group, now, source, offset);
-      if (joint.takeEvicted()) blameTaken(now, source);
-      const clock = live ? now : lineTime;
-      if (joint.mayBeDue(clock)) settleAttempts(now, clock, source);
+      if (joint.isHolding()) chargeHeld(now, source);
     }
     group = int(p + layout.GROUP_NEXT);
   }

@@ -213,10 +213,10 @@ export function digitsBefore(start: i32, end: i32): i32 {
   return end;
 }
 
-/** Which of the sixteen bytes at `p` are '.', one bit each, lowest first. */
-export function dotBits(p: i32): i32 {
+/** Which of the sixteen bytes at `p` are `wanted`, one bit each, lowest first. */
+export function byteBits(p: i32, wanted: i32): i32 {
   let bits = 0;
-  for (let i = 0; i < 16; i++) if (byte(p + i) === 46) bits |= 1 << i;
+  for (let i = 0; i < 16; i++) if (byte(p + i) === wanted) bits |= 1 << i;
   return bits;
 }
 

@@ -15,7 +15,7 @@
  * to the line limit. Full: the line whose piece is oldest is given up, and the rest of it is
  * dropped and counted, since it may begin with an attacker's text.
  */
-import { byte, copyBytes, findByte, int, setByte, setInt, skipDigits, word } from '#linear';
+import { byte, byteBits, copyBytes, findByte, int, lowestBit, setByte, setInt, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
 import * as counters from './counters.ts';
 import { clearShape, setShape } from './header.ts';
@@ -55,7 +55,7 @@ const COLOUR_BYTES: i32 = 48;
 /** Longest time before the stream in a CRI log: a fraction of nine digits and a zone. */
 const CRI_TIME_BYTES: i32 = 40;
 /** No time with a "T" is shorter: "2026-11-21T8:00:00". */
-const STAMP_BYTES_MIN: i32 = 17;
+const STAMP_BYTES_MIN: i32 = 18;
 
 export function resetPieces(): void {
   pieces = 0;
@@ -95,17 +95,18 @@ function isPlain(start: i32, end: i32): bool {
   if (!isUsual || byte(start + 1) === ascii.SPACE) return false;
   const gap = byte(start + 10);
   if (gap === ascii.UNDERSCORE || (gap === ascii.UPPER_T && isStamp(start))) return false;
-  const head = start + COLOUR_BYTES;
-  return findByte(start, head, ascii.ESCAPE) === head;
+  return (
+    (byteBits(start, ascii.ESCAPE) | byteBits(start + 16, ascii.ESCAPE) | byteBits(start + 32, ascii.ESCAPE)) === 0
+  );
 }
 
 /** Whether a time with a "T" at `p` may be the stamp of a CRI log or of svlogd -ttt. */
 // @inline
 function isStamp(p: i32): bool {
-  const limit = p + CRI_TIME_BYTES;
-  const stop = findByte(p + STAMP_BYTES_MIN, limit, ascii.SPACE);
-  // "std", and what lies behind five digits of a second.
-  return (word(stop + 1) & 0xffffff) === 0x647473 || byte(p + 25) === ascii.SPACE;
+  const blanks = byteBits(p + STAMP_BYTES_MIN, ascii.SPACE);
+  // "std"
+  if (blanks === 0 || (word(p + STAMP_BYTES_MIN + lowestBit(blanks) + 1) & 0xffffff) === 0x647473) return true;
+  return byte(p + 19) === ascii.DOT && byte(p + 25) === ascii.SPACE;
 }
 
 function unwrapOther(format: i32, source: i32, finished: bool): bool {

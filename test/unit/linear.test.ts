@@ -26,7 +26,7 @@ const accesses: [name: string, width: number, access: (p: number) => unknown][] 
   ['setFloat', 8, (p) => linear.setFloat(p, 7)],
   ['seconds', 4, linear.seconds],
   ['setSeconds', 4, (p) => linear.setSeconds(p, 7)],
-  ['dotBits', 16, linear.dotBits],
+  ['byteBits', 16, (p) => linear.byteBits(p, 7)],
   ['digitBits', 16, linear.digitBits],
   ['matchBits', 8, (p) => linear.matchBits(p, 7)],
   ['findByte', 1, (p) => linear.findByte(p, p + 1, 7)],
@@ -155,7 +155,7 @@ test('bits of dots and digits', () => {
   for (let value = 0; value < 256; value++) {
     bytes.fill(120, 0, size);
     for (const at of [8, 11, 23, 24]) bytes[at] = value;
-    expect(linear.dotBits(8), `byte ${value}`).toBe(value === 46 ? 0b1000_0000_0000_1001 : 0);
+    expect(linear.byteBits(8, 46), `byte ${value}`).toBe(value === 46 ? 0b1000_0000_0000_1001 : 0);
     expect(linear.digitBits(8), `byte ${value}`).toBe(value >= 48 && value <= 57 ? 0b1000_0000_0000_1001 : 0);
   }
 });

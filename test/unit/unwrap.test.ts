@@ -131,6 +131,21 @@ describe.each(builds)('%s', (build) => {
     }
   });
 
+  test('a stamp of any length, and a colour anywhere at the head, are seen behind a digit', async () => {
+    const { feed } = await open(build, { filter: 'nginx-http-auth' });
+    const text = lines.find(([filter]) => filter === 'nginx-http-auth')![1];
+    for (const clock of ['8:59:59', '08:59:59']) {
+      for (let digits = 0; digits < 10; digits++) {
+        for (const zone of ['', 'Z', '+00', '+00:00']) {
+          const stamp = `2026-11-21T${clock}${digits > 0 ? '.' : ''}${'123456789'.slice(0, digits)}${zone}`;
+          expect(feed(`${stamp} stderr F ${text}\n`), stamp).toEqual(['192.0.2.7']);
+        }
+      }
+    }
+    for (let at = 0; at < 48; at++)
+      expect(feed(`${text.slice(0, at)}\x1b[1m${text.slice(at)}\n`), `at ${at}`).toEqual(['192.0.2.7']);
+  });
+
   test('the buffer stays as it was read', async () => {
     const { engine, feed } = await open(build, { filter: 'sshd' });
     for (const [, wrap] of wrappers) {

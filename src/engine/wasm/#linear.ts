@@ -301,10 +301,10 @@ export function digitsBefore(start: i32, end: i32): i32 {
   return end;
 }
 
-export function dotBits(p: i32): i32 {
-  if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load(p), i8x16.splat(46)));
+export function byteBits(p: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load(p), i8x16.splat(wanted as i8)));
   let bits = 0;
-  for (let i = 0; i < 16; i++) bits |= ((load<u8>(p + i) == 46) as i32) << i;
+  for (let i = 0; i < 16; i++) bits |= ((load<u8>(p + i) == (wanted as u8)) as i32) << i;
   return bits;
 }
 
