@@ -328,7 +328,7 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
   setClock(now);
   header.beginLine();
   // Only filters that read whole lines have a first look, and such lines need no prefix.
-  if (prefixes !== PREFIX_SYSLOG && !may(filter, start, end)) return NO_PATTERN;
+  if (!may(filter, start, end)) return NO_PATTERN;
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;

@@ -22,6 +22,7 @@ import {
   setInt,
   toInt,
 } from '#linear';
+import * as ascii from './ascii.ts';
 import * as layout from './layout.ts';
 
 /** A text without year may lie this many seconds after `now` before it is taken for last year's. */
@@ -812,7 +813,14 @@ export function secondsAt(start: i32): i32 {
 }
 
 /** Can a time go on behind the blank at `p`: with a zone, a year, or a half of the day? */
+// @inline
 function continues(p: i32, end: i32): bool {
+  // Of small letters, only "am" and "pm" do; a host's name mostly begins with another.
+  const value = byte(p + 1);
+  return (value <= ascii.UPPER_Z || value === ascii.LOWER_A || value === 112) && goesOn(p, end);
+}
+
+function goesOn(p: i32, end: i32): bool {
   const value = byte(p + 1);
   if (value < 65) return (value >= 48 && value <= 57) || value === 43 || value === 45;
   return (value <= 90 && zoneNamed(p + 1, end) !== NO_ZONE) || isHalf(p, end);
