@@ -56,4 +56,10 @@ export const control: readonly Breakage[] = [
     put: 'this.#left = this.#left + Math.max(0, gained);',
     claims: ['D-03'],
   },
+  {
+    name: 'a scraper that takes its answer slowly keeps its place',
+    find: 'const timer = setTimeout(() => request.socket.destroy(), this.#timeoutMs);',
+    put: 'const timer = setTimeout(() => {}, this.#timeoutMs);',
+    claims: ['D-04a'],
+  },
 ];
