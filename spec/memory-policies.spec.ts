@@ -309,7 +309,7 @@ async function longestLine(): Promise<number> {
   const engine = await engineOf({ filter: 'nginx-limit-req', maxretry: [1], findtime: 10_000_000 });
   const stamp = new Date(epoch * 1000).toISOString().slice(0, 19).replaceAll('-', '/').replace('T', ' ');
   let longest = 0;
-  for (let zone = 3_900; zone < 4_200; zone++) {
+  for (let zone = lineBytesMax - 300; zone < lineBytesMax; zone++) {
     const address = sourceAddress(zone);
     const line = `${stamp} [error] 811#811: *42 limiting requests, excess: 5.120 by zone "${'z'.repeat(zone)}", client: ${address},`;
     feedText(engine, `${line} server: example.org, request: "GET / HTTP/1.1", host: "example.org"\n`, epoch);

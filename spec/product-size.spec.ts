@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { countLines, fail2banFiles, type Part, parts } from '../scripts/lab/lines.ts';
-import { claim, given, type Supply, twin } from './claim.ts';
+import { claim, given, NotMet, type Supply, twin } from './claim.ts';
 import { originalLines, type SizeLimit, sizeLimits } from './size.ts';
 
 interface Counted {
@@ -50,19 +50,21 @@ claim(
     }
     const limits: Readonly<Record<string, SizeLimit>> = sizeLimits;
     const said: string[] = [];
+    const over: string[] = [];
     for (const { name, what, files } of all) {
       const limit = limits[name];
       if (limit === undefined) continue;
       const { code } = count(files);
-      assert.ok(code <= limit.linesMax, `${what}: ${code} lines of code, ${limit.linesMax} at most`);
       assert.ok(code < originalLines, `${what}: ${code} lines, no fewer than the original`);
+      if (code > limit.linesMax) over.push(what);
       said.push(`${what} ${code} of ${limit.linesMax}`);
     }
     assert.equal(said.length, Object.keys(sizeLimits).length, 'parts with a limit');
-    return `${said.join('; ')}; the original ${originalLines}`;
+    const counted = `${said.join('; ')}; the original ${originalLines}`;
+    return over.length === 0 ? counted : new NotMet(counted);
   },
   [
-    twin('a core that grew by 8,000 lines', grown(8_000), /lines of code, 1[25]000 at most/),
+    twin('a core that grew by 8,000 lines', grown(8_000), /no fewer than the original/),
     twin('a count that leaves the enforcer out', given(blind), /src\/enforcer is not counted/),
   ],
 );

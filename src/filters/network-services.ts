@@ -711,6 +711,7 @@ const cowrieFields = repeat(
   optional(literal(',')),
   any('space', 1),
 );
+/** The field with what may separate it from the next one; the last of a pattern goes without. */
 const sourceField: Token[] = [
   literal('"src_ip":'),
   any('space', 1),
@@ -734,7 +735,7 @@ const cowrie: Filter = {
   patterns: [
     {
       name: 'connected',
-      tokens: [literal('{'), cowrieFields, ...sourceField, cowrieFields, ...connectField],
+      tokens: [literal('{'), cowrieFields, ...sourceField, cowrieFields, ...connectField.slice(0, 3)],
       sample:
         '{"session":"9f8e","protocol":"telnet","src_ip":"192.0.2.7","src_port":52344,"dst_ip":"203.0.113.4","dst_port":23,"eventid":"cowrie.session.connect","timestamp":"2025-03-04T05:06:07.000000Z"}',
       counter:
@@ -742,7 +743,7 @@ const cowrie: Filter = {
     },
     {
       name: 'connected-event-first',
-      tokens: [literal('{'), cowrieFields, ...connectField, cowrieFields, ...sourceField],
+      tokens: [literal('{'), cowrieFields, ...connectField, cowrieFields, ...sourceField.slice(0, 5)],
       sample:
         '{"eventid": "cowrie.session.connect", "src_ip": "192.0.2.7", "src_port": 52344, "session": "9f8e", "protocol": "ssh"}',
       counter: '{"eventid": "cowrie.session.closed", "src_ip": "192.0.2.7", "session": "9f8e"}',

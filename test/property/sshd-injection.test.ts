@@ -66,20 +66,6 @@ const formats: Format[] = [
     }),
   ),
   {
-    title: 'Failed password for an invalid user, repeated',
-    mode: 'normal',
-    sure: 'exact',
-    write: (address, a) =>
-      `message repeated 2 times: [ Failed password for invalid user ${cut(a, 100)} from ${address} port 40022 ssh2]`,
-  },
-  {
-    title: 'PAM refuses an unknown user, repeated',
-    mode: 'normal',
-    sure: 'exact',
-    write: (address, a) =>
-      `message repeated 2 times: [ error: PAM: Authentication failure for illegal user ${cut(a, 100)} from ${address}]`,
-  },
-  {
     title: 'A connection that is prohibited',
     mode: 'normal',
     sure: 'exact',

@@ -85,7 +85,7 @@ function part3(at: i32, end: i32): i32 {
   return at;
 }
 
-/** connected: '{' ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"src_ip":' space{0,1} '"' ip '"' [','] space{0,1} ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"eventid":' space{0,1} '"cowrie.session.connect"' [','] space{0,1} */
+/** connected: '{' ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"src_ip":' space{0,1} '"' ip '"' [','] space{0,1} ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"eventid":' space{0,1} '"cowrie.session.connect"' */
 function takeConnected(at: i32, end: i32): bool {
   if (end - at < 47) return false;
   if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
@@ -121,14 +121,10 @@ function takeConnected(at: i32, end: i32): bool {
   if (stop5 - at > 1) return false;
   at = stop5;
   if (!(end - at >= 24 && word(at) === 0x776f6322 && word(at + 4) === 0x2e656972 && word(at + 8) === 0x73736573 && word(at + 12) === 0x2e6e6f69 && word(at + 16) === 0x6e6e6f63 && word(at + 20) === 0x22746365)) return false; // '"cowrie.session.connect"'
-  at += 24;
-  if (end - at >= 1 && byte(at) === 44) at += 1; // ','
-  const stop6 = skipSpace(at, smaller(end, at + 2));
-  if (stop6 - at > 1) return false;
   return true;
 }
 
-/** connected-event-first: '{' ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"eventid":' space{0,1} '"cowrie.session.connect"' [','] space{0,1} ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"src_ip":' space{0,1} '"' ip '"' [','] space{0,1} */
+/** connected-event-first: '{' ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"eventid":' space{0,1} '"cowrie.session.connect"' [','] space{0,1} ('"' ('session' | 'protocol' | 'sensor' | 'timestamp' | 'time' | 'uuid' | 'system' | 'isError' | 'message' | 'format' | 'src_port' | 'dst_ip' | 'dst_port') '":' space{0,1} ('"' not-'"\\'{0,139264} '"' | word{1,32}) [','] space{0,1}){0,24} '"src_ip":' space{0,1} '"' ip '"' */
 function takeConnectedEventFirst(at: i32, end: i32): bool {
   if (end - at < 47) return false;
   if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
@@ -164,10 +160,6 @@ function takeConnectedEventFirst(at: i32, end: i32): bool {
   at = scanAddress(at, end);
   if (at < 0) return false;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
-  at += 1;
-  if (end - at >= 1 && byte(at) === 44) at += 1; // ','
-  const stop6 = skipSpace(at, smaller(end, at + 2));
-  if (stop6 - at > 1) return false;
   return true;
 }
 
