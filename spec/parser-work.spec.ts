@@ -76,7 +76,7 @@ function ofOperator(): Worker {
 
 /**
  * Lines of this length, bytes: long enough to tell a line from its square, and short enough that
- * every filter is tried. The longest lines are linear in the same way: they are read by the same code.
+ * every filter is tried. Longer lines are read by the same code.
  */
 const longBytes = 16 * 1024;
 assert.ok(longBytes <= lineBytesMax);
