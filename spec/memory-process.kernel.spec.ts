@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Check } from '../test/soak/checks.ts';
 import type { Sample } from '../test/soak/sample.ts';
-import { claim, given, twin } from './claim.ts';
+import { claim, given, NotMet, twin } from './claim.ts';
 
 interface Report {
   options: { sources: number };
@@ -72,8 +72,8 @@ claim(
     const { options, checks, samples } = await underAttack();
     const last = samples.at(-1)!;
     assert.ok(
-      last.peakBytes <= ceilingBytes,
-      `VmHWM ${mebibytes(last.peakBytes)} MiB is over the ceiling of ${mebibytes(ceilingBytes)} MiB`,
+      last.peakBytes <= 1.1 * ceilingBytes,
+      `VmHWM ${mebibytes(last.peakBytes)} MiB is far over the ceiling of ${mebibytes(ceilingBytes)} MiB`,
     );
     assert.ok(
       samples.every(({ slots }) => slots === last.slots),
@@ -83,7 +83,12 @@ claim(
     assert.equal(options.sources, sources);
     const failed = checks.filter(({ ok }) => !ok).map(({ name, found }) => `${name}: ${found}`);
     assert.deepEqual(failed, [], 'checks of the soak');
-    return `${sources} sources, ${last.lines} lines, ${last.bans} bans: VmHWM ${mebibytes(last.peakBytes)} MiB, ${last.slots} slots`;
+    const figures = `${sources} sources, ${last.lines} lines, ${last.bans} bans: VmHWM ${mebibytes(last.peakBytes)} MiB, ${last.slots} slots`;
+    // A kernel that maps whole large folios of a file (6.18) brings back more of the runtime's code
+    // after each release than the bound of file pages foresees.
+    return last.peakBytes <= ceilingBytes
+      ? figures
+      : new NotMet(`${figures}; the ceiling is ${mebibytes(ceilingBytes)} MiB`);
   },
   [
     twin('a process that keeps a dictionary of sources', given(dictionary)),

@@ -118,7 +118,10 @@ claim(
     ),
     twin(
       'a run that was thrown away',
-      bench((made) => ({ ...made, runs: [...made.runs.slice(1), { ...made.runs[1]! }] })),
+      bench((made) => ({
+        ...made,
+        runs: made.runs.map((one) => (one.path.endsWith('parse.json') ? made.runs[0]! : one)),
+      })),
     ),
     twin('a benchmark whose workload is never the same', {
       make: () => {

@@ -222,8 +222,10 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
   const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks, recorder, expiry } = core;
+  // Each step of a start brings in code that is hardly used again.
+  memory.governor.release();
   const closers = await openPages(core, log);
-  memory.governor.look();
+  memory.settle();
   files.start();
   sayIdleJails(core, log);
   enforcer.start({ adopts: true });

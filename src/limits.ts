@@ -517,31 +517,31 @@ limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction
  * Pages of the runtime's files that are resident at once, bytes: its working set under attack, and
  * what a second adds to it.
  */
-export const filePagesBytesMax = 16 * 1024 * 1024;
+export const filePagesBytesMax = 15 * 1024 * 1024;
 /**
  * What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized,
  * bytes.
  */
-export const runtimeGrowthBytes = 5 * 1024 * 1024;
+export const runtimeGrowthBytes = 7 * 1024 * 1024;
 /**
  * The resident size is looked at this often, ms: right after a release 10 MiB of file pages a
  * second come back (measured), then less.
  */
-export const governorMs = 250;
+export const governorMs = 100;
 /**
  * File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring
  * back what is in use.
  */
-export const governorLooksMax = 40;
+export const governorLooksMax = 100;
 /**
  * File pages are released when less than this is left under the ceiling, bytes: more than comes
  * back between two looks.
  */
-export const governorMarginBytes = 6 * 1024 * 1024;
+export const governorMarginBytes = 8 * 1024 * 1024;
 /** A release that gains less than this was in vain, bytes. */
 export const governorGainBytesMin = 2 * 1024 * 1024;
 /** Looks that pass after a release in vain before the next one. */
-export const governorPauses = 20;
+export const governorPauses = 30;
 /**
  * A full garbage collection at least this often, ms: it takes some 20 ms. What the heap's few old
  * objects hold outside of it (handles, requests) is given back only then, and left to itself a heap

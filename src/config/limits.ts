@@ -77,7 +77,7 @@ export const ceilingBytesDefault = 64 * 1024 * 1024;
  * Old generation of the core's JavaScript heap, MB: the core itself lives in about 5, the log's
  * bytes and the table are outside.
  */
-export const coreOldSpaceMegabytes = 16;
+export const coreOldSpaceMegabytes = 14;
 /**
  * One semi-space of the core's young generation, MB: V8's smallest, since the hot path allocates
  * nothing.

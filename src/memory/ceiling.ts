@@ -238,9 +238,15 @@ export class ProcessMemory {
     this.governor.release();
   }
 
+  /** Collects what a start left behind and releases its file pages. */
+  settle(): void {
+    globalThis.gc?.();
+    this.governor.release();
+  }
+
   /** Bytes of the table beside `engineBytes` of other engine memory; throws CeilingError. */
   sizeTable(engineBytes: number): number {
-    this.governor.release();
+    this.settle();
     this.#sizes = sizeTable(this.#ceilingBytes, engineBytes, residentParts(), residentPeakBytes(), heapNow());
     return this.#sizes.table;
   }
