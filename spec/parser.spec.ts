@@ -53,7 +53,7 @@ claim(
       const text = piece.generated.get(`${name}.ts`) ?? '';
       assert.match(
         text,
-        /export function match[A-Z]\w*\(_?start: i32, end: i32, _?mode: i32\): i32/,
+        /export function match[A-Z0-9]\w*\(_?start: i32, end: i32, _?mode: i32\): i32/,
         `matcher of ${name}`,
       );
       assert.ok(text === expected.get(`${name}.ts`), `the matcher of ${name} is not what its definition compiles to`);
