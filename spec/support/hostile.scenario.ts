@@ -41,6 +41,7 @@ const rounds = 16;
 const linesPerRound = 2_000;
 /** Longer than a line may be, and longer than what is read at once. */
 const endless = 300_000;
+const endlessPerRound = 9;
 
 interface Flaw {
   diesAt?: number;
@@ -55,10 +56,10 @@ function hostileLines(random: Random): Buffer {
     const line = mutated(random, target.corpus(), target.words());
     parts.push(Buffer.from(line.filter((byte) => byte !== 10)), Buffer.from('\n'));
   }
-  parts.push(
-    Buffer.alloc(endless, random.pick(['a', '\0', '\xff', ' from 192.0.2.7 port 22 ssh2']), 'latin1'),
-    Buffer.from('\n'),
-  );
+  for (let i = 0; i < endlessPerRound; i++) {
+    const filler = random.pick(['a', '\0', '\xff', ' from 192.0.2.7 port 22 ssh2']);
+    parts.push(Buffer.alloc(endless, filler, 'latin1'), Buffer.from('\n'));
+  }
   return Buffer.concat(parts);
 }
 
@@ -86,7 +87,7 @@ async function hostile({ diesAt, attackersLog = 'all.log' }: Flaw = {}): Promise
       const block = hostileLines(random);
       appendFileSync(log, block);
       appendFileSync(join(directory.path, attackersLog), failure(0) + failure(1));
-      outcome.written += linesPerRound + 3;
+      outcome.written += linesPerRound + endlessPerRound + 2;
       outcome.bytes += block.length;
     }
     // A daemon that has died answers nobody, and what it has done so far is all it will do.
