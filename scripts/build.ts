@@ -77,13 +77,21 @@ function writeWhole(path: string, text: string): void {
   renameSync(temporary, join(root, path));
 }
 
-/** The backends, each a bundle of its own beside that of the core, which loads the one it needs. */
-const backends = ['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp'];
-const backendsApart: Plugin = {
-  name: 'backends',
+/**
+ * Each a bundle of its own beside that of the core, which loads what it needs: the backends, and
+ * what hears of files where there is no inotify.
+ */
+const apart = [
+  ...['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp', 'log-only'].map(
+    (name) => `backends/${name}`,
+  ),
+  'sources/portable-events',
+];
+const bundledApart: Plugin = {
+  name: 'apart',
   setup: ({ onResolve }) =>
     onResolve({ filter: /^\.\// }, ({ path, kind }) =>
-      kind === 'dynamic-import' && backends.some((backend) => path === `./${backend}.ts`)
+      kind === 'dynamic-import' && apart.some((name) => `/${name}.ts`.endsWith(path.slice(1)))
         ? { path: `./${basename(path, '.ts')}.cjs`, external: true }
         : undefined,
     ),
@@ -99,7 +107,7 @@ async function bundle(output: string, entry: string, external: string[] = []): P
     outfile: temporary,
     bundle: true,
     external,
-    plugins: [backendsApart],
+    plugins: [bundledApart],
     // In CommonJS require() does it: the loader of import() would cost 13 MB.
     supported: { 'dynamic-import': false },
     // Paths stand in what comes out: where node_modules really lies makes no difference.
@@ -124,5 +132,5 @@ await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 const plainEngine = ['./engine.ts', './linear.ts'];
 await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
 await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
-for (const backend of backends) await bundle(`dist/${basename(backend)}.cjs`, `src/backends/${backend}.ts`);
+for (const name of apart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`);
 await bundle('dist/client.cjs', 'src/client/main.ts');

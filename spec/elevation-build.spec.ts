@@ -73,8 +73,10 @@ const expected = [
   'dist/core.cjs',
   'dist/ipset.cjs',
   'dist/iptables.cjs',
+  'dist/log-only.cjs',
   'dist/main.cjs',
   'dist/nftables.cjs',
+  'dist/portable-events.cjs',
   'dist/xdp.cjs',
 ];
 

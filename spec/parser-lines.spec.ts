@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { DECISIONS, FILTER_BAD_ADDRESS, FILTER_HOST_NAME, LINES } from '../src/engine/counters.ts';
-import type { Engine, LineSink, Verdict } from '../src/engine/host.ts';
+import type { Verdict } from '../src/engine/examiner.ts';
+import type { Engine, LineSink } from '../src/engine/host.ts';
 import { filters } from '../src/filters/index.ts';
 import { fingerprintBytesMax } from '../src/limits.ts';
 import type { Decision } from '../src/types.ts';
@@ -107,13 +108,13 @@ claim(
 );
 
 /** Examines a line; the user of the verdict is what the engine hands out. */
-interface Examiner {
+interface LineExaminer {
   memory: ArrayBufferLike;
   bufferAt: number;
   examine: (line: string) => Verdict;
 }
 
-const examiner = async (): Promise<Examiner> => {
+const examiner = async (): Promise<LineExaminer> => {
   const engine = await engineOf();
   return {
     memory: engine.buffer.buffer,

@@ -11,7 +11,7 @@ import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
 import { parsePattern } from '../src/config/pattern-text.ts';
 import { ConfigError } from '../src/config/problem.ts';
-import { Engine } from '../src/engine/host.ts';
+import { Examiner } from '../src/engine/examiner.ts';
 import { filters } from '../src/filters/index.ts';
 import { bind, loadEmitted, loadInterpreted, type Match, type Outcome, outcome } from '../test/support/matchers.ts';
 import { messageOf } from '../test/support/messages.ts';
@@ -31,7 +31,7 @@ type Load = (text: string) => Reader;
 const load: Load = (text) => {
   const [program] = compileConfig(text, 'test.toml', surroundings).config.filters;
   assert.ok(program, 'the filter is not in the record that the core gets');
-  const engine = Engine.createNow({ jails: [], filters: [program], tableBytes: 0, now: epoch });
+  const engine = Examiner.createNow({ jails: [], filters: [program], tableBytes: 0, now: epoch });
   return (line) => {
     const { outcome, address, time } = engine.examine(Buffer.from(line), program.name, '', epoch, false);
     return outcome === 'failure' && address !== undefined ? { address: addressText(address), time } : undefined;

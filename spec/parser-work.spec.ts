@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
-import { Engine } from '../src/engine/host.ts';
+import { Examiner } from '../src/engine/examiner.ts';
 import { filters } from '../src/filters/index.ts';
 import { lineBytesMax } from '../src/limits.ts';
 import { claim, given, twin } from './claim.ts';
@@ -37,7 +37,7 @@ function busyLines(samples: readonly string[], length: number): Buffer[] {
 }
 
 function builtIn(): Worker {
-  const engine = Engine.createNow({ jails: [], tableBytes: 0, now: epoch });
+  const engine = Examiner.createNow({ jails: [], tableBytes: 0, now: epoch });
   const samples = new Map(
     filters.map(({ name, patterns }) => [name, patterns.slice(0, 8).map(({ sample }) => sample)]),
   );
@@ -58,7 +58,7 @@ const operatorPatterns = [
 function ofOperator(): Worker {
   const text = `[[filter]]\nname = "own"\npatterns = [${operatorPatterns.map((pattern) => `'''${pattern}'''`).join(', ')}]\n`;
   const surroundings = { filters: [{ name: 'sshd', modes: [] }], groupId: () => 0, tryLines };
-  const engine = Engine.createNow({
+  const engine = Examiner.createNow({
     jails: [],
     filters: compileConfig(text, 'x', surroundings).config.filters,
     tableBytes: 0,

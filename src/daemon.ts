@@ -37,7 +37,7 @@ import { LogClocks } from './observe/log-clocks.ts';
 import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
 import { InUseError, tableLockPath, takeLock } from './sole.ts';
-import { type FileEvent, FileSource } from './sources/file.ts';
+import { type FileEvent, FileSource, type FileSourceOptions } from './sources/file.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
@@ -185,11 +185,19 @@ async function compose(config: CoreConfig, log: Logger) {
     lines: () => engine.counter(LINES),
     histories: keeper?.histories,
     event: (event) => sayFile(log, event),
+    events: await portableEvents(),
     resume,
   });
   const clocks = new LogClocks({ engine, files, log });
   const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files };
   return { ...rooms, clocks, recorder, expiry, log };
+}
+
+/** What hears of files where there is no inotify: a bundle that Linux never loads. */
+async function portableEvents(): Promise<FileSourceOptions['events']> {
+  if (process.platform === 'linux') return undefined;
+  const { PortableEvents } = await import('./sources/portable-events.ts');
+  return (options) => new PortableEvents(options);
 }
 
 type Core = Awaited<ReturnType<typeof compose>>;

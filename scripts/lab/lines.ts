@@ -26,8 +26,12 @@ export interface Lines {
 }
 
 const isEmitted = (path: string) => path.startsWith('src/engine/generated/');
-/** Backends that a host with nftables never loads. */
-const isForOthers = (path: string) => /^src\/backends\/(xtables|xdp)\//.test(path);
+/**
+ * What a Linux host with nftables never loads: bundles of their own (scripts/build.ts) for other
+ * backends, the dry run, and hosts without inotify.
+ */
+const isForOthers = (path: string) =>
+  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/portable-events)/.test(path);
 
 /** The parts, in the order in which they are printed. */
 export function parts(): Part[] {

@@ -3,7 +3,8 @@
  * implement the same few methods with deliberately broken tables.
  */
 import { DENIED, EVICTIONS, LINES_TOO_LONG } from '../../src/engine/counters.ts';
-import { type Build, Engine, type EngineJail } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build, Engine, EngineJail } from '../../src/engine/host.ts';
 import type { Address, Decision, EvictionPolicy } from '../../src/types.ts';
 import type { Supply } from '../claim.ts';
 
@@ -48,7 +49,7 @@ export const epoch = 1_763_694_928;
 const encoder = new TextEncoder();
 
 /** An engine with jails of one filter (sshd) that all read source 0. */
-export async function engineOf(options: TrackerOptions = {}): Promise<Engine> {
+export async function engineOf(options: TrackerOptions = {}): Promise<Examiner> {
   const {
     filter = 'sshd',
     maxretry = [5],
@@ -69,8 +70,8 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Engine> {
     ignore: ignores?.[index] ?? ignore,
   }));
   const { slots = 4_096 } = options;
-  const probe = await Engine.create({ build, jails, tableBytes: 1, now: epoch });
-  const engine = await Engine.create({
+  const probe = await Examiner.create({ build, jails, tableBytes: 1, now: epoch });
+  const engine = await Examiner.create({
     build,
     jails,
     tableBytes: slots * probe.slotBytes,

@@ -6,7 +6,6 @@
  */
 import { bansMaxLargest, changesPerTransactionMax } from '../limits.ts';
 import type { Backend, BackendName, Change, CoreConfig, JailScaffold } from '../types.ts';
-import { LogOnlyBackend } from './log-only.ts';
 
 type Firewall = Omit<CoreConfig['firewall'], 'keepBans' | 'bansMax'> & { bansMax?: number };
 export type RealBackendName = Exclude<BackendName, 'auto'>;
@@ -64,7 +63,7 @@ export const backendRows: readonly BackendRow[] = [
   {
     name: 'log-only',
     auto: ({ allowLogOnly }) => allowLogOnly,
-    load: async (_, say) => new LogOnlyBackend(say),
+    load: async (_, say) => new (await import('./log-only.ts')).LogOnlyBackend(say),
   },
 ];
 

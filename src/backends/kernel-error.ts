@@ -1,6 +1,7 @@
 /**
  * Errors of kernel interfaces. Each has the errno, its symbol and what was attempted; netlink's
- * extended ACK adds the kernel's own words. The errors of ipset are above the usual range.
+ * extended ACK adds the kernel's own words. Interfaces with errors of their own name them here
+ * (`nameErrors`).
  */
 import { constants } from 'node:os';
 
@@ -9,28 +10,16 @@ const otherNames = new Map([
   [85, 'ERESTART'],
   [512, 'ERESTARTSYS'],
   [524, 'ENOTSUPP'],
-  // ipset's own (linux/netfilter/ipset/ip_set.h); the last two are those of its hash types.
-  [4097, 'IPSET_ERR_PROTOCOL'],
-  [4098, 'IPSET_ERR_FIND_TYPE'],
-  [4099, 'IPSET_ERR_MAX_SETS'],
-  [4100, 'IPSET_ERR_BUSY'],
-  [4101, 'IPSET_ERR_EXIST_SETNAME2'],
-  [4102, 'IPSET_ERR_TYPE_MISMATCH'],
-  [4103, 'IPSET_ERR_EXIST'],
-  [4104, 'IPSET_ERR_INVALID_CIDR'],
-  [4105, 'IPSET_ERR_INVALID_NETMASK'],
-  [4106, 'IPSET_ERR_INVALID_FAMILY'],
-  [4107, 'IPSET_ERR_TIMEOUT'],
-  [4108, 'IPSET_ERR_REFERENCED'],
-  [4109, 'IPSET_ERR_IPADDR_IPV4'],
-  [4110, 'IPSET_ERR_IPADDR_IPV6'],
-  [4352, 'IPSET_ERR_HASH_FULL'],
-  [4353, 'IPSET_ERR_HASH_ELEM'],
 ]);
 const errorNames = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno as number, name]));
 // Two names share one number on Linux; these are the ones that the netfilter sources use.
 errorNames.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
 errorNames.set(constants.errno.EAGAIN, 'EAGAIN');
+
+/** Names further errors: symbols of the errnos from `first` on. */
+export function nameErrors(first: number, names: readonly string[]): void {
+  for (const [index, name] of names.entries()) otherNames.set(first + index, name);
+}
 
 /** The symbol of an errno, e.g. 1 → 'EPERM'. */
 export function errorName(errno: number): string {

@@ -8,7 +8,7 @@
 import { type KnownFilter, knownFilters } from '../config/known-filters.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
-import { Engine, type Verdict } from '../engine/host.ts';
+import { Examiner, type Verdict } from '../engine/examiner.ts';
 import { formatAddress } from '../text/address.ts';
 import { jsonText } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
@@ -67,7 +67,7 @@ export async function run(argv: string[]): Promise<number> {
 
   const { name, mode } = chosen;
   const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ jails: [jail], filters, tableBytes: 0, now });
+  const engine = await Examiner.create({ jails: [jail], filters, tableBytes: 0, now });
   const path = positionals[0] ?? '-';
   const examine = (line: Uint8Array, cut: boolean): Verdict =>
     engine.examine(line, name, mode, now, values.journal ?? false, cut);

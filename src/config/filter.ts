@@ -11,7 +11,7 @@ import { type Finding, findingsOf } from '../compiler/check.ts';
 import { encodeFilter } from '../compiler/encode.ts';
 import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { Rule } from '../compiler/rules.ts';
-import type { Verdict } from '../engine/host.ts';
+import type { Verdict } from '../engine/examiner.ts';
 import { filtersMax, programBytesMax } from '../limits.ts';
 import { printable } from '../text/printable.ts';
 import type { FilterProgram } from '../types.ts';

@@ -2,7 +2,7 @@
  * The configuration as the launch stage and the commands take it: read from a file, checked,
  * compiled for the core.
  */
-import { Engine, type Verdict } from '../engine/host.ts';
+import { Examiner, type Verdict } from '../engine/examiner.ts';
 import type { FilterProgram } from '../types.ts';
 import type { Compiled } from './compile.ts';
 import { compileConfig } from './compile.ts';
@@ -23,7 +23,7 @@ export function loadConfig(path: string): Compiled {
 /** Examines lines in the engine that will run the filter. Lines are an operator's samples. */
 export function tryLines(filter: FilterProgram, lines: readonly string[]): Verdict[] {
   if (lines.length === 0) return [];
-  const engine = Engine.createNow({ jails: [], filters: [filter], tableBytes: 0 });
+  const engine = Examiner.createNow({ jails: [], filters: [filter], tableBytes: 0 });
   const now = Math.floor(Date.now() / 1000);
   return lines.map((line) => engine.examine(Buffer.from(line), filter.name, '', now, false));
 }

@@ -11,45 +11,11 @@ import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
 import { type BanCount, Records, secondsMax, type TableBan } from './records.ts';
 import { type RestoringTable, restoreTable, type SavedTable, saveTable, type TableMemory } from './saved-table.ts';
-import {
-  type Core,
-  type EngineJail,
-  type EngineOptions,
-  loadPlain,
-  type Started,
-  startPlain,
-  startWasm,
-} from './start.ts';
+import { type Core, type EngineJail, type EngineOptions, type Started, startPlain, startWasm } from './start.ts';
 import { zoneChanges } from './zones.ts';
 
 export type { BanCount, Denial, TableBan } from './records.ts';
 export type { Build, EngineJail, EngineOptions } from './start.ts';
-
-/** What became of one line (`fail2zig match`). */
-export interface Verdict {
-  outcome:
-    | 'no-pattern'
-    | 'failure'
-    | 'counted-before'
-    | 'no-prefix'
-    | 'ignored'
-    | 'bad-address'
-    | 'host-name'
-    | 'no-failure'
-    | 'no-address'
-    | 'bad-time'
-    /** It waits for the service's verdict; nothing refuted it yet. */
-    | 'held';
-  /** Name of the pattern that matched. */
-  pattern?: string;
-  address?: Address;
-  /** Bytes of the user name; a view into the engine's memory, valid until the next call. */
-  user?: Uint8Array;
-  /** Attempts that it stands for; absent = one. */
-  attempts?: number;
-  /** Epoch seconds. */
-  time: number;
-}
 
 /** Where a source puts log bytes. */
 export interface LineSink {
@@ -63,19 +29,6 @@ export interface LineSink {
   feed(source: number, length: number, offset: number, now: number, final: boolean): number;
 }
 
-const outcomes: Verdict['outcome'][] = [
-  'no-pattern',
-  'failure',
-  'counted-before',
-  'no-prefix',
-  'ignored',
-  'bad-address',
-  'host-name',
-  'no-failure',
-  'no-address',
-  'bad-time',
-  'held',
-];
 /** Their numbers are those of unwrap.ts; `json` is the first field's. */
 const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
 const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
@@ -92,27 +45,30 @@ function randomSeed(): [number, number] {
   return [bytes.readInt32LE(0), bytes.readInt32LE(4)];
 }
 
+/** The engine, or a class that adds to it (examiner.ts). */
+type EngineKind<Kind extends Engine> = new (started: Started, options: EngineOptions) => Kind;
+
 export class Engine extends Records implements LineSink {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly evictionPolicy: EvictionPolicy;
-  readonly #core: Core;
+  protected readonly core: Core;
   /** By filter number. */
-  readonly #filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
+  protected readonly filters: readonly Pick<FilterNames, 'name' | 'modes' | 'patterns' | 'ignore'>[];
   /** Zones other than local time, and how the engine calls a jail's format and zone. */
   readonly #zones: (readonly ZoneChange[])[] = [];
   readonly #forms: readonly { format: number; zone: number }[];
   /** The count of running bans under way. */
   #counting: Promise<BanCount[]> | undefined;
 
-  private constructor({ core, memory, shape }: Started, options: EngineOptions) {
+  constructor({ core, memory, shape }: Started, options: EngineOptions) {
     const { jails, filters = [] } = options;
     super(
       memory,
       shape,
       jails.map((jail) => jail.ipv6Prefix),
     );
-    this.#core = core;
-    this.#filters = [...filterNames, ...filters.map((filter) => ({ ...filter, modes: [] }))];
+    this.core = core;
+    this.filters = [...filterNames, ...filters.map((filter) => ({ ...filter, modes: [] }))];
     this.buffer = new Uint8Array(memory, this.at.input, limits.inputBytes);
     this.ints.set(options.seed ?? randomSeed(), layout.SEED >> 2);
     this.#loadPrograms(filters);
@@ -133,25 +89,23 @@ export class Engine extends Records implements LineSink {
    * Builds the engine with its whole memory, resident from the start; nothing is allocated for
    * state afterwards.
    */
-  static async create(options: EngineOptions): Promise<Engine> {
-    if (options.build !== 'plain') return Engine.createNow(options);
-    const plain = await loadPlain();
-    return new Engine(startPlain(options, plain), options);
+  static async create<Kind extends Engine>(this: EngineKind<Kind>, options: EngineOptions): Promise<Kind> {
+    return new this(options.build === 'plain' ? await startPlain(options) : startWasm(options), options);
   }
 
   /** The same at once, which the builds that are one file allow. */
-  static createNow(options: EngineOptions): Engine {
-    return new Engine(startWasm(options), options);
+  static createNow<Kind extends Engine>(this: EngineKind<Kind>, options: EngineOptions): Kind {
+    return new this(startWasm(options), options);
   }
 
   /** Reads the local zone's changes around `now` anew; to be repeated about daily. */
   setClock(now: number): void {
-    this.#core.resetTime();
+    this.core.resetTime();
     const year = 366 * 86_400;
     const tables = [zoneChanges(now - 6 * year, now + year, layout.ZONES_MAX), ...this.#zones];
     for (const [table, changes] of tables.entries()) {
-      this.#core.useZone(table);
-      for (const { from, offset } of changes) this.#core.addZone(Number.isFinite(from) ? from : -1e15, offset);
+      this.core.useZone(table);
+      for (const { from, offset } of changes) this.core.addZone(Number.isFinite(from) ? from : -1e15, offset);
     }
   }
 
@@ -187,7 +141,7 @@ export class Engine extends Records implements LineSink {
    * they do not fit, which the configuration's check rules out.
    */
   #loadPrograms(filters: readonly FilterProgram[]): void {
-    if (this.#filters.length > limits.filtersMax) throw new Error(`more than ${limits.filtersMax} filters`);
+    if (this.filters.length > limits.filtersMax) throw new Error(`more than ${limits.filtersMax} filters`);
     let at = layout.programsAt + layout.PROGRAM_TABLE_BYTES;
     for (const [index, { program }] of filters.entries()) {
       const bytes = Buffer.from(program, 'base64');
@@ -203,21 +157,21 @@ export class Engine extends Records implements LineSink {
    * are read.
    */
   resolveFilter(name: string, mode: string): { filter: number; modeBit: number } {
-    const filter = this.#filters.findIndex((candidate) => candidate.name === name);
+    const filter = this.filters.findIndex((candidate) => candidate.name === name);
     if (filter < 0) throw new Error(`unknown filter ${name}`);
-    const { modes } = this.#filters[filter]!;
+    const { modes } = this.filters[filter]!;
     const index = mode === '' ? 0 : modes.indexOf(mode);
     if (index < 0) throw new Error(`filter ${name} has no mode ${mode}`);
     return { filter, modeBit: 1 << index };
   }
 
   filterName(filter: number): string {
-    return this.#filters[filter]!.name;
+    return this.filters[filter]!.name;
   }
 
   /** Name of a pattern by its number in a filter. */
   patternName(filter: string, pattern: number): string {
-    return this.#filters.find(({ name }) => name === filter)!.patterns[pattern]!;
+    return this.filters.find(({ name }) => name === filter)!.patterns[pattern]!;
   }
 
   /**
@@ -225,55 +179,22 @@ export class Engine extends Records implements LineSink {
    * share one.
    */
   addRoute(jails: { index: number; filter: string; mode: string }[]): number {
-    const route = this.#core.addRoute();
+    const route = this.core.addRoute();
     for (const jail of jails) {
       const { filter, modeBit } = this.resolveFilter(jail.filter, jail.mode);
       const { format, zone } = this.#forms[jail.index]!;
-      this.#core.addToRoute(route, jail.index, filter, modeBit, format, zone);
+      this.core.addToRoute(route, jail.index, filter, modeBit, format, zone);
     }
     return route;
   }
 
   /** Lines of `source` (0 … followedFilesMax-1) go to `route` from now on. */
   openSource(source: number, route: number): void {
-    this.#core.openSource(source, route);
+    this.core.openSource(source, route);
   }
 
   feed(source: number, length: number, offset: number, now: number, final: boolean): number {
-    return this.#core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);
-  }
-
-  /**
-   * Examines one line (without its line end) for one filter, connections followed, nothing counted
-   * against anyone. `cut`: it is the first part of a longer one.
-   */
-  examine(
-    line: Uint8Array,
-    name: string,
-    mode: string,
-    now: number,
-    journal: boolean,
-    cut = line.length > limits.lineBytesMax,
-  ): Verdict {
-    const { filter, modeBit } = this.resolveFilter(name, mode);
-    const length = Math.min(line.length, limits.lineBytesMax);
-    this.buffer.set(line.subarray(0, length));
-    const start = this.at.input;
-    const core = this.#core;
-    const outcome =
-      outcomes[core.examineAlone(start, start + length, filter, modeBit, 0, Math.floor(now), journal, cut)]!;
-    const found = core.lastPattern();
-    const verdict: Verdict = { outcome, time: core.lastTime() };
-    const { patterns, ignore } = this.#filters[filter]!;
-    if (found >= 0) verdict.pattern = patterns[found] ?? ignore[found - patterns.length]!;
-    if (outcome === 'failure' && core.lastAttempts() > 1) verdict.attempts = core.lastAttempts();
-    if (outcome === 'failure' || outcome === 'counted-before' || outcome === 'held') {
-      const bytes = this.bytes.slice(layout.ADDRESS, layout.ADDRESS + 16);
-      verdict.address = core.lastFamily() === 4 ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
-    }
-    if (found >= 0 && core.lastUserStart() >= 0)
-      verdict.user = this.bytes.subarray(core.lastUserStart(), core.lastUserEnd());
-    return verdict;
+    return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);
   }
 
   /**
@@ -281,7 +202,7 @@ export class Engine extends Records implements LineSink {
    * take the decisions and call again.
    */
   settleAttempts(now: number, all = false): boolean {
-    return Boolean(this.#core.settleAttempts(Math.floor(now), all ? Infinity : now, 0));
+    return Boolean(this.core.settleAttempts(Math.floor(now), all ? Infinity : now, 0));
   }
 
   /**
@@ -289,12 +210,12 @@ export class Engine extends Records implements LineSink {
    * none for all of them.
    */
   setIgnored(lists: readonly (readonly Address[])[]): boolean {
-    this.#core.resetIgnores();
+    this.core.resetIgnores();
     let room = this.shape.ignores;
     for (const [jail, networks] of lists.entries()) {
       for (const network of networks.slice(0, room)) {
         this.#writeAddress(network);
-        this.#core.addIgnore(jail, bitsOf(network));
+        this.core.addIgnore(jail, bitsOf(network));
       }
       room -= networks.length;
     }
@@ -304,7 +225,7 @@ export class Engine extends Records implements LineSink {
   /** Whether what `jail` ignores covers the address, or the whole prefix. */
   isIgnored(jail: number, address: Address): boolean {
     this.#writeAddress(address);
-    return Boolean(this.#core.isIgnored(jail, bitsOf(address)));
+    return Boolean(this.core.isIgnored(jail, bitsOf(address)));
   }
 
   /**
@@ -312,14 +233,14 @@ export class Engine extends Records implements LineSink {
    * connections are forgotten.
    */
   shiftTimes(seconds: number): void {
-    this.#core.shiftTimes(0, this.slots, seconds);
+    this.core.shiftTimes(0, this.slots, seconds);
     this.bytes.fill(0, this.at.connections, this.at.ring);
     this.shiftDecisions(seconds);
   }
 
   /** Bans that the kernel holds at epoch second `now`: one look at the whole table, some 2 ms. */
   countHeld(now: number): number {
-    return this.#core.countHeld(now);
+    return this.core.countHeld(now);
   }
 
   /**
@@ -327,7 +248,7 @@ export class Engine extends Records implements LineSink {
    * room first (soonest.ts).
    */
   soonestBans(now: number, most: number): TableBan[] {
-    const count = this.#core.findSoonest(now, most);
+    const count = this.core.findSoonest(now, most);
     const places = Array.from({ length: count }, (_, place) => this.at.input + place * layout.SOONEST_BYTES);
     const indexes = places.map((p) => this.ints[(p + layout.SOONEST_INDEX) >> 2]!);
     const bans: TableBan[] = [];
@@ -338,7 +259,7 @@ export class Engine extends Records implements LineSink {
   /** Whether a ban of the address in `jail` is decided or held. */
   isBanned(jail: number, address: Address): boolean {
     this.#select(jail, address);
-    return Boolean(this.#core.isBanned(jail));
+    return Boolean(this.core.isBanned(jail));
   }
 
   /**
@@ -347,7 +268,7 @@ export class Engine extends Records implements LineSink {
    */
   banEnd(jail: number, address: Address): number | undefined {
     this.#select(jail, address);
-    const end = this.#core.endOfBan(jail);
+    const end = this.core.endOfBan(jail);
     if (end < 0) return undefined;
     return end === secondsMax ? Number.POSITIVE_INFINITY : end;
   }
@@ -358,7 +279,7 @@ export class Engine extends Records implements LineSink {
    */
   banIndex(jail: number, address: Address): number {
     this.#select(jail, address);
-    return this.#core.indexOfBan(jail);
+    return this.core.indexOfBan(jail);
   }
 
   /** The ban of the address in `jail`, if there is one. */
@@ -375,7 +296,7 @@ export class Engine extends Records implements LineSink {
   /** The kernel confirmed the ban. */
   confirmBan(jail: number, address: Address): void {
     this.#select(jail, address);
-    this.#core.confirm(jail);
+    this.core.confirm(jail);
   }
 
   /**
@@ -386,13 +307,13 @@ export class Engine extends Records implements LineSink {
   setBan(jail: number, address: Address, now: number, end: number, bans = 0, manual = false): void {
     this.#select(jail, address);
     const origin = manual ? layout.META_MANUAL : 0;
-    this.#core.recordBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255), origin);
+    this.core.recordBan(jail, Math.floor(now), Math.min(Math.ceil(end), secondsMax), Math.min(bans, 255), origin);
   }
 
   /** Starts the source afresh after an unban. */
   forget(jail: number, address: Address): void {
     this.#select(jail, address);
-    this.#core.forget(jail);
+    this.core.forget(jail);
   }
 
   /** Begins a walk over the table for the state on disk; `now` in epoch seconds. */
@@ -415,7 +336,7 @@ export class Engine extends Records implements LineSink {
   }
 
   #tableMemory(): TableMemory {
-    const core = this.#core;
+    const core = this.core;
     return {
       bytes: this.bytes,
       ints: this.ints,
@@ -439,7 +360,7 @@ export class Engine extends Records implements LineSink {
    * when the kernel holds its bans.
    */
   startBanAll(): void {
-    this.#core.beginBanAll();
+    this.core.beginBanAll();
   }
 
   /**
@@ -447,7 +368,7 @@ export class Engine extends Records implements LineSink {
    * on; returns how many.
    */
   banAll(first: number, count: number, now: number): number {
-    return this.#core.banTracked(first, Math.min(count, this.slots - first), Math.floor(now));
+    return this.core.banTracked(first, Math.min(count, this.slots - first), Math.floor(now));
   }
 
   /**
@@ -456,7 +377,7 @@ export class Engine extends Records implements LineSink {
    */
   resetAll(first: number, count: number, now: number): number {
     const last = Math.min(this.slots, first + count);
-    this.#core.resetEntries(first, last - first, Math.floor(now));
+    this.core.resetEntries(first, last - first, Math.floor(now));
     return last < this.slots ? last : -1;
   }
 
@@ -475,7 +396,7 @@ export class Engine extends Records implements LineSink {
   async #count(now: number): Promise<BanCount[]> {
     for (let first = 0; first < this.slots; first += limits.countEntries) {
       if (first > 0) await turn();
-      this.#core.tallyBans(first, Math.min(limits.countEntries, this.slots - first), now);
+      this.core.tallyBans(first, Math.min(limits.countEntries, this.slots - first), now);
     }
     return this.prefixes.map((_, jail) => {
       const record = this.at.jails + jail * layout.JAIL_BYTES;
@@ -488,17 +409,17 @@ export class Engine extends Records implements LineSink {
   }
 
   #escalate(jail: number, { bantimes, randomSeconds, memorySeconds, allJails }: Escalation): void {
-    this.#core.escalate(jail, memorySeconds, randomSeconds, allJails);
+    this.core.escalate(jail, memorySeconds, randomSeconds, allJails);
     for (let earlier = 1; earlier < layout.BANTIMES_MAX; earlier++) {
       const seconds = bantimes[Math.min(earlier, bantimes.length) - 1];
-      if (seconds !== undefined) this.#core.setBantime(jail, earlier, seconds);
+      if (seconds !== undefined) this.core.setBantime(jail, earlier, seconds);
     }
   }
 
   /** Makes the source what the engine's next call is about. */
   #select(jail: number, address: Address): void {
     this.#writeAddress(address);
-    this.#core.select(jail);
+    this.core.select(jail);
   }
 
   #writeAddress(address: Address): void {

@@ -9,7 +9,6 @@ import * as limits from '../limits.ts';
 import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import type * as engineSource from './engine.ts';
 import * as layout from './layout.ts';
-import type * as linearSource from './linear.ts';
 
 export type Build = 'wasm' | 'scalar' | 'plain';
 
@@ -152,13 +151,9 @@ export function startWasm(options: EngineOptions): Started {
   });
 }
 
-/** The modules of the plain build. */
-export async function loadPlain(): Promise<{ core: Core; linear: typeof linearSource }> {
+/** Of the modules themselves. */
+export async function startPlain(options: EngineOptions): Promise<Started> {
   const [core, linear] = await Promise.all([import('./engine.ts'), import('./linear.ts')]);
-  return { core, linear };
-}
-
-export function startPlain(options: EngineOptions, { core, linear }: Awaited<ReturnType<typeof loadPlain>>): Started {
   return start(options, (bytes) => {
     const memory = new ArrayBuffer(Math.ceil(bytes / pageBytes) * pageBytes);
     linear.bindMemory(memory);

@@ -18,7 +18,6 @@ import { drainMs, followedFilesMax, pollMs, quietLookMs } from '../limits.ts';
 import { FollowedFiles, type Shared } from './followed.ts';
 import { type Events, type EventsOptions, Inotify } from './inotify.ts';
 import { Moderation } from './moderation.ts';
-import { PortableEvents } from './portable-events.ts';
 import { Reader } from './reader.ts';
 import { type SavedHistory, Silence } from './silence.ts';
 import type { Fingerprint, Tail } from './tail.ts';
@@ -90,7 +89,7 @@ export interface FileSourceOptions {
   resume?: readonly ReadPosition[];
   /** When logs were written in earlier runs. */
   histories?: readonly SavedHistory[];
-  /** What tells of changes; the system's by default. */
+  /** What tells of changes; inotify where absent. */
   events?(options: EventsOptions): Events;
 }
 
@@ -267,7 +266,7 @@ export class FileSource {
   #listen({ report }: Shared): Events | null {
     try {
       const listeners = { woken: () => this.#woken(), overflowed: () => this.#overflowed() };
-      return (this.#options.events ?? systemEvents)(listeners);
+      return this.#options.events?.(listeners) ?? new Inotify(listeners);
     } catch (error) {
       report('error', '', -1, 0, `not watched, polled instead: ${(error as Error).message}`);
       return null;
@@ -289,10 +288,6 @@ export class FileSource {
     this.#files.checkAll();
     for (const file of this.#files.all) this.#reader.enqueue(file);
   }
-}
-
-function systemEvents(options: EventsOptions): Events {
-  return process.platform === 'linux' ? new Inotify(options) : new PortableEvents(options);
 }
 
 function positionOf(path: string, tail: Tail): ReadPosition {

@@ -14,7 +14,7 @@
  *   one.
  */
 import { describe, expect, test } from 'vitest';
-import { Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import { askFail2ban, fail2banMissing } from '../support/fail2ban.ts';
 import { type SessionKind, sessions } from '../support/sshd-sessions.ts';
@@ -35,7 +35,7 @@ interface Seen {
 
 async function examine(lines: string[], mode: string): Promise<Seen[]> {
   const jail = { filter: 'sshd', mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ build: 'plain', jails: [jail], tableBytes: 0, now: start });
+  const engine = await Examiner.create({ build: 'plain', jails: [jail], tableBytes: 0, now: start });
   return lines.map((line) => {
     const { pattern, outcome, address } = engine.examine(Buffer.from(line), 'sshd', mode, start, false);
     return { pattern, outcome, address: address && formatAddress(address) };
@@ -45,7 +45,7 @@ async function examine(lines: string[], mode: string): Promise<Seen[]> {
 /** Decisions as (address, number of the line). */
 async function decide(lines: string[], mode: string, maxretry: number, findtime: number): Promise<string[]> {
   const jail = { filter: 'sshd', mode, maxretry, findtime, bantime: 86_400, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ build: 'plain', jails: [jail], tableBytes: 1 << 20, live: false, now: start });
+  const engine = await Examiner.create({ build: 'plain', jails: [jail], tableBytes: 1 << 20, live: false, now: start });
   engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode }]));
   const bans: string[] = [];
   let offset = 0;

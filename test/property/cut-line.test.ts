@@ -5,7 +5,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
 import { filters } from '../../src/filters/index.ts';
 import { lineBytesMax } from '../../src/limits.ts';
 import { formatAddress } from '../../src/text/address.ts';
@@ -140,7 +140,7 @@ const cuts: Cut[] = [
 /** Whom the filter charges with a line, or with its first part. */
 async function charges({ filter, mode = '' }: { filter: string; mode?: string }) {
   const jail = { filter, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ jails: [jail], tableBytes: 0, now });
+  const engine = await Examiner.create({ jails: [jail], tableBytes: 0, now });
   return (line: Uint8Array, cut: boolean): string | undefined => {
     const { address } = engine.examine(line, filter, mode, now, false, cut);
     return address && formatAddress(address);

@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
 import { sshd } from '../../src/filters/sshd.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import { sshdOracle } from '../support/sshd-oracle.ts';
@@ -25,7 +25,7 @@ describe.each(sshd.modes!)('mode %s', (mode) => {
     const property = fc.asyncProperty(shape, async (options) => {
       const { lines } = sessions({ ...options, addresses, start });
       const jail = { filter: 'sshd', mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-      const engine = await Engine.create({ build: 'plain', jails: [jail], tableBytes: 0, now: start });
+      const engine = await Examiner.create({ build: 'plain', jails: [jail], tableBytes: 0, now: start });
       const read = sshdOracle(mode);
       for (const line of lines) {
         const bytes = Buffer.from(line);

@@ -7,8 +7,8 @@
 import assert from 'node:assert/strict';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import type { Filter } from '../../src/compiler/pattern.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
 import { matchFilter } from '../../src/engine/generated/index.ts';
-import { Engine } from '../../src/engine/host.ts';
 import { bindMemory } from '../../src/engine/linear.ts';
 import { filters } from '../../src/filters/index.ts';
 import type { FilterProgram } from '../../src/types.ts';
@@ -59,16 +59,16 @@ export async function agreementOf(filter: Filter): Promise<Agreement> {
   const common = { tableBytes: 0, now: agreementNow, seed: [1, 2] as [number, number], jails: [jail] };
   const programs = modes.map((mode) => programOf(ofOneMode(filter, mode)));
   const [wasm, scalar, plain, interpreter] = await Promise.all([
-    Engine.create({ ...common, build: 'wasm' }),
-    Engine.create({ ...common, build: 'scalar' }),
-    Engine.create({ ...common, build: 'plain' }),
-    Engine.create({ ...common, build: 'wasm', filters: programs }),
+    Examiner.create({ ...common, build: 'wasm' }),
+    Examiner.create({ ...common, build: 'scalar' }),
+    Examiner.create({ ...common, build: 'plain' }),
+    Examiner.create({ ...common, build: 'wasm', filters: programs }),
   ]);
   const owner = {};
   plainOwner = owner;
   const interpreted = loadInterpreted(filter);
 
-  const verdict = (engine: Engine, name: string, mode: string, line: Buffer): string => {
+  const verdict = (engine: Examiner, name: string, mode: string, line: Buffer): string => {
     const { outcome, pattern, address, user, time } = engine.examine(line, name, mode, agreementNow, false);
     return [
       outcome,

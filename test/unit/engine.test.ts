@@ -6,7 +6,8 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeFilter } from '../../src/compiler/encode.ts';
 import type { Filter, Token } from '../../src/compiler/pattern.ts';
 import * as counters from '../../src/engine/counters.ts';
-import { type Build, Engine, type EngineJail, type EngineOptions } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build, EngineJail, EngineOptions } from '../../src/engine/host.ts';
 import { decisionsMax, filtersMax, ignoredNetworksMax, lineBytesMax, programBytesMax } from '../../src/limits.ts';
 import type { Address, Decision, FilterProgram } from '../../src/types.ts';
 
@@ -35,8 +36,8 @@ function jail(more: Partial<EngineJail> = {}): EngineJail {
 }
 
 /** An engine whose source 0 leads to all jails. */
-async function engineOf(build: Build, jails: EngineJail[], more: Partial<EngineOptions> = {}): Promise<Engine> {
-  const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000, ...more });
+async function engineOf(build: Build, jails: EngineJail[], more: Partial<EngineOptions> = {}): Promise<Examiner> {
+  const engine = await Examiner.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000, ...more });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
   return engine;
 }
@@ -51,20 +52,20 @@ function failure(address: string, time = now): string {
   return stamped(`Failed password for root from ${address} port 22 ssh2`, time);
 }
 
-function feed(engine: Engine, text: string, final = false, source = 0, offset = 0): number {
+function feed(engine: Examiner, text: string, final = false, source = 0, offset = 0): number {
   const { length } = Buffer.from(text);
   engine.buffer.set(Buffer.from(text));
   return engine.feed(source, length, offset, now, final);
 }
 
 /** Feeds lines in portions that the buffer has room for; returns the bytes taken. */
-function feedMany(engine: Engine, lines: string[]): number {
+function feedMany(engine: Examiner, lines: string[]): number {
   let taken = 0;
   for (let i = 0; i < lines.length; i += 500) taken += feed(engine, lines.slice(i, i + 500).join(''), false, 0, taken);
   return taken;
 }
 
-function decisionsOf(engine: Engine): Decision[] {
+function decisionsOf(engine: Examiner): Decision[] {
   const decisions: Decision[] = [];
   engine.takeDecisions((decision) => void decisions.push(decision));
   return decisions;
@@ -387,7 +388,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
 
   test('sources go to the jails of their own route', async () => {
     const jails = [jail(), jail(), jail({ mode: 'aggressive' })];
-    const engine = await Engine.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000 });
+    const engine = await Examiner.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000 });
     const routeOf = (...indices: number[]) =>
       engine.addRoute(indices.map((index) => ({ index, filter: 'sshd', mode: jails[index]!.mode })));
     const routes = [routeOf(), routeOf(1), routeOf(0, 2), routeOf(2, 1, 0)];
@@ -465,7 +466,7 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     // The seed decides in which set a source falls: among 50 sources one set differs, or chance is
     // against us.
     const placed = async () => {
-      const engine = await Engine.create({ build, jails: [jail()], now, tableBytes: 1_000_000 });
+      const engine = await Examiner.create({ build, jails: [jail()], now, tableBytes: 1_000_000 });
       engine.openSource(0, engine.addRoute([{ index: 0, filter: 'sshd', mode: '' }]));
       feed(engine, Array.from({ length: 50 }, (_, i) => failure(`192.0.2.${i}`)).join(''));
       const places: number[] = [];

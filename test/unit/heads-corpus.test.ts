@@ -4,7 +4,8 @@
  */
 import { readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type Build, Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build } from '../../src/engine/host.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import { readCorpus } from '../support/corpus.ts';
 
@@ -16,7 +17,7 @@ test.each(cases.flatMap((one) => (['wasm', 'plain'] as Build[]).map((build) => (
   '$filter: $title, $build',
   async ({ build, filter = '', lines }) => {
     const jail = { filter, mode: '', maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-    const engine = await Engine.create({ build, jails: [jail], tableBytes: 0, now });
+    const engine = await Examiner.create({ build, jails: [jail], tableBytes: 0, now });
     for (const { line, address, user, pattern, reason } of lines) {
       const found = engine.examine(line, filter, '', now, false);
       expect(

@@ -58,6 +58,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 
 const engineOnlyImports = new Set(['#linear']);
 const hostFiles = new Set([
+  'src/engine/examiner.ts',
   'src/engine/host.ts',
   'src/engine/records.ts',
   'src/engine/start.ts',

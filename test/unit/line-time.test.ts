@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
 import { tryLines } from '../../src/config/load.ts';
 import { FILTER_BAD_TIME } from '../../src/engine/counters.ts';
-import { type Build, Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build } from '../../src/engine/host.ts';
 
 const now = Date.UTC(2026, 10, 21, 8) / 1000;
 const builds: Build[] = ['wasm', 'scalar', 'plain'];
@@ -15,7 +16,7 @@ const builds: Build[] = ['wasm', 'scalar', 'plain'];
 async function reader(build: Build, pattern: string, ignore?: string) {
   const text = `[[filter]]\nname = "own"\npattern = '''${pattern}'''\n${ignore === undefined ? '' : `ignore = "${ignore}"\n`}`;
   const { config } = compileConfig(text, 'test.toml', { filters: [], groupId: () => 0, tryLines });
-  const engine = await Engine.create({ build, jails: [], filters: config.filters, tableBytes: 0, now });
+  const engine = await Examiner.create({ build, jails: [], filters: config.filters, tableBytes: 0, now });
   const { filter } = engine.resolveFilter('own', '');
   return (line: string) => {
     const { outcome, time } = engine.examine(Buffer.from(line), 'own', '', now, false);

@@ -1,6 +1,7 @@
 /** test/corpus/sshd.txt, by the naive reading and by each build of the engine. */
 import { describe, expect, test } from 'vitest';
-import { type Build, Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build } from '../../src/engine/host.ts';
 import { sshd } from '../../src/filters/sshd.ts';
 import { formatAddress } from '../../src/text/address.ts';
 import { readCorpus } from '../support/corpus.ts';
@@ -14,7 +15,7 @@ const outcomes = { charged: 'failure', same: 'counted-before' };
 
 async function engineReader(build: Build, mode: string): Promise<(line: Buffer) => LineVerdict> {
   const jail = { filter: 'sshd', mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
-  const engine = await Engine.create({ build, jails: [jail], tableBytes: 0, now });
+  const engine = await Examiner.create({ build, jails: [jail], tableBytes: 0, now });
   return (line) => {
     const { outcome, pattern, address, user } = engine.examine(line, 'sshd', mode, now, false);
     if (address === undefined) return { outcome, pattern };

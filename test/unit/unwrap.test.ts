@@ -5,7 +5,8 @@
  */
 import { describe, expect, test } from 'vitest';
 import { LINES_MISSHAPEN, LINES_TOO_LONG, PIECES_DROPPED } from '../../src/engine/counters.ts';
-import { type Build, Engine } from '../../src/engine/host.ts';
+import { Examiner } from '../../src/engine/examiner.ts';
+import type { Build } from '../../src/engine/host.ts';
 import { PIECES_MAX } from '../../src/engine/layout.ts';
 import { inputBytes, lineBytesMax, messageFieldsMax } from '../../src/limits.ts';
 import { formatAddress } from '../../src/text/address.ts';
@@ -23,7 +24,7 @@ interface Settings {
 
 /** An engine that bans at the first failure; `feed` tells whom a text bans, and when. */
 async function open(build: Build, ...jails: Settings[]) {
-  const engine = await Engine.create({
+  const engine = await Examiner.create({
     build,
     jails: jails.map((jail) => ({
       ...{ mode: '', maxretry: 1, findtime: 86_400, bantime: 600, ipv6Prefix: 128, ignore: [] },

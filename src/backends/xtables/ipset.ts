@@ -25,7 +25,7 @@ import {
   setFor,
   toAddress,
 } from '../elements.ts';
-import { KernelError } from '../kernel-error.ts';
+import { KernelError, nameErrors } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
 import { AttributeReader, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
 import { type Expected, NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
@@ -72,6 +72,14 @@ const elementsPerMessage = 1600;
 const optionSet = 83;
 const opGetByName = 6;
 const noIndex = 0xffff;
+
+// Errors of linux/netfilter/ipset/ip_set.h, then those of its hash types.
+const errors =
+  'PROTOCOL FIND_TYPE MAX_SETS BUSY EXIST_SETNAME2 TYPE_MISMATCH EXIST INVALID_CIDR INVALID_NETMASK INVALID_FAMILY ' +
+  'TIMEOUT REFERENCED IPADDR_IPV4 IPADDR_IPV6';
+const named = (text: string) => text.split(' ').map((name) => `IPSET_ERR_${name}`);
+nameErrors(4097, named(errors));
+nameErrors(4352, named('HASH_FULL HASH_ELEM'));
 
 /** What bears this prefix, set or chain, is ours. */
 export const ipsetPrefix = 'f2z';

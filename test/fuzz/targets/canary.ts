@@ -3,7 +3,7 @@
  * first address of a line for the attacker's. A fuzzer that does not catch it proves nothing.
  */
 import assert from 'node:assert/strict';
-import { Engine } from '../../../src/engine/host.ts';
+import { Examiner } from '../../../src/engine/examiner.ts';
 import { agreementNow } from '../../support/agreement.ts';
 import type { Target } from '../target.ts';
 import { lineTargets } from './lines.ts';
@@ -24,7 +24,7 @@ export const canary: Target = {
       ipv6Prefix: 64,
       ignore: [],
     };
-    const engine = await Engine.create({ jails: [jail], tableBytes: 0, now: agreementNow });
+    const engine = await Examiner.create({ jails: [jail], tableBytes: 0, now: agreementNow });
     return (line) => {
       const { address } = engine.examine(line, 'webmin-auth', '', agreementNow, false);
       const first = line.toString('latin1').match(/[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+/)?.[0];
