@@ -63,8 +63,13 @@ class StartError extends Error {
 /** A jail with the networks that it never bans. */
 type Jail = JailConfig & { allow: readonly Address[] };
 
+/** The group that may use the socket and read the records; undefined = none. */
+function groupOf({ groupId }: CoreConfig['control']): number | undefined {
+  return groupId < 0 ? undefined : groupId;
+}
+
 /** Keeps a second daemon away from our table and our state file; returns what lets go of them. */
-function takeLocks({ firewall, state }: CoreConfig, log: Logger): (() => void)[] {
+function takeLocks({ control, firewall, state }: CoreConfig, log: Logger): (() => void)[] {
   const held: (() => void)[] = [];
   const take = (path: string, what: string, own: string): void => {
     try {
@@ -78,7 +83,7 @@ function takeLocks({ firewall, state }: CoreConfig, log: Logger): (() => void)[]
   const isDry = firewall.backend === 'log-only';
   if (!isDry) take(tableLockPath(firewall.table), `table "${firewall.table}"`, 'table of its own (firewall.table)');
   if (state.enabled) {
-    makeDirectory(state.path);
+    makeDirectory(state.path, groupOf(control));
     const path = `${state.path}${isDry ? '.dry-run' : ''}`;
     take(`${path}.lock`, `state file ${path}`, 'file of its own (state.path)');
   }
@@ -137,7 +142,8 @@ async function compose(config: CoreConfig, log: Logger) {
     ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log, now: clock.now })
     : undefined;
   const resume = keeper?.load();
-  const recorder = new Recorder({ path: config.state.enabled ? `${path}.history` : undefined, log });
+  const records = config.state.enabled ? `${path}.history` : undefined;
+  const recorder = new Recorder({ path: records, groupId: groupOf(config.control), log });
   await recorder.start();
   // The names of the followed files are known below.
   const pathOf = (source: number): string | undefined => files.status().find((file) => file.source === source)?.path;
@@ -211,7 +217,7 @@ async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknow
   let metrics: MetricsServer | undefined;
   const operator = new DaemonOperator({ ...core, figures: () => figures, pageProblem: () => metrics?.problem });
   if (config.control.enabled) {
-    const groupId = config.control.groupId < 0 ? undefined : config.control.groupId;
+    const groupId = groupOf(config.control);
     control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
     await control.listen(config.control.path);
     closers.unshift(() => control!.close());

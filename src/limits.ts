@@ -91,8 +91,7 @@ export const addressesPerRequestMax = 256;
 export const commandAddressesMax = 10;
 /** Longest reason an operator gives for a ban, characters. */
 export const reasonCharactersMax = 200;
-/** Events, jails and logs of each that an answer to `why` names: with them it fits a frame. */
-export const whyEventsMax = 20;
+/** Jails and logs of each that an answer to `why` names: with them it fits a frame. */
 export const whyViewsMax = 64;
 export const whySourcesMax = 4;
 /** Addresses of an unban that one part of its answer names, each with all of its jails. */
@@ -573,21 +572,12 @@ export const historyFileBytesMax = 8 * 1024 * 1024;
 export const historyFlushMs = 100;
 /** Events that wait for the disk, bytes; more are counted as lost. */
 export const historyWaitBytesMax = 512 * 1024;
-/** What a reader of the records takes from the file at once, bytes. */
+/** Taken of the file at once by who reads it, bytes: far more than one record. */
 export const historyReadBytes = 32 * 1024;
-/** Events of one part of an answer; one of them has at most `historyAddressesMax` addresses. */
-export const historyPartMax = 32;
-/** Who watches waits this long for the next event, ms; being told of none shows who is gone. */
-export const watchPauseMs = 250;
 /** Ends of bans are looked for this often, ms. */
 export const expiryLookMs = 5_000;
 
 limitHolds(historyAddressesMax * (addressTextMax + 1) + 64 < logLineMax + 64, 'a record of a burst fits a log line');
-limitHolds(watchPauseMs < controlAnswerMs, 'who watches hears of us before the answer is late');
-limitHolds(
-  historyPartMax * (historyAddressesMax * (addressTextMax + 3) + 6 * reasonCharactersMax) < 2 * frameBytesMax,
-  'a part of the records fits a frame',
-);
 
 // --- State on disk (src/state) -------------------------------------------------------------------
 

@@ -6,13 +6,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type BanResult,
-  type EventPart,
   type JailStatus,
   type JailView,
   type ListPart,
   type Operator,
   OperatorError,
   type Peer,
+  type Records,
   type Stats,
   type Status,
   type UnbanResult,
@@ -22,7 +22,6 @@ import { statusParts } from './control/pages.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
 import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.ts';
 import type { Engine, TableBan } from './engine/host.ts';
-import type { Event } from './history/event.ts';
 import type { Recorder } from './history/recorder.ts';
 import {
   listPartRowsMax,
@@ -30,7 +29,6 @@ import {
   sweepTurnEntries,
   unbansPerPart,
   unmatchedLinesMin,
-  whyEventsMax,
   whySourcesMax,
   whyViewsMax,
 } from './limits.ts';
@@ -329,49 +327,26 @@ export class DaemonOperator implements Operator {
         sources: routes.logsOf(jail, followed).slice(0, whySourcesMax),
       };
     });
-    const events: Event[] = [];
-    if (recorder.keeps) {
-      for await (const part of recorder.read(this.#isAbout(address))) {
-        events.push(...part);
-        events.splice(0, events.length - whyEventsMax);
-      }
-    }
-    return { address, views: views.slice(0, whyViewsMax), events };
+    const records = recorder.path === undefined ? {} : { records: await this.#records(places) };
+    return { address, views: views.slice(0, whyViewsMax), ...records };
   }
 
-  /** Whether an event names the address, as any jail bans it. */
-  #isAbout(text: string): (event: Event) => boolean {
-    const texts = new Set([text, ...this.#placesOf(undefined, text).map(({ address }) => formatAddress(address))]);
-    return ({ addresses }) => addresses?.some((address) => texts.has(address)) ?? false;
+  history({ address }: { address?: string }): Promise<Records> {
+    return this.#records(address === undefined ? undefined : this.#placesOf(undefined, address));
   }
 
-  async *history({
-    address,
-    jail,
-    since,
-  }: {
-    address?: string;
-    jail?: string;
-    since?: number;
-  }): AsyncGenerator<EventPart> {
-    this.#mustKeep();
-    const from = since === undefined ? 0 : Date.now() / 1000 - since;
-    const isAbout = address === undefined ? () => true : this.#isAbout(address);
-    const wanted = (event: Event): boolean =>
-      event.at >= from && (jail === undefined || event.jail === jail) && isAbout(event);
-    for await (const events of this.#running.recorder.read(wanted)) yield { events };
+  watch(): Promise<Records> {
+    return this.#records();
   }
 
-  async *watch({ after }: { after?: number }): AsyncGenerator<EventPart> {
-    this.#mustKeep();
+  /** Where the records are; all that happened until now are on disk then. */
+  async #records(about?: readonly Place[]): Promise<Records> {
     const { recorder } = this.#running;
-    const from = after ?? recorder.number;
-    for await (const events of recorder.read(({ number }) => number > from, true)) yield { events };
-  }
-
-  #mustKeep(): void {
-    if (this.#running.recorder.keeps) return;
-    throw new OperatorError('not-kept', 'no records are kept: set state.enabled');
+    const { path } = recorder;
+    if (path === undefined) throw new OperatorError('not-kept', 'no records are kept: set state.enabled');
+    await recorder.flush();
+    const addresses = about?.map(({ address }) => formatAddress(address));
+    return { path, number: recorder.number, ...(addresses && { addresses: [...new Set(addresses)] }) };
   }
 
   set({ level }: { level: Level }, { uid, pid }: Peer): { level: Level } {

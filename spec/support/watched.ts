@@ -26,7 +26,7 @@ function operatorOf(operator: DaemonOperator): Operator {
     jails: () => operator.jails(),
     why: (args) => operator.why(args),
     history: (args) => operator.history(args),
-    watch: (args) => operator.watch(args),
+    watch: () => operator.watch(),
     set: (args, by) => operator.set(args, by),
     version: () => operator.version(),
   };

@@ -9,10 +9,12 @@ import { clientPauseMs, clientTriesMax } from '../config/limits.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
 import { findVerb, type Verb, verbs } from '../control/verbs.ts';
 import { addressesPerRequestMax } from '../limits.ts';
+import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import { responses, UnreachableError } from './call.ts';
 import { commandNames, completions, exitCodes, foreignAnswer, globalOptions, helpText, verbHelp } from './help.ts';
-import { asciiJson, presenterOf } from './present.ts';
+import { presenterOf } from './present.ts';
+import { withRecords } from './records.ts';
 import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown } from './words.ts';
 
 export interface Terminal {
@@ -93,9 +95,11 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   const args = argumentsFor(verb, words, given);
   let code: number = exitCodes.done;
   for (const request of requestsOf(verb, args)) {
-    for await (const data of ask(socket, request)) {
-      code = Math.max(code, codeOf(verb, data));
-      terminal.out(presenter.part(data as never));
+    for await (const answer of ask(socket, request)) {
+      for await (const data of withRecords(verb.name, args, answer)) {
+        code = Math.max(code, codeOf(verb, data));
+        terminal.out(presenter.part(data as never));
+      }
     }
   }
   terminal.out(presenter.end());

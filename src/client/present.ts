@@ -4,18 +4,11 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, Event, EventPart, ListPart, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
+import type { BanResult, ListPart, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
+import type { Event } from '../history/event.ts';
+import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
-
-/**
- * One line of JSON in ASCII: what JSON itself leaves as it is (DEL, C1, bidi controls, …) becomes
- * `\uNNNN`.
- */
-export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replaceAll(/[\u007f-\uffff]/g, (unit) => {
-    return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
-}
+import type { EventPart } from './records.ts';
 
 /**
  * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Widths
@@ -235,7 +228,7 @@ function eventText(event: Event): string {
   return lines.map((line) => `${printable(line, line.length)}\n`).join('');
 }
 
-function presentWhy({ address, views, events }: Why): string {
+function presentWhy({ address, views, events }: Why & EventPart): string {
   const lines = views.map((view) => {
     const banned =
       view.until === undefined

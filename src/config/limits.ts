@@ -11,6 +11,10 @@ import { controlAnswerMs, coreConfigBytesMax, limitHolds } from '../limits.ts';
 export const clientAnswerMs = 30_000;
 /** Pause of the client before it asks a busy daemon again, ms: refills 50 requests. */
 export const clientPauseMs = 250;
+/** Who watches the records looks for the next one this often, ms. */
+export const watchPauseMs = 250;
+/** The latest records of an address that `why` shows. */
+export const whyEventsMax = 20;
 /** The client makes a request that the daemon puts off this often before it gives up. */
 export const clientTriesMax = 20;
 /**

@@ -3,10 +3,7 @@
  * `Operator`; the client shows the answers.
  */
 
-import type { Event } from '../history/event.ts';
 import type { Level } from '../log.ts';
-
-export type { Event } from '../history/event.ts';
 
 /** A value that is there, or comes later. */
 type Eventually<T> = T | Promise<T>;
@@ -93,13 +90,18 @@ export interface JailView {
 export interface Why {
   address: string;
   views: JailView[];
-  /** The latest events about it, oldest first. */
-  events: Event[];
+  /** Absent where none are kept. */
+  records?: Records;
 }
 
-/** One part of the records. */
-export interface EventPart {
-  events: Event[];
+/** Where the client finds the records (history/event.ts). */
+export interface Records {
+  /** The newer file; the older one has `.1` behind its name. */
+  path: string;
+  /** Of the last event. */
+  number: number;
+  /** How records may name the address that was asked for: each jail has its own prefix. */
+  addresses?: string[];
 }
 
 /** Who asked, as the kernel knows them. */
@@ -128,10 +130,8 @@ export interface Operator {
   unban(args: { jail?: string; addresses?: string[]; all?: true }, by: Peer): AsyncIterable<UnbanResult>;
   jails(): AsyncIterable<{ jails: { jail: string; filter: string; bansActive: number }[] }>;
   why(args: { address: string }): Eventually<Why>;
-  /** Seconds before now. */
-  history(args: { address?: string; jail?: string; since?: number }): AsyncIterable<EventPart>;
-  /** An empty part says that there is nothing new. */
-  watch(args: { after?: number }): AsyncIterable<EventPart>;
+  history(args: { address?: string; jail?: string; since?: number }): Eventually<Records>;
+  watch(args: { after?: number }): Eventually<Records>;
   set(args: { level: Level }, by: Peer): Eventually<{ level: Level }>;
   version(): Eventually<{ version: string }>;
 }

@@ -1,4 +1,9 @@
-/** What the file of records holds: one event a line, as JSON in ASCII. */
+/**
+ * What the file of records holds: one event a line, as JSON in ASCII. The daemon writes it; the
+ * client and the daemon's next run read it.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 
 export type EventKind = 'ban' | 'restored' | 'unban' | 'expired' | 'command' | 'lost';
 
@@ -24,4 +29,26 @@ export interface Event {
   command?: string;
   /** Events that could not be written. */
   count?: number;
+}
+
+/** The event of a line; undefined where it holds none (a header, or what a crash cut). */
+export function eventOf(line: string): Event | undefined {
+  try {
+    const event = JSON.parse(line) as Event;
+    return typeof event.number === 'number' ? event : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file of records to be read; undefined where there is none. Rejects where it is no file. */
+export async function openToRead(path: string): Promise<FileHandle | undefined> {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined || (await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Error(`${path} is no regular file`);
 }

@@ -1,23 +1,26 @@
 /**
- * The file of records: what happened to bans, and who asked for it. One writer; history, `why` and
- * `watch` read it. Input: events of ours, with texts an operator or a file system chose. Invariant:
- * every ban, unban and expiry is written with its address. A burst is written in batches of
- * addresses, so a flood costs some 20 bytes each. Two files of `historyFileBytesMax`: when the
- * newer one is full it takes the place of the older one. What waits for a disk is bounded: what
- * does not fit is counted, and the count is an event. Claims: R-01a builds on it.
+ * Writes the file of records: what happened to bans, and who asked for it. The client reads it
+ * (client/records.ts): it belongs to the group of the control socket. Input: events of ours, with
+ * texts an operator or a file system chose. Invariant: every ban, unban and expiry is written with
+ * its address. A burst is written in batches of addresses, so a flood costs some 20 bytes each. Two
+ * files of `historyFileBytesMax`: when the newer one is full it takes the place of the older one.
+ * What waits for a disk is bounded: what does not fit is counted, and the count is an event.
+ * Claims: R-01a builds on it.
  */
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, rename, stat } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { Bucket } from '../bucket.ts';
 import * as limits from '../limits.ts';
 import type { Fields, Logger } from '../log.ts';
-import type { Event } from './event.ts';
+import { asciiJson } from '../text/json.ts';
+import { type Event, eventOf, openToRead } from './event.ts';
 
 export interface RecorderOptions {
   /** Absent where nothing is kept: then events go to the log only. */
   path: string | undefined;
-  log: Pick<Logger, 'record' | 'error'>;
+  /** Who may read it beside root; undefined = nobody. */
+  groupId?: number | undefined;
+  log: Pick<Logger, 'record' | 'error' | 'warn'>;
   /** Epoch milliseconds. */
   now?: () => number;
   fileBytesMax?: number;
@@ -70,8 +73,9 @@ export class Recorder {
     return this.#number;
   }
 
-  get keeps(): boolean {
-    return this.#options.path !== undefined;
+  /** The file; undefined where nothing is kept. */
+  get path(): string | undefined {
+    return this.#options.path;
   }
 
   /** Continues the file of the last run. A file that is not ours is set aside. */
@@ -116,9 +120,10 @@ export class Recorder {
   #put(what: Omit<Event, 'number' | 'at'>): void {
     this.counters.events++;
     if (what.event in texts) this.#options.log.record(texts[what.event as keyof typeof texts], fieldsOf(what));
-    if (!this.keeps) return;
+    if (this.path === undefined) return;
     const event: Event = { number: ++this.#number, at: this.#now() / 1000, ...what };
-    const line = `${asciiLine(event)}\n`;
+    // Every character is one byte: the file can be read from anywhere.
+    const line = `${asciiJson(event)}\n`;
     if (this.#waitingBytes + line.length > limits.historyWaitBytesMax) {
       this.counters.lost++;
       this.#lostUnsaid++;
@@ -147,7 +152,7 @@ export class Recorder {
   }
 
   async #write(): Promise<void> {
-    const path = this.#options.path as string;
+    const path = this.path as string;
     try {
       if (this.#bytes > (this.#options.fileBytesMax ?? limits.historyFileBytesMax)) await this.#rotate(path);
       const file = this.#file ?? (await this.#open(path));
@@ -174,9 +179,22 @@ export class Recorder {
     const file = await open(path, flags, 0o600);
     this.#file = file;
     this.#bytes = (await file.stat()).size;
+    await this.#share(file);
     // A line that a crash cut ends here: readers pass over what is no event.
     await file.appendFile(this.#bytes === 0 ? `${header}\n` : '\n');
     return file;
+  }
+
+  /** Lets the group of the control socket read the file. */
+  async #share(file: FileHandle): Promise<void> {
+    const { groupId, log } = this.#options;
+    if (groupId === undefined) return;
+    try {
+      await file.chown(process.getuid!(), groupId);
+      await file.chmod(0o640);
+    } catch (error) {
+      log.warn('only root can read the records', { groupId, error: (error as Error).message });
+    }
   }
 
   async #rotate(path: string): Promise<void> {
@@ -197,57 +215,6 @@ export class Recorder {
     clearTimeout(this.#timer);
     await this.#file?.close();
   }
-
-  /**
-   * The events that `wanted` takes, oldest first, a part at a time. `follow`: goes on with those to
-   * come; an empty part says that there are none for now.
-   */
-  async *read(wanted: (event: Event) => boolean, follow = false): AsyncGenerator<Event[]> {
-    await this.flush();
-    yield* this.#read(wanted, follow);
-  }
-
-  async *#read(wanted: (event: Event) => boolean, follow: boolean): AsyncGenerator<Event[]> {
-    const path = this.#options.path as string;
-    const bytes = Buffer.alloc(limits.historyReadBytes);
-    let file = (await openToRead(`${path}.1`)) ?? (await openToRead(path));
-    let rest = '';
-    let position = 0;
-    try {
-      while (file !== undefined) {
-        const { bytesRead } = await file.read(bytes, 0, bytes.length, position);
-        position += bytesRead;
-        if (bytesRead > 0) {
-          const lines = (rest + bytes.toString('latin1', 0, bytesRead)).split('\n');
-          rest = lines.pop() as string;
-          const events = lines.map(eventOf).filter((event) => event !== undefined && wanted(event)) as Event[];
-          while (events.length > 0) yield events.splice(0, limits.historyPartMax);
-          continue;
-        }
-        const next: FileHandle | undefined = await nextFile(path, await file.stat());
-        if (next === undefined) {
-          if (!follow) return;
-          yield [];
-          await sleep(limits.watchPauseMs);
-          continue;
-        }
-        await file.close();
-        file = next;
-        position = 0;
-        rest = '';
-      }
-    } finally {
-      await file?.close();
-    }
-  }
-}
-
-async function openToRead(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
 }
 
 /** The number of the last event of a file; undefined where there is none. */
@@ -263,29 +230,6 @@ async function lastNumber(path: string): Promise<number | undefined> {
   } finally {
     await file.close();
   }
-}
-
-/** The file that is at `path` now, if it is not the one that was read. */
-async function nextFile(path: string, read: Stats): Promise<FileHandle | undefined> {
-  const now = await stat(path).catch(() => undefined);
-  return now === undefined || (now.ino === read.ino && now.dev === read.dev) ? undefined : openToRead(path);
-}
-
-function eventOf(line: string): Event | undefined {
-  try {
-    const event = JSON.parse(line) as Event;
-    return typeof event.number === 'number' ? event : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** JSON whose every character is one byte, so that a file can be cut anywhere. */
-function asciiLine(event: Event): string {
-  return JSON.stringify(event).replaceAll(
-    /[\u007f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 function fieldsOf({ jail, addresses = [], until, by, reason }: Omit<Event, 'number' | 'at'>): Fields {

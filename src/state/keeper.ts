@@ -22,7 +22,7 @@
  * - Nothing here stops a ban. A failed save leaves the last file as it is, shows in `problem`,
  *   metrics and log, and is tried again.
  */
-import { mkdirSync, promises } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
 import { type BootTime, bootTime, stepBetween } from '../clock.ts';
@@ -120,7 +120,6 @@ export class StateKeeper {
     const now = this.#now() / 1000;
     const positions: ReadPosition[] = [];
     let restoring: Restoring | null = null;
-    makeDirectory(path);
     const visitor = {
       position: (position: ReadPosition) => void positions.push(position),
       table: (table: LoadedTable) => {
@@ -289,10 +288,17 @@ export class StateKeeper {
   }
 }
 
-/** Makes the file's directory, not those above it. Where that fails, the save says so. */
-export function makeDirectory(path: string): void {
+/**
+ * Makes the file's directory, not those above it; `groupId` may look into it. Where that fails, the
+ * save says so.
+ */
+export function makeDirectory(path: string, groupId?: number): void {
+  const directory = dirname(path);
   try {
-    mkdirSync(dirname(path), { mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 });
+    if (groupId === undefined) return;
+    chownSync(directory, process.getuid!(), groupId);
+    chmodSync(directory, 0o750);
   } catch {
     // It is there, or cannot be made.
   }

@@ -7,9 +7,15 @@ import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseResponse } from '../../src/client/response.ts';
-import { type BanRow, type Operator, OperatorError, type Peer, type Status } from '../../src/control/answers.ts';
+import {
+  type BanRow,
+  type Operator,
+  OperatorError,
+  type Peer,
+  type Records,
+  type Status,
+} from '../../src/control/answers.ts';
 import { FrameDecoder, type Response } from '../../src/control/protocol.ts';
-import type { Event } from '../../src/history/event.ts';
 import type { Fields, Logger } from '../../src/log.ts';
 
 /** A new empty directory that only its owner may write, and its removal. */
@@ -51,7 +57,7 @@ export interface FakeOperator extends Operator {
   whole: Status;
   calls: { verb: string; args: unknown; by?: Peer }[];
   bans: BanRow[];
-  events: Event[];
+  records: Records;
 }
 
 /**
@@ -63,7 +69,7 @@ export function fakeOperator(partRows = 2): FakeOperator {
   const fake: FakeOperator = {
     calls,
     bans: [],
-    events: [],
+    records: { path: '/var/lib/fail2zig/none', number: 0 },
     status: async function* (args) {
       calls.push({ verb: 'status', args });
       yield fake.whole;
@@ -111,16 +117,15 @@ export function fakeOperator(partRows = 2): FakeOperator {
     },
     why: (args) => {
       calls.push({ verb: 'why', args });
-      return { address: args.address, views: [], events: fake.events };
+      return { address: args.address, views: [], records: fake.records };
     },
-    history: async function* (args) {
+    history: (args) => {
       calls.push({ verb: 'history', args });
-      yield { events: fake.events };
+      return fake.records;
     },
-    watch: async function* (args) {
+    watch: (args) => {
       calls.push({ verb: 'watch', args });
-      yield { events: [] };
-      yield { events: fake.events };
+      return fake.records;
     },
     set: (args, by) => {
       calls.push({ verb: 'set', args, by });

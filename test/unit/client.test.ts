@@ -1,17 +1,20 @@
 /** The client command against a real control server with an operator that remembers. */
 import { execFile } from 'node:child_process';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { run } from '../../src/client/command.ts';
+import { OutputError, run } from '../../src/client/command.ts';
 import { exitCodes } from '../../src/client/help.ts';
-import { asciiJson, presentStatus, remaining, table } from '../../src/client/present.ts';
+import { presentStatus, remaining, table } from '../../src/client/present.ts';
 import { defaultSettings } from '../../src/config/schema.ts';
 import { encodeFrame, socketPathDefault } from '../../src/control/protocol.ts';
 import { ControlServer } from '../../src/control/server.ts';
 import { verbs } from '../../src/control/verbs.ts';
+import type { Event } from '../../src/history/event.ts';
 import { controlRequestsBurst } from '../../src/limits.ts';
+import { asciiJson } from '../../src/text/json.ts';
 import { type FakeOperator, fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
@@ -166,8 +169,8 @@ describe('commands', () => {
     });
   });
 
-  test('history and why show events for people, watch one JSON object a line', async () => {
-    operator.events = [
+  test('history and why show events for people', async () => {
+    const events: Event[] = [
       {
         number: 7,
         at: 1_763_687_728.5,
@@ -182,6 +185,8 @@ describe('commands', () => {
       },
       { number: 8, at: 1_763_687_729, event: 'command', command: 'set loglevel info', by: { uid: 0, pid: 9 } },
     ];
+    operator.records = { path: join(directory.path, 'history'), number: 8 };
+    writeFileSync(operator.records.path, events.map((event) => `${asciiJson(event)}\n`).join(''));
     const text = [
       '2025-11-21 01:15:28  ban  sshd  192.0.2.7',
       '    for ever',
@@ -191,15 +196,39 @@ describe('commands', () => {
       '    set loglevel info',
       '',
     ].join('\n');
-    expect((await client('history', '192.0.2.7', '--since', '1d')).out).toBe(text);
-    expect(operator.calls.at(-1)?.args).toEqual({ address: '192.0.2.7', since: 86_400 });
-    expect((await client('history', 'sshd')).code).toBe(0);
+    expect((await client('history', '192.0.2.7')).out).toBe(text);
+    expect((await client('history', '--since', '1d')).out).toBe('');
+    expect(operator.calls.at(-1)?.args).toEqual({ since: 86_400 });
+    expect((await client('history', 'sshd')).out).toBe(text.split('\n').slice(0, 3).join('\n').concat('\n'));
     expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd' });
     expect((await client('why', '192.0.2.7')).out).toContain(text);
-    const lines = (await client('watch', '--after', '6')).out.trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line))).toEqual(operator.events);
-    expect(operator.calls.at(-1)?.args).toEqual({ after: 6 });
-    expect(JSON.parse((await client('history', '--json')).out)).toEqual({ events: operator.events });
+    expect(JSON.parse((await client('history', '--json')).out)).toEqual({ events });
+    operator.records.addresses = ['192.0.2.7'];
+    expect(JSON.parse((await client('history', '--json')).out)).toEqual({ events: events.slice(0, 1) });
+    operator.records.addresses = ['192.0.2.8'];
+    expect((await client('why', '192.0.2.8')).out).toContain('no records of it');
+  });
+
+  test('watch shows one JSON object a line, from a number on, until nobody reads it', async () => {
+    const records = { path: join(directory.path, 'history'), number: 2 };
+    operator.records = records;
+    writeFileSync(records.path, '{"number":1}\n{"number":2}\n');
+    const watched = async (...argv: string[]): Promise<string> => {
+      let out = '';
+      const print = (text: string): void => {
+        out += text;
+        if (text === '') appendFileSync(records.path, '{"number":3}\n');
+        if (out.includes('3')) throw new OutputError('enough');
+      };
+      const ended = await run(['--socket', path, 'watch', ...argv], { out: print, error: () => {}, version: '1.2.3' });
+      expect(ended).toBe(exitCodes.output);
+      return out;
+    };
+    expect(await watched()).toBe('{"number":3}\n');
+    expect(operator.calls.at(-1)?.args).toEqual({});
+    writeFileSync(records.path, '{"number":1}\n{"number":2}\n');
+    expect(await watched('--after', '1')).toBe('{"number":2}\n{"number":3}\n');
+    expect(operator.calls.at(-1)?.args).toEqual({ after: 1 });
   });
 
   test('a flag, a level and a version', async () => {

@@ -1,8 +1,9 @@
 /** The file of records: written once, numbered, bounded, read while it is written. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pipeline } from '../../spec/support/pipeline.ts';
+import { readRecords } from '../../src/client/records.ts';
 import type { Event } from '../../src/history/event.ts';
 import { Expiry } from '../../src/history/expiry.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
@@ -36,7 +37,11 @@ async function started(options: Partial<RecorderOptions> = {}) {
   return { recorder, log };
 }
 
-const all = async (recorder: Recorder): Promise<Event[]> => (await collect(recorder.read(() => true))).flat();
+async function all(recorder: Recorder): Promise<Event[]> {
+  await recorder.flush();
+  return (await collect(readRecords(path, () => true))).flatMap(({ events }) => events);
+}
+
 const source = (index: number): string => `198.18.${index >> 8}.${index & 255}`;
 
 describe('records', () => {
@@ -115,7 +120,7 @@ describe('records', () => {
     const seen: number[] = [];
     const stop = new AbortController();
     const following = (async () => {
-      for await (const events of recorder.read(({ number }) => number > 5, true)) {
+      for await (const { events } of readRecords(path, ({ number }) => number > 5, true)) {
         seen.push(...events.map(({ number }) => number));
         if (stop.signal.aborted) return;
       }
@@ -129,6 +134,49 @@ describe('records', () => {
     stop.abort();
     recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
     await following;
+  });
+
+  test('who reads slowly misses nothing of a file that is replaced, and goes on with the oldest there is', async () => {
+    const { recorder } = await started({ fileBytesMax: 2_048 });
+    const put = async (count: number): Promise<void> => {
+      for (let index = 0; index < count; index++) {
+        recorder.bans('ban', 'sshd', [{ address: source(index) }]);
+        await recorder.flush();
+      }
+    };
+    await put(3);
+    const reading = readRecords(path, () => true, true);
+    const seen: number[] = [];
+    const next = async (): Promise<void> => {
+      const part = await reading.next();
+      for (const { number } of part.value?.events ?? []) seen.push(number);
+    };
+    await next();
+    // It has read a part; the rest of this file is written, and the next one begun.
+    await put(30);
+    while (seen.length < 33) await next();
+    expect(seen).toEqual(Array.from({ length: 33 }, (_, index) => index + 1));
+    // Several files later comes the rest of the file that it holds, then the oldest file left.
+    await put(200);
+    while (seen.at(-1) !== 233) await next();
+    const gaps = seen.filter((number, index) => index > 0 && number !== seen[index - 1]! + 1);
+    expect(gaps).toHaveLength(1);
+    expect(gaps[0]).toBeGreaterThan(100);
+    await reading.return(undefined);
+  });
+
+  test('the group of the socket may read it, and nobody else', async () => {
+    const groupId = process.getgid!();
+    const { recorder } = await started({ groupId });
+    recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
+    await recorder.flush();
+    expect([statSync(path).mode & 0o777, statSync(path).gid]).toEqual([0o640, groupId]);
+  });
+
+  test('a file that is none of records is not read: a directory, a pipe, a link', async () => {
+    await expect(collect(readRecords(directory.path, () => true))).rejects.toThrow('no regular file');
+    symlinkSync('/etc/hostname', path);
+    await expect(collect(readRecords(path, () => true))).rejects.toThrow('cannot be read');
   });
 
   test('a disk that refuses is a problem; what waits is bounded, what is lost is counted and recorded', async () => {
@@ -152,7 +200,7 @@ describe('records', () => {
     const { recorder, log } = await started({ path: undefined });
     recorder.bans('ban', 'sshd', [{ address: '192.0.2.1' }]);
     await recorder.flush();
-    expect([recorder.keeps, existsSync(path), log.said.length]).toEqual([false, false, 1]);
+    expect([recorder.path, existsSync(path), log.said.length]).toEqual([undefined, false, 1]);
   });
 });
 

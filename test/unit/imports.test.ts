@@ -52,7 +52,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** `check` looks for rules of others that a jail's hooks miss. */
   commands: [...ground, 'engine', 'config', 'filters', 'compiler', 'sources', 'backends'],
   /** Reads durations as the configuration does. */
-  client: ['control', 'limits', 'text', 'config', 'version'],
+  client: ['control', 'history', 'limits', 'text', 'config', 'version'],
   main: ['config', 'commands', 'limits', 'text', 'version'],
 };
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Pipeline, pipeline, strictConfig } from '../../spec/support/pipeline.ts';
 import { noFiles, noRoutes, watched } from '../../spec/support/watched.ts';
+import { type EventPart, withRecords } from '../../src/client/records.ts';
 import { FILTER_LINES, FILTER_MATCHED } from '../../src/engine/counters.ts';
 import { Recorder } from '../../src/history/recorder.ts';
 import { unmatchedLinesMin } from '../../src/limits.ts';
@@ -80,7 +81,11 @@ describe('commands and their records', () => {
     directory.remove();
   });
 
-  const events = async (args = {}) => (await collect(operator.history(args))).flatMap((part) => part.events);
+  /** What the client makes of an answer. */
+  const shown = (verb: string, args: object, answer: object) =>
+    collect(withRecords(verb, args, answer)) as Promise<EventPart[]>;
+  const events = async (args = {}) =>
+    (await shown('history', args, await operator.history(args))).flatMap((part) => part.events);
   const unban = async (args: Parameters<DaemonOperator['unban']>[0]) =>
     (await collect(operator.unban(args, asked))).flatMap((part) => part.addresses);
 
@@ -125,7 +130,9 @@ describe('commands and their records', () => {
 
   test('why tells of each jail and of the latest events', async () => {
     await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1'], seconds: -1, reason: 'test' }, asked);
-    const { views, events: found } = await operator.why({ address: '192.0.2.1' });
+    const answer = await operator.why({ address: '192.0.2.1' });
+    const { views } = answer;
+    const [{ events: found } = { events: [] }] = await shown('why', {}, answer);
     expect(views).toMatchObject([
       { jail: 'sshd', until: -1, kernel: true, ignored: false },
       { jail: 'slow', kernel: false },
@@ -136,9 +143,9 @@ describe('commands and their records', () => {
 
   test('watch tells of what comes after a number', async () => {
     await operator.ban({ jail: 'sshd', addresses: ['192.0.2.1', '192.0.2.2'] }, asked);
-    const watching = operator.watch({ after: 1 });
+    const watching = withRecords('watch', { after: 1 }, await operator.watch());
     const first = await watching.next();
-    expect(first.value?.events).toMatchObject([{ number: 2, addresses: ['192.0.2.2'] }]);
+    expect(first.value).toMatchObject({ events: [{ number: 2, addresses: ['192.0.2.2'] }] });
     await watching.return(undefined);
   });
 });

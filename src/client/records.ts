@@ -1,0 +1,129 @@
+/**
+ * The file of records, as `history`, `why` and `watch` read it: the daemon says where it is, and
+ * this process reads it, so that no slow reader holds anything up. Input: a path that whoever
+ * listens at the socket chose, and whatever stands there; only regular files are read, and only
+ * events are shown. Invariant: events come in their order; of a file that is replaced while it is
+ * read, none is lost.
+ */
+import type { Stats } from 'node:fs';
+import { type FileHandle, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { watchPauseMs, whyEventsMax } from '../config/limits.ts';
+import type { Records } from '../control/answers.ts';
+import { type Event, eventOf, openToRead } from '../history/event.ts';
+import { historyReadBytes } from '../limits.ts';
+import { UnreachableError } from './call.ts';
+
+/** One part of the records; an empty one says that there is nothing new. */
+export interface EventPart {
+  events: Event[];
+}
+
+/** What the arguments of a verb say about records. */
+interface Wanted {
+  jail?: string;
+  since?: number;
+  after?: number;
+}
+
+type Choice = (event: Event) => boolean;
+
+/** The answer of a verb with the records that it speaks of. */
+export async function* withRecords(verb: string, args: Wanted, data: object): AsyncGenerator<object> {
+  if (verb === 'why') {
+    const { records, ...known } = data as { records?: Records };
+    const events: Event[] = [];
+    if (records !== undefined) {
+      for await (const part of readRecords(records.path, about(records))) {
+        events.push(...part.events);
+        events.splice(0, events.length - whyEventsMax);
+      }
+    }
+    yield { ...known, events };
+  } else if (verb === 'history') {
+    const { jail, since = Number.POSITIVE_INFINITY } = args;
+    const from = Date.now() / 1000 - since;
+    const isAbout = about(data as Records);
+    const isWanted = (event: Event) => event.at >= from && (jail === undefined || event.jail === jail);
+    yield* readRecords((data as Records).path, (event) => isWanted(event) && isAbout(event));
+  } else if (verb === 'watch') {
+    const { path, number } = data as Records;
+    const { after = number } = args;
+    yield* readRecords(path, (event) => event.number > after, true);
+  } else yield data;
+}
+
+/** Whether an event names one of the addresses, where there are any. */
+function about({ addresses }: Records): Choice {
+  if (addresses === undefined) return () => true;
+  const texts = new Set(addresses);
+  return (event) => event.addresses?.some((address) => texts.has(address)) ?? false;
+}
+
+/** The events that `wanted` takes, oldest first; `follow`: goes on with those to come. */
+export async function* readRecords(path: string, wanted: Choice, follow = false): AsyncGenerator<EventPart> {
+  let file = await fileAfter(path);
+  try {
+    while (file !== undefined) {
+      // Asked first: what was written until the file was replaced is read before the next one.
+      const isOver = await isReplaced(path, file);
+      yield* eventsOf(file, wanted);
+      if (isOver) {
+        const read = await file.handle.stat();
+        await file.handle.close();
+        file = await fileAfter(path, read);
+      } else if (follow) {
+        yield { events: [] };
+        await sleep(watchPauseMs);
+      } else return;
+    }
+  } finally {
+    await file?.handle.close();
+  }
+}
+
+/** A file, read up to its handle's position, and the line that has begun there. */
+interface OpenFile {
+  handle: FileHandle;
+  rest: string;
+}
+
+/** What is left of the file. */
+async function* eventsOf(file: OpenFile, wanted: Choice): AsyncGenerator<EventPart> {
+  const bytes = Buffer.alloc(historyReadBytes);
+  for (;;) {
+    const { bytesRead } = await file.handle.read(bytes, 0, bytes.length, null);
+    if (bytesRead === 0) return;
+    const lines = (file.rest + bytes.toString('latin1', 0, bytesRead)).split('\n');
+    file.rest = lines.pop() as string;
+    const events = lines.map(eventOf).filter((event) => event !== undefined && wanted(event));
+    if (events.length > 0) yield { events: events as Event[] };
+  }
+}
+
+const isSame = (one: Stats, other: Stats): boolean => one.ino === other.ino && one.dev === other.dev;
+
+/** Whether another file is at `path` by now. */
+async function isReplaced(path: string, { handle }: OpenFile): Promise<boolean> {
+  const now = await stat(path).catch(() => undefined);
+  return now !== undefined && !isSame(now, await handle.stat());
+}
+
+/** The file that follows the one that was read; the older one at first, and for who fell behind. */
+async function fileAfter(path: string, read?: Stats): Promise<OpenFile | undefined> {
+  // In this order: when the files change places in between, the older one is this newer one.
+  const newer = await openRecords(path);
+  const older = await openRecords(`${path}.1`);
+  const isRead = older === undefined || (read !== undefined && isSame(await older.stat(), read));
+  const [next, other] = isRead ? [newer, older] : [older, newer];
+  await other?.close();
+  return next && { handle: next, rest: '' };
+}
+
+async function openRecords(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await openToRead(path);
+  } catch (error) {
+    throw new UnreachableError(`the records cannot be read: ${(error as Error).message}`);
+  }
+}
