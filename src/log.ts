@@ -27,29 +27,6 @@ export type Fields = Record<string, string | number | boolean | undefined>;
  */
 export type Say = (text: string, fields?: Fields | (() => Fields)) => void;
 
-export interface Logger {
-  error: Say;
-  warn: Say;
-  info: Say;
-  debug: Say;
-  /** True where `level` is written; spares the work of gathering fields. */
-  enabled(level: Level): boolean;
-  /**
-   * Says how many lines of each text were suppressed since it was last said. Call now and then, and
-   * at the end.
-   */
-  flush(): void;
-  /**
-   * A line at level info that no budget and no level holds back: its rate is bounded by the caller.
-   */
-  record(text: string, fields: Fields): void;
-  setLevel(level: Level): void;
-  /** Lines over their budget, since the start. */
-  readonly linesSuppressed: number;
-  /** Lines that nobody was ready to read. */
-  readonly linesLost: number;
-}
-
 export interface LogOptions {
   level: Level;
   /** Default: text. */
@@ -67,6 +44,9 @@ export interface LogOptions {
   /** Epoch milliseconds. */
   now?: () => number;
 }
+
+/** What of a log its users see; tests hand in others. */
+export type Logger = Pick<Log, keyof Log>;
 
 /** Syslog priority of each level (sd-daemon(3)); the order is the order of severity. */
 const priorities: Record<Level, number> = { error: 3, warn: 4, info: 6, debug: 7 };
@@ -141,7 +121,7 @@ interface Budget {
 /**
  * A logger with budgets of its own; nothing global is touched but stderr, by the default `write`.
  */
-export class Log implements Logger {
+export class Log {
   // Properties, so that whoever says something of varying weight may hand one on.
   readonly error: Say = (text, fields) => this.#say('error', text, fields);
   readonly warn: Say = (text, fields) => this.#say('warn', text, fields);
@@ -164,10 +144,14 @@ export class Log implements Logger {
     this.#threshold = priorities[options.level];
   }
 
+  /**
+   * A line at level info that no budget and no level holds back: its rate is bounded by the caller.
+   */
   record(text: string, fields: Fields): void {
     if (this.enabled('info')) this.#put('info', text, fields, logLineMax);
   }
 
+  /** True where `level` is written; spares the work of gathering fields. */
   enabled(level: Level): boolean {
     return priorities[level] <= this.#threshold;
   }
@@ -176,14 +160,20 @@ export class Log implements Logger {
     this.#threshold = priorities[level];
   }
 
+  /**
+   * Says how many lines of each text were suppressed since it was last said. Call now and then, and
+   * at the end.
+   */
   flush(): void {
     for (const [text, budget] of this.#budgets) this.#saySuppressed(text, budget);
   }
 
+  /** Lines over their budget, since the start. */
   get linesSuppressed(): number {
     return this.#suppressed;
   }
 
+  /** Lines that nobody was ready to read. */
   get linesLost(): number {
     return this.#lost;
   }

@@ -80,9 +80,7 @@ export class DaemonOperator implements Operator {
     const followed = files.status();
     return [
       backend.holds ? undefined : 'log-only: nothing is banned',
-      enforcer.problem,
-      enforcer.disturbance,
-      enforcer.adoption,
+      ...enforcer.problems,
       keeper?.problem,
       recorder.problem,
       pageProblem(),
@@ -277,7 +275,7 @@ export class DaemonOperator implements Operator {
   /** Where an address may be banned: in one jail or in every jail that can hold it. */
   #placesOf(jail: number | undefined, text: string): Place[] {
     const { jails } = this.#running.config;
-    const target = this.#parsed(text);
+    const target = parsed(text);
     // A prefix as `list` shows it for one jail may be wider than what another bans: that jail
     // cannot hold it.
     const able = [...jails.keys()].filter((index) => target.prefix >= this.#widthOf(index, target));
@@ -286,7 +284,7 @@ export class DaemonOperator implements Operator {
   }
 
   #isAt(text: string, jail: number, address: Address): boolean {
-    const target = this.#parsed(text);
+    const target = parsed(text);
     return (
       target.prefix >= this.#widthOf(jail, target) && formatAddress(this.#masked(jail, text)) === formatAddress(address)
     );
@@ -366,12 +364,6 @@ export class DaemonOperator implements Operator {
     throw new OperatorError('no-such-jail', `no jail ${name}; there are ${jails.map((jail) => jail.name).join(', ')}`);
   }
 
-  #parsed(text: string): Address {
-    const address = parseCidr(text, 'clear');
-    if (typeof address === 'string') throw new OperatorError('bad-argument', `${text} is no address`);
-    return address;
-  }
-
   /** Bits of the prefixes that `jail` bans. */
   #widthOf(jail: number, { family }: Address): number {
     return family === 4 ? 32 : this.#running.config.jails[jail]!.ipv6Prefix;
@@ -379,7 +371,7 @@ export class DaemonOperator implements Operator {
 
   /** The address as `jail` bans it: an IPv6 address becomes the jail's prefix. */
   #masked(jail: number, text: string): Address {
-    const address = this.#parsed(text);
+    const address = parsed(text);
     const width = this.#widthOf(jail, address);
     if (address.prefix >= width) return maskAddress({ ...address, prefix: width });
     const { name } = this.#running.config.jails[jail]!;
@@ -401,3 +393,6 @@ export class DaemonOperator implements Operator {
     });
   }
 }
+
+/** An address that the verb's row has checked. */
+const parsed = (text: string): Address => parseCidr(text, 'clear') as Address;

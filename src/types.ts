@@ -156,12 +156,7 @@ export interface Ban {
 }
 
 /** What a backend is asked to install: sets and hooks of one jail. */
-export interface JailScaffold {
-  name: string;
-  ipv6Prefix: number;
-  ports: PortRange[];
-  protocols: ('tcp' | 'udp')[];
-  hooks: ('input' | 'forward')[];
+export interface JailScaffold extends Pick<JailConfig, 'name' | 'ipv6Prefix' | 'ports' | 'protocols' | 'hooks'> {
   /** Absent: drop. */
   action?: BanAction;
   /** Networks whose packets pass though a ban covers them. */

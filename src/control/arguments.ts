@@ -2,8 +2,8 @@
  * The kinds of arguments that verbs take, and how each is checked. Input: values an authorised
  * local peer sent. Invariant: what a check lets pass has its type, its length and its range.
  */
-import { isIP } from 'node:net';
-import { addressesPerRequestMax, addressTextMax, banSecondsMax, jailNameMax, reasonCharactersMax } from '../limits.ts';
+import { addressesPerRequestMax, banSecondsMax, jailNameMax, reasonCharactersMax } from '../limits.ts';
+import { parseCidr } from '../text/address.ts';
 import { OperatorError } from './answers.ts';
 
 /** Says what is wrong with a value, or nothing. */
@@ -25,16 +25,10 @@ const jail: Check = (value) => {
 };
 
 const address: Check = (value) => {
-  if (typeof value !== 'string' || value.length > addressTextMax) return 'must be an IPv4 or IPv6 address';
-  const slash = value.indexOf('/');
-  const host = slash < 0 ? value : value.slice(0, slash);
-  const family = host.includes('%') ? 0 : isIP(host);
-  if (family === 0) return 'must be an IPv4 or IPv6 address';
-  if (slash < 0) return undefined;
-  const prefix = value.slice(slash + 1);
-  const widest = family === 4 ? 32 : 128;
-  const inside = /^(0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= widest;
-  return inside ? undefined : `has a prefix length outside 0–${widest}`;
+  const parsed = typeof value === 'string' ? parseCidr(value, 'clear') : 'not-an-address';
+  if (typeof parsed === 'object') return undefined;
+  if (parsed !== 'bad-prefix') return 'must be an IPv4 or IPv6 address';
+  return `has a prefix length outside 0–${(value as string).includes(':') ? 128 : 32}`;
 };
 
 const duration: Check = (value) => {

@@ -7,16 +7,7 @@
  * root is never closed without a word. Claims: S-01, I-02, D-03, E-03.
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import {
-  commandAddressesMax,
-  controlAnswerMs,
-  controlConnectionsGroupMax,
-  controlConnectionsMax,
-  controlConnectionsUserMax,
-  controlIdleMs,
-  controlLingerMs,
-  controlWriteMs,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { PeerCredentials } from '../native.ts';
 import { type Operator, OperatorError } from './answers.ts';
@@ -38,27 +29,21 @@ export interface ControlOptions {
   deadlines?: Deadlines;
 }
 
-/** Since the start; the daemon shows them as metrics. */
-export interface ControlCounters {
-  /** Peers that were let in. */
-  connectionsTotal: number;
-  connectionsOpen: number;
-  /** Peers without the right to be here. */
-  refusedTotal: number;
-  /** Peers turned away because too many were connected. */
-  busyTotal: number;
-  requestsTotal: number;
-  rateLimitedTotal: number;
-  badFramesTotal: number;
-}
-
-const deadlinesDefault: Deadlines = { idleMs: controlIdleMs, answerMs: controlAnswerMs, writeMs: controlWriteMs };
+const deadlinesDefault: Deadlines = {
+  idleMs: limits.controlIdleMs,
+  answerMs: limits.controlAnswerMs,
+  writeMs: limits.controlWriteMs,
+};
 
 export class ControlServer {
-  readonly counters: ControlCounters = {
+  /** Since the start; the daemon shows them as metrics. */
+  readonly counters = {
+    /** Peers that were let in. */
     connectionsTotal: 0,
     connectionsOpen: 0,
+    /** Peers without the right to be here. */
     refusedTotal: 0,
+    /** Peers turned away because too many were connected. */
     busyTotal: 0,
     requestsTotal: 0,
     rateLimitedTotal: 0,
@@ -151,7 +136,7 @@ export class ControlServer {
   }
 
   #hasRoom(peer: PeerCredentials): boolean {
-    if (this.#open.size >= controlConnectionsMax) return false;
+    if (this.#open.size >= limits.controlConnectionsMax) return false;
     if (peer.uid === 0) return true;
     let group = 0;
     let user = 0;
@@ -159,18 +144,18 @@ export class ControlServer {
       if (other.uid !== 0) group += 1;
       if (other.uid === peer.uid) user += 1;
     }
-    return group < controlConnectionsGroupMax && user < controlConnectionsUserMax;
+    return group < limits.controlConnectionsGroupMax && user < limits.controlConnectionsUserMax;
   }
 
   /** Those turned away linger to read why; while many do, only root is told. */
   #dismiss(socket: Socket, peer: PeerCredentials | undefined, code: 'forbidden' | 'busy', message: string): void {
-    if (this.#turnedAway.size >= controlConnectionsMax && peer?.uid !== 0) {
+    if (this.#turnedAway.size >= limits.controlConnectionsMax && peer?.uid !== 0) {
       socket.destroy();
       return;
     }
     this.#turnedAway.add(socket);
     socket.once('close', () => this.#turnedAway.delete(socket));
-    turnAway(socket, code, message, controlLingerMs);
+    turnAway(socket, code, message, limits.controlLingerMs);
   }
 }
 
@@ -183,6 +168,6 @@ function textsOf(args: object): Record<string, string | number> {
 
 /** The records of the bans name each address; the command's line names some. */
 function shortList(values: string[]): string {
-  const more = values.length - commandAddressesMax;
-  return more > 0 ? `${values.slice(0, commandAddressesMax).join(' ')} and ${more} more` : values.join(' ');
+  const more = values.length - limits.commandAddressesMax;
+  return more > 0 ? `${values.slice(0, limits.commandAddressesMax).join(' ')} and ${more} more` : values.join(' ');
 }

@@ -39,29 +39,35 @@ export interface EnforcerOptions {
 /** The options with every default filled in. */
 export type Settings = EnforcerOptions & Required<Pick<EnforcerOptions, 'now' | 'bansMax'>>;
 
-/** Since the start. */
-export interface EnforcerCounters {
-  /** New bans that the kernel confirmed, per jail. */
-  bans: number[];
-  /** Bans from before the start that the kernel holds again, or still, per jail. */
-  restored: number[];
-  unbans: number;
-  /**
-   * Bans that ended early: to make room in kernel or table, or since their address is ignored now.
-   */
-  lifted: number;
-  transactions: number;
-  /** Failed transactions by the error's code. */
-  failures: Map<string, number>;
-  /** Bans given up because the backend cannot hold them. */
-  unsupported: number;
-  /** Comparisons of kernel and table. */
-  reconciles: number;
-  /**
-   * What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt tables.
-   */
-  repairs: number;
+/** Counters since the start, for so many jails. */
+export function countersOf(jails: number) {
+  return {
+    /** New bans that the kernel confirmed, per jail. */
+    bans: Array<number>(jails).fill(0),
+    /** Bans from before the start that the kernel holds again, or still, per jail. */
+    restored: Array<number>(jails).fill(0),
+    unbans: 0,
+    /**
+     * Bans that ended early: to make room in kernel or table, or since their address is ignored
+     * now.
+     */
+    lifted: 0,
+    transactions: 0,
+    /** Failed transactions by the error's code. */
+    failures: new Map<string, number>(),
+    /** Bans given up because the backend cannot hold them. */
+    unsupported: 0,
+    /** Comparisons of kernel and table. */
+    reconciles: 0,
+    /**
+     * What comparisons put right: bans that were missing or wrong in the kernel, and rebuilt
+     * tables.
+     */
+    repairs: 0,
+  };
 }
+
+export type EnforcerCounters = ReturnType<typeof countersOf>;
 
 /**
  * Errors that are not about one ban: no other ban would fare better. ENOENT means that others

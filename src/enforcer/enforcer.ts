@@ -13,7 +13,14 @@ import type { Denial, TableBan } from '../engine/host.ts';
 import { banBatchMax, enforcerStopMs, ownAddressesApartMs, ownAddressesLookMs, sweepEntries } from '../limits.ts';
 import { Turns } from '../turns.ts';
 import type { Address, Change, Decision } from '../types.ts';
-import { codeOf, Delivery, type EnforcerCounters, type EnforcerOptions, type Settings } from './delivery.ts';
+import {
+  codeOf,
+  countersOf,
+  Delivery,
+  type EnforcerCounters,
+  type EnforcerOptions,
+  type Settings,
+} from './delivery.ts';
 import { Reconciliation } from './reconciliation.ts';
 import { Room } from './room.ts';
 
@@ -39,17 +46,7 @@ export class Enforcer {
 
   constructor(options: EnforcerOptions) {
     this.#settings = { now: Date.now, bansMax: 0, ...options };
-    this.counters = {
-      bans: options.jails.map(() => 0),
-      restored: options.jails.map(() => 0),
-      unbans: 0,
-      lifted: 0,
-      transactions: 0,
-      failures: new Map(),
-      unsupported: 0,
-      reconciles: 0,
-      repairs: 0,
-    };
+    this.counters = countersOf(options.jails.length);
     this.#delivery = new Delivery(this.#settings, this.counters, (setsAreGone) => void this.#tryAgain(setsAreGone));
     this.#room = new Room(this.#settings, this.counters);
     this.#reconciliation = new Reconciliation(this.#settings, this.counters, this.#delivery, this.#turns);
@@ -66,14 +63,14 @@ export class Enforcer {
     return this.#room.bansMax;
   }
 
+  /** All that an operator must know about, the worst first. */
+  get problems(): (string | undefined)[] {
+    return [this.problem, this.disturbance, this.#reconciliation.adoption];
+  }
+
   /** See `Reconciliation.disturbance`. */
   get disturbance(): string | undefined {
     return this.#reconciliation.disturbance;
-  }
-
-  /** See `Reconciliation.adoption`. */
-  get adoption(): string | undefined {
-    return this.#reconciliation.adoption;
   }
 
   /** Decisions may be waiting. Cheap; called after every read. */

@@ -16,7 +16,7 @@ import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
 import type { DropTally } from './drop-tally.ts';
-import { buildInfo, type Row, type Series } from './metrics.ts';
+import type { Row, Series } from './metrics.ts';
 import { PerMinute } from './per-minute.ts';
 
 export interface Observed {
@@ -41,81 +41,90 @@ export interface Figure extends Series {
   stats?: string | ((labels: readonly string[]) => string);
 }
 
-/** `stats` '' = shown on the page only. */
-const one = (name: string, stats: string, help: string, read: () => number): Figure => ({
-  name: `fail2zig_${name}`,
-  help,
-  type: name.endsWith('_total') ? 'counter' : 'gauge',
-  labels: [],
-  read,
-  ...(stats !== '' && { stats }),
-});
+/** A figure; its type follows from its name. `stats` '' = shown on the page only. */
+function figure(name: string, labels: string[], stats: Figure['stats'], help: string, read: Series['read']): Figure {
+  const type = name.endsWith('_total') ? 'counter' : 'gauge';
+  return { name: `fail2zig_${name}`, help, type, labels, read, ...(stats !== '' && { stats }) };
+}
 
-const byLabel = (name: string, stats: Figure['stats'], help: string, label: string, read: Series['read']): Figure => ({
-  name: `fail2zig_${name}`,
-  help,
-  type: name.endsWith('_total') ? 'counter' : 'gauge',
-  labels: [label],
-  read,
-  stats,
-});
+/** A figure of one value. */
+const one = (name: string, stats: string, help: string, read: () => number): Figure =>
+  figure(name, [], stats, help, read);
 
 const rowsOf = (counts: Map<string, number>): Row[] => [...counts].map(([name, count]): Row => [[name], count]);
 
-function memoryFigures({ config, memory }: Observed): Figure[] {
-  const part =
-    (suffix: string) =>
-    ([name]: readonly string[]) =>
-      `memory.${name}_${suffix}`;
-  const parts = (read: 'bytes' | 'bytesMax') => () => memory.parts().map((each): Row => [[each.part], each[read]]);
+/** What of the daemon is shown, and the kinds of figures that its engine and jails have. */
+class Sources {
+  readonly observed: Observed;
+  readonly #filters: number[];
+
+  constructor(observed: Observed) {
+    const { config, engine } = observed;
+    this.observed = observed;
+    this.#filters = [...new Set(config.jails.map(({ filter, mode }) => engine.resolveFilter(filter, mode).filter))];
+  }
+
+  /** A counter of the engine. */
+  readonly count = (name: string, stats: string, help: string, counter: number): Figure =>
+    one(name, stats, help, () => this.observed.engine.counter(counter));
+
+  /** A value of each jail. */
+  readonly jails = (name: string, stats: string, help: string, read: (jail: number, name: string) => number): Figure =>
+    figure(name, ['jail'], stats, help, () =>
+      this.observed.config.jails.map((jail, index): Row => [[jail.name], read(index, jail.name)]),
+    );
+
+  /** A counter of the engine for each jail. */
+  readonly perJail = (name: string, stats: string, help: string, counter: number): Figure =>
+    this.jails(name, stats, help, (jail) => this.observed.engine.jailCounter(jail, counter));
+
+  /** A counter of the engine for each filter. */
+  readonly perFilter = (name: string, stats: string, help: string, counter: number): Figure => {
+    const { engine } = this.observed;
+    return figure(`filter_${name}_total`, ['filter'], stats, help, () =>
+      this.#filters.map((filter): Row => [[engine.filterName(filter)], engine.filterCounter(filter, counter)]),
+    );
+  };
+}
+
+function memoryFigures({ observed: { config, memory } }: Sources): Figure[] {
   const { governor } = memory;
+  const parts = (name: string, help: string, read: 'bytes' | 'bytesMax', suffix: string) =>
+    figure(
+      name,
+      ['part'],
+      ([part]) => `memory.${part}_${suffix}`,
+      help,
+      () => memory.parts().map((each): Row => [[each.part], each[read]]),
+    );
+  const longestSeconds = () => governor.longestMilliseconds / 1000;
   return [
     one('resident_memory_bytes', 'memory.resident_bytes', 'Resident memory of the process (VmRSS).', residentBytes),
     one('resident_memory_peak_bytes', '', 'Highest resident memory since the start (VmHWM).', residentPeakBytes),
     one('memory_ceiling_bytes', 'memory.ceiling_bytes', 'The memory ceiling.', () => config.memory.ceilingBytes),
-    byLabel('memory_part_bytes', part('bytes'), 'Resident memory of each part.', 'part', parts('bytes')),
-    byLabel('memory_part_max_bytes', part('bytes_max'), 'What each part may take.', 'part', parts('bytesMax')),
+    parts('memory_part_bytes', 'Resident memory of each part.', 'bytes', 'bytes'),
+    parts('memory_part_max_bytes', 'What each part may take.', 'bytesMax', 'bytes_max'),
     one('memory_releases_total', 'memory.releases', 'Times file pages were given back.', () => governor.releases),
-    one(
-      'memory_release_longest_seconds',
-      'memory.release_longest_seconds',
-      'The longest such release.',
-      () => governor.longestMilliseconds / 1000,
-    ),
+    one('memory_release_longest_seconds', 'memory.release_longest_seconds', 'The longest of these.', longestSeconds),
   ];
 }
 
-function lineFigures({ engine }: Observed, filters: number[]): Figure[] {
-  const whole = (counter: number) => () => engine.counter(counter);
-  const perFilter = (name: string, stats: string | undefined, help: string, counter: number): Figure =>
-    byLabel(name, stats, help, 'filter', () =>
-      filters.map((filter): Row => [[engine.filterName(filter)], engine.filterCounter(filter, counter)]),
-    );
+function lineFigures({ count, perFilter }: Sources): Figure[] {
   return [
-    one('lines_total', 'lines.total', 'Log lines read.', whole(counters.LINES)),
-    one('lines_matched_total', 'lines.matched', 'Lines that a filter took.', whole(counters.LINES_MATCHED)),
-    one(
-      'lines_too_long_total',
-      'drops.too_long',
-      'Lines over the limit: read in part.',
-      whole(counters.LINES_TOO_LONG),
-    ),
-    one('read_bytes_total', '', 'Bytes of log read.', whole(counters.BYTES)),
-    perFilter('filter_lines_total', undefined, 'Lines a filter looked at.', counters.FILTER_LINES),
-    perFilter('filter_no_prefix_total', undefined, 'Lines of other programs.', counters.FILTER_NO_PREFIX),
-    perFilter('filter_matched_total', undefined, 'Lines a filter took for a failure.', counters.FILTER_MATCHED),
-    perFilter('filter_ignored_total', undefined, 'Lines an ignore pattern took out.', counters.FILTER_IGNORED),
-    perFilter('filter_bad_address_total', 'drops.invalid', 'Matches without address.', counters.FILTER_BAD_ADDRESS),
-    perFilter('filter_bad_time_total', 'drops.invalid', 'Matches of an impossible time.', counters.FILTER_BAD_TIME),
-    perFilter('filter_host_name_total', 'drops.host_name', 'Matches with a host name.', counters.FILTER_HOST_NAME),
-    perFilter(
-      'filter_unread_time_total',
-      'lines.unread_time',
-      'Matches whose time is not read.',
-      counters.FILTER_UNREAD_TIME,
-    ),
-    one('lines_misshapen_total', 'drops.misshapen', 'Lines not of their format.', whole(counters.LINES_MISSHAPEN)),
-    one('line_pieces_dropped_total', 'drops.pieces', 'Pieces of lines dropped.', whole(counters.PIECES_DROPPED)),
+    count('lines_total', 'lines.total', 'Log lines read.', counters.LINES),
+    count('lines_matched_total', 'lines.matched', 'Lines that a filter took.', counters.LINES_MATCHED),
+    count('lines_too_long_total', 'drops.too_long', 'Lines over the limit: read in part.', counters.LINES_TOO_LONG),
+    count('read_bytes_total', '', 'Bytes of log read.', counters.BYTES),
+    perFilter('lines', '', 'Lines a filter looked at.', counters.FILTER_LINES),
+    perFilter('no_prefix', '', 'Lines of other programs.', counters.FILTER_NO_PREFIX),
+    perFilter('matched', '', 'Lines a filter took for a failure.', counters.FILTER_MATCHED),
+    perFilter('ignored', '', 'Lines an ignore pattern took out.', counters.FILTER_IGNORED),
+    perFilter('bad_address', 'drops.invalid', 'Matches without address.', counters.FILTER_BAD_ADDRESS),
+    perFilter('bad_time', 'drops.invalid', 'Matches of an impossible time.', counters.FILTER_BAD_TIME),
+    perFilter('host_name', 'drops.host_name', 'Matches with a host name.', counters.FILTER_HOST_NAME),
+    perFilter('unread_time', 'lines.unread_time', 'Matches whose time is not read.', counters.FILTER_UNREAD_TIME),
+    count('lines_misshapen_total', 'drops.misshapen', 'Lines not of their format.', counters.LINES_MISSHAPEN),
+    count('line_pieces_dropped_total', 'drops.pieces', 'Pieces of lines dropped.', counters.PIECES_DROPPED),
   ];
 }
 
@@ -126,136 +135,84 @@ const evictionReasons: [reason: string, counter: number][] = [
   ['remembered', counters.EVICTIONS_REMEMBERED],
 ];
 
-function tableFigures({ config, engine }: Observed, perJail: PerJail): Figure[] {
-  const { evictionPolicy } = config.memory;
-  const whole = (counter: number) => () => engine.counter(counter);
-  const perMinute = new PerMinute(whole(counters.EVICTIONS));
+function tableFigures({ observed: { config, engine }, count, perJail }: Sources): Figure[] {
+  const { evictionPolicy: policy } = config.memory;
+  const evictions = () => engine.counter(counters.EVICTIONS);
+  const perMinute = new PerMinute(evictions);
+  const reasons = () => evictionReasons.map(([name, counter]): Row => [[policy, name], engine.counter(counter)]);
+  const byReason = 'The same by policy and by what the entries still were.';
   return [
     one('table_slots', 'table.slots', 'Entries the table has room for.', () => engine.slots),
-    one('table_slots_used', 'table.used', 'Table entries in use.', whole(counters.TRACKED)),
-    one('evictions_total', 'evictions.total', 'Entries given up for newer ones.', whole(counters.EVICTIONS)),
-    byLabel(
-      'evictions_by_policy_total',
-      ([policy]) => `evictions.${policy}`,
-      'By policy.',
-      'policy',
-      () => [[[evictionPolicy], engine.counter(counters.EVICTIONS)]],
-    ),
+    count('table_slots_used', 'table.used', 'Table entries in use.', counters.TRACKED),
+    count('evictions_total', 'evictions.total', 'Entries given up for newer ones.', counters.EVICTIONS),
+    figure('evictions_by_policy_total', ['policy'], `evictions.${policy}`, 'By policy.', () => [
+      [[policy], evictions()],
+    ]),
     one('evictions_per_minute', 'evictions.per_minute', 'The same in the last minute.', () => perMinute.read()),
-    {
-      name: 'fail2zig_evictions_by_reason_total',
-      stats: ([, reason]) => `evictions.${reason}`,
-      help: 'The same by policy and by what the entries still were.',
-      type: 'counter',
-      labels: ['policy', 'reason'],
-      read: () => evictionReasons.map(([reason, counter]): Row => [[evictionPolicy, reason], engine.counter(counter)]),
-    },
-    perJail('evictions_jail_total', undefined, 'The same for each jail.', counters.JAIL_EVICTED),
-    one('denied_total', 'evictions.denied', 'Failures that found no place in the table.', whole(counters.DENIED)),
-    perJail('failures_denied_total', undefined, 'The same for each jail.', counters.JAIL_DENIED),
-    one('ban_all_runs_total', 'evictions.ban_all_runs', 'Runs of the policy ban_all.', whole(counters.BAN_ALL_RUNS)),
-    one('connections_evicted_total', '', 'Connections given up for others.', whole(counters.CONNECTIONS_EVICTED)),
+    figure('evictions_by_reason_total', ['policy', 'reason'], ([, name]) => `evictions.${name}`, byReason, reasons),
+    perJail('evictions_jail_total', '', 'The same for each jail.', counters.JAIL_EVICTED),
+    count('denied_total', 'evictions.denied', 'Failures that found no place in the table.', counters.DENIED),
+    perJail('failures_denied_total', '', 'The same for each jail.', counters.JAIL_DENIED),
+    count('ban_all_runs_total', 'evictions.ban_all_runs', 'Runs of the policy ban_all.', counters.BAN_ALL_RUNS),
+    count('connections_evicted_total', '', 'Connections given up for others.', counters.CONNECTIONS_EVICTED),
   ];
 }
 
-function failureFigures(perJail: PerJail): Figure[] {
+function failureFigures({ perJail }: Sources): Figure[] {
   return [
     perJail('failures_total', 'failures.total', 'Failures counted.', counters.JAIL_FAILURES),
     perJail('failures_ignored_total', 'failures.ignored', 'Failures of ignored addresses.', counters.JAIL_IGNORED),
-    perJail(
-      'failures_already_banned_total',
-      'failures.already_banned',
-      'Failures while banned.',
-      counters.JAIL_ALREADY,
-    ),
+    perJail('failures_already_banned_total', 'failures.already_banned', 'While banned.', counters.JAIL_ALREADY),
     perJail('failures_too_old_total', 'drops.too_old', 'Failures older than findtime.', counters.JAIL_TOO_OLD),
     perJail('failures_future_total', 'drops.future', 'Failures with a time in the future.', counters.JAIL_FUTURE),
   ];
 }
 
-function banFigures({ config, engine, enforcer, drops, backend }: Observed, perJail: PerJail): Figure[] {
-  const { jails } = config;
-  const whole = (counter: number) => () => engine.counter(counter);
+function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
+  const { config, engine, enforcer, drops, backend } = observed;
   const { counters: kernel } = enforcer;
-  const ofJails = (read: (jail: number) => number) => () => jails.map(({ name }, jail): Row => [[name], read(jail)]);
+  const bansByState = async (): Promise<Row[]> =>
+    (await engine.countBans(Date.now() / 1000)).flatMap(({ held, pending }, jail): Row[] => [
+      [[config.jails[jail]!.name, 'held'], held],
+      [[config.jails[jail]!.name, 'pending'], pending],
+    ]);
+  const memory = async (): Promise<Row[]> => [[[], kernelBytes(await engine.countBans(Date.now() / 1000))]];
+  const failed = () => [...kernel.failures].map(([error, times]): Row => [[backend.name, error], times]);
+  const dropped = 'Packets of banned sources that the kernel dropped or rejected.';
+  const restored = 'Bans from before the start that the kernel holds again, or still.';
+  const running = 'Bans that run now: held by the kernel, or decided and on their way to it.';
+  const taken = "About what bans take of the kernel's memory, beside the process.";
+  const failing = 'Transactions that failed, by error.';
   return [
-    one('decisions_total', 'decisions.total', 'Bans decided.', whole(counters.DECISIONS)),
-    perJail('decisions_jail_total', undefined, 'The same for each jail.', counters.JAIL_DECISIONS),
+    count('decisions_total', 'decisions.total', 'Bans decided.', counters.DECISIONS),
+    perJail('decisions_jail_total', '', 'The same for each jail.', counters.JAIL_DECISIONS),
     one('decisions_waiting', 'decisions.waiting', 'Bans decided and not yet sent to the kernel.', () => engine.waiting),
-    one('decisions_deferred_total', '', 'Decisions left to a sweep.', whole(counters.DECISIONS_DEFERRED)),
-    {
-      name: 'fail2zig_bans_active',
-      help: 'Bans that run now: held by the kernel, or decided and on their way to it.',
-      type: 'gauge',
-      labels: ['jail', 'state'],
-      read: async () =>
-        (await engine.countBans(Date.now() / 1000)).flatMap(({ held, pending }, jail): Row[] => [
-          [[jails[jail]!.name, 'held'], held],
-          [[jails[jail]!.name, 'pending'], pending],
-        ]),
-    },
-    byLabel(
-      'bans_total',
-      'bans.total',
-      'Bans the kernel confirmed.',
-      'jail',
-      ofJails((jail) => kernel.bans[jail]!),
-    ),
-    byLabel(
-      'bans_restored_total',
-      'bans.restored',
-      'Bans from before the start that the kernel holds again, or still.',
-      'jail',
-      ofJails((jail) => kernel.restored[jail]!),
-    ),
+    count('decisions_deferred_total', '', 'Decisions left to a sweep.', counters.DECISIONS_DEFERRED),
+    figure('bans_active', ['jail', 'state'], '', running, bansByState),
+    jails('bans_total', 'bans.total', 'Bans the kernel confirmed.', (jail) => kernel.bans[jail]!),
+    jails('bans_restored_total', 'bans.restored', restored, (jail) => kernel.restored[jail]!),
     one('bans_lifted_total', 'bans.lifted', 'Bans that ended early to make room.', () => kernel.lifted),
     one('bans_max', 'bans.max', 'Bans that the kernel may hold.', () => enforcer.bansMax),
-    {
-      name: 'fail2zig_kernel_bytes',
-      stats: 'memory.kernel_bytes',
-      help: "About what bans take of the kernel's memory, beside the process.",
-      type: 'gauge',
-      labels: [],
-      read: async () => [[[], kernelBytes(await engine.countBans(Date.now() / 1000))]],
-    },
+    figure('kernel_bytes', [], 'memory.kernel_bytes', taken, memory),
     one('unbans_total', 'unbans.total', 'Bans ended by an operator.', () => kernel.unbans),
     one('bans_unsupported_total', 'bans.unsupported', 'Bans the backend cannot hold.', () => kernel.unsupported),
     ...(backend.drops === undefined
       ? []
-      : [
-          byLabel(
-            'packets_dropped_total',
-            'packets.dropped',
-            'Packets of banned sources that the kernel dropped or rejected.',
-            'jail',
-            () => jails.map(({ name }): Row => [[name], drops.of(name)]),
-          ),
-        ]),
+      : [jails('packets_dropped_total', 'packets.dropped', dropped, (_, jail) => drops.of(jail))]),
     one('transactions_total', 'transactions.total', 'Transactions sent to the backend.', () => kernel.transactions),
-    {
-      name: 'fail2zig_transactions_failed_total',
-      stats: 'transactions.failed',
-      help: 'Transactions that failed, by error.',
-      type: 'counter',
-      labels: ['backend', 'error'],
-      read: () => [...kernel.failures].map(([error, count]): Row => [[backend.name, error], count]),
-    },
+    figure('transactions_failed_total', ['backend', 'error'], 'transactions.failed', failing, failed),
     one('reconciles_total', 'kernel.reconciles', 'Comparisons of kernel and table.', () => kernel.reconciles),
     one('repairs_total', 'kernel.repairs', 'What these had to put right in the kernel.', () => kernel.repairs),
   ];
 }
 
-function surroundingFigures({ files, control, keeper, operator, log, recorder }: Observed): Figure[] {
-  const figures = [
+function surroundingFigures({ observed: { files, control, operator, log, recorder } }: Sources): Figure[] {
+  const unwell = 'Log files that cannot be read, found no room or are quiet.';
+  return [
     one('file_rotations_total', '', 'Log files that were replaced.', () => files.counters.rotations),
     one('file_truncations_total', '', 'Log files that were cut.', () => files.counters.truncations),
     one('files_refused', 'files.refused', 'Log files that found no room.', () => files.refused),
-    one(
-      'files_with_problems',
-      'files.problems',
-      'Log files that cannot be read, found no room or are quiet.',
-      () => files.problems().length,
-    ),
+    one('files_with_problems', 'files.problems', unwell, () => files.problems().length),
     one('file_errors_total', '', 'Log files that could not be read.', () => files.counters.errors),
     one('problems', 'problems', 'What `status` names as problems now.', () => operator.problems().length),
     one('jails_without_log', 'jails.without_log', 'Jails that read no log now.', () => operator.idleJails().length),
@@ -266,46 +223,40 @@ function surroundingFigures({ files, control, keeper, operator, log, recorder }:
     one('control_requests_total', '', 'Requests on the control socket.', () => control?.counters.requestsTotal ?? 0),
     one('control_refused_total', '', 'Peers refused there.', () => control?.counters.refusedTotal ?? 0),
   ];
-  if (keeper === undefined) return figures;
+}
+
+function stateFigures({ observed: { keeper } }: Sources): Figure[] {
+  if (keeper === undefined) return [];
   const { counters: state } = keeper;
+  const failures = () => rowsOf(state.failures);
+  const savedAt = () => Math.round(state.savedAt);
+  const pauseSeconds = () => state.pauseLongestMs / 1000;
+  const paused = 'Longest time for which logs were not read while the state was copied.';
   return [
-    ...figures,
     one('state_saves_total', 'state.saves', 'Times the state was written to disk.', () => state.saves),
-    byLabel('state_failures_total', 'state.failures', 'Times it could not be, by error.', 'error', () =>
-      rowsOf(state.failures),
-    ),
+    figure('state_failures_total', ['error'], 'state.failures', 'Times it could not be, by error.', failures),
     one('state_bytes', 'state.bytes', 'Size of the state file.', () => state.bytes),
-    one('state_saved_timestamp_seconds', 'state.saved_at', 'When it was written; 0 = not yet.', () =>
-      Math.round(state.savedAt),
-    ),
-    one(
-      'state_pause_longest_seconds',
-      'state.pause_longest_seconds',
-      'Longest time for which logs were not read while the state was copied.',
-      () => state.pauseLongestMs / 1000,
-    ),
+    one('state_saved_timestamp_seconds', 'state.saved_at', 'When it was written; 0 = not yet.', savedAt),
+    one('state_pause_longest_seconds', 'state.pause_longest_seconds', paused, pauseSeconds),
   ];
 }
 
-type PerJail = (name: string, stats: string | undefined, help: string, counter: number) => Figure;
-
 /** All of them, in the order in which they are shown. */
 export function figuresOf(observed: Observed): Figure[] {
-  const { config, engine } = observed;
-  const { jails } = config;
-  const filters = [...new Set(jails.map(({ filter, mode }) => engine.resolveFilter(filter, mode).filter))];
-  const perJail: PerJail = (name, stats, help, counter) =>
-    byLabel(name, stats, help, 'jail', () =>
-      jails.map((jail, index): Row => [[jail.name], engine.jailCounter(index, counter)]),
-    );
+  const sources = new Sources(observed);
+  const parts = [
+    lineFigures,
+    failureFigures,
+    banFigures,
+    tableFigures,
+    surroundingFigures,
+    stateFigures,
+    memoryFigures,
+  ];
+  const build = () => [[[version, process.version], 1]] as Row[];
   return [
-    buildInfo(version, process.version),
-    ...lineFigures(observed, filters),
-    ...failureFigures(perJail),
-    ...banFigures(observed, perJail),
-    ...tableFigures(observed, perJail),
-    ...surroundingFigures(observed),
-    ...memoryFigures(observed),
+    figure('build_info', ['version', 'node'], '', 'Version of fail2zig and of its runtime; always 1.', build),
+    ...parts.flatMap((part) => part(sources)),
   ];
 }
 

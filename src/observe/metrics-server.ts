@@ -9,18 +9,9 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import {
-  metricsBacklog,
-  metricsConnectionsMax,
-  metricsHeaderBytesMax,
-  metricsKeepAliveMs,
-  metricsPageMs,
-  metricsRequestsPerConnectionMax,
-  metricsRetryMs,
-  metricsTimeoutMs,
-} from '../limits.ts';
+import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
-import { checkSeries, exposition, metricsContentType, type Series } from './metrics.ts';
+import { exposition, metricsContentType, type Series } from './metrics.ts';
 
 export interface MetricsOptions {
   series: readonly Series[];
@@ -67,10 +58,9 @@ export class MetricsServer {
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: MetricsOptions) {
-    checkSeries(options.series);
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#timeoutMs = options.timeoutMs ?? metricsTimeoutMs;
+    this.#timeoutMs = options.timeoutMs ?? limits.metricsTimeoutMs;
     this.#server = this.#createServer();
   }
 
@@ -90,7 +80,7 @@ export class MetricsServer {
     const server = this.#server;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host: bind, port, backlog: metricsBacklog }, () => {
+      server.listen({ host: bind, port, backlog: limits.metricsBacklog }, () => {
         server.off('error', reject);
         server.on('error', (error) => this.#options.log.error('metrics listener failed', { error: String(error) }));
         resolve((server.address() as AddressInfo).port);
@@ -109,7 +99,7 @@ export class MetricsServer {
       const problem = `no metrics page: ${(error as Error).message}: free the port, or set metrics.port`;
       if (this.#problem === undefined) this.#options.log.error(problem);
       this.#problem = problem;
-      this.#retry = setTimeout(() => void this.start(bind, port), metricsRetryMs).unref();
+      this.#retry = setTimeout(() => void this.start(bind, port), limits.metricsRetryMs).unref();
     }
   }
 
@@ -131,17 +121,17 @@ export class MetricsServer {
       this.#answer(request, response);
     const server = createServer(
       {
-        maxHeaderSize: metricsHeaderBytesMax,
+        maxHeaderSize: limits.metricsHeaderBytesMax,
         headersTimeout: timeoutMs,
         requestTimeout: timeoutMs,
-        keepAliveTimeout: Math.min(metricsKeepAliveMs, timeoutMs),
+        keepAliveTimeout: Math.min(limits.metricsKeepAliveMs, timeoutMs),
         connectionsCheckingInterval: Math.max(10, Math.floor(timeoutMs / 5)),
         noDelay: true,
       },
       answer,
     );
-    server.maxConnections = metricsConnectionsMax;
-    server.maxRequestsPerSocket = metricsRequestsPerConnectionMax;
+    server.maxConnections = limits.metricsConnectionsMax;
+    server.maxRequestsPerSocket = limits.metricsRequestsPerConnectionMax;
     server.timeout = timeoutMs;
     // No 100-continue, no upgrade, no tunnel: each would keep a connection outside of these rules.
     server.on('checkContinue', answer);
@@ -163,7 +153,7 @@ export class MetricsServer {
   }
 
   #currentPage(): Buffer | Promise<Buffer> {
-    if (this.#now() - this.#pageAt < metricsPageMs) return this.#page;
+    if (this.#now() - this.#pageAt < limits.metricsPageMs) return this.#page;
     this.#making ??= this.#makePage().finally(() => {
       this.#making = undefined;
     });

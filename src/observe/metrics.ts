@@ -1,9 +1,9 @@
 /**
  * The Prometheus page: a table of series, and the text of one scrape (exposition format 0.0.4).
- * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours and
- * checked once. Invariant: a page is a pure function of the table's getters, holds no log content
- * and changes nothing (I-01, LP-29). When full: a series is cut at `metricsRowsMax` label sets, so
- * a page is bounded by the table's length.
+ * Input: label values may be anybody's text (jail names, paths) and are escaped; names are ours,
+ * and a test checks them. Invariant: a page is a pure function of the table's getters, holds no log
+ * content and changes nothing (I-01, LP-29). When full: a series is cut at `metricsRowsMax` label
+ * sets, so a page is bounded by the table's length.
  */
 import { metricsRowsMax } from '../limits.ts';
 
@@ -27,39 +27,6 @@ export interface Series {
 }
 
 export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
-
-/** `fail2zig_build_info{version,node} 1`, the row every exporter begins with. */
-export function buildInfo(version: string, node: string): Series {
-  return {
-    name: 'fail2zig_build_info',
-    help: 'Version of fail2zig and of the runtime it runs on; always 1.',
-    type: 'gauge',
-    labels: ['version', 'node'],
-    read: () => [[[version, node], 1]],
-  };
-}
-
-const namePattern = /^fail2zig_[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
-const labelPattern = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;
-
-/** Throws on a table that no scrape could ever read rightly: a bug of ours, found at start. */
-export function checkSeries(table: readonly Series[]): void {
-  const seen = new Set<string>();
-  for (const series of table) {
-    const wrong = (why: string): Error => new Error(`metrics table: ${series.name} ${why}`);
-    if (!namePattern.test(series.name)) throw wrong('is not a fail2zig_snake_case name');
-    if (seen.has(series.name)) throw wrong('stands in the table twice');
-    seen.add(series.name);
-    if ((series.type === 'counter') !== series.name.endsWith('_total')) {
-      throw wrong('must end in _total exactly where it is a counter');
-    }
-    if (series.help === '') throw wrong('has no help text');
-    if (new Set(series.labels).size !== series.labels.length) throw wrong('names a label twice');
-    for (const label of series.labels) {
-      if (!labelPattern.test(label)) throw wrong(`has a bad label name "${label}"`);
-    }
-  }
-}
 
 /** In HELP, a backslash and a newline are escaped; in a label value, the quote too. */
 function escapeHelp(text: string): string {

@@ -54,23 +54,21 @@ export interface KeeperOptions {
 /** Who reads logs. */
 export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions' | 'histories'>;
 
-/** Since the start. */
-export interface KeeperCounters {
-  saves: number;
-  /** Failed saves by the error's code. */
-  failures: Map<string, number>;
-  /** Size of the last file, bytes. */
-  bytes: number;
-  /** When it was written, epoch seconds; 0 = not yet. */
-  savedAt: number;
-  /** Longest time for which logs were not read, ms. */
-  pauseLongestMs: number;
-}
-
 type Restoring = NonNullable<ReturnType<Engine['restoreTable']>>;
 
 export class StateKeeper {
-  readonly counters: KeeperCounters = { saves: 0, failures: new Map(), bytes: 0, savedAt: 0, pauseLongestMs: 0 };
+  /** Since the start. */
+  readonly counters = {
+    saves: 0,
+    /** Failed saves by the error's code. */
+    failures: new Map<string, number>(),
+    /** Size of the last file, bytes. */
+    bytes: 0,
+    /** When it was written, epoch seconds; 0 = not yet. */
+    savedAt: 0,
+    /** Longest time for which logs were not read, ms. */
+    pauseLongestMs: 0,
+  };
   /** When logs were written in the last run, once it is loaded. */
   readonly histories: SavedHistory[] = [];
   readonly #options: KeeperOptions;

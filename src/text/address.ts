@@ -3,8 +3,9 @@
  * text. Free of dependencies. Accepts: dotted IPv4 (no leading zeros, four parts), IPv6 in every
  * form of RFC 4291 section 2.2 (compressed, with a dotted tail), an optional /prefix. IPv4-mapped
  * IPv6 (::ffff:a.b.c.d) folds to IPv4, as it does in the engine. Refuses zones, host names, ports
- * and brackets. No RegExp here: the core uses this file too.
+ * and brackets.
  */
+import { isIP } from 'node:net';
 import { addressTextMax } from '../limits.ts';
 import type { Address } from '../types.ts';
 
@@ -24,7 +25,8 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
   if (!whole) return 'not-an-address';
   if (slash === -1) return whole;
   const digits = text.slice(slash + 1);
-  if (!isDecimal(digits)) return 'bad-prefix';
+  // A leading zero would be octal to some readers and decimal to others.
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(digits)) return 'bad-prefix';
   let prefix = Number(digits);
   if (whole.family === 4 && text.includes(':')) {
     // Written as a mapped IPv6 prefix: its bits count from the IPv6 start.
@@ -42,14 +44,30 @@ export function parseCidr(text: string, hostBits: 'clear' | 'refuse'): Address |
  * A single address; undefined when `text` is anything else. Its prefix is the family's full length.
  */
 export function parseAddress(text: string): Address | undefined {
-  if (text.includes(':')) {
-    const bytes = parseIpv6(text);
-    if (!bytes) return undefined;
-    if (mappedHead.every((byte, index) => bytes[index] === byte)) return { family: 4, bytes, prefix: 32 };
-    return { family: 6, bytes, prefix: 128 };
-  }
-  const tail = parseIpv4(text);
-  return tail && { family: 4, bytes: Uint8Array.from([...mappedHead, ...tail]), prefix: 32 };
+  const version = text.includes('%') ? 0 : isIP(text);
+  if (version === 0) return undefined;
+  const bytes = version === 4 ? Uint8Array.from([...mappedHead, ...groupsOf(text)]) : bytesOfSix(text);
+  const isFour = mappedHead.every((byte, index) => bytes[index] === byte);
+  return isFour ? { family: 4, bytes, prefix: 32 } : { family: 6, bytes, prefix: 128 };
+}
+
+/** The bytes of an IPv6 address, of which "::" may leave out some. */
+function bytesOfSix(text: string): Uint8Array {
+  const [head, tail = []] = text.split('::').map(groupsOf);
+  const bytes = new Uint8Array(16);
+  bytes.set(head!);
+  bytes.set(tail, 16 - tail.length);
+  return bytes;
+}
+
+/** The bytes of `a:b:c`, dotted parts included. */
+function groupsOf(text: string): number[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((part) => {
+    if (part.includes('.')) return part.split('.').map(Number);
+    const group = Number.parseInt(part, 16);
+    return [group >> 8, group & 0xff];
+  });
 }
 
 /** Byte `index` of the mask of a prefix of so many bits. */
@@ -76,70 +94,6 @@ export function neverSource({ family, bytes }: Address): string | undefined {
   if (family === 4 ? first >= 224 && first < 240 : first === 255) return 'a multicast address';
   if (family === 4 && tail.every((byte) => byte === 255)) return 'the broadcast address';
   return undefined;
-}
-
-/** One to three digits without a leading zero. */
-function isDecimal(text: string): boolean {
-  if (text.length < 1 || text.length > 3 || (text.length > 1 && text[0] === '0')) return false;
-  for (const character of text) if (character < '0' || character > '9') return false;
-  return true;
-}
-
-/** One to four hexadecimal digits. */
-function isGroup(text: string): boolean {
-  if (text.length < 1 || text.length > 4) return false;
-  for (const character of text) if (!'0123456789abcdefABCDEF'.includes(character)) return false;
-  return true;
-}
-
-function parseIpv4(text: string): number[] | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
-  const bytes: number[] = [];
-  for (const part of parts) {
-    // A leading zero would be octal to some readers and decimal to others.
-    if (!isDecimal(part) || Number(part) > 255) return undefined;
-    bytes.push(Number(part));
-  }
-  return bytes;
-}
-
-function parseIpv6(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(16);
-  const gap = text.indexOf('::');
-  if (gap === -1) {
-    const whole = parseGroups(text);
-    if (whole?.length !== 16) return undefined;
-    bytes.set(whole);
-    return bytes;
-  }
-  const headText = text.slice(0, gap);
-  const head = parseGroups(headText);
-  const tail = parseGroups(text.slice(gap + 2));
-  // A dotted tail may only end the address, and "::" stands for at least one group.
-  if (!head || !tail || headText.includes('.') || head.length + tail.length > 14) return undefined;
-  bytes.set(head);
-  bytes.set(tail, 16 - tail.length);
-  return bytes;
-}
-
-/** Bytes of `a:b:c` with an optional dotted last part; an empty text is no groups. */
-function parseGroups(text: string): number[] | undefined {
-  if (text === '') return [];
-  const bytes: number[] = [];
-  const parts = text.split(':');
-  for (const [index, part] of parts.entries()) {
-    if (part.includes('.')) {
-      const tail = index === parts.length - 1 ? parseIpv4(part) : undefined;
-      if (!tail) return undefined;
-      bytes.push(...tail);
-    } else {
-      if (!isGroup(part)) return undefined;
-      const group = Number.parseInt(part, 16);
-      bytes.push(group >> 8, group & 0xff);
-    }
-  }
-  return bytes;
 }
 
 /** RFC 5952 text of an address, with /prefix when that is not the family's full length. */

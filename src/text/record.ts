@@ -7,20 +7,15 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 
-const sections = ['memory', 'firewall', 'control', 'metrics', 'state', 'log'] as const;
+const sections = ['memory', 'firewall', 'control', 'metrics', 'state', 'log', 'filters', 'jails'] as const;
 
 /** Reads the record back; throws where the text is none. */
 export function decodeCoreConfig(text: string): CoreConfig {
-  const value: unknown = JSON.parse(text);
-  if (!isTable(value) || typeof value.path !== 'string') throw new Error('not a configuration record');
+  const value = JSON.parse(text) as CoreConfig | null;
   for (const section of sections) {
-    if (!isTable(value[section])) throw new Error(`the configuration record has no ${section}`);
+    if (!(value?.[section] instanceof Object)) throw new Error(`the configuration record has no ${section}`);
   }
-  if (!Array.isArray(value.filters)) throw new Error('the configuration record has no filters');
-  if (!Array.isArray(value.jails) || !value.jails.every((jail) => isTable(jail) && typeof jail.name === 'string')) {
-    throw new Error('the configuration record has no jails');
-  }
-  return value as unknown as CoreConfig;
+  return value as CoreConfig;
 }
 
 /** Reads the record from an open file, from its start, and closes it. */
@@ -39,8 +34,4 @@ export function readCoreConfig(fd: number): CoreConfig {
   } finally {
     closeSync(fd);
   }
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

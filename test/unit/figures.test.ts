@@ -6,7 +6,8 @@ import * as counters from '../../src/engine/counters.ts';
 import { Recorder } from '../../src/history/recorder.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import { type Figure, figuresOf, statsOf } from '../../src/observe/figures.ts';
-import { checkSeries, exposition } from '../../src/observe/metrics.ts';
+import { exposition } from '../../src/observe/metrics.ts';
+import { checkSeries } from '../support/series.ts';
 
 let made: Pipeline;
 let figures: Figure[];

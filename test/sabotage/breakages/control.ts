@@ -28,8 +28,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the metrics listener listens on every address',
-    find: 'server.listen({ host: bind, port, backlog: metricsBacklog }, () => {',
-    put: 'server.listen({ port, backlog: metricsBacklog }, () => {',
+    find: 'server.listen({ host: bind, port, backlog: limits.metricsBacklog }, () => {',
+    put: 'server.listen({ port, backlog: limits.metricsBacklog }, () => {',
     claims: ['I-01'],
   },
   {
