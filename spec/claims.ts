@@ -347,6 +347,34 @@ const claimRows: readonly Row[] = [
   ['PE-24', 'parser', '`npm run fuzz -- sshd` runs adversarial inputs against one filter.'],
   ['PE-25', 'parser', '`npm run bench -- parse` prints the throughput.'],
   ['PE-26', 'parser', 'Built-in filters are part of the program, not of its configuration.'],
+  // Our own promises: what README.md and THREAT_MODEL.md say beside the requirements
+  [
+    'X-verify',
+    'failures',
+    '`npm run verify` says HELD only where a body passed and each twin failed as expected; all else that should hold ends it with status 1.',
+  ],
+  ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],
+  [
+    'X-seed',
+    'denial',
+    'Where a source stands in the table depends on a secret of each start, so nobody can aim at one set.',
+  ],
+  ['X-repair', 'failures', 'What others flush or edit of our tables is noticed and made again, with the bans in it.'],
+  [
+    'X-frames',
+    'denial',
+    'A frame of the control socket has at most 64 KiB and one shape; anything else is refused at once.',
+  ],
+  [
+    'X-padding',
+    'denial',
+    'A line padded up to the limit, or past it, neither hides its sender below it nor bans somebody else.',
+  ],
+  [
+    'X-terminal',
+    'disclosure',
+    'No output for people or machines carries a byte that moves, colours or hides text on a terminal.',
+  ],
 ];
 
 const positionRows: readonly Row[] = [

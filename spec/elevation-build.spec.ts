@@ -92,13 +92,18 @@ claim(
     return `${one.size} files, ${bytes} bytes, built twice in different directories of this machine: equal byte for byte; engine.wasm is ${digest(one.get('build/engine.wasm'))}…, core.cjs ${digest(one.get('dist/core.cjs'))}…`;
   },
   [
-    twin('a build that carries its directory', given(marked(() => `// ${import.meta.dirname}`))),
+    twin(
+      'a build that carries its directory',
+      given(marked(() => `// ${import.meta.dirname}`)),
+      /differs between two builds/,
+    ),
     twin(
       'a build that leaves a file out',
       given<Builds>(async () => {
         const [one, other] = await builds();
         return [one, new Map([...other].filter(([name]) => name !== 'dist/core.cjs'))];
       }),
+      /files of two builds/,
     ),
   ],
   { needs: ['linux', 'built'], timeoutMs: 900_000 },

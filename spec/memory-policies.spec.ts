@@ -118,18 +118,22 @@ claim(
     twin(
       'a reader that ignores the key',
       given<FullTable>(() => fullTable(validConfig)),
+      /a full table under ban_all/,
     ),
     twin(
       'log_and_drop that says nothing',
       given<FullTable>((text) => fullTable(text.replace('log_and_drop', 'deny_new'))),
+      /a full table under log_and_drop/,
     ),
     twin(
       'drop_unbanned that drops a ban',
       given<FullTable>((text) => fullTable(text.replace('drop_unbanned', 'evict_oldest'))),
+      /a full table under drop_unbanned/,
     ),
     twin(
       'ban_all that only denies',
       given<FullTable>((text) => fullTable(text.replace('ban_all', 'deny_new'))),
+      /a full table under ban_all/,
     ),
   ],
 );
@@ -166,8 +170,8 @@ claim(
     return `a set was full at ${tracked.length} sources: all ${tracked.length} banned, the table empty, and counting again`;
   },
   [
-    twin('a table that gives up the oldest', policyPipeline('evict_oldest')),
-    twin('a table that denies', policyPipeline('deny_new')),
+    twin('a table that gives up the oldest', policyPipeline('evict_oldest'), /sources banned in the kernel/),
+    twin('a table that denies', policyPipeline('deny_new'), /sources banned in the kernel/),
   ],
 );
 
@@ -202,8 +206,16 @@ claim(
     return '4 bans in a set of 8, then 2,000 newcomers: all 4 kept, 1,996 sources below the threshold given up';
   },
   [
-    twin('a table that gives up the oldest', { make: () => engineUnder('evict_oldest') }),
-    twin('a table that denies newcomers', { make: () => engineUnder('deny_new') }),
+    twin(
+      'a table that gives up the oldest',
+      { make: () => engineUnder('evict_oldest') },
+      /newcomers denied where all are banned/,
+    ),
+    twin(
+      'a table that denies newcomers',
+      { make: () => engineUnder('deny_new') },
+      /sources below the threshold given up/,
+    ),
   ],
 );
 
@@ -254,14 +266,17 @@ claim(
     twin(
       'a table that starts small',
       given<SizeTable>(() => sizeTable(mebibyte)),
+      /beside a table of|slots in/,
     ),
     twin(
       'a table in pieces',
       given<SizeTable>(async (bytes) => ({ ...(await sizeTable(bytes)), memories: Math.ceil(bytes / mebibyte) + 1 })),
+      /blocks of memory for/,
     ),
     twin(
       'a table that takes more than it was given',
       given<SizeTable>((bytes) => sizeTable(bytes * 2)),
+      /slots in 1 MiB/,
     ),
   ],
 );
@@ -336,10 +351,12 @@ claim(
     twin(
       'a ring that grows',
       given(async () => ({ ...(await flood()), decisions: 10_000 })),
+      /decisions waited/,
     ),
     twin(
       'batches of any size',
       given(async () => ({ ...(await flood()), batch: 10_000 })),
+      /bans in one transaction/,
     ),
   ],
 );
@@ -368,10 +385,12 @@ claim(
         const stats: Operator['stats'] = async () => ({ ...(await made.operator.stats()), 'evictions.per_minute': 0 });
         return { ...made, operator: { ...made.operator, stats } };
       }, 64),
+      /evictions.per_minute in the first minute/,
     ),
     twin(
       'a table with room for all',
       watched((made) => made, 65_536),
+      /0 evictions in a table of 64/,
     ),
   ],
 );
@@ -415,6 +434,7 @@ claim(
       given<Leaves>(async (texts) =>
         texts.map((text) => ({ family: text.includes('.') ? 4 : 6, bytes: Buffer.from(text), prefix: 32 })),
       ),
+      /is no record of 16 bytes/,
     ),
   ],
 );

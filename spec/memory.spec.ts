@@ -33,10 +33,12 @@ claim(
     twin(
       'a reader with another default',
       given<CeilingOf>((text) => (text === validConfig ? 32 * mebibyte : ceilingOf(text))),
+      /^the default/,
     ),
     twin(
       'a reader that ignores the key',
       given<CeilingOf>(() => ceilingOf(validConfig)),
+      /48MB/,
     ),
   ],
 );
@@ -66,8 +68,16 @@ claim(
     return '351 failures of 100 IPv4 sources and one IPv6 /64 in 2 jails: 202 slots';
   },
   [
-    twin('an entry for each failure', given(dictionaryTracker(8_192, 5, 600, { entryPerLine: true }))),
-    twin('an entry for each IPv6 address', engineTracker({ slots: 8_192, maxretry: [5, 5], ipv6Prefix: 128 })),
+    twin(
+      'an entry for each failure',
+      given(dictionaryTracker(8_192, 5, 600, { entryPerLine: true })),
+      /slots taken by 101 sources/,
+    ),
+    twin(
+      'an entry for each IPv6 address',
+      engineTracker({ slots: 8_192, maxretry: [5, 5], ipv6Prefix: 128 }),
+      /slots taken by 101 sources/,
+    ),
   ],
 );
 
@@ -233,13 +243,21 @@ claim(
     return `${initial} pages of 64 KiB, initial = maximum; growing by one page is refused by the virtual machine`;
   },
   [
-    twin('a memory without a maximum', { make: () => memoryOf((descriptor) => delete descriptor.maximum) }),
-    twin('a memory that may double', {
-      make: () =>
-        memoryOf((descriptor) => {
-          descriptor.maximum = descriptor.initial * 2;
-        }),
-    }),
+    twin(
+      'a memory without a maximum',
+      { make: () => memoryOf((descriptor) => delete descriptor.maximum) },
+      /maximum pages of the engine memory/,
+    ),
+    twin(
+      'a memory that may double',
+      {
+        make: () =>
+          memoryOf((descriptor) => {
+            descriptor.maximum = descriptor.initial * 2;
+          }),
+      },
+      /maximum pages of the engine memory/,
+    ),
   ],
 );
 
@@ -289,8 +307,12 @@ claim(
     return `${lines} lines: 0 garbage collections, heap +${grown} bytes (${(grown / lines).toFixed(4)} per line)`;
   },
   [
-    twin('a path that makes a string of each line', {
-      make: () => hotPath((bytes) => void new TextDecoder().decode(bytes).split('\n').length),
-    }),
+    twin(
+      'a path that makes a string of each line',
+      {
+        make: () => hotPath((bytes) => void new TextDecoder().decode(bytes).split('\n').length),
+      },
+      /garbage collections|the heap grew/,
+    ),
   ],
 );

@@ -30,7 +30,7 @@ claim(
     assert.match(scripts.fuzz ?? '', /test\/fuzz\/main\.ts$/);
     return `${targets.length} targets; ${inputs} new inputs for sshd without a fault, ${findings.length} stored findings replayed`;
   },
-  [twin('a reader that takes the first address of a line', given(canary))],
+  [twin('a reader that takes the first address of a line', given(canary), /an input shows a fault/)],
   { timeoutMs: 120_000 },
 );
 
@@ -56,10 +56,12 @@ claim(
     twin(
       'a replay that stops half way',
       given((lines: number, seed: number) => replay(lines / 2, seed, 300)),
+      /2050000 lines/,
     ),
     twin(
       'a replay of lines that no filter takes',
       given(async (lines: number, seed: number) => ({ ...(await replay(50_000, seed, 300)), lines, matched: 0 })),
+      /0 lines were taken by a filter/,
     ),
   ],
   { timeoutMs: 240_000 },
@@ -91,10 +93,12 @@ claim(
         const outcome = await fuzz(target, budget);
         return { ...outcome, inputs: outcome.inputs * 10 };
       }),
+      /inputs and bytes as reported and as run/,
     ),
     twin(
       'a run that its seed does not repeat',
       given((...[target, budget]: Parameters<typeof fuzz>) => fuzz(target, { ...budget, seed: performance.now() | 0 })),
+      /the reported seed repeats the run/,
     ),
   ],
 );

@@ -151,18 +151,22 @@ claim(
     twin(
       'an engine that takes the arrival for an impossible time',
       reader((line) => impossibleLines.get(line) ?? line),
+      /banned for 2025-13-21/,
     ),
     twin(
       'counters without these lines',
       reader(undefined, (stats) => ({ ...stats, 'drops.invalid': 0 })),
+      /drops\.invalid behind/,
     ),
     twin(
       'an engine that drops a line for the length of its user',
       reader((line) => (line.length > 900 ? '' : line)),
+      /banned for a user of 1000 bytes/,
     ),
     twin(
       'an engine that reads the beginning of a long user',
       reader((line) => (line.length > 900 ? line.slice(0, line.indexOf(forged) + forged.length) : line)),
+      /banned for a user of 1000 bytes/,
     ),
   ],
 );

@@ -77,7 +77,7 @@ claim(
     assertNone(copies, 'user names that stand in memory more or less than once');
     return `${bytes} bytes of 300 lines read straight into engine memory; each user name stands there once`;
   },
-  [twin('a source with a buffer of its own', reading(copying))],
+  [twin('a source with a buffer of its own', reading(copying), /bytes that read\(2\) put into engine memory/)],
 );
 
 claim(
@@ -103,6 +103,7 @@ claim(
         };
         return { sink: { buffer: engine.buffer, feed }, kept };
       }),
+      /user names still in memory/,
     ),
   ],
 );
@@ -145,16 +146,20 @@ claim(
     return `${users.length} user names: views of the read buffer, at the offsets where they stand in the line`;
   },
   [
-    twin('an engine that copies what it captures', {
-      async make() {
-        const real = await examiner();
-        const examine = (line: string): Verdict => {
-          const verdict = real.examine(line);
-          return { ...verdict, user: verdict.user?.slice() };
-        };
-        return { ...real, examine };
+    twin(
+      'an engine that copies what it captures',
+      {
+        async make() {
+          const real = await examiner();
+          const examine = (line: string): Verdict => {
+            const verdict = real.examine(line);
+            return { ...verdict, user: verdict.user?.slice() };
+          };
+          return { ...real, examine };
+        },
       },
-    }),
+      /the user is a view of engine memory/,
+    ),
   ],
 );
 
@@ -204,10 +209,12 @@ claim(
     twin(
       'an engine that makes an address of anything',
       dropping((line) => line.replace(/ from \S+ port/, ' from 198.51.100.9 port')),
+      /what came of 256\.0\.2\.7/,
     ),
     twin(
       'an engine that drops without counting',
       dropping((line) => line, false),
+      /what came of 256\.0\.2\.7/,
     ),
   ],
 );
@@ -400,10 +407,12 @@ claim(
         ...flow,
         tree: new Map(flow.tree).set('src/backends/curious.ts', "import { FileSource } from '../sources/file.ts';"),
       }),
+      /imports against the flow: src\/backends/,
     ),
     twin<Flow>(
       'an engine that reports home',
       given<Flow>({ ...flow, tree: withFile(flow.tree, 'src/engine/report.ts', 'spec/twins/engine-importer.ts') }),
+      /imports against the flow: src\/engine/,
     ),
     twin<Flow>(
       'decisions that carry their line',
@@ -412,6 +421,7 @@ claim(
         decide: async () =>
           (await flow.decide()).map((decision) => ({ ...(decision as object), line: 'Failed password for zebra' })),
       }),
+      /texts in decisions/,
     ),
   ],
 );

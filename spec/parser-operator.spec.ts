@@ -73,14 +73,17 @@ claim(
     twin(
       'a reader that ignores the log tag',
       given<Load>((text) => load(text.replace('"myapp"', '"*"'))),
+      /charged: .* host other/,
     ),
     twin(
       'a reader that ignores {timestamp}',
       given<Load>((text) => load(text.replace('at {timestamp} invalid', 'at {word} invalid'))),
+      /a pattern with \{ip\} and \{timestamp\}/,
     ),
     twin(
       'a reader of one pattern',
       given<Load>((text) => load(text.replace(/, "login.*"\]/, ']'))),
+      /a second pattern/,
     ),
   ],
 );
@@ -147,10 +150,12 @@ claim(
           return 'refused';
         }
       }),
+      /quantifier \*: .* takes/,
     ),
     twin(
       'a reader that refuses everything',
       given<Fate>(() => 'refused'),
+      /a pattern of the language/,
     ),
   ],
 );
@@ -198,6 +203,7 @@ claim(
     twin(
       'a reader that takes what it cannot express',
       given<Refusal>(() => undefined),
+      /^accepted: no address/,
     ),
     twin(
       'a reader that refuses without saying where',
@@ -205,6 +211,7 @@ claim(
         const problem = refusal(text);
         return problem && { ...problem, line: 0, column: 0 };
       }),
+      /the line of the refusal/,
     ),
   ],
 );
@@ -269,8 +276,12 @@ claim(
     return `${lines} lines; ${messages} messages of ${filters.length + 1} filters (seed ${fuzzSeed}): same pattern and captures as compiled, ${taken} taken`;
   },
   [
-    twin('an interpreter that misses the last byte', given({ ...interpreter, load: shortSighted })),
-    twin('an interpreter too long to be audited', given({ ...interpreter, source: interpreter.source.repeat(2) })),
+    twin('an interpreter that misses the last byte', given({ ...interpreter, load: shortSighted }), /^own: /),
+    twin(
+      'an interpreter too long to be audited',
+      given({ ...interpreter, source: interpreter.source.repeat(2) }),
+      /the interpreter has \d+ lines/,
+    ),
   ],
 );
 
@@ -305,10 +316,12 @@ claim(
     twin(
       'a command that shows no size',
       given<Show>((name) => show(name).replace(/\nmatcher:.*\n/, '\n')),
+      /no size of the matcher of sshd/,
     ),
     twin(
       'a command that makes sizes up',
       given<Show>((name) => show(name).replace(/\d+ bytes of WebAssembly/, '140 bytes of WebAssembly')),
+      /bytes of code as the build measured them/,
     ),
   ],
   { needs: ['built'] },

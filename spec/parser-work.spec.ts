@@ -136,8 +136,8 @@ function retrying(real: () => Worker): Worker {
 }
 
 claim('D-02a', { make: builtIn }, judge, [
-  twin('a matcher that tries again from every byte', { make: () => retrying(builtIn) }),
+  twin('a matcher that tries again from every byte', { make: () => retrying(builtIn) }, /eight times the bytes take/),
 ]);
 claim('PE-10', { make: ofOperator }, judge, [
-  twin('a matcher that tries again from every byte', given(retrying(ofOperator))),
+  twin('a matcher that tries again from every byte', given(retrying(ofOperator)), /eight times the bytes take/),
 ]);

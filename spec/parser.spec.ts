@@ -29,6 +29,7 @@ claim(
     twin(
       'a matcher that uses a regular expression',
       given(withFile(readers, 'src/engine/match.ts', 'spec/twins/regular-expression.ts')),
+      /regular expressions: src\/engine\/match\.ts/,
     ),
   ],
 );
@@ -67,15 +68,26 @@ claim(
     return `${piece.definitions.length} filters, each its own emitted matcher; the engine imports nothing but its memory`;
   },
   [
-    twin('a filter without a matcher', {
-      make: () => ({ definitions: filters, generated: new Map([...generated].filter(([name]) => name !== 'sshd.ts')) }),
-    }),
-    twin('a matcher that was edited by hand', {
-      make: () => ({
-        definitions: filters,
-        generated: new Map(generated).set('sshd.ts', `${generated.get('sshd.ts')}\n// edited\n`),
-      }),
-    }),
+    twin(
+      'a filter without a matcher',
+      {
+        make: () => ({
+          definitions: filters,
+          generated: new Map([...generated].filter(([name]) => name !== 'sshd.ts')),
+        }),
+      },
+      /generated files/,
+    ),
+    twin(
+      'a matcher that was edited by hand',
+      {
+        make: () => ({
+          definitions: filters,
+          generated: new Map(generated).set('sshd.ts', `${generated.get('sshd.ts')}\n// edited\n`),
+        }),
+      },
+      /the matcher of sshd is not what/,
+    ),
   ],
 );
 
@@ -106,10 +118,18 @@ claim(
     return `${definitions.length} filters with ${patterns} patterns, data only`;
   },
   [
-    twin('a filter that brings code', {
-      make: () => [{ ...filters[0]!, check: (line: string) => line.includes('Failed') } as Filter],
-    }),
-    twin('a filter without a pattern', { make: (): Filter[] => [{ ...filters[0]!, patterns: [] }] }),
+    twin(
+      'a filter that brings code',
+      {
+        make: () => [{ ...filters[0]!, check: (line: string) => line.includes('Failed') } as Filter],
+      },
+      /filters that are more than data: sshd/,
+    ),
+    twin(
+      'a filter without a pattern',
+      { make: (): Filter[] => [{ ...filters[0]!, patterns: [] }] },
+      /sshd has no prefix or no pattern/,
+    ),
   ],
 );
 
@@ -127,7 +147,13 @@ claim(
     assert.ok(loads > 0 && compares > 0, 'no SIMD scan in the engine');
     return `${loads} vector loads and ${compares} vector comparisons in engine.wasm`;
   },
-  [twin('the scalar build', given<Disassemble>(disassembled('build/engine-scalar.wasm')))],
+  [
+    twin(
+      'the scalar build',
+      given<Disassemble>(disassembled('build/engine-scalar.wasm')),
+      /no SIMD scan in the engine/,
+    ),
+  ],
 );
 
 /** Feeds a line twice to a jail with maxretry 2; says who is banned and how many lines were cut. */
@@ -182,10 +208,12 @@ claim(
     twin(
       'a reader that drops long lines whole',
       lineReader((line) => (line.length > lineBytesMax ? '' : line)),
+      /a line over it/,
     ),
     twin(
       'a reader without a limit',
       lineReader((line) => line.replace('z'.repeat(lineBytesMax), 'z').replace(/A{9,}/, '')),
+      /a line over it/,
     ),
   ],
 );
@@ -250,28 +278,36 @@ claim(
     return `${lines} lines through the SIMD, scalar and plain builds: the same answers`;
   },
   [
-    twin('a build that reads seven bits of each byte', {
-      async make() {
-        const { simd } = await builds();
-        return {
-          simd,
-          others: [
-            (line: Uint8Array, filter: string) =>
-              simd(
-                line.map((byte) => byte & 127),
-                filter,
-              ),
-          ],
-        };
+    twin(
+      'a build that reads seven bits of each byte',
+      {
+        async make() {
+          const { simd } = await builds();
+          return {
+            simd,
+            others: [
+              (line: Uint8Array, filter: string) =>
+                simd(
+                  line.map((byte) => byte & 127),
+                  filter,
+                ),
+            ],
+          };
+        },
       },
-    }),
-    twin('a build that stops at the first NUL', {
-      async make() {
-        const { simd } = await builds();
-        const cut = (line: Uint8Array) => (line.includes(0) ? line.subarray(0, line.indexOf(0)) : line);
-        return { simd, others: [(line: Uint8Array, filter: string) => simd(cut(line), filter)] };
+      /in one build, .* in another/,
+    ),
+    twin(
+      'a build that stops at the first NUL',
+      {
+        async make() {
+          const { simd } = await builds();
+          const cut = (line: Uint8Array) => (line.includes(0) ? line.subarray(0, line.indexOf(0)) : line);
+          return { simd, others: [(line: Uint8Array, filter: string) => simd(cut(line), filter)] };
+        },
       },
-    }),
+      /in one build, .* in another/,
+    ),
   ],
 );
 
@@ -291,20 +327,28 @@ claim(
     return '5 user names, one of them looking like the rest of the line, captured whole';
   },
   [
-    twin('an engine that forgets the user', {
-      async make() {
-        const examine = await examinerOf('wasm');
-        return (line: Uint8Array, filter: string) => examine(line, filter).split('|').with(3, '').join('|');
+    twin(
+      'an engine that forgets the user',
+      {
+        async make() {
+          const examine = await examinerOf('wasm');
+          return (line: Uint8Array, filter: string) => examine(line, filter).split('|').with(3, '').join('|');
+        },
       },
-    }),
-    twin('a user that ends at the first space', {
-      async make() {
-        const examine = await examinerOf('wasm');
-        return (line: Uint8Array, filter: string) => {
-          const parts = examine(line, filter).split('|');
-          return parts.with(3, parts[3]!.split(' ')[0]!).join('|');
-        };
+      /the user/,
+    ),
+    twin(
+      'a user that ends at the first space',
+      {
+        async make() {
+          const examine = await examinerOf('wasm');
+          return (line: Uint8Array, filter: string) => {
+            const parts = examine(line, filter).split('|');
+            return parts.with(3, parts[3]!.split(' ')[0]!).join('|');
+          };
+        },
       },
-    }),
+      /the user/,
+    ),
   ],
 );

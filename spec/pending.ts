@@ -41,5 +41,12 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'E-01c': part('the seccomp filter'),
   'E-04b': part('signature and bill of materials'),
   'AU-2': part('the bill of materials; that two clean builds are equal is proven as E-04a, on this system only'),
+  'X-verify': proof('that verify itself is strict'),
+  'X-future': proof('lines from the future'),
+  'X-seed': proof('the seed of the table'),
+  'X-repair': proof('a foreign flush'),
+  'X-frames': proof('frames of the control socket'),
+  'X-padding': proof('padded lines'),
+  'X-terminal': proof('escapes of terminals'),
   'PE-13': run('the peers on the same machine'),
 };

@@ -105,6 +105,7 @@ claim(
           command: commandOf({ ...one, benchmark: 'gone' }),
         })),
       })),
+      /which there is not/,
     ),
     twin(
       'a run made in a way that the command does not offer',
@@ -115,6 +116,7 @@ claim(
           return { ...one, options, command: commandOf({ ...one, options }) };
         }),
       })),
+      /was made with --secret/,
     ),
     twin(
       'a run that was thrown away',
@@ -122,16 +124,21 @@ claim(
         ...made,
         runs: made.runs.map((one) => (one.path.endsWith('parse.json') ? made.runs[0]! : one)),
       })),
+      /runs that the README names and nobody recorded/,
     ),
-    twin('a benchmark whose workload is never the same', {
-      make: () => {
-        let runs = 0;
-        return {
-          runs: recorded(),
-          start: async (of) => start(of.map((each) => (each === '500' ? String(500 + runs++) : each))),
-        };
+    twin(
+      'a benchmark whose workload is never the same',
+      {
+        make: () => {
+          let runs = 0;
+          return {
+            runs: recorded(),
+            start: async (of) => start(of.map((each) => (each === '500' ? String(500 + runs++) : each))),
+          };
+        },
       },
-    }),
+      /counts of a run and of its repetition/,
+    ),
   ],
   { needs: ['linux', 'built'], timeoutMs: 240_000 },
 );
@@ -160,10 +167,12 @@ claim(
           return { status, out: out.replaceAll(/ ok .*/g, ' ok') };
         },
       })),
+      /files with a figure/,
     ),
     twin(
       'a benchmark that fails',
       bench((made) => ({ ...made, start: async () => ({ status: 1, out: '' }) })),
+      /exit status/,
     ),
   ],
   { needs: ['linux', 'built'], timeoutMs: 240_000 },

@@ -123,10 +123,10 @@ claim(
     return `${settings.length} jails of sshd with maxretry, findtime, bantime and ignoreip in the spelling of both: ${bans} bans at the same lines for the same time, ${left} addresses left alone by both`;
   },
   [
-    twin('a jail deaf to maxretry', given(deaf({ maxretry: 3 }))),
-    twin('a jail deaf to findtime', given(deaf({ findtime: '12h' }))),
-    twin('a jail deaf to bantime', given(deaf({ bantime: '1h' }))),
-    twin('a jail deaf to ignoreip', given(deaf({ ignoreip: [] }))),
+    twin('a jail deaf to maxretry', given(deaf({ maxretry: 3 })), /bans with \{"maxretry":4/),
+    twin('a jail deaf to findtime', given(deaf({ findtime: '12h' })), /bans with \{"maxretry":3,"findtime":"10m"/),
+    twin('a jail deaf to bantime', given(deaf({ bantime: '1h' })), /bans with .*"bantime":"86400"/),
+    twin('a jail deaf to ignoreip', given(deaf({ ignoreip: [] })), /bans with .*"ignoreip":\["192/),
   ],
   { needs: ['fail2ban'], timeoutMs: 120_000 },
 );

@@ -90,26 +90,32 @@ claim(
     twin(
       'a figure that nobody measured',
       published((made) => ({ ...made, rows: [...made.rows, '| Lines a second | 10 M | on my machine |'] })),
+      /no run behind/,
     ),
     twin(
       'runs without a command',
       changed((run) => ({ ...run, command: '' })),
+      /the command of/,
     ),
     twin(
       'runs of an unknown machine',
       changed((run) => ({ ...run, machine: {} })),
+      /cpu of the machine of/,
     ),
     twin(
       'runs that complain',
       changed((run) => ({ ...run, results: run.results.map((result) => ({ ...result, problems: ['too slow'] })) })),
+      /complaints of/,
     ),
     twin(
       'runs of nobody knows what',
       changed((run) => ({ ...run, results: run.results.map((result) => ({ ...result, counts: {} })) })),
+      /the workload of/,
     ),
     twin(
       'figures without a spread',
       withFigures(({ spread: _, ...figure }) => figure),
+      /the spread of/,
     ),
   ],
 );
@@ -157,10 +163,12 @@ claim(
           figures: result.figures.map((figure) => (figure.name === 'saved' ? { ...figure, median: 33 } : figure)),
         })),
       })),
+      /a ring saves 33 %/,
     ),
     twin(
       'a run that left many files out',
       ringRun((run) => ({ ...run, results: run.results.filter(({ counts }) => counts.files !== 500) })),
+      /the rates with 500 files/,
     ),
   ],
 );

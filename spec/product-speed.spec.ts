@@ -73,14 +73,17 @@ claim(
     twin(
       'a run that lost lines',
       withResults('parse', (result) => ({ ...result, problems: ['lines is 1, not 2'] })),
+      /complaints of/,
     ),
     twin(
       'a run without decisions',
       withResults('parse', (result) => ({ ...result, counts: { ...result.counts, decisions: 0 } })),
+      /no decision in/,
     ),
     twin(
       'a run of one easy file',
       withResults('parse', (result) => (result.workload.startsWith('nginx-access/') ? result : undefined)),
+      /measures 1 files/,
     ),
   ],
 );
@@ -107,14 +110,17 @@ claim(
     twin(
       'a run of failures alone',
       withResults('parse', (result) => ({ ...result, counts: { ...result.counts, matched: result.counts.lines! } })),
+      /lines of .* match/,
     ),
     twin(
       'a run that ends with the match',
       withResults('parse', (result) => ({ ...result, counts: { ...result.counts, decisions: 0 } })),
+      /no decisions or lines/,
     ),
     twin(
       'a run by the clock on the wall',
       withResults('parse', (result) => ({ ...result, figures: result.figures.filter(({ name }) => name !== 'cpu') })),
+      /no cpu of/,
     ),
   ],
 );
@@ -139,6 +145,7 @@ claim(
     twin(
       'a run without wc',
       withResults('parse', (result) => (result.workload.endsWith('/wc') ? undefined : result)),
+      /was not read by wc/,
     ),
     twin(
       'a ratio to something else',
@@ -146,6 +153,7 @@ claim(
         ...result,
         figures: result.figures.map((each) => (each.name === 'wc' ? { ...each, median: each.median / 3 } : each)),
       })),
+      /is said, .* measured/,
     ),
   ],
 );
@@ -172,14 +180,17 @@ claim(
     twin(
       'bans that the kernel does not hold',
       withResults('ban', (result) => ({ ...result, counts: { ...result.counts, held: 1 } })),
+      /holds fewer than were decided/,
     ),
     twin(
       'milliseconds',
       withResults('ban', (result) => ({ ...result, figures: result.figures.map((each) => ({ ...each, unit: 'ms' })) })),
+      /no time in µs/,
     ),
     twin(
       'a run of another backend',
       withResults('ban', (result) => (result.workload === 'nftables' ? undefined : result)),
+      /has no bans of nftables/,
     ),
   ],
 );

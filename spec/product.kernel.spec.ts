@@ -46,8 +46,8 @@ async function judge(bans: Bans): Promise<string> {
 }
 
 const twins = [
-  twin('a backend that says it bans and does not', given(bansOf('forgetful'))),
-  twin('a dry run', given(bansOf('log-only'))),
+  twin('a backend that says it bans and does not', given(bansOf('forgetful')), /forgetful: connections of the banned/),
+  twin('a dry run', given(bansOf('log-only')), /log-only: connections of the banned/),
 ] as const;
 
 claim('LP-24', given(bansOf('nftables')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
@@ -93,8 +93,16 @@ claim(
     return 'without CAP_NET_ADMIN: nftables, iptables, ipset tried in this order, each with what the kernel said; exit 69';
   },
   [
-    twin('a daemon that falls back to saying', given(started('backend = "auto"\nallow_log_only = true', powerless))),
-    twin('a daemon that tries one backend', given(started('backend = "ipset"', powerless))),
+    twin(
+      'a daemon that falls back to saying',
+      given(started('backend = "auto"\nallow_log_only = true', powerless)),
+      /exit status without any right to ban/,
+    ),
+    twin(
+      'a daemon that tries one backend',
+      given(started('backend = "ipset"', powerless)),
+      /the backends are not named in their order/,
+    ),
   ],
   { needs: ['linux', 'root', 'namespaces', 'built'] },
 );
@@ -143,6 +151,6 @@ claim(
     const [first, second, third] = times.toSorted((a, b) => a - b);
     return `exec to the decision on a line written meanwhile: ${first}, ${second} and ${third} ms (launch stage included)`;
   },
-  [twin('a daemon that follows another file', given(firstEvent('other.log')))],
+  [twin('a daemon that follows another file', given(firstEvent('other.log')), /no event was read within/)],
   { needs: ['linux', 'root', 'built'], timeoutMs: 120_000 },
 );

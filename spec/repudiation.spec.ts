@@ -42,10 +42,12 @@ claim(
         };
         return { ...made, operator: { ...made.operator, status: summed } };
       }),
+      /^status/,
     ),
     twin(
       'a page without jails',
       watched((made) => ({ ...made, page: async () => (await made.page()).replaceAll(/\{jail="[^"]*"\}/g, '') })),
+      /^metrics/,
     ),
   ],
 );
@@ -95,6 +97,7 @@ claim(
         };
         return { ...made, operator: { ...made.operator, list } };
       }),
+      /what is listed after/,
     ),
     twin(
       'a list without an end',
@@ -107,6 +110,7 @@ claim(
         };
         return { ...made, operator: { ...made.operator, list: endless } };
       }),
+      /seconds left: -1/,
     ),
   ],
 );

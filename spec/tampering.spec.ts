@@ -55,6 +55,7 @@ claim(
     twin(
       'a reader that does not look at the mode',
       given<Read>((path) => ({ text: readFileSync(path, 'utf8') })),
+      /mode 646 is accepted/,
     ),
   ],
 );

@@ -2,8 +2,8 @@
  * Hostile lines against the running daemon: every built-in filter reads one log, into which go the
  * lines that the fuzzer makes of the corpus, unfinished and endless ones among them, and now and
  * then the failures of one more attacker. Run by denial.kernel.spec.ts in a namespace of its own,
- * so that the bans are real. For its twins the daemon is killed half-way, or the attackers stand in
- * a log that nobody reads.
+ * so that the bans are real. For its twins the daemon is killed half-way, has a higher ceiling than
+ * the judge knows, or the attackers stand in a log that nobody reads.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ export interface Outcome {
   errors: string[];
 }
 
-const rounds = 16;
+const roundsMax = 16;
 const linesPerRound = 2_000;
 /** Longer than a line may be, and longer than what is read at once. */
 const endless = 300_000;
@@ -46,6 +46,9 @@ const endlessPerRound = 9;
 interface Flaw {
   diesAt?: number;
   attackersLog?: string;
+  ceiling?: string;
+  /** Rounds of lines; all of them where absent. */
+  rounds?: number;
 }
 
 /** Bytes of one round, with its number of line ends. */
@@ -63,7 +66,8 @@ function hostileLines(random: Random): Buffer {
   return Buffer.concat(parts);
 }
 
-async function hostile({ diesAt, attackersLog = 'all.log' }: Flaw = {}): Promise<Outcome> {
+async function hostile(flaw: Flaw = {}): Promise<Outcome> {
+  const { diesAt, attackersLog = 'all.log', ceiling = '64MB', rounds = roundsMax } = flaw;
   const directory = temporaryDirectory();
   const log = join(directory.path, 'all.log');
   writeFileSync(log, '');
@@ -71,7 +75,7 @@ async function hostile({ diesAt, attackersLog = 'all.log' }: Flaw = {}): Promise
     const mode = modes === undefined ? '' : `mode = "${modes.at(-1)}"\n`;
     return `[jails.${name}]\n${mode}logpath = "${log}"\nmaxretry = 2\n`;
   });
-  const settings = `[metrics]\nenabled = false\n[firewall]\nbackend = "nftables"\n${jails.join('')}`;
+  const settings = `[memory]\nceiling = "${ceiling}"\n[metrics]\nenabled = false\n[firewall]\nbackend = "nftables"\n${jails.join('')}`;
   const random = new Random(39);
   const outcome: Outcome = {
     ...{ lines: 0, written: 0, bytes: 0, matched: 0, tooLong: 0, invalid: 0 },
@@ -125,6 +129,7 @@ async function hostile({ diesAt, attackersLog = 'all.log' }: Flaw = {}): Promise
 
 await answerScenario(import.meta.filename, {
   hostile: () => hostile(),
-  'hostile and mortal': () => hostile({ diesAt: rounds / 2 }),
-  'hostile and blind': () => hostile({ attackersLog: 'other.log' }),
+  'hostile and mortal': () => hostile({ diesAt: 2, rounds: 4 }),
+  'hostile and blind': () => hostile({ attackersLog: 'other.log', rounds: 4 }),
+  'hostile and larger': () => hostile({ ceiling: '128MB', rounds: 2 }),
 });

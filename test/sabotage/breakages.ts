@@ -1,9 +1,27 @@
 /** Every named breakage, by room. */
 import type { Breakage } from './breakage.ts';
+import { backends } from './breakages/backends.ts';
+import { compiler } from './breakages/compiler.ts';
 import { config } from './breakages/config.ts';
 import { control } from './breakages/control.ts';
+import { daemon } from './breakages/daemon.ts';
+import { enforcer } from './breakages/enforcer.ts';
 import { engine } from './breakages/engine.ts';
+import { observe } from './breakages/observe.ts';
 import { proof } from './breakages/proof.ts';
+import { sources } from './breakages/sources.ts';
 import { state } from './breakages/state.ts';
 
-export const breakages: readonly Breakage[] = [...proof, ...config, ...control, ...engine, ...state];
+export const breakages: readonly Breakage[] = [
+  ...proof,
+  ...backends,
+  ...compiler,
+  ...config,
+  ...control,
+  ...daemon,
+  ...enforcer,
+  ...engine,
+  ...observe,
+  ...sources,
+  ...state,
+];

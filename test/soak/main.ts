@@ -24,6 +24,7 @@ const usage = `npm run soak -- [options]
   --rate N        log lines a second (100000); the attack goes on after every source has come
   --real-time     spread evenly over the seconds instead
   --ceiling TEXT  memory.ceiling of the daemon (64MB)
+  --policy NAME   memory.eviction_policy of the daemon (evict_oldest)
   --out FOLDER    where soak-N.json and soak-N.svg go (reports)
 
 npm run soak -- rotate --help: rotations of every kind`;
@@ -38,6 +39,7 @@ const { values, misuse } = readCommandLine('soak', usage, {
   seconds: { type: 'string', default: '60' },
   rate: { type: 'string', default: '100000' },
   ceiling: { type: 'string', default: '64MB' },
+  policy: { type: 'string', default: 'evict_oldest' },
   out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'reports') },
   'real-time': { type: 'boolean', default: false },
   inside: { type: 'boolean', default: false },
@@ -114,6 +116,7 @@ async function run(): Promise<number> {
     linesPerSecond,
     ceiling: values.ceiling,
     ceilingBytes,
+    policy: values.policy,
     slotsMin: values.ceiling === '64MB' ? slotsMinDefault : 1,
     progress: (sample, written) => {
       const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);

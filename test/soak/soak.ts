@@ -24,6 +24,8 @@ export interface SoakOptions {
   /** As the configuration writes it. */
   ceiling: string;
   ceilingBytes: number;
+  /** memory.eviction_policy. */
+  policy: string;
   slotsMin: number;
   /** Told of each sample. */
   progress?: (sample: Sample, written: Progress) => void;
@@ -40,6 +42,7 @@ function configuration(options: SoakOptions, path: string): string {
   // was full.
   return `[memory]
 ceiling = "${options.ceiling}"
+eviction_policy = "${options.policy}"
 [firewall]
 backend = "nftables"
 [metrics]

@@ -1,0 +1,156 @@
+/** Breakages of the backends: what banned packets meet, what answers of the kernel mean. */
+import type { Breakage } from '../breakage.ts';
+
+export const backends: readonly Breakage[] = [
+  {
+    name: 'our chains stand behind the usual filter chains',
+    find: 'const chainPriority = -10;',
+    put: 'const chainPriority = 10;',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'a jail of one port drops everything that the source sends',
+    find: 'if (jail.ports.length === 0) addJumpRule(',
+    put: 'if (jail.ports.length >= 0) addJumpRule(',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'bans in nftables never end',
+    find: 'if (adds && timeoutMs > 0) writer.u64(attribute.element.timeout, timeoutMs);',
+    put: '',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'an element that is there already makes the transaction fail',
+    find: 'batch.add(number, adds ? flagCreate : 0, operation,',
+    put: 'batch.add(number, adds ? flagCreate | 0x200 : 0, operation,',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'the prefix of an IPv6 ban is not masked in the packet',
+    find: 'if (prefix < length * 8) maskWith(',
+    put: 'if (prefix < 0) maskWith(',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'only the input hook is guarded',
+    find: 'const hooked = jails.filter((jail) => jail.hooks.includes(hook));',
+    put: "const hooked = jails.filter((jail) => hook === 'input' && jail.hooks.includes(hook));",
+    claims: ['LP-24'],
+  },
+  {
+    name: 'the chain of the first jail serves every jail',
+    find: '        const { chain } = layouts[index]!;',
+    put: '        const { chain } = layouts[0]!;',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'the set of IPv6 bans has no rule',
+    find: 'addDropRule(batch, this.#table, chain, sets[6], denial);',
+    put: '',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'a ban that rejects drops',
+    find: "    denial: jail.action === 'reject' || jail.allow?.length ?",
+    put: '    denial: jail.allow?.length ?',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'an unban does not reach the set',
+    find: '    change(command.delElement, unbans);',
+    put: '',
+    claims: ['LP-24'],
+  },
+  {
+    name: 'the kernel does not let ignored addresses pass',
+    find: 'for (const network of allow) addAllowRule(batch, this.#table, denial, network);',
+    put: '',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'an allow rule compares all bits of its network',
+    find: '.map((byte, index) => byte & mask[index]!),',
+    put: '.map((byte, index) => byte | (mask[index]! & 0) | (index === length - 1 ? 1 : 0)),',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'a full set (ENFILE) counts as an acknowledgement',
+    find: 'if (verdict.errno !== 0) {',
+    put: 'if (verdict.errno !== 0 && verdict.errno !== 23) {',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'an answer that does not come counts as success',
+    find: 'if (awaited.size > 0) {',
+    put: 'if (awaited.size < 0) {',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'an answer that was lost counts as success',
+    find: "if (lost) throw new KernelError(constants.errno.ENOBUFS, whole, { explanation: 'the answer was lost' });",
+    put: '',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a refusal of one message of a transaction is overlooked',
+    find: 'if (refusal !== null) throw refusal;',
+    put: '',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'the name of an error is lost',
+    find: 'const code = errorName(errno);',
+    put: "const code = errno > 0 ? 'EIO' : errorName(errno);",
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a message that claims more bytes than came is read',
+    find: 'if (size < headerBytes || size > length - at) {',
+    put: 'if (size < headerBytes) {',
+    claims: [],
+    tests: ['test/property/netlink.test.ts'],
+  },
+  {
+    name: 'chains that others flushed are not made anew',
+    find: 'if (this.#fingerprint !== null && (await this.#readFingerprint()) === this.#fingerprint) return false;',
+    put: 'if (this.#fingerprint !== null) return false;',
+    claims: ['X-repair'],
+  },
+  {
+    name: 'a foreign transaction is not noticed before the long interval is over',
+    find: 'return isKnown && generation !== expected;',
+    put: 'return isKnown && generation < 0;',
+    claims: ['X-repair'],
+  },
+  {
+    name: 'a restart empties the sets',
+    find: "for (const approach of ['adopt', 'adopt', 'replace'] as const) {",
+    put: "for (const approach of ['replace'] as const) {\n      this.#survey = async () => ({ exists: false, chains: [], sets: new Map() }) as never;",
+    claims: ['FM-2'],
+  },
+  {
+    name: 'iptables is tried before nftables',
+    find: "    name: 'nftables',\n    auto: always,",
+    put: "    name: 'nftables',\n    auto: never,",
+    claims: ['FM-1'],
+  },
+  {
+    name: 'the first backend is taken although it does not install',
+    find: 'await backend.install(jails);\n      return { backend, attempts };',
+    put: 'await backend.install(jails).catch(() => {});\n      return { backend, attempts };',
+    claims: ['D-05a'],
+  },
+  {
+    name: 'a backend that does not install stays open',
+    find: 'backend?.close();',
+    put: '',
+    claims: ['D-05a'],
+  },
+  {
+    name: 'a dry run is taken where no backend installs',
+    find: 'auto: ({ allowLogOnly }) => allowLogOnly,\n    load: async (_, say) => new',
+    put: 'auto: always,\n    load: async (_, say) => new',
+    claims: ['FM-1'],
+  },
+];

@@ -1,0 +1,168 @@
+/** Breakages of the enforcer: decisions on their way, and what the kernel should hold. */
+import type { Breakage } from '../breakage.ts';
+
+export const enforcer: readonly Breakage[] = [
+  {
+    name: 'a transaction that the kernel refuses counts as one that landed',
+    find: 'return error as Error;\n',
+    put: '\n',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a failed transaction is tried again after the first pause for ever',
+    find: 'isRecent ? Math.max(this.#from, this.#milliseconds * 2) : this.#from',
+    put: 'isRecent ? this.#from : this.#from',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'the pause between two tries grows without bound',
+    find: 'this.#milliseconds = Math.min(this.#max, isRecent ?',
+    put: 'this.#milliseconds = Math.min(Infinity, isRecent ?',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a ban that one set refuses is given up instead of waiting',
+    find: 'else this.#refuse(part, error);',
+    put: 'else this.#giveUp(part[0]!, error);',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a set that refuses holds up the bans of all others',
+    find: 'if (affectsAll.has(code)) return this.goDown(error, part.length);',
+    put: 'return this.goDown(error, part.length);',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'one ban that the kernel refuses takes its whole batch with it',
+    find: 'else if (part.length > 1 && refusals < refusalsPerBatchMax) parts.push(...halves(part));',
+    put: '',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'refusals of the kernel are not counted',
+    find: '      this.countFailure(code);\n',
+    put: '',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a refusal is not said in the log',
+    find: "this.#settings.log.error('ban failed', { bans, error: error.message, retryMs });",
+    put: '',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a set that is gone is not made anew before the ban is tried again',
+    find: "this.#again(code === 'ENOENT');",
+    put: 'this.#again(code === undefined);',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'no try follows a refusal',
+    find: "      this.#again(code === 'ENOENT');\n    }, retryMs);",
+    put: '    }, retryMs);',
+    claims: ['FM-6'],
+  },
+  {
+    name: 'a decision that waited is banned although the address is ignored by now',
+    find: 'if (engine.isIgnored(ban.jail, ban.address)) {',
+    put: 'if (ban.jail < 0) {',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'a ban in the kernel stays although the address is ignored now',
+    find: 'await this.#liftIgnored(ignored);',
+    put: '',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'own addresses are not ignored, only loopback',
+    find: "const own = ['127.0.0.0/8', '::1', ...this.#ownAddresses()];",
+    put: "const own = ['127.0.0.0/8', '::1'];",
+    claims: ['E-02b'],
+  },
+  {
+    name: 'an address that this host gets later is not ignored',
+    find: 'if (seen === this.#seen) return false;',
+    put: 'if (this.#seen !== undefined) return false;',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'the rules of the kernel keep the old addresses of this host',
+    find: 'if (backend.holds) void this.#reconciliation.allowAnew();',
+    put: '',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'ignoreself = false is not heard',
+    find: 'networksOf(ignoreself ? [...ignoreip, ...own] : ignoreip),',
+    put: 'networksOf([...ignoreip, ...own]),',
+    claims: ['E-02b'],
+  },
+  {
+    name: 'a ban that the kernel lost is not made again',
+    find: 'if (ban.confirmed && !isHeld && ban.end > now) bans.push(ban);',
+    put: 'if (ban.confirmed && !isHeld && ban.end < 0) bans.push(ban);',
+    claims: ['FM-2'],
+  },
+  {
+    name: 'a ban for ever that the kernel holds is taken over as one that ends',
+    find: 'backend.keepsEnds === false ? bantime : -1;',
+    put: 'bantime;',
+    claims: ['FM-2'],
+  },
+  {
+    name: 'bans that the kernel holds under other names of jails are taken over by the first jail',
+    find: 'if (index < 0) return;',
+    put: 'if (index < 0) this.#adopt({ jail: 0, address, timeoutMs });\n      if (index < 0) return;',
+    claims: ['FM-2'],
+  },
+  {
+    name: 'an unban of the operator does not reach the kernel',
+    find: "const changes: Change[] = bans.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address }));",
+    put: 'const changes: Change[] = [];',
+    claims: ['R-01c'],
+  },
+  {
+    name: 'an unbanned address stays in the list',
+    find: 'engine.forget(jail, address);\n      }\n    });',
+    put: '}\n    });',
+    claims: ['R-01c'],
+  },
+  {
+    name: 'bans are all counted for the first jail',
+    find: 'count[ban.jail]!++;',
+    put: 'count[0]!++;',
+    claims: ['R-01b'],
+  },
+  {
+    name: 'a run of ban_all bans nobody',
+    find: 'engine.banAll(at, sweepEntries, now);',
+    put: '',
+    claims: ['MM-19'],
+  },
+  {
+    name: 'decisions that found the ring full are never looked for again',
+    find: 'if (deferred !== this.#deferredSeen) this.#sweepAt = 0;',
+    put: '',
+    claims: ['MM-04'],
+  },
+  {
+    name: 'batches of any size go to the kernel',
+    find: '    }, banBatchMax);\n',
+    put: '    }, 1_000_000);\n',
+    claims: ['MM-04'],
+  },
+  {
+    name: 'a ban that was given up for a newcomer stays in the kernel',
+    find: "this.#evicted.map(({ jail, address }) => ({ verb: 'unban', jail: jails[jail]!.name, address })),",
+    put: '[],',
+    claims: ['MM-10'],
+  },
+  {
+    name: 'more bans are sent to the kernel than firewall.bans_max',
+    find: 'if (this.#held + bans <= this.bansMax) return;',
+    put: 'if (bans > 0) return;',
+    claims: [],
+    tests: ['test/unit/running-bans.test.ts'],
+  },
+];

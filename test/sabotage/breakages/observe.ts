@@ -1,0 +1,141 @@
+/** Breakages of what is said: log, figures, client, records. */
+import type { Breakage } from '../breakage.ts';
+
+export const observe: readonly Breakage[] = [
+  {
+    name: 'the log quotes what was read when a log is cut',
+    find: "report('truncated', file.path, file.source, tail.position, '');",
+    put: "report('truncated', file.path, file.source, tail.position, Buffer.from(options.sink.buffer.subarray(0, 200)).toString());",
+    claims: ['I-03'],
+  },
+  {
+    name: 'decisions are said at level info',
+    find: "if (log.enabled('debug')) sayDecision(",
+    put: "log.info('decided', { address: describe(decision.address), failures: decision.failures });\n      if (log.enabled('debug')) sayDecision(",
+    claims: ['I-03'],
+  },
+  {
+    name: 'a quote inside a quoted field is not escaped',
+    find: '`"${safe.replaceAll(\'"\', \'\\\\"\')}"` : safe;',
+    put: '`"${safe}"` : safe;',
+    claims: ['I-03'],
+  },
+  {
+    name: 'a field of the log may take the name of another',
+    find: 'add(taken.has(name) ? `${name}_` : name, value);',
+    put: 'add(name, value);',
+    claims: ['LP-31'],
+  },
+  {
+    name: 'a value of any length goes into one line of the log',
+    find: 'if (text.length <= room) return text;',
+    put: 'if (text.length >= 0) return jsonText(value);',
+    claims: ['LP-31'],
+  },
+  {
+    name: 'an escape of a terminal is printed as it is',
+    find: 'code < 0x20 || // C0, escape included',
+    put: '(code < 0x20 && code !== 0x1b) ||',
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'the second set of control characters is printed as it is',
+    find: '(code >= 0x7f && code <= 0x9f) ||',
+    put: '',
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'what turns the direction of a text is printed as it is',
+    find: '(code >= 0x2028 && code <= 0x202e) ||',
+    put: '',
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'JSON carries control characters that a terminal obeys',
+    find: '(hides(text.codePointAt(0)!) ? escaped(text) : text)',
+    put: '(hides(1_000_000) ? escaped(text) : text)',
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'the client prints names of the daemon as they are',
+    find: '...status.problems.map((problem) => `problem: ${printable(problem)}\\n`),',
+    put: '...status.problems.map((problem) => `problem: ${problem}\\n`),',
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'the command match prints a line as it is',
+    find: "missed.push(`  ${lines}: ${printable(Buffer.from(line).toString('latin1'))}`);",
+    put: "missed.push(`  ${lines}: ${Buffer.from(line).toString('latin1')}`);",
+    claims: ['X-terminal'],
+  },
+  {
+    name: 'evictions a minute are always none',
+    find: 'return this.#grown ?? this.#read() - this.#value;',
+    put: 'return 0 * (this.#grown ?? this.#read() - this.#value);',
+    claims: ['MM-27'],
+  },
+  {
+    name: 'bans of all jails are shown for each',
+    find: 'ofJails((jail) => kernel.bans[jail]!),',
+    put: 'ofJails(() => kernel.bans.reduce((sum, count) => sum + count, 0)),',
+    claims: ['R-01b'],
+  },
+  {
+    name: 'lines read are not shown',
+    find: "one('lines_total', 'lines.total', 'Log lines read.', whole(counters.LINES)),",
+    put: "one('lines_total', 'lines.total', 'Log lines read.', () => 0),",
+    claims: ['LP-30'],
+  },
+  {
+    name: 'bans that wait are shown as held',
+    find: "[[jails[jail]!.name, 'held'], held],",
+    put: "[[jails[jail]!.name, 'held'], held + 1],",
+    claims: ['LP-30'],
+  },
+  {
+    name: 'a label of the metrics may end early',
+    find: 'return escapeHelp(text.toWellFormed())',
+    put: 'return text.toWellFormed(); void escapeHelp(text)',
+    claims: [],
+    tests: ['test/unit/metrics.test.ts'],
+  },
+  {
+    name: 'the heap has no place in the sum of the ceiling',
+    find: 'limits.filePagesBytesMax + limit + runtime',
+    put: 'limits.filePagesBytesMax + runtime',
+    claims: ['LP-15'],
+  },
+  {
+    name: 'pages of files are not given back',
+    find: 'for (const { address, bytes } of mappings) dropPages(address, bytes);',
+    put: '',
+    claims: ['MM-01'],
+  },
+  {
+    name: 'the heap may grow to twice its bound',
+    find: '`--max-old-space-size=${coreOldSpaceMegabytes}`,',
+    put: '`--max-old-space-size=${8 * coreOldSpaceMegabytes}`,',
+    claims: ['MM-01'],
+  },
+  {
+    name: 'records are not written to their file',
+    find: 'await file.appendFile(text);',
+    put: '',
+    claims: [],
+    tests: ['test/unit/history.test.ts'],
+  },
+  {
+    name: 'a ban that is over is not recorded',
+    find: 'ban.confirmed && this.#tell(ban)',
+    put: '!ban.confirmed && this.#tell(ban)',
+    claims: [],
+    tests: ['test/unit/history.test.ts'],
+  },
+  {
+    name: 'the client asks an address only once, however many there are',
+    find: 'at += addressesPerRequestMax) {',
+    put: 'at += Infinity) {',
+    claims: [],
+    tests: ['test/unit/client.test.ts'],
+  },
+];
