@@ -94,8 +94,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'one user may take all places',
-    find: 'return group < controlConnectionsGroupMax && user < controlConnectionsUserMax;',
-    put: 'return group < controlConnectionsGroupMax;',
+    find: ' && user < limits.controlConnectionsUserMax;',
+    put: ';',
     claims: ['D-03'],
   },
   {
@@ -178,14 +178,14 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the metrics page takes headers of any length',
-    find: '        maxHeaderSize: metricsHeaderBytesMax,',
-    put: '        maxHeaderSize: 10 * metricsHeaderBytesMax,',
+    find: 'maxHeaderSize: limits.',
+    put: 'maxHeaderSize: 10 * limits.',
     claims: ['D-04a'],
   },
   {
     name: 'any number of scrapers is served at once',
-    find: '    server.maxConnections = metricsConnectionsMax;\n    server.maxRequestsPerSocket',
-    put: '    server.maxRequestsPerSocket',
+    find: 'server.maxConnections = limits.',
+    put: 'server.maxConnections = 10 * limits.',
     claims: ['D-04a'],
   },
   {
@@ -196,8 +196,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the metrics page is computed for each scrape',
-    find: 'if (this.#now() - this.#pageAt < metricsPageMs) return this.#page;',
-    put: '',
+    find: 'if (this.#now() - this.#pageAt < limits.',
+    put: 'if (this.#now() - this.#pageAt < 0 * limits.',
     claims: ['D-04b'],
   },
 ];

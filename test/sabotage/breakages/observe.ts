@@ -76,20 +76,20 @@ export const observe: readonly Breakage[] = [
   },
   {
     name: 'bans of all jails are shown for each',
-    find: 'ofJails((jail) => kernel.bans[jail]!),',
-    put: 'ofJails(() => kernel.bans.reduce((sum, count) => sum + count, 0)),',
+    find: '(jail) => kernel.bans[jail]!',
+    put: '() => kernel.bans[0]!',
     claims: ['R-01b'],
   },
   {
     name: 'lines read are not shown',
-    find: "one('lines_total', 'lines.total', 'Log lines read.', whole(counters.LINES)),",
-    put: "one('lines_total', 'lines.total', 'Log lines read.', () => 0),",
+    find: "'Log lines read.', counters.LINES",
+    put: "'Log lines read.', counters.BYTES",
     claims: ['LP-30'],
   },
   {
     name: 'bans that wait are shown as held',
-    find: "[[jails[jail]!.name, 'held'], held],",
-    put: "[[jails[jail]!.name, 'held'], held + 1],",
+    find: "'held'], held],",
+    put: "'held'], held + 1],",
     claims: ['LP-30'],
   },
   {
