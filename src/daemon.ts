@@ -23,7 +23,6 @@ import { Enforcer } from './enforcer/enforcer.ts';
 import { Ignored } from './enforcer/ignored.ts';
 import { LINES } from './engine/counters.ts';
 import { type Denial, Engine } from './engine/host.ts';
-import { Expiry } from './history/expiry.ts';
 import { Recorder } from './history/recorder.ts';
 import { Telling } from './history/telling.ts';
 import { followedFilesMax, housekeepingMs, otherDescriptorsMax, verdictsMs } from './limits.ts';
@@ -43,7 +42,7 @@ import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
-import type { Address, Backend, CoreConfig, Decision, JailConfig } from './types.ts';
+import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 const exitUnavailable = 69;
@@ -147,8 +146,7 @@ async function compose(config: CoreConfig, log: Logger) {
   await recorder.start();
   // The names of the followed files are known below.
   const pathOf = (source: number): string | undefined => files.status().find((file) => file.source === source)?.path;
-  const telling = new Telling(recorder, jails, engine, pathOf);
-  const expiry = new Expiry(engine, (ban) => telling.tell('expired', ban));
+  const telling = new Telling({ recorder, log, jails, engine, pathOf });
   const enforcer = new Enforcer({
     engine,
     backend,
@@ -156,10 +154,7 @@ async function compose(config: CoreConfig, log: Logger) {
     ignored,
     now: clock.now,
     log,
-    decided: (decision) => {
-      if (log.enabled('debug')) sayDecision(log, jails[decision.jail]!, engine, files, decision);
-      telling.decided(decision);
-    },
+    decided: (decision) => telling.decided(decision),
     // A dry run has said what it would do.
     ...(backend.holds && {
       banned: (ban) => telling.tell('ban', ban),
@@ -196,7 +191,7 @@ async function compose(config: CoreConfig, log: Logger) {
   });
   const clocks = new LogClocks({ engine, files, log });
   const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files };
-  return { ...rooms, clocks, recorder, expiry, log };
+  return { ...rooms, clocks, recorder, telling, log };
 }
 
 /** What hears of files where there is no inotify: a bundle that Linux never loads. */
@@ -208,8 +203,8 @@ async function portableEvents(): Promise<FileSourceOptions['events']> {
 
 type Core = Awaited<ReturnType<typeof compose>>;
 
-/** Opens the control socket and the metrics page; returns what closes them, last opened first. */
-async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknown>)[]> {
+/** Opens the control socket and the metrics page; with what closes them, last opened first. */
+async function openPages(core: Core, log: Logger) {
   const { config } = core;
   const closers: (() => Promise<unknown>)[] = [];
   let figures: readonly Figure[] = [];
@@ -228,25 +223,25 @@ async function openPages(core: Core, log: Logger): Promise<(() => Promise<unknow
     await metrics.start(config.metrics.bind, config.metrics.port);
     closers.unshift(() => metrics!.close());
   }
-  return closers;
+  return { operator, closers };
 }
 
 /** Starts the daemon; returns what stops it. */
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
-  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks, recorder, expiry } = core;
+  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks, recorder, telling } = core;
+  const lookers = [drops, clock, clocks, telling];
   // Each step of a start brings in code that is hardly used again.
   memory.governor.release();
-  const closers = await openPages(core, log);
+  const { operator, closers } = await openPages(core, log);
   memory.settle();
   files.start();
-  sayIdleJails(core, log);
+  for (const { name: jail, logpath } of operator.idleJails()) {
+    log.warn('jail reads no log until a file fits', { jail, logpath: logpath.join(' ') });
+  }
   enforcer.start({ adopts: true });
-  drops.start();
-  clock.start();
-  clocks.start();
-  expiry.start();
+  for (const looker of lookers) looker.start();
   keeper?.start(files);
   memory.governor.release();
   const verdicts = setInterval(() => {
@@ -266,10 +261,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     clearInterval(housekeeping);
     clearInterval(verdicts);
     memory.stop();
-    drops.stop();
-    clock.stop();
-    clocks.stop();
-    expiry.stop();
+    for (const looker of lookers) looker.stop();
     files.drain();
     engine.settleAttempts(Date.now() / 1000, true);
     await enforcer.stop();
@@ -284,30 +276,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
-}
-
-function sayIdleJails({ config, files, routes }: Core, log: Logger): void {
-  const followed = files.status();
-  for (const [index, { name, logpath }] of config.jails.entries()) {
-    if (routes.logsOf(index, followed).length > 0) continue;
-    log.warn('jail reads no log until a file fits', { jail: name, logpath: logpath.join(' ') });
-  }
-}
-
-/** What led to a ban, without a byte of the line: where it stands says where to read it. */
-function sayDecision(log: Logger, jail: JailConfig, engine: Engine, files: FileSource, decision: Decision): void {
-  const { address, failures, time, seconds, pattern, source, offset } = decision;
-  log.debug('decided', () => ({
-    jail: jail.name,
-    address: describe(address),
-    filter: jail.filter,
-    pattern: engine.patternName(jail.filter, pattern),
-    failures,
-    at: new Date(time * 1000).toISOString(),
-    seconds,
-    path: files.status().find((file) => file.source === source)?.path,
-    offset,
-  }));
 }
 
 /** Under log_and_drop; the logger bounds the lines. */

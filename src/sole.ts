@@ -5,17 +5,7 @@
  * lock with the process, whatever ended that; the file stays, so that nobody locks another one of
  * the same name. Input: a directory that others may not write. Claim: FM-1.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { native } from './native.ts';
 
@@ -29,7 +19,7 @@ export class InUseError extends Error {
 
 /** Where the lock of a firewall table is: a table belongs to a network namespace. */
 export function tableLockPath(table: string): string {
-  return `/run/fail2zig/table-${statSync('/proc/self/ns/net').ino}-${table}.lock`;
+  return `/run/fail2zig/table-${fs.statSync('/proc/self/ns/net').ino}-${table}.lock`;
 }
 
 /**
@@ -38,22 +28,22 @@ export function tableLockPath(table: string): string {
  */
 export function takeLock(path: string, what: string, own: string): () => void {
   try {
-    mkdirSync(dirname(path), { mode: 0o755 });
+    fs.mkdirSync(dirname(path), { mode: 0o755 });
   } catch {
     // It is there, or opening says why it is not.
   }
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const fd = openSync(path, flags, 0o600);
-  const { uid, mode } = fstatSync(fd);
+  const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK;
+  const fd = fs.openSync(path, flags, 0o600);
+  const { uid, mode } = fs.fstatSync(fd);
   const isOurs = uid === process.geteuid?.() && (mode & 0o077) === 0;
   if (!isOurs || native.tryLock(fd) < 0) {
     const holder = Buffer.alloc(16);
-    const length = readSync(fd, holder, 0, holder.length, 0);
-    closeSync(fd);
+    const length = fs.readSync(fd, holder, 0, holder.length, 0);
+    fs.closeSync(fd);
     if (!isOurs) throw new Error(`${path} is not ours alone: remove it`);
     throw new InUseError(what, own, holder.toString('latin1', 0, length).replaceAll(/[^0-9]/g, ''));
   }
-  ftruncateSync(fd);
-  writeSync(fd, String(process.pid), 0);
-  return () => closeSync(fd);
+  fs.ftruncateSync(fd);
+  fs.writeSync(fd, String(process.pid), 0);
+  return () => fs.closeSync(fd);
 }

@@ -52,21 +52,21 @@ export function encodeFrame(value: Request | Response): Buffer {
 
 /** Takes a stream in pieces of any size and gives its frames' bodies back one by one. */
 export class FrameDecoder {
-  readonly #header = Buffer.alloc(headerBytes);
-  #headerFilled = 0;
-  #body: Buffer | undefined;
-  #bodyFilled = 0;
+  /** What is being filled: a frame's header, or its body. */
+  #part = Buffer.alloc(headerBytes);
+  #isBody = false;
+  #filled = 0;
   #chunk: Uint8Array = new Uint8Array(0);
   #failure: FrameError | undefined;
 
   /** Bytes held on behalf of the peer: the bound the tests assert. */
   get bytesHeld(): number {
-    return (this.#body?.length ?? 0) + this.#chunk.length;
+    return (this.#isBody ? this.#part.length : 0) + this.#chunk.length;
   }
 
   /** True between two frames, with nothing of the next one seen. */
   get idle(): boolean {
-    return this.#headerFilled === 0 && this.#chunk.length === 0;
+    return !this.#isBody && this.#filled === 0 && this.#chunk.length === 0;
   }
 
   /** Takes the next piece. The one before must have been used up: `next()` returned undefined. */
@@ -81,39 +81,35 @@ export class FrameDecoder {
    */
   next(): Buffer | undefined {
     if (this.#failure) throw this.#failure;
-    if (this.#body === undefined && !this.#takeHeader()) return undefined;
-    const body = this.#body as Buffer;
-    this.#bodyFilled += this.#take(body, this.#bodyFilled);
-    if (this.#bodyFilled < body.length) return undefined;
-    this.#body = undefined;
-    this.#bodyFilled = 0;
-    this.#headerFilled = 0;
-    return body;
-  }
-
-  /** Fills `into` from `at` out of the chunk; returns how many bytes that gave. */
-  #take(into: Buffer, at: number): number {
-    const count = Math.min(into.length - at, this.#chunk.length);
-    into.set(this.#chunk.subarray(0, count), at);
-    this.#chunk = count === this.#chunk.length ? new Uint8Array(0) : this.#chunk.subarray(count);
-    return count;
-  }
-
-  #takeHeader(): boolean {
-    this.#headerFilled += this.#take(this.#header, this.#headerFilled);
-    if (this.#headerFilled < headerBytes) return false;
-    const length = this.#header.readUInt32LE(0);
-    if (length === 0) this.#fail('frame-empty', 'a frame without a body');
-    if (length > frameBytesMax) {
-      this.#fail('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
+    while (this.#fill()) {
+      const part = this.#part;
+      this.#part = Buffer.allocUnsafeSlow(this.#isBody ? headerBytes : this.#bodyBytes(part));
+      this.#filled = 0;
+      this.#isBody = !this.#isBody;
+      if (!this.#isBody) return part;
     }
-    this.#body = Buffer.allocUnsafeSlow(length);
-    return true;
+    return undefined;
   }
 
-  #fail(code: FrameErrorCode, message: string): never {
+  /** Fills the part out of the chunk; true where it is whole then. */
+  #fill(): boolean {
+    const count = Math.min(this.#part.length - this.#filled, this.#chunk.length);
+    this.#part.set(this.#chunk.subarray(0, count), this.#filled);
+    this.#filled += count;
+    // A chunk that is used up is let go of.
+    this.#chunk = count === this.#chunk.length ? new Uint8Array(0) : this.#chunk.subarray(count);
+    return this.#filled === this.#part.length;
+  }
+
+  /** The length of the body that a header announces. */
+  #bodyBytes(header: Buffer): number {
+    const length = header.readUInt32LE(0);
+    if (length > 0 && length <= frameBytesMax) return length;
     this.#chunk = new Uint8Array(0);
-    this.#failure = new FrameError(code, message);
+    this.#failure =
+      length === 0
+        ? new FrameError('frame-empty', 'a frame without a body')
+        : new FrameError('frame-too-long', `a frame of ${length} bytes; the limit is ${frameBytesMax}`);
     throw this.#failure;
   }
 }

@@ -9,17 +9,15 @@
 import { type Operator, OperatorError, type Peer } from './answers.ts';
 import { type Arguments, checkArguments } from './arguments.ts';
 
-/**
- * Who may call a verb: `root` (uid 0 or the daemon's own), `group` adds members of the socket's
- * group.
- */
+/** What a peer is: `root` (uid 0 or the daemon's own user), or a member of the socket's `group`. */
 export type Role = 'root' | 'group';
 
 export interface Verb extends Arguments {
   name: keyof Operator;
-  callers: Role;
-  /** True where it changes what is banned or what runs: each call is logged with who made it. */
-  changes: boolean;
+  /** Members of the socket's group may not call it. */
+  rootOnly?: true;
+  /** It changes what is banned or what runs: each call is logged with who made it. */
+  changes?: true;
   /** What it does, as help and documents say it; no full stop. */
   says: string;
 }
@@ -27,28 +25,21 @@ export interface Verb extends Arguments {
 export const verbs: readonly Verb[] = [
   {
     name: 'status',
-    callers: 'group',
-    changes: false,
     says: 'What runs: backend, memory, jails with their bans and logs, and what is wrong',
     arguments: { jail: { kind: 'jail' } },
   },
   {
     name: 'jails',
-    callers: 'group',
-    changes: false,
     says: 'The jails with their filter and bans',
     arguments: {},
   },
   {
     name: 'list',
-    callers: 'group',
-    changes: false,
     says: 'Bans that hold now and the time each has left',
     arguments: { jail: { kind: 'jail' } },
   },
   {
     name: 'ban',
-    callers: 'group',
     changes: true,
     says: "Bans addresses now, for the jail's bantime or the given time; ignored addresses are refused",
     arguments: {
@@ -60,7 +51,6 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'unban',
-    callers: 'group',
     changes: true,
     says: 'Ends the bans of addresses, in one jail or in every jail; or all bans of a jail; or all',
     arguments: {
@@ -71,15 +61,11 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'why',
-    callers: 'group',
-    changes: false,
     says: 'What is known of an address: bans, what led to them, who asked, what the kernel holds',
     arguments: { address: { kind: 'address', required: true } },
   },
   {
     name: 'history',
-    callers: 'group',
-    changes: false,
     says: 'Bans, unbans and ends of bans, oldest first, from the file of records',
     arguments: {
       address: { kind: 'address' },
@@ -89,29 +75,23 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'watch',
-    callers: 'group',
-    changes: false,
     says: 'The same as it happens, one JSON object a line; goes on after event NUMBER where one is given',
     arguments: { after: { kind: 'number', option: true } },
   },
   {
     name: 'stats',
-    callers: 'group',
-    changes: false,
     says: 'Counters: lines, matches, drops, bans, evictions, memory',
     arguments: {},
   },
   {
     name: 'set',
-    callers: 'root',
+    rootOnly: true,
     changes: true,
     says: 'Sets the log level until the next start',
     arguments: { setting: { kind: 'setting', required: true }, level: { kind: 'level', required: true } },
   },
   {
     name: 'version',
-    callers: 'group',
-    changes: false,
     says: 'The version of the running daemon',
     arguments: {},
   },
@@ -137,5 +117,5 @@ export function answerTo(operator: Operator, verb: Verb, given: unknown, by: Pee
 
 /** True where a peer of `role` may call `verb`. */
 export function mayCall(verb: Verb, role: Role): boolean {
-  return role === 'root' || verb.callers === 'group';
+  return role === 'root' || !verb.rootOnly;
 }

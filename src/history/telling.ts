@@ -1,57 +1,106 @@
 /**
- * What the recorder is told of bans, each with what led to it. Input: decisions and bans in any
- * number. When full: `historyDecisionsMax` decisions are remembered until their ban is in the
- * kernel; the record of a further one says only that there is a ban.
+ * What the recorder is told of bans: that one began, with what led to it, and that it is over. The
+ * kernel ends a ban by itself and nobody is told; so the table is looked through now and then for
+ * bans whose end has come since. A ban that was evicted meanwhile is missed: its record of the ban
+ * says when it ended. Input: decisions and bans in any number. When full: `historyDecisionsMax`
+ * decisions are remembered until their ban is in the kernel; the record of a further one says only
+ * that there is a ban.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Engine, TableBan } from '../engine/host.ts';
-import { historyDecisionsMax } from '../limits.ts';
+import { expiryLookMs, historyDecisionsMax, sweepEntries } from '../limits.ts';
+import type { Logger } from '../log.ts';
 import { formatAddress } from '../text/address.ts';
 import type { Address, Decision, JailConfig } from '../types.ts';
 import type { Details, Recorder } from './recorder.ts';
 
 const keyOf = (jail: number, { bytes }: Address): string => `${jail} ${Buffer.from(bytes).toString('latin1')}`;
 
+export interface TellingOptions {
+  recorder: Pick<Recorder, 'bans'>;
+  log: Pick<Logger, 'debug' | 'enabled'>;
+  jails: readonly JailConfig[];
+  engine: Pick<Engine, 'patternName' | 'eachBan'>;
+  /** The name of a followed file. */
+  pathOf: (source: number) => string | undefined;
+  /** Epoch milliseconds. */
+  now?: () => number;
+}
+
 export class Telling {
-  readonly #recorder: Pick<Recorder, 'bans'>;
-  readonly #jails: readonly JailConfig[];
-  readonly #engine: Pick<Engine, 'patternName'>;
-  readonly #pathOf: (source: number) => string | undefined;
+  readonly #options: TellingOptions;
+  readonly #now: () => number;
   /** Decisions whose ban the kernel does not hold yet. */
   readonly #decisions = new Map<string, Decision>();
+  /** Bans that ended before this second were told of. */
+  #endedFrom: number;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    recorder: Pick<Recorder, 'bans'>,
-    jails: readonly JailConfig[],
-    engine: Pick<Engine, 'patternName'>,
-    pathOf: (source: number) => string | undefined,
-  ) {
-    this.#recorder = recorder;
-    this.#jails = jails;
-    this.#engine = engine;
-    this.#pathOf = pathOf;
+  constructor(options: TellingOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#endedFrom = this.#second();
+  }
+
+  /** Looks for ends of bans from now on. */
+  start(): void {
+    this.#timer = setTimeout(() => void this.look().finally(() => this.#timer && this.start()), expiryLookMs).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   decided(decision: Decision): void {
-    if (this.#decisions.size < historyDecisionsMax) {
-      this.#decisions.set(keyOf(decision.jail, decision.address), decision);
+    const { jails, log } = this.#options;
+    const { jail, address, time, seconds } = decision;
+    // Without a byte of the line: where it stands says where to read it.
+    if (log.enabled('debug')) {
+      const { name, filter } = jails[jail]!;
+      const at = new Date(time * 1000).toISOString();
+      log.debug('decided', {
+        jail: name,
+        address: formatAddress(address),
+        filter,
+        at,
+        seconds,
+        ...this.#reason(decision),
+      });
     }
+    if (this.#decisions.size < historyDecisionsMax) this.#decisions.set(keyOf(jail, address), decision);
   }
 
   /** The kernel holds it, or held it until now. */
   tell(event: 'ban' | 'restored' | 'expired', ban: TableBan): void {
-    const jail = this.#jails[ban.jail]!;
     const key = keyOf(ban.jail, ban.address);
     const decision = event === 'ban' ? this.#decisions.get(key) : undefined;
     this.#decisions.delete(key);
     const details = (): Details => ({
       until: Number.isFinite(ban.end) ? ban.end : -1,
-      ...(decision && {
-        failures: decision.failures,
-        pattern: this.#engine.patternName(jail.filter, decision.pattern),
-        file: this.#pathOf(decision.source),
-        offset: decision.offset,
-      }),
+      ...(decision && this.#reason(decision)),
     });
-    this.#recorder.bans(event, jail.name, [{ address: formatAddress(ban.address), details }]);
+    const { jails, recorder } = this.#options;
+    recorder.bans(event, jails[ban.jail]!.name, [{ address: formatAddress(ban.address), details }]);
+  }
+
+  /** What led to a ban. */
+  #reason({ jail, failures, pattern, source, offset }: Decision) {
+    const { engine, jails, pathOf } = this.#options;
+    return { failures, pattern: engine.patternName(jails[jail]!.filter, pattern), file: pathOf(source), offset };
+  }
+
+  /** Tells of each ban that the kernel held and that ended since the last look. */
+  async look(): Promise<void> {
+    const ended = { from: this.#endedFrom, until: this.#second() };
+    this.#endedFrom = ended.until;
+    const tell = (ban: TableBan): void => {
+      if (ban.confirmed) this.tell('expired', ban);
+    };
+    for (let at = 0; at >= 0; await turn()) at = this.#options.engine.eachBan(at, 16 * sweepEntries, tell, ended);
+  }
+
+  #second(): number {
+    return Math.floor(this.#now() / 1000);
   }
 }

@@ -14,20 +14,8 @@ import type { BootTime } from '../clock.ts';
 import { historiesMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { SavedHistory } from '../sources/silence.ts';
-import {
-  DamagedState,
-  damaged,
-  decodeClock,
-  decodeHistory,
-  decodeJails,
-  decodePosition,
-  headerBytes,
-  sectionHeadBytes,
-  sectionTag,
-  stateMagic,
-  stateVersion,
-  tableHeadBytes,
-} from './format.ts';
+import * as format from './format.ts';
+import { damaged } from './format.ts';
 import { temporaryPath } from './save.ts';
 
 /** What is known about the saved table before its entries come. */
@@ -93,7 +81,7 @@ export function loadState(path: string, visitor: StateVisitor, now: number): Loa
     readPass(descriptor, visitor);
     return { state };
   } catch (error) {
-    if (!(error instanceof DamagedState) && (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    if (!(error instanceof format.DamagedState) && (error as NodeJS.ErrnoException).syscall === undefined) throw error;
     return setAside(path, (error as Error).message, now);
   } finally {
     closeSync(descriptor);
@@ -126,19 +114,19 @@ function checkOwner(descriptor: number): void {
 /** Sequential reads from the start, with a running checksum. */
 class Reader {
   checksum = 0;
-  private position = 0;
-  private readonly descriptor: number;
+  #position = 0;
+  readonly #descriptor: number;
 
   constructor(descriptor: number) {
-    this.descriptor = descriptor;
+    this.#descriptor = descriptor;
   }
 
   fill(buffer: Buffer): Buffer {
     for (let done = 0; done < buffer.length; ) {
-      const count = readSync(this.descriptor, buffer, done, buffer.length - done, this.position);
+      const count = readSync(this.#descriptor, buffer, done, buffer.length - done, this.#position);
       if (count === 0) damaged('it is cut short');
       done += count;
-      this.position += count;
+      this.#position += count;
     }
     return buffer;
   }
@@ -149,7 +137,7 @@ class Reader {
   }
 
   atEnd(): boolean {
-    return readSync(this.descriptor, Buffer.alloc(1), 0, 1, this.position) === 0;
+    return readSync(this.#descriptor, Buffer.alloc(1), 0, 1, this.#position) === 0;
   }
 }
 
@@ -157,7 +145,7 @@ class Reader {
 function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState {
   const reader = new Reader(descriptor);
   const state: LoadedState = { time: readHeader(reader), positions: 0, tableBytes: 0 };
-  const head = Buffer.alloc(sectionHeadBytes);
+  const head = Buffer.alloc(format.sectionHeadBytes);
   const buffer = Buffer.alloc(stateSectionBytesMax);
   let clock: BootTime | undefined;
   let jails: string[] | null = null;
@@ -171,33 +159,33 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
     if (tag < last) damaged('its sections are out of order');
     if (length > stateSectionBytesMax) damaged('a section is too long');
     last = tag;
-    if (tag === sectionTag.end) {
+    if (tag === format.sectionTag.end) {
       finish(reader, length);
       return state;
     }
     const bytes = reader.take(buffer.subarray(0, length));
-    if (tag === sectionTag.clock) {
+    if (tag === format.sectionTag.clock) {
       if (clock !== undefined) damaged('it tells its clock twice');
-      clock = decodeClock(bytes);
-    } else if (tag === sectionTag.jails) {
+      clock = format.decodeClock(bytes);
+    } else if (tag === format.sectionTag.jails) {
       if (jails !== null) damaged('it names its jails twice');
-      jails = decodeJails(bytes);
+      jails = format.decodeJails(bytes);
     } else if (jails === null) {
       damaged('it does not name its jails first');
-    } else if (tag === sectionTag.positions) {
+    } else if (tag === format.sectionTag.positions) {
       state.positions += readPositions(bytes, visitor);
       if (state.positions > statePositionsMax) damaged('it holds too many read positions');
-    } else if (tag === sectionTag.tableHead) {
+    } else if (tag === format.sectionTag.tableHead) {
       if (table !== null) damaged('it describes its table twice');
       table = { ...readTableHead(bytes, jails), time: state.time, clock };
       wanted = visitor?.table(table) ?? false;
-    } else if (tag === sectionTag.tableEntries) {
+    } else if (tag === format.sectionTag.tableEntries) {
       if (table === null || length % table.entryBytes !== 0) damaged('its table is cut in the middle');
       state.tableBytes += length;
       if (wanted) visitor!.entries(bytes);
-    } else if (tag === sectionTag.histories) {
+    } else if (tag === format.sectionTag.histories) {
       if (++histories > historiesMax) damaged('it holds too many histories');
-      const history = decodeHistory(bytes);
+      const history = format.decodeHistory(bytes);
       visitor?.history?.(history);
     } else {
       damaged(`it has an unknown section ${tag}`);
@@ -206,10 +194,11 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
 }
 
 function readHeader(reader: Reader): number {
-  const header = reader.take(Buffer.alloc(headerBytes));
-  if (header.compare(stateMagic, 0, stateMagic.length, 0, stateMagic.length) !== 0) damaged('it is not a state file');
+  const header = reader.take(Buffer.alloc(format.headerBytes));
+  if (header.compare(format.stateMagic, 0, format.stateMagic.length, 0, format.stateMagic.length) !== 0)
+    damaged('it is not a state file');
   const version = header.readUInt32LE(8);
-  if (version !== stateVersion) damaged(`it has version ${version}; this program reads ${stateVersion}`);
+  if (version !== format.stateVersion) damaged(`it has version ${version}; this program reads ${format.stateVersion}`);
   const time = header.readDoubleLE(16);
   if (header.readUInt32LE(12) !== 0 || !(time >= 0 && time <= Number.MAX_SAFE_INTEGER)) damaged('its header is wrong');
   return time;
@@ -218,7 +207,7 @@ function readHeader(reader: Reader): number {
 function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
   let count = 0;
   for (let at = 0; at < bytes.length; count++) {
-    const { position, next } = decodePosition(bytes, at);
+    const { position, next } = format.decodePosition(bytes, at);
     visitor?.position(position);
     at = next;
   }
@@ -226,10 +215,10 @@ function readPositions(bytes: Buffer, visitor: StateVisitor | null): number {
 }
 
 function readTableHead(bytes: Buffer, jails: readonly string[]): Omit<LoadedTable, 'time' | 'clock'> {
-  if (bytes.length < tableHeadBytes) damaged('the description of its table is cut short');
+  if (bytes.length < format.tableHeadBytes) damaged('the description of its table is cut short');
   const entryBytes = bytes.readUInt32LE(4);
   if (entryBytes === 0 || entryBytes > stateSectionBytesMax) damaged('its entries have a wrong size');
-  return { layout: bytes.readUInt32LE(0), entryBytes, jails, note: Buffer.from(bytes.subarray(tableHeadBytes)) };
+  return { layout: bytes.readUInt32LE(0), entryBytes, jails, note: Buffer.from(bytes.subarray(format.tableHeadBytes)) };
 }
 
 function finish(reader: Reader, length: number): void {

@@ -118,7 +118,7 @@ describe('the table of verbs', () => {
   });
 
   test('a verb for root is not for the group', () => {
-    const verb = { ...findVerb('ban'), callers: 'root' as const };
+    const verb = { ...findVerb('ban'), rootOnly: true as const };
     expect([mayCall(verb, 'root'), mayCall(verb, 'group')]).toEqual([true, false]);
     expect(mayCall(findVerb('ban'), 'group')).toBe(true);
   });

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { pipeline } from '../../spec/support/pipeline.ts';
 import { readRecords } from '../../src/client/records.ts';
 import type { Event } from '../../src/history/event.ts';
-import { Expiry } from '../../src/history/expiry.ts';
 import { Recorder, type RecorderOptions } from '../../src/history/recorder.ts';
 import { Telling } from '../../src/history/telling.ts';
 import { historyAddressesMax, historyBurst, historyWaitBytesMax } from '../../src/limits.ts';
@@ -209,11 +208,11 @@ test('an end of a ban is told once, and only of bans that the kernel held', asyn
   let now = 1_763_687_728_000;
   const told: string[] = [];
   const second = (): number => now / 1000;
-  const expiry = new Expiry(
-    engine,
-    (ban) => void told.push(`${ban.address.bytes[15]} ${ban.end}`),
-    () => now,
-  );
+  const recorder: Pick<Recorder, 'bans'> = {
+    bans: (event, _jail, [ban]) => void told.push(`${event} ${ban!.address} ${ban!.details?.().until}`),
+  };
+  const jails = [{ name: 'sshd', filter: 'sshd' }] as never;
+  const expiry = new Telling({ recorder, log: rememberingLog(), jails, engine, pathOf: () => '', now: () => now });
   engine.setBan(0, addressOf(v4('192.0.2.1')), second(), second() + 10);
   engine.setBan(0, addressOf(v4('192.0.2.2')), second(), Number.POSITIVE_INFINITY);
   engine.setBan(0, addressOf(v4('192.0.2.3')), second(), second() + 20);
@@ -225,10 +224,10 @@ test('an end of a ban is told once, and only of bans that the kernel held', asyn
   now += 1_000;
   await expiry.look();
   await expiry.look();
-  expect(told).toEqual(['1 1763687738']);
+  expect(told).toEqual(['expired 192.0.2.1 1763687738']);
   now += 1e9;
   await expiry.look();
-  expect(told).toEqual(['1 1763687738', '3 1763687748']);
+  expect(told).toEqual(['expired 192.0.2.1 1763687738', 'expired 192.0.2.3 1763687748']);
   await enforcer.stop();
 });
 
@@ -238,7 +237,9 @@ test('a ban is told with the decision that led to it, once', () => {
     bans: (event, jail, [ban]) => void told.push([event, jail, ban!.address, ban!.details?.()]),
   };
   const jails = [{ name: 'sshd', filter: 'sshd' }] as never;
-  const telling = new Telling(recorder, jails, { patternName: () => 'failed-password' }, () => '/var/log/auth.log');
+  const engine = { patternName: () => 'failed-password', eachBan: () => -1 };
+  const log = rememberingLog();
+  const telling = new Telling({ recorder, log, jails, engine, pathOf: () => '/var/log/auth.log' });
   const address = addressOf(v4('192.0.2.1'));
   telling.decided({ jail: 0, address, time: 1, failures: 5, seconds: 60, bans: 1, source: 3, offset: 77, pattern: 2 });
   const ban = { index: 0, jail: 0, address, end: 61, confirmed: true, restored: false, manual: false, bans: 1 };
@@ -249,4 +250,8 @@ test('a ban is told with the decision that led to it, once', () => {
     ['ban', 'sshd', '192.0.2.1', { until: 61, ...line }],
     ['ban', 'sshd', '192.0.2.1', { until: -1 }],
   ]);
+  // The log is told of the decision, under debug, with where the line stands and nothing of it.
+  const at = '1970-01-01T00:00:01.000Z';
+  const fields = { jail: 'sshd', address: '192.0.2.1', filter: 'sshd', at, seconds: 60, ...line };
+  expect(log.said).toEqual([{ level: 'debug', text: 'decided', fields }]);
 });
