@@ -46,8 +46,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'a frame may claim 4 GiB',
-    find: 'if (length > frameBytesMax) {\n      this.#fail(',
-    put: 'if (length > 2 ** 32) {\n      this.#fail(',
+    find: 'if (length > 0 && length <= frameBytesMax) return length;',
+    put: 'if (length > 0 && length <= 2 ** 32) return length;',
     claims: ['D-03'],
   },
   {
@@ -130,8 +130,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'a frame without a body is waited for',
-    find: "if (length === 0) this.#fail('frame-empty', 'a frame without a body');",
-    put: '',
+    find: 'if (length > 0 && length <= frameBytesMax) return length;',
+    put: 'if (length <= frameBytesMax) return length;',
     claims: ['X-frames'],
   },
   {
@@ -142,13 +142,13 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the group may set the log level',
-    find: "    callers: 'root',",
-    put: "    callers: 'group',",
+    find: '    rootOnly: true,\n',
+    put: '',
     claims: ['E-03'],
   },
   {
     name: 'everybody who may ask may change',
-    find: "return role === 'root' || verb.callers === 'group';",
+    find: "return role === 'root' || !verb.rootOnly;",
     put: "return role === 'root' || role === 'group';",
     claims: ['E-03'],
   },

@@ -90,8 +90,8 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the daemon asks another host',
-    find: 'drops.start();',
-    put: "drops.start();\n  (globalThis as unknown as Record<string, (url: string) => Promise<unknown>>)[['fe', 'tch'].join('')]!('http://192.0.2.1:9/').catch(() => {});",
+    find: 'for (const looker of lookers) looker.start();',
+    put: "for (const looker of lookers) looker.start();\n  (globalThis as unknown as Record<string, (url: string) => Promise<unknown>>)[['fe', 'tch'].join('')]!('http://192.0.2.1:9/').catch(() => {});",
     claims: ['LP-33'],
   },
   {

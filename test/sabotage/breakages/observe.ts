@@ -10,8 +10,8 @@ export const observe: readonly Breakage[] = [
   },
   {
     name: 'decisions are said at level info',
-    find: "if (log.enabled('debug')) sayDecision(",
-    put: "log.info('decided', { address: describe(decision.address), failures: decision.failures });\n      if (log.enabled('debug')) sayDecision(",
+    find: "if (log.enabled('debug')) {\n      const { name, filter }",
+    put: "(log as Logger).info('decided', { address: formatAddress(address), seconds });\n    if (log.enabled('debug')) {\n      const { name, filter }",
     claims: ['I-03'],
   },
   {
@@ -126,8 +126,22 @@ export const observe: readonly Breakage[] = [
   },
   {
     name: 'a ban that is over is not recorded',
-    find: 'ban.confirmed && this.#tell(ban)',
-    put: '!ban.confirmed && this.#tell(ban)',
+    find: "if (ban.confirmed) this.tell('expired', ban);",
+    put: "if (!ban.confirmed) this.tell('expired', ban);",
+    claims: [],
+    tests: ['test/unit/history.test.ts'],
+  },
+  {
+    name: 'records belong to everybody',
+    find: 'await file.chmod(0o640);',
+    put: 'await file.chmod(0o644);',
+    claims: [],
+    tests: ['test/unit/history.test.ts'],
+  },
+  {
+    name: 'the rest of a file of records that was replaced is passed over',
+    find: 'yield* eventsOf(file, wanted);',
+    put: 'if (!isOver) yield* eventsOf(file, wanted);',
     claims: [],
     tests: ['test/unit/history.test.ts'],
   },
