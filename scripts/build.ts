@@ -134,3 +134,4 @@ await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
 await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
 for (const name of apart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`);
 await bundle('dist/client.cjs', 'src/client/main.ts');
+await bundle('dist/single.cjs', 'src/single/main.ts');

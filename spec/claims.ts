@@ -150,7 +150,11 @@ const claimRows: readonly Row[] = [
   ['LP-06', 'parser', 'The engine scans bytes with SIMD instructions where the runtime offers them.'],
   ['LP-07', 'parser', 'Parsing is measured from a file on disk to decisions and exceeds 5.96 million lines a second.'],
   ['LP-08', 'product', 'The daemon reads log events within a measured, short time after exec.'],
-  ['LP-09', 'product', 'The daemon runs in a root that holds only its executable and the libraries it links.'],
+  [
+    'LP-09',
+    'product',
+    'A root that holds only the executable is enough: for a static build with musl. Ours links glibc, and also needs those libraries.',
+  ],
   ['LP-10', 'product', 'The configuration is TOML, and a key nobody knows is an error.'],
   ['LP-11', 'product', '`--import-config` turns fail2ban jails and filters into a configuration of ours.'],
   ['LP-12', 'product', 'Each published figure carries its command, workload, machine facts and spread.'],
@@ -210,8 +214,16 @@ const claimRows: readonly Row[] = [
   ],
   ['WHY-03', 'elevation', 'No ban starts a process.'],
   ['WHY-04', 'memory', 'Pressure from attackers neither grows the state nor pauses the daemon to resize it.'],
-  ['WHY-05', 'product', 'The daemon runs in minimal images and on small systems.'],
-  ['WHY-06', 'product', 'The shipped executable loads no plug-in and no third-party package.'],
+  [
+    'WHY-05',
+    'product',
+    'The daemon runs in minimal images and on small systems, those without glibc (OpenWrt) and BSD among them.',
+  ],
+  [
+    'WHY-06',
+    'product',
+    'The shipped executable is static, needs no virtual machine, and loads no plug-in and no third-party package.',
+  ],
   [
     'WHY-07',
     'product',

@@ -3,8 +3,7 @@
  * one kernel call: a negative number is -errno, a wrong argument throws TypeError (a bug of ours).
  * The addon is loaded at the first call, so what never touches the kernel runs without it.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { addonFile } from './parts.ts';
 
 /** Who connected to a unix socket, as the kernel recorded it at connect(). */
 export interface PeerCredentials {
@@ -126,17 +125,12 @@ export interface Native {
   tryLock(fd: number): number;
 }
 
-/** Where the addon is, seen from src/ and from dist/. */
-const places = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
-
 let loaded: Native | undefined;
 
 function addon(): Native {
   if (loaded) return loaded;
-  const file = places.map((folder) => join(folder, 'fail2zig.node')).find((path) => existsSync(path));
-  if (!file) throw new Error(`fail2zig.node not found in ${places.join(' or ')}: run \`node scripts/native.mjs\``);
   const holder = { exports: {} };
-  process.dlopen(holder, file);
+  process.dlopen(holder, addonFile());
   loaded = holder.exports as Native;
   return loaded;
 }

@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isSea } from 'node:sea';
 import { hasDestinationNat } from '../backends/destination-nat.ts';
 import type { Compiled } from '../config/compile.ts';
 import { formatDuration } from '../config/duration.ts';
@@ -21,7 +22,7 @@ import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig } from '../types.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { readLines } from './show-filter.ts';
-import { coreEnvironment, coreFile, coreFlags, exitConfig, handedRecord } from './start.ts';
+import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord } from './start.ts';
 
 const usage = `fail2zig check: say whether the configuration can be used, or why not
 
@@ -70,12 +71,14 @@ function startProblems(config: CoreConfig): Problem[] {
   if (config.control.enabled && !existsSync(home) && !existsSync(dirname(home))) {
     add('control.socket', `the directory ${printable(home)} is missing`, `mkdir -p ${printable(home)}`);
   }
-  const file = coreFile();
-  // From source the core needs memory for the sources too: only the bundle tells.
-  if (!file?.endsWith('.cjs')) return problems;
+  const command = coreArguments(3);
+  // From source the core needs memory for the sources too: only what is built tells.
+  if (command === undefined || command.some((word) => word.endsWith('daemon.ts'))) return problems;
+  // The descriptor of the addon is inherited as it is.
+  const addon = isSea() ? handedAddon() : undefined;
   const fd = handedRecord({ ...config, log: { level: 'error', format: 'json' } });
   try {
-    const { status, stderr } = spawnSync(process.execPath, [...coreFlags, file, '--config-fd', '3', '--check'], {
+    const { status, stderr } = spawnSync(process.execPath, [...command, '--check'], {
       env: coreEnvironment(process.env),
       encoding: 'utf8',
       stdio: ['ignore', 'ignore', 'pipe', fd],
@@ -83,6 +86,7 @@ function startProblems(config: CoreConfig): Problem[] {
     if (status === exitConfig) add('memory.ceiling', errorOf(stderr), 'raise the ceiling, or have fewer jails');
   } finally {
     closeSync(fd);
+    if (addon !== undefined) closeSync(addon);
   }
   return problems;
 }

@@ -2,12 +2,11 @@
  * A filter for people and programs: what it reads, its patterns with their lines, and what it was
  * compiled to.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe } from '../compiler/describe.ts';
 import { emitFilter } from '../compiler/emit/filter.ts';
 import type { Filter, Pattern } from '../compiler/pattern.ts';
 import type { OperatorFilter } from '../config/filter.ts';
+import { readPart } from '../parts.ts';
 import { printable } from '../text/printable.ts';
 
 /** Characters of a line or pattern that are shown: a whole log line. */
@@ -41,14 +40,11 @@ interface Matcher {
 
 /** Bytes of code of each matcher, as the build measured them. */
 function wasmSizes(): Record<string, number> | undefined {
-  for (const up of [['..'], ['..', '..']]) {
-    try {
-      return JSON.parse(readFileSync(join(import.meta.dirname, ...up, 'build', 'matchers.json'), 'utf8'));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
+  try {
+    return JSON.parse(Buffer.from(readPart('matchers.json')).toString());
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
 export interface Shown {

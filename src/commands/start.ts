@@ -9,8 +9,9 @@
  * with `RestartPreventExitStatus=78` is not started over and over; systemd shows it as
  * `status=78/CONFIG`. 70 (EX_SOFTWARE) where the core cannot be started.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSea } from 'node:sea';
 import { takeCoverage } from 'node:v8';
 import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '../config/limits.ts';
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
@@ -18,6 +19,7 @@ import { ConfigError } from '../config/problem.ts';
 import { writeCoreConfig } from '../config/record.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
+import { addonVariable, readPart } from '../parts.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig } from '../types.ts';
 
@@ -63,6 +65,7 @@ const inherited = [
   'JOURNAL_STREAM', // systemd: whether standard error is the journal
   'RUNTIME_DIRECTORY', // systemd: directories the unit was given
   'STATE_DIRECTORY',
+  addonVariable, // the single executable: where the core finds the addon
   'NODE_V8_COVERAGE', // our own tests: whoever may set it for a root daemon is root
 ];
 
@@ -85,6 +88,17 @@ export function coreFile(directory: string = import.meta.dirname): string | unde
   return [join(directory, 'core.cjs'), join(directory, '..', 'daemon.ts')].find((file) => existsSync(file));
 }
 
+/**
+ * The command line of the core, what follows the program's name; undefined where the core is
+ * missing. The single executable holds the core and takes the flags of the runtime as one option.
+ */
+export function coreArguments(fd: number): string[] | undefined {
+  const handed = ['--config-fd', String(fd)];
+  if (isSea()) return [`--node-options=${coreFlags.join(' ')}`, ...handed];
+  const file = coreFile();
+  return file === undefined ? undefined : [...coreFlags, file, ...handed];
+}
+
 /** Says what is odd about a usable configuration, in the form the log will have. */
 function warn({ log }: CoreConfig, warning: string): void {
   if (log.format === 'json') new Log(log).warn('configuration', { warning });
@@ -105,44 +119,56 @@ export function launch(path: string = defaultConfigPath): number {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(exitConfig, `the configuration cannot be used, nothing was changed\n${error.message}`);
   }
-  const file = coreFile();
-  if (file === undefined) return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
-  let fd: number;
+  let command: string[] | undefined;
   try {
-    fd = handedRecord(config);
-    keepOnly(fd);
+    const fd = handedRecord(config);
+    command = coreArguments(fd);
+    keepOnly(isSea() ? [fd, handedAddon()] : [fd]);
   } catch (error) {
     return refuse(exitSoftware, printable((error as Error).message));
   }
+  if (command === undefined) return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
   // execve runs no exit handlers, so what the tests measure of this stage is written here.
   if (process.env.NODE_V8_COVERAGE !== undefined) takeCoverage();
-  process.execve?.(
-    process.execPath,
-    [process.execPath, ...coreFlags, file, '--config-fd', String(fd)],
-    coreEnvironment(process.env),
-  );
+  process.execve?.(process.execPath, [process.execPath, ...command], coreEnvironment(process.env));
   return refuse(exitSoftware, 'this Node cannot replace its process (process.execve): 24 or newer is needed');
 }
 
 /** The record for the core in a sealed memory file; throws where the kernel has none. */
 export function handedRecord(config: CoreConfig): number {
-  const fd = native.memfd('fail2zig-config');
-  if (fd < 0) throw new Error(`cannot make a memory file for the configuration (errno ${-fd})`);
-  writeCoreConfig(fd, config);
+  return sealedFile('fail2zig-config', (fd) => writeCoreConfig(fd, config));
+}
+
+/**
+ * The addon for the core in a sealed memory file, whose descriptor its environment names: the
+ * single executable has no file of it.
+ */
+export function handedAddon(): number {
+  const fd = sealedFile('fail2zig-addon', (file) => writeFileSync(file, readPart('fail2zig.node')));
+  process.env[addonVariable] = String(fd);
+  return fd;
+}
+
+function sealedFile(name: string, write: (fd: number) => void): number {
+  const fd = native.memfd(name);
+  if (fd < 0) throw new Error(`cannot make the memory file ${name} (errno ${-fd})`);
+  write(fd);
   const sealed = native.seal(fd);
-  if (sealed < 0) throw new Error(`cannot seal the memory file (errno ${-sealed})`);
+  if (sealed < 0) throw new Error(`cannot seal the memory file ${name} (errno ${-sealed})`);
   return fd;
 }
 
 /**
- * Has execve close every descriptor but the standard ones and `fd`: the caller may have left some
+ * Has execve close every descriptor but the standard ones and `kept`: the caller may have left some
  * open.
  */
-function keepOnly(fd: number): void {
+function keepOnly(kept: number[]): void {
   const descriptorMax = 0xffff_ffff;
-  const failed = [fd > 3 ? native.closeOnExec(3, fd - 1) : 0, native.closeOnExec(fd + 1, descriptorMax)].find(
-    (result) => result < 0,
-  );
+  const ends = [2, ...kept.toSorted((a, b) => a - b), descriptorMax + 1];
+  const failed = ends
+    .slice(1)
+    .map((end, i) => (ends[i] + 1 < end ? native.closeOnExec(ends[i] + 1, end - 1) : 0))
+    .find((result) => result < 0);
   if (failed === undefined) return;
   process.stderr.write(`fail2zig: warning: descriptors of the caller stay open (errno ${-failed})\n`);
 }

@@ -3,9 +3,8 @@
  * Two builds of one source, same results: wasm (with SIMD, or scalar), which production runs, and
  * plain TypeScript, which tests, coverage and mutation see.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import * as limits from '../limits.ts';
+import { readPart } from '../parts.ts';
 import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import type * as engineSource from './engine.ts';
 import * as layout from './layout.ts';
@@ -82,16 +81,6 @@ const sameAsLimits =
   layout.MAXRETRY_MAX === limits.maxretryMax;
 if (!sameAsLimits) throw new Error('engine/layout.ts and limits.ts differ: a bug of ours');
 
-/** The built engine's file; `npm run setup` makes it. */
-function wasmFile(build: Build): Buffer {
-  const name = build === 'wasm' ? 'engine.wasm' : 'engine-scalar.wasm';
-  const folders = [join(import.meta.dirname, '..', 'build'), join(import.meta.dirname, '..', '..', 'build')];
-  const path = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
-  // No test comes here: none runs where the engine is not built.
-  if (!path) throw new Error(`${name} not found in ${folders.join(' or ')}: run \`npm run build\``);
-  return readFileSync(path);
-}
-
 /** What a table entry takes, bytes, and how many sets there are. */
 export interface TableShape {
   /** Of a key, and of one window step. */
@@ -142,7 +131,7 @@ function start(options: EngineOptions, instantiate: Instantiate): Started {
 
 /** Of a build that is one file. */
 export function startWasm(options: EngineOptions): Started {
-  const module = new WebAssembly.Module(wasmFile(options.build ?? 'wasm'));
+  const module = new WebAssembly.Module(readPart(options.build === 'scalar' ? 'engine-scalar.wasm' : 'engine.wasm'));
   return start(options, (bytes) => {
     const pages = Math.ceil(bytes / pageBytes);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

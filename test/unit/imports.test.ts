@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { importsOf, readTree, type SourceTree, targetOf } from '../../spec/source.ts';
 
 /** The ground that every room of the core stands on. */
-const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'host'];
+const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns', 'clock', 'version', 'parts', 'host'];
 
 /**
  * `src/` folder or top-level file → what its files may import besides their own room, `types` and
@@ -20,13 +20,15 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   backoff: [],
   bucket: [],
   turns: [],
-  native: [],
+  /** Engine and addon: beside the program or inside it. */
+  parts: [],
+  native: ['parts'],
   clock: ['limits', 'native'],
   text: ['limits'],
   log: ['limits', 'text', 'bucket', 'native'],
   engine: [],
   /** The engine's host: the one class that owns the wasm boundary, with what it hands out. */
-  host: ['engine', 'limits', 'text'],
+  host: ['engine', 'limits', 'text', 'parts'],
   compiler: ['engine', 'limits'],
   filters: ['compiler', 'limits'],
   memory: ['limits', 'native'],
@@ -53,6 +55,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   commands: [...ground, 'engine', 'config', 'filters', 'compiler', 'sources', 'backends'],
   /** Reads durations as the configuration does. */
   client: ['control', 'history', 'limits', 'text', 'config', 'version'],
+  /** The start of the single executable. */
+  single: ['parts'],
   main: ['config', 'commands', 'limits', 'text', 'version'],
 };
 

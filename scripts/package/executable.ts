@@ -1,0 +1,85 @@
+/**
+ * The single executable: the pinned Node, stripped, with our bundles, engine and addon inside
+ * (Node's "single executable application"; postject writes them into a note of the ELF file).
+ * Stripping comes first: a file that is stripped afterwards ends by SIGSEGV.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+const main = 'dist/single.cjs';
+const parts = ['engine.wasm', 'engine-scalar.wasm', 'fail2zig.node', 'matchers.json'];
+
+/** What Node looks for to know that it is a single executable. */
+const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+
+/**
+ * Bytes a write. Linux keeps a file that was written in one piece in large pieces of its cache and,
+ * from 6.18 on, maps each as a whole: 25 MiB of a running daemon instead of 13.
+ */
+const chunkBytes = 64 * 1024;
+
+function writeInChunks(path: string, bytes: Uint8Array): void {
+  const fd = openSync(path, 'w', 0o755);
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, Math.min(chunkBytes, bytes.length - at));
+  closeSync(fd);
+}
+
+function isNewer(output: string, inputs: string[]): boolean {
+  const built = statSync(output, { throwIfNoEntry: false });
+  return built !== undefined && inputs.every((path) => statSync(path).mtimeMs <= built.mtimeMs);
+}
+
+/**
+ * Builds the executable at `output` out of dist/ and build/, where it is older than these; for
+ * tests `without` some bundles.
+ */
+export function buildExecutable(output: string, without: readonly string[] = []): void {
+  const bundles = readdirSync(join(root, 'dist')).filter(
+    (name) => name.endsWith('.cjs') && !['single.cjs', ...without].includes(name),
+  );
+  const inside = [...bundles.sort().map((name) => join('dist', name)), ...parts.map((name) => join('build', name))];
+  if (isNewer(output, [import.meta.filename, ...[main, ...inside].map((path) => join(root, path))])) return;
+  const scratch = mkdtempSync(join(tmpdir(), 'executable-'));
+  try {
+    const node = join(scratch, 'node');
+    const blob = join(scratch, 'blob');
+    copyFileSync(join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node'), node);
+    chmodSync(node, 0o755);
+    execFileSync('strip', [node]);
+    writeFileSync(
+      join(scratch, 'sea.json'),
+      JSON.stringify({
+        main: join(root, main),
+        output: blob,
+        disableExperimentalSEAWarning: true,
+        // Nothing from the caller's environment; the launch stage hands the core its flags.
+        execArgvExtension: 'cli',
+        assets: Object.fromEntries(inside.map((path) => [basename(path), join(root, path)])),
+      }),
+    );
+    execFileSync(node, ['--experimental-sea-config', join(scratch, 'sea.json')], { stdio: ['ignore', 'ignore', 2] });
+    const postject = join(root, 'node_modules/.bin/postject');
+    // Its warnings are of names that a stripped file has no more.
+    execFileSync(postject, [node, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse], { stdio: 'ignore' });
+    writeInChunks(`${output}.${process.pid}`, readFileSync(node));
+    renameSync(`${output}.${process.pid}`, output);
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
