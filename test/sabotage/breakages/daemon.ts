@@ -47,8 +47,8 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the core inherits the environment of its caller',
-    find: 'coreEnvironment(process.env),\n  );',
-    put: 'process.env,\n  );',
+    find: '[process.execPath, ...command], coreEnvironment(process.env));',
+    put: '[process.execPath, ...command], process.env);',
     claims: ['WHY-14'],
   },
   {
