@@ -155,6 +155,8 @@ limitHolds(listPartRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax
 
 // --- Configuration (src/config, launch stage) ----------------------------------------------------
 
+/** What is given up when the table is full, in the order of the engine's numbers. */
+export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 /** Characters of untrusted text quoted in one message. */
 export const printedCharactersMax = 200;
 /**

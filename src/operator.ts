@@ -19,42 +19,24 @@ import {
   type Why,
 } from './control/answers.ts';
 import { statusParts } from './control/pages.ts';
-import type { Enforcer } from './enforcer/enforcer.ts';
 import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.ts';
-import type { Engine, TableBan } from './engine/host.ts';
+import type { TableBan } from './engine/host.ts';
 import type { Recorder } from './history/recorder.ts';
-import {
-  listPartRowsMax,
-  sweepEntries,
-  sweepTurnEntries,
-  unbansPerPart,
-  unmatchedLinesMin,
-  whySourcesMax,
-  whyViewsMax,
-} from './limits.ts';
+import * as limits from './limits.ts';
 import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
-import type { DropTally } from './observe/drop-tally.ts';
-import { type Figure, statsOf } from './observe/figures.ts';
+import { type Figure, type Observed, statsOf } from './observe/figures.ts';
 import type { LogClocks } from './observe/log-clocks.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
-import type { StateKeeper } from './state/keeper.ts';
 import { formatAddress, maskAddress, neverSource, parseCidr } from './text/address.ts';
-import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
+import type { Address, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
-export interface Running {
-  config: CoreConfig;
-  engine: Engine;
-  enforcer: Enforcer;
-  drops: DropTally;
-  backend: Backend;
+export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder'> {
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
-  /** Absent where nothing is saved. */
-  keeper: StateKeeper | undefined;
   clocks?: Pick<LogClocks, 'problems'>;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
@@ -98,7 +80,7 @@ export class DaemonOperator implements Operator {
     return config.jails.flatMap(({ name, filter, mode }) => {
       const { filter: number } = engine.resolveFilter(filter, mode);
       const lines = engine.filterCounter(number, FILTER_LINES);
-      if (lines < unmatchedLinesMin || engine.filterCounter(number, FILTER_MATCHED) > 0) return [];
+      if (lines < limits.unmatchedLinesMin || engine.filterCounter(number, FILTER_MATCHED) > 0) return [];
       return [`jail ${name}: filter ${filter} has matched none of ${lines} lines`];
     });
   }
@@ -172,11 +154,11 @@ export class DaemonOperator implements Operator {
     for (let at = 0; at >= 0; ) {
       const now = Date.now() / 1000;
       const slice = at;
-      at = engine.eachBan(at, sweepEntries, (ban) => {
+      at = engine.eachBan(at, limits.sweepEntries, (ban) => {
         if (ban.end > now && (jail === undefined || ban.jail === jail)) bans.push(ban);
       });
-      while (bans.length >= listPartRowsMax) yield bans.splice(0, listPartRowsMax);
-      if (slice % sweepTurnEntries === 0) await turn();
+      while (bans.length >= limits.listPartRowsMax) yield bans.splice(0, limits.listPartRowsMax);
+      if (slice % limits.sweepTurnEntries === 0) await turn();
     }
     if (bans.length > 0) yield bans;
   }
@@ -249,7 +231,7 @@ export class DaemonOperator implements Operator {
     }
     await this.#lift([...held, ...unknown], [...held, ...kernelOnly], by);
     // An address may have been banned in every jail.
-    while (result.length > 0) yield { addresses: result.splice(0, unbansPerPart) };
+    while (result.length > 0) yield { addresses: result.splice(0, limits.unbansPerPart) };
   }
 
   async *#unbanAll(jail: number | undefined, by: Peer): AsyncGenerator<UnbanResult> {
@@ -322,11 +304,11 @@ export class DaemonOperator implements Operator {
         kernel: held.has(jail),
         maxretry,
         findtime,
-        sources: routes.logsOf(jail, followed).slice(0, whySourcesMax),
+        sources: routes.logsOf(jail, followed).slice(0, limits.whySourcesMax),
       };
     });
     const records = recorder.path === undefined ? {} : { records: await this.#records(places) };
-    return { address, views: views.slice(0, whyViewsMax), ...records };
+    return { address, views: views.slice(0, limits.whyViewsMax), ...records };
   }
 
   history({ address }: { address?: string }): Promise<Records> {

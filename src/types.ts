@@ -2,6 +2,7 @@
  * The records that rooms hand to one another. Types only: nothing here runs.
  * Addresses travel as 16 bytes (IPv4 as IPv4-mapped, ::ffff:a.b.c.d) plus family and prefix length.
  */
+import type { evictionPolicies } from './limits.ts';
 
 /**
  * An address or prefix: 16 network-order bytes; `family` 4 or 6; `prefix` in the family's own bits
@@ -84,7 +85,7 @@ export interface JailConfig {
 
 export type BanAction = 'drop' | 'reject';
 
-export type EvictionPolicy = 'evict_oldest' | 'ban_all' | 'drop_unbanned' | 'deny_new' | 'log_and_drop';
+export type EvictionPolicy = (typeof evictionPolicies)[number];
 export type BackendName = 'auto' | 'nftables' | 'iptables' | 'ipset' | 'xdp' | 'log-only';
 
 /** An operator's filter as the core runs it. */

@@ -1,14 +1,38 @@
 /** Help, completions and the README's table of commands, made from the rows of the verbs. */
 import { socketPathDefault } from '../control/protocol.ts';
 import { type Verb, verbs } from '../control/verbs.ts';
-import { optionsOf, usageLine } from './words.ts';
+import { optionsOf, usageLine, wordKinds } from './words.ts';
 
 /** What the client itself does, without the daemon. */
 export const localCommands = [
   { name: 'completions', usage: 'completions bash|zsh|fish', says: 'Prints completions for a shell, to be sourced' },
 ] as const;
 
-export const commandNames: string[] = [...verbs.map(({ name }) => name), ...localCommands.map(({ name }) => name)];
+/** A command with its options, as every text about commands shows it. */
+export interface Command {
+  name: string;
+  /** What is typed behind `fail2zig-client`. */
+  usage: string;
+  /** What it does; no full stop. */
+  says: string;
+  /** Its own options; `value` '' = a flag. */
+  options: { name: string; value: string }[];
+}
+
+const commandOf = (verb: Verb): Command => ({
+  name: verb.name,
+  usage: usageLine(verb),
+  says: verb.says,
+  options: optionsOf(verb).map(([name, { kind }]) => ({ name, value: wordKinds[kind].shown })),
+});
+
+/** All of them: help, completions, README's table and the manual page are made from these. */
+export const commands: Command[] = [
+  ...verbs.map(commandOf),
+  ...localCommands.map((each) => ({ ...each, options: [] })),
+];
+
+export const commandNames: string[] = commands.map(({ name }) => name);
 
 /** Options that every command takes, and whether they have a value. */
 export const globalOptions = [
@@ -60,18 +84,15 @@ function wrapped(text: string, indent: number): string {
   return lines.map((line) => `${' '.repeat(indent)}${line}\n`).join('');
 }
 
-const commandHelp = (usage: string, says: string): string => `  ${usage}\n${wrapped(says, 6)}`;
-
 /** The whole help. */
 export function helpText(): string {
-  const commands = verbs.map((verb) => commandHelp(usageLine(verb), verb.says)).join('');
-  const local = localCommands.map(({ usage, says }) => commandHelp(usage, says)).join('');
+  const all = commands.map(({ usage, says }) => `  ${usage}\n${wrapped(says, 6)}`).join('');
   const options = globalOptions
     .map(({ name, value, says }) => `  ${`--${name} ${value}`.padEnd(16)}${says}\n`)
     .join('');
   const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${meanings[name as keyof typeof exitCodes]}`);
   return `Usage: fail2zig-client [--socket PATH] [--json] COMMAND\n
-Commands\n${commands}${local}
+Commands\n${all}
   DURATION is written 90, 10m, "1d 12h" or permanent. ADDRESS is IPv4 or IPv6,
   with /PREFIX where a prefix is meant.\n
 Options\n${options}
@@ -85,22 +106,20 @@ export function verbHelp(verb: Verb): string {
 
 /** The rows of README's table of commands. */
 export function readmeRows(): string {
-  const rows = [
-    ...verbs.map((verb) => [usageLine(verb), verb.says]),
-    ...localCommands.map(({ usage, says }) => [usage, says]),
-  ];
-  return rows.map(([usage, says]) => `| \`fail2zig-client ${usage!.replaceAll('|', '\\|')}\` | ${says} |\n`).join('');
+  return commands
+    .map(({ usage, says }) => `| \`fail2zig-client ${usage.replaceAll('|', '\\|')}\` | ${says} |\n`)
+    .join('');
 }
 
 const shells: Record<string, () => string> = {
   bash: () => {
-    const options = [...new Set(verbs.flatMap((verb) => optionsOf(verb).map(([name]) => name)))];
+    const options = new Set(commands.flatMap((command) => command.options.map(({ name }) => name)));
     const words = [...globalOptions.map(({ name }) => name), ...options].map((name) => `--${name}`);
     return `complete -W '${[...commandNames, ...words].join(' ')}' fail2zig-client\n`;
   },
   zsh: () => `compdef "_values command ${commandNames.join(' ')}" fail2zig-client\n`,
   fish: () =>
-    verbs
+    commands
       .map(
         ({ name, says }) => `complete -c fail2zig-client -f -n __fish_use_subcommand -a ${name} -d '${quoted(says)}'\n`,
       )

@@ -4,7 +4,7 @@
  * start); the parsers of values.ts hold what each value means and how its refusal reads.
  */
 import * as z from 'zod/mini';
-import { bansMaxLargest, maxretryMax } from '../limits.ts';
+import { bansMaxLargest, evictionPolicies, maxretryMax } from '../limits.ts';
 import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
 import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
@@ -60,7 +60,6 @@ function setting<T>(parse: (value: unknown) => Parsed<T>) {
   );
 }
 
-export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
 export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;

@@ -31,7 +31,6 @@ export interface LineSink {
 
 /** Their numbers are those of unwrap.ts; `json` is the first field's. */
 const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
-const policies: EvictionPolicy[] = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'];
 
 /**
  * Two words of the kernel's randomness, by way of /proc: a root without devices has it, and loading
@@ -72,7 +71,7 @@ export class Engine extends Records implements LineSink {
     this.#loadPrograms(filters);
     core.setLive(options.live ?? true);
     this.evictionPolicy = options.evictionPolicy ?? 'evict_oldest';
-    core.setPolicy(policies.indexOf(this.evictionPolicy));
+    core.setPolicy(limits.evictionPolicies.indexOf(this.evictionPolicy));
     const fields: string[] = [];
     this.#forms = jails.map((jail) => ({ format: this.#formatOf(jail, fields), zone: this.#zoneOf(jail) }));
     this.setClock(options.now ?? Math.floor(Date.now() / 1000));

@@ -44,7 +44,7 @@ import * as layout from './layout.ts';
 export const FOREVER: f64 = 4294967295;
 
 /*
- * What two full sets do (types.ts EvictionPolicy, same order). Free and spent entries are always
+ * What two full sets do (limits.ts evictionPolicies, same order). Free and spent entries are always
  * taken first, then those of which only the number of bans is of use.
  */
 /**

@@ -13,6 +13,7 @@ import { Bucket } from '../bucket.ts';
 import * as limits from '../limits.ts';
 import type { Fields, Logger } from '../log.ts';
 import { asciiJson } from '../text/json.ts';
+import { Turns } from '../turns.ts';
 import { type Event, eventOf, openToRead } from './event.ts';
 
 export interface RecorderOptions {
@@ -53,7 +54,7 @@ export class Recorder {
   #lostUnsaid = 0;
   /** Addresses of a burst that have no record yet. */
   readonly #bursts = new Map<string, Omit<Event, 'number' | 'at'> & { addresses: string[] }>();
-  #flushing: Promise<void> | undefined;
+  readonly #turns = new Turns();
   #timer: NodeJS.Timeout | undefined;
   #problem: string | undefined;
 
@@ -143,16 +144,12 @@ export class Recorder {
     for (const [key, burst] of this.#bursts) this.#endBurst(key, burst);
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#flushing;
-    if (this.#lines.length === 0) return;
-    this.#flushing = this.#write().finally(() => {
-      this.#flushing = undefined;
-    });
-    await this.#flushing;
+    await this.#turns.take(() => this.#write());
   }
 
   async #write(): Promise<void> {
-    const path = this.path as string;
+    const { path } = this;
+    if (path === undefined || this.#lines.length === 0) return;
     try {
       if (this.#bytes > (this.#options.fileBytesMax ?? limits.historyFileBytesMax)) await this.#rotate(path);
       const file = this.#file ?? (await this.#open(path));

@@ -28,16 +28,13 @@ export function residentPeakBytes(): number {
   return statusField('VmHWM');
 }
 
-/**
- * The same figures read often: no string, no garbage (/proc/self/statm: size, resident and shared
- * pages, ...).
- */
+/** The same figures read often, from a file of one line (/proc/self/statm, in pages). */
 export class ResidentReader {
   /** Bytes resident, and those of them with a file behind, at the last `read`. */
   all = 0;
   file = 0;
   readonly #descriptor = openSync('/proc/self/statm', 'r');
-  readonly #text = new Uint8Array(128);
+  readonly #text = Buffer.alloc(128);
   readonly #pageBytes: number;
 
   constructor(pageBytes: number) {
@@ -46,18 +43,8 @@ export class ResidentReader {
 
   read(): void {
     const length = readSync(this.#descriptor, this.#text, 0, this.#text.length, 0);
-    let field = 0;
-    let value = 0;
-    for (let at = 0; at < length && field < 3; at++) {
-      const byte = this.#text[at]!;
-      if (byte >= 48) {
-        value = value * 10 + byte - 48;
-        continue;
-      }
-      if (field === 1) this.all = value * this.#pageBytes;
-      if (field === 2) this.file = value * this.#pageBytes;
-      field++;
-      value = 0;
-    }
+    const [, all, file] = this.#text.toString('latin1', 0, length).split(' ', 3);
+    this.all = Number(all) * this.#pageBytes;
+    this.file = Number(file) * this.#pageBytes;
   }
 }

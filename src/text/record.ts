@@ -3,7 +3,7 @@
  * dependencies, because the core carries this file: it trusts the record's values, which the launch
  * stage checked, and only makes sure that it is one.
  */
-import { closeSync, fstatSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readFileSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 
@@ -23,14 +23,8 @@ export function readCoreConfig(fd: number): CoreConfig {
   try {
     const { size } = fstatSync(fd);
     if (size === 0 || size > coreConfigBytesMax) throw new Error(`configuration record of ${size} bytes`);
-    const bytes = Buffer.alloc(size);
-    let length = 0;
-    while (length < size) {
-      const count = readSync(fd, bytes, length, size - length, length);
-      if (count === 0) throw new Error('the configuration record ended early');
-      length += count;
-    }
-    return decodeCoreConfig(bytes.toString('utf8'));
+    // Opened once more: what we were given stands at its end.
+    return decodeCoreConfig(readFileSync(`/proc/self/fd/${fd}`, 'utf8'));
   } finally {
     closeSync(fd);
   }

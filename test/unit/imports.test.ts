@@ -13,10 +13,11 @@ const ground = ['limits', 'native', 'text', 'log', 'backoff', 'bucket', 'turns',
  * parts of Node. The lowest floor comes first: a room stands below every room that may import it.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  types: [],
+  limits: [],
+  /** The records that rooms hand to one another. */
+  types: ['limits'],
   /** The version, out of package.json. */
   version: [],
-  limits: [],
   backoff: [],
   bucket: [],
   turns: [],

@@ -4,12 +4,12 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { evictionPolicies } from '../../src/config/schema.ts';
 import { loadAddress } from '../../src/engine/address.ts';
 import { DENIED } from '../../src/engine/counters.ts';
 import { ADDRESS, entryBytes, keyBytes, marksAt, tableAt } from '../../src/engine/layout.ts';
 import { byte, int, setByte } from '../../src/engine/linear.ts';
 import { hashOf, likelyEntry, makeKey } from '../../src/engine/table.ts';
+import { evictionPolicies } from '../../src/limits.ts';
 import { addressOf, type Source, TableDriver } from '../support/table-driver.ts';
 
 const start = 1_773_144_000;
