@@ -159,3 +159,14 @@ export function* inParts<Set extends SetShape>(group: SetChanges<Set>, count: nu
     yield { set, bans: [], unbans: unbans.slice(from, from + count) };
   }
 }
+
+/** The same changes in smaller transactions; none where they are one change. */
+export function smaller<Set extends SetShape>(groups: readonly SetChanges<Set>[]): SetChanges<Set>[][] {
+  const middle = groups.length >> 1;
+  if (middle > 0) return [groups.slice(0, middle), groups.slice(middle)];
+  return groups.flatMap((group) => {
+    const { bans, unbans } = group;
+    if (bans.length + unbans.length <= 1) return [];
+    return [...inParts(group, Math.ceil(Math.max(bans.length, unbans.length) / 2))].map((part) => [part]);
+  });
+}

@@ -26,6 +26,11 @@ export function errorName(errno: number): string {
   return errorNames.get(errno) ?? otherNames.get(errno) ?? `errno ${errno}`;
 }
 
+/** Whether the kernel refused with one of these errnos. */
+export function isErrno(error: unknown, ...errnos: number[]): error is KernelError {
+  return error instanceof KernelError && errnos.includes(error.errno);
+}
+
 /** What the kernel says when a set, table or map has no room for one more ban. */
 const fullCodes = new Set(['ENFILE', 'ENOSPC', 'E2BIG', 'IPSET_ERR_HASH_FULL']);
 

@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { KernelError } from '../../src/backends/kernel-error.ts';
 import { NetlinkSocket, openTransport } from '../../src/backends/netlink/socket.ts';
 import { decodeGeneration } from '../../src/backends/nftables/decode.ts';
-import { addTable, Batch, encodeQuestion } from '../../src/backends/nftables/messages.ts';
+import { Batch, encodeQuestion } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { command } from '../../src/backends/nftables/numbers.ts';
 import { Pacer } from '../../src/backends/nftables/pacer.ts';
@@ -121,8 +121,8 @@ async function operate(): Promise<number> {
       },
     );
     await new Promise((resolve) => setTimeout(resolve, operatorMs));
-    const batch = new Batch(() => socket.nextSequence());
-    addTable(batch, 'other');
+    const batch = new Batch('other', () => socket.nextSequence());
+    batch.addTable();
     // NFNL_BATCH_GENID goes behind the batch's first message, of 20 bytes.
     const bytes = Buffer.from(batch.finish());
     const attribute = Buffer.from([8, 0, 1, 0, 0, 0, 0, 0]);

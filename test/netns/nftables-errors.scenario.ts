@@ -7,9 +7,9 @@ import { execFileSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { chooseBackend, NoBackendError } from '../../src/backends/choose.ts';
 import { KernelError } from '../../src/backends/kernel-error.ts';
-import type { MessageWriter } from '../../src/backends/netlink/message.ts';
+import type { Field } from '../../src/backends/netlink/message.ts';
 import { NetlinkSocket, openTransport, type Transport } from '../../src/backends/netlink/socket.ts';
-import { addChain, addSet, addTable, Batch, changeElements } from '../../src/backends/nftables/messages.ts';
+import { Batch } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { command } from '../../src/backends/nftables/numbers.ts';
 import { bansMaxLargest, changesPerTransactionMax } from '../../src/limits.ts';
@@ -57,76 +57,71 @@ interface Refusal {
   build: (batch: Batch) => void;
 }
 
-const chainWith = (writer: MessageWriter, name: string, hook: number) => {
-  writer.text(1, table);
-  writer.text(3, name);
-  writer.begin(4);
-  writer.u32(1, hook);
-  writer.u32(2, 0);
-  writer.end();
-  writer.text(7, 'filter');
-};
+const chainWith = (name: string, hook: number): Field[] => [
+  [3, name],
+  [
+    4,
+    [
+      [1, hook],
+      [2, 0],
+    ],
+  ],
+  [7, 'filter'],
+];
+/** Names another table than that of the batch: of two attributes of one number the last counts. */
+const inTable = (name: string): Field => [1, name];
 
 const refusals: Record<string, Refusal> = {
   'a missing table': {
     errno: 'ENOENT',
     offset: true,
-    build: (batch) => addChain(batch, 'absent', 'chain'),
+    build: (batch) => batch.add(command.newChain, 0x400, 'add chain', [inTable('absent'), [3, 'chain']]),
   },
   'a missing set': {
     errno: 'ENOENT',
     offset: true,
-    build: (batch) => changeElements(batch, command.newElement, table, 'absent', [{ key, timeoutMs: 0 }]),
+    build: (batch) => batch.addElements('absent', [{ key, timeoutMs: 0 }]),
   },
   'the deletion of an absent element': {
     errno: 'ENOENT',
     offset: true,
-    build: (batch) =>
-      changeElements(batch, command.delElement, table, 'ban4-sshd', [{ key: Uint8Array.of(1, 2, 3, 4), timeoutMs: 0 }]),
+    build: (batch) => batch.deleteElements('ban4-sshd', [{ key: Uint8Array.of(1, 2, 3, 4), timeoutMs: 0 }]),
   },
   'a set that exists with another key': {
     errno: 'EEXIST',
     offset: true,
-    build: (batch) => addSet(batch, table, { name: 'ban4-sshd', family: 6, prefix: 128, comment: '' }, 77, 0),
+    build: (batch) => batch.addSet({ name: 'ban4-sshd', family: 6, prefix: 128, comment: '' }, 77, 0),
   },
   'a table that exists, exclusively': {
     errno: 'EEXIST',
     offset: true,
-    build: (batch) => batch.add(command.newTable, 0x600, 'add table exclusively', (writer) => writer.text(1, table)),
+    build: (batch) => batch.add(command.newTable, 0x600, 'add table exclusively', []),
   },
   'the deletion of a set in use': {
     errno: 'EBUSY',
     offset: true,
-    build: (batch) =>
-      batch.add(command.delSet, 0, 'delete set in use', (writer) => {
-        writer.text(1, table);
-        writer.text(2, 'ban4-sshd');
-      }),
+    build: (batch) => batch.add(command.delSet, 0, 'delete set in use', [[2, 'ban4-sshd']]),
   },
   'a key of the wrong length': {
     errno: 'EINVAL',
     offset: false,
-    build: (batch) =>
-      changeElements(batch, command.newElement, table, 'ban4-sshd', [
-        { key: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), timeoutMs: 0 },
-      ]),
+    build: (batch) => batch.addElements('ban4-sshd', [{ key: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), timeoutMs: 0 }]),
   },
   'a message type that does not exist': {
     errno: 'EINVAL',
     offset: false,
-    build: (batch) => batch.add(99, 0, 'unknown message', (writer) => writer.text(1, table)),
+    build: (batch) => batch.add(99, 0, 'unknown message', []),
   },
   'a name of 300 bytes': {
     errno: 'ERANGE',
     offset: true,
     text: /policy/,
-    build: (batch) => addTable(batch, 'x'.repeat(300)),
+    build: (batch) => batch.add(command.newTable, 0x400, 'add table', [inTable('x'.repeat(300))]),
   },
   'a hook that does not exist': {
     errno: 'EOPNOTSUPP',
     offset: false,
-    build: (batch) =>
-      batch.add(command.newChain, 0x400, 'add chain at hook 9', (writer) => chainWith(writer, 'nine', 9)),
+    build: (batch) => batch.add(command.newChain, 0x400, 'add chain at hook 9', chainWith('nine', 9)),
   },
 };
 
@@ -136,8 +131,8 @@ const refusalScenarios = Object.fromEntries(
     async () => {
       const backend = await installed();
       const socket = new NetlinkSocket(openTransport(12));
-      const batch = new Batch(() => socket.nextSequence());
-      changeElements(batch, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+      const batch = new Batch(table, () => socket.nextSequence());
+      batch.addElements('ban4-sshd', [{ key, timeoutMs: 0 }]);
       refusal.build(batch);
       const last = batch.expected.at(-1)!;
       const error = await refused(socket.exchange(batch.finish(), batch.expected, batch.strays), refusal.errno);
@@ -152,8 +147,8 @@ const refusalScenarios = Object.fromEntries(
       );
       // The socket is in step again.
       await backend.apply([ban('203.0.113.1')]);
-      const again = new Batch(() => socket.nextSequence());
-      changeElements(again, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+      const again = new Batch(table, () => socket.nextSequence());
+      again.addElements('ban4-sshd', [{ key, timeoutMs: 0 }]);
       await socket.exchange(again.finish(), again.expected, again.strays);
       assert.equal(nftElements(table, 'ban4-sshd').size, 2);
     },
@@ -275,8 +270,8 @@ export const scenarios: Record<string, Scenario> = {
   'a batch without its end is not believed': async () => {
     const backend = await installed();
     const socket = new NetlinkSocket(openTransport(12));
-    const batch = new Batch(() => socket.nextSequence());
-    changeElements(batch, command.newElement, table, 'ban4-sshd', [{ key, timeoutMs: 0 }]);
+    const batch = new Batch(table, () => socket.nextSequence());
+    batch.addElements('ban4-sshd', [{ key, timeoutMs: 0 }]);
     // The kernel ACKs this and applies nothing: why Batch.finish() is the only way to the bytes.
     await socket.exchange(batch.writer.bytes(), batch.expected, batch.strays);
     assert.deepEqual(await bansOf(backend), []);

@@ -10,7 +10,7 @@ import { KernelError } from '../../src/backends/kernel-error.ts';
 import { AttributeReader, decodeMessages, decodeVerdict, MessageWriter } from '../../src/backends/netlink/message.ts';
 import { NetlinkSocket } from '../../src/backends/netlink/socket.ts';
 import { decodeChain, decodeElements, decodeRule, decodeSet, decodeTable } from '../../src/backends/nftables/decode.ts';
-import { Batch, changeElements, encodeDump } from '../../src/backends/nftables/messages.ts';
+import { Batch, encodeDump } from '../../src/backends/nftables/messages.ts';
 import { command } from '../../src/backends/nftables/numbers.ts';
 import { decodeMembers } from '../../src/backends/xtables/ipset.ts';
 import { acknowledgement, askedSequences, message, recordedTransport } from '../support/recorded-transport.ts';
@@ -131,8 +131,8 @@ describe('netlink codec', () => {
       fc.property(fc.array(element, { minLength: 1, maxLength: 8 }), fc.constantFrom(1, 900), (elements, repeat) => {
         const many = Array.from({ length: repeat }, () => elements).flat();
         let sequence = 0;
-        const batch = new Batch(() => ++sequence);
-        changeElements(batch, command.newElement, 'table', 'set', many);
+        const batch = new Batch('table', () => ++sequence);
+        batch.addElements('set', many);
         const bytes = Buffer.from(batch.finish());
         const { messages, malformed } = decodeMessages(bytes, bytes.length);
         expect(malformed).toBe(null);
@@ -198,9 +198,9 @@ describe('netlink codec', () => {
 
 describe('netlink exchange', () => {
   const ask = (socket: NetlinkSocket) => {
-    const batch = new Batch(() => socket.nextSequence());
-    changeElements(batch, command.newElement, 't', 's', [{ key: Uint8Array.of(203, 0, 113, 1), timeoutMs: 0 }]);
-    changeElements(batch, command.newElement, 't', 's', [{ key: Uint8Array.of(203, 0, 113, 2), timeoutMs: 0 }]);
+    const batch = new Batch('t', () => socket.nextSequence());
+    batch.addElements('s', [{ key: Uint8Array.of(203, 0, 113, 1), timeoutMs: 0 }]);
+    batch.addElements('s', [{ key: Uint8Array.of(203, 0, 113, 2), timeoutMs: 0 }]);
     return socket.exchange(batch.finish(), batch.expected, batch.strays);
   };
 

@@ -51,6 +51,12 @@ function putBig32(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /**
+ * An attribute by its number: a text, a number of 32 bits (big-endian), bytes, or attributes inside
+ * it.
+ */
+export type Field = readonly [type: number, value: string | number | Uint8Array | readonly Field[]];
+
+/**
  * Writes messages one after another into one growing buffer. Attributes are written inside a
  * message, nested ones between `begin` and `end`. Integers of netfilter's attributes are
  * big-endian, headers are in the machine's own order (little).
@@ -149,17 +155,25 @@ export class MessageWriter {
     this.#pad();
   }
 
+  fields(fields: readonly Field[]): void {
+    for (const [type, value] of fields) {
+      if (typeof value === 'string') this.text(type, value);
+      else if (typeof value === 'number') this.u32(type, value);
+      else if (value instanceof Uint8Array) this.raw(type, value);
+      else {
+        this.begin(type);
+        this.fields(value);
+        this.end();
+      }
+    }
+  }
+
   /** A NUL-terminated string. */
   text(type: number, value: string): void {
     const count = Buffer.byteLength(value);
     const at = this.#header(type, count + 1);
     this.#bytes.write(value, at);
     this.#bytes[at + count] = 0;
-    this.#pad();
-  }
-
-  u8(type: number, value: number): void {
-    this.#bytes[this.#header(type, 1)] = value;
     this.#pad();
   }
 
@@ -254,6 +268,11 @@ export class AttributeReader {
   /** The attributes inside the current one. */
   nested(): AttributeReader {
     return new AttributeReader(this.#bytes, this.start, this.end);
+  }
+
+  /** What `decode` makes of the payload. */
+  decode<Decoded>(decode: (bytes: Buffer, start: number, end: number) => Decoded): Decoded {
+    return decode(this.#bytes, this.start, this.end);
   }
 
   u32(): number {

@@ -4,136 +4,106 @@ import { AttributeReader } from '../netlink/message.ts';
 import { commentType, type SetLayout, setFlagTimeout } from './messages.ts';
 import { attribute } from './numbers.ts';
 
-/**
- * What a chain dump says about one chain. `shape` is what must not change: hook, priority, policy,
- * type.
- */
-export interface ChainFacts {
-  table: string;
-  name: string;
-  shape: string;
-}
+/** Reads one dumped message; null = malformed. */
+export type Decoder<Facts> = (bytes: Buffer, start: number, end: number) => Facts | null;
 
-export function decodeChain(bytes: Buffer, start: number, end: number): ChainFacts | null {
-  const { chain } = attribute;
-  const facts: ChainFacts = { table: '', name: '', shape: '' };
-  const reader = new AttributeReader(bytes, start, end);
-  while (reader.next()) {
-    if (reader.type === chain.table) facts.table = reader.text();
-    else if (reader.type === chain.name) facts.name = reader.text();
-    else if (reader.type === chain.hook || reader.type === chain.policy || reader.type === chain.type) {
-      facts.shape += `${reader.type}=${reader.copy().toString('hex')};`;
+/** The attribute that tells a fact, what the fact is where that is absent, and how it is read. */
+type Fact<Value> = readonly [type: number, absent: Value, read: (reader: AttributeReader) => Value];
+
+const text = (reader: AttributeReader): string => reader.text();
+const hex = (reader: AttributeReader): string => reader.copy().toString('hex');
+const u32 = (reader: AttributeReader): number => reader.u32();
+
+/** A decoder of objects whose facts are told by one attribute each. */
+function decoder<Facts extends object>(table: { [Name in keyof Facts]: Fact<Facts[Name]> }): Decoder<Facts> {
+  const facts = Object.entries(table) as [keyof Facts, Fact<Facts[keyof Facts]>][];
+  const byType = new Map(facts.map(([name, [type, , read]]) => [type, { name, read }]));
+  return (bytes, start, end) => {
+    const found = Object.fromEntries(facts.map(([name, [, absent]]) => [name, absent])) as Facts;
+    const reader = new AttributeReader(bytes, start, end);
+    while (reader.next()) {
+      const fact = byType.get(reader.type);
+      if (fact !== undefined) found[fact.name] = fact.read(reader);
     }
-  }
-  return reader.malformed ? null : facts;
+    return reader.malformed ? null : found;
+  };
 }
 
-/** What a set dump says about one set; `comment` is '' where it is not of our making. */
-export interface SetFacts {
-  table: string;
-  name: string;
-  flags: number;
-  keyBytes: number;
-  comment: string;
-}
+/** The name and flags of one table. */
+export const decodeTable = decoder({
+  table: [attribute.table, '', text],
+  flags: [attribute.tableFlags, 0, u32],
+});
 
-export function decodeSet(bytes: Buffer, start: number, end: number): SetFacts | null {
-  const { set } = attribute;
-  const facts: SetFacts = { table: '', name: '', flags: -1, keyBytes: -1, comment: '' };
-  const reader = new AttributeReader(bytes, start, end);
-  while (reader.next()) {
-    if (reader.type === set.table) facts.table = reader.text();
-    else if (reader.type === set.name) facts.name = reader.text();
-    else if (reader.type === set.flags) facts.flags = reader.u32();
-    else if (reader.type === set.keyBytes) facts.keyBytes = reader.u32();
-    else if (reader.type === set.userData) {
-      const data = reader.copy();
-      if (data.length >= 3 && data[0] === commentType && data[1] === data.length - 2) {
-        facts.comment = data.toString('latin1', 2, data.length - 1);
-      }
-    }
-  }
-  return reader.malformed ? null : facts;
+/** One chain: its name, and what must not change. */
+export const decodeChain = decoder({
+  table: [attribute.table, '', text],
+  name: [attribute.chain.name, '', text],
+  hook: [attribute.chain.hook, '', hex],
+  policy: [attribute.chain.policy, '', hex],
+  type: [attribute.chain.type, '', hex],
+});
+
+/** One set; `comment` is '' where it is not of our making. */
+export const decodeSet = decoder({
+  table: [attribute.table, '', text],
+  name: [attribute.set.name, '', text],
+  flags: [attribute.set.flags, -1, u32],
+  keyBytes: [attribute.set.keyBytes, -1, u32],
+  comment: [attribute.set.userData, '', readComment],
+});
+
+function readComment(reader: AttributeReader): string {
+  const data = reader.copy();
+  const isComment = data.length >= 3 && data[0] === commentType && data[1] === data.length - 2;
+  return isComment ? data.toString('latin1', 2, data.length - 1) : '';
 }
 
 /** Whether the set in the kernel is the one we would make. */
-export function isSameSet(facts: SetFacts, set: SetLayout): boolean {
+export function isSameSet(facts: NonNullable<ReturnType<typeof decodeSet>>, set: SetLayout): boolean {
   return facts.flags === setFlagTimeout && facts.keyBytes === keyBytes[set.family] && facts.comment === set.comment;
 }
 
-/**
- * What a rule dump says about one rule: its chain, its expressions without their counters' values,
- * and what it counted.
- */
-export interface RuleFacts {
-  table: string;
-  chain: string;
+/** The expressions of a rule without their counters' values, and what those counted. */
+interface Expressions {
   shape: string;
   packets: number;
 }
 
-export function decodeRule(bytes: Buffer, start: number, end: number): RuleFacts | null {
-  const { rule } = attribute;
-  const facts: RuleFacts = { table: '', chain: '', shape: '', packets: 0 };
-  const reader = new AttributeReader(bytes, start, end);
-  while (reader.next()) {
-    if (reader.type === rule.table) facts.table = reader.text();
-    else if (reader.type === rule.chain) facts.chain = reader.text();
-    else if (reader.type === rule.expressions) {
-      const expressions = reader.nested();
-      while (expressions.next()) {
-        facts.shape += `${expressionShape(expressions.nested())};`;
-        facts.packets += countedPackets(expressions.nested());
-      }
-      if (expressions.malformed) return null;
-    }
-  }
-  return reader.malformed ? null : facts;
-}
+/** One rule. */
+export const decodeRule = decoder({
+  table: [attribute.table, '', text],
+  chain: [attribute.rule.chain, '', text],
+  expressions: [attribute.rule.expressions, { shape: '', packets: 0 }, readExpressions],
+});
 
-function expressionShape(reader: AttributeReader): string {
-  let name = '';
-  let data = '';
-  while (reader.next()) {
-    if (reader.type === attribute.expression.name) name = reader.text();
-    else if (reader.type === attribute.expression.data) data = reader.copy().toString('hex');
-  }
-  return name === 'counter' ? name : `${name}:${data}`;
-}
+const decodeExpression = decoder({
+  name: [attribute.expression.name, '', text],
+  data: [attribute.expression.data, Buffer.alloc(0), (reader) => reader.copy()],
+});
+const decodeCounter = decoder({ packets: [attribute.counter.packets, 0, (reader) => reader.u64()] });
 
-/** What a counter says; 0 for any other expression. */
-function countedPackets(reader: AttributeReader): number {
-  let isCounter = false;
-  let packets = 0;
-  while (reader.next()) {
-    if (reader.type === attribute.expression.name) isCounter = reader.text() === 'counter';
-    else if (reader.type === attribute.expression.data && isCounter) {
-      const data = reader.nested();
-      while (data.next()) if (data.type === attribute.counter.packets) packets = Math.max(0, data.u64());
-    }
+function readExpressions(reader: AttributeReader): Expressions {
+  const list = reader.nested();
+  const found: Expressions = { shape: '', packets: 0 };
+  while (list.next()) {
+    const { name, data } = list.decode(decodeExpression) ?? { name: '', data: Buffer.alloc(0) };
+    const isCounter = name === 'counter';
+    if (isCounter) found.packets += Math.max(0, decodeCounter(data, 0, data.length)?.packets ?? 0);
+    found.shape += isCounter ? `${name};` : `${name}:${data.toString('hex')};`;
   }
-  return packets;
+  reader.malformed ||= list.malformed;
+  return found;
 }
 
 /**
  * The number of the ruleset's present state: each transaction of anybody adds one. -1 = malformed.
  */
 export function decodeGeneration(bytes: Buffer, start: number, end: number): number {
-  const reader = new AttributeReader(bytes, start, end);
-  while (reader.next()) if (reader.type === attribute.generation.id) return reader.u32();
-  return -1;
+  return decodeId(bytes, start, end)?.id ?? -1;
 }
 
-/** The name and flags of one table. */
-export function decodeTable(bytes: Buffer, start: number, end: number): { name: string; flags: number } | null {
-  const facts = { name: '', flags: 0 };
-  const reader = new AttributeReader(bytes, start, end);
-  while (reader.next()) {
-    if (reader.type === attribute.table.name) facts.name = reader.text();
-    else if (reader.type === attribute.table.flags) facts.flags = reader.u32();
-  }
-  return reader.malformed ? null : facts;
-}
+const decodeId = decoder({ id: [attribute.generation.id, -1, u32] });
 
 /**
  * Hands the elements of one dumped message to `visit`: their key is bytes [at, at + length) of

@@ -9,30 +9,18 @@
  * adds its element first, then deletes it.
  */
 import { constants } from 'node:os';
-import { changesPerTransactionMax } from '../../limits.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
-import {
-  type Element,
-  groupChanges,
-  type Holdings,
-  isLongEnough,
-  keyBytes,
-  keyOfText,
-  keyText,
-  longer,
-  prefixMask,
-  type SetChanges,
-  setFor,
-  toAddress,
-} from '../elements.ts';
-import { KernelError } from '../kernel-error.ts';
+import type { Backend, Drops, JailScaffold } from '../../types.ts';
+import { type Element, isLongEnough, keyBytes, keyText, type SetChanges } from '../elements.ts';
+import { isErrno, KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
+import type { Field } from '../netlink/message.ts';
 import { NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
+import { SetBackend, type VisitElement } from '../set-backend.ts';
 import * as decode from './decode.ts';
-import * as messages from './messages.ts';
+import { Batch, encodeDump, encodeQuestion, type JailLayout, type SetLayout } from './messages.ts';
 import { attribute, command, type Hook, hookNumber, netlinkNetfilter } from './numbers.ts';
 import { Pacer } from './pacer.ts';
-import { addAllowRule, addDenialRules, addDiscoveryRule, addDropRule, addJumpRule, addPortRules } from './rules.ts';
+import * as rules from './rules.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
 
@@ -57,51 +45,37 @@ export interface NftablesOptions {
   pacer?: Pacer;
 }
 
-/** What a survey of our table found. */
-interface Survey {
-  exists: boolean;
-  chains: string[];
-  sets: Map<string, { reusable: boolean }>;
-}
+type Changes = SetChanges<SetLayout>;
 
-type Changes = SetChanges<messages.SetLayout>;
-
-export class NftablesBackend implements Backend {
+export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implements Backend {
   readonly name = 'nftables';
-  readonly holds = true;
-  readonly #table: string;
-  readonly #setElementsMax: number;
-  readonly #open: (sendBytes?: number) => Transport;
-  readonly #answerMilliseconds: number | undefined;
-  readonly #socket: NetlinkSocket;
+  readonly #options: NftablesOptions;
+  readonly #open: (sendBytes?: number) => NetlinkSocket;
   /** For long dumps, beside which transactions go on; opened when first needed. */
   #reader: NetlinkSocket | undefined;
   readonly #pacer: Pacer;
   /** The ruleset's generation when last asked, and our transactions since. */
   #generation = -1;
   #commits = 0;
-  readonly #layouts = new Map<string, messages.JailLayout>();
   /**
    * Whether adding an element again renews its timeout (Linux 6.12 and later); null = not yet
    * tried.
    */
   #refreshes: boolean | null;
-  /** How the table looked right after we made it. */
-  #fingerprint: string | null = null;
 
   constructor(options: NftablesOptions) {
-    this.#table = options.table;
-    this.#setElementsMax = options.setElementsMax ?? 0;
-    this.#open =
-      options.open ?? ((sendBytes) => openTransport(netlinkNetfilter, sendBytes === undefined ? {} : { sendBytes }));
-    this.#answerMilliseconds = options.answerMilliseconds;
+    const { open = (sendBytes) => openTransport(netlinkNetfilter, sendBytes === undefined ? {} : { sendBytes }) } =
+      options;
+    const openSocket = (sendBytes?: number) => new NetlinkSocket(open(sendBytes), options.answerMilliseconds);
+    super(openSocket());
+    this.#options = options;
+    this.#open = openSocket;
     this.#refreshes = options.refreshes ?? null;
-    this.#socket = new NetlinkSocket(this.#open(), this.#answerMilliseconds);
     this.#pacer = options.pacer ?? new Pacer();
   }
 
   close(): void {
-    this.#socket.close();
+    this.socket.close();
     this.#reader?.close();
   }
 
@@ -123,70 +97,29 @@ export class NftablesBackend implements Backend {
         await this.#scaffold(jails, layouts, approach);
         break;
       } catch (error) {
-        const passing = error instanceof KernelError && [ENOENT, EBUSY, EEXIST, EINVAL].includes(error.errno);
-        if (!passing || approach === 'replace') throw error;
+        if (!isErrno(error, ENOENT, EBUSY, EEXIST, EINVAL) || approach === 'replace') throw error;
       }
     }
-    this.#layouts.clear();
-    for (const layout of layouts) this.#layouts.set(layout.jail, layout);
-    this.#fingerprint = await this.#readFingerprint();
-  }
-
-  /**
-   * Bans and unbans; of several changes of one address the last one counts. Each transaction
-   * (changesPerTransactionMax) is all or nothing. After an error any earlier transaction holds:
-   * apply the same changes again, that is harmless.
-   */
-  async apply(changes: Change[]): Promise<void> {
-    for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
-      const to = Math.min(changes.length, from + changesPerTransactionMax);
-      await this.#applyGroups(groupChanges(changes, from, to, this.#setOf));
-    }
-  }
-
-  /** The socket for what may take long. */
-  #ownReader(): NetlinkSocket {
-    this.#reader ??= new NetlinkSocket(this.#open(), this.#answerMilliseconds);
-    return this.#reader;
-  }
-
-  /** Over a socket of its own, beside which transactions go on. */
-  async each(visit: (ban: Ban) => void): Promise<number> {
-    const socket = this.#ownReader();
-    let count = 0;
-    for (const { jail, sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) {
-        const visitElement = (bytes: Buffer, at: number, timeoutMs: number) => {
-          count++;
-          visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
-        };
-        await this.#dumpElements(set, visitElement, () => undefined, { socket, tolerant: true });
-      }
-    }
-    return count;
-  }
-
-  async reconcile(jails: JailScaffold[]): Promise<boolean> {
-    if (this.#fingerprint !== null && (await this.#readFingerprint()) === this.#fingerprint) return false;
-    await this.install(jails);
-    return true;
+    await this.note(layouts);
   }
 
   /** Counted by the rules that end in a drop or an answer. */
   async drops(): Promise<Drops> {
     const dropped: Drops = new Map();
-    for (const { jail, chain, denial = chain } of [...this.#layouts.values()]) {
-      let packets = 0;
-      await this.#dump(
+    for (const { jail, chain, denial = chain } of [...this.layouts.values()]) {
+      const own = [this.#ofTable, [attribute.rule.chain, denial]] as const;
+      const seen = await this.#dump(
         command.getRule,
         `list chain ${denial}`,
         decode.decodeRule,
-        (facts) => {
-          if (facts.table === this.#table && facts.chain === denial) packets += facts.packets;
-        },
-        { socket: this.#ownReader(), chain: denial },
+        own,
+        this.#longReader(),
       );
-      dropped.set(jail, packets);
+      const counted = seen.filter((rule) => rule.chain === denial).map(({ expressions }) => expressions.packets);
+      dropped.set(
+        jail,
+        counted.reduce((sum, packets) => sum + packets, 0),
+      );
     }
     return dropped;
   }
@@ -195,8 +128,8 @@ export class NftablesBackend implements Backend {
   async disturbed(): Promise<boolean> {
     let generation = -1;
     let commits = 0;
-    await this.#socket.ask(
-      (writer, sequence) => messages.encodeQuestion(writer, sequence, command.getGeneration),
+    await this.socket.ask(
+      (writer, sequence) => encodeQuestion(writer, sequence, command.getGeneration),
       'read the generation',
       (bytes, start, end) => {
         generation = decode.decodeGeneration(bytes, start, end);
@@ -212,198 +145,195 @@ export class NftablesBackend implements Backend {
 
   /** Removes the table; an absent one is success. */
   async remove(): Promise<void> {
-    const batch = new messages.Batch(() => this.#socket.nextSequence());
-    messages.addTable(batch, this.#table);
-    messages.deleteTable(batch, this.#table);
-    await this.#commit(batch);
-    this.#layouts.clear();
-    this.#fingerprint = null;
+    await this.#transact((batch) => {
+      batch.addTable();
+      batch.deleteTable();
+    });
+    this.forget();
   }
 
-  #layout(jail: JailScaffold): messages.JailLayout {
-    const comment = `${this.#table} /${jail.ipv6Prefix}`;
+  #layout(jail: JailScaffold): JailLayout {
+    const { table } = this.#options;
+    const comment = `${table} /${jail.ipv6Prefix}`;
     return {
       jail: jail.name,
       chain: kernelName('jail-', jail.name),
       denial: jail.action === 'reject' || jail.allow?.length ? kernelName('deny-', jail.name) : undefined,
       sets: {
-        4: { name: kernelName('ban4-', jail.name), family: 4, prefix: 32, comment: this.#table },
+        4: { name: kernelName('ban4-', jail.name), family: 4, prefix: 32, comment: table },
         6: { name: kernelName('ban6-', jail.name), family: 6, prefix: jail.ipv6Prefix, comment },
       },
     };
   }
 
-  readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
+  // --- Transactions and dumps --------------------------------------------------------------------
+
+  #batch(table = this.#options.table): Batch {
+    return new Batch(table, () => this.socket.nextSequence());
+  }
+
+  #transact(build: (batch: Batch) => void, table?: string): Promise<void> {
+    const batch = this.#batch(table);
+    build(batch);
+    return this.#commit(batch);
+  }
 
   /**
    * One transaction. Where answers were lost it may hold or not: it is sent again asking for a
    * single one, which does no harm, since no message of ours minds being repeated.
    */
-  async #commit(batch: messages.Batch): Promise<void> {
+  async #commit(batch: Batch): Promise<void> {
     try {
-      await this.#socket.exchange(batch.finish(), batch.expected, batch.strays);
+      await this.socket.exchange(batch.finish(), batch.expected, batch.strays);
       this.#commits++;
     } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== ENOBUFS || batch.expected.length === 1) throw error;
-      const { request, expected, strays } = batch.askOnce();
-      await this.#socket.exchange(request, expected, strays);
-      this.#commits++;
+      if (!isErrno(error, ENOBUFS) || batch.expected.length === 1) throw error;
+      await this.#commitOnce(this.socket, batch);
     }
   }
 
-  // --- Scaffold ----------------------------------------------------------------------------------
-
-  async #scaffold(jails: JailScaffold[], layouts: messages.JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
-    const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
-    const survey = await this.#survey(sets);
-    const adopts = approach === 'adopt';
-    // Elements of sets that cannot stay as they are move into their successors.
-    const moved = new Map<messages.SetLayout, Element[]>();
-    for (const set of sets) {
-      const present = survey.sets.get(set.name);
-      if (present && !(adopts && present.reusable)) moved.set(set, await this.#readElements(set));
-    }
-
-    const batch = new messages.Batch(() => this.#socket.nextSequence());
-    messages.addTable(batch, this.#table);
-    if (adopts) {
-      for (const chain of survey.chains) messages.flushChain(batch, this.#table, chain);
-      for (const chain of survey.chains) messages.deleteChain(batch, this.#table, chain);
-      for (const [name, { reusable }] of survey.sets) if (!reusable) messages.deleteSet(batch, this.#table, name);
-    } else {
-      messages.deleteTable(batch, this.#table);
-      messages.addTable(batch, this.#table);
-    }
-    sets.forEach((set, index) => {
-      messages.addSet(batch, this.#table, set, index + 1);
-      // Not with the set, for whose hash table memory would be taken at once for so many; older
-      // kernels leave the size as it is.
-      if (this.#setElementsMax > 0) messages.addSet(batch, this.#table, set, index + 1, this.#setElementsMax);
-      messages.changeElements(batch, command.newElement, this.#table, set.name, moved.get(set) ?? []);
-    });
-    this.#addChains(batch, jails, layouts);
-    await this.#commitLarge(batch);
-  }
-
-  #addChains(batch: messages.Batch, jails: JailScaffold[], layouts: messages.JailLayout[]): void {
-    layouts.forEach(({ chain, denial, sets }, index) => {
-      const { allow = [], action = 'drop' } = jails[index]!;
-      if (denial !== undefined) {
-        messages.addChain(batch, this.#table, denial);
-        for (const network of allow) addAllowRule(batch, this.#table, denial, network);
-        addDenialRules(batch, this.#table, denial, action);
-      }
-      messages.addChain(batch, this.#table, chain);
-      addDropRule(batch, this.#table, chain, sets[4], denial);
-      addDropRule(batch, this.#table, chain, sets[6], denial);
-    });
-    for (const hook of Object.keys(hookNumber) as Hook[]) {
-      const hooked = jails.filter((jail) => jail.hooks.includes(hook));
-      if (hooked.length === 0) continue;
-      messages.addChain(batch, this.#table, hook, hook);
-      if (hooked.some(({ ports }) => ports.length === 0)) addDiscoveryRule(batch, this.#table, hook);
-      jails.forEach((jail, index) => {
-        if (!jail.hooks.includes(hook)) return;
-        const { chain } = layouts[index]!;
-        if (jail.ports.length === 0) addJumpRule(batch, this.#table, hook, chain);
-        else
-          for (const protocol of jail.protocols) {
-            for (const ports of jail.ports) addPortRules(batch, this.#table, hook, chain, { protocol, ports });
-          }
-      });
-    }
+  /** Sends a finished transaction asking for one answer. */
+  async #commitOnce(socket: NetlinkSocket, batch: Batch): Promise<void> {
+    const { request, expected, strays } = batch.askOnce();
+    await socket.exchange(request, expected, strays);
+    this.#commits++;
   }
 
   /**
    * Commits a scaffold, over a socket of its own where the usual one is too small for the elements
    * it moves.
    */
-  async #commitLarge(batch: messages.Batch): Promise<void> {
+  async #commitLarge(batch: Batch): Promise<void> {
     try {
       await this.#commit(batch);
     } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== EMSGSIZE) throw error;
-      const { request, expected, strays } = batch.askOnce();
-      const large = new NetlinkSocket(this.#open(request.length + 4096), this.#answerMilliseconds);
+      if (!isErrno(error, EMSGSIZE)) throw error;
+      const large = this.#open(batch.writer.length + 4096);
       try {
-        await large.exchange(request, expected, strays);
-        this.#commits++;
+        await this.#commitOnce(large, batch);
       } finally {
         large.close();
       }
     }
   }
 
-  async #survey(wanted: messages.SetLayout[]): Promise<Survey> {
-    const byName = new Map(wanted.map((set) => [set.name, set]));
-    const survey: Survey = { exists: false, chains: [], sets: new Map() };
-    await this.#dump(command.getTable, 'list tables', decode.decodeTable, (facts) => {
-      if (facts.name === this.#table) survey.exists = true;
-    });
-    if (!survey.exists) return survey;
-    await this.#dump(command.getChain, 'list chains', decode.decodeChain, (facts) => {
-      if (facts.table === this.#table) survey.chains.push(facts.name);
-    });
-    await this.#dump(command.getSet, 'list sets', decode.decodeSet, (facts) => {
-      if (facts.table !== this.#table) return;
-      const set = byName.get(facts.name);
-      survey.sets.set(facts.name, { reusable: set !== undefined && decode.isSameSet(facts, set) });
-    });
-    return survey;
+  /** The socket for what may take long. */
+  #longReader(): NetlinkSocket {
+    this.#reader ??= this.#open();
+    return this.#reader;
+  }
+
+  get #ofTable(): Field {
+    return [attribute.table, this.#options.table];
+  }
+
+  /**
+   * The decoded objects of our table. Sets and rules are asked for by table, and rules by chain,
+   * where the kernel can do that; it always filters by family.
+   */
+  async #dump<Facts extends { table: string }>(
+    number: number,
+    operation: string,
+    decoder: decode.Decoder<Facts>,
+    fields: readonly Field[] = [],
+    socket = this.socket,
+  ): Promise<Facts[]> {
+    let seen: Facts[] = [];
+    const visit = (bytes: Buffer, start: number, end: number) => {
+      const facts = decoder(bytes, start, end);
+      if (facts === null) throw new KernelError(EBADMSG, operation, { explanation: 'malformed object' });
+      if (facts.table === this.#options.table) seen.push(facts);
+    };
+    const restart = () => {
+      seen = [];
+    };
+    try {
+      await socket.dump((writer, sequence) => encodeDump(writer, sequence, number, fields), operation, visit, restart);
+    } catch (error) {
+      // A table that is not there has no sets and no rules.
+      if (fields.length === 0 || !isErrno(error, ENOENT)) throw error;
+    }
+    return seen;
+  }
+
+  /** What stands in our table, but for rules and elements. */
+  async #survey() {
+    const tables = await this.#dump(command.getTable, 'list tables', decode.decodeTable);
+    const chains = await this.#dump(command.getChain, 'list chains', decode.decodeChain);
+    const sets = await this.#dump(command.getSet, 'list sets', decode.decodeSet, [this.#ofTable]);
+    return { tables, chains, sets };
   }
 
   /** Everything about the table that must stay as we made it, except its elements. */
-  async #readFingerprint(): Promise<string> {
-    const lines: string[] = [];
-    await this.#dump(command.getTable, 'list tables', decode.decodeTable, (facts) => {
-      if (facts.name === this.#table) lines.push(`table ${facts.flags}`);
-    });
-    await this.#dump(command.getChain, 'list chains', decode.decodeChain, (facts) => {
-      if (facts.table === this.#table) lines.push(`chain ${facts.name} ${facts.shape}`);
-    });
-    await this.#dump(command.getSet, 'list sets', decode.decodeSet, (facts) => {
-      if (facts.table === this.#table) lines.push(`set ${facts.name} ${facts.flags} ${facts.comment}`);
-    });
-    await this.#dump(command.getRule, 'list rules', decode.decodeRule, (facts) => {
-      if (facts.table === this.#table) lines.push(`rule ${facts.chain} ${facts.shape}`);
-    });
-    return lines.join('\n');
+  protected async readFingerprint(): Promise<string> {
+    const survey = await this.#survey();
+    const rules = await this.#dump(command.getRule, 'list rules', decode.decodeRule, [this.#ofTable]);
+    return JSON.stringify([survey, rules.map(({ chain, expressions }) => [chain, expressions.shape])]);
   }
 
-  /** A dump of decoded objects, delivered once it is whole. */
-  async #dump<Facts>(
-    number: number,
-    operation: string,
-    decode: (bytes: Buffer, start: number, end: number) => Facts | null,
-    deliver: (facts: Facts) => void,
-    { socket = this.#socket, chain }: { socket?: NetlinkSocket; chain?: string } = {},
-  ): Promise<void> {
-    let seen: Facts[] = [];
-    // Sets and rules are asked for by table, and rules by chain, where the kernel can do that; it
-    // always filters by family.
-    const body = number === command.getSet || number === command.getRule ? this.#table : null;
-    try {
-      await socket.dump(
-        (writer, sequence) =>
-          messages.encodeDump(writer, sequence, number, (w) => {
-            if (body !== null) w.text(attribute.rule.table, body);
-            if (chain !== undefined) w.text(attribute.rule.chain, chain);
-          }),
-        operation,
-        (bytes, start, end) => {
-          const facts = decode(bytes, start, end);
-          if (facts === null) throw new KernelError(EBADMSG, operation, { explanation: 'malformed object' });
-          seen.push(facts);
-        },
-        () => {
-          seen = [];
-        },
-      );
-    } catch (error) {
-      // A table that is not there has no sets and no rules.
-      if (!(body !== null && error instanceof KernelError && error.errno === ENOENT)) throw error;
+  // --- Scaffold ----------------------------------------------------------------------------------
+
+  async #scaffold(jails: JailScaffold[], layouts: JailLayout[], approach: 'adopt' | 'replace'): Promise<void> {
+    const { setElementsMax = 0 } = this.#options;
+    const sets = layouts.flatMap((layout) => [layout.sets[4], layout.sets[6]]);
+    const byName = new Map(sets.map((set) => [set.name, set]));
+    const survey = await this.#survey();
+    const [stay, go] = [new Set<string>(), new Set<string>()];
+    for (const facts of survey.sets) {
+      const set = byName.get(facts.name);
+      const isReusable = approach === 'adopt' && set !== undefined && decode.isSameSet(facts, set);
+      (isReusable ? stay : go).add(facts.name);
     }
-    for (const facts of seen) deliver(facts);
+    // Elements of sets that cannot stay as they are move into their successors.
+    const moved = new Map<SetLayout, Element[]>();
+    for (const set of sets) if (go.has(set.name)) moved.set(set, await this.readElements(set));
+
+    const batch = this.#batch();
+    batch.addTable();
+    if (approach === 'adopt') {
+      for (const { name } of survey.chains) batch.flushChain(name);
+      for (const { name } of survey.chains) batch.deleteChain(name);
+      for (const name of go) batch.deleteSet(name);
+    } else {
+      batch.deleteTable();
+      batch.addTable();
+    }
+    sets.forEach((set, index) => {
+      batch.addSet(set, index + 1);
+      // Not with the set, for whose hash table memory would be taken at once for so many; older
+      // kernels leave the size as it is.
+      if (setElementsMax > 0) batch.addSet(set, index + 1, setElementsMax);
+      batch.addElements(set.name, moved.get(set) ?? []);
+    });
+    this.#addChains(batch, jails, layouts);
+    await this.#commitLarge(batch);
+  }
+
+  #addChains(batch: Batch, jails: JailScaffold[], layouts: JailLayout[]): void {
+    layouts.forEach(({ chain, denial, sets }, index) => {
+      const { allow = [], action = 'drop' } = jails[index]!;
+      if (denial !== undefined) {
+        batch.addChain(denial);
+        for (const network of allow) rules.addAllowRule(batch, denial, network);
+        rules.addDenialRules(batch, denial, action);
+      }
+      batch.addChain(chain);
+      for (const set of [sets[4], sets[6]]) rules.addDropRule(batch, chain, set, denial);
+    });
+    for (const hook of Object.keys(hookNumber) as Hook[]) {
+      const hooked = jails.filter((jail) => jail.hooks.includes(hook));
+      if (hooked.length === 0) continue;
+      batch.addChain(hook, hook);
+      if (hooked.some(({ ports }) => ports.length === 0)) rules.addDiscoveryRule(batch, hook);
+      for (const jail of hooked) {
+        const { chain } = layouts[jails.indexOf(jail)]!;
+        if (jail.ports.length === 0) rules.addJumpRule(batch, hook, chain);
+        else
+          for (const protocol of jail.protocols) {
+            for (const ports of jail.ports) rules.addPortRules(batch, hook, chain, { protocol, ports });
+          }
+      }
+    }
   }
 
   /**
@@ -411,157 +341,98 @@ export class NftablesBackend implements Backend {
    * of its own.
    */
   async #probeRefresh(): Promise<boolean> {
-    const table = `${this.#table}-probe`;
-    const set: messages.SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
-    const element = (timeoutMs: number) => [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs }];
-    const send = (build: (batch: messages.Batch) => void) => {
-      const batch = new messages.Batch(() => this.#socket.nextSequence());
-      build(batch);
-      return this.#commit(batch);
-    };
-    await send((batch) => {
-      messages.addTable(batch, table);
-      messages.addSet(batch, table, set, 1, 0);
-      messages.changeElements(batch, command.newElement, table, set.name, element(3_600_000));
-    });
+    const table = `${this.#options.table}-probe`;
+    const set: SetLayout = { name: 'probe', family: 4, prefix: 32, comment: table };
+    const add = (batch: Batch, timeoutMs: number) =>
+      batch.addElements(set.name, [{ key: Uint8Array.of(192, 0, 2, 1), timeoutMs }]);
+    await this.#transact((batch) => {
+      batch.addTable();
+      batch.addSet(set, 1);
+      add(batch, 3_600_000);
+    }, table);
     try {
-      await send((batch) => messages.changeElements(batch, command.newElement, table, set.name, element(7_200_000)));
+      await this.#transact((batch) => add(batch, 7_200_000), table);
       let remaining = 0;
-      const note = (_: Buffer, __: number, timeoutMs: number) => {
+      const note: VisitElement = (_bytes, _at, timeoutMs) => {
         remaining = timeoutMs;
       };
-      await this.#dumpElements(set, note, () => undefined, { table });
+      await this.dumpElements(set, note, () => undefined, { table });
       return remaining > 3_600_000;
     } finally {
-      await send((batch) => messages.deleteTable(batch, table));
+      await this.#transact((batch) => batch.deleteTable(), table);
     }
   }
 
   // --- Elements ----------------------------------------------------------------------------------
 
-  /**
-   * One transaction; halved where the socket is too small for it, read back where its answer was
-   * lost.
-   */
-  async #applyGroups(groups: Changes[]): Promise<void> {
-    const batch = new messages.Batch(() => this.#socket.nextSequence());
+  /** Smaller ones where the socket is too small for it; read back where its answer was lost. */
+  protected async applyGroups(groups: Changes[]): Promise<void> {
+    const batch = this.#batch();
     for (const group of groups) this.#encodeChanges(batch, group);
     if (batch.expected.length === 0) return;
     try {
       await this.#commit(batch);
     } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
-      if (error.errno === EMSGSIZE) return this.#applyHalves(groups, error);
-      if (error.errno !== ENOBUFS || !(await this.#holds(groups))) throw error;
+      if (isErrno(error, EMSGSIZE)) return this.applySmaller(groups, error);
+      if (!isErrno(error, ENOBUFS) || !(await this.#holds(groups))) throw error;
     }
   }
 
-  async #applyHalves(groups: Changes[], error: KernelError): Promise<void> {
-    const count = groups.reduce((sum, { bans, unbans }) => sum + bans.length + unbans.length, 0);
-    if (count <= 1) throw error;
-    const half = (first: boolean) =>
-      groups.map(({ set, bans, unbans }) => {
-        const cut = (list: Element[]) => {
-          const middle = Math.ceil(list.length / 2);
-          return first ? list.slice(0, middle) : list.slice(middle);
-        };
-        return { set, bans: cut(bans), unbans: cut(unbans) };
-      });
-    const [first, second] = [half(true), half(false)];
-    // Many sets with one element each do not get fewer by halving lists: then halve the list of
-    // sets.
-    if (second.every(({ bans, unbans }) => bans.length + unbans.length === 0)) {
-      const middle = groups.length >> 1;
-      if (middle === 0) throw error;
-      await this.#applyGroups(groups.slice(0, middle));
-      return this.#applyGroups(groups.slice(middle));
-    }
-    await this.#applyGroups(first);
-    await this.#applyGroups(second);
-  }
-
-  #encodeChanges(batch: messages.Batch, { set, bans, unbans }: Changes): void {
-    const change = (number: typeof command.newElement | typeof command.delElement, elements: Element[]) =>
-      messages.changeElements(batch, number, this.#table, set.name, elements);
+  #encodeChanges(batch: Batch, { set: { name }, bans, unbans }: Changes): void {
     // Deleting what is absent would abort the transaction, so it is added first.
-    change(command.newElement, unbans);
-    change(command.delElement, unbans);
-    change(command.newElement, bans);
+    batch.addElements(name, unbans);
+    batch.deleteElements(name, unbans);
+    batch.addElements(name, bans);
     if (this.#refreshes !== true) {
-      change(command.delElement, bans);
-      change(command.newElement, bans);
+      batch.deleteElements(name, bans);
+      batch.addElements(name, bans);
     }
   }
 
   /** Whether the kernel holds what `groups` ask for. */
   async #holds(groups: Changes[]): Promise<boolean> {
     for (const { set, bans, unbans } of groups) {
-      const holdings = await this.#readHoldings(set);
-      const held = (element: Element) => holdings.get(keyText(element.key));
-      if (unbans.some((element) => held(element) !== undefined)) return false;
-      const lacks = (element: Element) => {
-        const remaining = held(element);
-        return remaining === undefined || !isLongEnough(remaining, element.timeoutMs);
-      };
-      if (bans.some(lacks)) return false;
+      const holdings = await this.readHoldings(set);
+      const remaining = ({ key }: Element) => holdings.get(keyText(key));
+      const lacks = (ban: Element) => !isLongEnough(remaining(ban) ?? Number.NaN, ban.timeoutMs);
+      if (unbans.some((unban) => remaining(unban) !== undefined) || bans.some(lacks)) return false;
     }
     return true;
   }
 
-  #dumpElements(
-    set: messages.SetLayout,
-    visit: (bytes: Buffer, at: number, remainingMs: number) => void,
+  /** A tolerant dump goes over a socket of its own, beside which transactions go on. */
+  protected dumpElements(
+    set: SetLayout,
+    visit: VisitElement,
     restart: () => void,
-    { table = this.#table, socket = this.#socket, tolerant = false } = {},
+    { table = this.#options.table, tolerant = false } = {},
   ): Promise<void> {
     const operation = `list set ${set.name}`;
+    const socket = tolerant ? this.#longReader() : this.socket;
+    const fields: Field[] = [
+      [attribute.table, table],
+      [attribute.elements.set, set.name],
+    ];
     return socket.dump(
-      (writer, sequence) =>
-        messages.encodeDump(writer, sequence, command.getElement, (w) => {
-          w.text(attribute.elements.table, table);
-          w.text(attribute.elements.set, set.name);
-        }),
+      (writer, sequence) => encodeDump(writer, sequence, command.getElement, fields),
       operation,
       (bytes, start, end) => {
-        const whole = decode.decodeElements(bytes, start, end, keyBytes[set.family], (at, remaining) =>
-          visit(bytes, at, remaining),
-        );
-        if (!whole) throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
+        const visitHere = (at: number, remaining: number) => visit(bytes, at, remaining);
+        if (decode.decodeElements(bytes, start, end, keyBytes[set.family], visitHere)) return;
+        throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
       },
       restart,
       { tolerant },
     );
   }
 
-  async #readHoldings(set: messages.SetLayout): Promise<Holdings> {
-    const holdings: Holdings = new Map();
-    await this.#dumpElements(
-      set,
-      (bytes, at, remaining) => holdings.set(keyText(bytes, at, keyBytes[set.family]), remaining),
-      () => holdings.clear(),
-    );
-    return holdings;
-  }
-
-  /** The elements of the kernel's set of that name, masked to the prefix of `set`. */
-  async #readElements(set: messages.SetLayout): Promise<Element[]> {
-    const byKey: Holdings = new Map();
-    const mask = prefixMask(set.prefix, keyBytes[set.family]);
+  protected override async readElements(set: SetLayout): Promise<Element[]> {
     try {
-      await this.#dumpElements(
-        set,
-        (bytes, at, remaining) => {
-          const text = keyText(mask.map((bits, index) => bits & bytes[at + index]!));
-          const known = byKey.get(text);
-          byKey.set(text, known === undefined ? remaining : longer(known, remaining));
-        },
-        () => byKey.clear(),
-      );
+      return await super.readElements(set);
     } catch (error) {
       // A set of that name with other keys is not one of ours: there is nothing to adopt.
-      if (!(error instanceof KernelError) || error.errno !== EBADMSG) throw error;
-      byKey.clear();
+      if (!isErrno(error, EBADMSG)) throw error;
+      return [];
     }
-    return [...byKey].map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }));
   }
 }

@@ -1,12 +1,14 @@
 /** Numbers of linux/netfilter/nf_tables.h; attributes by the object that has them. */
 export const attribute = {
-  table: { name: 1, flags: 2 },
-  chain: { table: 1, name: 3, hook: 4, policy: 5, type: 7 },
+  /** Of every object: the table that it is in; of a table, its name. */
+  table: 1,
+  tableFlags: 2,
+  chain: { name: 3, hook: 4, policy: 5, type: 7 },
   hook: { number: 1, priority: 2 },
-  rule: { table: 1, chain: 2, expressions: 4 },
-  set: { table: 1, name: 2, flags: 3, keyType: 4, keyBytes: 5, description: 9, id: 10, userData: 13 },
+  rule: { chain: 2, expressions: 4 },
+  set: { name: 2, flags: 3, keyType: 4, keyBytes: 5, description: 9, id: 10, userData: 13 },
   setDescription: { size: 1 },
-  elements: { table: 1, set: 2, list: 3 },
+  elements: { set: 2, list: 3 },
   element: { key: 1, timeout: 4, expiration: 5 },
   list: { item: 1 },
   data: { value: 1, verdict: 2 },

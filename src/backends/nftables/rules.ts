@@ -4,7 +4,7 @@
  */
 import type { Address, BanAction, PortRange } from '../../types.ts';
 import { discoveryTypes, keyBytes, prefixMask } from '../elements.ts';
-import { flagAppend, flagCreate, type MessageWriter } from '../netlink/message.ts';
+import { type Field, flagAppend, flagCreate } from '../netlink/message.ts';
 import type { Batch, SetLayout } from './messages.ts';
 import { attribute, command, type Hook, verdict } from './numbers.ts';
 
@@ -24,174 +24,152 @@ const nfproto = { 4: 2, 6: 10 } as const;
 const rejectWith = { tcpReset: 1, icmpOfEither: 2 } as const;
 const administrativelyProhibited = 3;
 
-function expression(writer: MessageWriter, name: string, body: () => void): void {
-  writer.begin(attribute.list.item);
-  writer.text(attribute.expression.name, name);
-  writer.begin(attribute.expression.data);
-  body();
-  writer.end();
-  writer.end();
+// --- Expressions ---------------------------------------------------------------------------------
+
+function expression(name: string, ...data: Field[]): Field {
+  const { expression: named, list } = attribute;
+  return [
+    list.item,
+    [
+      [named.name, name],
+      [named.data, data],
+    ],
+  ];
 }
 
-function value(writer: MessageWriter, type: number, bytes: Uint8Array): void {
-  writer.begin(type);
-  writer.raw(attribute.data.value, bytes);
-  writer.end();
+function value(type: number, bytes: Uint8Array): Field {
+  return [type, [[attribute.data.value, bytes]]];
 }
 
-function loadMeta(writer: MessageWriter, key: number): void {
-  expression(writer, 'meta', () => {
-    writer.u32(attribute.meta.key, key);
-    writer.u32(attribute.meta.register, register.data);
-  });
+function loadMeta(key: number): Field {
+  const { meta } = attribute;
+  return expression('meta', [meta.key, key], [meta.register, register.data]);
 }
 
-function loadConnection(writer: MessageWriter, key: number, direction?: number): void {
-  expression(writer, 'ct', () => {
-    writer.u32(attribute.conntrack.register, register.data);
-    writer.u32(attribute.conntrack.key, key);
-    if (direction !== undefined) writer.u8(attribute.conntrack.direction, direction);
-  });
+function loadConnection(key: number, ...direction: Field[]): Field {
+  const { conntrack } = attribute;
+  return expression('ct', [conntrack.register, register.data], [conntrack.key, key], ...direction);
 }
 
-function loadPayload(writer: MessageWriter, base: number, offset: number, length: number): void {
-  expression(writer, 'payload', () => {
-    writer.u32(attribute.payload.register, register.data);
-    writer.u32(attribute.payload.base, base);
-    writer.u32(attribute.payload.offset, offset);
-    writer.u32(attribute.payload.length, length);
-  });
+function loadPayload(base: number, offset: number, length: number): Field {
+  const { payload } = attribute;
+  return expression(
+    'payload',
+    [payload.register, register.data],
+    [payload.base, base],
+    [payload.offset, offset],
+    [payload.length, length],
+  );
 }
 
-function compareWith(writer: MessageWriter, operator: number, bytes: number[]): void {
-  expression(writer, 'cmp', () => {
-    writer.u32(attribute.compare.register, register.data);
-    writer.u32(attribute.compare.operator, operator);
-    value(writer, attribute.compare.data, Uint8Array.from(bytes));
-  });
+function compareWith(operator: number, ...bytes: number[]): Field {
+  const named = attribute.compare;
+  const operand = value(named.data, Uint8Array.from(bytes));
+  return expression('cmp', [named.register, register.data], [named.operator, operator], operand);
 }
 
-function maskWith(writer: MessageWriter, mask: Uint8Array): void {
-  expression(writer, 'bitwise', () => {
-    writer.u32(attribute.bitwise.source, register.data);
-    writer.u32(attribute.bitwise.target, register.data);
-    writer.u32(attribute.bitwise.length, mask.length);
-    value(writer, attribute.bitwise.mask, mask);
-    value(writer, attribute.bitwise.exclusiveOr, new Uint8Array(mask.length));
-  });
+function maskWith(mask: Uint8Array): Field {
+  const { bitwise } = attribute;
+  return expression(
+    'bitwise',
+    [bitwise.source, register.data],
+    [bitwise.target, register.data],
+    [bitwise.length, mask.length],
+    value(bitwise.mask, mask),
+    value(bitwise.exclusiveOr, new Uint8Array(mask.length)),
+  );
 }
 
-function decide(writer: MessageWriter, code: number, chain?: string): void {
-  expression(writer, 'immediate', () => {
-    writer.u32(attribute.immediate.register, register.verdict);
-    writer.begin(attribute.immediate.data);
-    writer.begin(attribute.data.verdict);
-    writer.u32(attribute.verdict.code, code);
-    if (chain !== undefined) writer.text(attribute.verdict.chain, chain);
-    writer.end();
-    writer.end();
-  });
+function decide(code: number, chain?: string): Field {
+  const { immediate, data, verdict: named } = attribute;
+  const target: Field[] = chain === undefined ? [] : [[named.chain, chain]];
+  const decision: Field = [data.verdict, [[named.code, code], ...target]];
+  return expression('immediate', [immediate.register, register.verdict], [immediate.data, [decision]]);
 }
 
-function addRule(
-  batch: Batch,
-  table: string,
-  chain: string,
-  operation: string,
-  body: (w: MessageWriter) => void,
-): void {
-  batch.add(command.newRule, flagCreate | flagAppend, operation, (writer) => {
-    writer.text(attribute.rule.table, table);
-    writer.text(attribute.rule.chain, chain);
-    writer.begin(attribute.rule.expressions);
-    body(writer);
-    writer.end();
-  });
+const count = expression('counter');
+
+function reject(type: number, code: number): Field {
+  return expression('reject', [attribute.reject.type, type], [attribute.reject.code, Uint8Array.of(code)]);
+}
+
+/** Goes on with the packets of one transport protocol. */
+function isProtocol(number: number): Field[] {
+  return [loadMeta(metaKey.l4proto), compareWith(compare.equal, number)];
 }
 
 /**
  * Loads the source of a packet of `family`, cut to `prefix` bits, into the register; packets of the
  * other family fall through.
  */
-function loadSource(writer: MessageWriter, family: 4 | 6, prefix: number): void {
+function loadSource(family: 4 | 6, prefix: number): Field[] {
   const length = keyBytes[family];
-  loadMeta(writer, metaKey.nfproto);
-  compareWith(writer, compare.equal, [nfproto[family]]);
-  loadPayload(writer, headerBase.network, sourceOffset[family], length);
-  if (prefix < length * 8) maskWith(writer, prefixMask(prefix, length));
+  return [
+    loadMeta(metaKey.nfproto),
+    compareWith(compare.equal, nfproto[family]),
+    loadPayload(headerBase.network, sourceOffset[family], length),
+    ...(prefix < length * 8 ? [maskWith(prefixMask(prefix, length))] : []),
+  ];
+}
+
+/** Compares the two bytes in the register, a port in network order. */
+function isPort({ first, last }: PortRange): Field[] {
+  const compared = (operator: number, port: number) => compareWith(operator, port >> 8, port & 0xff);
+  if (first === last) return [compared(compare.equal, first)];
+  return [compared(compare.greaterOrEqual, first), compared(compare.lessOrEqual, last)];
+}
+
+// --- Rules ---------------------------------------------------------------------------------------
+
+function addRule(batch: Batch, chain: string, operation: string, ...expressions: Field[]): void {
+  const { rule } = attribute;
+  const fields: Field[] = [
+    [rule.chain, chain],
+    [rule.expressions, expressions],
+  ];
+  batch.add(command.newRule, flagCreate | flagAppend, operation, fields);
 }
 
 /** `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` that chain instead. */
-export function addDropRule(batch: Batch, table: string, chain: string, set: SetLayout, denial?: string): void {
-  addRule(batch, table, chain, `add rule for set ${set.name}`, (writer) => {
-    loadSource(writer, set.family, set.prefix);
-    expression(writer, 'lookup', () => {
-      writer.u32(attribute.lookup.register, register.data);
-      writer.text(attribute.lookup.set, set.name);
-    });
-    if (denial !== undefined) return decide(writer, verdict.goTo, denial);
-    expression(writer, 'counter', () => undefined);
-    decide(writer, verdict.drop);
-  });
+export function addDropRule(batch: Batch, chain: string, set: SetLayout, denial?: string): void {
+  const { lookup } = attribute;
+  addRule(
+    batch,
+    chain,
+    `add rule for set ${set.name}`,
+    ...loadSource(set.family, set.prefix),
+    expression('lookup', [lookup.register, register.data], [lookup.set, set.name]),
+    ...(denial === undefined ? [count, decide(verdict.drop)] : [decide(verdict.goTo, denial)]),
+  );
 }
 
 /**
  * `[ip|ip6] saddr [& mask] == network return`: its packets go back to where the jail's chain was
  * left for.
  */
-export function addAllowRule(batch: Batch, table: string, chain: string, network: Address): void {
-  addRule(batch, table, chain, `add allow rule to ${chain}`, (writer) => {
-    const length = keyBytes[network.family];
-    loadSource(writer, network.family, network.prefix);
-    const mask = prefixMask(network.prefix, length);
-    compareWith(
-      writer,
-      compare.equal,
-      [...network.bytes.subarray(16 - length)].map((byte, index) => byte & mask[index]!),
-    );
-    decide(writer, verdict.return);
-  });
+export function addAllowRule(batch: Batch, chain: string, { family, prefix, bytes }: Address): void {
+  const length = keyBytes[family];
+  const mask = prefixMask(prefix, length);
+  const network = mask.map((bits, index) => bits & bytes[16 - length + index]!);
+  const source = loadSource(family, prefix);
+  const isInside = compareWith(compare.equal, ...network);
+  addRule(batch, chain, `add allow rule to ${chain}`, ...source, isInside, decide(verdict.return));
 }
 
 /** What becomes of packets that reach the end of a denial chain: `counter drop`, or an answer. */
-export function addDenialRules(batch: Batch, table: string, chain: string, action: BanAction): void {
-  const rule = (body: (writer: MessageWriter) => void) =>
-    addRule(batch, table, chain, `add ${action} to ${chain}`, body);
-  const reject = (writer: MessageWriter, type: number, code: number) => {
-    expression(writer, 'counter', () => undefined);
-    expression(writer, 'reject', () => {
-      writer.u32(attribute.reject.type, type);
-      writer.u8(attribute.reject.code, code);
-    });
-  };
+export function addDenialRules(batch: Batch, chain: string, action: BanAction): void {
+  const rule = (...expressions: Field[]) => addRule(batch, chain, `add ${action} to ${chain}`, ...expressions);
   if (action === 'drop') {
-    rule((writer) => {
-      expression(writer, 'counter', () => undefined);
-      decide(writer, verdict.drop);
-    });
+    rule(count, decide(verdict.drop));
     return;
   }
-  rule((writer) => {
-    loadMeta(writer, metaKey.l4proto);
-    compareWith(writer, compare.equal, [protocolNumber.tcp]);
-    reject(writer, rejectWith.tcpReset, 0);
-  });
-  rule((writer) => reject(writer, rejectWith.icmpOfEither, administrativelyProhibited));
-}
-
-/** Compares the two bytes in the register, a port in network order. */
-function compareWithPorts(writer: MessageWriter, { first, last }: PortRange): void {
-  const bytes = (port: number) => [port >> 8, port & 0xff];
-  if (first === last) compareWith(writer, compare.equal, bytes(first));
-  else {
-    compareWith(writer, compare.greaterOrEqual, bytes(first));
-    compareWith(writer, compare.lessOrEqual, bytes(last));
-  }
+  rule(...isProtocol(protocolNumber.tcp), count, reject(rejectWith.tcpReset, 0));
+  rule(count, reject(rejectWith.icmpOfEither, administrativelyProhibited));
 }
 
 /** `jump chain`: every packet. */
-export function addJumpRule(batch: Batch, table: string, chain: string, target: string): void {
-  addRule(batch, table, chain, `add jump to ${target}`, (writer) => decide(writer, verdict.jump, target));
+export function addJumpRule(batch: Batch, chain: string, target: string): void {
+  addRule(batch, chain, `add jump to ${target}`, decide(verdict.jump, target));
 }
 
 /**
@@ -206,31 +184,23 @@ export function addJumpRule(batch: Batch, table: string, chain: string, target: 
  */
 export function addPortRules(
   batch: Batch,
-  table: string,
   hook: Hook,
   target: string,
   { protocol, ports }: { protocol: 'tcp' | 'udp'; ports: PortRange },
 ): void {
-  const rule = (loadPort: (writer: MessageWriter) => void) =>
-    addRule(batch, table, hook, `add jump to ${target}`, (writer) => {
-      loadMeta(writer, metaKey.l4proto);
-      compareWith(writer, compare.equal, [protocolNumber[protocol]]);
-      loadPort(writer);
-      compareWithPorts(writer, ports);
-      decide(writer, verdict.jump, target);
-    });
-  const loadOwnPort = (writer: MessageWriter) => loadPayload(writer, headerBase.transport, 2, 2);
+  const rule = (...loadPort: Field[]) => {
+    const isOurs = [...isProtocol(protocolNumber[protocol]), ...loadPort, ...isPort(ports)];
+    addRule(batch, hook, `add jump to ${target}`, ...isOurs, decide(verdict.jump, target));
+  };
+  const ownPort = loadPayload(headerBase.transport, 2, 2);
   if (hook === 'input') {
-    rule(loadOwnPort);
+    rule(ownPort);
     return;
   }
-  rule((writer) => loadConnection(writer, conntrackKey.destinationPort, originalDirection));
-  rule((writer) => {
-    loadConnection(writer, conntrackKey.state);
-    maskWith(writer, withoutConnection);
-    compareWith(writer, compare.notEqual, [0, 0, 0, 0]);
-    loadOwnPort(writer);
-  });
+  const original: Field = [attribute.conntrack.direction, Uint8Array.of(originalDirection)];
+  rule(loadConnection(conntrackKey.destinationPort, original));
+  const isUntracked = [maskWith(withoutConnection), compareWith(compare.notEqual, 0, 0, 0, 0)];
+  rule(loadConnection(conntrackKey.state), ...isUntracked, ownPort);
 }
 
 /**
@@ -238,15 +208,17 @@ export function addPortRules(
  * of our own link may be in a banned prefix; without its answers we would lose the network. The
  * kernel takes these messages from the own link only (hop limit 255).
  */
-export function addDiscoveryRule(batch: Batch, table: string, hook: Hook): void {
-  addRule(batch, table, hook, `let neighbour discovery pass at ${hook}`, (writer) => {
-    loadMeta(writer, metaKey.l4proto);
-    compareWith(writer, compare.equal, [protocolNumber.icmp6]);
-    loadMeta(writer, metaKey.nfproto);
-    compareWith(writer, compare.equal, [nfproto[6]]);
-    loadPayload(writer, headerBase.transport, 0, 1);
-    compareWith(writer, compare.greaterOrEqual, [discoveryTypes.first]);
-    compareWith(writer, compare.lessOrEqual, [discoveryTypes.last]);
-    decide(writer, verdict.accept);
-  });
+export function addDiscoveryRule(batch: Batch, hook: Hook): void {
+  addRule(
+    batch,
+    hook,
+    `let neighbour discovery pass at ${hook}`,
+    ...isProtocol(protocolNumber.icmp6),
+    loadMeta(metaKey.nfproto),
+    compareWith(compare.equal, nfproto[6]),
+    loadPayload(headerBase.transport, 0, 1),
+    compareWith(compare.greaterOrEqual, discoveryTypes.first),
+    compareWith(compare.lessOrEqual, discoveryTypes.last),
+    decide(verdict.accept),
+  );
 }

@@ -9,26 +9,13 @@ import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { bansMaxLargest, chainNameMax, changesPerTransactionMax, ipsetTimeoutSecondsMax } from '../../limits.ts';
 import { native } from '../../native.ts';
-import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
-import {
-  type Element,
-  groupChanges,
-  type Holdings,
-  inParts,
-  keyBytes,
-  keyOfText,
-  keyText,
-  longer,
-  prefixMask,
-  type SetChanges,
-  type SetShape,
-  setFor,
-  toAddress,
-} from '../elements.ts';
-import { KernelError, nameErrors } from '../kernel-error.ts';
+import type { Backend, Drops, JailScaffold } from '../../types.ts';
+import { type Element, inParts, keyBytes, type SetChanges, type SetShape } from '../elements.ts';
+import { isErrno, KernelError, nameErrors } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
-import { AttributeReader, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
+import { AttributeReader, type Field, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
 import { type Expected, NetlinkSocket, openTransport, type Transport } from '../netlink/socket.ts';
+import { SetBackend, type VisitElement } from '../set-backend.ts';
 import { denialChains, denialOf, dropsOf, jumpRules, type Ours, passRules } from './rules.ts';
 import { Xtables } from './xtables.ts';
 
@@ -98,6 +85,7 @@ export interface IpsetOptions {
   setElementsMax?: number;
 }
 
+const byte = (value: number) => Uint8Array.of(value);
 const isOurs = (name: string) => /^f2z[46-]/.test(name);
 
 /** A request of one or more messages. */
@@ -110,11 +98,11 @@ class Request {
     this.#socket = socket;
   }
 
-  add(number: number, operation: string, body: (writer: MessageWriter) => void): void {
+  add(number: number, operation: string, fields: readonly Field[], more?: () => void): void {
     const sequence = this.#socket.nextSequence();
     this.expected.push({ sequence, operation });
-    beginMessage(this.writer, number, flagAck, sequence);
-    body(this.writer);
+    beginMessage(this.writer, number, flagAck, sequence, fields);
+    more?.();
     this.writer.endMessage();
   }
 
@@ -123,20 +111,22 @@ class Request {
   }
 }
 
-function beginMessage(writer: MessageWriter, number: number, flags: number, sequence: number): void {
+function beginMessage(
+  writer: MessageWriter,
+  number: number,
+  flags: number,
+  sequence: number,
+  fields: readonly Field[],
+): void {
   writer.beginMessage(subsystem | number, flagRequest | flags, sequence, families[4]);
-  writer.u8(attribute.protocol, protocolVersion);
+  writer.fields([[attribute.protocol, byte(protocolVersion)], ...fields]);
 }
 
-export class IpsetBackend implements Backend {
+export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Backend {
   readonly name = 'ipset';
-  readonly holds = true;
   readonly timeoutMsMax = ipsetTimeoutSecondsMax * 1000;
-  readonly #socket: NetlinkSocket;
-  readonly #tables: Xtables[] = [];
+  readonly #tables = ([4, 6] as const).map((family) => new Xtables(family, chainPrefix));
   readonly #setElementsMax: number;
-  readonly #layouts = new Map<string, JailSets>();
-  #fingerprint: string | null = null;
   /** What others may have changed, as it was last seen; null = not yet. */
   #seen: { marks: string; sets: number; elements: number } | null = null;
   /** Elements that we added and deleted since. */
@@ -146,13 +136,12 @@ export class IpsetBackend implements Backend {
   #soonestEnd = Number.POSITIVE_INFINITY;
 
   constructor({ open = () => openTransport(netlinkNetfilter), setElementsMax = bansMaxLargest }: IpsetOptions = {}) {
-    this.#socket = new NetlinkSocket(open());
+    super(new NetlinkSocket(open()));
     this.#setElementsMax = setElementsMax;
-    for (const family of [4, 6] as const) this.#tables.push(new Xtables(family, chainPrefix));
   }
 
   close(): void {
-    this.#socket.close();
+    this.socket.close();
     for (const each of this.#tables) each.close();
   }
 
@@ -165,40 +154,16 @@ export class IpsetBackend implements Backend {
     // The rules of jails that are gone are gone: their sets can go now.
     const wanted = new Set(sets.map((set) => set.name));
     for (const name of await this.#names()) if (!wanted.has(name)) await this.#destroy(name);
-    this.#layouts.clear();
-    for (const layout of layouts) this.#layouts.set(layout.jail, layout);
-    this.#fingerprint = this.#readFingerprint();
+    await this.note(layouts);
     await this.#look();
   }
 
-  /** Bans and unbans; of several changes of one address the last one counts. */
-  async apply(changes: Change[]): Promise<void> {
-    for (let from = 0; from < changes.length; from += changesPerTransactionMax) {
-      const to = Math.min(changes.length, from + changesPerTransactionMax);
-      await this.#applyGroups(groupChanges(changes, from, to, this.#setOf));
-    }
-  }
-
-  async each(visit: (ban: Ban) => void): Promise<number> {
-    let count = 0;
+  override each(visit: Parameters<Backend['each']>[0]): Promise<number> {
     this.#soonestEnd = Number.POSITIVE_INFINITY;
-    for (const { jail, sets } of this.#layouts.values()) {
-      for (const set of [sets[4], sets[6]]) {
-        const visitMember = (bytes: Buffer, at: number, timeoutMs: number) => {
-          count++;
-          this.#noteEnd(timeoutMs);
-          visit({ jail, address: toAddress(set, bytes.subarray(at, at + keyBytes[set.family])), timeoutMs });
-        };
-        await this.#dumpMembers(set.name, set.family, visitMember, () => undefined);
-      }
-    }
-    return count;
-  }
-
-  async reconcile(jails: JailScaffold[]): Promise<boolean> {
-    if (this.#fingerprint !== null && this.#readFingerprint() === this.#fingerprint) return false;
-    await this.install(jails);
-    return true;
+    return super.each((ban) => {
+      this.#noteEnd(ban.timeoutMs);
+      visit(ban);
+    });
   }
 
   /**
@@ -220,13 +185,9 @@ export class IpsetBackend implements Backend {
   async #look() {
     const seen = { marks: this.#tables.map((table) => table.mark()).join(''), sets: 0, elements: 0 };
     let ours = { added: 0, deleted: 0 };
-    await this.#socket.dump(
-      (writer, sequence) => {
-        beginMessage(writer, command.list, flagDump, sequence);
-        writer.u32(attribute.flags, list.headers);
-        writer.endMessage();
-      },
+    await this.#dump(
       'count elements',
+      [attribute.flags, list.headers],
       (bytes, start, end) => {
         ours = { added: this.#added, deleted: this.#deleted };
         const elements = decodeHeader(bytes, start, end);
@@ -246,43 +207,43 @@ export class IpsetBackend implements Backend {
   }
 
   async drops(): Promise<Drops> {
-    return dropsOf(this.#tables, [...this.#layouts.values()]);
+    return dropsOf(this.#tables, [...this.layouts.values()]);
   }
 
   /** Removes rules, chains and sets; absent ones are success. */
   async remove(): Promise<void> {
     for (const table of this.#tables) await table.put({ chains: [], jumps: [] });
     for (const name of await this.#names()) await this.#destroy(name);
-    this.#layouts.clear();
-    this.#fingerprint = null;
+    this.forget();
   }
-
-  readonly #setOf = (jail: string, address: Address) => setFor(this.#layouts.get(jail)?.sets, jail, address);
 
   // --- Sets and rules ----------------------------------------------------------------------------
 
-  #create(name: string, set: SetShape): Promise<void> {
-    const request = new Request(this.#socket);
-    request.add(command.create, `create set ${name}`, (writer) => {
-      writer.text(attribute.set, name);
-      writer.text(attribute.other, setType);
-      writer.u8(attribute.revision, setRevision);
-      writer.u8(attribute.family, families[set.family]);
-      writer.begin(attribute.data);
-      // A default of 0: the set knows timeouts, and an element without one stays.
-      writer.u32(dataAttribute.timeout | networkOrder, 0);
-      writer.u32(dataAttribute.elementsMax | networkOrder, this.#setElementsMax);
-      // A set of prefixes masks what it is asked for by itself.
-      if (set.prefix < keyBytes[set.family] * 8) writer.u8(dataAttribute.prefix, set.prefix);
-      writer.end();
-    });
+  #request(number: number, operation: string, fields: readonly Field[]): Promise<void> {
+    const request = new Request(this.socket);
+    request.add(number, operation, fields);
     return request.send();
   }
 
+  #create(name: string, { family, prefix }: SetShape): Promise<void> {
+    const data: Field[] = [
+      // A default of 0: the set knows timeouts, and an element without one stays.
+      [dataAttribute.timeout | networkOrder, 0],
+      [dataAttribute.elementsMax | networkOrder, this.#setElementsMax],
+    ];
+    // A set of prefixes masks what it is asked for by itself.
+    if (prefix < keyBytes[family] * 8) data.push([dataAttribute.prefix, byte(prefix)]);
+    return this.#request(command.create, `create set ${name}`, [
+      [attribute.set, name],
+      [attribute.other, setType],
+      [attribute.revision, byte(setRevision)],
+      [attribute.family, byte(families[family])],
+      [attribute.data, data],
+    ]);
+  }
+
   #destroy(name: string): Promise<void> {
-    const request = new Request(this.#socket);
-    request.add(command.destroy, `destroy set ${name}`, (writer) => writer.text(attribute.set, name));
-    return request.send();
+    return this.#request(command.destroy, `destroy set ${name}`, [[attribute.set, name]]);
   }
 
   /**
@@ -293,31 +254,23 @@ export class IpsetBackend implements Backend {
     try {
       return await this.#create(set.name, set);
     } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== EEXIST) throw error;
+      if (!isErrno(error, EEXIST)) throw error;
     }
-    const mask = prefixMask(set.prefix, keyBytes[set.family]);
-    const elements = new Map<string, number>();
-    for (const [text, timeoutMs] of await this.#readHoldings(set.name, set.family)) {
-      const key = keyText(keyOfText(text).map((byte, index) => byte & mask[index]!));
-      const known = elements.get(key);
-      elements.set(key, known === undefined ? timeoutMs : longer(known, timeoutMs));
-    }
+    const elements = await this.readElements(set);
     if ((await this.#names()).includes(temporarySet)) await this.#destroy(temporarySet);
     await this.#create(temporarySet, set);
     // A smaller set takes those that last longest.
-    const bans = [...elements]
-      .map(([text, timeoutMs]) => ({ key: keyOfText(text), timeoutMs }))
+    const bans = elements
       .sort((a, b) => (b.timeoutMs || Number.MAX_VALUE) - (a.timeoutMs || Number.MAX_VALUE))
       .slice(0, this.#setElementsMax);
     const target = { ...set, name: temporarySet };
-    for (const part of inParts({ set: target, bans, unbans: [] }, changesPerTransactionMax))
-      await this.#applyGroups([part]);
-    const request = new Request(this.#socket);
-    request.add(command.swap, `swap set ${set.name}`, (writer) => {
-      writer.text(attribute.set, temporarySet);
-      writer.text(attribute.other, set.name);
-    });
-    await request.send();
+    for (const part of inParts({ set: target, bans, unbans: [] }, changesPerTransactionMax)) {
+      await this.applyGroups([part]);
+    }
+    await this.#request(command.swap, `swap set ${set.name}`, [
+      [attribute.set, temporarySet],
+      [attribute.other, set.name],
+    ]);
     await this.#destroy(temporarySet);
   }
 
@@ -352,12 +305,12 @@ export class IpsetBackend implements Backend {
   }
 
   /** Rules and the sets they refer to; '' where a set is gone. */
-  #readFingerprint(): string {
+  protected async readFingerprint(): Promise<string> {
     const indices: number[] = [];
     try {
-      for (const { sets } of this.#layouts.values()) indices.push(this.#index(sets[4].name), this.#index(sets[6].name));
+      for (const { sets } of this.layouts.values()) indices.push(this.#index(sets[4].name), this.#index(sets[6].name));
     } catch (error) {
-      if (error instanceof KernelError && error.errno === ENOENT) return '';
+      if (isErrno(error, ENOENT)) return '';
       throw error;
     }
     return [indices.join(' '), ...this.#tables.map((table) => table.shape())].join('\n');
@@ -365,13 +318,9 @@ export class IpsetBackend implements Backend {
 
   async #names(): Promise<string[]> {
     let names: string[] = [];
-    await this.#socket.dump(
-      (writer, sequence) => {
-        beginMessage(writer, command.list, flagDump, sequence);
-        writer.u32(attribute.flags, list.names);
-        writer.endMessage();
-      },
+    await this.#dump(
       'list sets',
+      [attribute.flags, list.names],
       (bytes, start, end) => {
         const reader = new AttributeReader(bytes, start, end);
         while (reader.next()) if (reader.type === attribute.set) names.push(reader.text());
@@ -385,8 +334,9 @@ export class IpsetBackend implements Backend {
 
   // --- Elements ----------------------------------------------------------------------------------
 
-  async #applyGroups(groups: SetChanges<SetShape>[]): Promise<void> {
-    const request = new Request(this.#socket);
+  /** Smaller requests where this one is too large, or has too many answers. */
+  protected async applyGroups(groups: SetChanges<SetShape>[]): Promise<void> {
+    const request = new Request(this.socket);
     for (const { set, bans, unbans } of groups) {
       encodeElements(request, command.del, set, unbans);
       encodeElements(request, command.add, set, bans);
@@ -394,20 +344,14 @@ export class IpsetBackend implements Backend {
     if (request.expected.length === 0) return;
     try {
       await request.send();
-      for (const { bans, unbans } of groups) {
-        this.#added += bans.length;
-        this.#deleted += unbans.length;
-        for (const { timeoutMs } of bans) this.#noteEnd(timeoutMs);
-      }
     } catch (error) {
-      const splits = error instanceof KernelError && (error.errno === EMSGSIZE || error.errno === ENOBUFS);
-      const count = Math.max(...groups.map(({ bans, unbans }) => Math.max(bans.length, unbans.length)));
-      // Too large, or too many answers: smaller requests, one set at a time. Repeating does no
-      // harm.
-      if (!splits || (groups.length === 1 && count <= 1)) throw error;
-      for (const group of groups) {
-        for (const part of inParts(group, Math.max(1, Math.ceil(count / 2)))) await this.#applyGroups([part]);
-      }
+      if (isErrno(error, EMSGSIZE, ENOBUFS)) return this.applySmaller(groups, error);
+      throw error;
+    }
+    for (const { bans, unbans } of groups) {
+      this.#added += bans.length;
+      this.#deleted += unbans.length;
+      for (const { timeoutMs } of bans) this.#noteEnd(timeoutMs);
     }
   }
 
@@ -415,38 +359,28 @@ export class IpsetBackend implements Backend {
     if (timeoutMs > 0) this.#soonestEnd = Math.min(this.#soonestEnd, performance.now() + timeoutMs);
   }
 
-  async #readHoldings(name: string, family: 4 | 6): Promise<Holdings> {
-    const holdings: Holdings = new Map();
-    await this.#dumpMembers(
-      name,
-      family,
-      (bytes, at, timeoutMs) => holdings.set(keyText(bytes, at, keyBytes[family]), timeoutMs),
-      () => holdings.clear(),
-    );
-    return holdings;
+  protected dumpElements({ name, family }: SetShape, visit: VisitElement, restart: () => void): Promise<void> {
+    const operation = `list set ${name}`;
+    const visitPart = (bytes: Buffer, start: number, end: number) => {
+      const visitHere = (at: number, timeoutMs: number) => visit(bytes, at, timeoutMs);
+      if (decodeMembers(bytes, start, end, keyBytes[family], visitHere)) return;
+      throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
+    };
+    return this.#dump(operation, [attribute.set, name], visitPart, restart);
   }
 
-  #dumpMembers(
-    name: string,
-    family: 4 | 6,
-    visit: (bytes: Buffer, at: number, timeoutMs: number) => void,
+  /** A list that is narrowed by one attribute. */
+  #dump(
+    operation: string,
+    field: Field,
+    visit: (bytes: Buffer, start: number, end: number) => void,
     restart: () => void,
   ): Promise<void> {
-    const operation = `list set ${name}`;
-    return this.#socket.dump(
-      (writer, sequence) => {
-        beginMessage(writer, command.list, flagDump, sequence);
-        writer.text(attribute.set, name);
-        writer.endMessage();
-      },
-      operation,
-      (bytes, start, end) => {
-        if (!decodeMembers(bytes, start, end, keyBytes[family], (at, timeoutMs) => visit(bytes, at, timeoutMs))) {
-          throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
-        }
-      },
-      restart,
-    );
+    const encode = (writer: MessageWriter, sequence: number) => {
+      beginMessage(writer, command.list, flagDump, sequence, [field]);
+      writer.endMessage();
+    };
+    return this.socket.dump(encode, operation, visit, restart);
   }
 }
 
@@ -465,29 +399,30 @@ function layoutOf(jail: JailScaffold): JailSets {
 function encodeElements(
   request: Request,
   number: typeof command.add | typeof command.del,
-  set: SetShape,
+  { name, family }: SetShape,
   elements: Element[],
 ): void {
   const adds = number === command.add;
+  const { writer } = request;
   // ipset cannot hold the unspecified address; no packet that the kernel takes has it as its
   // source.
   const possible = elements.filter(({ key }) => key.some((byte) => byte !== 0));
   for (let from = 0; from < possible.length; from += elementsPerMessage) {
     const part = possible.slice(from, from + elementsPerMessage);
-    request.add(number, `${adds ? 'add' : 'delete'} ${part.length} elements of set ${set.name}`, (writer) => {
-      writer.text(attribute.set, set.name);
-      // A line number makes the kernel work through the whole list.
-      writer.u32(attribute.line, 0);
+    // A line number makes the kernel work through the whole list.
+    const fields: Field[] = [
+      [attribute.set, name],
+      [attribute.line, 0],
+    ];
+    request.add(number, `${adds ? 'add' : 'delete'} ${part.length} elements of set ${name}`, fields, () => {
       writer.begin(attribute.list);
       for (const { key, timeoutMs } of part) {
         writer.begin(attribute.data);
         writer.begin(dataAttribute.address);
-        writer.raw(addressAttribute[set.family], key);
+        writer.raw(addressAttribute[family], key);
         writer.end();
-        if (adds) {
-          const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
-          writer.u32(dataAttribute.timeout | networkOrder, seconds);
-        }
+        const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
+        if (adds) writer.u32(dataAttribute.timeout | networkOrder, seconds);
         writer.end();
       }
       writer.end();

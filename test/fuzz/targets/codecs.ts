@@ -18,8 +18,7 @@ import {
   decodeSet,
   decodeTable,
 } from '../../../src/backends/nftables/decode.ts';
-import { Batch, changeElements } from '../../../src/backends/nftables/messages.ts';
-import { command } from '../../../src/backends/nftables/numbers.ts';
+import { Batch } from '../../../src/backends/nftables/messages.ts';
 import { decodeMembers } from '../../../src/backends/xtables/ipset.ts';
 import { compileConfig } from '../../../src/config/compile.ts';
 import { decodeConfig } from '../../../src/config/file.ts';
@@ -198,8 +197,8 @@ function reply(random: Random): Buffer {
 
 function request(): Buffer {
   let sequence = 0;
-  const batch = new Batch(() => ++sequence);
-  changeElements(batch, command.newElement, 't', 's', [{ key: Uint8Array.of(203, 0, 113, 1), timeoutMs: 60_000 }]);
+  const batch = new Batch('t', () => ++sequence);
+  batch.addElements('s', [{ key: Uint8Array.of(203, 0, 113, 1), timeoutMs: 60_000 }]);
   return Buffer.from(batch.finish());
 }
 
