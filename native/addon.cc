@@ -3,18 +3,16 @@
 
 namespace {
 
-Napi::Object Register(Napi::Env env, Napi::Object exports) {
-  fail2zig::RegisterNetlink(env, exports);
-  fail2zig::RegisterPeer(env, exports);
-  fail2zig::RegisterMemfd(env, exports);
-  fail2zig::RegisterMadvise(env, exports);
-  fail2zig::RegisterBpf(env, exports);
-  fail2zig::RegisterXtables(env, exports);
-  fail2zig::RegisterInotify(env, exports);
-  fail2zig::RegisterReadable(env, exports);
-  fail2zig::RegisterPread(env, exports);
-  fail2zig::RegisterSeek(env, exports);
-  fail2zig::RegisterWrite(env, exports);
+Napi::Object Register(Napi::Env, Napi::Object exports) {
+  fail2zig::ExportNetlink(exports);
+  fail2zig::ExportPeer(exports);
+  fail2zig::ExportMemfd(exports);
+  fail2zig::ExportMadvise(exports);
+  fail2zig::ExportBpf(exports);
+  fail2zig::ExportXtables(exports);
+  fail2zig::ExportInotify(exports);
+  fail2zig::ExportReadable(exports);
+  fail2zig::ExportFile(exports);
   return exports;
 }
 

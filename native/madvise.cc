@@ -3,46 +3,45 @@
 // MADV_HUGEPAGE asks for large pages behind a buffer.
 #include <sys/mman.h>
 
-#include <cerrno>
-
 #include "addon.h"
 
 namespace {
 
+using namespace fail2zig;
+
+constexpr uintptr_t kPage = 4096;
 /// User space ends here on 64-bit machines with four page-table levels; larger numbers are a bug of
 /// ours.
-constexpr double kAddressMax = 140737488355328.0;
+constexpr int64_t kAddressMax = int64_t{1} << 47;
 
-/// dropPages(address, bytes) -> 0 or -errno. Both are multiples of the page size, else -EINVAL
-/// comes from the kernel.
-Napi::Value DropPages(const Napi::CallbackInfo& info) {
-  if (info.Length() != 2 || !fail2zig::IsWhole(info[0], 4096, kAddressMax) ||
-      !fail2zig::IsWhole(info[1], 1, kAddressMax)) {
-    return fail2zig::BadArgument(info.Env(), "dropPages(address: number, bytes: number)");
-  }
-  const auto address = static_cast<uintptr_t>(info[0].As<Napi::Number>().DoubleValue());
-  const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().DoubleValue());
-  const int result = madvise(reinterpret_cast<void*>(address), bytes, MADV_DONTNEED);
-  return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
+using Address = Whole<uintptr_t, kPage, kAddressMax>;
+using Length = Whole<size_t, 1, kAddressMax>;
+
+/// 0 or -errno. Both are multiples of the page size, else -EINVAL comes from the kernel.
+int64_t DropPages(Napi::Env, Address address, Length bytes) {
+  return OrErrno(madvise(reinterpret_cast<void*>(address.value), bytes, MADV_DONTNEED));
 }
 
-/// hugePages(memory) -> 0 or -errno. The whole pages inside an ArrayBuffer.
-Napi::Value HugePages(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !info[0].IsArrayBuffer() || info[0].As<Napi::ArrayBuffer>().IsDetached()) {
-    return fail2zig::BadArgument(info.Env(), "hugePages(memory: ArrayBuffer)");
+/// An ArrayBuffer whose memory is there.
+struct Memory {
+  static bool Fits(const Napi::Value& value) {
+    return value.IsArrayBuffer() && !value.As<Napi::ArrayBuffer>().IsDetached();
   }
-  auto memory = info[0].As<Napi::ArrayBuffer>();
-  constexpr uintptr_t kPage = 4096;
-  const auto start = (reinterpret_cast<uintptr_t>(memory.Data()) + kPage - 1) & ~(kPage - 1);
-  const auto end = (reinterpret_cast<uintptr_t>(memory.Data()) + memory.ByteLength()) & ~(kPage - 1);
-  if (end <= start) return Napi::Number::New(info.Env(), 0);
-  const int result = madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
-  return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
+  explicit Memory(const Napi::Value& given) : buffer(given.As<Napi::ArrayBuffer>()) {}
+  Napi::ArrayBuffer buffer;
+};
+
+/// 0 or -errno. The whole pages inside.
+int64_t HugePages(Napi::Env, Memory memory) {
+  const auto data = reinterpret_cast<uintptr_t>(memory.buffer.Data());
+  const auto start = (data + kPage - 1) & ~(kPage - 1);
+  const auto end = (data + memory.buffer.ByteLength()) & ~(kPage - 1);
+  return end <= start ? 0 : OrErrno(madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE));
 }
 
 }  // namespace
 
-void fail2zig::RegisterMadvise(Napi::Env env, Napi::Object exports) {
-  exports.Set("dropPages", Napi::Function::New(env, DropPages, "dropPages"));
-  exports.Set("hugePages", Napi::Function::New(env, HugePages, "hugePages"));
+void fail2zig::ExportMadvise(Napi::Object exports) {
+  Export<DropPages>(exports, "dropPages(address: number, bytes: number)");
+  Export<HugePages>(exports, "hugePages(memory: ArrayBuffer)");
 }

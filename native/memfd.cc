@@ -6,48 +6,30 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <climits>
-#include <string>
-
 #include "addon.h"
 
 namespace {
 
-Napi::Value Result(const Napi::CallbackInfo& info, int result) {
-  return Napi::Number::New(info.Env(), result < 0 ? -errno : result);
+using namespace fail2zig;
+
+/// A descriptor or -errno. Close-on-exec is left off on purpose: the descriptor is meant for the
+/// next stage.
+int64_t Memfd(Napi::Env, Text name) { return OrErrno(memfd_create(name.c_str(), MFD_ALLOW_SEALING)); }
+
+/// 0 or -errno. Nobody can change the memory file any more, whoever holds a descriptor.
+int64_t Seal(Napi::Env, Descriptor file) {
+  return OrErrno(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL));
 }
 
-/// memfd(name) -> descriptor or -errno. Close-on-exec is left off on purpose: the descriptor is
-/// meant for the next stage.
-Napi::Value Memfd(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !fail2zig::IsText(info[0])) return fail2zig::BadArgument(info.Env(), "memfd(name: string)");
-  const std::string name = info[0].As<Napi::String>().Utf8Value();
-  return Result(info, memfd_create(name.c_str(), MFD_ALLOW_SEALING));
-}
-
-/// seal(fd) -> 0 or -errno. Nobody can change the memory file any more, whoever holds a descriptor.
-Napi::Value Seal(const Napi::CallbackInfo& info) {
-  if (info.Length() != 1 || !fail2zig::IsDescriptor(info[0])) return fail2zig::BadArgument(info.Env(), "seal(fd: number)");
-  const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
-  return Result(info, fcntl(info[0].As<Napi::Number>().Int32Value(), F_ADD_SEALS, seals));
-}
-
-/// closeOnExec(first, last) -> 0 or -errno. Marks the open descriptors of a range; needs Linux
-/// 5.11.
-Napi::Value CloseOnExec(const Napi::CallbackInfo& info) {
-  if (info.Length() != 2 || !fail2zig::IsUint32(info[0]) || !fail2zig::IsUint32(info[1])) {
-    return fail2zig::BadArgument(info.Env(), "closeOnExec(first: number, last: number)");
-  }
-  const unsigned first = info[0].As<Napi::Number>().Uint32Value();
-  const unsigned last = info[1].As<Napi::Number>().Uint32Value();
-  return Result(info, static_cast<int>(syscall(SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC)));
+/// 0 or -errno. Marks the open descriptors of a range; needs Linux 5.11.
+int64_t CloseOnExec(Napi::Env, Uint32 first, Uint32 last) {
+  return OrErrno(syscall(SYS_close_range, first.value, last.value, CLOSE_RANGE_CLOEXEC));
 }
 
 }  // namespace
 
-void fail2zig::RegisterMemfd(Napi::Env env, Napi::Object exports) {
-  exports.Set("memfd", Napi::Function::New(env, Memfd, "memfd"));
-  exports.Set("seal", Napi::Function::New(env, Seal, "seal"));
-  exports.Set("closeOnExec", Napi::Function::New(env, CloseOnExec, "closeOnExec"));
+void fail2zig::ExportMemfd(Napi::Object exports) {
+  Export<Memfd>(exports, "memfd(name: string)");
+  Export<Seal>(exports, "seal(fd: number)");
+  Export<CloseOnExec>(exports, "closeOnExec(first: number, last: number)");
 }

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -23,77 +22,53 @@
 
 namespace {
 
+using namespace fail2zig;
+
 /// A send is waited for awake for a second at most.
-constexpr double kAwakeMicrosecondsMax = 1000000;
+constexpr int64_t kAwakeMicrosecondsMax = 1000000;
+
+int SetOption(int descriptor, int level, int option, int value) {
+  return setsockopt(descriptor, level, option, &value, sizeof value);
+}
 
 /// The privileged option first, then the one everybody may set; the kernel caps the latter.
 void SetBufferBytes(int descriptor, int forced, int plain, int bytes) {
-  if (bytes <= 0) return;
-  if (setsockopt(descriptor, SOL_SOCKET, forced, &bytes, sizeof bytes) < 0) {
-    setsockopt(descriptor, SOL_SOCKET, plain, &bytes, sizeof bytes);
+  if (bytes > 0 && SetOption(descriptor, SOL_SOCKET, forced, bytes) < 0) {
+    SetOption(descriptor, SOL_SOCKET, plain, bytes);
   }
 }
 
-/// netlinkOpen(protocol, groups, sendBytes, receiveBytes) -> descriptor or -errno. With no groups
-/// the socket is connected to the kernel, which then refuses datagrams of any other process for us.
-Napi::Value Open(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 4 || !fail2zig::IsInt32(info[0]) || !fail2zig::IsUint32(info[1]) ||
-      !fail2zig::IsWhole(info[2], 0, INT32_MAX) || !fail2zig::IsWhole(info[3], 0, INT32_MAX)) {
-    return fail2zig::BadArgument(env, "netlinkOpen(protocol, groups, sendBytes, receiveBytes: number)");
-  }
-  const int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, info[0].As<Napi::Number>().Int32Value());
-  if (descriptor < 0) return Napi::Number::New(env, -errno);
-
-  SetBufferBytes(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, info[2].As<Napi::Number>().Int32Value());
-  SetBufferBytes(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, info[3].As<Napi::Number>().Int32Value());
-  const int on = 1;
-  setsockopt(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
-  setsockopt(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+/// A descriptor or -errno. With no groups the socket is connected to the kernel, which then refuses
+/// datagrams of any other process for us.
+int64_t Open(Napi::Env, Int32 protocol, Uint32 groups, Count sendBytes, Count receiveBytes) {
+  const int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  if (descriptor < 0) return -errno;
+  SetBufferBytes(descriptor, SO_SNDBUFFORCE, SO_SNDBUF, sendBytes);
+  SetBufferBytes(descriptor, SO_RCVBUFFORCE, SO_RCVBUF, receiveBytes);
+  SetOption(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+  SetOption(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, 1);
 
   struct sockaddr_nl address = {};
   address.nl_family = AF_NETLINK;
-  address.nl_groups = info[1].As<Napi::Number>().Uint32Value();
-  int result = bind(descriptor, reinterpret_cast<struct sockaddr*>(&address), sizeof address);
-  if (result == 0 && address.nl_groups == 0) {
-    result = connect(descriptor, reinterpret_cast<struct sockaddr*>(&address), sizeof address);
-  }
-  if (result < 0) {
-    const int error = errno;
-    close(descriptor);
-    return Napi::Number::New(env, -error);
-  }
-  return Napi::Number::New(env, descriptor);
+  address.nl_groups = groups;
+  const auto* const own = reinterpret_cast<struct sockaddr*>(&address);
+  int result = bind(descriptor, own, sizeof address);
+  if (result == 0 && groups == 0) result = connect(descriptor, own, sizeof address);
+  if (result == 0) return descriptor;
+  const int error = errno;
+  close(descriptor);
+  return -error;
 }
-
-/// One blocking call on a pool thread, whose result (a count or -errno) settles a promise.
-class Call : public Napi::AsyncWorker {
- public:
-  explicit Call(Napi::Env env)
-      : Napi::AsyncWorker(env, "fail2zig.netlink"), deferred_(Napi::Promise::Deferred::New(env)) {}
-  Napi::Promise Promise() const { return deferred_.Promise(); }
-
- protected:
-  void OnOK() override { deferred_.Resolve(Napi::Number::New(Env(), static_cast<double>(result_))); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-  ssize_t result_ = 0;
-
- private:
-  Napi::Promise::Deferred deferred_;
-};
 
 /// The bytes of one send() and, once `done`, what it returned.
 struct Job {
   int descriptor;
   const uint8_t* data;
   size_t length;
-  ssize_t result = 0;
+  int64_t result = 0;
   std::atomic<bool> done{false};
 
-  void Run() {
-    const ssize_t sent = send(descriptor, data, length, 0);
-    result = sent < 0 ? -errno : sent;
-  }
+  void Run() { result = OrErrno(send(descriptor, data, length, 0)); }
 };
 
 /// A thread that does one job at a time. It exists because a thread that waits is awake sooner than
@@ -146,137 +121,63 @@ class Sender {
   std::shared_ptr<Job> job_;
 };
 
-/// A send that was not over at once: a pool thread waits for it or, where the sender had another
-/// job, does it.
-class SendCall : public Call {
- public:
-  SendCall(Napi::Env env, std::shared_ptr<Job> job, Napi::Uint8Array bytes, bool posted)
-      : Call(env), job_(std::move(job)), held_(Napi::Persistent(bytes)), posted_(posted) {}
+using Microseconds = Whole<int, 0, kAwakeMicrosecondsMax>;
 
- protected:
-  void Execute() override {
-    if (posted_) {
-      Sender::Instance().Await(*job_);
-    } else {
-      job_->Run();
-    }
-    result_ = job_->result;
-  }
-
- private:
-  std::shared_ptr<Job> job_;
-  Napi::Reference<Napi::Uint8Array> held_;  // keeps the bytes alive until the call is over
-  bool posted_;
-};
-
-class WaitCall : public Call {
- public:
-  WaitCall(Napi::Env env, int descriptor, int milliseconds)
-      : Call(env), descriptor_(descriptor), milliseconds_(milliseconds) {}
-
- protected:
-  void Execute() override {
-    struct pollfd watched = {descriptor_, POLLIN, 0};
-    const int ready = poll(&watched, 1, milliseconds_);
-    result_ = ready < 0 ? -errno : ready;
-  }
-
- private:
-  int descriptor_;
-  int milliseconds_;
-};
-
-/// recv() without waiting: the real length of one datagram or -errno.
-ssize_t ReceiveNow(int descriptor, void* into, size_t length) {
-  const ssize_t received = recv(descriptor, into, length, MSG_DONTWAIT | MSG_TRUNC);
-  return received < 0 ? -errno : received;
-}
-
-class ReceiveCall : public Call {
- public:
-  ReceiveCall(Napi::Env env, int descriptor, Napi::Uint8Array into)
-      : Call(env), descriptor_(descriptor), data_(into.Data()), length_(into.ByteLength()),
-        held_(Napi::Persistent(into)) {}
-
- protected:
-  void Execute() override { result_ = ReceiveNow(descriptor_, data_, length_); }
-
- private:
-  int descriptor_;
-  uint8_t* data_;
-  size_t length_;
-  Napi::Reference<Napi::Uint8Array> held_;  // keeps the memory alive until the call is over
-};
-
-/// netlinkSend(fd, bytes, microseconds) -> the bytes sent or -errno, where the call was over within
-/// that time; else a promise of it.
-Napi::Value Send(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 3 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1]) ||
-      !fail2zig::IsWhole(info[2], 0, kAwakeMicrosecondsMax)) {
-    return fail2zig::BadArgument(env, "netlinkSend(fd: number, bytes: Uint8Array, microseconds: number)");
-  }
-  const Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+/// The bytes sent or -errno, where the call was over within that time; else a promise of it: a pool
+/// thread waits for it or, where the sender had another job, does it.
+Napi::Value Send(Napi::Env env, Descriptor descriptor, Bytes bytes, Microseconds awake) {
   auto job = std::make_shared<Job>();
-  job->descriptor = info[0].As<Napi::Number>().Int32Value();
-  job->data = bytes.Data();
-  job->length = bytes.ByteLength();
-  const auto patience = std::chrono::microseconds(info[2].As<Napi::Number>().Int32Value());
+  job->descriptor = descriptor;
+  job->data = bytes.data;
+  job->length = bytes.size;
   const bool posted = Sender::Instance().Post(job);
   if (posted) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(awake.value);
     do {
-      if (job->done.load(std::memory_order_acquire)) return Napi::Number::New(env, static_cast<double>(job->result));
+      if (job->done.load(std::memory_order_acquire)) return ToValue(env, job->result);
     } while (std::chrono::steady_clock::now() < deadline);
   }
-  auto* call = new SendCall(env, std::move(job), bytes, posted);
-  call->Queue();
-  return call->Promise();
+  const auto finish = [job, posted] {
+    if (posted) {
+      Sender::Instance().Await(*job);
+    } else {
+      job->Run();
+    }
+    return job->result;
+  };
+  return Aside::Run(env, finish, {bytes.array});
 }
 
-/// netlinkWait(fd, milliseconds) -> promise of 1 (something to read), 0 (time is up) or -errno.
-Napi::Value Wait(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) ||
-      !fail2zig::IsWhole(info[1], 0, INT32_MAX)) {
-    return fail2zig::BadArgument(env, "netlinkWait(fd: number, milliseconds: number)");
-  }
-  auto* call =
-      new WaitCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Number>().Int32Value());
-  call->Queue();
-  return call->Promise();
+/// A promise of 1 (something to read), 0 (time is up) or -errno.
+Napi::Value Wait(Napi::Env env, Descriptor descriptor, Count milliseconds) {
+  const auto wait = [descriptor = descriptor.value, milliseconds = milliseconds.value] {
+    struct pollfd watched = {descriptor, POLLIN, 0};
+    return OrErrno(poll(&watched, 1, milliseconds));
+  };
+  return Aside::Run(env, wait, {});
 }
 
-/// netlinkReceive(fd, into) -> length of one datagram (its real one, even where `into` is shorter)
-/// or -errno; never waits.
-Napi::Value Receive(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {
-    return fail2zig::BadArgument(env, "netlinkReceive(fd: number, into: Uint8Array)");
-  }
-  Napi::Uint8Array into = info[1].As<Napi::Uint8Array>();
-  const ssize_t received = ReceiveNow(info[0].As<Napi::Number>().Int32Value(), into.Data(), into.ByteLength());
-  return Napi::Number::New(env, static_cast<double>(received));
+int64_t ReceiveNow(int descriptor, void* into, size_t length) {
+  return OrErrno(recv(descriptor, into, length, MSG_DONTWAIT | MSG_TRUNC));
 }
 
-/// netlinkReceiveAside(fd, into) -> promise of the same, on a pool thread. `into` is the call's
-/// until then.
-Napi::Value ReceiveAside(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !fail2zig::IsBytes(info[1])) {
-    return fail2zig::BadArgument(env, "netlinkReceiveAside(fd: number, into: Uint8Array)");
-  }
-  auto* call = new ReceiveCall(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Uint8Array>());
-  call->Queue();
-  return call->Promise();
+/// The length of one datagram (its real one, even where `into` is shorter) or -errno; never waits.
+int64_t Receive(Napi::Env, Descriptor descriptor, Bytes into) { return ReceiveNow(descriptor, into.data, into.size); }
+
+/// A promise of the same, on a pool thread. `into` is the call's until then.
+Napi::Value ReceiveAside(Napi::Env env, Descriptor descriptor, Bytes into) {
+  const auto receive = [descriptor = descriptor.value, data = into.data, size = into.size] {
+    return ReceiveNow(descriptor, data, size);
+  };
+  return Aside::Run(env, receive, {into.array});
 }
 
 }  // namespace
 
-void fail2zig::RegisterNetlink(Napi::Env env, Napi::Object exports) {
-  exports.Set("netlinkOpen", Napi::Function::New(env, Open, "netlinkOpen"));
-  exports.Set("netlinkSend", Napi::Function::New(env, Send, "netlinkSend"));
-  exports.Set("netlinkWait", Napi::Function::New(env, Wait, "netlinkWait"));
-  exports.Set("netlinkReceive", Napi::Function::New(env, Receive, "netlinkReceive"));
-  exports.Set("netlinkReceiveAside", Napi::Function::New(env, ReceiveAside, "netlinkReceiveAside"));
+void fail2zig::ExportNetlink(Napi::Object exports) {
+  Export<Open>(exports, "netlinkOpen(protocol, groups, sendBytes, receiveBytes: number)");
+  Export<Send>(exports, "netlinkSend(fd: number, bytes: Uint8Array, microseconds: number)");
+  Export<Wait>(exports, "netlinkWait(fd: number, milliseconds: number)");
+  Export<Receive>(exports, "netlinkReceive(fd: number, into: Uint8Array)");
+  Export<ReceiveAside>(exports, "netlinkReceiveAside(fd: number, into: Uint8Array)");
 }

@@ -2,7 +2,6 @@
 // it at connect().
 #include <sys/socket.h>
 
-#include <cerrno>
 #include <vector>
 
 #include "addon.h"
@@ -13,20 +12,16 @@
 
 namespace {
 
+using namespace fail2zig;
+
 /// The kernel allows a process this many supplementary groups (NGROUPS_MAX).
 constexpr size_t kGroupsMax = 65536;
 
-/// peerCredentials(fd) -> { pid, uid, gid, groups } or -errno.
-Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 1 || !fail2zig::IsDescriptor(info[0])) {
-    return fail2zig::BadArgument(env, "peerCredentials(fd: number)");
-  }
-  const int descriptor = info[0].As<Napi::Number>().Int32Value();
-
+/// { pid, uid, gid, groups } or -errno.
+Napi::Value PeerCredentials(Napi::Env env, Descriptor descriptor) {
   struct ucred credentials = {};
   socklen_t length = sizeof credentials;
-  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return Napi::Number::New(env, -errno);
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return ToValue(env, -errno);
 
   std::vector<gid_t> groups(64);
   length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
@@ -35,7 +30,7 @@ Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
     groups.resize(length / sizeof(gid_t));
     result = getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length);
   }
-  if (result < 0) return Napi::Number::New(env, -errno);
+  if (result < 0) return ToValue(env, -errno);
   groups.resize(length / sizeof(gid_t));
 
   Napi::Object peer = Napi::Object::New(env);
@@ -50,6 +45,4 @@ Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void fail2zig::RegisterPeer(Napi::Env env, Napi::Object exports) {
-  exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials, "peerCredentials"));
-}
+void fail2zig::ExportPeer(Napi::Object exports) { Export<PeerCredentials>(exports, "peerCredentials(fd: number)"); }

@@ -9,6 +9,8 @@
 
 namespace {
 
+using namespace fail2zig;
+
 /// Longest rest a callee may ask for, ms: an hour. Any other answer means none.
 constexpr double kRestMillisecondsMax = 3600000;
 
@@ -77,7 +79,7 @@ class Readable {
     }
     const Napi::Value answer(env, answered);
     if (closing_) return;
-    if (fail2zig::IsWhole(answer, 1, kRestMillisecondsMax)) {
+    if (IsWhole(answer, 1, kRestMillisecondsMax)) {
       const auto rest = static_cast<uint64_t>(answer.As<Napi::Number>().Int64Value());
       if (!resting_) uv_poll_stop(&poll_);
       resting_ = true;
@@ -111,28 +113,27 @@ class Readable {
   int closed_ = 0;
 };
 
-/// whenReadable(fd, callback) -> function that ends it, or -errno. The callback is called as long
-/// as the descriptor is readable, and not again for as many milliseconds as it returns. End it
-/// before the descriptor is closed.
-Napi::Value WhenReadable(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (info.Length() != 2 || !fail2zig::IsDescriptor(info[0]) || !info[1].IsFunction()) {
-    return fail2zig::BadArgument(env, "whenReadable(fd: number, callback: () => number)");
-  }
+struct Callback {
+  static bool Fits(const Napi::Value& value) { return value.IsFunction(); }
+  explicit Callback(const Napi::Value& given) : function(given.As<Napi::Function>()) {}
+  Napi::Function function;
+};
+
+/// A function that ends it, or -errno. The callback is called as long as the descriptor is
+/// readable, and not again for as many milliseconds as it returns. End it before the descriptor is
+/// closed.
+Napi::Value WhenReadable(Napi::Env env, Descriptor descriptor, Callback callback) {
   std::shared_ptr<Readable*> open;
-  const int result =
-      Readable::Open(env, info[0].As<Napi::Number>().Int32Value(), info[1].As<Napi::Function>(), &open);
-  if (result < 0) return Napi::Number::New(env, result);
-  return Napi::Function::New(
-      env,
-      [open](const Napi::CallbackInfo&) {
-        if (*open != nullptr) (*open)->Close();
-      },
-      "close");
+  const int result = Readable::Open(env, descriptor, callback.function, &open);
+  if (result < 0) return ToValue(env, result);
+  const auto close = [open](const Napi::CallbackInfo&) {
+    if (*open != nullptr) (*open)->Close();
+  };
+  return Napi::Function::New(env, close, "close");
 }
 
 }  // namespace
 
-void fail2zig::RegisterReadable(Napi::Env env, Napi::Object exports) {
-  exports.Set("whenReadable", Napi::Function::New(env, WhenReadable, "whenReadable"));
+void fail2zig::ExportReadable(Napi::Object exports) {
+  Export<WhenReadable>(exports, "whenReadable(fd: number, callback: () => number)");
 }
