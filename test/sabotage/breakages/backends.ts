@@ -10,26 +10,26 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'a jail of one port drops everything that the source sends',
-    find: 'if (jail.ports.length === 0) addJumpRule(',
-    put: 'if (jail.ports.length >= 0) addJumpRule(',
+    find: 'if (jail.ports.length === 0) rules.addJumpRule(',
+    put: 'if (jail.ports.length >= 0) rules.addJumpRule(',
     claims: ['LP-24'],
   },
   {
     name: 'bans in nftables never end',
-    find: 'if (adds && timeoutMs > 0) writer.u64(attribute.element.timeout, timeoutMs);',
+    find: 'if (number === command.newElement && timeoutMs > 0) writer.u64(attribute.element.timeout, timeoutMs);',
     put: '',
     claims: ['LP-24'],
   },
   {
     name: 'an element that is there already makes the transaction fail',
-    find: 'batch.add(number, adds ? flagCreate : 0, operation,',
-    put: 'batch.add(number, adds ? flagCreate | 0x200 : 0, operation,',
+    find: "this.#changeElements(command.newElement, flagCreate, 'add',",
+    put: "this.#changeElements(command.newElement, flagCreate | 0x200, 'add',",
     claims: ['LP-24'],
   },
   {
     name: 'the prefix of an IPv6 ban is not masked in the packet',
-    find: 'if (prefix < length * 8) maskWith(',
-    put: 'if (prefix < 0) maskWith(',
+    find: '...(prefix < length * 8 ?',
+    put: '...(prefix < 0 ?',
     claims: ['LP-24'],
   },
   {
@@ -40,14 +40,14 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'the chain of the first jail serves every jail',
-    find: '        const { chain } = layouts[index]!;',
-    put: '        const { chain } = layouts[0]!;',
+    find: 'const { chain } = layouts[jails.indexOf(jail)]!;',
+    put: 'const { chain } = layouts[0]!;',
     claims: ['LP-24'],
   },
   {
     name: 'the set of IPv6 bans has no rule',
-    find: 'addDropRule(batch, this.#table, chain, sets[6], denial);',
-    put: '',
+    find: 'for (const set of [sets[4], sets[6]]) rules.addDropRule(',
+    put: 'for (const set of [sets[4]]) rules.addDropRule(',
     claims: ['LP-24'],
   },
   {
@@ -58,20 +58,20 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'an unban does not reach the set',
-    find: '    change(command.delElement, unbans);',
+    find: '    batch.deleteElements(name, unbans);',
     put: '',
     claims: ['LP-24'],
   },
   {
     name: 'the kernel does not let ignored addresses pass',
-    find: 'for (const network of allow) addAllowRule(batch, this.#table, denial, network);',
+    find: 'for (const network of allow) rules.addAllowRule(batch, denial, network);',
     put: '',
     claims: ['E-02b'],
   },
   {
     name: 'an allow rule compares all bits of its network',
-    find: '.map((byte, index) => byte & mask[index]!),',
-    put: '.map((byte, index) => byte | (mask[index]! & 0) | (index === length - 1 ? 1 : 0)),',
+    find: 'const network = mask.map((bits, index) => bits & bytes[16 - length + index]!);',
+    put: 'const network = mask.map((_, index) => bytes[16 - length + index]! | (index === length - 1 ? 1 : 0));',
     claims: ['E-02b'],
   },
   {
@@ -113,7 +113,7 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'chains that others flushed are not made anew',
-    find: 'if (this.#fingerprint !== null && (await this.#readFingerprint()) === this.#fingerprint) return false;',
+    find: 'if (this.#fingerprint !== null && (await this.readFingerprint()) === this.#fingerprint) return false;',
     put: 'if (this.#fingerprint !== null) return false;',
     claims: ['X-repair'],
   },

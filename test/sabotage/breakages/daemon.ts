@@ -84,8 +84,8 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the addon starts a program with syscall(2)',
-    find: 'return Result(info, static_cast<int>(syscall(SYS_close_range,',
-    put: 'if (first > 4000000) syscall(SYS_execve, "/bin/true", nullptr, nullptr);\n  return Result(info, static_cast<int>(syscall(SYS_close_range,',
+    find: 'return OrErrno(syscall(SYS_close_range,',
+    put: 'if (first > 4000000) syscall(SYS_execve, "/bin/true", nullptr, nullptr);\n  return OrErrno(syscall(SYS_close_range,',
     claims: ['WHY-03'],
   },
   {
