@@ -22,6 +22,7 @@ const commands: Record<string, Row> = {
   check: { about: 'say whether the configuration can be used, or why not', load: () => import('./commands/check.ts') },
   match: { about: 'show which lines of a log a filter matches', load: () => import('./commands/match.ts') },
   replay: { about: 'run finished logs through the whole pipeline', load: () => import('./commands/replay.ts') },
+  import: { about: 'translate a fail2ban configuration', load: () => import('./commands/import.ts') },
   filters: { about: 'list the built-in filters, or show one', load: () => import('./commands/filters.ts') },
 };
 
@@ -52,12 +53,15 @@ async function main(argv: string[]): Promise<number> {
 async function start(argv: string[]): Promise<number> {
   const parsed = parseOptions('fail2zig', argv, {
     config: { type: 'string' },
+    'import-config': { type: 'string' },
     help: { type: 'boolean' },
     version: { type: 'boolean' },
   });
   if (!parsed) return exitUsage;
   if (parsed.values.help) return print(usage);
   if (parsed.values.version) return print(`fail2zig ${version}\n`);
+  const folder = parsed.values['import-config'];
+  if (folder !== undefined) return (await commands.import.load()).run([folder]);
   const { launch } = await import('./commands/start.ts');
   return launch(parsed.values.config);
 }

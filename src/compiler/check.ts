@@ -276,7 +276,7 @@ function checkPath(path: readonly Token[], firm: readonly boolean[]): void {
   for (const [index, token] of path.entries()) {
     checkNeighbours(token, path[index + 1], index);
     if (token.kind === 'ip') {
-      checkAnchored(path[index - 1], index);
+      checkAnchored(path, index);
       checkOutOfReach(path, index, firm);
     }
   }
@@ -326,21 +326,27 @@ function checkNeighbours(token: Token, next: Token | undefined, index: number): 
     );
 }
 
-/** What stands before an address must say where it begins. */
-function checkAnchored(before: Token | undefined, index: number): void {
+/**
+ * What stands before an address must say where it begins; blanks that may be missing do not blur
+ * it.
+ */
+function checkAnchored(path: readonly Token[], index: number): void {
+  let at = index - 1;
+  for (let token = path[at]; token?.kind === 'span' && token.min === 0 && !holdsAddress(token.of); token = path[at])
+    at--;
+  const before = path[at];
   if (before === undefined || before.kind === 'literal' || before.kind === 'choice' || before.kind === 'time') return;
-  if (
-    before.kind === 'span' &&
-    before.min > 0 &&
-    byteSet(before.of).every((within, byte) => !(within && addressBytes[byte]))
-  ) {
-    return;
-  }
+  if (before.kind === 'span' && before.min > 0 && !holdsAddress(before.of)) return;
   refuse(
     'unanchored',
     `an unanchored address: a ${before.kind} stands directly before it; put a literal between them`,
     index,
   );
+}
+
+/** Could a run of the class lengthen an address that follows it? */
+function holdsAddress(of: ByteClass): boolean {
+  return byteSet(of).some((within, byte) => within && addressBytes[byte]);
 }
 
 /**

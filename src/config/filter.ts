@@ -4,8 +4,9 @@
  * the words of the pattern language, at the place in the pattern. Claims PE-08, PE-09, PE-11.
  *
  * Where a message begins: with `log_tag`, after the time, host and one of these identifiers (`*`
- * alone: any); without, after the time that begins the line, in brackets or not, or else at the
- * line's first byte, so that a pattern may hold {timestamp}.
+ * alone: any); without, or where none of them stands there and "" is one of them, after the time
+ * that begins the line, in brackets or not, or else at the line's first byte, so that a pattern may
+ * hold {timestamp}.
  */
 import { type Finding, findingsOf } from '../compiler/check.ts';
 import { encodeFilter } from '../compiler/encode.ts';
@@ -121,8 +122,8 @@ function compileFilter(name: string, table: FilterTable, path: Path, complain: C
   const definition: Filter = {
     name,
     about: table.about ?? 'of the configuration',
-    prefixes: tags === undefined ? ['time', 'bare'] : ['syslog'],
-    ...(tags === undefined || tags.includes('*') ? {} : { tags }),
+    prefixes: tags === undefined ? ['time', 'bare'] : tags.includes('') ? ['syslog', 'time', 'bare'] : ['syslog'],
+    ...(tags === undefined || tags.includes('*') ? {} : { tags: tags.filter((tag) => tag !== '') }),
     ignore: ignored.map(({ pattern }) => pattern),
     patterns: written.map(({ pattern }) => pattern),
   };

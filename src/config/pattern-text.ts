@@ -12,14 +12,18 @@
  *   {word} bytes without blanks, at least one, up to the character that follows in the pattern
  *   {field} bytes, blanks too, up to the character that follows in the pattern, which cannot stand
  *   inside
+ *   {part}       any text without blanks, up to the text that follows
+ *   {inside}     any text within the quotes or brackets that the pattern opened before it
  *   {number}     decimal digits
+ *   {digit}      one decimal digit; several in a row are so many digits, and no more
+ *   {blanks}     blanks and tabs, or none
  *   {timestamp}  a time in any format that is known; where there is one, it is the time of the line
  *   {end}        the end of the line; without it, anything may follow
  *
- * {user} and {skip} before the address end at the last place where what follows them fits, so that
- * nothing in them can pass for the rest of the line; after the address they end at the first.
- * {word}, {field} and {number} are for what the service itself writes: the filter's author vouches
- * for what cannot stand in them.
+ * {user}, {skip}, {part} and {inside} before the address end at the last place where what follows
+ * them fits, so that nothing in them can pass for the rest of the line; after the address they end
+ * at the first. {word}, {field} and {number} are for what the service itself writes: the filter's
+ * author vouches for what cannot stand in them.
  */
 import type { ByteClass, Token } from '../compiler/pattern.ts';
 import { lineBytesMax } from '../limits.ts';
@@ -28,7 +32,8 @@ import { foreignAt } from './foreign-pattern.ts';
 import { numberDigitsMax, patternCharactersMax } from './limits.ts';
 import { nearest } from './nearest.ts';
 
-export const captureNames = ['ip', 'user', 'skip', 'word', 'field', 'number', 'timestamp', 'end'] as const;
+// biome-ignore format: one row
+export const captureNames = ['ip', 'user', 'skip', 'word', 'part', 'field', 'inside', 'number', 'digit', 'blanks', 'timestamp', 'end'] as const;
 type CaptureName = (typeof captureNames)[number];
 
 export interface PatternText {
@@ -172,14 +177,25 @@ function captureToken(pieces: readonly Piece[], index: number): Token | Misfit |
       return { kind: 'time' };
     case 'number':
       return { kind: 'span', of: { name: 'digit' }, min: 1, max: numberDigitsMax };
+    case 'digit':
+      return digits(pieces, index);
+    case 'blanks':
+      return { kind: 'span', of: { name: 'space' }, min: 0, max: lineBytesMax };
     case 'end':
       if (last) return { kind: 'end' };
       return { at: (pieces[index + 1] as Piece).at, reason: 'something stands after {end}', hint: 'put {end} last' };
     case 'user':
-      return { kind: 'text', from: last || beforeAddress(pieces, index) ? 'right' : 'left', capture: 'user' };
+      return { kind: 'text', from: last ? 'right' : sideOf(pieces, index), capture: 'user' };
     case 'skip':
       // Anything may follow a pattern anyway.
-      return last ? undefined : { kind: 'text', from: beforeAddress(pieces, index) ? 'right' : 'left' };
+      return last ? undefined : { kind: 'text', from: sideOf(pieces, index) };
+    case 'part':
+      return last ? undefined : { kind: 'text', from: sideOf(pieces, index), without: { name: 'space' } };
+    case 'inside': {
+      const close = closerOf(pieces.slice(0, index).flatMap((piece) => ('literal' in piece ? [piece.literal] : [])));
+      if (close !== undefined) return { kind: 'text', from: sideOf(pieces, index), without: { bytes: close } };
+      return { at, reason: 'no quote or bracket is open before {inside}', hint: 'write {skip} for any text' };
+    }
     case 'word': {
       const stop = stopAfter(pieces, index);
       return { kind: 'span', of: outside(stop === ' ' ? '' : stop, true), min: 1, max: lineBytesMax };
@@ -210,6 +226,30 @@ function stopAfter(pieces: readonly Piece[], index: number): string {
   return first <= '\x7f' && !/[A-Za-z0-9]/.test(first) ? first : '';
 }
 
-function beforeAddress(pieces: readonly Piece[], index: number): boolean {
-  return pieces.some((piece, position) => position > index && 'capture' in piece && piece.capture === 'ip');
+/** Before the address from the right, where nothing in a text can pass for what follows it. */
+function sideOf(pieces: readonly Piece[], index: number): 'left' | 'right' {
+  const address = pieces.findIndex((piece) => 'capture' in piece && piece.capture === 'ip');
+  return address > index ? 'right' : 'left';
+}
+
+/** The digits of adjacent {digit}s, at the first of them. */
+function digits(pieces: readonly Piece[], index: number): Token | undefined {
+  const isDigit = (piece: Piece | undefined): boolean =>
+    piece !== undefined && 'capture' in piece && piece.capture === 'digit';
+  if (isDigit(pieces[index - 1])) return undefined;
+  let count = 1;
+  while (isDigit(pieces[index + count])) count++;
+  return { kind: 'span', of: { name: 'digit' }, min: count, max: count };
+}
+
+const closing: Record<string, string> = { '"': '"', "'": "'", '[': ']', '(': ')', '<': '>', '{': '}' };
+
+/** What closes the quote or bracket that `texts` opened last; undefined where none is open. */
+export function closerOf(texts: readonly string[]): string | undefined {
+  const open: string[] = [];
+  for (const character of texts.join('')) {
+    if (open.at(-1) === character) open.pop();
+    else if (Object.hasOwn(closing, character)) open.push(closing[character] as string);
+  }
+  return open.at(-1);
 }

@@ -88,10 +88,14 @@ export function parseFilterName(value: unknown): Parsed<string> {
   return parseName(value, filterNameMax);
 }
 
-/** syslog identifiers: one or a list. The last character may be `*`; alone it stands for all. */
+/**
+ * syslog identifiers: one or a list. The last character may be `*`; alone it stands for all. An
+ * empty one in a list stands for lines without any.
+ */
 export function parseLogTags(value: unknown): Parsed<string[]> {
   return parseList(value, logTagsMax, 'identifier', (item) => {
     if (typeof item !== 'string') return refuse(`expected a syslog identifier, found ${describe(item)}`);
+    if (item === '' && Array.isArray(value) && value.length > 1) return accept('');
     if (item === '') return refuse('a syslog identifier is empty', 'leave log_tag out for lines without one');
     if (item.length > logTagCharactersMax) return refuse(`is longer than ${logTagCharactersMax} characters`);
     const shown = `"${printable(item, 60)}"`;

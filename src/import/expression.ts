@@ -1,0 +1,331 @@
+/**
+ * One regular expression of fail2ban's as patterns of ours. Each pattern is tried by the compiler's
+ * own checks; where it refuses one, a narrower one may stand for it, which is told. Input: any
+ * text. Never throws: what cannot be translated says why. Claims LP-11, LP-28, WHY-15.
+ */
+import { findingsOf } from '../compiler/check.ts';
+import type { Filter, Token } from '../compiler/pattern.ts';
+import { closerOf, parsePattern } from '../config/pattern-text.ts';
+import { waysMax } from './limits.ts';
+import { parseExpression, Refused } from './regex.ts';
+import { type Draft, draftsOf, isSearch, patternOf, type Slot } from './slots.ts';
+import { type Item, type Ways, waysOf } from './ways.ts';
+
+export interface Translated {
+  /** Patterns for lines that are anchored where the message begins, or hold the whole line. */
+  patterns: string[];
+  /** Patterns of text that must not count, for what is looked at and must not stand there. */
+  ignore: string[];
+  /** Whether a message begins where common.conf says, after host, daemon and pid. */
+  prefixed: boolean;
+  /** Whether a pattern asks to be tried where a message begins, whatever the identifier. */
+  anywhere: boolean;
+  narrower: string[];
+  wider: string[];
+}
+
+export interface Refusal {
+  construct: string;
+  reason: string;
+  hint: string;
+  /** Whether it is only about the service's bookkeeping: no failure by itself. */
+  bookkeeping: boolean;
+}
+
+/** Groups of expressions that are no failure by themselves. */
+const bookkeeping = ['nofail', 'mlfforget', 'mlfgained'];
+
+export interface Around {
+  /** What a prefregex puts before and after what the expressions see. */
+  before: Item[];
+  after: Item[];
+}
+
+/** `pre`: the prefregex. `counts`: whether it finds failures, or lines that must not count. */
+export function translate(text: string, pre: string | undefined, counts: boolean): Translated | Refusal {
+  try {
+    const expression = waysOf(parseExpression(text));
+    const context = pre === undefined ? undefined : waysOf(parseExpression(pre));
+    if (counts) refuseBookkeeping(expression);
+    const work = new Work(counts);
+    for (const around of aroundOf(context)) {
+      for (const way of expression.ways) work.add(inside(around, way));
+    }
+    work.narrower.push(...expression.narrower, ...(context?.narrower ?? []));
+    return work.result();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return {
+      construct: error.construct,
+      reason: error.message,
+      hint: error.hint,
+      bookkeeping: error instanceof NoFailure,
+    };
+  }
+}
+
+class NoFailure extends Refused {}
+
+function refuseBookkeeping({ groups, ways }: Ways): void {
+  const name = bookkeeping.find((group) => groups.has(group));
+  if (name !== undefined) {
+    throw new NoFailure(`<F-${name.toUpperCase()}>`, 'it is no failure by itself, only about others of its connection');
+  }
+  if (groups.has('mlfid') && !ways.some((way) => way.some(({ kind }) => kind === 'ip'))) {
+    throw new Refused('<F-MLFID>', 'the address stands in another line', 'write a pattern for the line that names it');
+  }
+}
+
+/** What stands around the content of a prefregex, one for each way through it. */
+function aroundOf(pre: Ways | undefined): Around[] {
+  if (!pre) return [{ before: [], after: [] }];
+  return pre.ways.map((way) => {
+    const at = way.findIndex(({ kind }) => kind === 'content');
+    if (at < 0) return { before: [...way, { kind: 'content' }], after: [] };
+    return { before: way.slice(0, at), after: way.slice(at + 1) };
+  });
+}
+
+const anything: Item = {
+  kind: 'run',
+  of: new Array<boolean>(256).fill(true),
+  min: 0,
+  max: Number.POSITIVE_INFINITY,
+  user: false,
+};
+
+/** The way as it stands in the whole line. */
+function inside({ before, after }: Around, way: readonly Item[]): Item[] {
+  if (before.length === 0 && after.length === 0) return [...way];
+  if (before.at(-1)?.kind === 'content') {
+    // Without content the expression sees the line itself, which must fit the prefregex too.
+    return [...way];
+  }
+  const isAnchored = way[0]?.kind === 'start';
+  const isEnded = way.at(-1)?.kind === 'end';
+  const middle = way.slice(isAnchored ? 1 : 0, isEnded ? -1 : undefined);
+  const rest = after.some(({ kind }) => kind !== 'end');
+  const end: Item[] = isEnded ? [{ kind: 'end' }] : [];
+  return [
+    ...before,
+    ...(isAnchored ? [] : [anything]),
+    ...middle,
+    ...(rest ? [...(isEnded ? [] : [anything]), ...after] : end),
+  ];
+}
+
+/** Collects the patterns of one expression. */
+class Work {
+  readonly narrower: string[] = [];
+  readonly #wider: string[] = [];
+  readonly #counts: boolean;
+  readonly #patterns = new Set<string>();
+  readonly #ignore = new Set<string>();
+  #prefixed = false;
+  #anywhere = false;
+  #first: Refused | undefined;
+  #drafts = 0;
+
+  constructor(counts: boolean) {
+    this.#counts = counts;
+  }
+
+  add(way: readonly Item[]): void {
+    const prefix = way.findIndex(({ kind }) => kind === 'prefix');
+    if (prefix >= 0) this.#prefixed = true;
+    const isAnchored = prefix >= 0 || way[0]?.kind === 'start';
+    let items = prefix >= 0 ? way.slice(prefix + 1) : isAnchored ? way.slice(1) : way;
+    if (isAnchored) items = withoutHead(items);
+    for (const [index, item] of items.entries()) {
+      if (item.kind === 'not-ahead') this.#except(items.slice(0, index), item.ways, isAnchored);
+    }
+    items = items.filter(({ kind }) => kind !== 'not-ahead');
+    const ended = items.findIndex(({ kind }) => kind === 'end');
+    if (
+      ended >= 0 &&
+      items.slice(ended + 1).some((item) => item.kind !== 'end' && !(item.kind === 'run' && item.min === 0))
+    )
+      return;
+    if (ended >= 0) items = items.slice(0, ended + 1);
+    // A start inside: nothing can match there.
+    if (items.some(({ kind }) => kind === 'start')) return;
+    try {
+      for (const draft of draftsOf(items)) this.#draft(draft, isAnchored);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.#first ??= error;
+    }
+  }
+
+  result(): Translated {
+    if (this.#patterns.size === 0) {
+      throw this.#first ?? new Refused('', 'nothing in it can match');
+    }
+    if (this.#first) this.narrower.push(`one way through it is left out: ${this.#first.message}`);
+    return {
+      patterns: [...this.#patterns],
+      ignore: [...this.#ignore],
+      prefixed: this.#prefixed,
+      anywhere: this.#anywhere,
+      narrower: [...new Set(this.narrower)],
+      wider: [...new Set(this.#wider)],
+    };
+  }
+
+  /** `(?!…)`: lines in which that stands there never count. */
+  #except(before: readonly Item[], ways: readonly Item[][], isAnchored: boolean): void {
+    if (!this.#counts) throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
+    for (const way of ways) {
+      const work = new Work(false);
+      const head: Item[] = isAnchored ? [{ kind: 'start' }] : [];
+      work.add([...head, ...before.filter(({ kind }) => kind !== 'not-ahead'), ...way]);
+      const { patterns, narrower } = work.result();
+      if (narrower.length > 0)
+        throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
+      for (const pattern of patterns) this.#ignore.add(pattern);
+    }
+    this.narrower.push('lines in which stands what (?!…) forbids count by no pattern of the filter');
+  }
+
+  #draft(draft: Draft, isAnchored: boolean): void {
+    if (++this.#drafts > waysMax) throw new Refused('(…|…)', `it makes more than ${waysMax} patterns`, 'split it');
+    const { slots } = draft;
+    if (this.#counts && !slots.some(({ kind }) => kind === 'ip')) {
+      throw new Refused('', 'it names no address on one way through it', 'write <HOST> where the address stands');
+    }
+    const whole = isAnchored || isSearch(slots[0]) ? slots : [{ kind: 'skip' } as const, ...slots];
+    const found = this.#usable(whole, slots, isAnchored);
+    this.narrower.push(...draft.narrower, ...found.narrower);
+    this.#wider.push(...draft.wider);
+    for (const pattern of found.patterns) this.#patterns.add(pattern);
+  }
+
+  /** The patterns that the compiler takes: the exact one, or narrower ones. */
+  #usable(
+    whole: readonly Slot[],
+    bare: readonly Slot[],
+    isAnchored: boolean,
+  ): { patterns: string[]; narrower: string[] } {
+    const refusal = refusalOf(whole, this.#counts);
+    if (refusal === undefined) return { patterns: withTimes(whole, this.#counts), narrower: [] };
+    const other = searched(whole);
+    if (refusalOf(other, this.#counts) === undefined) return { patterns: withTimes(other, this.#counts), narrower: [] };
+    if (!this.#counts) throw refusal;
+    const narrower: string[] = [];
+    const patterns: string[] = [];
+    const attempt = (slots: readonly Slot[], remark: string): boolean => {
+      if (refusalOf(slots, true) !== undefined) return false;
+      patterns.push(...withTimes(slots, true));
+      narrower.push(remark);
+      return true;
+    };
+    if (!isAnchored && bare !== whole && attempt(bare, 'it counts only where the message begins with it'))
+      this.#anywhere = true;
+    const ended = [...whole, { kind: 'end' } as const];
+    const isEnded = whole.at(-1)?.kind === 'end';
+    if (!isEnded) attempt(ended, "it counts only where the line ends after it: anything else could be an attacker's");
+    if (patterns.length === 0)
+      attempt(fielded(whole), 'text before the address ends at the first character that follows it here');
+    if (patterns.length === 0 && !isEnded) {
+      attempt(
+        fielded(ended),
+        'text before the address ends at the first character that follows it here, and the line after it',
+      );
+    }
+    if (patterns.length === 0) throw refusal;
+    return { patterns, narrower };
+  }
+}
+
+/**
+ * Blanks and brackets that are left of a time at the start of the line are no part of a message.
+ */
+function withoutHead(items: readonly Item[]): Item[] {
+  const [first, ...rest] = items;
+  if (first?.kind === 'run' && first.of[0x20] && !first.of[0x41]) return withoutHead(rest);
+  if (first?.kind !== 'text') return [...items];
+  const text = first.text.replace(/^\s*(?:\[\]:?|:)?\s*/, '');
+  if (text === first.text) return [...items];
+  return withoutHead(text === '' ? rest : [{ ...first, text }, ...rest]);
+}
+
+/** Searches before the address as runs up to the character that follows them. */
+function fielded(slots: readonly Slot[]): Slot[] {
+  const address = slots.findIndex(({ kind }) => kind === 'ip');
+  return slots.map((slot, index) => {
+    const next = slots[index + 1];
+    const canEnd = next?.kind === 'text' && /^[^A-Za-z0-9\s\x80-\uffff]/.test(next.text);
+    return index < address && isSearch(slot) && canEnd ? { kind: 'field' } : slot;
+  });
+}
+
+/** Runs behind a search as searches themselves, where they hold the same bytes. */
+function searched(slots: readonly Slot[]): Slot[] {
+  const first = slots.findIndex((slot) => isSearch(slot) || slot.kind === 'part' || slot.kind === 'inside');
+  return slots.map((slot, index): Slot => {
+    const next = slots[index + 1];
+    if (first < 0 || index < first || next?.kind !== 'text') return slot;
+    const before = slots.slice(0, index).flatMap((other) => (other.kind === 'text' ? [other.text] : []));
+    if (slot.kind === 'field' && closerOf(before) === next.text[0]) return { kind: 'inside' };
+    return slot.kind === 'word' && next.text.startsWith(' ') ? { kind: 'part' } : slot;
+  });
+}
+
+/** Why the compiler refuses the pattern; undefined where it does not. */
+function refusalOf(slots: readonly Slot[], counts: boolean): Refused | undefined {
+  const text = patternOf(slots);
+  const parsed = parsePattern(text);
+  if ('reason' in parsed) return new Refused(text, parsed.reason, parsed.hint);
+  const [finding] = findingsOf(filterOf(parsed.tokens, counts));
+  return finding && new Refused(text, finding.reason);
+}
+
+function filterOf(tokens: Token[], counts: boolean): Filter {
+  const pattern = { name: 'tried', tokens, sample: '', counter: '' };
+  const address: Token[] = [{ kind: 'literal', text: 'address ' }, { kind: 'ip' }];
+  const other = { name: 'other', tokens: address, sample: '', counter: '' };
+  const [patterns, ignore] = counts ? [[pattern], []] : [[other], [pattern]];
+  return { name: 'tried', about: '', prefixes: ['bare'], patterns, ignore };
+}
+
+/**
+ * The pattern, and before it one that takes the time where that stands inside the line: fail2ban
+ * cuts the time out of the line before it looks.
+ */
+function withTimes(slots: readonly Slot[], counts: boolean): string[] {
+  const emptied = slots.map((slot) => (slot.kind === 'text' ? slot.text.indexOf('[]') : -1));
+  const empty = emptied.findIndex((at) => at >= 0);
+  if (empty >= 0 && (empty > 0 || (emptied[empty] as number) > 0)) {
+    return [patternOf(timed(slots, empty, emptied[empty] as number))];
+  }
+  if (!counts || slots[0]?.kind !== 'ip') return [patternOf(slots)];
+  const at = slots.findIndex((slot, index) => index > 0 && (isSearch(slot) || slot.kind === 'field'));
+  const next = slots[at + 1];
+  if (at < 0 || next?.kind !== 'text') return [patternOf(slots)];
+  const before = slots[at - 1];
+  const isBracketed =
+    slots[at]?.kind === 'field' && before?.kind === 'text' && before.text.endsWith('[') && next.text.startsWith(']');
+  const time: Slot[] = isBracketed
+    ? [{ kind: 'time' }]
+    : isSearch(slots[at])
+      ? [{ kind: 'skip' }, { kind: 'text', text: '[' }, { kind: 'time' }, ...(next.text.startsWith(']') ? [] : closed)]
+      : [];
+  if (time.length === 0) return [patternOf(slots)];
+  const variant = [...slots.slice(0, at), ...time, ...slots.slice(at + 1)];
+  return refusalOf(variant, counts) === undefined ? [patternOf(variant), patternOf(slots)] : [patternOf(slots)];
+}
+
+const closed: Slot[] = [{ kind: 'text', text: ']' }, { kind: 'skip' }];
+
+/** `[]` at `within` of the text at `index` as the brackets of a time. */
+function timed(slots: readonly Slot[], index: number, within: number): Slot[] {
+  const { text } = slots[index] as { text: string };
+  const piece = (of: string): Slot => ({ kind: 'text', text: of });
+  return [
+    ...slots.slice(0, index),
+    piece(text.slice(0, within + 1)),
+    { kind: 'time' },
+    piece(text.slice(within + 1)),
+    ...slots.slice(index + 1),
+  ];
+}

@@ -1,0 +1,86 @@
+/**
+ * The whole import: a tree in, the text of a configuration and a report out. The text is read back
+ * by the configuration's own reader; a jail or filter that it refuses is taken out and told, so
+ * that what is written can be used. Reads files, writes none. Claims LP-11, LP-28, LP-35, WHY-15.
+ */
+import { statSync } from 'node:fs';
+import { compileConfig } from '../config/compile.ts';
+import { knownFilters } from '../config/known-filters.ts';
+import { tryLines } from '../config/load.ts';
+import { ConfigError, type Problem } from '../config/problem.ts';
+import { matchingPaths } from './log-files.ts';
+import { type Note, Notes } from './notes.ts';
+import { type JailPlan, type Plan, planOf } from './plan.ts';
+import { servicePorts } from './services.ts';
+import { Tree } from './tree.ts';
+import { writeConfiguration } from './write.ts';
+
+export interface Imported {
+  source: string;
+  text: string;
+  plan: Plan;
+  notes: Note[];
+}
+
+/** Throws with the reason where `folder` is no directory. */
+export function importTree(folder: string): Imported {
+  if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no directory`);
+  const notes = new Notes();
+  const tree = new Tree(folder, notes);
+  const ports = servicePorts();
+  const plan = planOf(tree, notes, {
+    builtIn: knownFilters,
+    portOf: (service) => ports.get(service.toLowerCase()),
+    fileExists: (pattern) => matchingPaths(pattern, 1).length > 0,
+  });
+  const written = (): string => writeConfiguration(plan, notes.all, folder, (from) => tree.place(from));
+  for (let round = 0; ; round++) {
+    const text = written();
+    const problems = problemsOf(text);
+    if (problems.length === 0) return { source: folder, text, plan, notes: notes.all };
+    if (round >= roundsMax)
+      throw new Error(`the translation cannot be used: ${problems[0]?.key}: ${problems[0]?.reason}`);
+    for (const problem of problems) takeOut(plan, notes, text, problem);
+  }
+}
+
+/** Rounds of taking out what is refused; one suffices unless a refusal hides another. */
+const roundsMax = 4;
+
+function problemsOf(text: string): Problem[] {
+  try {
+    compileConfig(text, 'fail2zig.toml', { filters: knownFilters, groupId: () => 0, tryLines });
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
+/** Takes out the setting that the problem is about, or else its jail. */
+function takeOut(plan: Plan, notes: Notes, text: string, { key, line, reason }: Problem): void {
+  const before = text.split('\n').slice(0, line);
+  const heading = before.findLast((row) => /^\[/.test(row)) ?? '';
+  const jail = plan.jails.find(
+    ({ name }) => heading.startsWith(`[jails.${name}]`) || heading.startsWith(`[jails."${name}"]`),
+  );
+  const concerned = jail ? [jail] : plan.jails;
+  const setting = (before.at(-1) ?? '').split(' = ')[0];
+  for (const each of concerned) takeFrom(each, setting, notes, `${key}: ${reason}`);
+}
+
+function takeFrom(jail: JailPlan, setting: string | undefined, notes: Notes, reason: string): void {
+  const kept = jail.settings.filter(({ key }) => key !== setting);
+  const isVital = ['filter', 'logpath', 'source'].includes(setting ?? '') || kept.length === jail.settings.length;
+  if (isVital) {
+    jail.enabled = false;
+    jail.filter = '';
+  }
+  jail.settings = kept;
+  notes.add({
+    weight: isVital ? 'lost' : 'warning',
+    jail: jail.original,
+    place: jail.place,
+    text: `left out: ${reason}`,
+  });
+}

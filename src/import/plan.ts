@@ -1,0 +1,441 @@
+/**
+ * A tree of fail2ban's as jails of ours: each setting with where it came from, each filter by name
+ * or translated, and everything that is not carried over told. Decides; writes nothing. Claims
+ * LP-11, LP-28, WHY-15.
+ */
+import { formatDuration } from '../config/duration.ts';
+import { filterNameMax } from '../config/limits.ts';
+import { maxretryMax } from '../limits.ts';
+import { readActions } from './actions.ts';
+import { type CustomFilter, customise, type Expressions } from './custom-filter.ts';
+import { escalationSettings } from './escalation.ts';
+import { type JailFile, type JailKey, needless, readJails } from './jail-file.ts';
+import { treeLogPathsMax } from './limits.ts';
+import type { Note, Notes } from './notes.ts';
+import { isYes } from './options.ts';
+import type { Tree } from './tree.ts';
+import { durationOf, ignoredOf, logPathOf, portsOf, timezoneOf, usableName } from './values.ts';
+
+/** One line of a jail: `key = value`. */
+export interface Setting {
+  key: string;
+  value: string | number | boolean | string[] | number[];
+  /** `file:line`. */
+  from: string;
+}
+
+export interface JailPlan {
+  /** The name in the tree, and ours. */
+  original: string;
+  name: string;
+  place: string;
+  /** Whether ours guards what theirs guarded. */
+  enabled: boolean;
+  settings: Setting[];
+  filter: string;
+}
+
+export interface Plan {
+  jails: JailPlan[];
+  filters: { filter: CustomFilter; place: string; about: string }[];
+}
+
+/** What of this host and of us the plan depends on. */
+export interface Surroundings {
+  builtIn: readonly { name: string; modes: readonly string[] }[];
+  portOf(service: string): number | undefined;
+  fileExists(pattern: string): boolean;
+}
+
+export function planOf(tree: Tree, notes: Notes, surroundings: Surroundings): Plan {
+  const plan: Plan = { jails: [], filters: [] };
+  for (const jail of readJails(tree, notes)) {
+    if (!jail.enabled && jail.problems.length === 0) continue;
+    plan.jails.push(new Planner(tree, notes, surroundings, jail, plan).plan());
+  }
+  return plan;
+}
+
+class Planner {
+  readonly #tree: Tree;
+  readonly #notes: Notes;
+  readonly #surroundings: Surroundings;
+  readonly #jail: JailFile;
+  readonly #plan: Plan;
+  readonly #settings: Setting[] = [];
+  #lost = false;
+
+  constructor(tree: Tree, notes: Notes, surroundings: Surroundings, jail: JailFile, plan: Plan) {
+    this.#tree = tree;
+    this.#notes = notes;
+    this.#surroundings = surroundings;
+    this.#jail = jail;
+    this.#plan = plan;
+  }
+
+  plan(): JailPlan {
+    const { name, line, problems } = this.#jail;
+    for (const [key, reason] of problems) {
+      const isVital = ['enabled', 'filter', 'logpath', 'failregex', 'journalmatch'].includes(key);
+      this.#note(isVital ? 'lost' : 'warning', `${key}: ${reason}`, { place: this.#placeOf(key) });
+    }
+    const filter = this.#filter();
+    this.#source();
+    this.#thresholds();
+    this.#ignored();
+    this.#reach();
+    this.#others();
+    return {
+      original: name,
+      name: this.#freeName(usableName(name)),
+      place: this.#tree.place(line),
+      enabled: !this.#lost,
+      settings: this.#settings,
+      filter,
+    };
+  }
+
+  // --- Filter ------------------------------------------------------------------------------------
+
+  #filter(): string {
+    const { filter: call, filterFile, name, line } = this.#jail;
+    if (!call) {
+      this.#note('lost', 'names no filter', { place: this.#tree.place(line) });
+      return '';
+    }
+    const known = this.#surroundings.builtIn.find((filter) => filter.name === call.name);
+    const changed = this.#changed();
+    if (known && changed === undefined) {
+      this.#builtIn(known, call.options);
+      return known.name;
+    }
+    if (!filterFile) {
+      this.#note('lost', `the filter "${call.name}" is neither in the tree nor built in`, {
+        place: this.#tree.place(line),
+      });
+      return '';
+    }
+    const wanted = known ? `${call.name}-${name}` : call.name;
+    const filter = this.#custom(usableName(wanted).slice(0, filterNameMax - 4), changed);
+    if (filter === undefined) {
+      this.#note('lost', `the filter "${call.name}" cannot be carried over`, {
+        place: this.#tree.place(filterFile.failregex ?? line),
+        hint: 'write a [[filter]] for it: `fail2zig check` tries it on sample lines',
+      });
+      return '';
+    }
+    this.#set('filter', filter, this.#tree.place(filterFile.failregex ?? line));
+    return filter;
+  }
+
+  #builtIn(known: { name: string; modes: readonly string[] }, options: ReadonlyMap<string, string>): void {
+    const { filterFile, line, name, options: own } = this.#jail;
+    if (known.name !== usableName(name)) this.#set('filter', known.name, this.#tree.place(line));
+    const mode = options.get('mode') ?? filterFile?.mode?.text ?? own.get('mode')?.text;
+    if (mode !== undefined && known.modes.includes(mode)) {
+      if (mode !== known.modes[0]) this.#set('mode', mode, this.#placeOf('mode'));
+    } else if (mode !== undefined && mode !== 'normal' && known.modes.length > 0) {
+      const modes = known.modes.join(', ');
+      this.#note('warning', `mode "${mode}" is none of ours: "${known.modes[0]}" stands for it`, {
+        place: this.#placeOf('mode'),
+        hint: `there are ${modes}`,
+      });
+    }
+    for (const [key, value] of options) {
+      if (['mode', 'logtype', 'logging', 'backend'].includes(key)) continue;
+      this.#note('warning', `${known.name}[${key}=${value}]: the built-in filter has no such option`, {
+        place: this.#placeOf('filter'),
+      });
+    }
+  }
+
+  /** What makes the tree's filter another than the built-in one; undefined: nothing. */
+  #changed(): string | undefined {
+    const { filterFile, own, options, filter } = this.#jail;
+    for (const key of ['failregex', 'ignoreregex', 'prefregex', 'maxlines'] as const) {
+      const value = options.get(key);
+      if (value && (own.includes(key) || !value.file.includes('/filter.d/')) && value.text.trim() !== '') return key;
+      const inFile = filterFile?.[key];
+      if (inFile?.file.endsWith('.local') && !/common\.local$/.test(inFile.file)) return key;
+      if (filter?.options.has(key)) return key;
+    }
+    return undefined;
+  }
+
+  /** The name of the translated filter. */
+  #custom(name: string, changed: string | undefined): string | undefined {
+    const { filterFile, options } = this.#jail;
+    const expressions: Expressions = {};
+    for (const key of ['failregex', 'ignoreregex', 'prefregex', 'maxlines'] as const) {
+      const value = (changed === undefined ? undefined : options.get(key)) ?? options.get(key) ?? filterFile?.[key];
+      if (value) expressions[key] = value;
+    }
+    if (filterFile?.daemon) expressions.daemon = filterFile.daemon;
+    const key = JSON.stringify([name, Object.entries(expressions).map(([part, value]) => [part, value.text])]);
+    const earlier = this.#known.get(key);
+    if (earlier !== undefined) return earlier === '' ? undefined : earlier;
+    const taken = [
+      ...this.#surroundings.builtIn.map((filter) => filter.name),
+      ...this.#plan.filters.map(({ filter }) => filter.name),
+    ];
+    const free = freeName(name, taken);
+    const { filter, remarks } = customise(free, expressions);
+    for (const { weight, from, expression, text, hint } of remarks) {
+      this.#note(weight, text, {
+        place: from.file === '' ? '' : this.#tree.place(from),
+        found: expression,
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
+    const datepattern = options.get('datepattern') ?? filterFile?.datepattern;
+    if (
+      filter &&
+      datepattern &&
+      /%%?[a-zA-Z]/.test(datepattern.text) &&
+      !/\{(?:DATE|LN-BEG)\}/.test(datepattern.text)
+    ) {
+      this.#note('info', 'datepattern is not needed: every known form of time is found by itself', {
+        place: this.#tree.place(datepattern),
+        found: datepattern.text,
+        hint: 'try it: `fail2zig import --try LOG`',
+      });
+    }
+    this.#known.set(key, filter ? free : '');
+    if (!filter) return undefined;
+    const place = this.#tree.place(expressions.failregex ?? this.#jail.line);
+    this.#plan.filters.push({ filter, place, about: `fail2ban's ${this.#jail.filter?.name ?? ''}` });
+    return free;
+  }
+
+  get #known(): Map<string, string> {
+    const known = filtersOf.get(this.#plan) ?? new Map<string, string>();
+    filtersOf.set(this.#plan, known);
+    return known;
+  }
+
+  // --- Where lines come from ---------------------------------------------------------------------
+
+  #source(): void {
+    const backend = this.#jail.options.get('backend');
+    const journal = (backend?.text ?? 'auto').startsWith('systemd');
+    const paths = journal ? [] : this.#logPaths();
+    const match = this.#jail.options.get('journalmatch') ?? this.#jail.filterFile?.journalmatch;
+    if (journal) {
+      this.#journal(match, backend);
+      return;
+    }
+    if (paths.length > 0) {
+      this.#set('logpath', paths.length === 1 ? (paths[0] as string) : paths, this.#placeOf('logpath'));
+      return;
+    }
+    this.#note('lost', 'names no log that can be read', { place: this.#placeOf('logpath') });
+  }
+
+  #logPaths(): string[] {
+    const value = this.#jail.options.get('logpath');
+    const paths: string[] = [];
+    for (const [index, written] of (value?.text ?? '').split('\n').entries()) {
+      const text = written.trim();
+      if (text === '' || value === undefined) continue;
+      const place = this.#tree.place({ file: value.file, line: value.line + index });
+      const parsed = logPathOf(text);
+      if (typeof parsed === 'string') this.#note('warning', `logpath ${parsed}`, { place, found: text });
+      else if (!paths.includes(parsed.path)) paths.push(parsed.path);
+      if (typeof parsed === 'object' && parsed.remark)
+        this.#note('warning', `logpath: ${parsed.remark}`, { place, found: text });
+    }
+    if (paths.length <= treeLogPathsMax) return paths;
+    this.#note('warning', `${paths.length} log paths, of which the first ${treeLogPathsMax} are kept`, {
+      place: this.#placeOf('logpath'),
+    });
+    return paths.slice(0, treeLogPathsMax);
+  }
+
+  #journal(
+    match: { text: string; file: string; line: number } | undefined,
+    backend: { file: string; line: number } | undefined,
+  ): void {
+    void match;
+    const place = backend ? this.#tree.place(backend) : '';
+    this.#note('lost', 'reads the journal', { place, hint: 'let syslog write the file, and name it in logpath' });
+  }
+
+  // --- When and for how long ---------------------------------------------------------------------
+
+  #thresholds(): void {
+    const { options } = this.#jail;
+    const maxretry = options.get('maxretry');
+    if (maxretry) {
+      const number = Number(maxretry.text.trim());
+      const place = this.#tree.place(maxretry);
+      if (!/^[+-]?\d+$/.test(maxretry.text.trim()))
+        this.#note('warning', 'maxretry is no number: 5 stands for it', { place, found: maxretry.text });
+      else {
+        const kept = Math.min(Math.max(1, number), maxretryMax);
+        if (kept !== number)
+          this.#note('warning', `maxretry is ${kept}: there may be 1 to ${maxretryMax}`, {
+            place,
+            found: maxretry.text,
+          });
+        this.#set('maxretry', kept, place);
+      }
+    }
+    this.#duration('findtime', false);
+    this.#duration('bantime', true);
+    const { settings, remarks } = escalationSettings(options, (value) => this.#tree.place(value));
+    this.#settings.push(...settings);
+    for (const { text, place, found } of remarks) this.#note('warning', text, { place, found });
+  }
+
+  #duration(key: 'findtime' | 'bantime', permanent: boolean): void {
+    const value = this.#jail.options.get(key);
+    if (!value) return;
+    const place = this.#tree.place(value);
+    const parsed = durationOf(value.text, permanent);
+    if (typeof parsed === 'string') {
+      this.#note('warning', `${key} ${parsed}: 10m stands for it`, { place, found: value.text });
+      return;
+    }
+    if (parsed.remark) this.#note('warning', `${key} ${parsed.remark}`, { place, found: value.text });
+    this.#set(key, formatDuration(parsed.seconds), place);
+  }
+
+  // --- Who is left alone -------------------------------------------------------------------------
+
+  #ignored(): void {
+    const { options } = this.#jail;
+    const ignoreip = options.get('ignoreip');
+    if (ignoreip && ignoreip.text.trim() !== '') {
+      const place = this.#tree.place(ignoreip);
+      const { kept, left } = ignoredOf(ignoreip.text);
+      for (const [entry, reason] of left) this.#note('warning', `ignoreip: ${entry} ${reason}`, { place });
+      if (kept.length > 0) this.#set('ignoreip', kept, place);
+    }
+    const ignoreself = options.get('ignoreself');
+    if (ignoreself && !isYes(ignoreself.text)) this.#set('ignoreself', false, this.#tree.place(ignoreself));
+    const command = options.get('ignorecommand');
+    if (command && command.text.trim() !== '') {
+      this.#note(
+        'lost',
+        'ignorecommand is refused: no program is run for a line of a log, and without it sources would be banned that it spares',
+        {
+          place: this.#tree.place(command),
+          found: command.text,
+          hint: 'put their addresses into ignoreip, then set enabled = true',
+        },
+      );
+    }
+  }
+
+  // --- What a ban cuts off -----------------------------------------------------------------------
+
+  #reach(): void {
+    const { options } = this.#jail;
+    const action = options.get('action');
+    const actions = readActions(this.#tree, action?.text ?? '');
+    const place = action ? this.#tree.place(action) : '';
+    const firewall = actions.filter(({ kind }) => kind === 'firewall');
+    for (const { name, instead } of actions) {
+      if (instead) this.#note('warning', `the action ${name} is not carried over`, { place, hint: instead });
+    }
+    if (action && action.text.trim() === '') {
+      this.#note('lost', 'has no action: fail2ban bans nobody for it', { place, hint: 'set enabled = true to ban' });
+    } else if (actions.length > 0 && actions.every(({ kind }) => kind === 'report')) {
+      this.#note('lost', 'only reports: fail2ban bans nobody for it', { place, hint: 'set enabled = true to ban' });
+    }
+    const [first] = firewall;
+    const given = (key: JailKey): { text: string; place: string } | undefined => {
+      const own = first?.options.get(key);
+      const value = options.get(key);
+      if (own !== undefined) return { text: own, place: value ? this.#tree.place(value) : place };
+      return value && { text: value.text, place: this.#tree.place(value) };
+    };
+    const port = given('port');
+    if (port && !first?.allPorts) this.#ports(port);
+    const protocol = given('protocol');
+    if (protocol && !first?.allPorts) this.#protocol(protocol);
+    const chain = given('chain');
+    if (chain && /forward|docker/i.test(chain.text)) this.#set('hooks', ['input', 'forward'], chain.place);
+    else if (chain && !/^<|^INPUT$/i.test(chain.text.trim()) && chain.text.trim() !== '') {
+      this.#note('warning', `chain ${chain.text} is not ours: bans stand at the input hook`, {
+        place: chain.place,
+        hint: 'hooks = ["input", "forward"] guards containers too',
+      });
+    }
+    const block = given('blocktype');
+    if (block && /^reject/i.test(block.text) && !/^drop/i.test(block.text)) this.#set('action', 'reject', block.place);
+  }
+
+  #ports({ text, place }: { text: string; place: string }): void {
+    const { ports, unknown } = portsOf(text, this.#surroundings.portOf);
+    if (unknown.length > 0) {
+      this.#note('warning', `port: ${unknown.join(', ')} is no port that is known: every port is cut off`, {
+        place,
+        found: text,
+      });
+      this.#set('port', 'all', place);
+    } else if (ports.length > 0) this.#set('port', ports.join(','), place);
+  }
+
+  #protocol({ text, place }: { text: string; place: string }): void {
+    const words = text
+      .toLowerCase()
+      .split(/[\s,]+/)
+      .filter((word) => word !== '');
+    if (words.length === 0 || words.every((word) => word === 'tcp')) return;
+    if (words.every((word) => word === 'tcp' || word === 'udp')) this.#set('protocol', [...new Set(words)], place);
+    else if (words.includes('all')) this.#set('protocol', 'all', place);
+    else this.#note('warning', `protocol ${text} is none of ours: tcp stands for it`, { place });
+  }
+
+  // --- The rest ----------------------------------------------------------------------------------
+
+  #others(): void {
+    const { options, own } = this.#jail;
+    const timezone = options.get('logtimezone');
+    if (timezone && timezone.text.trim() !== '')
+      this.#set('timezone', timezoneOf(timezone.text), this.#tree.place(timezone));
+    const encoding = options.get('logencoding');
+    if (encoding && !/^(?:auto|utf-?8|ascii)$/i.test(encoding.text.trim())) {
+      this.#note('info', 'logencoding is not needed: bytes are compared as they are', {
+        place: this.#tree.place(encoding),
+        found: encoding.text,
+      });
+    }
+    for (const key of own) {
+      if (!Object.hasOwn(needless, key)) continue;
+      this.#note('info', `${key} changes nothing here: ${needless[key]}`, { place: this.#tree.place(this.#jail.line) });
+    }
+  }
+
+  #set(key: string, value: Setting['value'], from: string): void {
+    this.#settings.push({ key, value, from });
+  }
+
+  #placeOf(key: string): string {
+    return this.#tree.place(this.#jail.options.get(key as JailKey) ?? this.#jail.line);
+  }
+
+  #note(weight: Note['weight'], text: string, more: Partial<Note> = {}): void {
+    if (weight === 'lost') this.#lost = true;
+    this.#notes.add({ weight, jail: this.#jail.name, place: '', text, ...more });
+  }
+
+  #freeName(name: string): string {
+    return freeName(
+      name,
+      this.#plan.jails.map((jail) => jail.name),
+    );
+  }
+}
+
+/** Names of a plan's filters by what they hold. */
+const filtersOf = new WeakMap<Plan, Map<string, string>>();
+
+function freeName(name: string, taken: readonly string[]): string {
+  if (!taken.includes(name)) return name;
+  for (let number = 2; ; number++) {
+    const other = `${name.slice(0, filterNameMax - 4)}-${number}`;
+    if (!taken.includes(other)) return other;
+  }
+}

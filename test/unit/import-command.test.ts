@@ -1,0 +1,160 @@
+/**
+ * `fail2zig import` on a tree of our own: what is written is used by `check`, each line says where
+ * it came from, exit status and report say what was lost, and nothing else is written.
+ */
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { run } from '../../src/commands/import.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { importTree } from '../../src/import/import.ts';
+import { exitOf, reportText } from '../../src/import/report.ts';
+
+const corpus = join(import.meta.dirname, '../corpus/fail2ban');
+let folder: string;
+let out: string;
+let said: string;
+const write = process.stdout.write;
+const writeError = process.stderr.write;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'import-'));
+  out = join(folder, 'out.toml');
+  cpSync(corpus, join(folder, 'tree'), { recursive: true });
+  said = '';
+  process.stdout.write = process.stderr.write = ((text: string) => {
+    said += text;
+    return true;
+  }) as typeof write;
+});
+afterEach(() => {
+  process.stdout.write = write;
+  process.stderr.write = writeError;
+  rmSync(folder, { recursive: true });
+});
+
+const tree = (): string => join(folder, 'tree');
+const add = (path: string, text: string): void => writeFileSync(join(tree(), path), text, { flag: 'a' });
+
+test('a tree becomes a configuration that can be used, each line with its place', async () => {
+  expect(await run([tree(), '--output', out])).toBe(3);
+  expect(said).toContain(`→ translated 3 jails · 2 warnings · wrote ${out}`);
+  const { config } = loadConfig(out);
+  const [sshd, nginx, app] = config.jails;
+  expect(sshd).toMatchObject({ name: 'sshd', mode: 'aggressive', maxretry: 3, logpath: ['/var/log/auth.log'] });
+  expect(sshd?.ignoreip).toEqual(['127.0.0.0/8', '::1', '198.51.100.7']);
+  expect(nginx).toMatchObject({
+    bantime: 129_600,
+    ports: [
+      { first: 80, last: 80 },
+      { first: 443, last: 443 },
+    ],
+  });
+  expect(app).toMatchObject({
+    filter: 'custom-app',
+    findtime: 3600,
+    logpath: ['/var/log/app/*.log', '/var/log/app-old.log'],
+  });
+  expect(sshd?.escalation?.bantimes.at(-1)).toBe(604_800);
+  const settings = readFileSync(out, 'utf8')
+    .split('\n')
+    .filter((line) => /^\w+ = [^[]/.test(line));
+  expect(settings.filter((line) => !/^(?:name|about) |# .+:\d+$|# see above/.test(line))).toEqual([]);
+});
+
+test('the translated filter counts what the tree counts', async () => {
+  await run([tree(), '--output', out]);
+  const { filters } = loadConfig(out);
+  expect(filters[0]?.definition.tags).toEqual(['custom-app-worker', 'custom-app']);
+  expect(filters[0]?.texts.size).toBeGreaterThan(3);
+});
+
+test('what is lost is told with its expression, construct and advice', () => {
+  const imported = importTree(tree());
+  const told = imported.notes.filter(({ weight }) => weight === 'warning');
+  expect(told.map(({ text }) => text)).toEqual([
+    'the action sendmail-ours is not carried over',
+    '\\1: what stood before must be repeated',
+  ]);
+  expect(told[1]?.found).toContain('bad token');
+});
+
+describe('exit status', () => {
+  const only = (text: string): number => {
+    rmSync(join(tree(), 'jail.local'));
+    rmSync(join(tree(), 'jail.d'), { recursive: true });
+    add('jail.conf', `\n[only]\nenabled = true\nport = ssh\nfilter = sshd\nlogpath = /var/log/auth.log\n${text}`);
+    return exitOf(importTree(tree()));
+  };
+
+  test('0 where all is carried over', () => expect(only('')).toBe(0));
+  test('3 with warnings', () => expect(only('ignoreip = example.net\n')).toBe(3));
+  test.each([
+    ['a program for ignoring', 'ignorecommand = /bin/true <ip>\n'],
+    ['a circle in the log path', 'logpath = %(logpath)s\n'],
+    ['no action', 'action =\n'],
+  ])('4 where a jail is not protected: %s', (_, text) => expect(only(text)).toBe(4));
+
+  test('4 where a filter is nowhere, and the rest is written', async () => {
+    add('jail.local', '\n[other]\nenabled = true\nfilter = nowhere\nlogpath = /var/log/x.log\n');
+    expect(await run([tree(), '--output', out])).toBe(4);
+    expect(loadConfig(out).config.jails).toHaveLength(3);
+    expect(said).toContain('NOT PROTECTED');
+  });
+});
+
+describe('files', () => {
+  test('nothing is overwritten without --force, and with it the old one is kept', async () => {
+    writeFileSync(out, 'old');
+    expect(await run([tree(), '--output', out])).toBe(1);
+    expect(readFileSync(out, 'utf8')).toBe('old');
+    expect(await run([tree(), '--output', out, '--force'])).toBe(3);
+    expect(readFileSync(`${out}.bak`, 'utf8')).toBe('old');
+    expect(readdirSync(folder).sort()).toEqual(['out.toml', 'out.toml.bak', 'tree']);
+  });
+
+  test('a dry run writes nothing, and - writes to standard output', async () => {
+    expect(await run([tree(), '--output', out, '--dry-run'])).toBe(3);
+    expect(existsSync(out)).toBe(false);
+    expect(said).toContain('wrote nothing');
+    await run([tree(), '--output', '-']);
+    expect(said).toContain('[jails.sshd]');
+  });
+
+  test('--json is one object on one line', async () => {
+    await run([tree(), '--output', out, '--json']);
+    const report = JSON.parse(said);
+    expect(said.trim().split('\n')).toHaveLength(1);
+    expect(report.jails.map(({ jail }: { jail: string }) => jail)).toEqual(['sshd', 'nginx-http-auth', 'custom-app']);
+    expect(report.exit).toBe(3);
+  });
+
+  test('a folder that is not there, and one that holds nothing', async () => {
+    expect(await run([join(folder, 'nothing'), '--output', out])).toBe(1);
+    expect(await run([folder, '--output', out])).toBe(4);
+  });
+});
+
+test('a built-in filter that the tree changes is translated under another name', () => {
+  copyFileSync(join(tree(), 'filter.d/custom-app.conf'), join(tree(), 'filter.d/sshd.local'));
+  const { plan } = importTree(tree());
+  expect(plan.jails[0]?.filter).toBe('sshd-sshd');
+  expect(plan.filters.map(({ filter }) => filter.name)).toContain('sshd-sshd');
+});
+
+test('text of the tree reaches the terminal without escapes', () => {
+  add('jail.local', '\n[x]\nenabled = true\nfilter = sshd\nlogpath = /var/log/a\nignoreip = \u001b[31mred\n');
+  const text = reportText(importTree(tree()), undefined);
+  expect(text).toContain('red');
+  expect(text).not.toContain('\u001b');
+});
