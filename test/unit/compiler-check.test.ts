@@ -109,11 +109,11 @@ const table: [what: string, rule: Rule, refused: Token[], reason: string, accept
     [literal('x'), { kind: 'span', of: { name: 'space' }, min: 1, max: 9 }, ip],
   ],
   [
-    'an address behind a run that may be empty',
+    'an address behind a run that may be empty, and a run before that',
+    'unanchored',
+    [word, { kind: 'span', of: { name: 'space' }, min: 0, max: 9 }, ip],
     'unanchored',
     [literal('x'), { kind: 'span', of: { name: 'space' }, min: 0, max: 9 }, ip],
-    'unanchored',
-    [literal('x'), { kind: 'span', of: { name: 'space' }, min: 1, max: 9 }, ip],
   ],
   [
     'text from the left before the address',

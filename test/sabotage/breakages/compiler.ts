@@ -12,7 +12,7 @@ export const compiler: readonly Breakage[] = [
   },
   {
     name: 'an address directly behind a run is accepted',
-    find: 'checkAnchored(path[index - 1], index);',
+    find: 'checkAnchored(path, index);',
     put: '',
     claims: ['PE-11'],
     tests: rules,
