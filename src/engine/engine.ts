@@ -271,7 +271,10 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
     if (header.nameless && !journal) return header.messageStart;
     return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }
-  if (journal) return header.readIdentifier(start, end) ? header.messageStart : start;
+  if (journal) {
+    const message = header.readIdentifier(start, end) ? header.messageStart : start;
+    return kind === PREFIX_TIME && header.readLineTime(message, end) ? header.afterTime : message;
+  }
   if (kind === PREFIX_TIME) return header.readLineTime(start, end) ? header.afterTime : -1;
   return start;
 }
@@ -308,12 +311,22 @@ function setTime(kind: i32, now: f64): bool {
 
 /**
  * Examines one line for one filter and mode; follows its connection. Returns what became of it;
- * after FAILURE the address to charge is in ADDRESS. `journal`: the line has no time, `[host
- * ]identifier[pid]: message`. `cut`: it went on behind `end`, where nobody looks: only what its
- * first part decides alone is taken.
+ * after FAILURE the address to charge is in ADDRESS. `time`: when it came; a time that is written in
+ * it counts instead. `journal`: it has none, `[host ]identifier[pid]: message`. `cut`: it went on
+ * behind `end`, where nobody looks: only what its first part decides alone is taken.
  */
 // @inline
-function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, now: f64, journal: bool, cut: bool): i32 {
+function examine(
+  start: i32,
+  end: i32,
+  filter: i32,
+  modeBit: i32,
+  group: i32,
+  now: f64,
+  time: f64,
+  journal: bool,
+  cut: bool,
+): i32 {
   let prefixes = prefixesOf(filter);
   const connection = connectionOf(filter);
   let found = -1;
@@ -321,7 +334,7 @@ function examine(start: i32, end: i32, filter: i32, modeBit: i32, group: i32, no
   let impossible = false;
   let flags = 0;
   pattern = -1;
-  lineTime = now;
+  lineTime = time;
   attempts = 1;
   timeRead = false;
   timeUnread = false;
@@ -429,9 +442,9 @@ export function examineAlone(
     pattern = -1;
     return NO_PREFIX;
   }
-  if (!journal) return examine(line.lineStart, line.lineEnd, filter, modeBit, 0, now, false, line.lineCut);
+  if (!journal) return examine(line.lineStart, line.lineEnd, filter, modeBit, 0, now, now, false, line.lineCut);
   header.setShape(false, false, 0, 0);
-  return examine(start, end, filter, modeBit, 0, now, true, cut);
+  return examine(start, end, filter, modeBit, 0, now, now, true, cut);
 }
 
 /** The connection's number, which the pattern captured as its user, stands for the pid. */
@@ -532,6 +545,16 @@ function chargeHeld(now: f64, source: i32): void {
   settleAttempts(now, live ? now : lineTime, source);
 }
 
+/** What follows from the outcome of a line in one group; returns whether its filter took the line. */
+// @inline
+function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offset: f64): bool {
+  if (outcome !== FAILURE && outcome !== COUNTED_BEFORE && outcome !== HELD) return false;
+  counters.countFilter(filter, counters.FILTER_MATCHED, 1);
+  if (outcome === FAILURE) blameGroup(group, now, source, offset);
+  if (joint.isHolding()) chargeHeld(now, source);
+  return true;
+}
+
 /**
  * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
  * on in what was not read.
@@ -559,14 +582,9 @@ function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offse
     lineSource = source;
     lineOffset = offset;
     const mode = int(p + layout.GROUP_MODE);
-    const outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, false, line.lineCut);
+    const outcome = examine(line.lineStart, line.lineEnd, filter, mode, group, now, now, false, line.lineCut);
     if (pattern >= 0 && live) watchClock(source, now);
-    if (outcome === FAILURE || outcome === COUNTED_BEFORE || outcome === HELD) {
-      matched = true;
-      counters.countFilter(filter, counters.FILTER_MATCHED, 1);
-      if (outcome === FAILURE) blameGroup(group, now, source, offset);
-      if (joint.isHolding()) chargeHeld(now, source);
-    }
+    if (act(outcome, filter, group, now, source, offset)) matched = true;
     group = int(p + layout.GROUP_NEXT);
   }
   if (matched) counters.add(counters.LINES_MATCHED, 1);
@@ -634,6 +652,34 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   counters.add(counters.BYTES, p - start);
   countLines(route, lines);
   return p - start;
+}
+
+/**
+ * Takes one entry of the journal, `identifier[pid]: message` in [start, end), which was written at
+ * `time` and has the number `offset` in its source. A message may hold line ends: it is one line.
+ */
+export function feedEntry(source: i32, start: i32, end: i32, offset: f64, now: f64, time: f64, cut: bool): void {
+  const route = int(layout.sourcesAt + source * layout.SOURCE_BYTES);
+  let stop = end;
+  while (stop > start && (byte(stop - 1) === ascii.NEWLINE || byte(stop - 1) === ascii.RETURN)) stop--;
+  let group = int(layout.routesAt + route * 4);
+  let matched = false;
+  header.setShape(false, false, 0, 0);
+  lineSource = source;
+  lineOffset = offset;
+  while (group >= 0) {
+    const p = layout.groupsAt + group * layout.GROUP_BYTES;
+    const filter = int(p + layout.GROUP_FILTER);
+    const outcome = examine(start, stop, filter, int(p + layout.GROUP_MODE), group, now, time, true, cut);
+    if (act(outcome, filter, group, now, source, offset)) matched = true;
+    group = int(p + layout.GROUP_NEXT);
+  }
+  if (matched) counters.add(counters.LINES_MATCHED, 1);
+  if (cut) counters.add(counters.LINES_TOO_LONG, 1);
+  settle(source);
+  counters.add(counters.LINES, 1);
+  counters.add(counters.BYTES, end - start);
+  countLines(route, 1);
 }
 
 /**

@@ -29,6 +29,16 @@ export interface LineSink {
   feed(source: number, length: number, offset: number, now: number, final: boolean): number;
 }
 
+/** Where a source puts an entry of the journal. */
+export interface EntrySink {
+  readonly buffer: Uint8Array;
+  /**
+   * Examines one entry, `identifier[pid]: message` in buffer[0…length), number `offset` of
+   * `source`, written at `time`. `cut`: its message went on.
+   */
+  feedEntry(source: number, length: number, offset: number, now: number, time: number, cut: boolean): void;
+}
+
 /** Their numbers are those of unwrap.ts; `json` is the first field's. */
 const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
 
@@ -45,7 +55,7 @@ function randomSeed(): [number, number] {
 /** The engine, or a class that adds to it (examiner.ts). */
 type EngineKind<Kind extends Engine> = new (started: Started, options: EngineOptions) => Kind;
 
-export class Engine extends Records implements LineSink {
+export class Engine extends Records implements LineSink, EntrySink {
   readonly buffer: Uint8Array<ArrayBuffer>;
   readonly evictionPolicy: EvictionPolicy;
   protected readonly core: Core;
@@ -192,6 +202,11 @@ export class Engine extends Records implements LineSink {
 
   feed(source: number, length: number, offset: number, now: number, final: boolean): number {
     return this.core.feed(source, this.at.input, this.at.input + length, offset, Math.floor(now), final);
+  }
+
+  feedEntry(source: number, length: number, offset: number, now: number, time: number, cut: boolean): void {
+    const start = this.at.input;
+    this.core.feedEntry(source, start, start + length, offset, Math.floor(now), time, cut);
   }
 
   /**
