@@ -37,6 +37,8 @@ import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
 import { InUseError, tableLockPath, takeLock } from './sole.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from './sources/file.ts';
+import { type JournalEvent, JournalSource } from './sources/journal/source.ts';
+import { Logs } from './sources/logs.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
 import { makeDirectory, StateKeeper } from './state/keeper.ts';
@@ -145,7 +147,7 @@ async function compose(config: CoreConfig, log: Logger) {
   const recorder = new Recorder({ path: records, groupId: groupOf(config.control), log });
   await recorder.start();
   // The names of the followed files are known below.
-  const pathOf = (source: number): string | undefined => files.status().find((file) => file.source === source)?.path;
+  const pathOf = (source: number): string | undefined => logs.status().find((file) => file.source === source)?.path;
   const telling = new Telling({ recorder, log, jails, engine, pathOf });
   const enforcer = new Enforcer({
     engine,
@@ -163,34 +165,54 @@ async function compose(config: CoreConfig, log: Logger) {
     bansMax: config.firewall.bansMax,
     changed: () => {
       keeper?.changed();
-      files.wake();
+      logs.wake();
     },
   });
   const drops = new DropTally(backend, log);
   const routes = new SourceRoutes(engine, jails);
-  const files: FileSource = new FileSource({
+  const targets = routes.journal();
+  const now = (): number => clock.now() / 1000;
+  const drain = (): void => {
+    enforcer.wake();
+    if (engine.evictionPolicy === 'log_and_drop') engine.takeDenials((denial) => sayDenial(log, jails, denial));
+  };
+  const waiting = (): number => engine.waiting;
+  const files = new FileSource({
     patterns: routes.patterns,
     jailOf: (pattern) => routes.jailOf(pattern),
     network: (pattern) => routes.network(pattern),
-    filesMax: Math.min(followedFilesMax, descriptorsMax() - otherDescriptorsMax),
+    filesMax: Math.min(followedFilesMax - targets.length, descriptorsMax() - otherDescriptorsMax),
     assign: (_path, patterns, previous) => routes.assign(patterns, previous),
     release: (source) => routes.release(source),
     sink: engine,
-    now: () => clock.now() / 1000,
+    now,
     monotonic: () => performance.now(),
-    drain: () => {
-      enforcer.wake();
-      if (engine.evictionPolicy === 'log_and_drop') engine.takeDenials((denial) => sayDenial(log, jails, denial));
-    },
-    waiting: () => engine.waiting,
+    drain,
+    waiting,
     lines: () => engine.counter(LINES),
     histories: keeper?.histories,
     event: (event) => sayFile(log, event),
     events: await portableEvents(),
     resume,
   });
+  const journal =
+    targets.length === 0
+      ? undefined
+      : new JournalSource({
+          directories: config.journal.directories,
+          targets,
+          findtime: Math.max(...jails.map(({ findtime }) => findtime)),
+          sink: engine,
+          now,
+          drain,
+          waiting,
+          event: (event) => sayJournal(log, event),
+          resume: keeper?.cursors,
+          histories: keeper?.histories,
+        });
+  const logs: Logs = new Logs(files, journal);
   const clocks = new LogClocks({ engine, files, log });
-  const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files };
+  const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files, journal, logs };
   return { ...rooms, clocks, recorder, telling, log };
 }
 
@@ -210,7 +232,12 @@ async function openPages(core: Core, log: Logger) {
   let figures: readonly Figure[] = [];
   let control: ControlServer | undefined;
   let metrics: MetricsServer | undefined;
-  const operator = new DaemonOperator({ ...core, figures: () => figures, pageProblem: () => metrics?.problem });
+  const operator = new DaemonOperator({
+    ...core,
+    files: core.logs,
+    figures: () => figures,
+    pageProblem: () => metrics?.problem,
+  });
   if (config.control.enabled) {
     const groupId = groupOf(config.control);
     control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
@@ -230,19 +257,20 @@ async function openPages(core: Core, log: Logger) {
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
-  const { clock, memory, backend, engine, keeper, enforcer, drops, files, clocks, recorder, telling } = core;
+  const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, recorder, telling } = core;
   const lookers = [drops, clock, clocks, telling];
   // Each step of a start brings in code that is hardly used again.
   memory.governor.release();
   const { operator, closers } = await openPages(core, log);
   memory.settle();
-  files.start();
-  for (const { name: jail, logpath } of operator.idleJails()) {
-    log.warn('jail reads no log until a file fits', { jail, logpath: logpath.join(' ') });
+  logs.start();
+  for (const { name: jail, logpath, journal } of operator.idleJails()) {
+    if (journal) log.warn('jail reads no log until there is a journal', { jail });
+    else log.warn('jail reads no log until a file fits', { jail, logpath: logpath.join(' ') });
   }
   enforcer.start({ adopts: true });
   for (const looker of lookers) looker.start();
-  keeper?.start(files);
+  keeper?.start(logs);
   memory.governor.release();
   const verdicts = setInterval(() => {
     engine.settleAttempts(Date.now() / 1000);
@@ -262,13 +290,13 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     clearInterval(verdicts);
     memory.stop();
     for (const looker of lookers) looker.stop();
-    files.drain();
+    logs.drain();
     engine.settleAttempts(Date.now() / 1000, true);
     await enforcer.stop();
     await keeper?.stop();
     if (!config.firewall.keepBans)
       await backend.remove().catch((error) => log.error('bans stay', { error: error.message }));
-    files.stop();
+    logs.stop();
     for (const close of closers) await close();
     await recorder.close();
     backend.close();
@@ -290,6 +318,11 @@ function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: De
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
   const say = kind === 'error' || kind === 'behind' || kind === 'quiet' ? log.warn : log.info;
   say(`log file ${kind}`, { path, offset, detail: detail === '' ? undefined : detail });
+}
+
+function sayJournal(log: Logger, { kind, path, detail }: JournalEvent): void {
+  const say = kind === 'appeared' || kind === 'caught-up' || kind === 'heard' ? log.info : log.warn;
+  say(`journal ${kind}`, { path, detail: detail === '' ? undefined : detail });
 }
 
 function statusOf(error: unknown): number {

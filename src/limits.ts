@@ -366,6 +366,59 @@ limitHolds(
   'gaps take less than a seventh of the time',
 );
 
+// --- Journal (src/sources/journal) ---------------------------------------------------------------
+
+/**
+ * Headers of journal files are looked at this often, ms: a line waits half of it on average, and a
+ * look costs a few microseconds.
+ */
+export const journalLookMs = 10;
+/** Directories are asked for changes every so many looks. */
+export const journalScanLooks = 5;
+/** They are read in any case every so many looks (2 s): their times may lie. */
+export const journalRescanLooks = 200;
+/** Lag and silence are looked at every so many looks (a minute). */
+export const journalQuietLooks = 6_000;
+/** Entries read between two turns of the event loop: some two milliseconds. */
+export const journalTurnEntries = 128;
+/** Messages that are decompressed for a file in that time. */
+export const journalTurnUnpacks = 8;
+/** Journal files that are open at once; a host writes to a few, and the rest is read to its end. */
+export const journalFilesMax = 64;
+/** Names read of one directory. */
+export const journalNamesMax = 10_000;
+/** A file without a valid header is given this long to get one, ms. */
+export const journalYoungMs = 5_000;
+/** Damaged entries of a file that are passed over; one with more is set aside. */
+export const journalDamagedMax = 64;
+/** Arrays in which the entries of a file stand: each is twice as long as the one before. */
+export const journalArraysMax = 4_096;
+/** Fields of one entry: what journald takes. */
+export const journalFieldsMax = 1_024;
+/** Longest name of a field, bytes: what journald takes. */
+export const journalFieldNameMax = 64;
+/** What is read of a file at once, bytes: an entry with its fields, and those behind it. */
+export const journalWindowBytes = 64 * 1024;
+/** Data objects of a file whose meaning is remembered, 16 bytes each. */
+export const journalMeaningsMax = 1_024;
+/** Messages of one entry that are read, and compressed fields that are looked at for one. */
+export const journalMessagesMax = 4;
+export const journalCandidatesMax = 8;
+/** Longest identifier, bytes: more than any filter names. */
+export const journalIdentifierMax = 64;
+/** Longest compressed message that is read, bytes. */
+export const journalPackedBytesMax = 192 * 1024;
+/** A message is decompressed in pieces of this size, bytes: most fit one. */
+export const journalChunkBytes = 4 * 1024;
+/** Window of a decompression, as a power of two: 1 MiB. */
+export const journalWindowLogMax = 20;
+/** Unread entries older than this are told of, seconds. */
+export const journalBehindSeconds = 10;
+/** Read positions of journals in one state file. */
+export const journalCursorsMax = 1_024;
+
+limitHolds(64 + journalFieldsMax * 16 < (3 * journalWindowBytes) / 4, 'an entry fits the window');
+
 // --- Engine (src/engine) -------------------------------------------------------------------------
 
 /**

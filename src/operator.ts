@@ -69,7 +69,8 @@ export class DaemonOperator implements Operator {
       ...files.problems(),
       ...(clocks?.problems() ?? []),
       ...this.idleJails(followed).map(
-        ({ name, logpath }) => `jail ${name} reads no log: no file fits ${logpath.join(', ')}`,
+        ({ name, logpath, journal }) =>
+          `jail ${name} reads no log: ${journal ? 'no journal is there' : `no file fits ${logpath.join(', ')}`}`,
       ),
     ].filter((problem) => problem !== undefined);
   }

@@ -37,6 +37,21 @@ export interface Escalation {
 /** What log lines are wrapped in; `auto`: Docker's and CRI's are recognised. */
 export type LineFormat = 'auto' | 'plain' | 'docker' | 'cri' | 'json';
 
+/** Entries of the journal that have one of the values of each field. */
+export interface JournalGroup {
+  /** A value that ends in `*` stands for all that begin with the rest. */
+  terms: [field: string, values: string[]][];
+  /** Not those that systemd counts to a login session or to a user's own services. */
+  system?: boolean;
+}
+
+/** Entries that fit any of the groups. */
+export interface JournalMatch {
+  /** As people write it. */
+  text: string;
+  groups: JournalGroup[];
+}
+
 /** From `from` (UTC seconds) on, a zone's time is `offset` seconds east of UTC. */
 export interface ZoneChange {
   from: number;
@@ -52,6 +67,8 @@ export interface JailConfig {
   mode: string;
   /** Absolute paths or globs (only `*` and `?`, no `**`). */
   logpath: string[];
+  /** The entries of the journal that it reads instead of files. */
+  journal?: JournalMatch;
   maxretry: number;
   /** Seconds. */
   findtime: number;
@@ -122,6 +139,8 @@ export interface CoreConfig {
    */
   state: { enabled: boolean; path: string; intervalSeconds: number };
   log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json' };
+  /** Where journals are looked for; empty = where the system has them. */
+  journal: { directories: string[] };
   /** The operator's own. */
   filters: FilterProgram[];
   jails: JailConfig[];

@@ -133,6 +133,7 @@ function asJson({ config, warnings, filters }: Compiled): object {
     filter: jail.filter,
     mode: jail.mode,
     logpath: jail.logpath.map((path) => ({ path, files: countFiles(path) })),
+    ...(jail.journal && { journal: jail.journal.text }),
   }));
   const own = filters.map(({ program: { name, patterns, ignore }, definition: { tags } }) => ({
     name,
@@ -170,6 +171,7 @@ function jailLines(jail: JailConfig): string[] {
   const rule = `${count(jail.maxretry, 'failure')} in ${formatDuration(jail.findtime)}${parts} ban ${bantime}`;
   return [
     `jail ${jail.name}: filter ${filter}, ${rule}, port ${formatPorts(jail.ports)}`,
+    ...(jail.journal ? [`  journal: ${printable(jail.journal.text)}`] : []),
     ...jail.logpath.map((path) => `  ${printable(path)}: ${found(countFiles(path))}`),
   ];
 }

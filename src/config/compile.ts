@@ -11,6 +11,7 @@ import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
 import { compileFilters, filterWarnings, type OperatorFilter, type TryLines, trySamples } from './filter.ts';
+import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
 import { configProblemsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from './limits.ts';
 import {
@@ -44,7 +45,7 @@ const ofFail2ban: Record<string, string> = {
   ignoreregex: 'write ignore = ["…"]: patterns are no regular expressions',
   prefregex: 'write log_tag = "identifier"; what all patterns begin with stands in each',
   datepattern: 'every known time format is found by itself; {timestamp} where it stands inside the message',
-  journalmatch: 'write log_tag = "identifier"',
+  journalmatch: 'write log_tag = "identifier" here, or journal_match in the jail',
 };
 
 /** What of the host a configuration refers to. */
@@ -323,6 +324,7 @@ class Reader {
         intervalSeconds: state?.interval ?? defaultSettings.stateIntervalSeconds,
       },
       log: { level: log?.level ?? defaultSettings.logLevel, format: log?.format ?? defaultSettings.logFormat },
+      journal: { directories: document.journal?.directories ?? [] },
       filters: this.filters.map(({ program }) => program),
       jails: this.resolveJails(document),
     };
@@ -414,9 +416,17 @@ class Reader {
     const filter = this.resolveFilter(name, table);
     const mode = this.resolveMode(name, table, defaults, filter);
     const enabled = table.enabled ?? defaults.enabled ?? true;
-    const logpath = table.logpath ?? defaults.logpath;
+    const own = this.filters.find(({ definition }) => definition.name === filter?.name);
+    const journal = resolveJournal(
+      table,
+      defaults,
+      filter && { name: filter.name, tags: own?.definition.tags },
+      (key, reason, hint) => this.add('value', [...path, key], this.keyOffset([...path, key]), reason, hint),
+    );
+    const logpath = journal === undefined ? (table.logpath ?? defaults.logpath) : [];
     if (enabled && logpath === undefined) {
-      this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', 'write logpath = "/var/log/…"');
+      const hint = 'write logpath = "/var/log/…", or source = "journal"';
+      this.add('missing', [...path, 'logpath'], this.keyOffset(path), 'is missing', hint);
     }
     if (!enabled) return undefined;
     const bantime = table.bantime ?? defaults.bantime ?? defaultSettings.bantime;
@@ -432,6 +442,7 @@ class Reader {
       filter: filter?.name ?? '',
       mode,
       logpath: logpath ?? [],
+      ...(journal && { journal }),
       maxretry: table.maxretry ?? defaults.maxretry ?? defaultSettings.maxretry,
       findtime: table.findtime ?? defaults.findtime ?? defaultSettings.findtime,
       bantime,
@@ -453,6 +464,7 @@ class Reader {
     table: JailTable,
     defaults: NonNullable<Document['defaults']>,
   ): Pick<JailConfig, 'format' | 'message' | 'timezone'> {
+    if ((table.source ?? defaults.source) === 'journal') return {};
     const format = table.format ?? defaults.format;
     const message = table.message ?? defaults.message;
     const timezone = table.timezone ?? defaults.timezone;

@@ -55,6 +55,12 @@ export const logTagsMax = 32;
 export const logTagCharactersMax = 64;
 /** Lines that show what a filter or pattern is meant to match, or not: each is tried at load. */
 export const sampleLinesMax = 64;
+/** Values that one jail's journal_match names: a unit has a few names. */
+export const journalTermsMax = 64;
+/** Longest such value, bytes: with its field's name, less than is read of a field at once. */
+export const journalValueBytesMax = 255;
+/** Directories in which journals are looked for. */
+export const journalDirectoriesMax = 16;
 /** Log paths (globs) of one jail. */
 export const logPathsMax = 64;
 /** Ignore entries of one jail, defaults included. */

@@ -7,6 +7,7 @@ import * as z from 'zod/mini';
 import { bansMaxLargest, evictionPolicies, maxretryMax } from '../limits.ts';
 import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
+import { parseJournalDirectories, parseJournalMatch } from './journal-match.ts';
 import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
@@ -98,6 +99,8 @@ const state = z.strictObject({
   interval: setting((value) => parseInterval(value, stateIntervalSecondsMax)),
 });
 
+const journal = z.strictObject({ directories: setting(parseJournalDirectories) });
+
 const log = z.strictObject({
   level: setting((value) => parseWord(value, logLevels)),
   format: setting((value) => parseWord(value, logFormats)),
@@ -125,6 +128,7 @@ const shared = {
   ignoreip: setting(parseIgnored),
   ignoreself: setting(parseBoolean),
   network: setting(parseBoolean),
+  source: setting((value) => parseWord(value, ['files', 'journal'] as const)),
   port: setting(parsePorts),
   protocol: setting(parseProtocols),
   format: setting((value) => parseWord(value, lineFormats)),
@@ -134,7 +138,11 @@ const shared = {
   action: setting((value) => parseWord(value, ['drop', 'reject'] as const)),
 };
 
-const jail = z.strictObject({ ...shared, filter: setting(parseText) });
+const jail = z.strictObject({
+  ...shared,
+  filter: setting(parseText),
+  journal_match: setting(parseJournalMatch),
+});
 
 /** A pattern of a filter: its text, or a table. */
 const pattern = z.strictObject({
@@ -176,6 +184,7 @@ export const schema = z.strictObject({
   metrics: z.optional(metrics),
   state: z.optional(state),
   log: z.optional(log),
+  journal: z.optional(journal),
   defaults: z.optional(z.strictObject(shared)),
   filter: z.optional(z.array(filter)),
   jails: z.optional(z.record(z.string(), jail)),
@@ -207,7 +216,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return table ? Object.keys(table.shape) : [];
 }
 
-const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, state, log };
+const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, state, log, journal };
 
 /** The tables in which `key` may stand, as headers, for a key that stands in another one. */
 export function homesOf(key: string): string[] {

@@ -12,6 +12,7 @@ import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
 import type { FileSource } from '../sources/file.ts';
+import type { JournalSource } from '../sources/journal/source.ts';
 import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
@@ -27,6 +28,8 @@ export interface Observed {
   drops: DropTally;
   backend: Backend;
   files: FileSource;
+  /** Absent where no jail reads it. */
+  journal?: JournalSource | undefined;
   control: ControlServer | undefined;
   /** What an operator must know about, and the jails without a log. */
   operator: { problems(): string[]; idleJails(): unknown[] };
@@ -241,6 +244,22 @@ function stateFigures({ observed: { keeper } }: Sources): Figure[] {
   ];
 }
 
+function journalFigures({ observed: { journal } }: Sources): Figure[] {
+  if (journal === undefined) return [];
+  const { counters: read } = journal;
+  const unread = () => rowsOf(journal.unread);
+  return [
+    one('journal_files', 'journal.files', 'Journal files that are open.', () => journal.files),
+    one('journal_entries_total', 'journal.entries', 'Entries of the journal passed.', () => read.entries),
+    one('journal_messages_total', 'journal.messages', 'Messages of it that a jail asked for.', () => read.fed),
+    one('journal_lag_seconds', 'journal.lag_seconds', 'How old what is read of it is.', () => journal.lagSeconds),
+    one('journal_damaged_total', 'journal.damaged', 'Damaged entries passed over.', () => read.damaged),
+    one('journal_aside_total', 'journal.aside', 'Damaged journal files set aside.', () => read.aside),
+    one('journal_refused', 'journal.refused', 'Journal files that wait for room.', () => journal.refused),
+    figure('journal_unread_total', ['reason'], 'journal.unread', 'Messages of it that were not read.', unread),
+  ];
+}
+
 /** All of them, in the order in which they are shown. */
 export function figuresOf(observed: Observed): Figure[] {
   const sources = new Sources(observed);
@@ -251,6 +270,7 @@ export function figuresOf(observed: Observed): Figure[] {
     tableFigures,
     surroundingFigures,
     stateFigures,
+    journalFigures,
     memoryFigures,
   ];
   const build = () => [[[version, process.version], 1]] as Row[];

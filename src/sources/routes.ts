@@ -7,6 +7,7 @@ import type { Engine } from '../engine/host.ts';
 import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
 import type { JailConfig } from '../types.ts';
 import type { FileStatus } from './file.ts';
+import type { JournalTarget } from './journal/source.ts';
 
 export class SourceRoutes {
   /** Every path or glob of every jail; its position is the pattern's number. */
@@ -43,6 +44,26 @@ export class SourceRoutes {
    */
   assign(patterns: readonly number[], previous: number): number {
     const jails = [...new Set(patterns.map((pattern) => this.jailOf(pattern)))].sort((one, other) => one - other);
+    return this.#number(jails, previous);
+  }
+
+  /** What the jails read of the journal, numbered: one source for those that ask for the same. */
+  journal(): JournalTarget[] {
+    const all = [...this.#jails.entries()].filter(([, { journal }]) => journal !== undefined);
+    const groups = Map.groupBy(all, ([, { journal }]) => JSON.stringify(journal!.groups));
+    return [...groups.values()].map((jails) => {
+      const source = this.#number(
+        jails.map(([index]) => index),
+        -1,
+      );
+      // The configuration has fewer jails than there are numbers.
+      if (source < 0) throw new Error('no room for what a jail reads of the journal');
+      const name = `journal:${jails.map(([, jail]) => jail.name).join(',')}`.slice(0, 200);
+      return { match: jails[0]![1].journal!, source, name };
+    });
+  }
+
+  #number(jails: number[], previous: number): number {
     const route = this.#route(jails);
     const source = previous >= 0 ? previous : (this.#free.pop() ?? this.#jailsOf.length);
     if (route < 0 || source >= followedFilesMax) return -1;

@@ -8,7 +8,7 @@
  * Sections in this order; all but the heads may come several times, so that both writer and reader
  * work in small portions however large the table is: clock (boot id and seconds since boot when the
  * file was written; may be missing), jails (names), positions, table head, table entries (bans
- * first, then open windows).
+ * first, then open windows), histories, read positions of journals.
  *
  * Whoever can write the file is root, but a disk may hand back anything: every field is checked on
  * the way in, nothing is allocated from a length before it is compared with its bound. Claims:
@@ -18,6 +18,7 @@
 import type { BootTime } from '../clock.ts';
 import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax, weekHours } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { JournalCursor } from '../sources/journal/source.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import { decodeName, encodeName } from '../text/names.ts';
 
@@ -33,6 +34,7 @@ export const sectionTag = {
   tableHead: 3,
   tableEntries: 4,
   histories: 5,
+  journal: 6,
   end: 0xe0f,
 } as const;
 
@@ -111,8 +113,29 @@ export function decodeHistory(from: Buffer): SavedHistory {
   const values = [since, quietSeconds, missed, ...counts];
   if (!values.every((value) => value >= 0 && value <= Number.MAX_SAFE_INTEGER)) damaged('a history has a wrong number');
   const path = decodeName(from.subarray(historyHeadBytes));
-  if (!path.startsWith('/') || path.includes('\0')) damaged('a history has no absolute path');
+  if (!/^(\/|journal:)[^\0]*$/.test(path)) damaged('a history has no absolute path');
   return { path, since, quietSeconds, missed, counts };
+}
+
+/** Kind u32, zero u32, number f64, id of 16 bytes. */
+const cursorBytes = 32;
+const cursorKinds: readonly JournalCursor['kind'][] = ['file', 'numbers'];
+
+export function encodeCursor({ kind, id, seqnum }: JournalCursor): Buffer {
+  const bytes = Buffer.alloc(cursorBytes);
+  bytes.writeUInt32LE(cursorKinds.indexOf(kind), 0);
+  bytes.writeDoubleLE(seqnum, 8);
+  bytes.write(id, 16, 'hex');
+  return bytes;
+}
+
+export function decodeCursor(bytes: Buffer): JournalCursor {
+  if (bytes.length !== cursorBytes) damaged('a position in the journal has a wrong length');
+  const kind = cursorKinds[bytes.readUInt32LE(0)] ?? damaged('a position in the journal is of an unknown kind');
+  const seqnum = bytes.readDoubleLE(8);
+  if (!Number.isSafeInteger(seqnum) || seqnum < 0 || bytes.readUInt32LE(4) !== 0)
+    damaged('a position in the journal has a wrong number');
+  return { kind, seqnum, id: bytes.toString('hex', 16) };
 }
 
 /** A position with its path. */

@@ -31,6 +31,7 @@ import type { Engine } from '../engine/host.ts';
 import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
+import type { JournalCursor } from '../sources/journal/source.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import { type LoadedTable, loadState } from './load.ts';
 import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';
@@ -52,7 +53,9 @@ export interface KeeperOptions {
 }
 
 /** Who reads logs. */
-export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions' | 'histories'>;
+export type Readers = Pick<FileSource, 'pause' | 'unpause' | 'positions' | 'histories'> & {
+  cursors?(): JournalCursor[];
+};
 
 type Restoring = NonNullable<ReturnType<Engine['restoreTable']>>;
 
@@ -71,6 +74,8 @@ export class StateKeeper {
   };
   /** When logs were written in the last run, once it is loaded. */
   readonly histories: SavedHistory[] = [];
+  /** How far the journal was read by then. */
+  readonly cursors: JournalCursor[] = [];
   readonly #options: KeeperOptions;
   readonly #now: () => number;
   readonly #bootTime: () => BootTime | undefined;
@@ -130,6 +135,7 @@ export class StateKeeper {
       },
       entries: (bytes: Buffer) => restoring?.take(bytes),
       history: (history: SavedHistory) => void this.histories.push(history),
+      cursor: (cursor: JournalCursor) => void this.cursors.push(cursor),
     };
     const loaded = loadState(path, visitor, now);
     if (loaded.state === null) {
@@ -247,6 +253,7 @@ export class StateKeeper {
         jails,
         positions: readers.positions(),
         histories: readers.histories(),
+        cursors: readers.cursors?.() ?? [],
         table: { ...table, read },
         taken: release,
       };

@@ -11,8 +11,9 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { BootTime } from '../clock.ts';
-import { historiesMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
+import { historiesMax, journalCursorsMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { JournalCursor } from '../sources/journal/source.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import * as format from './format.ts';
 import { damaged } from './format.ts';
@@ -40,6 +41,7 @@ export interface StateVisitor {
   /** Entries in order, whole ones; the bytes are only lent. */
   entries(bytes: Buffer): void;
   history?(history: SavedHistory): void;
+  cursor?(cursor: JournalCursor): void;
 }
 
 export interface LoadedState {
@@ -152,6 +154,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
   let table: LoadedTable | null = null;
   let wanted = false;
   let histories = 0;
+  let cursors = 0;
   for (let last = 0; ; ) {
     reader.take(head);
     const tag = head.readUInt32LE(0);
@@ -187,6 +190,10 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       if (++histories > historiesMax) damaged('it holds too many histories');
       const history = format.decodeHistory(bytes);
       visitor?.history?.(history);
+    } else if (tag === format.sectionTag.journal) {
+      if (++cursors > journalCursorsMax) damaged('it holds too many positions in the journal');
+      const cursor = format.decodeCursor(bytes);
+      visitor?.cursor?.(cursor);
     } else {
       damaged(`it has an unknown section ${tag}`);
     }

@@ -15,6 +15,7 @@ import { crc32 } from 'node:zlib';
 import type { BootTime } from '../clock.ts';
 import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
+import type { JournalCursor } from '../sources/journal/source.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import * as format from './format.ts';
 
@@ -43,6 +44,7 @@ export interface Snapshot {
   positions: readonly ReadPosition[];
   table: SavedEntries | null;
   histories?: readonly SavedHistory[];
+  cursors?: readonly JournalCursor[];
   /**
    * Everything is copied: what the snapshot shows may change again. Not called where the save fails
    * before.
@@ -216,7 +218,7 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
     yield* emptied();
     add(format.sectionTag.positions, format.encodePosition(position));
   }
-  const { table, histories = [] } = snapshot;
+  const { table, histories = [], cursors = [] } = snapshot;
   yield* emptied();
   if (table !== null) add(format.sectionTag.tableHead, encodeTableHead(table));
   for (let length = table === null ? 0 : 1; length > 0; ) {
@@ -231,6 +233,10 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   for (const history of histories) {
     yield* emptied();
     add(format.sectionTag.histories, format.encodeHistory(history));
+  }
+  for (const cursor of cursors) {
+    yield* emptied();
+    add(format.sectionTag.journal, format.encodeCursor(cursor));
   }
   return used;
 }

@@ -1,0 +1,476 @@
+/**
+ * Follows the journal: the daemon's eyes where nobody writes log files. Who may write to a journal
+ * chooses its messages; who may change its files (root, or a disk) may do what they like to them.
+ *
+ * Every entry that fits a jail's `journal_match` is fed once: through rotation (a closed file is read
+ * to its end, before the others), vacuum (an open file stays readable), the move from /run to /var
+ * (copies are known by their time since boot), and a restart (how far each file was read is saved,
+ * with the highest number that was there when the directories were read last: what no file of the
+ * saved ones holds has a higher one). What is older than every findtime is passed over.
+ *
+ * journald tells of changes late; a look at a header costs microseconds. So headers are looked at
+ * every `journalLookMs`, directories several times a second. Work per turn is bounded. A file that is
+ * damaged or lies is set aside with a reason, said once; a damaged entry is passed over and counted.
+ * When full: no more than `journalFilesMax` files are open, the oldest first; others wait.
+ */
+import type { EntrySink } from '../../engine/host.ts';
+import * as limits from '../../limits.ts';
+import type { JournalMatch } from '../../types.ts';
+import type { FileStatus } from '../file.ts';
+import { idOf, look } from '../place.ts';
+import { type SavedHistory, Silence } from '../silence.ts';
+import { JournalDirectories } from './directories.ts';
+import { EntryFeeder, type Unread } from './entry.ts';
+import { DamagedEntry, DamagedFile, JournalFile } from './file.ts';
+import { Matcher, Meanings } from './match.ts';
+
+/**
+ * How far a file was read; or above which number everything lies in files that are not named. The
+ * id is the file's, or that of its numbers, 32 hexadecimal digits.
+ */
+export interface JournalCursor {
+  kind: 'file' | 'numbers';
+  id: string;
+  seqnum: number;
+}
+
+/** What happened; rare, and worth a log line each. */
+export interface JournalEvent {
+  kind: 'appeared' | 'set aside' | 'error' | 'behind' | 'caught-up' | 'quiet' | 'heard';
+  path: string;
+  detail: string;
+}
+
+/** The entries that jails ask for, and their number in the engine. */
+export interface JournalTarget {
+  match: JournalMatch;
+  source: number;
+  /** For `status` and histories. */
+  name: string;
+}
+
+export interface JournalSourceOptions {
+  /** Empty: the system's. */
+  directories: readonly string[];
+  targets: readonly JournalTarget[];
+  /** The longest findtime, seconds: what is older is not read. */
+  findtime: number;
+  sink: EntrySink;
+  /** Epoch seconds. */
+  now(): number;
+  /** Takes the decisions out of the ring. */
+  drain(): void;
+  /** Decisions that wait for the kernel. */
+  waiting(): number;
+  event(event: JournalEvent): void;
+  resume?: readonly JournalCursor[];
+  histories?: readonly SavedHistory[];
+}
+
+export interface JournalCounters {
+  entries: number;
+  fed: number;
+  damaged: number;
+  aside: number;
+}
+
+interface Open {
+  readonly file: JournalFile;
+  readonly root: number;
+  readonly meanings: Meanings;
+  /** The number of its last entry that was passed. */
+  seqnum: number;
+  damaged: number;
+  /** Its name is gone, or it is closed for good: it ends. */
+  ends: boolean;
+}
+
+interface Over {
+  path: string;
+  /** Why it was set aside; '' = it was read to its end. */
+  why: string;
+}
+
+/** Up to where the entries of a root in which journald wrote first were read. */
+interface Reached {
+  root: number;
+  seqnum: number;
+  monotonic: number;
+  boot: string;
+}
+
+export class JournalSource {
+  readonly counters: JournalCounters = { entries: 0, fed: 0, damaged: 0, aside: 0 };
+  readonly #options: JournalSourceOptions;
+  readonly #directories: JournalDirectories;
+  readonly #matcher: Matcher;
+  readonly #feeder: EntryFeeder;
+  readonly #silence: Silence;
+  readonly #sources: readonly number[];
+  /** Oldest first. */
+  #open: Open[] = [];
+  /** Files, by device and inode, that are not read any more. */
+  #over = new Map<string, Over>();
+  /** How far files were read, by their id, which are not open (yet). */
+  readonly #kept: Map<string, number>;
+  /** What no file that was not met has a number below, by the id of the numbers. */
+  readonly #floor: Map<string, number>;
+  readonly #reached = new Map<string, Reached>();
+  /** Paths that cannot be read now, and those that were told of. */
+  readonly #failures = new Map<string, string>();
+  readonly #said = new Map<string, string>();
+  /** A file was too young to be read. */
+  #retries = false;
+  #timer: NodeJS.Timeout | undefined;
+  #looks = 0;
+  #planned = false;
+  #paused = false;
+  #behind = false;
+  /** Files that found no room. */
+  refused = 0;
+
+  constructor(options: JournalSourceOptions) {
+    this.#options = options;
+    this.#directories = new JournalDirectories(options.directories);
+    this.#matcher = new Matcher(options.targets.map(({ match }) => match));
+    this.#feeder = new EntryFeeder(this.#matcher, options.sink);
+    this.#sources = options.targets.map(({ source }) => source);
+    const saved = (wanted: JournalCursor['kind']): Map<string, number> =>
+      new Map((options.resume ?? []).filter(({ kind }) => kind === wanted).map(({ id, seqnum }) => [id, seqnum]));
+    this.#kept = saved('file');
+    this.#floor = saved('numbers');
+    this.#silence = new Silence(options.histories ?? [], (path, quiet, detail) =>
+      options.event({ kind: quiet ? 'quiet' : 'heard', path, detail }),
+    );
+  }
+
+  start(): void {
+    if (this.#sources.length === 0) return;
+    this.#scan();
+    this.#plan();
+    this.#timer = setInterval(() => this.look(), limits.journalLookMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#paused = true;
+    for (const { file } of this.#open) file.close();
+    this.#open = [];
+  }
+
+  /** Looks for entries and, from time to time, for files. The timer calls it; tests may. */
+  look(): void {
+    this.#looks++;
+    const isDue = this.#looks % limits.journalScanLooks === 0;
+    const isTime = this.#looks % limits.journalRescanLooks === 0 || this.#retries;
+    if (isDue && (isTime || this.#directories.changed())) this.#scan();
+    if (this.#lookAtFiles()) this.#plan();
+    if (this.#looks % limits.journalQuietLooks !== 0) return;
+    this.#judgeLag();
+    this.#silence.look(
+      this.#options.now(),
+      this.#options.targets.map(({ name }) => name),
+    );
+  }
+
+  /** Reads what is written by now, for `drainMs` at most. */
+  drain(): void {
+    if (this.#sources.length === 0) return;
+    this.#scan();
+    const until = performance.now() + limits.drainMs;
+    while (this.#lookAtFiles() && performance.now() < until && this.#read()) this.#options.drain();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  unpause(): void {
+    this.#paused = false;
+    this.#plan();
+  }
+
+  /** The kernel has taken decisions. */
+  wake(): void {
+    if (this.#open.some(hasNews)) this.#plan();
+  }
+
+  /** How far the journal was read, for a restart. */
+  cursors(): JournalCursor[] {
+    const files = new Map([...this.#kept, ...this.#open.map(({ file, seqnum }) => [file.fileId, seqnum] as const)]);
+    const rows = (kind: JournalCursor['kind'], numbers: Map<string, number>): JournalCursor[] =>
+      [...numbers].map(([id, seqnum]) => ({ kind, id, seqnum }));
+    return [...rows('file', files), ...rows('numbers', this.#floor)].slice(0, limits.journalCursorsMax);
+  }
+
+  histories(): SavedHistory[] {
+    return this.#silence.histories();
+  }
+
+  /** One row for what each match asks for. */
+  status(): FileStatus[] {
+    const state = this.#open.length > 0 ? 'reading' : this.#failures.size > 0 ? 'failed' : 'missing';
+    const [detail = ''] = this.#failures.values();
+    return this.#options.targets.map(({ name, source }) => ({ path: name, source, state, offset: 0, detail }));
+  }
+
+  /** What an operator must know about, one sentence each. */
+  problems(): string[] {
+    const aside = [...this.#over.values()].filter(({ why }) => why !== '');
+    return [
+      ...(this.#sources.length > 0 && this.#open.length === 0
+        ? [`no journal is there to be read: looked in ${this.#directories.roots.join(', ')}`]
+        : []),
+      ...aside.map(({ path, why }) => `${path} is set aside: ${why}`),
+      ...[...this.#failures].map(([path, why]) => `${path}: ${why}`),
+      ...[...this.unread].map(([reason, count]) => `${count} messages in the journal were not read: ${reason}`),
+      ...(this.refused > 0 ? [`${this.refused} journal files wait: more than can be read at once`] : []),
+      ...this.#silence.problems(),
+    ];
+  }
+
+  /** Messages that were not read, by reason. */
+  get unread(): Unread {
+    return this.#feeder.unread;
+  }
+
+  get files(): number {
+    return this.#open.length;
+  }
+
+  /** Seconds by which the entry read last is older than the newest one; 0 where all are read. */
+  get lagSeconds(): number {
+    const late = this.#open.filter(({ file }) => file.passed < file.entries);
+    return late.reduce((most, { file }) => Math.max(most, (file.tailRealtime - file.realtime) / 1e6), 0);
+  }
+
+  // --- Files -------------------------------------------------------------------------------------
+
+  /** Opens files that came, and lets go of those that were read to their end. */
+  #scan(): void {
+    this.#retries = false;
+    this.#lookAtFiles();
+    // What appears later holds higher numbers than these.
+    const floor = new Map<string, number>();
+    for (const { file } of this.#open) raise(floor, file.seqnumId, file.tailSeqnum);
+    const there = new Set<string>();
+    const over = new Map<string, Over>();
+    this.#failures.clear();
+    this.refused = 0;
+    for (const { path, root } of this.#directories.files((path, error) => this.#fail(path, error))) {
+      try {
+        this.#meet(path, root, there, over);
+      } catch (error) {
+        this.#fail(path, error as Error);
+      }
+    }
+    this.#over = over;
+    this.#open.sort((one, other) => one.root - other.root || one.file.headRealtime - other.file.headRealtime);
+    for (const open of this.#open) open.ends ||= !there.has(open.file.id);
+    const isWhole = this.refused === 0 && this.#failures.size === 0 && !this.#retries;
+    if (isWhole) {
+      this.#kept.clear();
+      for (const [id, seqnum] of floor) raise(this.#floor, id, seqnum);
+    }
+    for (const open of this.#open.filter(isDone)) {
+      if (!isWhole) this.#kept.set(open.file.fileId, open.seqnum);
+      if (there.has(open.file.id)) over.set(open.file.id, { path: open.file.path, why: '' });
+      this.#close(open);
+    }
+  }
+
+  /** A file that a directory names: opens it if there is something to be read in it. */
+  #meet(path: string, root: number, there: Set<string>, over: Map<string, Over>): void {
+    const info = look(path);
+    if (info === undefined) return;
+    const id = idOf(info);
+    there.add(id);
+    const known = this.#over.get(id);
+    if (known !== undefined) over.set(id, known);
+    if (known !== undefined || this.#open.some(({ file }) => file.id === id)) return;
+    if (this.#open.length >= limits.journalFilesMax) {
+      this.refused++;
+      return;
+    }
+    let file: JournalFile | undefined;
+    try {
+      file = new JournalFile(path);
+      const open: Open = { file, root, meanings: new Meanings(), seqnum: 0, damaged: 0, ends: endsAt(file) };
+      this.#findStart(open);
+      if (isDone(open)) {
+        over.set(id, { path, why: '' });
+        file.close();
+        return;
+      }
+      this.#open.push(open);
+      this.#options.event({ kind: 'appeared', path, detail: `${file.entries - file.passed} entries to read` });
+    } catch (error) {
+      file?.close();
+      if (!(error instanceof DamagedFile)) throw error;
+      // One that journald is about to make is none yet.
+      if (Date.now() - Number(info.mtimeMs) < limits.journalYoungMs) this.#retries = true;
+      else over.set(id, this.#setAside(path, error.message));
+    }
+  }
+
+  /** Passes over what was read before, and over what is too old to count. */
+  #findStart(open: Open): void {
+    const { file } = open;
+    const seqnum = this.#kept.get(file.fileId) ?? this.#floor.get(file.seqnumId) ?? 0;
+    const since = (this.#options.now() - this.#options.findtime) * 1e6;
+    open.seqnum = seqnum;
+    if (open.ends && (file.tailSeqnum <= seqnum || file.tailRealtime < since)) file.passed = file.entries;
+    else {
+      if (seqnum > 0) file.seek(() => file.seqnum <= seqnum);
+      file.seek(() => file.realtime < since);
+    }
+  }
+
+  /** Whether a file has entries to read. Those in /var come first, since they may be copies of what /run holds. */
+  #lookAtFiles(): boolean {
+    let any = false;
+    for (let index = this.#open.length - 1; index >= 0; index--) {
+      const open = this.#open[index]!;
+      try {
+        if (open.file.look()) any = true;
+        open.ends ||= endsAt(open.file);
+      } catch (error) {
+        this.#giveUp(open, error as Error);
+      }
+    }
+    return any;
+  }
+
+  #giveUp(open: Open, error: Error): void {
+    const { file } = open;
+    this.#over.set(file.id, this.#setAside(file.path, error.message));
+    this.#close(open);
+  }
+
+  #close(open: Open): void {
+    open.file.close();
+    this.#open = this.#open.filter((other) => other !== open);
+  }
+
+  #setAside(path: string, why: string): Over {
+    this.counters.aside++;
+    this.#options.event({ kind: 'set aside', path, detail: why });
+    return { path, why };
+  }
+
+  #fail(path: string, { message }: Error): void {
+    this.#failures.set(path, message);
+    if (this.#said.get(path) === message) return;
+    if (this.#said.size >= limits.journalNamesMax) this.#said.clear();
+    this.#said.set(path, message);
+    this.#options.event({ kind: 'error', path, detail: message });
+  }
+
+  // --- Entries -----------------------------------------------------------------------------------
+
+  #plan(): void {
+    if (this.#planned || this.#paused) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      if (this.#paused || this.#options.waiting() > limits.decisionsWaitingMax) return;
+      const more = this.#read();
+      this.#options.drain();
+      if (more) this.#plan();
+    });
+  }
+
+  /** Reads a turn's share, in equal parts of each file; whether there is more. */
+  #read(): boolean {
+    const files = this.#open.filter(hasNews);
+    const share = Math.ceil(limits.journalTurnEntries / Math.max(1, files.length));
+    const { fed } = this.#feeder;
+    const before = [...fed];
+    for (const open of files) if (!this.#waits(open)) this.#readFile(open, share);
+    for (const [match, { name }] of this.#options.targets.entries()) {
+      if (fed[match]! > before[match]!) this.#silence.heard(name, fed[match]! - before[match]!);
+    }
+    return this.#open.some(hasNews);
+  }
+
+  /** What was written before a file comes first: closed files, and those that it may hold copies of. */
+  #waits({ file, root }: Open): boolean {
+    for (const other of this.#open) {
+      if (other.file === file) return false;
+      if (other.file.seqnumId === file.seqnumId && (other.ends || other.root < root) && hasNews(other)) return true;
+    }
+    return false;
+  }
+
+  #readFile(open: Open, share: number): void {
+    const { file } = open;
+    const until = this.#feeder.decompressions + limits.journalTurnUnpacks;
+    try {
+      for (let count = 0; count < share && this.#feeder.decompressions < until; count++) {
+        if (!this.#readEntry(open)) return;
+      }
+    } catch (error) {
+      this.#giveUp(open, error as Error);
+    }
+    if (open.damaged > limits.journalDamagedMax)
+      this.#giveUp(open, new Error(`${open.damaged} of its entries are damaged`));
+    else if (file.passed > file.entries) throw new Error('more entries were passed than there are: a bug of ours');
+  }
+
+  /** Reads one entry; false where there is none. Throws for what sets the file aside. */
+  #readEntry(open: Open): boolean {
+    const { file } = open;
+    try {
+      if (!file.next()) {
+        // A closed file holds no more than it holds.
+        if (open.ends && file.passed < file.entries) throw new DamagedFile('it holds fewer entries than it says');
+        return false;
+      }
+      if (file.seqnum <= open.seqnum) throw new DamagedEntry('its number is not above the one before it');
+      open.seqnum = file.seqnum;
+      this.counters.entries++;
+      if (!this.#isCopy(open))
+        this.counters.fed += this.#feeder.feed(file, open.meanings, this.#sources, this.#options.now());
+    } catch (error) {
+      if (!(error instanceof DamagedEntry)) throw error;
+      open.damaged++;
+      this.counters.damaged++;
+    }
+    return true;
+  }
+
+  /**
+   * Whether journald copied the entry from a file in another directory, from /run to /var: a copy has a higher number
+   * than all that was read there, and no later time.
+   */
+  #isCopy({ file, root }: Open): boolean {
+    const { seqnumId, seqnum, monotonic, boot } = file;
+    const reached = this.#reached.get(seqnumId);
+    if (reached !== undefined && seqnum <= reached.seqnum) return false;
+    const isCopy =
+      reached !== undefined && reached.root !== root && boot === reached.boot && monotonic <= reached.monotonic;
+    if (!isCopy) this.#reached.set(seqnumId, { root, seqnum, monotonic, boot });
+    return isCopy;
+  }
+
+  #judgeLag(): void {
+    const isBehind = this.lagSeconds > limits.journalBehindSeconds;
+    if (isBehind === this.#behind) return;
+    this.#behind = isBehind;
+    const detail = `${Math.round(this.lagSeconds)} seconds of entries are unread`;
+    this.#options.event({ kind: isBehind ? 'behind' : 'caught-up', path: 'journal', detail });
+  }
+}
+
+const hasNews = ({ file }: Open): boolean => file.passed < file.entries;
+const isDone = (open: Open): boolean => open.ends && !hasNews(open);
+
+/** Whether nothing is written to a file any more. */
+function endsAt({ archived, online, path }: JournalFile): boolean {
+  return archived || path.endsWith('~') || (path.includes('@') && !online);
+}
+
+function raise(numbers: Map<string, number>, id: string, seqnum: number): void {
+  numbers.set(id, Math.max(seqnum, numbers.get(id) ?? 0));
+}
