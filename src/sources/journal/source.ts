@@ -81,6 +81,10 @@ interface Open {
   /** The number of its last entry that was passed. */
   seqnum: number;
   damaged: number;
+  /** When an entry was missing that its header counts, monotonic ms. */
+  lateAt: number | undefined;
+  /** It has the name of a closed file, though journald may not have closed it yet. */
+  renamed: boolean;
   /** Its name is gone, or it is closed for good: it ends. */
   ends: boolean;
 }
@@ -179,7 +183,11 @@ export class JournalSource {
     if (this.#sources.length === 0) return;
     this.#scan();
     const until = performance.now() + limits.drainMs;
-    while (this.#lookAtFiles() && performance.now() < until && this.#read()) this.#options.drain();
+    while (this.#lookAtFiles() && performance.now() < until) {
+      const more = this.#read();
+      this.#options.drain();
+      if (!more) return;
+    }
   }
 
   pause(): void {
@@ -288,7 +296,9 @@ export class JournalSource {
     there.add(id);
     const known = this.#over.get(id);
     if (known !== undefined) over.set(id, known);
-    if (known !== undefined || this.#open.some(({ file }) => file.id === id)) return;
+    const opened = this.#open.find(({ file }) => file.id === id);
+    if (opened !== undefined) opened.renamed = path.includes('@');
+    if (known !== undefined || opened !== undefined) return;
     if (this.#open.length >= limits.journalFilesMax) {
       this.refused++;
       return;
@@ -296,7 +306,16 @@ export class JournalSource {
     let file: JournalFile | undefined;
     try {
       file = new JournalFile(path);
-      const open: Open = { file, root, meanings: new Meanings(), seqnum: 0, damaged: 0, ends: endsAt(file) };
+      const open: Open = {
+        file,
+        root,
+        meanings: new Meanings(),
+        seqnum: 0,
+        damaged: 0,
+        lateAt: undefined,
+        renamed: path.includes('@'),
+        ends: endsAt(file),
+      };
       this.#findStart(open);
       if (isDone(open)) {
         over.set(id, { path, why: '' });
@@ -381,41 +400,42 @@ export class JournalSource {
     });
   }
 
-  /** Reads a turn's share, in equal parts of each file; whether there is more. */
+  /** Reads a turn's share, in equal parts of each file; whether there may be more. */
   #read(): boolean {
     const files = this.#open.filter(hasNews);
     const share = Math.ceil(limits.journalTurnEntries / Math.max(1, files.length));
     const { fed } = this.#feeder;
     const before = [...fed];
+    const { entries, damaged } = this.counters;
     for (const open of files) if (!this.#waits(open)) this.#readFile(open, share);
     for (const [match, { name }] of this.#options.targets.entries()) {
       if (fed[match]! > before[match]!) this.#silence.heard(name, fed[match]! - before[match]!);
     }
-    return this.#open.some(hasNews);
+    const isOn = this.counters.entries + this.counters.damaged > entries + damaged;
+    return isOn && this.#open.some(hasNews);
   }
 
   /** What was written before a file comes first: closed files, and those that it may hold copies of. */
   #waits({ file, root }: Open): boolean {
     for (const other of this.#open) {
       if (other.file === file) return false;
-      if (other.file.seqnumId === file.seqnumId && (other.ends || other.root < root) && hasNews(other)) return true;
+      const isOlder = other.ends || other.renamed || other.root < root;
+      if (isOlder && other.file.seqnumId === file.seqnumId && hasNews(other)) return true;
     }
     return false;
   }
 
   #readFile(open: Open, share: number): void {
-    const { file } = open;
     const until = this.#feeder.decompressions + limits.journalTurnUnpacks;
     try {
       for (let count = 0; count < share && this.#feeder.decompressions < until; count++) {
         if (!this.#readEntry(open)) return;
       }
     } catch (error) {
+      const isTheirs = error instanceof DamagedFile || (error as NodeJS.ErrnoException).code !== undefined;
+      if (!isTheirs) throw error;
       this.#giveUp(open, error as Error);
     }
-    if (open.damaged > limits.journalDamagedMax)
-      this.#giveUp(open, new Error(`${open.damaged} of its entries are damaged`));
-    else if (file.passed > file.entries) throw new Error('more entries were passed than there are: a bug of ours');
   }
 
   /** Reads one entry; false where there is none. Throws for what sets the file aside. */
@@ -423,10 +443,14 @@ export class JournalSource {
     const { file } = open;
     try {
       if (!file.next()) {
-        // A closed file holds no more than it holds.
-        if (open.ends && file.passed < file.entries) throw new DamagedFile('it holds fewer entries than it says');
+        if (!hasNews(open)) return false;
+        // journald links an entry before it counts it.
+        open.lateAt ??= performance.now();
+        const isOver = open.ends || performance.now() - open.lateAt > limits.journalYoungMs;
+        if (isOver) throw new DamagedFile('it holds fewer entries than it says');
         return false;
       }
+      open.lateAt = undefined;
       if (file.seqnum <= open.seqnum) throw new DamagedEntry('its number is not above the one before it');
       open.seqnum = file.seqnum;
       this.counters.entries++;
@@ -434,8 +458,9 @@ export class JournalSource {
         this.counters.fed += this.#feeder.feed(file, open.meanings, this.#sources, this.#options.now());
     } catch (error) {
       if (!(error instanceof DamagedEntry)) throw error;
-      open.damaged++;
       this.counters.damaged++;
+      if (++open.damaged > limits.journalDamagedMax)
+        throw new DamagedFile(`${open.damaged} of its entries are damaged`);
     }
     return true;
   }

@@ -1,0 +1,429 @@
+/**
+ * The journal source over files that a small writer makes (test/support/journal-writer.ts): every
+ * form of file, rotation, vacuum, the move from /run to /var, a restart, and what is set aside.
+ */
+import { mkdirSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { journalDamagedMax, journalFilesMax, journalTurnEntries, lineBytesMax } from '../../src/limits.ts';
+import type { JournalCursor } from '../../src/sources/journal/source.ts';
+import type { JournalMatch } from '../../src/types.ts';
+import { temporaryDirectory } from '../support/control.ts';
+import { driveJournal, ofSshd } from '../support/journal-sink.ts';
+import { type JournalForm, JournalWriter, journalIds, sshdEntry } from '../support/journal-writer.ts';
+
+let directory: { path: string; remove(): void };
+beforeEach(() => {
+  directory = temporaryDirectory();
+});
+afterEach(() => directory.remove());
+
+/** Now, in microseconds. */
+const clock = Math.floor(Date.now() / 1000) * 1e6;
+const at = (name: string): string => `${directory.path}/${name}`;
+
+function fill(writer: JournalWriter, from: number, to: number, text = (n: number): string => `m${n}`): void {
+  for (let n = from; n <= to; n++) writer.append(sshdEntry(n, clock + n, text(n)));
+}
+
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, n) => from + n);
+
+describe('one file', () => {
+  const long = 'x'.repeat(3_000);
+  test.each<[string, JournalForm]>([
+    ['regular', {}],
+    ['compact', { compact: true }],
+    ['sealed', { sealed: true }],
+    ['compressed', { compress: 'zstd' }],
+    ['compact, compressed and sealed', { compact: true, compress: 'zstd', sealed: true }],
+  ])('%s', (_, form) => {
+    const writer = new JournalWriter(at('system.journal'), form);
+    fill(writer, 1, 300, (n) => `m${n}${n % 7 === 0 ? long : ''}`);
+    const { sink, read, source } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ text }) => text)).toEqual(
+      numbers(1, 300).map((n) => `sshd[${1_000 + n}]: m${n}${n % 7 === 0 ? long : ''}`),
+    );
+    expect(sink.taken[41]).toMatchObject({ source: 3, seqnum: 42, time: (clock + 42) / 1e6, cut: false });
+    // It grows while it is open.
+    fill(writer, 301, 310);
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(1, 310));
+    expect(source.problems()).toEqual([]);
+    source.stop();
+    writer.close();
+  });
+
+  test.each(['lz4', 'xz'] as const)('what is compressed with %s is counted and named', (compress) => {
+    const writer = new JournalWriter(at('system.journal'), { compress });
+    fill(writer, 1, 3, (n) => (n === 2 ? long : 'short'));
+    const { sink, read, source } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual([1, 3]);
+    expect([...source.unread]).toEqual([[compress, 1]]);
+    expect(source.problems()).toEqual([`1 messages in the journal were not read: ${compress}`]);
+  });
+
+  test('a message over the limit: cut where it is plain, counted where it is compressed', () => {
+    const writer = new JournalWriter(at('system.journal'), { compress: 'zstd', threshold: 1_000_000 });
+    fill(writer, 1, 1, () => 'y'.repeat(lineBytesMax + 50));
+    const packed = new JournalWriter(at('user-1000.journal'), { compress: 'zstd' });
+    fill(packed, 2, 3, (n) => (n === 2 ? 'z'.repeat(8 * 1024 * 1024) : 'next'));
+    const { sink, read, source } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ seqnum, cut }) => [seqnum, cut])).toEqual([
+      [1, true],
+      [3, false],
+    ]);
+    expect(sink.taken[0]!.text).toHaveLength(lineBytesMax);
+    expect([...source.unread]).toEqual([['oversize', 1]]);
+  });
+
+  test('several messages, none, a binary one, and fields that are no names', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    const unit: [string, string] = ['_SYSTEMD_UNIT', 'ssh.service'];
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    const of = (seqnum: number, ...fields: [string, string | Uint8Array][]) =>
+      writer.append({ seqnum, realtime: clock + seqnum, fields: [unit, ...fields] });
+    of(1, ['MESSAGE', 'one'], ['MESSAGE', 'two']);
+    of(2, ['SYSLOG_IDENTIFIER', 'sshd']);
+    of(3, ['MESSAGE', bytes]);
+    of(4, ['MESSAGE', '']);
+    of(5, ['MESSAGES', 'no'], ['message', 'no'], ['MESSAGE', 'five'], ['X'.repeat(200), '']);
+    of(6, ['_COMM', 'ssh d]:[1'], ['SYSLOG_PID', '12x'], ['MESSAGE', 'six']);
+    of(
+      7,
+      ['SYSLOG_IDENTIFIER', 'sshd[1]: Failed password for root from 192.0.2.1'],
+      ['_PID', '7'],
+      ['MESSAGE', 'seven'],
+    );
+    const { sink, read } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ text }) => text)).toEqual([
+      '-: one',
+      '-: two',
+      `-: ${bytes.toString('latin1')}`,
+      '-: ',
+      '-: five',
+      'ssh_d___1: six',
+      `sshd_1___Failed_password_for_root_from_192.0.2.1[7]: seven`,
+    ]);
+  });
+});
+
+describe('which entries', () => {
+  const group = (terms: [string, string[]][], system?: true): JournalMatch['groups'][number] => ({
+    terms,
+    ...(system && { system }),
+  });
+  const entries: [string, string][][] = [
+    [
+      ['_SYSTEMD_UNIT', 'ssh.service'],
+      ['_COMM', 'sshd'],
+    ],
+    [
+      ['_SYSTEMD_UNIT', 'cron.service'],
+      ['_COMM', 'sshd'],
+    ],
+    [
+      ['_SYSTEMD_UNIT', 'session-3.scope'],
+      ['_COMM', 'logger'],
+      ['SYSLOG_IDENTIFIER', 'sshd'],
+      ['_SYSTEMD_OWNER_UID', '1000'],
+    ],
+    [['SYSLOG_IDENTIFIER', 'sshd']],
+    [['SYSLOG_IDENTIFIER', 'sshd-session']],
+    [['SYSLOG_IDENTIFIER', 'ssh']],
+    [['SYSLOG_IDENTIFIER', `sshd${'x'.repeat(600)}`]],
+  ];
+  test.each<[string, JournalMatch['groups'], number[]]>([
+    ['a unit', [group([['_SYSTEMD_UNIT', ['ssh.service']]])], [1]],
+    ['two values of one field', [group([['_SYSTEMD_UNIT', ['ssh.service', 'cron.service']]])], [1, 2]],
+    [
+      'two fields',
+      [
+        group([
+          ['_SYSTEMD_UNIT', ['cron.service']],
+          ['_COMM', ['sshd']],
+        ]),
+      ],
+      [2],
+    ],
+    ['two groups', [group([['_SYSTEMD_UNIT', ['cron.service']]]), group([['SYSLOG_IDENTIFIER', ['ssh']]])], [2, 6]],
+    ['an identifier', [group([['SYSLOG_IDENTIFIER', ['sshd']]])], [3, 4]],
+    ['an identifier, but of no login session', [group([['SYSLOG_IDENTIFIER', ['sshd']]], true)], [4]],
+    ['the beginning of one', [group([['SYSLOG_IDENTIFIER', ['sshd*']]], true)], [4, 5, 7]],
+    ['whatever services write', [group([], true)], [1, 2, 4, 5, 6, 7]],
+    ['a session by its owner', [group([['_SYSTEMD_OWNER_UID', ['1000']]])], [3]],
+    ['nothing', [], []],
+  ])('%s', (_, groups, expected) => {
+    const writer = new JournalWriter(at('system.journal'));
+    for (const [index, fields] of entries.entries())
+      writer.append({ seqnum: index + 1, realtime: clock + index, fields: [...fields, ['MESSAGE', 'text']] });
+    const { sink, read } = driveJournal(directory.path, {
+      targets: [{ match: { text: '', groups }, source: 0, name: 'journal:x' }],
+    });
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(expected);
+  });
+
+  test('an entry that two matches ask for goes to both', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    fill(writer, 1, 2);
+    const { sink, read } = driveJournal(directory.path, {
+      targets: [
+        { match: ofSshd, source: 4, name: 'journal:one' },
+        { match: { text: '', groups: [{ terms: [['_COMM', ['sshd']]] }] }, source: 9, name: 'journal:two' },
+      ],
+    });
+    read();
+    expect(sink.taken.map(({ source, seqnum }) => [source, seqnum])).toEqual([
+      [4, 1],
+      [9, 1],
+      [4, 2],
+      [9, 2],
+    ]);
+  });
+});
+
+describe('files that come and go', () => {
+  test('twenty rotations and a vacuum under a writer: every entry once, in order', () => {
+    const ids = journalIds();
+    const { sink, read, source } = driveJournal(directory.path);
+    let writer = new JournalWriter(at('system.journal'), {}, ids);
+    let next = 1;
+    for (let turn = 0; turn < 20; turn++) {
+      fill(writer, next, next + 49);
+      if (turn % 3 !== 0) read();
+      fill(writer, next + 50, next + 99);
+      next += 100;
+      // Closed late, as journald does.
+      renameSync(writer.path, at(`system@${turn}.journal`));
+      if (turn % 4 === 0) writer.archive();
+      const old = writer;
+      writer = new JournalWriter(at('system.journal'), {}, { ...ids, fileId: journalIds().fileId });
+      if (turn % 5 === 0) fill(writer, next, next);
+      read();
+      if (turn % 5 === 0) next++;
+      if (turn % 4 !== 0) old.archive();
+      // Vacuum: of what was read, and of what was not.
+      if (turn === 10) for (const number of numbers(0, 9)) rmSync(at(`system@${number}.journal`), { force: true });
+    }
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(1, next - 1));
+    expect(source.files).toBeLessThan(8);
+    expect(source.problems()).toEqual([]);
+  });
+
+  test('a file that is deleted while it is read is read to its end', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    fill(writer, 1, journalTurnEntries * 3);
+    const { sink, read, source } = driveJournal(directory.path);
+    source.look();
+    rmSync(writer.path);
+    read();
+    // Nothing had been opened yet: it is gone. One that was is not.
+    expect(sink.taken).toHaveLength(0);
+    const other = new JournalWriter(at('system.journal'));
+    fill(other, 1, 2);
+    read();
+    fill(other, 3, 900);
+    rmSync(other.path);
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(1, 900));
+    read();
+    expect(source.files).toBe(0);
+  });
+
+  test('what /run held is not read again when journald moves it to /var', () => {
+    const machine = '0123456789abcdef0123456789abcdef';
+    for (const root of ['run', 'var']) mkdirSync(at(`${root}/${machine}`), { recursive: true });
+    const ids = journalIds();
+    const { sink, read } = driveJournal('', { directories: [at('run'), at('var')] });
+    const run = new JournalWriter(at(`run/${machine}/system.journal`), {}, ids);
+    fill(run, 1, 50);
+    read();
+    fill(run, 51, 60);
+    const kept = new JournalWriter(at(`var/${machine}/system.journal`), {}, { ...ids, fileId: journalIds().fileId });
+    // Copies have new numbers and keep their times; what follows is new.
+    for (let n = 1; n <= 60; n++) kept.append({ ...sshdEntry(n, clock + n, `m${n}`), seqnum: 60 + n });
+    for (let n = 61; n <= 70; n++) kept.append({ ...sshdEntry(n, clock + n, `m${n}`), seqnum: 60 + n });
+    read();
+    rmSync(run.path);
+    read();
+    expect(sink.taken.map(({ text }) => text.split(' ')[1])).toEqual(numbers(1, 70).map((n) => `m${n}`));
+  });
+
+  test('directories of this machine and its namespaces, and no other file', () => {
+    const machine = '0123456789abcdef0123456789abcdef';
+    for (const name of [machine, `${machine}.web`, 'remote', 'x']) mkdirSync(at(name));
+    let number = 0;
+    const write = (path: string): void => {
+      const writer = new JournalWriter(at(path));
+      number++;
+      writer.append(sshdEntry(number, clock + number, path));
+    };
+    for (const path of [
+      'own.journal',
+      `${machine}/system.journal`,
+      `${machine}/user-1000.journal~`,
+      `${machine}/system.journal.tmp`,
+      `${machine}.web/system.journal`,
+      'remote/remote.journal',
+      'x/system.journal',
+    ])
+      write(path);
+    const { sink, read } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ text }) => text.split(' ')[1]).sort()).toEqual(
+      [
+        `${machine}.web/system.journal`,
+        `${machine}/system.journal`,
+        `${machine}/user-1000.journal~`,
+        'own.journal',
+      ].sort(),
+    );
+  });
+
+  test('more files than are open at once: the others wait, and are read', () => {
+    const ids = journalIds();
+    for (let n = 1; n <= journalFilesMax + 20; n++) {
+      const name = at(`system@${String(n).padStart(3, '0')}.journal`);
+      const writer = new JournalWriter(name, {}, { ...ids, fileId: journalIds().fileId });
+      fill(writer, n, n);
+      writer.archive();
+      writer.close();
+    }
+    const { sink, read, source } = driveJournal(directory.path);
+    read();
+    expect(source.refused).toBe(20);
+    expect(source.problems()).toContain('20 journal files wait: more than can be read at once');
+    read();
+    read();
+    expect(source.refused).toBe(0);
+    expect(sink.taken.map(({ seqnum }) => seqnum).sort((one, other) => one - other)).toEqual(
+      numbers(1, journalFilesMax + 20),
+    );
+  });
+});
+
+describe('where reading begins', () => {
+  test('at first, with what is within findtime', () => {
+    const writer = new JournalWriter(at('system.journal'), { firstArray: 2 });
+    for (let n = 1; n <= 1_000; n++) writer.append(sshdEntry(n, clock - (1_000 - n) * 1e6, `m${n}`));
+    const old = new JournalWriter(at('system@old.journal'));
+    old.append(sshdEntry(1, clock - 9_000e6, 'old'));
+    old.archive();
+    const { sink, read } = driveJournal(directory.path, { findtime: 600, now: () => clock / 1e6 });
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(400, 1_000));
+  });
+
+  test('after a restart, where the last run stopped: files it read, files it did not know', () => {
+    const ids = journalIds();
+    const writer = new JournalWriter(at('system.journal'), {}, ids);
+    fill(writer, 1, 100);
+    const first = driveJournal(directory.path);
+    first.read();
+    const resume = first.source.cursors();
+    first.source.stop();
+    fill(writer, 101, 110);
+    renameSync(writer.path, at('system@1.journal'));
+    writer.archive();
+    const next = new JournalWriter(at('system.journal'), {}, { ...ids, fileId: journalIds().fileId });
+    fill(next, 111, 120);
+    const second = driveJournal(directory.path, { resume });
+    second.read();
+    expect(second.sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(101, 120));
+    // And once more, now that the old file was read to its end.
+    second.read();
+    const third = driveJournal(directory.path, { resume: second.source.cursors() });
+    fill(next, 121, 122);
+    third.read();
+    expect(third.sink.taken.map(({ seqnum }) => seqnum)).toEqual([121, 122]);
+  });
+
+  test('a position is that of what was fed, at every instant', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    fill(writer, 1, 300);
+    const { sink, source, read } = driveJournal(directory.path);
+    const saved: JournalCursor[][] = [];
+    const { feedEntry } = sink;
+    sink.feedEntry = (...args) => {
+      feedEntry.apply(sink, args);
+      saved.push(source.cursors());
+    };
+    read();
+    for (const [index, resume] of saved.entries()) {
+      if (index % 29 !== 0) continue;
+      const next = driveJournal(directory.path, { resume });
+      next.read();
+      expect(next.sink.taken.map(({ seqnum }) => seqnum)).toEqual(numbers(index + 2, 300));
+      next.source.stop();
+    }
+  });
+});
+
+describe('damage', () => {
+  const corrupt = (path: string, place: number, bytes: Uint8Array): void => {
+    const descriptor = openSync(path, 'r+');
+    writeSync(descriptor, bytes, 0, bytes.length, place);
+  };
+
+  test('a file that is none is set aside with its reason, once', () => {
+    writeFileSync(at('system.journal'), Buffer.alloc(8_192, 1), { mode: 0o600 });
+    const { read, source, events } = driveJournal(directory.path, {});
+    // One that is young may be about to be written.
+    read();
+    expect(events).toEqual([]);
+    utimesSync(at('system.journal'), 0, 0);
+    read();
+    read();
+    expect(events).toEqual([{ kind: 'set aside', path: at('system.journal'), detail: 'it is no journal file' }]);
+    expect(source.counters.aside).toBe(1);
+    expect(source.problems()).toContain(`${at('system.journal')} is set aside: it is no journal file`);
+  });
+
+  test.each<[string, (path: string) => void, RegExp]>([
+    ['cut in the middle', (path) => truncateSync(path, 3_000), /within (its arrays|an array)|entries are damaged/],
+    ['an array that leads back', (path) => corrupt(path, 176, Buffer.from([8, 0, 0, 0])), /out of order/],
+    [
+      'more entries than it has',
+      (path) => corrupt(path, 152, Buffer.from([255, 255, 255, 0])),
+      /fewer entries than it says/,
+    ],
+    ['another version', (path) => corrupt(path, 12, Buffer.from([0, 1])), /features/],
+  ])('%s', (_, damage, reason) => {
+    const writer = new JournalWriter(at('system@1.journal'));
+    fill(writer, 1, 200);
+    writer.archive();
+    damage(writer.path);
+    utimesSync(writer.path, 0, 0);
+    const good = new JournalWriter(at('system.journal'));
+    fill(good, 201, 210);
+    const { read, source, sink, events } = driveJournal(directory.path);
+    read();
+    read();
+    expect(sink.taken.map(({ seqnum }) => seqnum).filter((seqnum) => seqnum > 200)).toEqual(numbers(201, 210));
+    expect(events.find(({ kind }) => kind === 'set aside')?.detail).toMatch(reason);
+    expect(source.counters.aside).toBe(1);
+  });
+
+  test('a damaged entry is passed over; with too many of them the file is set aside', () => {
+    const entries = journalDamagedMax + 40;
+    const writer = new JournalWriter(at('system.journal'), { firstArray: 256 });
+    fill(writer, 1, entries);
+    const { read, source, sink } = driveJournal(directory.path);
+    // The type of every third entry, which stand behind the array at its known place.
+    const { places } = writer;
+    for (const place of places.filter((_, index) => index % 3 === 0)) corrupt(writer.path, place, Buffer.from([99]));
+    read();
+    const lost = Math.ceil(entries / 3);
+    expect(source.counters.damaged).toBe(lost);
+    expect(sink.taken).toHaveLength(entries - lost);
+    for (const place of places) corrupt(writer.path, place, Buffer.from([99]));
+    const second = driveJournal(directory.path);
+    second.read();
+    expect(second.sink.taken).toHaveLength(0);
+    expect(second.source.problems().join()).toMatch(/is set aside: 65 of its entries are damaged/);
+  });
+});
