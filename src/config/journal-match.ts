@@ -104,7 +104,9 @@ export function resolveJournal(
   return match ?? { text: '', groups: [] };
 }
 
-/** What a built-in filter reads of the journal, or an operator's by its log_tag; undefined: nothing. */
+/**
+ * What a built-in filter reads of the journal, or an operator's by its log_tag; undefined: nothing.
+ */
 export function defaultJournalMatch(filter: string, tags: readonly string[] | undefined): JournalMatch | undefined {
   const origin = journalOrigins.get(filter) ?? (tags && { units: [], identifiers: tags });
   if (origin === undefined) return undefined;

@@ -311,9 +311,9 @@ function setTime(kind: i32, now: f64): bool {
 
 /**
  * Examines one line for one filter and mode; follows its connection. Returns what became of it;
- * after FAILURE the address to charge is in ADDRESS. `time`: when it came; a time that is written in
- * it counts instead. `journal`: it has none, `[host ]identifier[pid]: message`. `cut`: it went on
- * behind `end`, where nobody looks: only what its first part decides alone is taken.
+ * after FAILURE the address to charge is in ADDRESS. `time`: when it came; a time that is written
+ * in it counts instead. `journal`: it has none, `[host ]identifier[pid]: message`. `cut`: it went
+ * on behind `end`, where nobody looks: only what its first part decides alone is taken.
  */
 // @inline
 function examine(
@@ -545,7 +545,9 @@ function chargeHeld(now: f64, source: i32): void {
   settleAttempts(now, live ? now : lineTime, source);
 }
 
-/** What follows from the outcome of a line in one group; returns whether its filter took the line. */
+/**
+ * What follows from the outcome of a line in one group; returns whether its filter took the line.
+ */
 // @inline
 function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offset: f64): bool {
   if (outcome !== FAILURE && outcome !== COUNTED_BEFORE && outcome !== HELD) return false;

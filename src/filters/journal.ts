@@ -1,8 +1,9 @@
 /**
  * What each built-in filter reads of the journal: the units whose processes write for it, and the
  * syslog identifiers that others use. A unit is what systemd says of a process, so nobody else can
- * write in its name; an identifier is what a process says of itself, so one that systemd counts to a
- * login session is not believed. Of a template unit (`sshd@.service`) all instances share a slice.
+ * write in its name; an identifier is what a process says of itself, so one that systemd counts to
+ * a login session is not believed. Of a template unit (`sshd@.service`) all instances share a
+ * slice.
  *
  * Without a row: the service writes files of its own and nothing to the journal.
  */

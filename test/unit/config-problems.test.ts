@@ -326,7 +326,7 @@ describe('one mistake, one complaint', () => {
     [
       'no log path',
       '[jails.sshd]\nenabled = true',
-      '1:8: jails.sshd.logpath: is missing (write logpath = "/var/log/…")',
+      '1:8: jails.sshd.logpath: is missing (write logpath = "/var/log/…", or source = "journal")',
     ],
     [
       'empty log path list',
@@ -492,6 +492,7 @@ describe('a usable configuration', () => {
         metrics: { enabled: true, bind: '127.0.0.1', port: 9100 },
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
         log: { level: 'info', format: 'text' },
+        journal: { directories: [] },
         filters: [],
         jails: [],
       },

@@ -1,4 +1,6 @@
-/** source = "journal" and journal_match in the configuration, and what each filter reads by itself. */
+/**
+ * source = "journal" and journal_match in the configuration, and what each filter reads by itself.
+ */
 import { describe, expect, test } from 'vitest';
 import { compileConfig } from '../../src/config/compile.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';

@@ -57,7 +57,10 @@ export class JournalDirectories {
     return false;
   }
 
-  /** The journal files that are there, with their root's place in `roots`. `failed` is told of what cannot be read. */
+  /**
+   * The journal files that are there, with their root's place in `roots`. `failed` is told of what
+   * cannot be read.
+   */
   files(failed: (path: string, error: Error) => void): { path: string; root: number }[] {
     const seen = new Map<string, bigint>();
     const found: { path: string; root: number }[] = [];

@@ -3,8 +3,8 @@
  * belong to whoever writes to the journal and are not looked at here: they go by pread into the
  * engine's memory. An identifier is anybody's too: what could end it early stands there as `_`.
  *
- * A message that journald compressed with zstd is read as far as it and its window keep within their
- * bounds. What exceeds them, and what was compressed otherwise, is counted.
+ * A message that journald compressed with zstd is read as far as it and its window keep within
+ * their bounds. What exceeds them, and what was compressed otherwise, is counted.
  */
 import { constants, zstdDecompressSync } from 'node:zlib';
 import type { EntrySink } from '../../engine/host.ts';
@@ -97,7 +97,10 @@ export class EntryFeeder {
     return end;
   }
 
-  /** The message that a compressed object holds; undefined where it holds something else or cannot be read. */
+  /**
+   * The message that a compressed object holds; undefined where it holds something else or cannot
+   * be read.
+   */
   #unpack(file: JournalFile, { payload, length, compressed }: DataHead, hasMessage: boolean): Buffer | undefined {
     const name = compression[compressed] ?? 'unreadable';
     if (name !== 'zstd') {

@@ -5,7 +5,8 @@
  *
  * A file may be damaged, and whoever can write one may lie: every offset, size, type and order is
  * checked, offsets in a chain only ever grow, and each step costs a bounded read. What cannot be is
- * thrown as `DamagedFile`, which sets the file aside, or `DamagedEntry`, which passes over one entry.
+ * thrown as `DamagedFile`, which sets the file aside, or `DamagedEntry`, which passes over one
+ * entry.
  *
  * Files are read while journald writes them: the number of entries is read first, then the arrays,
  * then the entry, then its fields, the reverse of the order in which they are written. Nothing that

@@ -2,8 +2,8 @@
  * Which entries of the journal go to which jails. Fields are read as far as their names and the
  * values that a jail asks for; MESSAGE is found here and read by the engine alone.
  *
- * A field's data object stands once in a file and is shared by many entries, so what it means to the
- * jails is remembered by its offset. When full: it is looked at again.
+ * A field's data object stands once in a file and is shared by many entries, so what it means to
+ * the jails is remembered by its offset. When full: it is looked at again.
  */
 import { journalFieldNameMax, journalIdentifierMax, journalMeaningsMax } from '../../limits.ts';
 import type { JournalMatch } from '../../types.ts';

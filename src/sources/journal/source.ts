@@ -2,16 +2,16 @@
  * Follows the journal: the daemon's eyes where nobody writes log files. Who may write to a journal
  * chooses its messages; who may change its files (root, or a disk) may do what they like to them.
  *
- * Every entry that fits a jail's `journal_match` is fed once: through rotation (a closed file is read
- * to its end, before the others), vacuum (an open file stays readable), the move from /run to /var
- * (copies are known by their time since boot), and a restart (how far each file was read is saved,
- * with the highest number that was there when the directories were read last: what no file of the
- * saved ones holds has a higher one). What is older than every findtime is passed over.
+ * Every entry that fits a jail's `journal_match` is fed once: through rotation (a closed file is
+ * read to its end, before the others), vacuum (an open file stays readable), the move from /run to
+ * /var (copies are known by their time since boot), and a restart (how far each file was read is
+ * saved, with the highest number that was there when the directories were read last: what no file
+ * of the saved ones holds has a higher one). What is older than every findtime is passed over.
  *
  * journald tells of changes late; a look at a header costs microseconds. So headers are looked at
- * every `journalLookMs`, directories several times a second. Work per turn is bounded. A file that is
- * damaged or lies is set aside with a reason, said once; a damaged entry is passed over and counted.
- * When full: no more than `journalFilesMax` files are open, the oldest first; others wait.
+ * every `journalLookMs`, directories several times a second. Work per turn is bounded. A file that
+ * is damaged or lies is set aside with a reason, said once; a damaged entry is passed over and
+ * counted. When full: no more than `journalFilesMax` files are open, the oldest first; others wait.
  */
 import type { EntrySink } from '../../engine/host.ts';
 import * as limits from '../../limits.ts';
@@ -346,7 +346,10 @@ export class JournalSource {
     }
   }
 
-  /** Whether a file has entries to read. Those in /var come first, since they may be copies of what /run holds. */
+  /**
+   * Whether a file has entries to read. Those in /var come first, since they may be copies of what
+   * /run holds.
+   */
   #lookAtFiles(): boolean {
     let any = false;
     for (let index = this.#open.length - 1; index >= 0; index--) {
@@ -415,7 +418,9 @@ export class JournalSource {
     return isOn && this.#open.some(hasNews);
   }
 
-  /** What was written before a file comes first: closed files, and those that it may hold copies of. */
+  /**
+   * What was written before a file comes first: closed files, and those that it may hold copies of.
+   */
   #waits({ file, root }: Open): boolean {
     for (const other of this.#open) {
       if (other.file === file) return false;
@@ -466,8 +471,8 @@ export class JournalSource {
   }
 
   /**
-   * Whether journald copied the entry from a file in another directory, from /run to /var: a copy has a higher number
-   * than all that was read there, and no later time.
+   * Whether journald copied the entry from a file in another directory, from /run to /var: a copy
+   * has a higher number than all that was read there, and no later time.
    */
   #isCopy({ file, root }: Open): boolean {
     const { seqnumId, seqnum, monotonic, boot } = file;
