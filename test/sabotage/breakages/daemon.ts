@@ -22,7 +22,7 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the state is not saved while the daemon runs',
-    find: 'keeper?.start(files);',
+    find: 'keeper?.start(logs);',
     put: '',
     claims: ['FM-2'],
   },
