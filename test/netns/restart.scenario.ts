@@ -23,6 +23,7 @@ import {
 import { join } from 'node:path';
 import { Daemon } from '../../scripts/lab/daemon.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
+import type { Event } from '../../src/history/event.ts';
 import { changesPerTransactionMax } from '../../src/limits.ts';
 import { parseCidr } from '../../src/text/address.ts';
 import type { Address } from '../../src/types.ts';
@@ -89,12 +90,22 @@ export const scenarios: Record<string, Scenario> = {
   'bans, windows and positions survive an orderly restart; lines written meanwhile count': async () => {
     const host = new Host();
     let daemon = await host.start();
-    assert.equal(statSync(join(host.directory, 'state')).mode & 0o777, 0o700);
     host.fail('192.0.2.1', 3);
     host.fail('192.0.2.2', 2);
     await banned(daemon, '192.0.2.1');
+    // The daemon says where the records are, and the client reads them.
+    const words = ['--socket', daemon.socket, '--json', 'history', '192.0.2.1'];
+    const history = execFileSync(process.execPath, [join('dist', 'client.cjs'), ...words], { encoding: 'utf8' });
+    const { events } = JSON.parse(history) as { events: Event[] };
+    assert.deepEqual(
+      events.map(({ event, failures, addresses }) => [event, failures, addresses]),
+      [['ban', 3, ['192.0.2.1']]],
+    );
     assert.equal(await daemon.stop(), 0);
-    assert.equal(statSync(host.state).mode & 0o777, 0o600);
+    // The control group may read the records, and root alone the state.
+    const modeOf = (path: string): number => statSync(path).mode & 0o777;
+    const modes = [join(host.directory, 'state'), host.state, `${host.state}.history`].map(modeOf);
+    assert.deepEqual(modes, [0o750, 0o600, 0o640]);
     assert.deepEqual(readdirSync(join(host.directory, 'state')).sort(), ['state', 'state.history', 'state.lock']);
     host.fail('192.0.2.2', 1);
     host.fail('192.0.2.3', 2);
