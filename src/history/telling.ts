@@ -58,15 +58,9 @@ export class Telling {
     // Without a byte of the line: where it stands says where to read it.
     if (log.enabled('debug')) {
       const { name, filter } = jails[jail]!;
+      const { file: path, ...reason } = this.#reason(decision);
       const at = new Date(time * 1000).toISOString();
-      log.debug('decided', {
-        jail: name,
-        address: formatAddress(address),
-        filter,
-        at,
-        seconds,
-        ...this.#reason(decision),
-      });
+      log.debug('decided', { jail: name, address: formatAddress(address), filter, at, seconds, path, ...reason });
     }
     if (this.#decisions.size < historyDecisionsMax) this.#decisions.set(keyOf(jail, address), decision);
   }

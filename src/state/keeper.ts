@@ -4,17 +4,17 @@
  *
  * What test/netns/restart*.test.ts hold a real daemon to:
  * - One file is one instant: read positions, open windows and bans belong together. Reading of logs
- *   pauses while they are copied. So the file either has a line's failure in a window and a position
- *   behind the line, or neither. After a crash the lines since the last write are read again, and
- *   each counts once. Half-finished connections (connection.ts) are not saved: when the lines of one
- *   attempt lie on both sides of a crash, its second half stands alone.
+ *   pauses while they are copied. So the file either has a line's failure in a window and a
+ *   position behind the line, or neither. After a crash the lines since the last write are read
+ *   again, and each counts once. Half-finished connections (connection.ts) are not saved: when the
+ *   lines of one attempt lie on both sides of a crash, its second half stands alone.
  * - A ban is on disk `stateSoonMs` after the kernel confirmed it, `stateSoonMsMax` in a stream of
  *   bans, and later where the file is large: no more than `stateBytesPerSecond` are written on
  *   average. Until a ban is on disk, it follows from the lines that are read again.
  * - The pause takes 3 ms where everything fits one portion (some 10,000 sources); most of it is the
- *   look at 700,000 entries. A larger table goes to the page cache portion by portion, in 20 to 40 ms
- *   for 450,000 sources. When a slow disk would need more than `statePauseMsMax`, the save is given
- *   up and reported, and reading goes on. The next try may take twice as long, up to
+ *   look at 700,000 entries. A larger table goes to the page cache portion by portion, in 20 to
+ *   40 ms for 450,000 sources. When a slow disk would need more than `statePauseMsMax`, the save is
+ *   given up and reported, and reading goes on. The next try may take twice as long, up to
  *   `statePauseMsLongest`.
  * - Nothing here stops a ban. A failed save leaves the last file as it is, shows in `problem`,
  *   metrics and log, and is tried again.

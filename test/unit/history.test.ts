@@ -252,6 +252,7 @@ test('a ban is told with the decision that led to it, once', () => {
   ]);
   // The log is told of the decision, under debug, with where the line stands and nothing of it.
   const at = '1970-01-01T00:00:01.000Z';
-  const fields = { jail: 'sshd', address: '192.0.2.1', filter: 'sshd', at, seconds: 60, ...line };
+  const { file, ...reason } = line;
+  const fields = { jail: 'sshd', address: '192.0.2.1', filter: 'sshd', at, seconds: 60, path: file, ...reason };
   expect(log.said).toEqual([{ level: 'debug', text: 'decided', fields }]);
 });
