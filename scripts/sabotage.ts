@@ -134,7 +134,11 @@ function choose(names: readonly string[], all: boolean): [Breakage, string][] {
   const files = breakableFiles(root);
   const placed = breakages.map((breakage): [Breakage, string] => [breakage, fileOf(breakage, files)]);
   if (all) return placed;
-  if (names.length > 0) return placed.filter(([{ name }]) => names.some((part) => name.includes(part)));
+  if (names.length > 0) {
+    return placed.filter(([{ name, claims }, path]) =>
+      names.some((part) => name.includes(part) || path.includes(part) || claims.includes(part)),
+    );
+  }
   const tree = git('rev-parse', 'HEAD^{tree}');
   const rank = ({ name }: Breakage) => createHash('sha256').update(`${tree} ${name}`).digest('hex');
   const ordered = placed.toSorted(([a], [b]) => (rank(a) < rank(b) ? -1 : 1));
@@ -152,7 +156,7 @@ const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--j
   Applies named breakages to scratch copies of the tree and prints who notices each: its claim, another claim, tests,
   or nobody. Without names: those in files changed since the recorded run, and ${chosenByHash} chosen by the hash of the tree.
 
-  NAME         breakages whose name holds this text
+  NAME         breakages whose name or file holds this text, or that this claim must notice
   --all        every breakage; writes test/sabotage/record.json. Up to an hour
   --list       the names; applies nothing
   --minutes N  begins no new breakage after N minutes; what was not tried is printed

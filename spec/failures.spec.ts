@@ -2,12 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { parse } from 'smol-toml';
-import { KernelError } from '../src/backends/kernel-error.ts';
 import { ConfigError } from '../src/config/problem.ts';
-import { until } from '../test/support/until.ts';
-import { claim, given, type Supply, twin } from './claim.ts';
+import { claim, given, twin } from './claim.ts';
 import { compileText, validConfig } from './support/configuration.ts';
-import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.ts';
 
 /** The text of a markdown section, up to the next heading of its level. */
 function section(text: string, heading: string): string {
@@ -92,38 +89,4 @@ claim(
     twin('a reader that takes any TOML', given<Compile>(parse), /unknown key at/),
     twin('a refusal that does not say where', given<Compile>(withoutPlace), /unknown key at/),
   ],
-);
-
-/**
- * The pipeline over a kernel that refuses the first three transactions; `lie` hides what it said.
- */
-function refusedPipeline(lie: boolean): Supply<Pipeline & { refusals: () => number }> {
-  return {
-    async make() {
-      let refusals = 0;
-      const backend = rememberingBackend(() => (refusals < 3 ? new KernelError(++refusals && 105, 'ban') : undefined));
-      const { apply } = backend;
-      if (lie) backend.apply = (changes) => apply(changes).catch(() => {});
-      return { ...(await pipeline({ backend })), refusals: () => refusals };
-    },
-    dispose: ({ enforcer }) => enforcer.stop(),
-  };
-}
-
-claim(
-  'FM-6',
-  refusedPipeline(false),
-  async ({ fail, backend, enforcer, log, refusals }) => {
-    fail('192.0.2.7');
-    await until(() => refusals() > 0, { what: 'a refusal' });
-    await until(() => enforcer.counters.bans[0] === 1 || backend.held.size === 1, { what: 'the ban' });
-    assert.deepEqual([...backend.held.keys()], ['sshd 192.0.2.7'], 'bans that the kernel holds');
-    const failed = log.said.filter(({ level, text }) => level === 'error' && text === 'ban failed');
-    assert.equal(failed.length, 3, 'refusals in the log');
-    assert.match(String(failed[0]?.fields.error), /ENOBUFS/, 'the error by its name');
-    assert.deepEqual([...enforcer.counters.failures], [['ENOBUFS', 3]], 'refusals counted by error');
-    assert.equal(enforcer.problem, undefined, 'the problem is over');
-    return '3 refusals (ENOBUFS): each logged and counted by its name; the ban held at the fourth try';
-  },
-  [twin('a backend that takes a refusal for a success', refusedPipeline(true), /bans that the kernel holds/)],
 );

@@ -39,7 +39,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'X-verify': proof('that verify itself is strict'),
   'X-future': proof('lines from the future'),
   'X-seed': proof('the seed of the table'),
-  'X-repair': proof('a foreign flush'),
   'X-frames': proof('frames of the control socket'),
   'X-padding': proof('padded lines'),
   'X-terminal': proof('escapes of terminals'),

@@ -235,7 +235,7 @@ const isBanned = ({ engine }: Pipeline, text: string): boolean => engine.isBanne
 const ended = async ({ enforcer }: Pipeline): Promise<void> => enforcer.stop();
 
 claim(
-  ['T-02b', 'FM-2'],
+  'T-02b',
   given(restarting),
   async (piece) => {
     const directory = temporaryDirectory();

@@ -18,7 +18,10 @@ export interface RememberingBackend extends Backend {
   batches: number[];
 }
 
-export function rememberingBackend(refuse: () => Error | undefined = () => undefined): RememberingBackend {
+/** `refuse` is asked about each transaction: an error where the kernel would not take it. */
+export function rememberingBackend(
+  refuse: (changes: Change[]) => Error | undefined = () => undefined,
+): RememberingBackend {
   const held = new Map<string, Ban>();
   const batches: number[] = [];
   const key = (jail: string, address: Address): string => `${jail} ${addressText(address)}`;
@@ -30,7 +33,7 @@ export function rememberingBackend(refuse: () => Error | undefined = () => undef
     install: () => Promise.resolve(),
     apply(changes: Change[]) {
       batches.push(changes.length);
-      const error = refuse();
+      const error = refuse(changes);
       if (error !== undefined) return Promise.reject(error);
       for (const change of changes) {
         if (change.verb === 'ban') held.set(key(change.ban.jail, change.ban.address), change.ban);

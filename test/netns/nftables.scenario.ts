@@ -289,6 +289,17 @@ export const scenarios: Record<string, Scenario> = {
     assert.equal((await bansOf(backend)).length, 0);
   },
 
+  'notices transactions of others, and takes its own for none': async () => {
+    const backend = await installed();
+    await backend.disturbed();
+    await backend.apply([ban('203.0.113.1')]);
+    await backend.apply([unban('203.0.113.1'), ban('203.0.113.2')]);
+    assert.equal(await backend.disturbed(), false, 'its own transactions');
+    nft('add', 'table', 'inet', 'other');
+    assert.equal(await backend.disturbed(), true, 'a transaction of somebody else');
+    assert.equal(await backend.disturbed(), false, 'nothing since');
+  },
+
   'repairs what others did to the table': async () => {
     const prober = await network(2222, 8080);
     const backend = await installed();

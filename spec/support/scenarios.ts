@@ -1,0 +1,96 @@
+/**
+ * The scenarios of test/netns as the body of a claim: the same code that the tests run on the real
+ * kernel, in namespaces of its own. A twin is the same over a copy of the tree in which one exact
+ * text is changed, as a careless commit would change it.
+ */
+import { execFile } from 'node:child_process';
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { temporaryDirectory } from '../../test/support/control.ts';
+import { runScenario } from '../../test/support/namespace.ts';
+import { assertNone } from '../assertions.ts';
+import type { Supply } from '../claim.ts';
+
+/** Scenarios by the file of test/netns that holds them. */
+export type Scenarios = Readonly<Record<string, readonly string[]>>;
+
+/** Exact text of a file of ours, and what stands there instead. */
+export interface Change {
+  path: string;
+  find: string;
+  put: string;
+}
+
+/** Runs scenarios in a tree; says of each that failed why. */
+export interface Scene {
+  count: number;
+  run: () => Promise<string[]>;
+  remove: () => void;
+}
+
+const root = join(import.meta.dirname, '..', '..');
+const sources = ['src', 'test', 'scripts', 'spec', 'bin', 'native', 'package.json', 'tsconfig.json'];
+/** Copied after the sources, and so newer: only what a change touches is built again. */
+const built = ['dist', 'build'];
+/** What a copy links to: large, and never changed. */
+const linked = ['node_modules', '.git'];
+
+/** A copy of the tree with the changes in it, built where the program is made of what changed. */
+async function brokenTree(changes: readonly Change[]): Promise<{ root: string; remove: () => void }> {
+  const { path: place, remove } = temporaryDirectory();
+  const leftOut = ['build/tools', 'build/sabotage'].map((name) => join(root, name));
+  const filter = (from: string): boolean => !leftOut.includes(from);
+  for (const name of [...sources, ...built]) cpSync(join(root, name), join(place, name), { recursive: true, filter });
+  for (const name of [...linked, 'build/tools']) symlinkSync(join(root, name), join(place, name));
+  for (const { path, find, put } of changes) {
+    const text = readFileSync(join(place, path), 'utf8');
+    if (text.split(find).length !== 2) throw new Error(`not once in ${path}: ${find}`);
+    writeFileSync(
+      join(place, path),
+      text.replace(find, () => put),
+    );
+  }
+  const { NODE_V8_COVERAGE: _, ...env } = process.env;
+  await promisify(execFile)(process.execPath, ['scripts/build.ts', '--quiet'], { cwd: place, env });
+  return { root: place, remove };
+}
+
+/** The first line of what a scenario failed by. */
+function reasonOf(error: unknown): string {
+  const { message } = error as Error;
+  return /^(?:\w*Error)(?: \[\w+\])?: (.*)$/m.exec(message)?.[1] ?? message.split('\n', 1)[0]!;
+}
+
+/** The scenarios, over the real tree or over one with changes. */
+export function scenarios(picked: Scenarios, ...changes: Change[]): Supply<Scene> {
+  return {
+    async make() {
+      const tree = changes.length === 0 ? { root, remove: () => {} } : await brokenTree(changes);
+      const waiting = Object.entries(picked).flatMap(([file, names]) =>
+        names.map((name) => ({ file: join(tree.root, 'test', 'netns', `${file}.scenario.ts`), name })),
+      );
+      const count = waiting.length;
+      const run = async (): Promise<string[]> => {
+        const failed: string[] = [];
+        const worker = async (): Promise<void> => {
+          for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+            const { file, name } = next;
+            await runScenario(file, name).catch((error) => failed.push(`${name}: ${reasonOf(error)}`));
+          }
+        };
+        await Promise.all(Array.from({ length: availableParallelism() }, worker));
+        return failed;
+      };
+      return { count, run, remove: tree.remove };
+    },
+    dispose: ({ remove }) => remove(),
+  };
+}
+
+/** Runs all, and says how many there were; fails by an assertion that names those that failed. */
+export async function assertScene({ count, run }: Scene): Promise<string> {
+  assertNone(await run(), 'scenarios failed');
+  return `${count} scenarios on the real kernel`;
+}
