@@ -11,7 +11,14 @@ import type { Change } from '../src/types.ts';
 import { until } from '../test/support/until.ts';
 import { claim, type Supply, twin } from './claim.ts';
 import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.ts';
-import { assertScene, type Scenarios, type Scene, scenarios, type Change as TreeChange } from './support/scenarios.ts';
+import {
+  assertScene,
+  breakage,
+  type Scenarios,
+  type Scene,
+  scenarios,
+  type Change as TreeChange,
+} from './support/scenarios.ts';
 
 const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
 
@@ -38,18 +45,14 @@ claim(
       'a daemon that does not ask the kernel at its start',
       scenarios(
         { restart: restarts.slice(2, 3) },
-        { path: 'src/daemon.ts', find: 'enforcer.start({ adopts: true });', put: 'enforcer.start();' },
+        breakage('the daemon does not take over the bans that the kernel holds'),
         impatient,
       ),
       /the daemon takes them over: exactly these bans/,
     ),
     twin(
       'a daemon that does not load its state',
-      scenarios(
-        { restart: restarts.slice(0, 1) },
-        { path: 'src/daemon.ts', find: 'keeper?.load()', put: '(keeper && undefined)' },
-        impatient,
-      ),
+      scenarios({ restart: restarts.slice(0, 1) }, breakage('the daemon does not load its state'), impatient),
       /survive an orderly restart/,
     ),
   ],
@@ -68,25 +71,14 @@ claim(
   [
     twin(
       'a backend that believes that what it made is there',
-      scenarios(
-        { nftables: repairs.nftables.slice(0, 1) },
-        {
-          path: 'src/backends/nftables/nftables.ts',
-          find: 'if (this.#fingerprint !== null && (await this.#readFingerprint()) === this.#fingerprint) return false;',
-          put: 'if (this.#fingerprint !== null) return false;',
-        },
-      ),
+      scenarios({ nftables: repairs.nftables.slice(0, 1) }, breakage('chains that others flushed are not made anew')),
       /repairs what others did to the table/,
     ),
     twin(
       'a backend that does not notice transactions of others',
       scenarios(
         { nftables: repairs.nftables.slice(1) },
-        {
-          path: 'src/backends/nftables/nftables.ts',
-          find: 'return isKnown && generation !== expected;',
-          put: 'return isKnown && generation < 0;',
-        },
+        breakage('a foreign transaction is not noticed before the long interval is over'),
       ),
       /notices transactions of others.*: a transaction of somebody else/,
     ),
@@ -266,11 +258,7 @@ claim(
       'a socket that takes silence for a success',
       refusing({
         scenes: { 'nftables-errors': ['silence is ETIMEDOUT'] },
-        change: {
-          path: 'src/backends/netlink/socket.ts',
-          find: 'if (awaited.size > 0) {',
-          put: 'if (awaited.size < 0) {',
-        },
+        change: breakage('an answer that does not come counts as success'),
       }),
       /silence is ETIMEDOUT/,
     ),

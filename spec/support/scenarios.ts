@@ -1,13 +1,15 @@
 /**
  * The scenarios of test/netns as the body of a claim: the same code that the tests run on the real
- * kernel, in namespaces of its own. A twin is the same over a copy of the tree in which one exact
- * text is changed, as a careless commit would change it.
+ * kernel, in namespaces of its own. A twin is the same over a copy of the tree with a named breakage
+ * (test/sabotage) in it.
  */
 import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { breakableFiles, fileOf } from '../../test/sabotage/breakage.ts';
+import { breakages } from '../../test/sabotage/breakages.ts';
 import { temporaryDirectory } from '../../test/support/control.ts';
 import { runScenario } from '../../test/support/namespace.ts';
 import { assertNone } from '../assertions.ts';
@@ -21,6 +23,13 @@ export interface Change {
   path: string;
   find: string;
   put: string;
+}
+
+/** The change that a named breakage makes (test/sabotage). */
+export function breakage(name: string): Change {
+  const found = breakages.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`no breakage "${name}"`);
+  return { path: fileOf(found, breakableFiles(root)), find: found.find, put: found.put };
 }
 
 /** Runs scenarios in a tree; says of each that failed why. */
