@@ -4,8 +4,9 @@
  * the breakage names, then (with --all) every other specification and test. Who noticed is printed
  * as a table; a breakage that nobody notices fails the run.
  *
- * Without names it takes the breakages in files that changed since the recorded run, and fifteen
- * more, chosen by the hash of the tree: the same tree chooses the same ones.
+ * Without names it takes fifteen breakages, chosen by the hash of the tree (the same tree chooses
+ * the same ones), and those in files that the last commit or the working tree changed. A run over
+ * all that was interrupted goes on where it was, as long as the tree is the same.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -35,6 +36,8 @@ const built = ['build/fail2zig.node', 'build/engine.wasm', 'build/engine-scalar.
 
 const root = join(import.meta.dirname, '..');
 const recordPath = join(root, 'test/sabotage/record.json');
+/** Verdicts of a run over all that has not ended yet. */
+const progressPath = join(root, 'reports/sabotage.json');
 
 type Notice = 'its claim' | 'another claim' | 'tests' | 'the build' | 'nobody' | 'not run';
 
@@ -139,13 +142,11 @@ function choose(names: readonly string[], all: boolean): [Breakage, string][] {
       names.some((part) => name.includes(part) || path.includes(part) || claims.includes(part)),
     );
   }
-  const tree = git('rev-parse', 'HEAD^{tree}');
-  const rank = ({ name }: Breakage) => createHash('sha256').update(`${tree} ${name}`).digest('hex');
+  const hash = tree();
+  const rank = ({ name }: Breakage) => createHash('sha256').update(`${hash} ${name}`).digest('hex');
   const ordered = placed.toSorted(([a], [b]) => (rank(a) < rank(b) ? -1 : 1));
-  const since = existsSync(recordPath)
-    ? (JSON.parse(readFileSync(recordPath, 'utf8')) as { commit: string }).commit
-    : 'HEAD';
-  const changed = new Set(git('diff', '--name-only', since).split('\n'));
+  const parent = git('rev-parse', '--verify', '--quiet', 'HEAD^');
+  const changed = new Set(git('diff', '--name-only', parent === '' ? 'HEAD' : parent).split('\n'));
   const touched = ordered.filter(([, path]) => changed.has(path));
   const others = ordered.filter(([, path]) => !changed.has(path)).slice(0, chosenByHash);
   return [...others, ...touched];
@@ -154,10 +155,10 @@ function choose(names: readonly string[], all: boolean): [Breakage, string][] {
 const usage = `npm run sabotage -- [NAME…] [--all] [--list] [--minutes N] [--jobs N]
 
   Applies named breakages to scratch copies of the tree and prints who notices each: its claim, another claim, tests,
-  or nobody. Without names: those in files changed since the recorded run, and ${chosenByHash} chosen by the hash of the tree.
+  or nobody. Without names: ${chosenByHash} chosen by the hash of the tree, and those in files that the last change touched.
 
   NAME         breakages whose name or file holds this text, or that this claim must notice
-  --all        every breakage; writes test/sabotage/record.json. Up to an hour
+  --all        every breakage; writes test/sabotage/record.json. Up to an hour; goes on where it was interrupted
   --list       the names; applies nothing
   --minutes N  begins no new breakage after N minutes; what was not tried is printed
   --jobs N     so many at once (one for each core)
@@ -182,8 +183,11 @@ async function main(): Promise<number> {
   const jobs = Math.min(Number(values.jobs ?? availableParallelism()), chosen.length);
   const deadline = performance.now() + Number(values.minutes ?? 600) * 60_000;
   const tracked = git('ls-files').split('\n');
-  const waiting = [...chosen];
-  const verdicts: Verdict[] = [];
+  const verdicts: Verdict[] = values.all ? earlierVerdicts() : [];
+  const known = new Set(verdicts.map(({ name }) => name));
+  const waiting = chosen.filter(([{ name }]) => !known.has(name));
+  for (const [{ name, claims }, path] of waiting)
+    console.log(`to try  ${path}: ${name} → ${claims.join(' ') || 'tests'}`);
   const work = async (number: number) => {
     const scratch = new Scratch(number, tracked);
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -193,12 +197,27 @@ async function main(): Promise<number> {
       const noticedBy = late ? 'not run' : await scratch.try(breakage, file, values.all ?? false);
       const seconds = Math.round((performance.now() - started) / 100) / 10;
       verdicts.push({ name: breakage.name, file, claims: breakage.claims, noticedBy, seconds });
+      if (values.all) keep(verdicts);
       console.log(`${noticedBy.padEnd(13)} ${`${seconds}`.padStart(6)} s  ${file}: ${breakage.name}`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, (_, number) => work(number)));
   rmSync(join(root, 'build/sabotage'), { recursive: true, force: true });
   return report(verdicts, values.all ?? false);
+}
+
+const tree = (): string => git('rev-parse', 'HEAD^{tree}');
+
+/** What an interrupted run over all of this tree found. */
+function earlierVerdicts(): Verdict[] {
+  if (!existsSync(progressPath)) return [];
+  const kept = JSON.parse(readFileSync(progressPath, 'utf8')) as { tree: string; breakages: Verdict[] };
+  return kept.tree === tree() ? kept.breakages.filter(({ noticedBy }) => noticedBy !== 'not run') : [];
+}
+
+function keep(verdicts: readonly Verdict[]): void {
+  mkdirSync(dirname(progressPath), { recursive: true });
+  writeFileSync(progressPath, `${JSON.stringify({ tree: tree(), breakages: verdicts })}\n`);
 }
 
 /** Prints the score, records a whole run, and returns the exit status. */
@@ -213,7 +232,7 @@ function report(verdicts: readonly Verdict[], whole: boolean): number {
     console.log(`NOBODY NOTICES  ${file}: ${name}`);
   }
   console.log(`${verdicts.length} breakages noticed: ${score}`);
-  if (whole) {
+  if (whole && count('not run') === 0) {
     const record = { date: new Date().toISOString(), commit: git('rev-parse', 'HEAD'), breakages: verdicts };
     writeFileSync(recordPath, `${JSON.stringify(record, null, 2)}\n`);
   }

@@ -1,8 +1,9 @@
 /**
- * Coverage, mutation score and claims as CI shows them: reads what `npm run coverage`, `npm run
- * mutation` and `npm run verify` left in reports/, writes one badge (shields.io endpoint JSON) each
- * into reports/badges/, all scores into reports/scores.json, and a table to the file named by
- * GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent is said to be absent.
+ * Coverage, mutation score, claims and breakages as CI shows them: reads what `npm run coverage`,
+ * `npm run mutation` and `npm run verify` left in reports/, and the recorded sabotage; writes one
+ * badge (shields.io endpoint JSON) each into reports/badges/, all scores into reports/scores.json,
+ * and a table to the file named by GITHUB_STEP_SUMMARY, or to the terminal. A report that is absent
+ * is said to be absent.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -29,6 +30,9 @@ interface MutationReport {
 }
 interface VerifyReport {
   claims: { status: string }[];
+}
+interface SabotageRecord {
+  breakages: { noticedBy: string }[];
 }
 
 const detected = new Set(['Killed', 'Timeout']);
@@ -80,6 +84,16 @@ export function claimScore({ claims }: VerifyReport): Score {
   return { name: 'claims', text, percent: testable === 0 ? 0 : (count('HELD') / testable) * 100 };
 }
 
+/** Named breakages by who noticed them (`npm run sabotage -- --all`). */
+export function sabotageScore({ breakages }: SabotageRecord): Score {
+  const count = (...wanted: string[]) => breakages.filter(({ noticedBy }) => wanted.includes(noticedBy)).length;
+  const own = count('its claim');
+  const text =
+    `${own} of ${breakages.length} breakages noticed by the claim that promises it, ` +
+    `${count('another claim', 'tests', 'the build')} by others, ${count('nobody')} by nobody`;
+  return { name: 'sabotage', text, percent: share(own, breakages.length) };
+}
+
 /** The badge of shields.io's endpoint schema. */
 export function badge({ name, text, percent }: Score): object {
   const color = percent === undefined ? 'lightgrey' : percent >= 85 ? 'brightgreen' : percent >= 60 ? 'yellow' : 'red';
@@ -97,6 +111,7 @@ function main(): void {
     read(coverage!, 'coverage', coverageScore),
     read(mutation!, 'mutation', (report: MutationReport) => mutationScore(report)),
     read('reports/verify.json', 'claims', claimScore),
+    read('test/sabotage/record.json', 'sabotage', sabotageScore),
   ];
   const parts = folders.flatMap((folder) => [
     read(coverage!, `coverage of ${folder}`, (report: CoverageSummary) => folderCoverage(report, folder)),

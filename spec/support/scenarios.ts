@@ -1,7 +1,7 @@
 /**
  * The scenarios of test/netns as the body of a claim: the same code that the tests run on the real
- * kernel, in namespaces of its own. A twin is the same over a copy of the tree with a named breakage
- * (test/sabotage) in it.
+ * kernel, in namespaces of its own. A twin is the same over a copy of the tree that has a named
+ * breakage (test/sabotage) in it.
  */
 import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

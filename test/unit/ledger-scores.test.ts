@@ -1,6 +1,13 @@
 /** The scores that CI publishes are computed from the reports and from nothing else. */
 import { expect, test } from 'vitest';
-import { badge, claimScore, coverageScore, folderCoverage, mutationScore } from '../../scripts/scores.ts';
+import {
+  badge,
+  claimScore,
+  coverageScore,
+  folderCoverage,
+  mutationScore,
+  sabotageScore,
+} from '../../scripts/scores.ts';
 
 test('the mutation score counts detected mutants of the valid ones', () => {
   const mutants = ['Killed', 'Timeout', 'Survived', 'NoCoverage', 'Ignored', 'CompileError'].map((status) => ({
@@ -30,6 +37,17 @@ test('a folder has the mutation score of its own files', () => {
 test('claims count those that can be tested', () => {
   const claims = ['HELD', 'PENDING', 'POSITION', 'FAILED'].map((status) => ({ status }));
   expect(claimScore({ claims }).text).toBe('1 of 3 held, 0 not met, 1 pending, 1 failed');
+});
+
+test('breakages count by who noticed them', () => {
+  const breakages = ['its claim', 'its claim', 'another claim', 'tests', 'the build', 'nobody'].map((noticedBy) => ({
+    noticedBy,
+  }));
+  expect(sabotageScore({ breakages })).toEqual({
+    name: 'sabotage',
+    text: '2 of 6 breakages noticed by the claim that promises it, 3 by others, 1 by nobody',
+    percent: 33.33,
+  });
 });
 
 const covered = (covered: number, total: number) => ({ covered, total, pct: (covered / total) * 100 });
