@@ -31,9 +31,6 @@ export function isErrno(error: unknown, ...errnos: number[]): error is KernelErr
   return error instanceof KernelError && errnos.includes(error.errno);
 }
 
-/** What the kernel says when a set, table or map has no room for one more ban. */
-const fullCodes = new Set(['ENFILE', 'ENOSPC', 'E2BIG', 'IPSET_ERR_HASH_FULL']);
-
 /** What the kernel refused, or what we could not learn from it. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
@@ -53,24 +50,21 @@ export class KernelError extends Error {
   /** Sequence number of the message refused, 0 when none is known. */
   readonly sequence: number;
 
+  /** @param detail our own words, or what the kernel said */
   constructor(
     errno: number,
     operation: string,
-    detail: { sequence?: number; kernelMessage?: string; offset?: number; explanation?: string } = {},
+    detail: string | { sequence?: number; kernelMessage: string; offset: number } = '',
   ) {
     const code = errorName(errno);
-    const words = detail.kernelMessage || detail.explanation || '';
+    const { sequence = 0, kernelMessage = '', offset = -1 } = typeof detail === 'string' ? {} : detail;
+    const words = typeof detail === 'string' ? detail : kernelMessage;
     super(`${operation}: ${code}${words ? ` (${words})` : ''}`);
     this.errno = errno;
     this.code = code;
-    this.kernelMessage = detail.kernelMessage ?? '';
-    this.offset = detail.offset ?? -1;
+    this.kernelMessage = kernelMessage;
+    this.offset = offset;
     this.operation = operation;
-    this.sequence = detail.sequence ?? 0;
-  }
-
-  /** Whether there was no room for one more ban. */
-  get isFull(): boolean {
-    return fullCodes.has(this.code);
+    this.sequence = sequence;
   }
 }

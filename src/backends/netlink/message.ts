@@ -284,11 +284,6 @@ export class AttributeReader {
     return this.#bytes.readUInt32BE(this.start) * 2 ** 32 + this.#bytes.readUInt32BE(this.start + 4);
   }
 
-  /** Whether the payload equals `other`. */
-  equals(other: Uint8Array): boolean {
-    return this.#bytes.subarray(this.start, this.end).equals(other);
-  }
-
   /** Up to the first NUL. */
   text(): string {
     const stop = this.#bytes.indexOf(0, this.start);

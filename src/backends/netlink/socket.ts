@@ -11,6 +11,8 @@ import { Turns } from '../../turns.ts';
 import { KernelError } from '../kernel-error.ts';
 import * as netlink from './message.ts';
 
+const { EAGAIN, EBADMSG, EINTR, ENOBUFS, ETIMEDOUT } = constants.errno;
+
 /** The kernel fills a dump in datagrams of at most 32 KiB (netlink_dump); ACKs are far smaller. */
 const datagramBytesMax = 64 * 1024;
 /**
@@ -129,7 +131,7 @@ export class NetlinkSocket {
         if (complete) return;
         restart();
         if (tries === dumpTriesMax) {
-          throw new KernelError(constants.errno.EINTR, operation, { explanation: 'dump interrupted again and again' });
+          throw new KernelError(EINTR, operation, 'dump interrupted again and again');
         }
       }
     });
@@ -145,7 +147,7 @@ export class NetlinkSocket {
   ): Promise<void> {
     return this.#turns.take(async () => {
       if (await this.#dumpOnce(encode, operation, visit, 'single')) return;
-      throw new KernelError(constants.errno.ENOBUFS, operation, { explanation: 'the answer was lost' });
+      throw new KernelError(ENOBUFS, operation, 'the answer was lost');
     });
   }
 
@@ -153,7 +155,7 @@ export class NetlinkSocket {
   #drain(): void {
     for (let count = 0; count < staleDatagramsMax; count++) {
       const received = this.#transport.receive(this.#buffer);
-      if (received === -constants.errno.ENOBUFS || received === -constants.errno.EINTR) continue;
+      if (received === -ENOBUFS || received === -EINTR) continue;
       if (received < 0) return;
     }
   }
@@ -163,12 +165,10 @@ export class NetlinkSocket {
       const sent = await this.#transport.send(request);
       if (sent === request.length) return;
       if (sent >= 0) {
-        throw new KernelError(constants.errno.EBADMSG, operation, {
-          explanation: `${sent} bytes of ${request.length} sent`,
-        });
+        throw new KernelError(EBADMSG, operation, `${sent} bytes of ${request.length} sent`);
       }
       const errno = -sent;
-      const passing = errno === constants.errno.EAGAIN || errno === constants.errno.EINTR;
+      const passing = errno === EAGAIN || errno === EINTR;
       if (!passing || tries === sendTriesMax) throw new KernelError(errno, operation);
       await new Promise((resolve) => setTimeout(resolve, 2 ** tries));
     }
@@ -185,16 +185,16 @@ export class NetlinkSocket {
           ? await this.#transport.receiveAside(this.#buffer)
           : this.#transport.receive(this.#buffer);
       if (received > this.#buffer.length) {
-        throw new KernelError(constants.errno.EBADMSG, operation, { explanation: `answer of ${received} bytes cut` });
+        throw new KernelError(EBADMSG, operation, `answer of ${received} bytes cut`);
       }
       if (received >= 0) return received;
       const errno = -received;
-      if (errno === constants.errno.EINTR) continue;
-      if (errno === constants.errno.ENOBUFS) return received;
-      if (errno !== constants.errno.EAGAIN) throw new KernelError(errno, operation);
+      if (errno === EINTR) continue;
+      if (errno === ENOBUFS) return received;
+      if (errno !== EAGAIN) throw new KernelError(errno, operation);
       if (waited || !mayWait) return 0;
       const ready = await this.#transport.wait(this.#answerMilliseconds);
-      if (ready < 0 && ready !== -constants.errno.EINTR) throw new KernelError(-ready, operation);
+      if (ready < 0 && ready !== -EINTR) throw new KernelError(-ready, operation);
       if (ready === 0) waited = true;
     }
   }
@@ -223,19 +223,19 @@ export class NetlinkSocket {
         if (message.type !== netlink.messageError || operation === undefined) continue;
         const verdict = netlink.decodeVerdict(this.#buffer, message);
         if (verdict === null) {
-          throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable ACK' });
+          throw new KernelError(EBADMSG, operation, 'unreadable ACK');
         }
         awaited.delete(message.sequence);
         if (verdict.errno !== 0) {
           refusal ??= new KernelError(verdict.errno, operation, { sequence: message.sequence, ...verdict });
         }
       }
-      if (malformed !== null) throw new KernelError(constants.errno.EBADMSG, whole, { explanation: malformed });
+      if (malformed !== null) throw new KernelError(EBADMSG, whole, malformed);
     }
     if (refusal !== null) throw refusal;
-    if (lost) throw new KernelError(constants.errno.ENOBUFS, whole, { explanation: 'the answer was lost' });
+    if (lost) throw new KernelError(ENOBUFS, whole, 'the answer was lost');
     if (awaited.size > 0) {
-      throw new KernelError(constants.errno.ETIMEDOUT, whole, { explanation: 'the kernel did not answer' });
+      throw new KernelError(ETIMEDOUT, whole, 'the kernel did not answer');
     }
   }
 
@@ -263,7 +263,7 @@ export class NetlinkSocket {
       }
       if (received <= 0) {
         if (!intact) return false;
-        throw new KernelError(constants.errno.ETIMEDOUT, operation, { explanation: 'the dump did not end' });
+        throw new KernelError(ETIMEDOUT, operation, 'the dump did not end');
       }
       const { messages, malformed } = netlink.decodeMessages(this.#buffer, received);
       for (const message of messages) {
@@ -272,18 +272,18 @@ export class NetlinkSocket {
         if (message.type === netlink.messageError || message.type === netlink.messageDone) {
           const verdict = this.#endOfDump(message);
           if (verdict === null) {
-            throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'unreadable end of dump' });
+            throw new KernelError(EBADMSG, operation, 'unreadable end of dump');
           }
           if (verdict.errno !== 0) throw new KernelError(verdict.errno, operation, { sequence, ...verdict });
           return intact;
         }
         const isPart = kind === 'single' || (message.flags & netlink.flagMulti) !== 0;
         if (!isPart || message.end - message.start < 4) {
-          throw new KernelError(constants.errno.EBADMSG, operation, { explanation: 'not a part of a dump' });
+          throw new KernelError(EBADMSG, operation, 'not a part of a dump');
         }
         if (intact) visit(this.#buffer, message.start + 4, message.end);
       }
-      if (malformed !== null) throw new KernelError(constants.errno.EBADMSG, operation, { explanation: malformed });
+      if (malformed !== null) throw new KernelError(EBADMSG, operation, malformed);
       // Our own part of the work takes about a millisecond: let others run in between.
       await new Promise((resolve) => setImmediate(resolve));
     }

@@ -241,7 +241,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     let seen: Facts[] = [];
     const visit = (bytes: Buffer, start: number, end: number) => {
       const facts = decoder(bytes, start, end);
-      if (facts === null) throw new KernelError(EBADMSG, operation, { explanation: 'malformed object' });
+      if (facts === null) throw new KernelError(EBADMSG, operation, 'malformed object');
       if (facts.table === this.#options.table) seen.push(facts);
     };
     const restart = () => {
@@ -419,7 +419,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
       (bytes, start, end) => {
         const visitHere = (at: number, remaining: number) => visit(bytes, at, remaining);
         if (decode.decodeElements(bytes, start, end, keyBytes[set.family], visitHere)) return;
-        throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
+        throw new KernelError(EBADMSG, operation, 'malformed element');
       },
       restart,
       { tolerant },

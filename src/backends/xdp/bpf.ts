@@ -48,7 +48,7 @@ export class BpfError extends KernelError {
 
   constructor(errno: number, operation: string, verifierLog = '') {
     const words = verifierLog.trim().slice(-verifierTextMax);
-    super(errno, operation, { explanation: errno === EPERM ? 'needs CAP_BPF and CAP_NET_ADMIN' : words });
+    super(errno, operation, errno === EPERM ? 'needs CAP_BPF and CAP_NET_ADMIN' : words);
     this.verifierLog = verifierLog;
   }
 }

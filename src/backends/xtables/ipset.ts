@@ -364,7 +364,7 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     const visitPart = (bytes: Buffer, start: number, end: number) => {
       const visitHere = (at: number, timeoutMs: number) => visit(bytes, at, timeoutMs);
       if (decodeMembers(bytes, start, end, keyBytes[family], visitHere)) return;
-      throw new KernelError(EBADMSG, operation, { explanation: 'malformed element' });
+      throw new KernelError(EBADMSG, operation, 'malformed element');
     };
     return this.#dump(operation, [attribute.set, name], visitPart, restart);
   }

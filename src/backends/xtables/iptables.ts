@@ -194,9 +194,11 @@ export class IptablesBackend implements Backend {
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
     if (count > this.bansMax) {
-      throw new KernelError(constants.errno.ENOSPC, `put ${count} rules into the IPv${family} filter table`, {
-        explanation: `this backend holds ${this.bansMax}`,
-      });
+      throw new KernelError(
+        constants.errno.ENOSPC,
+        `put ${count} rules into the IPv${family} filter table`,
+        `this backend holds ${this.bansMax}`,
+      );
     }
     return ours;
   }

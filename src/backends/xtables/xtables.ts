@@ -175,9 +175,7 @@ export class Xtables {
       if (result === 0) return fd;
       if (result !== -EAGAIN || performance.now() > deadline) {
         closeSync(fd);
-        throw new KernelError(-result, this.#operation('lock'), {
-          explanation: `${this.#lockPath} is held by another program`,
-        });
+        throw new KernelError(-result, this.#operation('lock'), `${this.#lockPath} is held by another program`);
       }
       await pause(20);
     }
@@ -211,7 +209,7 @@ export class Xtables {
         throw error;
       }
       const parsed = parseTable(answer.subarray(entriesHeaderBytes), info, this.family);
-      if (parsed === null) throw new KernelError(EBADMSG, this.#operation('read'), { explanation: 'malformed table' });
+      if (parsed === null) throw new KernelError(EBADMSG, this.#operation('read'), 'malformed table');
       return parsed;
     }
   }

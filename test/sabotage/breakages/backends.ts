@@ -88,7 +88,7 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'an answer that was lost counts as success',
-    find: "if (lost) throw new KernelError(constants.errno.ENOBUFS, whole, { explanation: 'the answer was lost' });",
+    find: "if (lost) throw new KernelError(ENOBUFS, whole, 'the answer was lost');",
     put: '',
     claims: ['FM-6'],
   },
