@@ -23,6 +23,7 @@ const commands: Record<string, Row> = {
   match: { about: 'show which lines of a log a filter matches', load: () => import('./commands/match.ts') },
   replay: { about: 'run finished logs through the whole pipeline', load: () => import('./commands/replay.ts') },
   import: { about: 'translate a fail2ban configuration', load: () => import('./commands/import.ts') },
+  remove: { about: 'take our rules and bans out of the kernel', load: () => import('./commands/remove.ts') },
   filters: { about: 'list the built-in filters, or show one', load: () => import('./commands/filters.ts') },
 };
 

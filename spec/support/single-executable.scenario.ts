@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { buildExecutable } from '../../scripts/package/executable.ts';
+import { librariesOf } from '../../scripts/package/image.ts';
 import { answerScenario, type Scenario } from '../../test/support/namespace.ts';
 import { until } from '../../test/support/until.ts';
 
@@ -57,11 +58,6 @@ interface Change {
   capabilities?: string;
   /** A library that the loader of this root loads into each program. */
   preload?: string;
-}
-
-function librariesOf(executable: string): string[] {
-  const listed = execFileSync('ldd', [executable], { encoding: 'utf8' });
-  return [...listed.matchAll(/(\/\S+)/g)].map(([, path]) => path ?? '');
 }
 
 /** One run in a new root. It lies on a disk: of a file in memory other pages stay resident. */

@@ -55,7 +55,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** A fail2ban tree as a configuration of ours. */
   import: ['config', 'limits', 'text', 'compiler', 'engine', 'host', 'sources'],
   /** `check` looks for rules of others that a jail's hooks miss. */
-  commands: [...ground, 'engine', 'config', 'import', 'filters', 'compiler', 'sources', 'backends'],
+  commands: [...ground, 'sole', 'engine', 'config', 'import', 'filters', 'compiler', 'sources', 'backends'],
   /** Reads durations as the configuration does. */
   client: ['control', 'history', 'limits', 'text', 'config', 'version'],
   /** The start of the single executable. */

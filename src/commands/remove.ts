@@ -1,0 +1,58 @@
+/**
+ * `fail2zig remove [--table NAME]`: takes our rules, sets and bans out of the kernel, for a daemon
+ * that has ended and will not come back (a package's removal). Leaves files alone. Exit status: 0
+ * nothing of ours is there any more, 1 something could not be removed, 2 misused, 69
+ * (EX_UNAVAILABLE) a daemon runs.
+ */
+import { backendRows } from '../backends/choose.ts';
+import { KernelError } from '../backends/kernel-error.ts';
+import { InUseError, tableLockPath, takeLock } from '../sole.ts';
+import { printable } from '../text/printable.ts';
+import { exitUsage, parseOptions } from './options.ts';
+
+const usage = `fail2zig remove: take our rules and bans out of the kernel; the daemon must have ended
+
+  --table NAME   the nftables table (fail2zig)
+
+XDP programs end with the daemon. Configuration, state and history stay as they are.
+`;
+
+/** What a kernel says that has no such interface: nothing of ours can be there. */
+const absent = ['ENOENT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'ENOPROTOOPT'];
+
+/** What leaves something in the kernel behind that outlives the process. */
+const lasting = ['nftables', 'iptables', 'ipset'];
+
+export async function run(argv: string[]): Promise<number> {
+  const options = { table: { type: 'string' }, help: { type: 'boolean' } } as const;
+  const parsed = parseOptions('fail2zig remove', argv, options);
+  if (!parsed) return exitUsage;
+  const { table = 'fail2zig', help } = parsed.values;
+  if (help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  try {
+    takeLock(tableLockPath(table), `firewall table ${table}`, 'table of its own');
+  } catch (error) {
+    process.stderr.write(`fail2zig remove: ${printable((error as Error).message)}\n`);
+    return error instanceof InUseError ? 69 : 1;
+  }
+  return removeAll(table);
+}
+
+async function removeAll(table: string): Promise<number> {
+  let failed = 0;
+  for (const { name, load } of backendRows.filter((row) => lasting.includes(row.name))) {
+    try {
+      const backend = await load({ backend: name, table, allowLogOnly: false, interfaces: [] }, () => {});
+      await backend.remove();
+      backend.close();
+    } catch (error) {
+      if (error instanceof KernelError && absent.includes(error.code)) continue;
+      process.stderr.write(`fail2zig remove: ${name}: ${printable((error as Error).message)}\n`);
+      failed = 1;
+    }
+  }
+  return failed;
+}

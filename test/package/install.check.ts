@@ -1,0 +1,88 @@
+/**
+ * The Debian package in a Debian that has nothing of ours: it installs without starting anything,
+ * bans, keeps bans over an upgrade, and leaves nothing behind when it is purged.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildPackage } from '../../scripts/package/deb.ts';
+import { buildExecutable } from '../../scripts/package/executable.ts';
+import { DebianRoot } from './debian-root.ts';
+
+const build = join(import.meta.dirname, '../../build');
+let root: DebianRoot;
+let deb: string;
+let scratch: string;
+
+beforeAll(() => {
+  root = new DebianRoot();
+  mkdirSync(build, { recursive: true });
+  scratch = mkdtempSync(join(build, 'package-'));
+  deb = join(scratch, 'fail2zig.deb');
+  buildExecutable(join(build, 'single'));
+  buildPackage(join(build, 'single'), deb, 1_700_000_000, 0);
+  copyFileSync(deb, join(root.path, 'root/fail2zig.deb'));
+}, 900_000);
+
+afterAll(() => {
+  root?.remove();
+  rmSync(scratch, { recursive: true, force: true });
+}, 120_000);
+
+/** Every file of the system but what dpkg and the loader keep for themselves. */
+const listing = `find / -xdev \\( -path /proc -o -path /dev -o -path /run -o -path /var/lib/dpkg -o -path /var/log -o -path /var/cache \\
+  -o -path /tmp -o -path /root \\) -prune -o -printf '%p %m %u %g\\n' | grep -v -e '^/etc/group-\\? ' -e '^/etc/gshadow-\\? ' \\
+  -e '^/ ' -e '^/etc ' -e '^/etc/.pwd.lock' | sort`;
+
+/** Starts the daemon and waits until it says so. */
+const start = `fail2zig 2>/tmp/said & pid=$!
+i=0; until grep -q started /tmp/said; do i=$((i + 1)); [ $i -lt 300 ] || { cat /tmp/said; exit 9; }; sleep 0.1; done`;
+
+test('the package installs, bans, is upgraded, and goes without a trace', () => {
+  const { status, output } = root.run(`
+umask 077
+${listing} > /tmp/before
+dpkg -i /root/fail2zig.deb
+stat -c 'config %a %U %G' /etc/fail2zig.toml
+cat /proc/[0-9]*/comm 2>/dev/null | grep -q fail2zig && exit 8
+mkdir -p /var/log; touch /var/log/auth.log
+sed -i 's/^maxretry.*/maxretry = 1/' /etc/fail2zig.toml
+fail2zig check
+${start}
+echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) host sshd[7]: Failed password for root from 192.0.2.7 port 4 ssh2" >> /var/log/auth.log
+i=0; until nft list table inet fail2zig | grep -q 192.0.2.7; do i=$((i + 1)); [ $i -lt 300 ]; sleep 0.1; done
+echo banned
+fail2zig-client list
+kill $pid; wait $pid
+dpkg -i --force-confold /root/fail2zig.deb
+nft list table inet fail2zig | grep -q 192.0.2.7 && echo 'held over the upgrade'
+${start}
+fail2zig-client list | grep 192.0.2.7
+kill $pid; wait $pid
+rm -f /var/log/auth.log
+dpkg --purge fail2zig
+nft list ruleset | grep -c . || echo 'no rules left'
+${listing} > /tmp/after
+diff /tmp/before /tmp/after && echo 'nothing left'`);
+  expect({ status, output }).toEqual({ status: 0, output: expect.stringContaining('nothing left') });
+  for (const said of [
+    'config 644 root root',
+    'Next:',
+    'jail sshd: filter sshd:normal',
+    'banned',
+    'held over the upgrade',
+    'no rules left',
+  ]) {
+    expect(output).toContain(said);
+  }
+}, 300_000);
+
+test('two packages of the same source are the same bytes', () => {
+  const other = join(scratch, 'other');
+  mkdirSync(other);
+  const again = join(other, 'fail2zig.deb');
+  copyFileSync(join(build, 'single'), join(other, 'single'));
+  buildPackage(join(other, 'single'), again, 1_700_000_000, 0);
+  execFileSync('cmp', [deb, again]);
+}, 300_000);
