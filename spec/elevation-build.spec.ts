@@ -20,14 +20,24 @@ const root = join(import.meta.dirname, '..');
 const sources = ['src', 'native', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json'];
 const run = promisify(execFile);
 
+/** What the caller's environment may differ in. */
+const surroundings = [
+  { LC_ALL: 'C', TZ: 'UTC', HOME: '/root' },
+  { LC_ALL: 'C.UTF-8', TZ: 'Asia/Kolkata', HOME: '/nowhere' },
+];
+
 /** Copies the sources to a place and builds everything there. */
-async function buildIn(place: string): Promise<Build> {
+async function buildIn(place: string, surrounding: object): Promise<Build> {
   mkdirSync(place, { recursive: true });
   for (const name of sources) cpSync(join(root, name), join(place, name), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(place, 'node_modules'));
-  const { NODE_V8_COVERAGE: _, ...env } = process.env;
+  const { NODE_V8_COVERAGE: _, ...outer } = process.env;
+  const env = { ...outer, ...surrounding };
   await run(process.execPath, ['scripts/native.mjs'], { cwd: place, env });
   await run(process.execPath, ['scripts/build.ts', '--force', '--quiet'], { cwd: place, env });
+  const executable =
+    "import('./scripts/package/executable.ts').then((built) => built.buildExecutable('dist/fail2zig'))";
+  await run(process.execPath, ['-e', executable], { cwd: place, env });
   const files = ['build', 'dist'].flatMap((folder) =>
     readdirSync(join(place, folder)).map((name) => `${folder}/${name}`),
   );
@@ -42,7 +52,7 @@ const builds: Builds = () => {
     try {
       const one = join(directory.path, 'a');
       const other = join(directory.path, 'another', 'place', 'of another', 'depth');
-      return [await buildIn(one), await buildIn(other)] as [Build, Build];
+      return [await buildIn(one, surroundings[0]), await buildIn(other, surroundings[1])] as [Build, Build];
     } finally {
       directory.remove();
     }
@@ -50,12 +60,20 @@ const builds: Builds = () => {
   return built;
 };
 
-/** Builds whose second one carries something more in each file. */
+/** Builds whose second one carries something more in a file. */
 const marked =
   (mark: () => string): Builds =>
   async () => {
     const [one, other] = await builds();
-    return [one, new Map([...other].map(([name, bytes]) => [name, Buffer.concat([bytes, Buffer.from(mark())])]))];
+    return [
+      one,
+      new Map(
+        [...other].map(([name, bytes]) => [
+          name,
+          name === 'dist/core.cjs' ? Buffer.concat([bytes, Buffer.from(mark())]) : bytes,
+        ]),
+      ),
+    ];
   };
 
 const digest = (bytes: Buffer | undefined): string =>
@@ -71,6 +89,7 @@ const expected = [
   'build/matchers.json',
   'dist/client.cjs',
   'dist/core.cjs',
+  'dist/fail2zig',
   'dist/ipset.cjs',
   'dist/iptables.cjs',
   'dist/log-only.cjs',
@@ -89,7 +108,7 @@ claim(
     assert.deepEqual([...one.keys()], [...other.keys()], 'files of two builds');
     for (const [name, bytes] of one) assert.ok(other.get(name)?.equals(bytes), `${name} differs between two builds`);
     const bytes = [...one.values()].reduce((sum, { length }) => sum + length, 0);
-    return `${one.size} files, ${bytes} bytes, built twice in different directories of this machine: equal byte for byte; engine.wasm is ${digest(one.get('build/engine.wasm'))}…, core.cjs ${digest(one.get('dist/core.cjs'))}…`;
+    return `${one.size} files, ${bytes} bytes, built twice in different directories of this machine: equal byte for byte; engine.wasm is ${digest(one.get('build/engine.wasm'))}…, the executable ${digest(one.get('dist/fail2zig'))}…`;
   },
   [
     twin(

@@ -65,15 +65,19 @@ export function buildExecutable(output: string, without: readonly string[] = [])
     writeFileSync(
       join(scratch, 'sea.json'),
       JSON.stringify({
-        main: join(root, main),
+        // Its path stands in the blob: from here, not from the root of the machine.
+        main,
         output: blob,
         disableExperimentalSEAWarning: true,
         // Nothing from the caller's environment; the launch stage hands the core its flags.
         execArgvExtension: 'cli',
-        assets: Object.fromEntries(inside.map((path) => [basename(path), join(root, path)])),
+        assets: Object.fromEntries(inside.map((path) => [basename(path), path])),
       }),
     );
-    execFileSync(node, ['--experimental-sea-config', join(scratch, 'sea.json')], { stdio: ['ignore', 'ignore', 2] });
+    execFileSync(node, ['--experimental-sea-config', join(scratch, 'sea.json')], {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
     const postject = join(root, 'node_modules/.bin/postject');
     // Its warnings are of names that a stripped file has no more.
     execFileSync(postject, [node, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse], { stdio: 'ignore' });
