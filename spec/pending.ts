@@ -30,7 +30,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
     'the seccomp filter (E-01c); the rest of what contains the runtime is proven as E-01a, LP-02, WHY-03 and WHY-14',
   ),
   'WHY-15': part('import of a fail2ban configuration'),
-  'T-01a': part('an installer that sets mode and owner'),
   'R-01a': part('the audit record in the journal'),
   'R-01d': part('the chained audit log'),
   'E-01c': part('the seccomp filter'),

@@ -17,12 +17,15 @@ function makeBase(): void {
   const fetch = 'apt-get download -qq debootstrap && dpkg-deb -x debootstrap_*.deb . && rm -f debootstrap_*.deb';
   execFileSync('sh', ['-c', fetch], { cwd: tools, stdio: ['ignore', 'ignore', 'ignore'] });
   const folder = mkdtempSync(join(tools, 'debian-'));
-  const wanted = '--include=systemd,nftables,fail2ban';
+  const wanted = '--include=systemd,nftables,fail2ban,minisign,libgpgme11,libdevmapper1.02.1';
   execFileSync(
     join(tools, 'usr/sbin/debootstrap'),
     ['--variant=minbase', wanted, 'bookworm', folder, 'http://deb.debian.org/debian'],
     { env: { ...process.env, DEBOOTSTRAP_DIR: join(tools, 'usr/share/debootstrap') }, stdio: ['ignore', 2, 2] },
   );
+  // Some of what skopeo depends on cannot be configured here, and is not needed.
+  const skopeo = 'apt-get download -qq skopeo && dpkg-deb -x skopeo_*.deb "$0" && rm -f skopeo_*.deb';
+  execFileSync('sh', ['-c', skopeo, folder], { cwd: tools, stdio: ['ignore', 'ignore', 'ignore'] });
   renameSync(folder, base);
 }
 
