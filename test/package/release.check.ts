@@ -118,7 +118,9 @@ PATH=/usr/local/bin:/root/bin sh install.sh --uninstall --yes
 test('the image is one that skopeo reads, and what is in it starts', () => {
   const image = join(scratch, `fail2zig_${version}_amd64.oci.tar`);
   copyFileSync(image, join(root.path, 'root/image.tar'));
-  const { status, output } = root.run(`skopeo --insecure-policy inspect oci-archive:/root/image.tar; rm /root/image.tar`);
+  const { status, output } = root.run(
+    `skopeo --insecure-policy inspect oci-archive:/root/image.tar; rm /root/image.tar`,
+  );
   expect({ status, output }).toMatchObject({ status: 0 });
   expect(JSON.parse(output)).toMatchObject({ Architecture: 'amd64', Os: 'linux', Env: ['PATH=/usr/bin'] });
 
