@@ -1,24 +1,48 @@
 /**
- * The lines of a file or of standard input, one at a time and in bounded memory. The content is
- * anybody's: a line over the limit is cut (its rest is skipped), whatever its length.
+ * The lines of a file or of standard input, one at a time and in bounded memory; of a file of
+ * systemd's journal, its messages. The content is anybody's: a line over the limit is cut (its rest
+ * is skipped), whatever its length.
  */
 import { readSync } from 'node:fs';
-import { lineBytesMax } from '../limits.ts';
+import { inputBytes, lineBytesMax } from '../limits.ts';
+import { everyEntry, isJournal, readJournal } from '../sources/journal/read-whole.ts';
 import { withInput } from '../sources/read-whole.ts';
 
 const chunkBytes = 64 * 1024;
 const newline = 10;
 const carriageReturn = 13;
 
+/** `time`: when an entry of a journal was written, epoch seconds. */
+type Take = (line: Uint8Array, cut: boolean, time?: number) => void;
+
 /**
  * Calls `take` with each line without its end; the bytes are valid during the call only. "-" is
- * standard input. Throws the system's error with its `path`.
+ * standard input. Returns what was not read, one sentence each. Throws the system's error with its
+ * `path`.
  */
-export function eachLine(path: string, take: (line: Uint8Array, cut: boolean) => void): void {
+export function eachLine(path: string, take: Take): string[] {
+  if (isJournal(path)) return eachMessage(path, take);
   withInput(path, (descriptor) => readLines(descriptor, take));
+  return [];
 }
 
-function readLines(fd: number, take: (line: Uint8Array, cut: boolean) => void): void {
+function eachMessage(path: string, take: Take): string[] {
+  const buffer = new Uint8Array(inputBytes);
+  const feedEntry = (_: number, length: number, _seqnum: number, _now: number, time: number, cut: boolean): void =>
+    take(buffer.subarray(0, length), cut, time);
+  return journalNotes(readJournal(path, [everyEntry], { buffer, feedEntry }, 0, () => {}));
+}
+
+/** What of a journal file was not read. */
+export function journalNotes({ damaged, unread, ends }: ReturnType<typeof readJournal>): string[] {
+  return [
+    ...(damaged > 0 ? [`${damaged} damaged entries of the journal were passed over`] : []),
+    ...(ends === '' ? [] : [`the journal file was read as far as it goes: ${ends}`]),
+    ...[...unread].map(([reason, count]) => `${count} messages of the journal were not read: ${reason}`),
+  ];
+}
+
+function readLines(fd: number, take: Take): void {
   const chunk = Buffer.allocUnsafe(chunkBytes);
   // What was kept of an unfinished line; one byte more than the limit tells a cut line from a full
   // one.

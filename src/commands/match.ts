@@ -25,8 +25,11 @@ const usage = `fail2zig match: show which lines of a log a filter matches
   --json                one JSON object per line of input, in order
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
   --journal             lines are as the journal gives them: no time, [host ]identifier[pid]: message
-  FILE                  the log; "-" or nothing is standard input
+  FILE                  the log, or a file of systemd's journal; "-" or nothing is standard input
 `;
+
+/** `time`: when an entry of a journal was written. */
+type Examine = (line: Uint8Array, cut: boolean, time?: number) => Verdict;
 
 /** Output is written in pieces of about this many characters. */
 const outputCharacters = 64 * 1024;
@@ -69,8 +72,8 @@ export async function run(argv: string[]): Promise<number> {
   const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
   const engine = await Examiner.create({ jails: [jail], filters, tableBytes: 0, now });
   const path = positionals[0] ?? '-';
-  const examine = (line: Uint8Array, cut: boolean): Verdict =>
-    engine.examine(line, name, mode, now, values.journal ?? false, cut);
+  const examine = (line: Uint8Array, cut: boolean, time?: number): Verdict =>
+    engine.examine(line, name, mode, time ?? now, time !== undefined || (values.journal ?? false), cut);
   try {
     if (values.json) printJson(path, name, examine);
     else printSummary(path, values.filter, examine);
@@ -116,11 +119,11 @@ function userText(verdict: Verdict): string | undefined {
   return verdict.user && verdict.user.length > 0 ? Buffer.from(verdict.user).toString('utf8') : undefined;
 }
 
-function printJson(path: string, filter: string, examine: (line: Uint8Array, cut: boolean) => Verdict): void {
+function printJson(path: string, filter: string, examine: Examine): void {
   let number = 0;
   let out = '';
-  eachLine(path, (line, cut) => {
-    const verdict = examine(line, cut);
+  eachLine(path, (line, cut, entryTime) => {
+    const verdict = examine(line, cut, entryTime);
     const { address, pattern, attempts, time, outcome } = verdict;
     number++;
     const answer = address
@@ -145,7 +148,7 @@ function printJson(path: string, filter: string, examine: (line: Uint8Array, cut
   process.stdout.write(out);
 }
 
-function printSummary(path: string, filter: string, examine: (line: Uint8Array, cut: boolean) => Verdict): void {
+function printSummary(path: string, filter: string, examine: Examine): void {
   let lines = 0;
   let matched = 0;
   let cutLines = 0;
@@ -153,8 +156,8 @@ function printSummary(path: string, filter: string, examine: (line: Uint8Array, 
   const others = new Map<string, number>();
   const missed: string[] = [];
   const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
-  eachLine(path, (line, cut) => {
-    const { address, pattern, outcome } = examine(line, cut);
+  const notes = eachLine(path, (line, cut, time) => {
+    const { address, pattern, outcome } = examine(line, cut, time);
     lines++;
     if (cut) cutLines++;
     if (address) {
@@ -173,6 +176,7 @@ function printSummary(path: string, filter: string, examine: (line: Uint8Array, 
       .map(([key, count]) => `  ${String(count).padStart(9)}  ${key}\n`)
       .join('');
   let out = `filter ${filter}: ${lines} lines, ${matched} matched, ${lines - matched} not\n`;
+  for (const note of notes) out += `${note}\n`;
   if (cutLines > 0) out += `${cutLines} lines were longer than the limit and read up to it\n`;
   if (patterns.size > 0) out += `matched by pattern\n${table(patterns)}`;
   if (others.size > 0) out += `not matched, and why\n${table(others)}`;

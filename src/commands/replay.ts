@@ -25,10 +25,13 @@ import { Engine, type TableBan } from '../engine/host.ts';
 import { maxretryMax, sweepEntries, tableBytesMin } from '../limits.ts';
 import { native } from '../native.ts';
 import { matchesComponent, splitPattern } from '../sources/glob.ts';
+import { everyEntry, isJournal, readJournal } from '../sources/journal/read-whole.ts';
 import { readWhole } from '../sources/read-whole.ts';
 import { formatAddress, parseCidr } from '../text/address.ts';
 import { jsonText } from '../text/json.ts';
+import { printable } from '../text/printable.ts';
 import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
+import { journalNotes } from './lines.ts';
 import { chooseFilter } from './match.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
@@ -43,7 +46,7 @@ const usage = `fail2zig replay: run finished logs through the whole pipeline, wi
                         settings of that jail
   --now EPOCH           the clock for lines without a year, in seconds (default: now)
   --json                one JSON object on one line
-  FILE                  logs, oldest first; "-" is standard input
+  FILE                  logs or files of systemd's journal, oldest first; "-" is standard input
 `;
 
 interface Plan {
@@ -190,6 +193,10 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
   const started = performance.now();
   for (const file of files) {
     const chosen = all.filter(({ index }) => jails[index]!.logpath.some((pattern) => names(pattern, resolve(file))));
+    if (isJournal(file)) {
+      replayJournal(engine, file, all, jails, drain);
+      continue;
+    }
     engine.openSource(0, engine.addRoute(chosen.length > 0 ? chosen : all));
     readWhole(file, engine, { source: 0, now, drain });
   }
@@ -207,6 +214,26 @@ async function replay({ jails, filters, tableBytes, policy }: Plan, files: strin
     linesPerSecond: Math.round(lines / seconds),
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+/** A journal file: its entries go to the jails that read the journal, or to all where none does. */
+function replayJournal(
+  engine: Engine,
+  file: string,
+  all: { index: number; filter: string; mode: string }[],
+  jails: JailConfig[],
+  drain: () => void,
+): void {
+  const reading = all.filter(({ index }) => jails[index]!.journal !== undefined);
+  const groups = Map.groupBy(reading, ({ index }) => JSON.stringify(jails[index]!.journal!.groups));
+  const routed = groups.size > 0 ? [...groups.values()] : [all];
+  const matches = routed.map(([first]) => jails[first!.index]?.journal ?? everyEntry);
+  for (const [source, chosen] of routed.entries()) engine.openSource(source, engine.addRoute(chosen));
+  // The time of an entry is the clock.
+  const feedEntry: Engine['feedEntry'] = (source, length, seqnum, _, time, cut) =>
+    engine.feedEntry(source, length, seqnum, time, time, cut);
+  const notes = journalNotes(readJournal(file, matches, { buffer: engine.buffer, feedEntry }, 0, drain));
+  for (const note of notes) process.stderr.write(`fail2zig replay: ${printable(file)}: ${note}\n`);
 }
 
 /**

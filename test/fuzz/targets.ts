@@ -4,6 +4,7 @@ import { canary } from './targets/canary.ts';
 import { config, control, netlink, state } from './targets/codecs.ts';
 import { addresses, patterns, timestamps } from './targets/engine-parts.ts';
 import { feed } from './targets/feed.ts';
+import { journal } from './targets/journal.ts';
 import { lineTargets } from './targets/lines.ts';
 
 export const targets: readonly Target[] = [
@@ -13,6 +14,7 @@ export const targets: readonly Target[] = [
   netlink,
   control,
   state,
+  journal,
   timestamps,
   addresses,
   patterns,

@@ -49,6 +49,8 @@ export class JournalWriter {
   readonly ids: JournalIds;
   /** Where its entries stand. */
   readonly places: number[] = [];
+  /** Where all its objects stand. */
+  readonly objects: number[] = [];
   readonly #descriptor: number;
   readonly #form: JournalForm;
   readonly #header = Buffer.alloc(headerBytes);
@@ -154,6 +156,7 @@ export class JournalWriter {
 
   #object(type: number, body: Buffer, flags = 0): number {
     const at = this.#tail;
+    this.objects.push(at);
     const bytes = Buffer.alloc(align(16 + body.length));
     bytes[0] = type;
     bytes[1] = flags;

@@ -53,6 +53,19 @@ describe('one file', () => {
     writer.close();
   });
 
+  test('fields that many entries share, far behind them', () => {
+    const writer = new JournalWriter(at('system.journal'));
+    for (let n = 1; n <= 3_000; n++) {
+      const fields = [...sshdEntry(n, 0, `m${n} ${'x'.repeat(n % 200)}`).fields.filter(([name]) => name !== '_PID')];
+      writer.append({ seqnum: n, realtime: clock + n, fields: [...fields, ['_PID', String(100 + (n % 50))]] });
+    }
+    const { sink, read } = driveJournal(directory.path);
+    read();
+    expect(sink.taken.map(({ text }) => text)).toEqual(
+      numbers(1, 3_000).map((n) => `sshd[${100 + (n % 50)}]: m${n} ${'x'.repeat(n % 200)}`),
+    );
+  });
+
   test.each(['lz4', 'xz'] as const)('what is compressed with %s is counted and named', (compress) => {
     const writer = new JournalWriter(at('system.journal'), { compress });
     fill(writer, 1, 3, (n) => (n === 2 ? long : 'short'));

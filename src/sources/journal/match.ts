@@ -181,7 +181,8 @@ export class Matcher {
 function shownValue(value: Uint8Array, itsRole: number): Uint8Array {
   const isPid = itsRole === role.givenPid || itsRole === role.pid;
   const isNumber = value.length <= pidBytesMax && value.every((byte) => byte >= 48 && byte <= 57);
-  if (isPid) return isNumber ? value.slice() : new Uint8Array(0);
+  // A copy: the bytes are those of a window that moves on.
+  if (isPid) return Uint8Array.from(isNumber ? value : []);
   return value
     .slice(0, journalIdentifierMax)
     .map((byte) => (byte <= 32 || byte === 58 || byte === 91 || byte === 93 ? 95 : byte));
