@@ -367,6 +367,11 @@ const claimRows: readonly Row[] = [
   ],
   ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],
   [
+    'X-journal',
+    'denial',
+    'A journal file that is damaged or lies is set aside with its reason after bounded work; the others are read on.',
+  ],
+  [
     'X-seed',
     'denial',
     'Where a source stands in the table depends on a secret of each start, so nobody can aim at one set.',

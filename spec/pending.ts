@@ -17,7 +17,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-29': run('fail2ban on the same work'),
   'LP-11': part('import of a fail2ban configuration'),
   'LP-14': run('the peers on the same machine'),
-  'LP-18': part('the journal source'),
   'LP-27': 'pf exists on BSD only and cannot be tested on Linux',
   'LP-28': part('import of a fail2ban configuration'),
   'LP-32': part('logging to syslog'),

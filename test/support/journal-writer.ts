@@ -119,6 +119,13 @@ export class JournalWriter {
     this.#writeHeader();
   }
 
+  /** Writes a number of eight bytes anywhere: what a disk may do. */
+  poke(place: number, value: bigint): void {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(value);
+    this.#write(bytes, place);
+  }
+
   close(): void {
     closeSync(this.#descriptor);
   }

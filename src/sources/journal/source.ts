@@ -76,6 +76,8 @@ export interface JournalCounters {
 
 interface Open {
   readonly file: JournalFile;
+  /** Its device, inode and birth. */
+  readonly key: string;
   readonly root: number;
   readonly meanings: Meanings;
   /** The number of its last entry that was passed. */
@@ -113,7 +115,7 @@ export class JournalSource {
   readonly #sources: readonly number[];
   /** Oldest first. */
   #open: Open[] = [];
-  /** Files, by device and inode, that are not read any more. */
+  /** Files, by device, inode and birth, that are not read any more. */
   #over = new Map<string, Over>();
   /** How far files were read, by their id, which are not open (yet). */
   readonly #kept: Map<string, number>;
@@ -283,7 +285,7 @@ export class JournalSource {
     }
     for (const open of this.#open.filter(isDone)) {
       if (!isWhole) this.#kept.set(open.file.fileId, open.seqnum);
-      if (there.has(open.file.id)) over.set(open.file.id, { path: open.file.path, why: '' });
+      if (there.has(open.file.id)) over.set(open.key, { path: open.file.path, why: '' });
       this.#close(open);
     }
   }
@@ -293,9 +295,11 @@ export class JournalSource {
     const info = look(path);
     if (info === undefined) return;
     const id = idOf(info);
+    // An inode is given to another file once it is free.
+    const key = `${id}:${info.birthtimeNs}`;
     there.add(id);
-    const known = this.#over.get(id);
-    if (known !== undefined) over.set(id, known);
+    const known = this.#over.get(key);
+    if (known !== undefined) over.set(key, known);
     const opened = this.#open.find(({ file }) => file.id === id);
     if (opened !== undefined) opened.renamed = path.includes('@');
     if (known !== undefined || opened !== undefined) return;
@@ -308,6 +312,7 @@ export class JournalSource {
       file = new JournalFile(path);
       const open: Open = {
         file,
+        key,
         root,
         meanings: new Meanings(),
         seqnum: 0,
@@ -318,7 +323,7 @@ export class JournalSource {
       };
       this.#findStart(open);
       if (isDone(open)) {
-        over.set(id, { path, why: '' });
+        over.set(key, { path, why: '' });
         file.close();
         return;
       }
@@ -329,7 +334,7 @@ export class JournalSource {
       if (!(error instanceof DamagedFile)) throw error;
       // One that journald is about to make is none yet.
       if (Date.now() - Number(info.mtimeMs) < limits.journalYoungMs) this.#retries = true;
-      else over.set(id, this.#setAside(path, error.message));
+      else over.set(key, this.#setAside(path, error.message));
     }
   }
 
@@ -366,7 +371,7 @@ export class JournalSource {
 
   #giveUp(open: Open, error: Error): void {
     const { file } = open;
-    this.#over.set(file.id, this.#setAside(file.path, error.message));
+    this.#over.set(open.key, this.#setAside(file.path, error.message));
     this.#close(open);
   }
 

@@ -96,4 +96,41 @@ export const sources: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/operator.test.ts', 'test/unit/file-source.test.ts'],
   },
+  {
+    name: 'what journald copies from /run to /var is read again',
+    find: 'if (!this.#isCopy(open))',
+    put: 'if (!this.#isCopy(open) || open.root > 0)',
+    claims: [],
+    tests: ['test/unit/journal-source.test.ts'],
+  },
+  {
+    name: 'a renamed journal file waits for the one that follows it',
+    find: 'const isOlder = other.ends || other.renamed || other.root < root;',
+    put: 'const isOlder = other.root < root;',
+    claims: ['LP-18'],
+  },
+  {
+    name: 'what no unread journal file is below is not saved',
+    find: "...rows('numbers', this.#floor)]",
+    put: ']',
+    claims: ['LP-18'],
+  },
+  {
+    name: 'the inode of a journal file stands for it when the file is gone',
+    find: 'const key = `${id}:${info.birthtimeNs}`;',
+    put: 'const key = id;',
+    claims: ['LP-18'],
+  },
+  {
+    name: 'the arrays of a journal file may lead back',
+    find: "if (next <= this.#array || !this.#isPlace(next)) throw new DamagedFile('its arrays are out of order');",
+    put: '',
+    claims: ['X-journal'],
+  },
+  {
+    name: 'damaged entries of a journal file are passed over without end',
+    find: 'if (++open.damaged > limits.journalDamagedMax)',
+    put: 'if (++open.damaged > Number.MAX_SAFE_INTEGER)',
+    claims: ['X-journal'],
+  },
 ];
