@@ -15,7 +15,7 @@
  * its oldest connection, counted; what is lost then is at most one pending failure (claims D-*,
  * MM-04).
  */
-import { byte, int, product, seconds, setInt, setSeconds, spread, word } from '#linear';
+import { byte, int, leastWord, lowestBit, product, seconds, setInt, setSeconds, spread, word, wordsAre } from '#linear';
 import { copyAddress, loadAddress } from './address.ts';
 import * as ascii from './ascii.ts';
 import * as capture from './capture.ts';
@@ -32,20 +32,19 @@ const USER_BYTES_MAX: i32 = 256;
 
 /*
  * A set is CONNECTION_WAYS keys of 16 bytes, one cache line, followed by as many bodies of 48
- * bytes: a line that belongs to none of them costs a look at the keys only.
+ * bytes: a line that belongs to none of them costs a look at the keys only. What keys hold stands
+ * side by side, so that all of them are compared at once.
  */
-const KEY_BYTES: i32 = 16;
-const BODY_BYTES: i32 = layout.CONNECTION_BYTES - KEY_BYTES;
+const BODIES: i32 = layout.CONNECTION_WAYS * 16;
+const BODY_BYTES: i32 = layout.CONNECTION_BYTES - 16;
 
-/* Key. */
+/* Keys. */
 const PID: i32 = 0;
-const HOST: i32 = 4;
+const HOST: i32 = 16;
 /** Group + 1; 0 is a free record. */
-const OWNER: i32 = 8;
+const OWNER: i32 = 32;
 /** Epoch second of the first line; 0 in a free record, so that it is older than any. */
-const CREATED: i32 = 12;
-/** Flipped, unsigned numbers compare as signed ones do. */
-const SIGN: i32 = -2147483648;
+const CREATED: i32 = 48;
 
 /* Body. */
 const STATE: i32 = 0;
@@ -74,6 +73,19 @@ export let charged: i32 = 1;
 /** Key and body of the connection at hand. */
 let key: i32 = 0;
 let body: i32 = 0;
+
+/** The hash of the host that stands in the remembered place of this number (header.ts `place`). */
+let hostHash: i32 = 0;
+let hashedPlace: i32 = -1;
+
+/** The hash of the host of the head that was read last. */
+// @inline
+function hashHost(): i32 {
+  if (header.place >= 0 && header.place === hashedPlace) return hostHash;
+  hostHash = hashText(header.hostStart, header.hostEnd);
+  hashedPlace = header.place;
+  return hostHash;
+}
 
 /** A seeded hash of [start, end), four bytes a step: tells names apart, nothing more. */
 // @inline
@@ -113,39 +125,45 @@ function lastDigits(end: i32, count: i32): i32 {
   return (pairs & 255) * 100 + (pairs >> 16);
 }
 
-/** The set of (host, pid). */
+/** The pid of the head that was read last, the hash of its host, and the set of both. */
+let pid: i32 = 0;
+let host: i32 = 0;
+let set: i32 = 0;
+/** What `prepare` read; kept, so that no compiler takes it for idle. */
+let touched: i32 = 0;
+
+/**
+ * To be called when a head with a pid was read, long before `follow`: its set is most likely in no
+ * cache.
+ */
 // @inline
-function setOf(host: i32, pid: i32): i32 {
+export function prepare(): void {
+  if (header.pidStart >= header.pidEnd) return;
+  pid = readPid(header.pidStart, header.pidEnd);
+  host = hashHost();
   const index = spread(product(pid ^ host ^ int(layout.SEED + 4), -1640531527), layout.connectionSets);
-  return layout.connectionsAt + index * layout.CONNECTION_WAYS * layout.CONNECTION_BYTES;
+  set = layout.connectionsAt + index * layout.CONNECTION_WAYS * layout.CONNECTION_BYTES;
+  touched ^= int(set) ^ int(set + BODIES);
 }
 
 /**
- * Finds the live record of (owner, host, pid), or takes the oldest over for it; sets `key` and
- * `body`. Was it known?
+ * Finds the live record of (owner, host, pid) in `set`, or takes the oldest over for it; sets `key`
+ * and `body`. Was it known?
  */
 // @inline
-function open(owner: i32, host: i32, pid: i32, time: f64): bool {
-  const set = setOf(host, pid);
-  const bodies = set + layout.CONNECTION_WAYS * KEY_BYTES;
-  for (let way = 0; way < layout.CONNECTION_WAYS; way++) {
-    const p = set + way * KEY_BYTES;
-    if (int(p + PID) !== pid || int(p + HOST) !== host || int(p + OWNER) !== owner) continue;
-    key = p;
-    body = bodies + way * BODY_BYTES;
-    return time - seconds(p + CREATED) <= LIFETIME;
+function open(owner: i32, time: f64): bool {
+  const same = wordsAre(set + PID, pid) & wordsAre(set + HOST, host) & wordsAre(set + OWNER, owner);
+  if (same !== 0) {
+    const way = lowestBit(same);
+    key = set + way * 4;
+    body = set + BODIES + way * BODY_BYTES;
+    return time - seconds(key + CREATED) <= LIFETIME;
   }
-  let oldest = 0;
-  let oldestOrder = int(set + CREATED) ^ SIGN;
-  for (let way = 1; way < layout.CONNECTION_WAYS; way++) {
-    const order = int(set + way * KEY_BYTES + CREATED) ^ SIGN;
-    oldest = order < oldestOrder ? way : oldest;
-    oldestOrder = order < oldestOrder ? order : oldestOrder;
-  }
-  const oldestTime = seconds(set + oldest * KEY_BYTES + CREATED);
+  const oldest = leastWord(set + CREATED);
+  key = set + oldest * 4;
+  body = set + BODIES + oldest * BODY_BYTES;
+  const oldestTime = seconds(key + CREATED);
   if (oldestTime > 0 && time - oldestTime <= LIFETIME) counters.add(counters.CONNECTIONS_EVICTED, 1);
-  key = set + oldest * KEY_BYTES;
-  body = bodies + oldest * BODY_BYTES;
   return false;
 }
 
@@ -168,9 +186,7 @@ export function follow(group: i32, flags: i32, hasAddress: bool, time: f64, atte
     if (context) return CONTEXT;
     return hasAddress ? COUNTS : UNADDRESSED;
   }
-  const pid = readPid(header.pidStart, header.pidEnd);
-  const host = hashText(header.hostStart, header.hostEnd);
-  let known = open(group + 1, host, pid, time);
+  let known = open(group + 1, time);
   const p = body;
   const ends = (flags & FLAG_ENDS) !== 0;
   // The same pid with another sender is another connection: charging the first sender would punish

@@ -15,7 +15,7 @@ import * as ascii from './ascii.ts';
 import * as joint from './attempts.ts';
 import * as capture from './capture.ts';
 import { charge, resetCharges, settle, waiting } from './charges.ts';
-import { COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
+import { COUNTS, charged, follow, prepare, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
 import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
@@ -45,7 +45,7 @@ import {
   shiftTimes,
   tallyBans,
 } from './table.ts';
-import { addZone, decodeTime, resetTime, scanTime, setClock, useZone } from './timestamp.ts';
+import { addZone, decodeTime, instantOf, resetTime, scanTime, setClock, useZone } from './timestamp.ts';
 import * as line from './unwrap.ts';
 
 /* The host calls these as they are. */
@@ -101,12 +101,19 @@ export const HELD: i32 = 10;
 /* Prefix codes, two bits each, first one lowest. */
 const PREFIX_SYSLOG: i32 = 1;
 const PREFIX_TIME: i32 = 2;
+const PREFIX_BARE: i32 = 3;
 
 let routes: i32 = 0;
 let groups: i32 = 0;
 let links: i32 = 0;
 /** Whether lines are judged against the clock; a replay of finished files does not. */
 let live: bool = true;
+
+/* The filter at hand: what it says of heads, of a first look, and of connections (filter.ts). */
+let filterAtHand: i32 = -1;
+let prefixesAtHand: i32 = 0;
+let looksAtHand: bool = false;
+let connectionAtHand: i32 = 0;
 
 /* The last examined line. */
 let pattern: i32 = -1;
@@ -140,6 +147,7 @@ export function init(
   routes = 0;
   groups = 0;
   links = 0;
+  filterAtHand = -1;
   live = true;
   resetIgnores();
   resetTime();
@@ -309,13 +317,66 @@ function setTime(kind: i32, now: f64): bool {
   return true;
 }
 
+function takeUp(filter: i32): void {
+  filterAtHand = filter;
+  prefixesAtHand = prefixesOf(filter);
+  connectionAtHand = connectionOf(filter);
+  // Only filters that read whole lines have a first look.
+  looksAtHand = false;
+  for (let rest = prefixesAtHand; rest !== 0; rest >>= 2) if ((rest & 3) === PREFIX_BARE) looksAtHand = true;
+}
+
+/**
+ * What becomes of a line that a pattern of `filter` with these `flags` took, and whose time and
+ * attempts are set: follows its connection. After FAILURE the address to charge is in ADDRESS.
+ */
+// @inline
+function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
+  const connection = connectionAtHand;
+  let address = ADDRESS_BAD;
+  const written = (flags & FLAG_ADDRESS) !== 0 && capture.addressStart >= 0;
+  if (written) address = parseAddress(capture.addressStart, capture.addressEnd);
+  const failure = (flags & FLAG_FAILURE) !== 0;
+  if (connection === joint.BY_PID || connection === joint.BY_NUMBER) {
+    if (connection === joint.BY_NUMBER) {
+      numberConnection();
+      prepare();
+    }
+    const verdict = follow(group, flags, address === ADDRESS_OK, lineTime, attempts);
+    if (verdict === COUNTS) {
+      attempts = charged;
+      return FAILURE;
+    }
+    if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
+    if (verdict !== UNADDRESSED) return NO_FAILURE;
+  } else if (connection !== 0 && address === ADDRESS_OK) {
+    const clock = live ? now : lineTime;
+    const verdict = joint.join(connection, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
+    // What told sessions apart is nobody's name.
+    if (connection === joint.BY_SESSION) capture.forgetUser();
+    if (verdict === joint.HELD) return HELD;
+    if (verdict === joint.SAME) return COUNTED_BEFORE;
+    if (verdict !== joint.COUNTS_NOW) return NO_FAILURE;
+    lineTime = joint.countedTime;
+    attempts = joint.counted;
+    return FAILURE;
+  } else if (!failure) return NO_FAILURE;
+  else if (address === ADDRESS_OK) return FAILURE;
+  if (!written) return NO_ADDRESS;
+  if (address === ADDRESS_BAD) {
+    counters.countFilter(filter, counters.FILTER_BAD_ADDRESS, 1);
+    return BAD_ADDRESS;
+  }
+  counters.countFilter(filter, counters.FILTER_HOST_NAME, 1);
+  return HOST_NAME;
+}
+
 /**
  * Examines one line for one filter and mode; follows its connection. Returns what became of it;
  * after FAILURE the address to charge is in ADDRESS. `time`: when it came; a time that is written
  * in it counts instead. `journal`: it has none, `[host ]identifier[pid]: message`. `cut`: it went
  * on behind `end`, where nobody looks: only what its first part decides alone is taken.
  */
-// @inline
 function examine(
   start: i32,
   end: i32,
@@ -327,8 +388,8 @@ function examine(
   journal: bool,
   cut: bool,
 ): i32 {
-  let prefixes = prefixesOf(filter);
-  const connection = connectionOf(filter);
+  if (filter !== filterAtHand) takeUp(filter);
+  let prefixes = prefixesAtHand;
   let found = -1;
   let headed = false;
   let impossible = false;
@@ -340,8 +401,8 @@ function examine(
   timeUnread = false;
   setClock(now);
   header.beginLine();
-  // Only filters that read whole lines have a first look, and such lines need no prefix.
-  if (!may(filter, start, end)) return NO_PATTERN;
+  // Such lines need no prefix.
+  if (looksAtHand && !may(filter, start, end)) return NO_PATTERN;
   while (prefixes !== 0 && found < 0) {
     const kind = prefixes & 3;
     prefixes >>= 2;
@@ -385,39 +446,8 @@ function examine(
     counters.countFilter(filter, counters.FILTER_NO_PREFIX, 1);
     return NO_PREFIX;
   }
-  let address = ADDRESS_BAD;
-  const written = (flags & FLAG_ADDRESS) !== 0 && capture.addressStart >= 0;
-  if (written) address = parseAddress(capture.addressStart, capture.addressEnd);
-  const failure = (flags & FLAG_FAILURE) !== 0;
-  if (connection === joint.BY_PID || connection === joint.BY_NUMBER) {
-    if (connection === joint.BY_NUMBER) numberConnection();
-    const verdict = follow(group, flags, address === ADDRESS_OK, lineTime, attempts);
-    if (verdict === COUNTS) {
-      attempts = charged;
-      return FAILURE;
-    }
-    if (verdict === SAME_ATTEMPT) return COUNTED_BEFORE;
-    if (verdict !== UNADDRESSED) return NO_FAILURE;
-  } else if (connection !== 0 && address === ADDRESS_OK) {
-    const clock = live ? now : lineTime;
-    const verdict = joint.join(connection, group, flags, lineTime, clock, attempts, lineSource, lineOffset, pattern);
-    // What told sessions apart is nobody's name.
-    if (connection === joint.BY_SESSION) capture.forgetUser();
-    if (verdict === joint.HELD) return HELD;
-    if (verdict === joint.SAME) return COUNTED_BEFORE;
-    if (verdict !== joint.COUNTS_NOW) return NO_FAILURE;
-    lineTime = joint.countedTime;
-    attempts = joint.counted;
-    return FAILURE;
-  } else if (!failure) return NO_FAILURE;
-  else if (address === ADDRESS_OK) return FAILURE;
-  if (!written) return NO_ADDRESS;
-  if (address === ADDRESS_BAD) {
-    counters.countFilter(filter, counters.FILTER_BAD_ADDRESS, 1);
-    return BAD_ADDRESS;
-  }
-  counters.countFilter(filter, counters.FILTER_HOST_NAME, 1);
-  return HOST_NAME;
+  if (connectionAtHand === joint.BY_PID) prepare();
+  return judge(filter, flags, group, now);
 }
 
 /**
@@ -558,6 +588,56 @@ function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offse
 }
 
 /**
+ * The short way of one line of syslog: plain, with the remembered time and host before its
+ * identifier, for the one `group` of its route. Returns where the next line begins, or -1: the line
+ * goes the usual way, which decides the same.
+ */
+// @inline
+function takeHeaded(start: i32, limit: i32, group: i32, now: f64, source: i32, offset: f64): i32 {
+  const tag = header.skipPlace(start, limit);
+  if (tag < 0) return -1;
+  const time = instantOf(header.placeSeconds, now);
+  if (time < 0) return -1;
+  const eol = findByte(tag, limit, ascii.NEWLINE);
+  const end = byte(eol - 1) === ascii.RETURN ? eol - 1 : eol;
+  if (eol === limit || eol - start > layout.LINE_BYTES_MAX || !line.isPlain(start, end)) return -1;
+  if (!header.readHeaded(tag, end)) return -1;
+  const p = layout.groupsAt + group * layout.GROUP_BYTES;
+  const filter = int(p + layout.GROUP_FILTER);
+  if (!readsTag(filter, header.tagStart, header.tagEnd)) {
+    counters.countFilter(filter, counters.FILTER_NO_PREFIX, 1);
+    return eol + 1;
+  }
+  if (connectionAtHand === joint.BY_PID) prepare();
+  capture.clearCaptures();
+  const found = match(filter, header.messageStart, end, int(p + layout.GROUP_MODE));
+  if (found < 0) return eol + 1;
+  const flags = flagsOf(filter, found);
+  if ((flags & FLAG_IGNORE) !== 0 || capture.timeStart >= 0) return -1;
+  pattern = found;
+  lineTime = time;
+  attempts = 1;
+  timeRead = true;
+  timeUnread = false;
+  lineSource = source;
+  lineOffset = offset;
+  const outcome = judge(filter, flags, group, now);
+  if (live) watchClock(source, now);
+  if (act(outcome, filter, group, now, source, offset)) counters.add(counters.LINES_MATCHED, 1);
+  return eol + 1;
+}
+
+/** The one group of a route whose lines may go the short way (`takeHeaded`), or -1. */
+function headedGroup(route: i32): i32 {
+  const group = int(layout.routesAt + route * 4);
+  if (group < 0) return -1;
+  const p = layout.groupsAt + group * layout.GROUP_BYTES;
+  if (int(p + layout.GROUP_NEXT) >= 0 || int(p + layout.GROUP_FORMAT) > line.PLAIN) return -1;
+  takeUp(int(p + layout.GROUP_FILTER));
+  return prefixesAtHand === PREFIX_SYSLOG ? group : -1;
+}
+
+/**
  * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
  * on in what was not read.
  */
@@ -623,7 +703,16 @@ export function feed(source: i32, start: i32, end: i32, offset: f64, now: f64, f
   const route = int(state);
   let p = start;
   let lines = 0;
+  const headed = headedGroup(route);
   while (p < end && hasRoom(source)) {
+    if (headed >= 0 && int(state + 4) === 0) {
+      const next = takeHeaded(p, end, headed, now, source, offset + (p - start));
+      if (next >= 0) {
+        lines++;
+        p = next;
+        continue;
+      }
+    }
     const eol = findByte(p, end, ascii.NEWLINE);
     if (int(state + 4) !== 0) {
       if (eol === end) {

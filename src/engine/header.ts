@@ -5,7 +5,8 @@
  * journalctl, Solaris and FreeBSD write (RFC 3164, RFC 3339 and RFC 5424 heads), and, for journal
  * lines, the same without the time.
  */
-import { byte, copyBytes, digitsBefore, findByte, lies, setByte, skipDigits, word } from '#linear';
+import { byte, copyBytes, digitsBefore, findByte, lies, setByte, word } from '#linear';
+import * as ascii from './ascii.ts';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM, TIME_FORM_BYTES } from './layout.ts';
 import { smaller } from './scan.ts';
 import { formBytes, formSerial, instantOf, scannedSeconds, scanTime, secondsAt } from './timestamp.ts';
@@ -39,24 +40,26 @@ export let messageStart: i32 = 0;
 export let afterTime: i32 = 0;
 
 /*
- * How the last head with a pid is written, up to the pid (linear.ts `lies`): most lines of a log
- * have the head of the line before but for time and pid. Positions count from the start of the
- * line.
+ * How the time and the host of the last head are written (linear.ts `lies`): most lines of a log
+ * have those of the line before, but for the digits of the time. Positions count from the start of
+ * the line.
  */
-/** Of the remembered time that stands in it; any other: no head is remembered. */
-let headSerial: i32 = -1;
-let headBytes: i32 = 0;
-let headAfterTime: i32 = 0;
-let headHostStart: i32 = 0;
-let headHostEnd: i32 = 0;
-let headTagStart: i32 = 0;
+/** Of the remembered time that stands in it; any other: no place is remembered. */
+let placeSerial: i32 = -1;
+/** Up to the identifier. */
+let placeBytes: i32 = 0;
+let placeHostStart: i32 = 0;
 /** Heads in a row that were written in another way. */
-let headMisses: i32 = 0;
+let placeMisses: i32 = 0;
 /**
- * So many make us remember another one: services that write in turn shall not drive each other out
+ * So many make us remember another one: hosts that write in turn shall not drive each other out
  * line by line.
  */
-const HEAD_MISSES_MAX: i32 = 8;
+const PLACE_MISSES_MAX: i32 = 8;
+/** How often one was remembered. */
+let places: i32 = 0;
+/** Which of them the head that was read last has; -1: none. */
+export let place: i32 = -1;
 
 /**
  * End of the timestamp at `start`, or -1. A month that we do not know makes a time in a head only.
@@ -99,6 +102,7 @@ export let nameless: bool = false;
 /** To be called before the first look at a line. */
 export function beginLine(): void {
   timed = -1;
+  place = -1;
 }
 
 /** Whether the line is of either kind. */
@@ -231,6 +235,7 @@ function skipExtras(p: i32, end: i32): i32 {
  */
 // @inline
 export function readIdentifier(start: i32, end: i32): bool {
+  place = -1;
   hostStart = start;
   hostEnd = start;
   let p = start;
@@ -281,10 +286,18 @@ export function readIdentifier(start: i32, end: i32): bool {
 // @inline
 export function readHead(start: i32, end: i32): bool {
   if (shaped) return structured ? readStructured(start, end) : readWrapped(start, end);
-  if (readKnownHead(start, end)) return true;
+  const tag = skipPlace(start, end);
+  if (tag >= 0 && readHeaded(tag, end)) {
+    timeStart = start;
+    timeEnd = start + formBytes;
+    timeSeconds = placeSeconds;
+    timeSerial = formSerial;
+    afterTime = hostStart;
+    return true;
+  }
   readLineTime(start, end);
   if (!readIdentifier(afterTime, end)) return false;
-  if (++headMisses > HEAD_MISSES_MAX || headSerial !== formSerial) rememberHead(start);
+  if (++placeMisses > PLACE_MISSES_MAX || placeSerial !== formSerial) rememberPlace(start);
   return true;
 }
 
@@ -362,6 +375,7 @@ export function readBracketed(end: i32): bool {
   const close = findByte(start, smaller(start + 64, end), 93);
   if (timeStart === timeEnd || close + 1 >= end || close === start) return false;
   if (byte(close) !== 93 || byte(close + 1) !== 32 || findByte(start, close, 32) < close) return false;
+  place = -1;
   hostStart = start;
   hostEnd = start;
   tagStart = start;
@@ -372,56 +386,63 @@ export function readBracketed(end: i32): bool {
   return true;
 }
 
-/** Takes a head that is written like the remembered one; says what reading it would. */
+/** Seconds past the remembered instant (timestamp.ts) of the time that `skipPlace` found last. */
+export let placeSeconds: i32 = 0;
+
+/**
+ * Where the identifier stands of a line that begins with the remembered time and host, and before
+ * `end`; -1 where it does not. Sets host and time.
+ */
 // @inline
-function readKnownHead(start: i32, end: i32): bool {
-  const pid = start + headBytes;
-  if (headSerial !== formSerial || pid + 4 > end) return false;
-  if (!lies(start, HEAD_FORM, HEAD_FORM + HEAD_FORM_BYTES, (headBytes + 15) >> 4)) return false;
-  const past = secondsAt(start);
-  if (past < 0) return false;
-  const stop = skipDigits(pid, end);
-  if (stop === pid || stop + 3 > end || byte(stop) !== 93 || byte(stop + 1) !== 58 || byte(stop + 2) !== 32)
-    return false;
-  timeStart = start;
-  timeEnd = start + formBytes;
-  timeSeconds = past;
-  timeSerial = formSerial;
-  afterTime = start + headAfterTime;
-  hostStart = start + headHostStart;
-  hostEnd = start + headHostEnd;
-  tagStart = start + headTagStart;
-  tagEnd = pid - 1;
-  pidStart = pid;
-  pidEnd = stop;
-  messageStart = skipExtras(stop + 3, end);
-  headMisses = 0;
-  return true;
+export function skipPlace(start: i32, end: i32): i32 {
+  const tag = start + placeBytes;
+  if (placeSerial !== formSerial || tag >= end) return -1;
+  if (!lies(start, HEAD_FORM, HEAD_FORM + HEAD_FORM_BYTES, (placeBytes + 15) >> 4)) return -1;
+  placeSeconds = secondsAt(start);
+  if (placeSeconds < 0) return -1;
+  hostStart = start + placeHostStart;
+  hostEnd = tag - 1;
+  place = places;
+  placeMisses = 0;
+  return tag;
 }
 
 /**
- * Remembers the head that was read just now, where its time stands first and a pid in brackets
- * last.
+ * Reads the identifier at `tag` and the blank behind it, in the form that nearly all have. False
+ * where the usual way has to; what the line stands for may be several or begin with what some
+ * systems put there then.
  */
-function rememberHead(start: i32): void {
-  headSerial = -1;
-  headMisses = 0;
-  const length = pidStart - start;
+// @inline
+export function readHeaded(tag: i32, end: i32): bool {
+  if (byte(tag) === ascii.OPEN_BRACKET || byte(tag) === ascii.SPACE) return false;
+  const stop = findByte(tag, end, ascii.SPACE);
+  if (stop === end || byte(stop - 1) !== ascii.COLON || !readTag(tag, stop - 1)) return false;
+  messageStart = stop + 1;
+  // "[ID ", "kern", "mess"
+  const first = word(messageStart);
+  return first !== 0x2044495b && first !== 0x6e72656b && first !== 0x7373656d;
+}
+
+/**
+ * Remembers time and host of the head that was read just now, where the time stands first, then
+ * the host, then the identifier, a blank before each.
+ */
+function rememberPlace(start: i32): void {
+  placeSerial = -1;
+  placeMisses = 0;
+  const length = tagStart - start;
   if (timeSeconds < 0 || timeStart !== start || length > HEAD_FORM_BYTES) return;
-  // "identifier[pid"
-  if (pidStart === pidEnd || tagEnd + 1 !== pidStart) return;
+  if (hostStart !== afterTime || hostEnd <= hostStart || hostEnd + 1 !== tagStart) return;
   copyBytes(HEAD_FORM, TIME_FORM, formBytes);
   copyBytes(HEAD_FORM + HEAD_FORM_BYTES, TIME_FORM + TIME_FORM_BYTES, formBytes);
   for (let i = formBytes; i < HEAD_FORM_BYTES; i++) {
     setByte(HEAD_FORM + i, i < length ? byte(start + i) : 0);
     setByte(HEAD_FORM + HEAD_FORM_BYTES + i, i < length ? 0 : 255);
   }
-  headBytes = length;
-  headAfterTime = afterTime - start;
-  headHostStart = hostStart - start;
-  headHostEnd = hostEnd - start;
-  headTagStart = tagStart - start;
-  headSerial = formSerial;
+  placeBytes = length;
+  placeHostStart = hostStart - start;
+  placeSerial = formSerial;
+  places++;
 }
 
 /** [start, end) stands for the pid. */

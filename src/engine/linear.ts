@@ -133,6 +133,11 @@ export function findWord(p: i32, end: i32, wanted: i32): i32 {
   return end;
 }
 
+/** Whether one of two words of four bytes, as `word` reads them, stands in [p, end). */
+export function holdsWord(p: i32, end: i32, one: i32, other: i32): bool {
+  return findWord(p, end, one) < end || findWord(p, end, other) < end;
+}
+
 /** Last position in [p, end - 4] of the four bytes that `word` reads as `wanted`, or -1. */
 export function findWordLast(p: i32, end: i32, wanted: i32): i32 {
   for (let q = end - 4; q >= p; q--) if (word(q) === wanted) return q;
@@ -231,6 +236,37 @@ export function digitBits(p: i32): i32 {
 export function matchBits(p: i32, wanted: i32): i32 {
   let bits = 0;
   for (let i = 0; i < 8; i++) if (byte(p + i) === wanted) bits |= 1 << i;
+  return bits;
+}
+
+/** Which of the four words at `p` are `wanted`, one bit each, lowest first. */
+export function wordsAre(p: i32, wanted: i32): i32 {
+  let bits = 0;
+  for (let i = 0; i < 4; i++) if (int(p + i * 4) === wanted) bits |= 1 << i;
+  return bits;
+}
+
+/** Which of the four words at `p`, numbers without a sign, is the least one; the first of equals. */
+export function leastWord(p: i32): i32 {
+  let least = 0;
+  for (let i = 1; i < 4; i++) if (seconds(p + i * 4) < seconds(p + least * 4)) least = i;
+  return least;
+}
+
+/**
+ * Which of the sixteen bytes at `p` may stand in an address, one bit each, lowest first: letters,
+ * digits and `.:-_%`.
+ */
+export function addressBits(p: i32): i32 {
+  let bits = 0;
+  for (let i = 0; i < 16; i++) {
+    const value = byte(p + i);
+    const lower = value | 32;
+    const isLetter = lower >= 97 && lower <= 122;
+    // Behind the digits stands ":"; "-" and "." are neighbours.
+    const isOther = (value >= 48 && value <= 58) || value === 45 || value === 46 || value === 95 || value === 37;
+    if (isLetter || isOther) bits |= 1 << i;
+  }
   return bits;
 }
 

@@ -3,7 +3,7 @@
  * attacker's; every scan stays in [at, end) and ends after at most end - at steps.
  */
 
-import { byte, findByte, findByteLast, int, skipDecimal, skipDigits } from '#linear';
+import { addressBits, byte, findByte, findByteLast, int, lowestBit, skipDecimal, skipDigits } from '#linear';
 
 export { skipDigits, skipNonspace } from '#linear';
 
@@ -84,18 +84,6 @@ export function skipBitmap(at: i32, end: i32, bitmap: i32, wanted: bool): i32 {
   return at;
 }
 
-function isAddressByte(value: i32): bool {
-  return (
-    isDigit(value) ||
-    isLetter(value) ||
-    value === ascii.DOT ||
-    value === ascii.COLON ||
-    value === ascii.HYPHEN ||
-    value === ascii.UNDERSCORE ||
-    value === ascii.PERCENT
-  );
-}
-
 /**
  * The source address at `at`, as `ip` in src/compiler/pattern.ts says. Captures it and returns the
  * position after it, or -1. Only the structure is looked at: whether it is an address is for
@@ -106,7 +94,7 @@ export function scanAddress(at: i32, end: i32): i32 {
   if (byte(at) === ascii.OPEN_BRACKET) return scanBracketed(at + 1, end);
   const limit = smaller(end, at + addressBytesMax + 1);
   let stop = skipDecimal(at, limit);
-  if (stop < limit && isAddressByte(byte(stop))) stop = skipName(stop, limit, findByte(at, stop, ascii.DOT) < stop);
+  if (stop < limit && (addressBits(stop) & 1) !== 0) stop = skipName(stop, limit, findByte(at, stop, ascii.DOT) < stop);
   if (stop - at > addressBytesMax) return -1;
   stop = withoutColon(at, stop);
   while (stop > at && byte(stop - 1) === ascii.DOT) stop--;
@@ -136,15 +124,21 @@ function skipPort(at: i32, end: i32): i32 {
   return digits >= 1 && digits <= portDigitsMax ? stop : -1;
 }
 
+/** End of the run of bytes at `at` that may stand in an address. */
+function skipAddressBytes(at: i32, limit: i32): i32 {
+  while (at < limit) {
+    const run = lowestBit(~addressBits(at));
+    if (run < 16) return smaller(at + run, limit);
+    at += 16;
+  }
+  return limit;
+}
+
 /** The rest of a run that is not only digits and dots; a `:` after a dot ends it. */
 function skipName(at: i32, limit: i32, dotted: bool): i32 {
-  while (at < limit) {
-    const value = byte(at);
-    if (!isAddressByte(value) || (value === ascii.COLON && dotted)) break;
-    if (value === ascii.DOT) dotted = true;
-    at++;
-  }
-  return at;
+  const stop = skipAddressBytes(at, limit);
+  const dot = dotted ? at : findByte(at, stop, ascii.DOT);
+  return findByte(dot, stop, ascii.COLON);
 }
 
 /**
@@ -159,8 +153,7 @@ function withoutColon(at: i32, stop: i32): i32 {
 
 function scanBracketed(at: i32, end: i32): i32 {
   const limit = smaller(end, at + addressBytesMax + 1);
-  let stop = at;
-  while (stop < limit && isAddressByte(byte(stop))) stop++;
+  const stop = skipAddressBytes(at, limit);
   if (stop === at || stop >= limit || byte(stop) !== ascii.CLOSE_BRACKET) return -1;
   captureAddress(at, stop);
   return stop + 1;

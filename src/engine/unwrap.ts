@@ -87,7 +87,7 @@ export function unwrap(start: i32, end: i32, format: i32, source: i32, finished:
 
 /** Whether a line begins as none does that has something to take off, so that it is left alone. */
 // @inline
-function isPlain(start: i32, end: i32): bool {
+export function isPlain(start: i32, end: i32): bool {
   const first = start < end ? byte(start) : 0;
   if (first >= ascii.UPPER_A && first <= ascii.UPPER_Z) return true;
   // Digits, and what stands from "[" to "z".

@@ -28,7 +28,7 @@ const withoutShortWays: Change[] = [
     from: '  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
     to: '  for (let i = 0; i < 1; i++) return false;\n  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
   },
-  { file: 'engine.ts', from: 'if (!may(filter, start, end)) return NO_PATTERN;', to: '' },
+  { file: 'engine.ts', from: 'if (looksAtHand && !may(filter, start, end)) return NO_PATTERN;', to: '' },
 ];
 
 const faults: Record<string, Change> = {
@@ -48,10 +48,33 @@ const faults: Record<string, Change> = {
   'any byte in a day': { file: 'timestamp.ts', from: 'if (tens > 32 && tens < 48) return -1;', to: '' },
   'a first look at too little': {
     file: 'generated/nginx-botsearch.ts',
-    from: '0x30342022) < end)',
-    to: '0x30342022) < start + 60)',
+    from: 'holdsWord(start, end,',
+    to: 'holdsWord(start, end - 60,',
   },
-  'the identifier of the line before': { file: 'header.ts', from: '(headBytes + 15) >> 4', to: 'headBytes >> 4' },
+  'the host of the line before': { file: 'header.ts', from: '(placeBytes + 15) >> 4', to: 'placeBytes >> 4' },
+  'a line that stands for several': { file: 'header.ts', from: ' && first !== 0x7373656d', to: '' },
+  'what stands before a message': { file: 'header.ts', from: 'first !== 0x2044495b && ', to: '' },
+  'a time that is another one now': {
+    file: 'engine.ts',
+    from: 'if (time < 0) return -1;\n  const eol',
+    to: 'const eol',
+  },
+  colours: { file: 'engine.ts', from: ' || !line.isPlain(start, end)', to: '' },
+  'an identifier of anybody': {
+    file: 'engine.ts',
+    from: 'if (!readsTag(filter, header.tagStart, header.tagEnd)) {',
+    to: 'if (header.tagStart < 0) {',
+  },
+  'the pid of the line before': {
+    file: 'engine.ts',
+    from: 'if (connectionAtHand === joint.BY_PID) prepare();\n  capture',
+    to: 'capture',
+  },
+  'a foreign line that is not counted': {
+    file: 'engine.ts',
+    from: 'counters.countFilter(filter, counters.FILTER_NO_PREFIX, 1);\n    return eol',
+    to: 'return eol',
+  },
 };
 
 let folder: string;

@@ -25,6 +25,10 @@ export type Linear = Pick<
   | 'clockSeconds'
   | 'matchBits'
   | 'ones'
+  | 'holdsWord'
+  | 'wordsAre'
+  | 'leastWord'
+  | 'addressBits'
 >;
 
 const root = join(import.meta.dirname, '..', '..');

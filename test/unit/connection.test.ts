@@ -4,7 +4,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { family } from '../../src/engine/address.ts';
 import { captureUser, clearCaptures } from '../../src/engine/capture.ts';
-import { CONTEXT, COUNTS, charged, follow, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
+import { CONTEXT, COUNTS, charged, follow, prepare, SAME_ATTEMPT, UNADDRESSED } from '../../src/engine/connection.ts';
 import { CONNECTIONS_EVICTED } from '../../src/engine/counters.ts';
 import { FLAG_ENDS, FLAG_FAILURE, FLAG_GAINED, FLAG_STAGE_SHIFT } from '../../src/engine/flags.ts';
 import { readIdentifier } from '../../src/engine/header.ts';
@@ -66,6 +66,7 @@ function take(line: Line): string {
   const hasAddress = (four ?? six ?? address) !== undefined;
   const flags =
     (failure ? FLAG_FAILURE : 0) | (ends ? FLAG_ENDS : 0) | (gained ? FLAG_GAINED : 0) | (stage << FLAG_STAGE_SHIFT);
+  prepare();
   const verdict = follow(group, flags, hasAddress, time, attempts);
   if (verdict === COUNTS)
     return `${charged === 1 ? '' : `${charged} `}${bytes[ADDRESS + 12] === 192 ? 4 : 6}:${bytes[ADDRESS + 15]}`;

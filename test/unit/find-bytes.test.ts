@@ -85,6 +85,48 @@ describe.each<Build>(['wasm', 'scalar', 'plain'])('%s build', (build) => {
     );
   });
 
+  test('one of two words', () => {
+    const word = fc.string({ unit: letter, minLength: 4, maxLength: 4 });
+    fc.assert(
+      fc.property(letters, word, word, letter, fc.nat(9), fc.nat(9), (text, one, other, around, skipped, left) => {
+        const start = textAt + Math.min(skipped, text.length);
+        const end = Math.max(start, textAt + text.length - left);
+        put(text, around);
+        const [first, second] = [one, other].map((each) => Buffer.from(each, 'latin1').readInt32LE()) as [
+          number,
+          number,
+        ];
+        const inside = bytes.toString('latin1', start, end);
+        const holds = inside.includes(one) || inside.includes(other);
+        expect(Boolean(linear.holdsWord(start, end, first, second))).toBe(holds);
+        expect(Boolean(linear.holdsWord(start, end, first, first))).toBe(inside.includes(one));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('four words', () => {
+    const value = fc.constantFrom<number>(0, 1, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff);
+    fc.assert(
+      fc.property(fc.tuple(value, value, value, value), value, (words, wanted) => {
+        for (const [index, word] of words.entries()) bytes.writeUInt32LE(word, textAt + index * 4);
+        const found = words.reduce((bits, word, index) => bits | (word === wanted ? 1 << index : 0), 0);
+        expect(linear.wordsAre(textAt, wanted | 0)).toBe(found);
+        expect(linear.leastWord(textAt)).toBe(words.indexOf(Math.min(...words)));
+      }),
+    );
+  });
+
+  test('bytes that stand in an address', () => {
+    for (let value = 0; value < 256; value++) {
+      bytes.fill(value === 0 ? 65 : 0, textAt, textAt + 16);
+      bytes[textAt + (value & 15)] = value;
+      const stands = /[0-9A-Za-z.:_%-]/.test(String.fromCharCode(value));
+      const others = value === 0 ? 0xffff : 0;
+      expect(linear.addressBits(textAt), `${value}`).toBe(value === 0 ? others & ~1 : stands ? 1 << (value & 15) : 0);
+    }
+  });
+
   test('forms', () => {
     // A place takes the bytes from the first to the last of the pair.
     const place = fc.record({

@@ -517,10 +517,10 @@ describe('what is remembered of the lines before', () => {
 
   test('nothing is looked at behind the memory', () => {
     remember(usual);
-    const cut = Buffer.from('Nov 21 08:00:00 host sshd[');
+    const cut = Buffer.from('Nov 21 08:00:00 host s');
     const start = memory.byteLength - cut.length;
     cut.copy(bytes, start);
-    expect(header.readHead(start, memory.byteLength - 3)).toBe(false);
+    expect(header.readHead(start, memory.byteLength - 1)).toBe(false);
   });
 
   test('nothing else than a fresh look would say', () => {

@@ -78,15 +78,23 @@ function emitFlags(filter: Filter, name: string): string {
 }
 
 function emitFirstLook(writer: Writer, filter: Filter, name: string): string[] {
-  const tests = signsOf(filter).map((sign) => {
-    if ('length' in sign) return `if (end - start >= ${sign.length}) return true;`;
-    const word = wordAt(Buffer.from(sign.word, 'latin1'), 0);
-    return `if (${writer.use('findWord', memory)}(start, end, ${word}) < end) return true; // ${quote(sign.word)}`;
+  const signs = signsOf(filter);
+  if (signs.length === 0) return [];
+  const lengths = signs.flatMap((sign) =>
+    'length' in sign ? [`if (end - start >= ${sign.length}) return true;`] : [],
+  );
+  const words = signs.flatMap((sign) => ('word' in sign ? [sign.word] : []));
+  // Two words cost little more than one.
+  const pairs = words.flatMap((word, index) => (index % 2 === 0 ? [[word, words[index + 1] ?? word]] : []));
+  const tests = pairs.map((pair) => {
+    const [one, other] = pair.map((word) => wordAt(Buffer.from(word, 'latin1'), 0));
+    const said = [...new Set(pair)].map(quote).join(' ');
+    return `if (${writer.use('holdsWord', memory)}(start, end, ${one}, ${other})) return true; // ${said}`;
   });
-  if (tests.length === 0) return [];
+  const body = indent([...lengths, ...tests, 'return false;'].join('\n'));
   return [
     `/** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */\n` +
-      `export function may${name}(start: i32, end: i32): bool {\n${indent([...tests, 'return false;'].join('\n'))}\n}`,
+      `export function may${name}(start: i32, end: i32): bool {\n${body}\n}`,
   ];
 }
 

@@ -176,6 +176,31 @@ export function findWord(p: i32, end: i32, wanted: i32): i32 {
   return end;
 }
 
+export function holdsWord(p: i32, end: i32, one: i32, other: i32): bool {
+  if (ASC_FEATURE_SIMD) {
+    // Their last two bytes tell nearly always that they are not there.
+    const third = i8x16.splat((one >> 16) as i8);
+    const fourth = i8x16.splat((one >> 24) as i8);
+    const otherThird = i8x16.splat((other >> 16) as i8);
+    const otherFourth = i8x16.splat((other >> 24) as i8);
+    for (; p + 4 <= end; p += 32) {
+      const first = v128.load(p, 2);
+      const second = v128.load(p, 3);
+      const here = v128.and(i8x16.eq(first, third), i8x16.eq(second, fourth));
+      const otherHere = v128.and(i8x16.eq(first, otherThird), i8x16.eq(second, otherFourth));
+      const next = v128.load(p, 18);
+      const afterNext = v128.load(p, 19);
+      const there = v128.and(i8x16.eq(next, third), i8x16.eq(afterNext, fourth));
+      const otherThere = v128.and(i8x16.eq(next, otherThird), i8x16.eq(afterNext, otherFourth));
+      if (!v128.any_true(v128.or(v128.or(here, otherHere), v128.or(there, otherThere)))) continue;
+      const stop = nearer(p + 35, end);
+      if (findWord(p, stop, one) < stop || findWord(p, stop, other) < stop) return true;
+    }
+    return false;
+  }
+  return findWord(p, end, one) < end || findWord(p, end, other) < end;
+}
+
 export function findWordLast(p: i32, end: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) {
     const first = i8x16.splat(wanted as i8);
@@ -321,6 +346,44 @@ export function matchBits(p: i32, wanted: i32): i32 {
   if (ASC_FEATURE_SIMD) return i8x16.bitmask(i8x16.eq(v128.load64_zero(p), i8x16.splat(wanted as i8))) & 255;
   let bits = 0;
   for (let i = 0; i < 8; i++) bits |= ((load<u8>(p + i) == (wanted as u8)) as i32) << i;
+  return bits;
+}
+
+export function wordsAre(p: i32, wanted: i32): i32 {
+  if (ASC_FEATURE_SIMD) return i32x4.bitmask(i32x4.eq(v128.load(p), i32x4.splat(wanted)));
+  let bits = 0;
+  for (let i = 0; i < 4; i++) bits |= ((load<i32>(p + i * 4) == wanted) as i32) << i;
+  return bits;
+}
+
+export function leastWord(p: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const words = v128.load(p);
+    const pairs = i32x4.min_u(words, v128.shuffle<i32>(words, words, 1, 0, 3, 2));
+    const least = i32x4.min_u(pairs, v128.shuffle<i32>(pairs, pairs, 2, 3, 0, 1));
+    return ctz(i32x4.bitmask(i32x4.eq(words, least)));
+  }
+  let least = 0;
+  for (let i = 1; i < 4; i++) if (load<u32>(p + i * 4) < load<u32>(p + least * 4)) least = i;
+  return least;
+}
+
+export function addressBits(p: i32): i32 {
+  if (ASC_FEATURE_SIMD) {
+    const block = v128.load(p);
+    const lower = v128.or(block, i8x16.splat(32));
+    const letters = i8x16.lt_u(i8x16.sub(lower, i8x16.splat(97)), i8x16.splat(26));
+    const digits = i8x16.lt_u(i8x16.sub(block, i8x16.splat(48)), i8x16.splat(11));
+    const dots = i8x16.lt_u(i8x16.sub(block, i8x16.splat(45)), i8x16.splat(2));
+    const rest = v128.or(i8x16.eq(block, i8x16.splat(95)), i8x16.eq(block, i8x16.splat(37)));
+    return i8x16.bitmask(v128.or(v128.or(letters, digits), v128.or(dots, rest)));
+  }
+  let bits = 0;
+  for (let i = 0; i < 16; i++) {
+    const value = load<u8>(p + i);
+    const isOther = value - 48 <= (10 as u8) || value - 45 <= (1 as u8) || value == 95 || value == 37;
+    bits |= (((value | 32) - 97 <= (25 as u8) || isOther) as i32) << i;
+  }
   return bits;
 }
 
