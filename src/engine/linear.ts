@@ -246,7 +246,9 @@ export function wordsAre(p: i32, wanted: i32): i32 {
   return bits;
 }
 
-/** Which of the four words at `p`, numbers without a sign, is the least one; the first of equals. */
+/**
+ * Which of the four words at `p`, numbers without a sign, is the least one; the first of equals.
+ */
 export function leastWord(p: i32): i32 {
   let least = 0;
   for (let i = 1; i < 4; i++) if (seconds(p + i * 4) < seconds(p + least * 4)) least = i;

@@ -64,13 +64,13 @@ export const engine: readonly Breakage[] = [
   },
   {
     name: 'processes of two hosts are one connection',
-    find: 'const host = hashText(header.hostStart, header.hostEnd);',
-    put: 'const host = hashText(header.hostStart, header.hostStart);',
+    find: 'hostHash = hashText(header.hostStart, header.hostEnd);',
+    put: 'hostHash = hashText(header.hostStart, header.hostStart);',
     claims: ['S-02'],
   },
   {
     name: 'a connection is remembered for ever',
-    find: 'return time - seconds(p + CREATED) <= LIFETIME;',
+    find: 'return time - seconds(key + CREATED) <= LIFETIME;',
     put: 'return true;',
     claims: ['S-02'],
   },
