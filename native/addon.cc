@@ -13,6 +13,8 @@ Napi::Object Register(Napi::Env, Napi::Object exports) {
   fail2zig::ExportInotify(exports);
   fail2zig::ExportReadable(exports);
   fail2zig::ExportFile(exports);
+  fail2zig::ExportConfine(exports);
+  fail2zig::ExportListener(exports);
   return exports;
 }
 

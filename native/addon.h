@@ -143,5 +143,7 @@ void ExportXtables(Napi::Object exports);
 void ExportInotify(Napi::Object exports);
 void ExportReadable(Napi::Object exports);
 void ExportFile(Napi::Object exports);
+void ExportConfine(Napi::Object exports);
+void ExportListener(Napi::Object exports);
 
 }  // namespace fail2zig

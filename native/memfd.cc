@@ -1,5 +1,5 @@
-// What the launch stage hands to the core through execve(2): a sealed memory file, and no
-// descriptor of the caller.
+// What the launch stage hands to the core through execve(2): a sealed memory file and descriptors
+// of its own, none of the caller.
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/mman.h>
@@ -26,10 +26,14 @@ int64_t CloseOnExec(Napi::Env, Uint32 first, Uint32 last) {
   return OrErrno(syscall(SYS_close_range, first.value, last.value, CLOSE_RANGE_CLOEXEC));
 }
 
+/// 0 or -errno. execve leaves the descriptor open.
+int64_t KeepOnExec(Napi::Env, Descriptor file) { return OrErrno(fcntl(file, F_SETFD, 0)); }
+
 }  // namespace
 
 void fail2zig::ExportMemfd(Napi::Object exports) {
   Export<Memfd>(exports, "memfd(name: string)");
   Export<Seal>(exports, "seal(fd: number)");
+  Export<KeepOnExec>(exports, "keepOnExec(fd: number)");
   Export<CloseOnExec>(exports, "closeOnExec(first: number, last: number)");
 }

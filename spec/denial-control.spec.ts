@@ -15,7 +15,7 @@ import {
   metricsConnectionsMax,
 } from '../src/limits.ts';
 import { MetricsServer } from '../src/observe/metrics-server.ts';
-import { fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
+import { fakeOperator, listenAt, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { claim, type Supply, twin } from './claim.ts';
 import { controlGroup } from './support/control-socket.ts';
@@ -72,12 +72,12 @@ function floodedSocket({ hurried = false, strangers = false, idleMs = silentMs }
           return time;
         },
       });
-      await server.listen(path);
+      await listenAt(server, path, controlGroup);
       const silentPath = join(directory.path, 'silent.sock');
       const deadlines = { idleMs, answerMs: 10_000, writeMs: 10_000 };
       const askPeer = () => ({ pid: 1, uid: 1000, gid: controlGroup, groups: [] });
       const silent = new ControlServer({ operator, askPeer, groupId: controlGroup, log: rememberingLog(), deadlines });
-      await silent.listen(silentPath);
+      await listenAt(silent, silentPath, controlGroup);
       return {
         path,
         silentPath,

@@ -13,7 +13,7 @@ import { native } from '../src/native.ts';
 import { DropTally } from '../src/observe/drop-tally.ts';
 import { figuresOf } from '../src/observe/figures.ts';
 import { DaemonOperator } from '../src/operator.ts';
-import { rememberingLog, temporaryDirectory } from '../test/support/control.ts';
+import { listenAt, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { claim, type Supply, twin } from './claim.ts';
 import { rememberingBackend } from './support/pipeline.ts';
 import { addressText, epoch, feedText } from './support/tracker.ts';
@@ -58,7 +58,7 @@ function reader(before = (line: string) => line, shown = (stats: Stats) => stats
       const directory = temporaryDirectory();
       const path = join(directory.path, 'control.sock');
       const server = new ControlServer({ operator, askPeer: native.peerCredentials, groupId: undefined, log });
-      await server.listen(path);
+      await listenAt(server, path);
       return {
         read(line) {
           const banned: string[] = [];

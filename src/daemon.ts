@@ -9,16 +9,16 @@
  * keep_bans says otherwise. SIGHUP stops it where its terminal went away, and elsewhere changes
  * nothing but says so: the configuration is read at start, rotation is noticed anyway.
  *
- * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table, the state
- * file or the control socket is taken; 78 (EX_CONFIG) the ceiling is too small, or the directory of
- * the control socket is missing; 70 (EX_SOFTWARE) anything else. With `--check` it only finds out
- * whether the ceiling holds the configuration.
+ * Exit status: 0 stopped when asked; 69 (EX_UNAVAILABLE) no usable backend, or the table or the
+ * state file is taken; 78 (EX_CONFIG) the ceiling is too small; 70 (EX_SOFTWARE) anything else.
+ * With `--check` it only finds out whether the ceiling holds the configuration.
  */
+import { closeSync, rmSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { chooseBackend, NoBackendError } from './backends/choose.ts';
 import { Clock } from './clock.ts';
+import { confine, enforce } from './confined.ts';
 import { ControlServer } from './control/server.ts';
-import { SocketPathError } from './control/socket-path.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { Ignored } from './enforcer/ignored.ts';
 import { LINES } from './engine/counters.ts';
@@ -41,7 +41,7 @@ import { type JournalEvent, JournalSource } from './sources/journal/source.ts';
 import { Logs } from './sources/logs.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
-import { makeDirectory, StateKeeper } from './state/keeper.ts';
+import { StateKeeper } from './state/keeper.ts';
 import { formatAddress as describe } from './text/address.ts';
 import { readCoreConfig } from './text/record.ts';
 import type { Address, Backend, CoreConfig, JailConfig } from './types.ts';
@@ -69,9 +69,9 @@ function groupOf({ groupId }: CoreConfig['control']): number | undefined {
   return groupId < 0 ? undefined : groupId;
 }
 
-/** Keeps a second daemon away from our table and our state file; returns what lets go of them. */
-function takeLocks({ control, firewall, state }: CoreConfig, log: Logger): (() => void)[] {
-  const held: (() => void)[] = [];
+/** Keeps a second daemon away from our table and our state file; returns the locks' descriptors. */
+function takeLocks({ firewall, state }: CoreConfig, log: Logger): number[] {
+  const held: number[] = [];
   const take = (path: string, what: string, own: string): void => {
     try {
       held.push(takeLock(path, what, own));
@@ -84,7 +84,6 @@ function takeLocks({ control, firewall, state }: CoreConfig, log: Logger): (() =
   const isDry = firewall.backend === 'log-only';
   if (!isDry) take(tableLockPath(firewall.table), `table "${firewall.table}"`, 'table of its own (firewall.table)');
   if (state.enabled) {
-    makeDirectory(state.path, groupOf(control));
     const path = `${state.path}${isDry ? '.dry-run' : ''}`;
     take(`${path}.lock`, `state file ${path}`, 'file of its own (state.path)');
   }
@@ -225,7 +224,10 @@ async function portableEvents(): Promise<FileSourceOptions['events']> {
 
 type Core = Awaited<ReturnType<typeof compose>>;
 
-/** Opens the control socket and the metrics page; with what closes them, last opened first. */
+/**
+ * Opens the control socket and the metrics page; returns what closes them, last opened first, and
+ * whether both listen.
+ */
 async function openPages(core: Core, log: Logger) {
   const { config } = core;
   const closers: (() => Promise<unknown>)[] = [];
@@ -238,19 +240,21 @@ async function openPages(core: Core, log: Logger) {
     figures: () => figures,
     pageProblem: () => metrics?.problem,
   });
-  if (config.control.enabled) {
+  if (config.handed?.socket) {
     const groupId = groupOf(config.control);
     control = new ControlServer({ operator, askPeer: native.peerCredentials, groupId, log });
-    await control.listen(config.control.path);
+    await control.listen(config.handed.socket, config.control.path);
     closers.unshift(() => control!.close());
   }
   figures = figuresOf({ ...core, control, operator });
   if (config.metrics.enabled) {
-    metrics = new MetricsServer({ series: figures, log });
+    const { filters } = config.handed!;
+    // From then on nothing else is to listen.
+    metrics = new MetricsServer({ series: figures, log, late: () => filters && enforce(filters.listening) });
     await metrics.start(config.metrics.bind, config.metrics.port);
     closers.unshift(() => metrics!.close());
   }
-  return { operator, closers };
+  return { operator, closers, isListening: metrics?.problem === undefined };
 }
 
 /** Starts the daemon; returns what stops it. */
@@ -261,7 +265,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const lookers = [drops, clock, clocks, telling];
   // Each step of a start brings in code that is hardly used again.
   memory.governor.release();
-  const { operator, closers } = await openPages(core, log);
+  const { operator, closers, isListening } = await openPages(core, log);
   memory.settle();
   logs.start();
   for (const { name: jail, logpath, journal } of operator.idleJails()) {
@@ -282,6 +286,8 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   }, housekeepingMs);
   const { name } = backend;
   const { slots } = engine;
+  await confine(config.handed!, isListening);
+  for (const remainder of config.handed!.lacking) log.warn('not confined', { remainder });
   log.info('started', { version, backend: name, jails: config.jails.length, slots, residentBytes: residentBytes() });
   for (const part of memory.parts()) log.debug('memory', { ...part });
 
@@ -300,7 +306,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     for (const close of closers) await close();
     await recorder.close();
     backend.close();
-    for (const release of locks) release();
+    for (const lock of locks) closeSync(lock);
     log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
     log.flush();
   };
@@ -328,11 +334,13 @@ function sayJournal(log: Logger, { kind, path, detail }: JournalEvent): void {
 function statusOf(error: unknown): number {
   if (error instanceof StartError) return error.status;
   if (error instanceof CeilingError) return exitConfig;
-  if (error instanceof SocketPathError && error.code === 'no-directory') return exitConfig;
-  return error instanceof SocketPathError || error instanceof InUseError ? exitUnavailable : exitSoftware;
+  return error instanceof InUseError ? exitUnavailable : exitSoftware;
 }
 
 async function main(): Promise<void> {
+  // Node compares each socket that ends with it, which would make a stream of it: memory, and
+  // O_NONBLOCK for whoever shares the open file (log.ts writes to the descriptor).
+  Object.defineProperty(process, 'stderr', { value: undefined });
   const at = process.argv.indexOf('--config-fd');
   const config = readCoreConfig(Number(process.argv[at + 1]));
   const log = new Log(config.log);
@@ -359,6 +367,7 @@ async function main(): Promise<void> {
     if (stopping) await stop();
   } catch (error) {
     log.error('cannot start', { error: (error as Error).message });
+    if (config.handed?.socket) rmSync(config.handed.socket.at, { force: true });
     process.exit(statusOf(error));
   }
 }

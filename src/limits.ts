@@ -609,6 +609,11 @@ export const housekeepingMs = 60_000;
  */
 export const verdictsMs = 1000;
 
+// --- Confinement (src/confinement, src/confined.ts) ----------------------------------------------
+
+/** Places in which V8 may have code: its own heap of code, WebAssembly's, and two to spare. */
+export const codeRangesMax = 4;
+
 // --- Records (src/history) -----------------------------------------------------------------------
 
 /** Events recorded with all their details at once: a day of an ordinary host. */

@@ -53,6 +53,37 @@ export interface Native {
    * `last`: 0 or -errno (-EINVAL before Linux 5.11).
    */
   closeOnExec(first: number, last: number): number;
+  /** F_SETFD without FD_CLOEXEC: execve leaves the descriptor open: 0 or -errno. */
+  keepOnExec(fd: number): number;
+  /** prctl(2) of the calling thread: result or -errno. */
+  prctl(option: number, second: number, third: number): number;
+  /**
+   * capset(2) of the calling thread: its effective, permitted and inheritable sets, in two halves
+   * of 32 bits: 0 or -errno.
+   */
+  capset(low: number, high: number): number;
+  /**
+   * seccomp(2) SECCOMP_SET_MODE_FILTER with an array of struct sock_filter: 0 or -errno; with TSYNC
+   * a positive number is the thread that could not follow.
+   */
+  seccomp(flags: number, program: Uint8Array): number;
+  /** The kernel's version of Landlock or -errno. */
+  landlockVersion(): number;
+  /** landlock_create_ruleset(2): descriptor or -errno. */
+  landlockRuleset(attributes: Uint8Array): number;
+  /** landlock_add_rule(2), `attributes` in 16 bytes: 0 or -errno. */
+  landlockRule(ruleset: number, type: number, attributes: Uint8Array): number;
+  /** landlock_restrict_self(2), of the calling thread: 0 or -errno. */
+  landlockRestrict(ruleset: number): number;
+  /** From now on SIGSYS writes which call was refused, and ends the process: 0 or -errno. */
+  endAtRefusedCall(): number;
+  /**
+   * A unix socket bound to `path`, without close-on-exec, that does not listen yet: descriptor or
+   * -errno.
+   */
+  unixBind(path: string): number;
+  /** Connects to `path` without waiting: 0 where somebody listens, or -errno. */
+  unixProbe(path: string): number;
   /**
    * madvise(2) MADV_DONTNEED over whole pages: 0 or -errno. Only ever for clean pages of a file
    * (src/memory/ceiling.ts).

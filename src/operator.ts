@@ -109,7 +109,8 @@ export class DaemonOperator implements Operator {
         slotsUsed: engine.tracked,
       },
       problems: this.problems(),
-      hints: this.#hints(),
+      hints: [...this.#hints(), ...(config.handed?.lacking ?? []).map((what) => `not confined: ${what}`)],
+      confined: config.handed?.confined ?? [],
       jails: Array.from(chosen, (index) => this.#jailStatus(index, counts[index]!)),
     });
   }

@@ -23,10 +23,10 @@ export function tableLockPath(table: string): string {
 }
 
 /**
- * Takes the lock at `path` until the returned function is called or the process ends. Throws
+ * Takes the lock at `path` until the returned descriptor is closed or the process ends. Throws
  * InUseError, or the system's error where the file cannot be opened.
  */
-export function takeLock(path: string, what: string, own: string): () => void {
+export function takeLock(path: string, what: string, own: string): number {
   try {
     fs.mkdirSync(dirname(path), { mode: 0o755 });
   } catch {
@@ -45,5 +45,5 @@ export function takeLock(path: string, what: string, own: string): () => void {
   }
   fs.ftruncateSync(fd);
   fs.writeSync(fd, String(process.pid), 0);
-  return () => fs.closeSync(fd);
+  return fd;
 }

@@ -115,8 +115,40 @@ export interface FilterProgram {
   program: string;
 }
 
+/** The control socket as the launch stage made it. */
+export interface BoundSocket {
+  /** Bound, not yet listening. */
+  fd: number;
+  /** Descriptor of the lock on its path. */
+  lock: number;
+  /** Where it is bound: beside its path. */
+  at: string;
+}
+
+/** A program for seccomp(2). */
+export interface CallFilter {
+  /** An array of struct sock_filter, base64. */
+  program: string;
+  /** Offsets of the numbers that say where V8 has its code, six for each range. */
+  holes: number[];
+}
+
+/** What only the launch stage may make, for the core that has fewer rights. */
+export interface Handed {
+  socket?: BoundSocket;
+  /** For when everything listens, and for when the metrics page does not yet. */
+  filters?: { listening: CallFilter; notYet: CallFilter };
+  /** The capabilities that are left, as /proc/self/status shows them. */
+  capabilities: string;
+  /** What is in force, and what is not and why; for people. */
+  confined: string[];
+  lacking: string[];
+}
+
 /** The plain record the launch stage hands to the core (JSON). */
 export interface CoreConfig {
+  /** Absent where the core only checks the configuration. */
+  handed?: Handed;
   /** Where it was read from, for messages. */
   path: string;
   memory: { ceilingBytes: number; evictionPolicy: EvictionPolicy };
@@ -141,6 +173,8 @@ export interface CoreConfig {
   log: { level: 'error' | 'warn' | 'info' | 'debug'; format: 'text' | 'json' };
   /** Where journals are looked for; empty = where the system has them. */
   journal: { directories: string[] };
+  /** `read`: directories that logs lead to, beside those of the jails. */
+  confinement: { seccomp: 'enforce' | 'log' | 'off'; landlock: boolean; read: readonly string[] };
   /** The operator's own. */
   filters: FilterProgram[];
   jails: JailConfig[];

@@ -3,13 +3,12 @@
  * somebody else at it.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, readdirSync, statSync } from 'node:fs';
-import { Server } from 'node:net';
+import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ControlServer } from '../../src/control/server.ts';
 import { native } from '../../src/native.ts';
-import { fakeOperator, rememberingLog, temporaryDirectory } from '../../test/support/control.ts';
+import { fakeOperator, listenAt, rememberingLog, temporaryDirectory } from '../../test/support/control.ts';
 import type { Supply } from '../claim.ts';
 
 /** Group of the socket, a number no real group has. */
@@ -48,31 +47,24 @@ export interface ControlBreakage {
 const unknown: AskPeer = () => -22;
 
 /**
- * Calls `listen` and returns the modes of the socket files in `directory` right after bind(2),
- * which happens inside the listen() of Node. `usualMask`: no umask is set for it.
+ * Calls `listen` and returns the modes of the sockets right after their bind(2). `usualMask`: no
+ * umask is set for it.
  */
-async function modesWhileBinding(
-  directory: string,
-  usualMask: boolean,
-  listen: () => Promise<void>,
-): Promise<string[]> {
-  const original = Server.prototype.listen;
+async function modesWhileBinding(usualMask: boolean, listen: () => Promise<void>): Promise<string[]> {
+  const { unixBind } = native;
   const { umask } = process;
-  let modes: string[] = [];
-  const watched = function (this: Server, ...parameters: unknown[]): Server {
-    const server = Reflect.apply(original, this, parameters) as Server;
-    modes = readdirSync(directory)
-      .filter((file) => file.endsWith('.new'))
-      .map((file) => modeAndOwner(join(directory, file)).slice(0, 4));
-    return server;
+  const modes: string[] = [];
+  native.unixBind = (path) => {
+    const descriptor = unixBind(path);
+    modes.push(modeAndOwner(path).slice(0, 4));
+    return descriptor;
   };
-  Server.prototype.listen = watched as typeof original;
   if (usualMask) process.umask = () => 0o022;
   try {
     await listen();
     return modes;
   } finally {
-    Server.prototype.listen = original;
+    Reflect.deleteProperty(native, 'unixBind');
     process.umask = umask;
   }
 }
@@ -91,7 +83,7 @@ export function controlSocket(breakage: ControlBreakage = {}): Supply<ControlPie
         const path = join(directory.path, name);
         const server = new ControlServer({ operator, askPeer: ask, groupId, log: rememberingLog() });
         servers.push(server);
-        modesAtBind = await modesWhileBinding(directory.path, usualMask, () => server.listen(path));
+        modesAtBind = await modesWhileBinding(usualMask, () => listenAt(server, path, groupId));
         if (mode !== undefined) chmodSync(path, mode);
         return path;
       };

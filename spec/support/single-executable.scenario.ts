@@ -87,7 +87,9 @@ async function inRoot({ without = [], lacks, capabilities = '+net_admin', preloa
   const places = '[control]\nsocket = "/var/lib/fail2zig/control"\ngroup = "root"\n[metrics]\nenabled = false\n';
   const state = '[state]\npath = "/var/lib/fail2zig/state"\n';
   const jail = '[jails.sshd]\nlogpath = "/logs/auth.log"\nmaxretry = 1\nignoreself = false\n';
-  writeFileSync(join(root, 'fail2zig.toml'), `${places}${state}${jail}`, { mode: 0o644 });
+  // What the confinement would keep from it, a library to load is seen only without.
+  const confinement = preload === undefined ? '' : '[confinement]\nlandlock = false\n';
+  writeFileSync(join(root, 'fail2zig.toml'), `${places}${state}${confinement}${jail}`, { mode: 0o644 });
   const log = join(root, 'logs/auth.log');
   writeFileSync(log, '');
 

@@ -81,6 +81,7 @@ export function presentStatus(status: Status): string {
     ['memory', `${mebibytes(memory.residentBytes)} of ${mebibytes(memory.ceilingBytes)}`],
     ['kernel', `about ${mebibytes(memory.kernelBytes)} for bans`],
     ['table', `${memory.slotsUsed} of ${memory.slots} slots used`],
+    ...(status.confined ?? []).map((what, index) => [index === 0 ? 'confined' : '', printable(what)]),
   ]);
   const head = ['jail', 'filter', 'active', 'pending', 'bans', 'dropped', 'failures', 'sources'];
   const rows = status.jails.map((jail) => [
@@ -130,6 +131,9 @@ export interface Presenter {
   end(): string;
 }
 
+/** What each part of a status repeats. */
+const repeated = new Set(['problems', 'hints', 'confined']);
+
 /** A whole answer, shown at its end; of several parts, lists are joined. */
 class Whole<T extends object> implements Presenter {
   readonly #show: (answer: T) => string;
@@ -142,8 +146,7 @@ class Whole<T extends object> implements Presenter {
   part(data: T): string {
     for (const [name, value] of Object.entries(data)) {
       const before = this.#answer[name];
-      // Parts of a status repeat its problems and hints.
-      const goesOn = name !== 'problems' && name !== 'hints' && Array.isArray(before);
+      const goesOn = !repeated.has(name) && Array.isArray(before);
       this.#answer[name] = goesOn ? [...before, ...(value as unknown[])] : value;
     }
     return '';

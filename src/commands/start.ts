@@ -1,13 +1,16 @@
 /**
  * The launch stage: reads and checks the configuration, then replaces itself with the core
  * (`execve`, no fork). What the configuration needed (zod, smol-toml, their heap) is gone with it,
- * and no parser of ours stays in the daemon's memory. The core gets the checked record in a
- * sealed memory file, its V8 flags from here, an environment of the few variables below, and no
- * descriptor of the caller but the standard ones.
+ * and no parser of ours stays in the daemon's memory; with it go the rights that only a start needs
+ * (confinement/launch.ts). The core gets the checked record in a sealed memory file, its V8 flags
+ * from here, an environment of the few variables below, and no descriptor of the caller but the
+ * standard ones.
  *
  * Exit status: 78 (EX_CONFIG of sysexits.h) for a configuration that cannot be used, so that a unit
  * with `RestartPreventExitStatus=78` is not started over and over; systemd shows it as
- * `status=78/CONFIG`. 70 (EX_SOFTWARE) where the core cannot be started.
+ * `status=78/CONFIG`; the same where the directory of the control socket is missing. 69
+ * (EX_UNAVAILABLE) where the socket is taken or cannot be made. 70 (EX_SOFTWARE) where the core
+ * cannot be started.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +20,8 @@ import { coreOldSpaceMegabytes, corePoolThreads, coreSemiSpaceMegabytes } from '
 import { defaultConfigPath, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import { writeCoreConfig } from '../config/record.ts';
+import { confine } from '../confinement/launch.ts';
+import { SocketPathError } from '../control/socket-path.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { addonVariable, readPart } from '../parts.ts';
@@ -25,6 +30,7 @@ import type { CoreConfig } from '../types.ts';
 
 export const exitConfig = 78;
 export const exitSoftware = 70;
+const exitTaken = 69;
 
 /** Flags the core's runtime is started with, each with its reason. */
 export const coreFlags: readonly string[] = [
@@ -119,15 +125,19 @@ export function launch(path: string = defaultConfigPath): number {
     if (!(error instanceof ConfigError)) throw error;
     return refuse(exitConfig, `the configuration cannot be used, nothing was changed\n${error.message}`);
   }
-  let command: string[] | undefined;
-  try {
-    const fd = handedRecord(config);
-    command = coreArguments(fd);
-    keepOnly(isSea() ? [fd, handedAddon()] : [fd]);
-  } catch (error) {
-    return refuse(exitSoftware, printable((error as Error).message));
+  if (!isSea() && coreFile() === undefined) {
+    return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
   }
-  if (command === undefined) return refuse(exitSoftware, 'the core (dist/core.cjs) is missing: run `npm run build`');
+  let command: string[];
+  try {
+    const handed = confine(config, coreFile());
+    const fd = handedRecord({ ...config, handed });
+    command = coreArguments(fd) ?? [];
+    const socket = handed.socket ? [handed.socket.fd, handed.socket.lock] : [];
+    keepOnly([fd, ...socket, ...(isSea() ? [handedAddon()] : [])]);
+  } catch (error) {
+    return refuse(statusOf(error), printable((error as Error).message));
+  }
   // execve runs no exit handlers, so what the tests measure of this stage is written here.
   if (process.env.NODE_V8_COVERAGE !== undefined) takeCoverage();
   process.execve?.(process.execPath, [process.execPath, ...command], coreEnvironment(process.env));
@@ -162,15 +172,16 @@ function sealedFile(name: string, write: (fd: number) => void): number {
  * Has execve close every descriptor but the standard ones and `kept`: the caller may have left some
  * open.
  */
-function keepOnly(kept: number[]): void {
+function keepOnly(kept: readonly number[]): void {
   const descriptorMax = 0xffff_ffff;
-  const ends = [2, ...kept.toSorted((a, b) => a - b), descriptorMax + 1];
-  const failed = ends
-    .slice(1)
-    .map((end, i) => (ends[i] + 1 < end ? native.closeOnExec(ends[i] + 1, end - 1) : 0))
-    .find((result) => result < 0);
-  if (failed === undefined) return;
-  process.stderr.write(`fail2zig: warning: descriptors of the caller stay open (errno ${-failed})\n`);
+  const closed = native.closeOnExec(3, descriptorMax);
+  if (closed < 0) process.stderr.write(`fail2zig: warning: descriptors of the caller stay open (errno ${-closed})\n`);
+  for (const fd of kept) native.keepOnExec(fd);
+}
+
+function statusOf(error: unknown): number {
+  if (!(error instanceof SocketPathError)) return exitSoftware;
+  return error.code === 'no-directory' ? exitConfig : exitTaken;
 }
 
 function refuse(status: number, message: string): number {

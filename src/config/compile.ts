@@ -293,7 +293,7 @@ class Reader {
 
   private resolve(document: Document): CoreConfig {
     this.resolveFilters(document.filter ?? []);
-    const { memory, firewall, control, metrics, state, log } = document;
+    const { memory, firewall, control, metrics, state, log, confinement } = document;
     const config: CoreConfig = {
       path: this.path,
       memory: {
@@ -325,6 +325,11 @@ class Reader {
       },
       log: { level: log?.level ?? defaultSettings.logLevel, format: log?.format ?? defaultSettings.logFormat },
       journal: { directories: document.journal?.directories ?? [] },
+      confinement: {
+        seccomp: confinement?.seccomp ?? defaultSettings.seccomp,
+        landlock: confinement?.landlock ?? defaultSettings.landlock,
+        read: confinement?.read ?? [],
+      },
       filters: this.filters.map(({ program }) => program),
       jails: this.resolveJails(document),
     };

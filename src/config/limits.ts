@@ -116,6 +116,8 @@ export const statePathBytesMax = 4_000;
  * again.
  */
 export const stateIntervalSecondsMax = 3_600;
+/** Directories in confinement.read; each costs one descriptor for a moment. */
+export const readDirectoriesMax = 64;
 
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');

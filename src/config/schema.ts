@@ -16,6 +16,7 @@ import { parseTimezone } from './timezone.ts';
 import {
   parseBind,
   parseBoolean,
+  parseDirectories,
   parseFilterName,
   parseIgnored,
   parseInteger,
@@ -64,6 +65,7 @@ function setting<T>(parse: (value: unknown) => Parsed<T>) {
 export const backendNames = ['auto', 'nftables', 'iptables', 'ipset', 'xdp', 'log-only'] as const;
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;
+export const seccompModes = ['enforce', 'log', 'off'] as const;
 export const lineFormats = ['auto', 'plain', 'docker', 'cri', 'json'] as const;
 
 const memory = z.strictObject({
@@ -104,6 +106,12 @@ const journal = z.strictObject({ directories: setting(parseJournalDirectories) }
 const log = z.strictObject({
   level: setting((value) => parseWord(value, logLevels)),
   format: setting((value) => parseWord(value, logFormats)),
+});
+
+const confinement = z.strictObject({
+  seccomp: setting((value) => parseWord(value, seccompModes)),
+  landlock: setting(parseBoolean),
+  read: setting(parseDirectories),
 });
 
 const whyRetryBound = 'a table entry counts no further';
@@ -185,6 +193,7 @@ export const schema = z.strictObject({
   state: z.optional(state),
   log: z.optional(log),
   journal: z.optional(journal),
+  confinement: z.optional(confinement),
   defaults: z.optional(z.strictObject(shared)),
   filter: z.optional(z.array(filter)),
   jails: z.optional(z.record(z.string(), jail)),
@@ -216,7 +225,8 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return table ? Object.keys(table.shape) : [];
 }
 
-const sections: Record<string, { shape: object }> = { memory, firewall, control, metrics, state, log, journal };
+const tables = { memory, firewall, control, metrics, state, log, journal, confinement };
+const sections: Record<string, { shape: object }> = tables;
 
 /** The tables in which `key` may stand, as headers, for a key that stands in another one. */
 export function homesOf(key: string): string[] {
@@ -250,6 +260,8 @@ export const defaultSettings = {
   stateIntervalSeconds: 60,
   logLevel: 'info',
   logFormat: 'text',
+  seccomp: 'enforce',
+  landlock: true,
   // As fail2ban's: five failures within ten minutes ban for ten minutes.
   maxretry: 5,
   findtime: 600,

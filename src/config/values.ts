@@ -13,6 +13,7 @@ import {
   logPathsMax,
   logTagCharactersMax,
   logTagsMax,
+  readDirectoriesMax,
   sampleLinesMax,
   statePathBytesMax,
   xdpInterfacesMax,
@@ -166,6 +167,15 @@ export function parseStatePath(value: unknown): Parsed<string> {
     return refuse(`"${printable(path.value, 60)}" is a directory`, `write "${printable(path.value, 60)}state"`);
   }
   return path;
+}
+
+/** One directory or a list of them. */
+export function parseDirectories(value: unknown): Parsed<string[]> {
+  return parseList(value, readDirectoriesMax, 'directory', (item) => {
+    const path = parsePath(item, pathBytesMax);
+    if (path.ok && /[*?]/.test(path.value)) return refuse(`"${printable(path.value, 60)}" holds a wildcard`, 'name it');
+    return path;
+  });
 }
 
 /** One path or a list of them, each with the globs `*` and `?`. */

@@ -34,6 +34,8 @@ export interface Status {
   problems: string[];
   /** What may be wrong and need not be. */
   hints?: string[];
+  /** What holds the daemon in its place: privileges, files, system calls. */
+  confined?: string[];
   jails: JailStatus[];
 }
 

@@ -6,15 +6,16 @@
  * takes. When full: the newcomer is told `busy`, or, where many are being told so, just closed;
  * root is never closed without a word. Claims: S-01, I-02, D-03, E-03.
  */
+import { type BigIntStats, closeSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { PeerCredentials } from '../native.ts';
+import type { BoundSocket } from '../types.ts';
 import { type Operator, OperatorError } from './answers.ts';
 import { type AskPeer, credentialsOf, roleOf } from './authorise.ts';
 import { Connection, type Deadlines, turnAway } from './connection.ts';
 import { RequestRate } from './rate.ts';
-import { listenAt } from './socket-path.ts';
 import { answerTo, findVerb, mayCall, type Role } from './verbs.ts';
 
 export interface ControlOptions {
@@ -56,24 +57,33 @@ export class ControlServer {
   readonly #turnedAway = new Set<Socket>();
   // Half-open: a client may end its side after the request and still read the answer.
   readonly #server: Server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
-  #removePath = (): void => {};
+  #letGo = (): void => {};
 
   constructor(options: ControlOptions) {
     this.#options = options;
     this.#rate = new RequestRate(options.now ?? (() => performance.now()));
   }
 
-  /** Rejects with SocketPathError. */
-  async listen(path: string): Promise<void> {
-    const { groupId, log } = this.#options;
-    this.#removePath = await listenAt(this.#server, path, groupId);
-    this.#server.on('error', (error) => log.error('control socket failed', { error: String(error) }));
+  /** Listens on a socket of the launch stage, and puts it at `path`. */
+  async listen({ fd, lock, at }: BoundSocket, path: string): Promise<void> {
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject).listen({ fd, backlog: limits.controlBacklog }, resolve);
+    });
+    server.removeAllListeners('error');
+    server.on('error', (error) => this.#options.log.error('control socket failed', { error: String(error) }));
+    renameSync(at, path);
+    const ours = lookAt(path);
+    this.#letGo = () => {
+      if (isSame(lookAt(path), ours)) unlinkSync(path);
+      closeSync(lock);
+    };
   }
 
-  /** Ends every connection and removes the socket. */
+  /** Ends every connection and removes the socket, if what stands at its path is still ours. */
   async close(): Promise<void> {
-    this.#removePath();
-    this.#removePath = () => {};
+    this.#letGo();
+    this.#letGo = () => {};
     for (const socket of [...this.#open.keys(), ...this.#turnedAway]) socket.destroy();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -157,6 +167,17 @@ export class ControlServer {
     socket.once('close', () => this.#turnedAway.delete(socket));
     turnAway(socket, code, message, limits.controlLingerMs);
   }
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+/**
+ * Inode numbers are given again, so the time it was made (nothing later moves mtime) has to agree.
+ */
+function isSame(one: BigIntStats | undefined, other: BigIntStats | undefined): boolean {
+  return one?.ino === other?.ino && one?.dev === other?.dev && one?.mtimeNs === other?.mtimeNs;
 }
 
 /** Checked arguments as fields of a log line. */

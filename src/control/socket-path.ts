@@ -1,16 +1,18 @@
 /**
- * Puts a listening unix socket at a path: with its final owner and mode from the first moment it
- * can be seen there, and never in the place of something else. Input: a configured path, in a
- * directory that other users may or may not write to. Invariant: what stands at the path is left
- * alone unless it is a socket that nobody listens on; of daemons that start at once, the one with
- * the lock gets the path. Claims: S-01, I-02.
+ * Makes the control socket in the launch stage, which may still give it to a group. It is bound
+ * beside its path, with its final owner and mode; the core listens and puts it at the path
+ * (server.ts). Input: a configured path, in a directory that other users may or may not write to.
+ * Invariant: what stands at the path is left alone unless it is a socket that nobody listens on; of
+ * daemons that start at once, the one with the lock gets the path. Claims: S-01, I-02.
  */
-import { type BigIntStats, chmodSync, lchownSync, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs';
-import { createConnection, type Server } from 'node:net';
+import { chmodSync, closeSync, lchownSync, lstatSync, mkdirSync, type Stats, unlinkSync } from 'node:fs';
+import { constants } from 'node:os';
 import { basename, dirname } from 'node:path';
 import { type Component, componentsOf } from '../components.ts';
-import { controlBacklog, controlWriteMs, socketPathBytesMax } from '../limits.ts';
+import { socketPathBytesMax } from '../limits.ts';
+import { native } from '../native.ts';
 import { InUseError, takeLock } from '../sole.ts';
+import type { BoundSocket } from '../types.ts';
 
 export type SocketPathErrorCode =
   | 'path-too-long'
@@ -39,9 +41,9 @@ function errorCode(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
-function lookAt(path: string): BigIntStats | undefined {
+function lookAt(path: string): Stats | undefined {
   try {
-    return lstatSync(path, { bigint: true });
+    return lstatSync(path);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw new SocketPathError('no-permission', `${path}: cannot be looked at (${errorCode(error)})`);
@@ -78,45 +80,24 @@ function checkDirectory(directory: string): void {
   }
 }
 
-/**
- * The same socket: inode numbers are given again, so the time it was made (nothing later moves
- * mtime) has to agree too.
- */
-function isSame(one: BigIntStats, other: BigIntStats): boolean {
-  return one.ino === other.ino && one.dev === other.dev && one.mtimeNs === other.mtimeNs;
-}
+const { ECONNREFUSED, ENOENT, EAGAIN, EPROTOTYPE } = constants.errno;
 
 /** Whether somebody listens at the socket: an older daemon of ours, or another program. */
-function isLive(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection({ path });
-    const finish = (result: boolean): void => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.setTimeout(controlWriteMs, () => finish(true));
-    socket.once('connect', () => finish(true));
-    socket.once('error', (error) => {
-      const code = errorCode(error);
-      if (code === 'ECONNREFUSED' || code === 'ENOENT') finish(false);
-      // Somebody listens but is too busy to accept (a full backlog is EAGAIN).
-      else if (code === 'EAGAIN' || code === 'EPROTOTYPE') finish(true);
-      else reject(new SocketPathError('no-permission', `${path}: cannot be probed (${code})`));
-    });
-  });
+function isLive(path: string): boolean {
+  const error = -native.unixProbe(path);
+  if (error === ECONNREFUSED || error === ENOENT) return false;
+  // Somebody listens but is too busy to accept (a full backlog is EAGAIN).
+  if (error === 0 || error === EAGAIN || error === EPROTOTYPE) return true;
+  throw new SocketPathError('no-permission', `${path}: cannot be probed (errno ${error})`);
 }
 
-function bind(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // The bind happens inside listen(); until the chmod nobody but us may connect.
-    const mask = process.umask(0o177);
-    server.once('error', reject);
-    server.listen({ path, backlog: controlBacklog }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-    process.umask(mask);
-  });
+function bind(path: string): number {
+  // Until the chmod nobody but us may connect.
+  const mask = process.umask(0o177);
+  const fd = native.unixBind(path);
+  process.umask(mask);
+  if (fd < 0) throw new SocketPathError('no-permission', `${path}: cannot be created (errno ${-fd})`);
+  return fd;
 }
 
 /** Gives the socket its owner; `groupId` undefined leaves the group it was made with. */
@@ -133,7 +114,7 @@ function own(path: string, groupId: number | undefined): void {
 }
 
 /** Keeps other daemons of ours away from the path while we listen there. */
-function lockPath(path: string): () => void {
+function lockPath(path: string): number {
   try {
     return takeLock(`${path}.lock`, `socket ${path}`, 'socket of its own (control.socket)');
   } catch (error) {
@@ -142,14 +123,10 @@ function lockPath(path: string): () => void {
   }
 }
 
-/**
- * Makes `server` listen at `path`, 0660, with group `groupId`.
- * @returns removes the path again, if what stands there is still this server's socket. Rejects with
- * SocketPathError.
- */
-export async function listenAt(server: Server, path: string, groupId: number | undefined): Promise<() => void> {
-  const working = `${path}.new`;
-  const longest = Buffer.byteLength(working);
+/** A socket for `path`, 0660, with group `groupId`. Throws SocketPathError. */
+export function bindSocket(path: string, groupId: number | undefined): BoundSocket {
+  const at = `${path}.new`;
+  const longest = Buffer.byteLength(at);
   if (longest > socketPathBytesMax) {
     throw new SocketPathError(
       'path-too-long',
@@ -161,25 +138,18 @@ export async function listenAt(server: Server, path: string, groupId: number | u
   if (found !== undefined && !found.isSocket()) {
     throw new SocketPathError('not-a-socket', `${path} is not a socket: it is left alone, move ${basename(path)} away`);
   }
-  const release = lockPath(path);
+  const lock = lockPath(path);
   try {
-    if (found !== undefined && (await isLive(path))) {
+    if (found !== undefined && isLive(path)) {
       throw new SocketPathError('in-use', `${path}: another program listens there`);
     }
-    if (lookAt(working)) unlinkSync(working);
-    await bind(server, working);
-    own(working, groupId);
-    renameSync(working, path);
+    if (lookAt(at)) unlinkSync(at);
+    const fd = bind(at);
+    own(at, groupId);
+    return { fd, lock, at };
   } catch (error) {
-    server.close();
-    release();
+    closeSync(lock);
     if (error instanceof SocketPathError) throw error;
     throw new SocketPathError('no-permission', `${path}: cannot be created (${errorCode(error)})`);
   }
-  const ours = lstatSync(path, { bigint: true });
-  return () => {
-    const now = lookAt(path);
-    if (now !== undefined && isSame(now, ours)) unlinkSync(path);
-    release();
-  };
 }

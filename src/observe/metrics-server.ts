@@ -18,6 +18,8 @@ export interface MetricsOptions {
   log: Logger;
   /** Milliseconds that never go back. */
   now?: () => number;
+  /** Called when the page listens after all. */
+  late?: () => void;
   /** How long one request or one answer may take, ms. */
   timeoutMs?: number;
 }
@@ -94,6 +96,7 @@ export class MetricsServer {
   async start(bind: string, port: number): Promise<void> {
     try {
       await this.listen(bind, port);
+      if (this.#problem !== undefined) this.#options.late?.();
       this.#problem = undefined;
     } catch (error) {
       const problem = `no metrics page: ${(error as Error).message}: free the port, or set metrics.port`;

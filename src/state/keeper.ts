@@ -19,7 +19,7 @@
  * - Nothing here stops a ban. A failed save leaves the last file as it is, shows in `problem`,
  *   metrics and log, and is tried again.
  */
-import { chmodSync, chownSync, mkdirSync, promises } from 'node:fs';
+import { promises } from 'node:fs';
 import { dirname } from 'node:path';
 import { Backoff } from '../backoff.ts';
 import { type BootTime, bootTime, stepBetween } from '../clock.ts';
@@ -287,21 +287,5 @@ export class StateKeeper {
     this.#retryMs = this.#retry.next();
     if (this.#problem !== error.message) this.#options.log.error('state not saved', { error: error.message });
     this.#problem = error.message;
-  }
-}
-
-/**
- * Makes the file's directory, not those above it; `groupId` may look into it. Where that fails, the
- * save says so.
- */
-export function makeDirectory(path: string, groupId?: number): void {
-  const directory = dirname(path);
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-    if (groupId === undefined) return;
-    chownSync(directory, process.getuid!(), groupId);
-    chmodSync(directory, 0o750);
-  } catch {
-    // It is there, or cannot be made.
   }
 }

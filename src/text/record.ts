@@ -7,7 +7,17 @@ import { closeSync, fstatSync, readFileSync } from 'node:fs';
 import { coreConfigBytesMax } from '../limits.ts';
 import type { CoreConfig } from '../types.ts';
 
-const sections = ['memory', 'firewall', 'control', 'metrics', 'state', 'log', 'filters', 'jails'] as const;
+const sections = [
+  'memory',
+  'firewall',
+  'control',
+  'metrics',
+  'state',
+  'log',
+  'confinement',
+  'filters',
+  'jails',
+] as const;
 
 /** Reads the record back; throws where the text is none. */
 export function decodeCoreConfig(text: string): CoreConfig {

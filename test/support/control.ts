@@ -16,7 +16,14 @@ import {
   type Status,
 } from '../../src/control/answers.ts';
 import { FrameDecoder, type Response } from '../../src/control/protocol.ts';
+import type { ControlServer } from '../../src/control/server.ts';
+import { bindSocket } from '../../src/control/socket-path.ts';
 import type { Fields, Logger } from '../../src/log.ts';
+
+/** Makes a control socket as the launch stage does, and has the server listen on it. */
+export async function listenAt(server: ControlServer, path: string, groupId?: number): Promise<void> {
+  await server.listen(bindSocket(path, groupId), path);
+}
 
 /** A new empty directory that only its owner may write, and its removal. */
 export function temporaryDirectory(): { path: string; remove(): void } {

@@ -15,7 +15,14 @@ import { verbs } from '../../src/control/verbs.ts';
 import type { Event } from '../../src/history/event.ts';
 import { controlRequestsBurst } from '../../src/limits.ts';
 import { asciiJson } from '../../src/text/json.ts';
-import { type FakeOperator, fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../support/control.ts';
+import {
+  type FakeOperator,
+  fakeOperator,
+  listenAt,
+  rawPeer,
+  rememberingLog,
+  temporaryDirectory,
+} from '../support/control.ts';
 import { until } from '../support/until.ts';
 
 let directory: ReturnType<typeof temporaryDirectory>;
@@ -30,7 +37,7 @@ beforeEach(async () => {
   operator = fakeOperator();
   const askPeer = () => ({ pid: 1, uid: 0, gid: 0, groups: [] });
   server = new ControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog() });
-  await server.listen(path);
+  await listenAt(server, path);
 });
 
 afterEach(async () => {
@@ -133,7 +140,7 @@ describe('commands', () => {
     // certain.
     let now = 0;
     server = new ControlServer({ operator, askPeer, groupId: undefined, log: rememberingLog(), now: () => now });
-    await server.listen(path);
+    await listenAt(server, path);
     const peer = rawPeer(path);
     const frame = encodeFrame({ verb: 'stats', args: {} });
     peer.socket.write(Buffer.concat(Array.from({ length: controlRequestsBurst }, () => frame)));

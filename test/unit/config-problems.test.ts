@@ -493,6 +493,7 @@ describe('a usable configuration', () => {
         state: { enabled: true, path: '/var/lib/fail2zig/state', intervalSeconds: 60 },
         log: { level: 'info', format: 'text' },
         journal: { directories: [] },
+        confinement: { seccomp: 'enforce', landlock: true, read: [] },
         filters: [],
         jails: [],
       },

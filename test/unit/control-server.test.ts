@@ -30,7 +30,7 @@ import {
   frameBytesMax,
 } from '../../src/limits.ts';
 import { native } from '../../src/native.ts';
-import { fakeOperator, rawPeer, rememberingLog, temporaryDirectory } from '../support/control.ts';
+import { fakeOperator, listenAt, rawPeer, rememberingLog, temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
 const groupId = 4242;
@@ -62,7 +62,7 @@ function makeServer(options: Partial<ControlOptions> = {}) {
 
 async function listening(options: Partial<ControlOptions> = {}) {
   const made = makeServer(options);
-  await made.server.listen(path);
+  await listenAt(made.server, path, 'groupId' in options ? options.groupId : groupId);
   return made;
 }
 
@@ -120,7 +120,7 @@ describe('the socket path', () => {
   test('a live daemon keeps its socket', async () => {
     await listening();
     const inode = lstatSync(path).ino;
-    await expect(makeServer().server.listen(path)).rejects.toMatchObject({ code: 'in-use' });
+    await expect(listenAt(makeServer().server, path)).rejects.toMatchObject({ code: 'in-use' });
     expect(lstatSync(path).ino).toBe(inode);
     expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
   });
@@ -147,10 +147,10 @@ describe('the socket path', () => {
 
   test('what is not a socket is left alone', async () => {
     writeFileSync(path, 'precious');
-    await expect(makeServer().server.listen(path)).rejects.toMatchObject({ code: 'not-a-socket' });
+    await expect(listenAt(makeServer().server, path)).rejects.toMatchObject({ code: 'not-a-socket' });
     const link = join(directory.path, 'link.sock');
     symlinkSync(path, link);
-    await expect(makeServer().server.listen(link)).rejects.toMatchObject({ code: 'not-a-socket' });
+    await expect(listenAt(makeServer().server, link)).rejects.toMatchObject({ code: 'not-a-socket' });
     expect(readdirSync(directory.path).sort()).toEqual(['control.sock', 'link.sock']);
   });
 
@@ -159,7 +159,7 @@ describe('the socket path', () => {
       path = join(directory.path, `race-${round}.sock`);
       await leaveStaleSocket(path);
       const rivals = Array.from({ length: 4 }, () => makeServer().server);
-      const outcomes = await Promise.allSettled(rivals.map((server) => server.listen(path)));
+      const outcomes = await Promise.allSettled(rivals.map((server) => listenAt(server, path)));
       expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
       expect(await call(path, { verb: 'stats', args: {} })).toMatchObject({ ok: true });
     }
@@ -169,14 +169,14 @@ describe('the socket path', () => {
     const open = join(directory.path, 'open');
     mkdirSync(open);
     chmodSync(open, 0o777);
-    await expect(makeServer().server.listen(join(open, 's'))).rejects.toMatchObject({ code: 'directory-open' });
+    await expect(listenAt(makeServer().server, join(open, 's'))).rejects.toMatchObject({ code: 'directory-open' });
     chmodSync(open, 0o1777);
-    await makeServer().server.listen(join(open, 's'));
+    await listenAt(makeServer().server, join(open, 's'));
   });
 
   test('its directory is made where only that is missing: /run is empty after a boot', async () => {
     const made = join(directory.path, 'made');
-    await makeServer().server.listen(join(made, 's'));
+    await listenAt(makeServer().server, join(made, 's'));
     expect(statSync(made).mode & 0o777).toBe(0o755);
   });
 
@@ -184,7 +184,7 @@ describe('the socket path', () => {
     ['no directory', 'missing/deeper/control.sock', 'no-directory'],
     ['too long', 'x'.repeat(120), 'path-too-long'],
   ])('%s is said', async (_name, name, code) => {
-    await expect(makeServer().server.listen(join(directory.path, name))).rejects.toMatchObject({ code });
+    await expect(listenAt(makeServer().server, join(directory.path, name))).rejects.toMatchObject({ code });
   });
 
   test('closing removes the socket, but not one that has taken its place', async () => {

@@ -38,6 +38,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   sole: ['native'],
   /** Who could replace what stands at a path. */
   components: ['limits'],
+  /** The core's side of its confinement. */
+  confined: ['limits', 'native'],
   sources: ground,
   state: ground,
   control: [...ground, 'sole', 'components'],
@@ -50,12 +52,18 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   daemon: [
     ...['sources', 'backends', 'state', 'control', 'sole', 'enforcer', 'memory', 'observe', 'operator', 'history'],
     ...ground,
+    'confined',
   ],
+  /** The launch stage's side. */
+  confinement: [...ground, 'control', 'sources'],
   config: ['components', 'limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
   /** A fail2ban tree as a configuration of ours. */
   import: ['config', 'limits', 'text', 'compiler', 'engine', 'host', 'sources'],
   /** `check` looks for rules of others that a jail's hooks miss. */
-  commands: [...ground, 'sole', 'engine', 'config', 'import', 'filters', 'compiler', 'sources', 'backends'],
+  commands: [
+    ...ground,
+    ...['sole', 'engine', 'config', 'import', 'filters', 'compiler', 'sources', 'backends', 'control', 'confinement'],
+  ],
   /** Reads durations as the configuration does. */
   client: ['control', 'history', 'limits', 'text', 'config', 'version'],
   /** The start of the single executable. */

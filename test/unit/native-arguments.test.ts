@@ -57,6 +57,11 @@ const kinds = {
     right: [new ArrayBuffer(8192), new ArrayBuffer(0)],
     wrong: [...notNumbers, 7, new Uint8Array(64), detached().buffer],
   },
+  /** PR_GET_NO_NEW_PRIVS, which changes nothing. */
+  option: { right: [39], wrong: [...notNumbers, ...notWhole, -1, 2 ** 32, 2 ** 53] },
+  /** More than anybody has. */
+  capabilities: { right: [2 ** 32 - 1], wrong: [...notNumbers, ...notWhole, -1, 2 ** 32, 2 ** 53] },
+  farPath: { right: ['/nowhere/x', `/nowhere/${'x'.repeat(200)}`], wrong: [undefined, null, 1, {}, 'a\0b', '\0'] },
   text: { right: ['x', '/nowhere/é'], wrong: [undefined, null, 1, {}, 'a\0b', '\0'] },
   callback: { right: [() => 0], wrong: [undefined, null, 1, 'x', {}] },
 } as const satisfies Record<string, { right: readonly unknown[]; wrong: readonly unknown[] }>;
@@ -73,6 +78,17 @@ const signatures: Record<keyof Native, readonly Kind[]> = {
   memfd: ['text'],
   seal: ['descriptor'],
   closeOnExec: ['farDescriptor', 'farDescriptor'],
+  keepOnExec: ['descriptor'],
+  prctl: ['option', 'uint32', 'uint32'],
+  capset: ['capabilities', 'capabilities'],
+  seccomp: ['uint32', 'bytes'],
+  landlockVersion: [],
+  landlockRuleset: ['bytes'],
+  landlockRule: ['descriptor', 'uint32', 'bytes'],
+  landlockRestrict: ['descriptor'],
+  endAtRefusedCall: [],
+  unixBind: ['farPath'],
+  unixProbe: ['farPath'],
   nextData: ['descriptor', 'position'],
   writeNow: ['descriptor', 'bytes'],
   dropPages: ['address', 'pageBytes'],
@@ -147,7 +163,10 @@ describe('arguments of the addon', () => {
      * So that no call waits, and no page of ours goes: a descriptor, an address or a time is of its
      * own kind.
      */
-    const own = new Set<Kind>(['descriptor', 'farDescriptor', 'address', 'pageBytes', 'count', 'int32']);
+    const own = new Set<Kind>([
+      ...(['descriptor', 'farDescriptor', 'address', 'pageBytes', 'count', 'int32'] as const),
+      ...(['option', 'capabilities', 'farPath'] as const),
+    ]);
     const calls = fc.constantFrom(...names).chain((name) => {
       const places = signatures[name].map((kind) =>
         fc.constantFrom<unknown>(...(own.has(kind) ? [...kinds[kind].right, ...kinds[kind].wrong] : all)),

@@ -1,7 +1,7 @@
 /** Locks that keep a second daemon away. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, lstatSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { InUseError, tableLockPath, takeLock } from '../../src/sole.ts';
@@ -17,15 +17,15 @@ beforeEach(() => {
 
 afterEach(() => directory.remove());
 
-const take = (): (() => void) => takeLock(path, 'table "x"', 'table of its own');
+const take = (): number => takeLock(path, 'table "x"', 'table of its own');
 
 test('one has it until it lets go, and only its owner can open it', () => {
-  const release = take();
+  const lock = take();
   expect(lstatSync(path).mode & 0o777).toBe(0o600);
   expect(take).toThrow(InUseError);
   expect(take).toThrow(`another fail2zig (process ${process.pid}) holds the table "x"`);
-  release();
-  take()();
+  closeSync(lock);
+  closeSync(take());
 });
 
 test('the end of a process ends its lock', async () => {
@@ -39,11 +39,11 @@ test('the end of a process ends its lock', async () => {
   expect(take).toThrow(`process ${other.pid}`);
   other.kill('SIGKILL');
   await once(other, 'exit');
-  take()();
+  closeSync(take());
 });
 
 test('a file that others can open, or a link, is no lock', () => {
-  take()();
+  closeSync(take());
   chmodSync(path, 0o644);
   expect(take).toThrow('not ours alone');
   const link = join(directory.path, 'link');

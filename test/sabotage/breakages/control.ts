@@ -106,8 +106,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the control socket asks for no bounded backlog',
-    find: 'server.listen({ path, backlog: controlBacklog }, () => {',
-    put: 'server.listen({ path, backlog: 4096 }, () => {',
+    find: 'listen({ fd, backlog: limits.controlBacklog }, resolve)',
+    put: 'listen({ fd, backlog: 4096 }, resolve)',
     claims: ['D-03'],
   },
   {

@@ -1,0 +1,86 @@
+/**
+ * The core's side of its confinement (confinement/ is the launch stage's): hands the system-call
+ * filter to the kernel once everything is started, and looks whether every thread has given up what
+ * it should. What is not as it must be ends the start. Claims: E-01c, X-LEAST-PRIVILEGE.
+ */
+import { readdirSync, readFileSync, stat } from 'node:fs';
+import { codeRangesMax } from './limits.ts';
+import { native } from './native.ts';
+import type { CallFilter, Handed } from './types.ts';
+
+/** SECCOMP_FILTER_FLAG_TSYNC: every thread; SPEC_ALLOW: older kernels slow it down otherwise. */
+const filterFlags = 1 | 4;
+/** Numbers that say one range of addresses in a filter: start high, high, low; end the same. */
+const holesPerRange = 6;
+
+export interface Range {
+  start: bigint;
+  end: bigint;
+}
+
+/** No address is in it. */
+const nowhere: Range = { start: 2n ** 64n - 1n, end: 0n };
+
+/**
+ * Where V8 has its code, out of the text of /proc/self/maps: memory that belongs to no file and may
+ * be executed. Neighbours are one range; where there are too many, the nearest are joined.
+ */
+export function codeRanges(maps: string): Range[] {
+  const ranges: Range[] = [];
+  for (const line of maps.split('\n')) {
+    const [, start, end] = /^([0-9a-f]+)-([0-9a-f]+) ..x. 0+ 00:00 0 *$/.exec(line) ?? [];
+    if (start !== undefined) ranges.push({ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) });
+  }
+  const gap = (at: number): bigint => ranges[at]!.start - ranges[at - 1]!.end;
+  for (;;) {
+    let nearest = 1;
+    for (let at = 2; at < ranges.length; at++) if (gap(at) < gap(nearest)) nearest = at;
+    if (ranges.length < 2 || (ranges.length <= codeRangesMax && gap(nearest) > 0n)) return ranges;
+    ranges[nearest - 1]!.end = ranges[nearest]!.end;
+    ranges.splice(nearest, 1);
+  }
+}
+
+/** The filter's program with the ranges put in; places that are left over are empty. */
+export function filled({ program, holes }: CallFilter, ranges: readonly Range[]): Uint8Array {
+  const bytes = Buffer.from(program, 'base64');
+  for (const [index, hole] of holes.entries()) {
+    const { start, end } = ranges[Math.floor(index / holesPerRange) % codeRangesMax] ?? nowhere;
+    const address = index % holesPerRange < holesPerRange / 2 ? start : end;
+    const isHigh = index % (holesPerRange / 2) < 2;
+    bytes.writeUInt32LE(Number(isHigh ? address >> 32n : address & 0xffff_ffffn), hole);
+  }
+  return bytes;
+}
+
+/** Throws where a thread may do what it should not. */
+function checkThreads({ capabilities, filters }: Handed): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    const status = readFileSync(`/proc/self/task/${thread}/status`, 'latin1');
+    const expect = (field: string, value: string): void => {
+      if (status.includes(`\n${field}:\t${value}\n`)) return;
+      throw new Error(`not confined: ${field} of thread ${thread} is not ${value}`);
+    };
+    expect('NoNewPrivs', '1');
+    expect('CapPrm', capabilities);
+    if (filters !== undefined) expect('Seccomp', '2');
+  }
+}
+
+/** From here on every thread is held to the filter, which may be followed by a stricter one. */
+export function enforce(filter: CallFilter): void {
+  const result = native.seccomp(filterFlags, filled(filter, codeRanges(readFileSync('/proc/self/maps', 'latin1'))));
+  if (result !== 0) throw new Error(`cannot filter system calls (${result})`);
+}
+
+/**
+ * Confines a started core. Threads of libuv's pool are made at its first work, so that some is done
+ * before: later none can be made.
+ */
+export async function confine(handed: Handed, isListening: boolean): Promise<void> {
+  await new Promise<void>((resolve) => stat('/proc/self', () => resolve()));
+  const { filters } = handed;
+  native.endAtRefusedCall();
+  if (filters !== undefined) enforce(isListening ? filters.listening : filters.notYet);
+  checkThreads(handed);
+}
