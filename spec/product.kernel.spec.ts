@@ -8,51 +8,115 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
-import { runScenario } from '../test/support/namespace.ts';
 import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
-import type { Seen } from './support/backends.scenario.ts';
 import { validConfig } from './support/configuration.ts';
+import { assertScene, breakage, impatient, scenarios } from './support/scenarios.ts';
 import { failureLine } from './support/tracker.ts';
 
-const file = join(import.meta.dirname, 'support', 'backends.scenario.ts');
-/** What a ban of 192.0.2.10 and of the /64 of 2001:db8:0:1::10 does, by backend. */
-type Bans = () => Promise<Record<string, Seen>>;
+const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
+const kernel = { needs: [...needs], timeoutMs: 240_000 };
 
-const bansOf =
-  (...names: string[]): Bans =>
-  async () => {
-    const seen: Record<string, Seen> = {};
-    for (const name of names) seen[name] = (await runScenario(file, name)) as Seen;
-    return seen;
-  };
+/** What bans do to packets, told from other eyes than the backend's. */
+const nftables = [
+  'drops a banned IPv4 source and answers its neighbour',
+  'drops a whole banned /64 and answers the next one',
+  'drops only the ports and protocols of the jail',
+  'drops forwarded packets only where the jail says so',
+  'rejects where the jail says so: TCP is refused at once',
+  'stands before the filter chains of others',
+  'lets a source pass again when its ban has run out',
+  'renews the timeout of a banned source, on new kernels and on old ones',
+  'unbans, also what is not banned',
+];
 
-const needs = ['linux', 'root', 'namespaces'] as const;
-const everybody = Array.from({ length: 5 }, () => 'answered');
+claim(
+  'LP-24',
+  scenarios({ nftables }),
+  async (scene) =>
+    `${await assertScene(scene)}: jails, ports, hooks, prefixes, ends, rejections and unbans in nftables`,
+  [
+    twin(
+      'a jail of one port that drops everything',
+      scenarios(
+        { nftables: nftables.slice(2, 3) },
+        breakage('a jail of one port drops everything that the source sends'),
+      ),
+      /drops only the ports and protocols of the jail/,
+    ),
+    twin(
+      'bans that never end',
+      scenarios({ nftables: nftables.slice(6, 7) }, breakage('bans in nftables never end'), impatient),
+      /lets a source pass again/,
+    ),
+    twin(
+      'chains behind those of others',
+      scenarios({ nftables: nftables.slice(5, 6) }, breakage('our chains stand behind the usual filter chains')),
+      /stands before the filter chains of others/,
+    ),
+  ],
+  kernel,
+);
 
-async function judge(bans: Bans): Promise<string> {
-  const seen = Object.entries(await bans());
-  for (const [name, { before, banned, lifted, held }] of seen) {
-    assert.deepEqual(before, everybody, `${name}: connections before the ban`);
-    assert.deepEqual(
-      banned,
-      ['dropped', 'answered', 'dropped', 'dropped', 'answered'],
-      `${name}: connections of the banned address, its neighbour, two of the banned /64, and one of the next`,
-    );
-    assert.equal(held, 2, `${name}: bans held`);
-    assert.deepEqual(lifted, everybody, `${name}: connections after the ban was lifted`);
-  }
-  return `${seen.map(([name]) => name).join(', ')}: packets of a banned address and of a banned /64 dropped, all others answered, lifted again`;
-}
+const xtables = ['iptables', 'ipset'].flatMap((program) =>
+  [
+    'drops banned sources and answers their neighbours',
+    'drops only the ports, protocols and hooks of the jail',
+    'lets a source pass again when its ban has run out, and renews one',
+    'rejects where the jail says so: TCP is refused at once',
+    'leaves the rules of others and their counters alone, and removes all of its own',
+  ].map((what) => `${program} ${what}`),
+);
 
-const twins = [
-  twin('a backend that says it bans and does not', given(bansOf('forgetful')), /forgetful: connections of the banned/),
-  twin('a dry run', given(bansOf('log-only')), /log-only: connections of the banned/),
-] as const;
+claim(
+  'LP-25',
+  scenarios({ 'iptables-ipset': xtables }),
+  async (scene) => `${await assertScene(scene)}: the same with iptables and with ipset`,
+  [
+    twin(
+      'a jail of one port that drops everything',
+      scenarios(
+        { 'iptables-ipset': xtables.slice(1, 2) },
+        breakage('a jail of one port drops everything in iptables and ipset'),
+      ),
+      /iptables drops only the ports/,
+    ),
+    twin(
+      'bans that iptables never ends',
+      scenarios({ 'iptables-ipset': xtables.slice(2, 3) }, breakage('bans in iptables never end'), impatient),
+      /iptables lets a source pass again/,
+    ),
+  ],
+  kernel,
+);
 
-claim('LP-24', given(bansOf('nftables')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
-claim('LP-25', given(bansOf('iptables', 'ipset')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
-claim('LP-26', given(bansOf('xdp')), judge, [...twins], { needs: [...needs], timeoutMs: 120_000 });
+const xdp = [
+  'drops a banned IPv4 source, answers its neighbour, and again after the unban',
+  'drops a whole banned /64 and answers the next one; /128 drops one alone',
+  'drops only the ports and protocols of the jail, IPv4 and IPv6, until the ban ends',
+  'lets a source pass again when its ban has run out, and forgets it',
+  'two jails ban one source: it is dropped until the later one ends',
+  'a new start takes over program and bans without a gap, and leaves others alone',
+];
+
+claim(
+  'LP-26',
+  scenarios({ xdp }),
+  async (scene) => `${await assertScene(scene)}: packets dropped on the interface`,
+  [
+    twin(
+      'an unban that leaves the packets dropped',
+      scenarios({ xdp: xdp.slice(0, 1) }, breakage('an unban does not reach the XDP program')),
+      /and again after the unban/,
+    ),
+    twin(
+      'a jail whose ban ends that of another',
+      scenarios({ xdp: xdp.slice(4, 5) }, breakage('the end of a ban in the XDP program ends that of another jail')),
+      /two jails ban one source/,
+    ),
+  ],
+  kernel,
+);
 
 /**
  * Starts the program without the right to change the firewall; its exit status and what it said.

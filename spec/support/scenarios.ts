@@ -32,6 +32,9 @@ export function breakage(name: string): Change {
   return { path: fileOf(found, breakableFiles(root)), find: found.find, put: found.put };
 }
 
+/** Beside a breakage after which something does not come: it is waited for in vain. */
+export const impatient: Change = { path: 'test/support/until.ts', find: 'withinMs = 15_000', put: 'withinMs = 2_500' };
+
 /** Runs scenarios in a tree; says of each that failed why. */
 export interface Scene {
   count: number;

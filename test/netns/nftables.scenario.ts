@@ -133,6 +133,18 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV4[0], hostV4, 2222);
   },
 
+  'stands before the filter chains of others': async () => {
+    const prober = await network(2222, 8080);
+    nft('add', 'table', 'inet', 'other');
+    nft('add', 'chain', 'inet', 'other', 'input', '{ type filter hook input priority filter; }');
+    nft('add', 'rule', 'inet', 'other', 'input', 'ip', 'saddr', attackerV4[0], 'counter');
+    const backend = await installed();
+    await backend.apply([ban(attackerV4[0])]);
+    await prober.dropped(attackerV4[0], hostV4, 2222);
+    const seen = JSON.stringify(nftJson('list', 'chain', 'inet', 'other', 'input'));
+    assert.match(seen, /"counter":\{"packets":0,/, 'packets of a banned source in the chain of others');
+  },
+
   'lets a source pass again when its ban has run out': async () => {
     const prober = await network(2222, 8080);
     const backend = await installed();

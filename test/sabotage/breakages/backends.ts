@@ -153,4 +153,40 @@ export const backends: readonly Breakage[] = [
     put: 'auto: always,\n    load: async (_, say) => new',
     claims: ['FM-1'],
   },
+  {
+    name: 'a jail of one port drops everything in iptables and ipset',
+    find: 'if (ports.length === 0) return hooks.map(',
+    put: 'if (ports.length >= 0) return hooks.map(',
+    claims: ['LP-25'],
+  },
+  {
+    name: 'bans in iptables never end',
+    find: 'filter(([, end]) => end <= now);',
+    put: 'filter(([, end]) => end <= 0 * now);',
+    claims: ['LP-25'],
+  },
+  {
+    name: 'jails that reject drop in iptables and ipset',
+    find: "return action === 'reject' ? {",
+    put: 'return action === undefined ? {',
+    claims: ['LP-25'],
+  },
+  {
+    name: 'only the input hook is guarded in iptables and ipset',
+    find: "if (!hooks.includes('forward')) continue;",
+    put: 'if (hooks.length > 0) continue;',
+    claims: ['LP-25'],
+  },
+  {
+    name: 'an unban does not reach the XDP program',
+    find: 'this.#installed().bans.delete(banKey(jail.name, address));',
+    put: '',
+    claims: ['LP-26'],
+  },
+  {
+    name: 'the end of a ban in the XDP program ends that of another jail',
+    find: 'if (slot > longest) longest = slot;',
+    put: '',
+    claims: ['LP-26'],
+  },
 ];
