@@ -4,12 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import type { Build } from '../src/engine/host.ts';
-import type { Address } from '../src/types.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
 import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
 import { controlGroup, controlSocket, requestAs, stranger } from './support/control-socket.ts';
-import { engineOf, engineTracker, epoch } from './support/tracker.ts';
+import { engineOf, epoch } from './support/tracker.ts';
 
 /**
  * Everything but `check`, which an operator runs by hand: it starts our own core once, to ask
@@ -230,85 +229,6 @@ claim(
           })),
       },
       /Missing expected exception.*: bytes at/,
-    ),
-  ],
-);
-
-const ignored = (text: string, family: 4 | 6, prefix: number): Address => {
-  const bytes = new Uint8Array(16);
-  if (family === 4) bytes.set([0xff, 0xff, ...text.split('.').map(Number)], 10);
-  else
-    for (const [index, group] of text.split(':').entries())
-      new DataView(bytes.buffer).setUint16(index * 2, Number.parseInt(group, 16));
-  return { family, bytes, prefix };
-};
-const ignoreList = [
-  ignored('192.0.2.0', 4, 24),
-  ignored('198.51.100.7', 4, 32),
-  ignored('2001:db8:0:1:0:0:0:0', 6, 64),
-  ignored('203.0.113.8', 4, 31),
-  ignored('203.0.113.64', 4, 27),
-  ignored('2001:db8:8:0:0:0:0:0', 6, 47),
-];
-/** The second jail has an entry of its own, and lacks the last of the first. */
-const ignoreLists = [ignoreList, [...ignoreList.slice(0, -1), ignored('198.51.100.200', 4, 32)]];
-
-claim(
-  'E-02b',
-  engineTracker({ maxretry: [2, 5], ignores: ignoreLists }),
-  (tracker) => {
-    const safe = [
-      '192.0.2.0',
-      '192.0.2.255',
-      '198.51.100.7',
-      '::ffff:192.0.2.9',
-      '2001:db8:0:1::1',
-      '2001:db8:0:1:ffff::',
-      '203.0.113.8',
-      '203.0.113.9',
-      '203.0.113.64',
-      '203.0.113.95',
-    ];
-    const others = [
-      ...['192.0.1.255', '192.0.3.0', '198.51.100.6', '198.51.100.8', '2001:db8:0:2::1'],
-      ...['203.0.113.7', '203.0.113.10', '203.0.113.63', '203.0.113.96', '2001:db8:7::1', '2001:db8:a::1'],
-    ];
-    const onlyFirst = ['2001:db8:8::1', '2001:db8:9::1'];
-    const onlySecond = '198.51.100.200';
-    for (let failure = 0; failure < 20; failure++) {
-      for (const address of [...safe, ...others, ...onlyFirst, onlySecond]) tracker.fail(address, epoch + failure);
-    }
-    const banned = new Set(tracker.take().map(({ jail, address }) => `${jail} ${address}`));
-    const listed = ['192.0.2.0', '192.0.2.255', '198.51.100.7', '192.0.2.9', '2001:db8:0:1:0:0:0:0'];
-    for (const address of [...listed, '203.0.113.8', '203.0.113.9', '203.0.113.64', '203.0.113.95']) {
-      assert.ok(!banned.has(`0 ${address}`) && !banned.has(`1 ${address}`), `${address} is on the list and was banned`);
-    }
-    assert.ok(
-      banned.has(`0 ${onlySecond}`) && !banned.has(`1 ${onlySecond}`),
-      'the list of the second jail is its own',
-    );
-    for (const text of ['2001:db8:8:0:0:0:0:0', '2001:db8:9:0:0:0:0:0']) {
-      assert.ok(!banned.has(`0 ${text}`) && banned.has(`1 ${text}`), `the list of the first jail is its own: ${text}`);
-    }
-    assert.equal(banned.size, 2 * others.length + 1 + onlyFirst.length, 'bans of the neighbours in two jails');
-    return `${safe.length} listed sources with 20 failures each in 2 jails: none banned; ${banned.size} bans of others: ${others.length} neighbours in both, ${onlyFirst.length + 1} listed in the other jail only`;
-  },
-  [
-    twin('an engine without the list', engineTracker({ maxretry: [2, 5] }), /is on the list and was banned/),
-    twin(
-      'a list that forgets IPv6',
-      engineTracker({ maxretry: [2, 5], ignore: ignoreList.filter(({ family }) => family === 4) }),
-      /2001.* is on the list and was banned/,
-    ),
-    twin(
-      'one list for both jails',
-      engineTracker({ maxretry: [2, 5], ignore: ignoreLists[1]! }),
-      /the list of the second jail is its own/,
-    ),
-    twin(
-      'a list that is too wide',
-      engineTracker({ maxretry: [2, 5], ignores: ignoreLists.map((list) => [...list, ignored('192.0.0.0', 4, 16)]) }),
-      /bans of the neighbours/,
     ),
   ],
 );
