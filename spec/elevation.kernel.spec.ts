@@ -9,10 +9,157 @@ import { Ignored } from '../src/enforcer/ignored.ts';
 import type { Address } from '../src/types.ts';
 import { addressOf, v4 } from '../test/support/table-driver.ts';
 import { until } from '../test/support/until.ts';
+import { assertNone } from './assertions.ts';
 import { claim, type Supply, twin } from './claim.ts';
+import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
 import { type Pipeline, pipeline, rememberingBackend } from './support/pipeline.ts';
 import { assertScene, breakage, type Scenarios, type Scene, scenarios } from './support/scenarios.ts';
 import { engineTracker, epoch, type Tracker, type TrackerOptions } from './support/tracker.ts';
+
+/**
+ * Everything but `check`, which an operator runs by hand: it starts our own core once, to ask
+ * whether the ceiling holds the configuration; and but the start of the single executable, which
+ * runs the bundles and loads the addon that lie inside it.
+ */
+const apart = new Set(['src/commands/check.ts', 'src/single/main.ts']);
+const source: SourceTree = new Map(
+  [...readTree('src/**/*.ts', 'native/*.{cc,h}')].filter(([path]) => !apart.has(path)),
+);
+
+/** Parts of Node that start processes, run text as code or load code from elsewhere. */
+const forbiddenBuiltins = new Set(['child_process', 'cluster', 'vm', 'repl', 'inspector', 'module', 'wasi']);
+/** C functions that start a program. */
+const spawningFunctions = ['system', 'popen', 'fork', 'vfork', 'clone', 'posix_spawn', 'posix_spawnp'];
+const executingFunctions = ['execl', 'execlp', 'execle', 'execv', 'execvp', 'execvpe', 'execve', 'execveat', 'fexecve'];
+
+/** System calls that start a program, by their names for syscall(2). */
+const startingCalls = ['execve', 'execveat', 'fork', 'vfork', 'clone', 'clone3'].map((name) => `SYS_${name}`);
+
+/** C++ without comments and texts. */
+function codeOf(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, ' ').replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+}
+
+/** A C++ call of one of `names`. */
+function nativeCalls(text: string, names: string[]): string[] {
+  return names.filter((name) => new RegExp(`(?<![\\w.])${name}\\s*\\(`).test(codeOf(text)));
+}
+
+/** Every way to start a program that the tree holds, as `path: what`. */
+function waysToStart(tree: SourceTree): string[] {
+  const ways: string[] = [];
+  for (const [path, text] of tree) {
+    if (!path.endsWith('.ts')) {
+      ways.push(
+        ...nativeCalls(text, [...spawningFunctions, ...executingFunctions]).map((name) => `${path}: ${name}()`),
+        ...startingCalls.filter((name) => codeOf(text).includes(name)).map((name) => `${path}: syscall(${name})`),
+      );
+      continue;
+    }
+    for (const { specifier } of importsOf(path, text)) {
+      if (specifier.replace('node:', '') === 'child_process') ways.push(`${path}: ${specifier}`);
+    }
+  }
+  return ways;
+}
+
+/** The sources, and the running daemon. */
+interface Process {
+  tree: SourceTree;
+  scene: Scene;
+}
+
+function processOf(tree: SourceTree, scene: Supply<Scene> = scenarios({})): Supply<Process> {
+  return {
+    make: async () => ({ tree, scene: await scene.make() }),
+    dispose: (piece) => scene.dispose?.(piece.scene),
+  };
+}
+
+const bans: Scenarios = { process: ['bans, unbans and saves start no process and no thread'] };
+const core: Scenarios = {
+  process: ['the core takes no code from text, no debugger, and nothing from the environment of its caller'],
+};
+
+claim(
+  ['WHY-03', 'WHY-08', 'WHY-10'],
+  processOf(source, scenarios(bans)),
+  async ({ tree, scene }) => {
+    assert.ok(tree.size > 0);
+    assertNone(waysToStart(tree), 'ways to start a program');
+    return `${tree.size} source files, 0 ways to start a program; no process during 72 bans and unbans: ${await assertScene(scene)}`;
+  },
+  [
+    twin(
+      'a backend that runs the nft program',
+      processOf(withFile(source, 'src/backends/nftables/nftables.ts', 'spec/twins/spawning-backend.ts')),
+      /node:child_process/,
+    ),
+    twin(
+      'an addon that calls system(3)',
+      processOf(withFile(source, 'native/ban.cc', 'spec/twins/spawning-addon.cc')),
+      /native.* system\(\)/,
+    ),
+    twin(
+      'a daemon that runs a program whose module is named at run time',
+      processOf(source, scenarios(bans, breakage('a ban runs a program whose module is named at run time'))),
+      /processes and threads since/,
+    ),
+  ],
+  { needs: ['linux', 'root', 'namespaces', 'built', 'nft'], timeoutMs: 240_000 },
+);
+
+/**
+ * Places that turn text into code or load code that is not ours, as `place: what`; `native.ts` may
+ * load the addon.
+ */
+function foreignCode(tree: SourceTree): string[] {
+  const found: string[] = [];
+  for (const [path, text] of tree) {
+    if (!path.endsWith('.ts')) {
+      found.push(...nativeCalls(text, ['dlopen', 'dlmopen']).map((name) => `${path}: ${name}()`));
+      continue;
+    }
+    for (const { specifier } of importsOf(path, text)) {
+      if (forbiddenBuiltins.has(specifier.replace('node:', ''))) found.push(`${path}: ${specifier}`);
+    }
+    for (const node of nodesOf(path, text)) {
+      const name = String(node.name);
+      const isCode = node.type === 'Identifier' && (name === 'eval' || name === 'Function');
+      const isLoading = node.type === 'Identifier' && name === 'dlopen' && path !== 'src/native.ts';
+      if (isCode || isLoading) found.push(`${placeOf(path, text, node)}: ${name}`);
+    }
+  }
+  return found;
+}
+
+claim(
+  'WHY-14',
+  processOf(source, scenarios(core)),
+  async ({ tree, scene }) => {
+    assert.ok(tree.size > 0);
+    assertNone([...waysToStart(tree), ...foreignCode(tree)], 'ways to run foreign code');
+    return `${tree.size} source files: no other program, no text run as code, one loader of native code (src/native.ts); flags and environment of the running core: ${await assertScene(scene)}`;
+  },
+  [
+    twin(
+      'a backend that runs the nft program',
+      processOf(withFile(source, 'src/backends/nftables/nftables.ts', 'spec/twins/spawning-backend.ts')),
+      /node:child_process/,
+    ),
+    twin(
+      'filters loaded as plug-ins',
+      processOf(withFile(source, 'src/filters/index.ts', 'spec/twins/plugin-loader.ts')),
+      /src\/filters\/index\.ts: node:vm/,
+    ),
+    twin(
+      'a core that may make code of text',
+      processOf(source, scenarios(core, breakage('the core may make code of text'))),
+      /text becomes code/,
+    ),
+  ],
+  { needs: ['linux', 'root', 'namespaces', 'built', 'nft'], timeoutMs: 240_000 },
+);
 
 const ignored = (text: string, family: 4 | 6, prefix: number): Address => {
   const bytes = new Uint8Array(16);

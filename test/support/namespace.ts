@@ -1,6 +1,6 @@
 /**
- * Runs kernel work away from the machine: a scenario file is started in a network and mount
- * namespace of its own, which vanish with its process. vitest's own process never enters one. A
+ * Runs kernel work away from the machine: a scenario file is started in network, mount and process
+ * namespaces of its own, which vanish with its process. vitest's own process never enters one. A
  * scenario answers with one line of JSON.
  */
 import { spawn } from 'node:child_process';
@@ -19,9 +19,10 @@ const scenarioMilliseconds = 90_000;
  * failed.
  */
 export async function runScenario(file: string, name: string): Promise<unknown> {
+  const setUp = 'mount -t tmpfs none /run && mount -t proc none /proc && exec "$0" "$@"';
   const child = spawn(
     'unshare',
-    ['--net', '--mount', 'sh', '-c', 'mount -t tmpfs none /run && exec "$0" "$@"', process.execPath, file, name],
+    ['--net', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', setUp, process.execPath, file, name],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let output = '';
