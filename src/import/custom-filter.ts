@@ -7,8 +7,9 @@ import { patternsMax } from '../compiler/check.ts';
 import { compileFilters } from '../config/filter.ts';
 import { logTagsMax } from '../config/limits.ts';
 import { type Refusal, type Translated, translate } from './expression.ts';
-import { expressionsMax } from './limits.ts';
+import { expressionsMax, filterMsMax } from './limits.ts';
 import { parseExpression, Refused } from './regex.ts';
+import { draftsOf, mayBeEmpty } from './slots.ts';
 import type { Resolved } from './tree.ts';
 import { waysOf } from './ways.ts';
 
@@ -53,8 +54,9 @@ export interface Customised {
   translated: number;
 }
 
-export function customise(name: string, written: Expressions): Customised {
-  return new Assembly(name, written).assemble();
+/** `until`: what performance.now() may reach. */
+export function customise(name: string, written: Expressions, until = performance.now() + filterMsMax): Customised {
+  return new Assembly(name, written, until).assemble();
 }
 
 /** Lines of a value, each with its own place. */
@@ -69,15 +71,16 @@ function linesOf(value: Resolved | undefined): { text: string; from: { file: str
 class Assembly {
   readonly #name: string;
   readonly #written: Expressions;
+  readonly #until: number;
   readonly #remarks: Remark[] = [];
   readonly #rows: Row[] = [];
   readonly #ignore: Row[] = [];
   #prefixed = false;
-  #plain = false;
   #anywhere = false;
   #translated = 0;
 
-  constructor(name: string, written: Expressions) {
+  constructor(name: string, written: Expressions, until: number) {
+    this.#until = until;
     this.#name = name;
     this.#written = written;
   }
@@ -115,7 +118,7 @@ class Assembly {
   }
 
   #failure(text: string, from: Row['from'], pre: string | undefined): void {
-    const translated = translate(text, pre, true);
+    const translated = translate(text, pre, true, this.#until);
     if ('reason' in translated) {
       const { construct, reason, hint, bookkeeping } = translated;
       if (bookkeeping) this.#remark('info', from, text, `left out: ${reason}`);
@@ -126,12 +129,14 @@ class Assembly {
     this.#take(translated, text, from);
     for (const pattern of translated.patterns) this.#rows.push({ pattern, expression: text, from });
     for (const remark of translated.narrower) this.#remark('info', from, text, `narrower: ${remark}`);
-    for (const remark of translated.wider) this.#remark('warning', from, text, `wider: ${remark}`);
+    for (const remark of translated.wider) {
+      this.#remark(remark === mayBeEmpty ? 'info' : 'warning', from, text, `wider: ${remark}`);
+    }
   }
 
   /** False where lines would count that fail2ban passes over. */
   #ignored(text: string, from: Row['from'], pre: string | undefined): boolean {
-    const translated = translate(text, pre, false);
+    const translated = translate(text, pre, false, this.#until);
     if ('reason' in translated) {
       const why = refusalText(translated);
       this.#remark(
@@ -154,7 +159,6 @@ class Assembly {
 
   #take({ prefixed, anywhere, ignore }: Translated, expression: string, from: Row['from']): void {
     if (prefixed) this.#prefixed = true;
-    else this.#plain = true;
     if (anywhere) this.#anywhere = true;
     for (const pattern of ignore) this.#ignore.push({ pattern, expression, from });
   }
@@ -164,7 +168,8 @@ class Assembly {
     if (!this.#prefixed) return this.#anywhere ? ['*', ''] : undefined;
     const names = this.#daemons();
     if (names === undefined) return ['*', ''];
-    return this.#plain ? [...names, ''] : names;
+    // All of what common.conf says may be missing.
+    return [...names, ''];
   }
 
   /** The names that `_daemon` stands for; undefined: any. */
@@ -257,18 +262,16 @@ export function tableOf({ name, tags, rows, ignore }: CustomFilter): Parameters<
 function tagsOf(text: string): string[] | undefined {
   try {
     const { ways } = waysOf(parseExpression(text));
-    const tags = ways.map((way) => {
+    const tags = ways.flatMap(draftsOf).map(({ slots }) => {
       let tag = '';
-      for (const item of way) {
-        if (item.kind === 'text') tag += item.text;
-        else if (item.kind === 'run' && item.min === 0 && item.max === 1) continue;
-        else if (item.kind === 'run') return `${tag}*`;
-        else return undefined;
+      for (const slot of slots) {
+        if (slot.kind !== 'text') return `${tag}*`;
+        tag += slot.text;
       }
       return tag;
     });
-    if (tags.some((tag) => tag === undefined || tag === '')) return undefined;
-    return [...new Set(tags as string[])];
+    if (tags.includes('')) return undefined;
+    return [...new Set(tags)];
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return undefined;

@@ -6,7 +6,7 @@
 import { findingsOf } from '../compiler/check.ts';
 import type { Filter, Token } from '../compiler/pattern.ts';
 import { closerOf, parsePattern } from '../config/pattern-text.ts';
-import { waysMax } from './limits.ts';
+import { draftsMax, waysMax } from './limits.ts';
 import { parseExpression, Refused } from './regex.ts';
 import { type Draft, draftsOf, isSearch, patternOf, type Slot } from './slots.ts';
 import { type Item, type Ways, waysOf } from './ways.ts';
@@ -41,16 +41,24 @@ export interface Around {
   after: Item[];
 }
 
-/** `pre`: the prefregex. `counts`: whether it finds failures, or lines that must not count. */
-export function translate(text: string, pre: string | undefined, counts: boolean): Translated | Refusal {
+/**
+ * `pre`: the prefregex. `counts`: whether it finds failures, or lines that must not count. `until`:
+ * what performance.now() may reach.
+ */
+export function translate(
+  text: string,
+  pre: string | undefined,
+  counts: boolean,
+  until = Number.POSITIVE_INFINITY,
+): Translated | Refusal {
   try {
     const expression = waysOf(parseExpression(text));
     const context = pre === undefined ? undefined : waysOf(parseExpression(pre));
     if (counts) refuseBookkeeping(expression);
-    const work = new Work(counts);
-    for (const around of aroundOf(context)) {
-      for (const way of expression.ways) work.add(inside(around, way));
-    }
+    const work = new Work(counts, until);
+    const ways = aroundOf(context).flatMap((around) => expression.ways.map((way) => inside(around, way)));
+    for (const way of spread(ways, waysMax)) work.add(way);
+    if (ways.length > waysMax) work.narrower.push(`${waysMax} of ${ways.length} ways through it are kept`);
     work.narrower.push(...expression.narrower, ...(context?.narrower ?? []));
     return work.result();
   } catch (error) {
@@ -65,6 +73,12 @@ export function translate(text: string, pre: string | undefined, counts: boolean
 }
 
 class NoFailure extends Refused {}
+
+/** At most `most` of the ways, from all parts of the list. */
+function spread<Way>(ways: readonly Way[], most: number): Way[] {
+  if (ways.length <= most) return [...ways];
+  return Array.from({ length: most }, (_, index) => ways[Math.round((index * (ways.length - 1)) / (most - 1))] as Way);
+}
 
 function refuseBookkeeping({ groups, ways }: Ways): void {
   const name = bookkeeping.find((group) => groups.has(group));
@@ -119,6 +133,7 @@ class Work {
   readonly narrower: string[] = [];
   readonly #wider: string[] = [];
   readonly #counts: boolean;
+  readonly #until: number;
   readonly #patterns = new Set<string>();
   readonly #ignore = new Set<string>();
   #prefixed = false;
@@ -126,8 +141,9 @@ class Work {
   #first: Refused | undefined;
   #drafts = 0;
 
-  constructor(counts: boolean) {
+  constructor(counts: boolean, until: number) {
     this.#counts = counts;
+    this.#until = until;
   }
 
   add(way: readonly Item[]): void {
@@ -158,9 +174,9 @@ class Work {
   }
 
   result(): Translated {
-    if (this.#patterns.size === 0) {
-      throw this.#first ?? new Refused('', 'nothing in it can match');
-    }
+    if (this.#patterns.size === 0 && this.#first) throw this.#first;
+    // Of what must not count, nothing is lost where it can never match.
+    if (this.#patterns.size === 0 && this.#counts) throw new Refused('', 'nothing in it can match');
     if (this.#first) this.narrower.push(`one way through it is left out: ${this.#first.message}`);
     return {
       patterns: [...this.#patterns],
@@ -176,7 +192,7 @@ class Work {
   #except(before: readonly Item[], ways: readonly Item[][], isAnchored: boolean): void {
     if (!this.#counts) throw new Refused('(?!…)', 'text that must not stand there', 'write what may stand there');
     for (const way of ways) {
-      const work = new Work(false);
+      const work = new Work(false, this.#until);
       const head: Item[] = isAnchored ? [{ kind: 'start' }] : [];
       work.add([...head, ...before.filter(({ kind }) => kind !== 'not-ahead'), ...way]);
       const { patterns, narrower } = work.result();
@@ -188,8 +204,10 @@ class Work {
   }
 
   #draft(draft: Draft, isAnchored: boolean): void {
-    if (++this.#drafts > waysMax) throw new Refused('(…|…)', `it makes more than ${waysMax} patterns`, 'split it');
-    const { slots } = draft;
+    if (performance.now() > this.#until)
+      throw new Refused('', 'there is no time left to check its patterns', 'split it');
+    if (++this.#drafts > draftsMax) throw new Refused('(…|…)', `it makes more than ${draftsMax} patterns`, 'split it');
+    const slots = isAnchored ? withoutBeginning(draft.slots) : draft.slots;
     if (this.#counts && !slots.some(({ kind }) => kind === 'ip')) {
       throw new Refused('', 'it names no address on one way through it', 'write <HOST> where the address stands');
     }
@@ -237,6 +255,18 @@ class Work {
   }
 }
 
+/** What is left of a time at the start of a line. */
+const headRest = /^\s*(?:\[\]:?|:)?\s*/;
+
+/** The same once the first runs are written out. */
+function withoutBeginning(slots: readonly Slot[]): Slot[] {
+  const [first, ...rest] = slots;
+  if (first?.kind === 'blanks') return withoutBeginning(rest);
+  if (first?.kind !== 'text') return [...slots];
+  const text = first.text.replace(headRest, '');
+  return text === '' ? withoutBeginning(rest) : [{ kind: 'text', text }, ...rest];
+}
+
 /**
  * Blanks and brackets that are left of a time at the start of the line are no part of a message.
  */
@@ -244,7 +274,7 @@ function withoutHead(items: readonly Item[]): Item[] {
   const [first, ...rest] = items;
   if (first?.kind === 'run' && first.of[0x20] && !first.of[0x41]) return withoutHead(rest);
   if (first?.kind !== 'text') return [...items];
-  const text = first.text.replace(/^\s*(?:\[\]:?|:)?\s*/, '');
+  const text = first.text.replace(headRest, '');
   if (text === first.text) return [...items];
   return withoutHead(text === '' ? rest : [{ ...first, text }, ...rest]);
 }

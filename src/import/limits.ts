@@ -29,8 +29,10 @@ export const expressionsMax = 400;
 export const expressionCharactersMax = 16 * 1024;
 /** Groups inside one another in an expression. */
 export const expressionDepthMax = 32;
-/** Patterns that one expression may become: its optional parts and alternatives multiply. */
-export const waysMax = 96;
+/** Ways through one expression that become patterns: optional parts and alternatives multiply. */
+export const waysMax = 64;
+/** Patterns of one expression, its classes and spellings written out. */
+export const draftsMax = 160;
 /** Ways looked at before the same ones are joined. */
 export const waysTriedMax = 4_096;
 /** A counted repetition is written out up to this many times. */
@@ -41,3 +43,7 @@ export const classWaysMax = 12;
 export const notesMax = 200;
 /** Running bans taken from fail2ban's database. */
 export const runningBansMax = 1_000_000;
+/** Patience with the checks of one filter's patterns, ms: fail2ban's longest takes half of it. */
+export const filterMsMax = 15_000;
+/** The same for all filters of a tree, ms. */
+export const treeMsMax = 60_000;

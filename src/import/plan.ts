@@ -10,7 +10,7 @@ import { readActions } from './actions.ts';
 import { type CustomFilter, customise, type Expressions } from './custom-filter.ts';
 import { escalationSettings } from './escalation.ts';
 import { type JailFile, type JailKey, needless, readJails } from './jail-file.ts';
-import { treeLogPathsMax } from './limits.ts';
+import { filterMsMax, treeLogPathsMax, treeMsMax } from './limits.ts';
 import type { Note, Notes } from './notes.ts';
 import { isYes } from './options.ts';
 import type { Tree } from './tree.ts';
@@ -49,9 +49,10 @@ export interface Surroundings {
 
 export function planOf(tree: Tree, notes: Notes, surroundings: Surroundings): Plan {
   const plan: Plan = { jails: [], filters: [] };
+  const until = performance.now() + treeMsMax;
   for (const jail of readJails(tree, notes)) {
     if (!jail.enabled && jail.problems.length === 0) continue;
-    plan.jails.push(new Planner(tree, notes, surroundings, jail, plan).plan());
+    plan.jails.push(new Planner(tree, notes, surroundings, jail, plan, until).plan());
   }
   return plan;
 }
@@ -62,10 +63,12 @@ class Planner {
   readonly #surroundings: Surroundings;
   readonly #jail: JailFile;
   readonly #plan: Plan;
+  readonly #until: number;
   readonly #settings: Setting[] = [];
   #lost = false;
 
-  constructor(tree: Tree, notes: Notes, surroundings: Surroundings, jail: JailFile, plan: Plan) {
+  constructor(tree: Tree, notes: Notes, surroundings: Surroundings, jail: JailFile, plan: Plan, until: number) {
+    this.#until = until;
     this.#tree = tree;
     this.#notes = notes;
     this.#surroundings = surroundings;
@@ -179,7 +182,7 @@ class Planner {
       ...this.#plan.filters.map(({ filter }) => filter.name),
     ];
     const free = freeName(name, taken);
-    const { filter, remarks } = customise(free, expressions);
+    const { filter, remarks } = customise(free, expressions, Math.min(performance.now() + filterMsMax, this.#until));
     for (const { weight, from, expression, text, hint } of remarks) {
       this.#note(weight, text, {
         place: from.file === '' ? '' : this.#tree.place(from),

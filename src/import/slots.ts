@@ -6,7 +6,7 @@
  */
 import { foreignAt } from '../config/foreign-pattern.ts';
 import { closerOf } from '../config/pattern-text.ts';
-import { classWaysMax, waysMax } from './limits.ts';
+import { classWaysMax, draftsMax } from './limits.ts';
 import { type Bytes, digits, Refused, spaces } from './regex.ts';
 import { type Item, isAny } from './ways.ts';
 
@@ -48,7 +48,7 @@ function draftsOfSpelt(items: readonly Item[]): Draft[] {
   for (let index = items.length - 1; index >= 0; index--) {
     const item = items[index] as Item;
     drafts = drafts.flatMap((draft) => prepend(item, draft, items, index));
-    if (drafts.length > waysMax) throw new Refused('[…]', 'its classes make too many patterns', 'split it');
+    if (drafts.length > draftsMax) throw new Refused('[…]', 'its classes make too many patterns', 'split it');
   }
   return drafts.map((draft) => ({ ...draft, slots: tidy(draft.slots) }));
 }
@@ -104,16 +104,16 @@ function spellings(items: readonly Item[]): Item[][] {
 function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] {
   const before = items[index - 1];
   const next = draft.slots[0];
-  if (before === undefined || before.kind === 'ip' || next === undefined || next.kind === 'ip' || next.kind === 'end') {
-    return [draft];
-  }
+  if (before?.kind === 'ip' || next?.kind === 'ip') return [draft];
   const isWord = (character: string): boolean => /[A-Za-z0-9_]/.test(character);
-  if (before.kind === 'text' && next.kind === 'text') {
-    return isWord(before.text.at(-1) as string) === isWord(next.text[0] as string) ? [] : [draft];
-  }
-  if (before.kind === 'text' && next.kind === 'blanks') return [draft];
-  return [{ ...draft, wider: [...draft.wider, '\\b beside a run is not looked at'] }];
+  const left = before?.kind === 'text' ? isWord(before.text.at(-1) as string) : undefined;
+  const right = next?.kind === 'text' ? isWord(next.text[0] as string) : next?.kind === 'end' ? false : undefined;
+  if (left !== undefined && right !== undefined) return left === right ? [] : [draft];
+  return [{ ...draft, wider: [...draft.wider, '\\b beside a run, or at the end, is not looked at'] }];
 }
+
+/** How a search or field differs from a run that takes one byte at least. */
+export const mayBeEmpty = 'a run may be empty here that is not in the expression';
 
 interface RunSlots {
   slots: Slot[];
@@ -131,7 +131,7 @@ function runSlots(run: Run, next: Slot | undefined, close: string | undefined): 
   const members = of.flatMap((within, byte) => (within ? [byte] : []));
   if (members.length === 0) return [];
   if (max === 1) return oneByte(run, members);
-  if (isAny(of)) return [{ slots: [slot(user ? 'user' : 'skip')] }];
+  if (isAny(of)) return [{ slots: [slot(user ? 'user' : 'skip')], wider: min > 0 ? mayBeEmpty : undefined }];
   if (members.every((byte) => spaces[byte])) return blankSlots(min, max);
   if (members.every((byte) => digits[byte])) return digitSlots(min, max, members.length === 10);
   if (members.length === 1) return repeatedByte(String.fromCharCode(members[0] as number), min, max);
@@ -180,6 +180,7 @@ function repeatedByte(character: string, min: number, max: number): RunSlots[] {
 
 /** A run without blanks. */
 function wordSlots({ of, min }: Run, next: Slot | undefined): RunSlots[] {
+  const emptiness = min > 0 ? mayBeEmpty : undefined;
   const none: RunSlots[] = min === 0 ? [{ slots: [] }] : [];
   const first = next?.kind === 'text' ? (next.text[0] as string) : undefined;
   if (next !== undefined && first === undefined && next.kind !== 'end' && next.kind !== 'blanks') {
@@ -190,7 +191,7 @@ function wordSlots({ of, min }: Run, next: Slot | undefined): RunSlots[] {
     );
   }
   if (first !== undefined && /[A-Za-z0-9]/.test(first)) {
-    return [{ slots: [slot('part')], wider: difference(of, 'part', ' ') }];
+    return [{ slots: [slot('part')], wider: difference(of, 'part', ' ') ?? emptiness }];
   }
   const stop = first === undefined || first > '\x7f' ? '' : first;
   const narrower =
@@ -201,19 +202,20 @@ function wordSlots({ of, min }: Run, next: Slot | undefined): RunSlots[] {
 }
 
 /** A run with blanks in it. */
-function broadSlots({ of }: Run, next: Slot | undefined, close: string | undefined): RunSlots[] {
+function broadSlots({ of, min }: Run, next: Slot | undefined, close: string | undefined): RunSlots[] {
+  const emptiness = min > 0 ? mayBeEmpty : undefined;
   const missing = of.flatMap((within, byte) =>
     within || byte === 10 || byte === 13 ? [] : [String.fromCharCode(byte)],
   );
   const first = next?.kind === 'text' ? (next.text[0] as string) : undefined;
   if (first !== undefined && missing.includes(first) && !/[A-Za-z0-9]/.test(first)) {
-    return [{ slots: [slot('field')], wider: difference(of, 'field', first) }];
+    return [{ slots: [slot('field')], wider: difference(of, 'field', first) ?? emptiness }];
   }
   const isText = first !== undefined || next?.kind === 'end' || next === undefined;
   if (isText && close !== undefined && missing.includes(close)) {
-    return [{ slots: next === undefined ? [] : [slot('inside')], wider: difference(of, 'inside', close) }];
+    return [{ slots: next === undefined ? [] : [slot('inside')], wider: difference(of, 'inside', close) ?? emptiness }];
   }
-  if (next === undefined) return [{ slots: [] }];
+  if (next === undefined) return [{ slots: [], wider: emptiness }];
   const construct = `[^${missing.slice(0, 8).join('')}]*`;
   throw new Refused(construct, 'what follows it may stand in it too', 'end it with a character that cannot');
 }
