@@ -9,7 +9,7 @@ import { logTagsMax } from '../config/limits.ts';
 import { type Refusal, type Translated, translate } from './expression.ts';
 import { expressionsMax, filterMsMax } from './limits.ts';
 import { parseExpression, Refused } from './regex.ts';
-import { draftsOf, mayBeEmpty } from './slots.ts';
+import { anyBoundary, draftsOf, mayBeEmpty } from './slots.ts';
 import type { Resolved } from './tree.ts';
 import { waysOf } from './ways.ts';
 
@@ -130,7 +130,7 @@ class Assembly {
     for (const pattern of translated.patterns) this.#rows.push({ pattern, expression: text, from });
     for (const remark of translated.narrower) this.#remark('info', from, text, `narrower: ${remark}`);
     for (const remark of translated.wider) {
-      this.#remark(remark === mayBeEmpty ? 'info' : 'warning', from, text, `wider: ${remark}`);
+      this.#remark([mayBeEmpty, anyBoundary].includes(remark) ? 'info' : 'warning', from, text, `wider: ${remark}`);
     }
   }
 

@@ -32,6 +32,7 @@ export function importTree(folder: string): Imported {
     builtIn: knownFilters,
     portOf: (service) => ports.get(service.toLowerCase()),
     fileExists: (pattern) => matchingPaths(pattern, 1).length > 0,
+    hasJournal: ['run', 'var'].some((folder) => matchingPaths(`/${folder}/log/journal/*/*.journal`, 1).length > 0),
   });
   const written = (): string => writeConfiguration(plan, notes.all, folder, (from) => tree.place(from));
   for (let round = 0; ; round++) {

@@ -4,6 +4,7 @@
  * LP-11, LP-28, WHY-15.
  */
 import { formatDuration } from '../config/duration.ts';
+import { defaultJournalMatch, parseJournalMatch } from '../config/journal-match.ts';
 import { filterNameMax } from '../config/limits.ts';
 import { maxretryMax } from '../limits.ts';
 import { readActions } from './actions.ts';
@@ -45,6 +46,7 @@ export interface Surroundings {
   builtIn: readonly { name: string; modes: readonly string[] }[];
   portOf(service: string): number | undefined;
   fileExists(pattern: string): boolean;
+  hasJournal: boolean;
 }
 
 export function planOf(tree: Tree, notes: Notes, surroundings: Surroundings): Plan {
@@ -66,6 +68,7 @@ class Planner {
   readonly #until: number;
   readonly #settings: Setting[] = [];
   #lost = false;
+  #isJournal = false;
 
   constructor(tree: Tree, notes: Notes, surroundings: Surroundings, jail: JailFile, plan: Plan, until: number) {
     this.#until = until;
@@ -83,7 +86,7 @@ class Planner {
       this.#note(isVital ? 'lost' : 'warning', `${key}: ${reason}`, { place: this.#placeOf(key) });
     }
     const filter = this.#filter();
-    this.#source();
+    this.#source(filter);
     this.#thresholds();
     this.#ignored();
     this.#reach();
@@ -218,13 +221,20 @@ class Planner {
 
   // --- Where lines come from ---------------------------------------------------------------------
 
-  #source(): void {
+  #source(filter: string): void {
     const backend = this.#jail.options.get('backend');
-    const journal = (backend?.text ?? 'auto').startsWith('systemd');
-    const paths = journal ? [] : this.#logPaths();
-    const match = this.#jail.options.get('journalmatch') ?? this.#jail.filterFile?.journalmatch;
-    if (journal) {
-      this.#journal(match, backend);
+    const isJournal = (backend?.text ?? 'auto').startsWith('systemd');
+    const paths = isJournal ? [] : this.#logPaths();
+    if (isJournal) {
+      this.#journal(filter, backend ?? this.#jail.line);
+      return;
+    }
+    const { fileExists, hasJournal } = this.#surroundings;
+    const isAuto = (backend?.text ?? 'auto') === 'auto';
+    if (isAuto && hasJournal && !paths.some(fileExists) && defaultJournalMatch(filter, undefined) !== undefined) {
+      const place = this.#placeOf('logpath');
+      this.#note('info', 'reads the journal: none of its log files is on this host', { place, found: paths.join(' ') });
+      this.#journal(filter, this.#jail.options.get('logpath') ?? this.#jail.line);
       return;
     }
     if (paths.length > 0) {
@@ -254,13 +264,36 @@ class Planner {
     return paths.slice(0, treeLogPathsMax);
   }
 
-  #journal(
-    match: { text: string; file: string; line: number } | undefined,
-    backend: { file: string; line: number } | undefined,
-  ): void {
-    void match;
-    const place = backend ? this.#tree.place(backend) : '';
-    this.#note('lost', 'reads the journal', { place, hint: 'let syslog write the file, and name it in logpath' });
+  /**
+   * Built-in filters know their units; a match that the jail or a filter of its own names stands
+   * for them.
+   */
+  #journal(filter: string, from: { file: string; line: number }): void {
+    this.#isJournal = true;
+    this.#set('source', 'journal', this.#tree.place(from));
+    const { options, filterFile } = this.#jail;
+    const isBuiltIn = this.#surroundings.builtIn.some(({ name }) => name === filter);
+    const match = options.get('journalmatch') ?? (isBuiltIn ? undefined : filterFile?.journalmatch);
+    const groups = (match?.text ?? '').split('\n').filter((line) => line.trim() !== '');
+    if (match && groups.length > 0) {
+      const parsed = parseJournalMatch(groups);
+      if (parsed.ok) {
+        this.#set('journal_match', groups.length === 1 ? (groups[0] as string) : groups, this.#tree.place(match));
+        return;
+      }
+      this.#note('warning', `journalmatch ${parsed.reason}`, { place: this.#tree.place(match), found: match.text });
+    }
+    if (filter === '' || (isBuiltIn && defaultJournalMatch(filter, undefined))) return;
+    const tags = this.#plan.filters.find((each) => each.filter.name === filter)?.filter.tags ?? [];
+    if (tags.includes('*')) return;
+    const named = tags.filter((tag) => tag !== '').map((tag) => `SYSLOG_IDENTIFIER=${tag}`);
+    if (named.length > 0) {
+      this.#set('journal_match', named.join(' '), this.#tree.place(filterFile?.daemon ?? from));
+      return;
+    }
+    this.#settings.pop();
+    const hint = 'write journal_match = "_SYSTEMD_UNIT=…", or name the log file in logpath';
+    this.#note('lost', 'reads the journal, and names no unit or identifier', { place: this.#tree.place(from), hint });
   }
 
   // --- When and for how long ---------------------------------------------------------------------
@@ -396,7 +429,7 @@ class Planner {
   #others(): void {
     const { options, own } = this.#jail;
     const timezone = options.get('logtimezone');
-    if (timezone && timezone.text.trim() !== '')
+    if (timezone && timezone.text.trim() !== '' && !this.#isJournal)
       this.#set('timezone', timezoneOf(timezone.text), this.#tree.place(timezone));
     const encoding = options.get('logencoding');
     if (encoding && !/^(?:auto|utf-?8|ascii)$/i.test(encoding.text.trim())) {

@@ -109,8 +109,11 @@ function boundary(draft: Draft, items: readonly Item[], index: number): Draft[] 
   const left = before?.kind === 'text' ? isWord(before.text.at(-1) as string) : undefined;
   const right = next?.kind === 'text' ? isWord(next.text[0] as string) : next?.kind === 'end' ? false : undefined;
   if (left !== undefined && right !== undefined) return left === right ? [] : [draft];
-  return [{ ...draft, wider: [...draft.wider, '\\b beside a run, or at the end, is not looked at'] }];
+  return [{ ...draft, wider: [...draft.wider, anyBoundary] }];
 }
+
+/** What becomes of a word's end where nothing says which byte stands there. */
+export const anyBoundary = '\\b beside a run, or at the end, is not looked at';
 
 /** How a search or field differs from a run that takes one byte at least. */
 export const mayBeEmpty = 'a run may be empty here that is not in the expression';

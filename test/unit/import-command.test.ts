@@ -16,9 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/commands/import.ts';
+import { knownFilters } from '../../src/config/known-filters.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { importTree } from '../../src/import/import.ts';
+import { Notes } from '../../src/import/notes.ts';
+import { planOf } from '../../src/import/plan.ts';
 import { exitOf, reportText } from '../../src/import/report.ts';
+import { Tree } from '../../src/import/tree.ts';
 
 const corpus = join(import.meta.dirname, '../corpus/fail2ban');
 let folder: string;
@@ -142,6 +146,36 @@ describe('files', () => {
   test('a folder that is not there, and one that holds nothing', async () => {
     expect(await run([join(folder, 'nothing'), '--output', out])).toBe(1);
     expect(await run([folder, '--output', out])).toBe(4);
+  });
+});
+
+describe('the journal', () => {
+  const planned = (hasJournal: boolean, fileExists = false): Record<string, unknown> => {
+    const host = { builtIn: knownFilters, portOf: () => undefined, fileExists: () => fileExists, hasJournal };
+    const notes = new Notes();
+    const { jails } = planOf(new Tree(tree(), notes), notes, host);
+    return Object.fromEntries(
+      jails.map(({ name, settings }) => [name, settings.find(({ key }) => key === 'source')?.value]),
+    );
+  };
+
+  test('is read where backend says so, with the match of the jail or of its own filter', () => {
+    add(
+      'jail.local',
+      '\n[custom-app]\nbackend = systemd\n[x]\nenabled = true\nfilter = sshd\nbackend = systemd\njournalmatch = _COMM=x + _COMM=y\n',
+    );
+    const { text, notes } = importTree(tree());
+    expect(text).toContain('source = "journal"');
+    expect(text).toContain('journal_match = "SYSLOG_IDENTIFIER=custom-app-worker SYSLOG_IDENTIFIER=custom-app"');
+    expect(text).toContain('journal_match = "_COMM=x + _COMM=y"');
+    expect(notes.filter(({ weight }) => weight === 'lost')).toEqual([]);
+  });
+
+  test('is read with backend auto only where there is a journal and no file', () => {
+    add('jail.local', '\n[DEFAULT]\nbackend = auto\n');
+    expect(planned(true)).toMatchObject({ sshd: 'journal', 'custom-app': undefined });
+    expect(planned(true, true).sshd).toBeUndefined();
+    expect(planned(false).sshd).toBeUndefined();
   });
 });
 
