@@ -7,6 +7,7 @@ Napi::Object Register(Napi::Env, Napi::Object exports) {
   fail2zig::ExportNetlink(exports);
   fail2zig::ExportPeer(exports);
   fail2zig::ExportMemfd(exports);
+  fail2zig::ExportDatagram(exports);
   fail2zig::ExportMadvise(exports);
   fail2zig::ExportBpf(exports);
   fail2zig::ExportXtables(exports);

@@ -137,6 +137,7 @@ class Aside : public Napi::AsyncWorker {
 void ExportNetlink(Napi::Object exports);
 void ExportPeer(Napi::Object exports);
 void ExportMemfd(Napi::Object exports);
+void ExportDatagram(Napi::Object exports);
 void ExportMadvise(Napi::Object exports);
 void ExportBpf(Napi::Object exports);
 void ExportXtables(Napi::Object exports);

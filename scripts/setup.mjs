@@ -20,12 +20,16 @@ const node = join(root, 'node_modules', '.bin', 'node');
 const tools = { nft: 'nftables', ip: 'iproute2', 'iptables-legacy': 'iptables', ipset: 'ipset', bpftool: 'bpftool' };
 
 /**
- * Debian packages that tests compare us with, as libraries: unpacked into build/tools, not
- * installed, so that no service of theirs starts. The file says that a package is there.
+ * Debian packages that tests compare us with or check our files with: unpacked into build/tools,
+ * not installed, so that no service of theirs starts. The file says that a package is there; a
+ * command that the system has already is not unpacked.
  */
 const unpacked = {
   fail2ban: 'etc/fail2ban/filter.d/sshd.conf',
   'python3-prometheus-client': 'usr/lib/python3/dist-packages/prometheus_client/parser.py',
+  systemd: 'usr/bin/systemd-analyze',
+  mandoc: 'usr/bin/mandoc',
+  prometheus: 'usr/bin/prometheus',
 };
 
 function say(message) {
@@ -86,15 +90,17 @@ function installTools() {
 
 function unpackTools() {
   const folder = join(root, 'build', 'tools');
-  const missing = Object.keys(unpacked).filter((name) => !existsSync(join(folder, unpacked[name])));
+  const isThere = (file) =>
+    existsSync(join(folder, file)) || (file.startsWith('usr/bin/') && isOnPath(file.slice('usr/bin/'.length)));
+  const missing = Object.keys(unpacked).filter((name) => !isThere(unpacked[name]));
   if (missing.length === 0) return;
   for (const name of missing) {
     const fetch =
       'cd "$1" && rm -f -- "$2"_*.deb && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
     mkdirSync(folder, { recursive: true });
     const done = isOnPath('apt-get') && spawnSync('sh', ['-c', fetch, 'sh', folder, name], { stdio: 'ignore' });
-    if (done && done.status === 0) say(`unpacked ${name} to compare with`);
-    else console.error(`setup: no package ${name} to compare with; the tests that do say so.`);
+    if (done && done.status === 0) say(`unpacked ${name} for the tests`);
+    else console.error(`setup: no package ${name}; the tests that need it say so.`);
   }
 }
 

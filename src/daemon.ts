@@ -35,6 +35,7 @@ import { type Figure, figuresOf } from './observe/figures.ts';
 import { LogClocks } from './observe/log-clocks.ts';
 import { MetricsServer } from './observe/metrics-server.ts';
 import { DaemonOperator } from './operator.ts';
+import { ServiceManager } from './service.ts';
 import { InUseError, tableLockPath, takeLock } from './sole.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from './sources/file.ts';
 import { type JournalEvent, JournalSource } from './sources/journal/source.ts';
@@ -290,8 +291,15 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   for (const remainder of config.handed!.lacking) log.warn('not confined', { remainder });
   log.info('started', { version, backend: name, jails: config.jails.length, slots, residentBytes: residentBytes() });
   for (const part of memory.parts()) log.debug('memory', { ...part });
+  const manager = new ServiceManager();
+  const bans = () => enforcer.counters.bans.reduce((sum, count) => sum + count, 0);
+  manager.ready(() => {
+    const [problem = 'no problems'] = operator.problems();
+    return `${backend.name}, jails: ${config.jails.length}, bans since the start: ${bans()}; ${problem}`;
+  });
 
   return async () => {
+    manager.stopping();
     clearInterval(housekeeping);
     clearInterval(verdicts);
     memory.stop();
@@ -307,7 +315,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
     await recorder.close();
     backend.close();
     for (const lock of locks) closeSync(lock);
-    log.info('stopped', { bans: enforcer.counters.bans.reduce((sum, count) => sum + count, 0) });
+    log.info('stopped', { bans: bans() });
     log.flush();
   };
 }

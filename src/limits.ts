@@ -679,6 +679,8 @@ export const stateRetryMs = 1_000;
  * service manager's patience.
  */
 export const enforcerStopMs = 5_000;
+/** The service manager gets a line of how things are this often, ms. */
+export const serviceStatusMs = 10_000;
 /** The last save of a stop may take this long, ms: service managers kill after 90 s. */
 export const stateStopMs = 10_000;
 /** Read positions in one state file: every followed file with its rotated ones. */

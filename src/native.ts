@@ -46,6 +46,11 @@ export interface Native {
    * -errno.
    */
   memfd(name: string): number;
+  /**
+   * A datagram socket connected to the unix socket at `path`, without close-on-exec; sends through
+   * writeNow(): descriptor or -errno.
+   */
+  datagramTo(path: string): number;
   /** F_ADD_SEALS: nobody can change or resize the memory file any more: 0 or -errno. */
   seal(fd: number): number;
   /**

@@ -25,6 +25,7 @@ import { SocketPathError } from '../control/socket-path.ts';
 import { Log } from '../log.ts';
 import { native } from '../native.ts';
 import { addonVariable, readPart } from '../parts.ts';
+import { notifyVariable } from '../service.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig } from '../types.ts';
 
@@ -64,8 +65,8 @@ export const coreFlags: readonly string[] = [
 const inherited = [
   'PATH', // none is needed, but tools that look at the process expect one
   'TZ', // log times without a zone are read in it
-  'NOTIFY_SOCKET', // systemd: readiness and watchdog
-  'WATCHDOG_USEC',
+  notifyVariable, // the connected socket of systemd: readiness, watchdog, status
+  'WATCHDOG_USEC', // systemd: after how long without a sign of life the process is ended
   'WATCHDOG_PID',
   'INVOCATION_ID', // systemd: marks the unit's start in the journal
   'JOURNAL_STREAM', // systemd: whether standard error is the journal
@@ -130,11 +131,12 @@ export function launch(path: string = defaultConfigPath): number {
   }
   let command: string[];
   try {
+    const manager = connectedManager();
     const handed = confine(config, coreFile());
     const fd = handedRecord({ ...config, handed });
     command = coreArguments(fd) ?? [];
     const socket = handed.socket ? [handed.socket.fd, handed.socket.lock] : [];
-    keepOnly([fd, ...socket, ...(isSea() ? [handedAddon()] : [])]);
+    keepOnly([fd, ...manager, ...socket, ...(isSea() ? [handedAddon()] : [])]);
   } catch (error) {
     return refuse(statusOf(error), printable((error as Error).message));
   }
@@ -147,6 +149,23 @@ export function launch(path: string = defaultConfigPath): number {
 /** The record for the core in a sealed memory file; throws where the kernel has none. */
 export function handedRecord(config: CoreConfig): number {
   return sealedFile('fail2zig-config', (fd) => writeCoreConfig(fd, config));
+}
+
+/**
+ * The socket of the service manager, connected, whose descriptor the core's environment names; none
+ * where none asked to be told.
+ */
+function connectedManager(): number[] {
+  delete process.env[notifyVariable];
+  const { NOTIFY_SOCKET: path } = process.env;
+  if (path === undefined) return [];
+  const fd = native.datagramTo(path);
+  if (fd < 0) {
+    process.stderr.write(`fail2zig: warning: the service manager at ${printable(path)} hears nothing (errno ${-fd})\n`);
+    return [];
+  }
+  process.env[notifyVariable] = String(fd);
+  return [fd];
 }
 
 /**

@@ -195,6 +195,7 @@ describe('starting', () => {
       PATH: '/bin',
       TZ: 'Europe/Berlin',
       NOTIFY_SOCKET: '/run/n',
+      FAIL2ZIG_NOTIFY_FD: '7',
       NODE_OPTIONS: '--inspect',
       NODE_EXTRA_CA_CERTS: '/x',
       LD_PRELOAD: '/x.so',
@@ -203,7 +204,7 @@ describe('starting', () => {
     expect(environment).toEqual({
       PATH: '/bin',
       TZ: 'Europe/Berlin',
-      NOTIFY_SOCKET: '/run/n',
+      FAIL2ZIG_NOTIFY_FD: '7',
       UV_THREADPOOL_SIZE: '2',
       MALLOC_ARENA_MAX: '1',
     });

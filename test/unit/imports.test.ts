@@ -36,6 +36,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   backends: ['limits', 'native', 'text', 'log', 'backoff', 'turns'],
   /** One daemon per table, per state file and per socket. */
   sole: ['native'],
+  /** What the service manager is told. */
+  service: ['limits', 'native', 'text'],
   /** Who could replace what stands at a path. */
   components: ['limits'],
   /** The core's side of its confinement. */
@@ -50,7 +52,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   operator: [...ground, 'history', 'sources', 'backends', 'state', 'control', 'enforcer', 'memory', 'observe'],
   /** The composition root. It reads the handed record and no npm package (LP-02). */
   daemon: [
-    ...['sources', 'backends', 'state', 'control', 'sole', 'enforcer', 'memory', 'observe', 'operator', 'history'],
+    ...[
+      'sources',
+      'backends',
+      'state',
+      'control',
+      'sole',
+      'enforcer',
+      'memory',
+      'observe',
+      'operator',
+      'history',
+      'service',
+    ],
     ...ground,
     'confined',
   ],
@@ -62,7 +76,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   /** `check` looks for rules of others that a jail's hooks miss. */
   commands: [
     ...ground,
-    ...['sole', 'engine', 'config', 'import', 'filters', 'compiler', 'sources', 'backends', 'control', 'confinement'],
+    ...[
+      'sole',
+      'service',
+      'engine',
+      'config',
+      'import',
+      'filters',
+      'compiler',
+      'sources',
+      'backends',
+      'control',
+      'confinement',
+    ],
   ],
   /** Reads durations as the configuration does. */
   client: ['control', 'history', 'limits', 'text', 'config', 'version'],

@@ -76,6 +76,7 @@ const signatures: Record<keyof Native, readonly Kind[]> = {
   netlinkWait: ['descriptor', 'count'],
   peerCredentials: ['descriptor'],
   memfd: ['text'],
+  datagramTo: ['text'],
   seal: ['descriptor'],
   closeOnExec: ['farDescriptor', 'farDescriptor'],
   keepOnExec: ['descriptor'],

@@ -1,0 +1,44 @@
+/**
+ * What the service manager is told (sd_notify(3)): that the start is over, that the event loop
+ * still turns, and one line of how things are. The launch stage connected the socket: the core
+ * needs no right to its path. Without a service manager nothing is sent; a full socket is no
+ * trouble of ours.
+ */
+import { serviceStatusMs } from './limits.ts';
+import { native } from './native.ts';
+import { printable } from './text/printable.ts';
+
+/** Names the descriptor of the connected socket; the launch stage sets it. */
+export const notifyVariable = 'FAIL2ZIG_NOTIFY_FD';
+
+export class ServiceManager {
+  readonly #fd: number;
+  readonly #pauseMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(variables: NodeJS.ProcessEnv = process.env) {
+    const { WATCHDOG_USEC = '', WATCHDOG_PID = String(process.pid) } = variables;
+    this.#fd = Number(variables[notifyVariable] ?? -1);
+    // Three signs of life in the time after which we are taken for dead.
+    const signMs = WATCHDOG_PID === String(process.pid) ? Math.floor(Number(WATCHDOG_USEC) / 3_000) : 0;
+    this.#pauseMs = signMs > 0 ? Math.min(signMs, serviceStatusMs) : serviceStatusMs;
+  }
+
+  /** The start is over; `status` is asked for its line now and then. */
+  ready(status: () => string): void {
+    const say = (sign: string): void => {
+      this.#tell(`${sign}\nSTATUS=${printable(status())}`);
+    };
+    say('READY=1');
+    this.#timer = setInterval(say, this.#pauseMs, 'WATCHDOG=1');
+  }
+
+  stopping(): void {
+    clearInterval(this.#timer);
+    this.#tell('STOPPING=1\nSTATUS=stopping');
+  }
+
+  #tell(text: string): void {
+    if (this.#fd >= 0) native.writeNow(this.#fd, Buffer.from(text));
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * The files for systemd: its own checker accepts the unit, and what they name is what the
+ * configuration's defaults name.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { defaultSettings } from '../../src/config/schema.ts';
+import { tool, toolEnvironment } from '../support/tools.ts';
+
+const root = join(import.meta.dirname, '../..');
+const unit = readFileSync(join(root, 'systemd/fail2zig.service'), 'utf8');
+const analyze = tool('systemd-analyze');
+
+/** What the checker says of a unit whose programs are those of this checkout. */
+function verdict(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'fail2zig-unit-'));
+  try {
+    const path = join(folder, 'fail2zig.service');
+    writeFileSync(path, text.replaceAll('/usr/bin/', `${join(root, 'bin')}/`));
+    const done = spawnSync(analyze!, ['verify', '--man=no', path], { encoding: 'utf8', env: toolEnvironment });
+    expect(done.error).toBeUndefined();
+    return `${done.status === 0 ? '' : 'refused '}${done.stdout}${done.stderr}`.trim();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('the unit', () => {
+  test.skipIf(analyze === undefined)('is accepted by systemd-analyze, which notices a wrong key', () => {
+    expect(verdict(unit)).toBe('');
+    expect(verdict(unit.replace('WatchdogSec', 'WatchdoggSec'))).toContain('WatchdoggSec');
+  });
+
+  test('waits for readiness and is not started again with a configuration that cannot be used', () => {
+    for (const line of ['Type=notify', 'RestartPreventExitStatus=78', 'WatchdogSec=60s']) {
+      expect(unit.split('\n')).toContain(line);
+    }
+    expect(unit).toMatch(/^ExecReload=\/usr\/bin\/fail2zig-client reload$/m);
+  });
+
+  test('makes the directories of the default socket and state', () => {
+    expect(`/run/${/^RuntimeDirectory=(.*)$/m.exec(unit)?.[1]}`).toBe(dirname(defaultSettings.socket));
+    expect(`/var/lib/${/^StateDirectory=(.*)$/m.exec(unit)?.[1]}`).toBe(dirname(defaultSettings.statePath));
+  });
+});
+
+test('sysusers.d makes the group of the socket, tmpfiles.d its directory', () => {
+  const lines = (kind: string): string[] =>
+    readFileSync(join(root, 'systemd', kind, 'fail2zig.conf'), 'utf8').split('\n');
+  expect(lines('sysusers.d')).toContain(`g ${defaultSettings.group} -`);
+  const directories = lines('tmpfiles.d').map((line) => line.split(/\s+/).slice(0, 3).join(' '));
+  expect(directories).toContain(`d ${dirname(defaultSettings.socket)} 0755`);
+  expect(directories).toContain(`d ${dirname(defaultSettings.statePath)} 0750`);
+});
