@@ -24,6 +24,7 @@ const commands: Record<string, Row> = {
   replay: { about: 'run finished logs through the whole pipeline', load: () => import('./commands/replay.ts') },
   import: { about: 'translate a fail2ban configuration', load: () => import('./commands/import.ts') },
   remove: { about: 'take our rules and bans out of the kernel', load: () => import('./commands/remove.ts') },
+  compare: { about: 'our decisions over a log beside those of fail2ban', load: () => import('./commands/compare.ts') },
   filters: { about: 'list the built-in filters, or show one', load: () => import('./commands/filters.ts') },
 };
 

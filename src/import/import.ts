@@ -22,13 +22,16 @@ export interface Imported {
   notes: Note[];
 }
 
-/** Throws with the reason where `folder` is no directory. */
-export function importTree(folder: string): Imported {
+/**
+ * `enabled`: jails that are carried over though the tree does not enable them. Throws with the
+ * reason where `folder` is no directory.
+ */
+export function importTree(folder: string, enabled: readonly string[] = []): Imported {
   if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no directory`);
   const notes = new Notes();
   const tree = new Tree(folder, notes);
   const ports = servicePorts();
-  const plan = planOf(tree, notes, {
+  const plan = planOf(tree, notes, enabled, {
     builtIn: knownFilters,
     portOf: (service) => ports.get(service.toLowerCase()),
     fileExists: (pattern) => matchingPaths(pattern, 1).length > 0,

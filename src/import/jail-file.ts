@@ -43,7 +43,7 @@ export interface JailFile {
 }
 
 /** The jails in the order of the tree. */
-export function readJails(tree: Tree, notes: Notes): JailFile[] {
+export function readJails(tree: Tree, notes: Notes, enabled: readonly string[]): JailFile[] {
   const configuration = tree.read('jail');
   if (!configuration) {
     notes.add({ weight: 'lost', jail: '', place: tree.folder, text: 'there is no jail.conf and no jail.local' });
@@ -56,10 +56,10 @@ export function readJails(tree: Tree, notes: Notes): JailFile[] {
     const text = `${names.length} jails, of which the first ${treeJailsMax} are read`;
     notes.add({ weight: 'lost', jail: '', place: 'jail.conf', text });
   }
-  return names.slice(0, treeJailsMax).map((name) => readJail(tree, configuration, name));
+  return names.slice(0, treeJailsMax).map((name) => readJail(tree, configuration, name, enabled.includes(name)));
 }
 
-function readJail(tree: Tree, configuration: Configuration, name: string): JailFile {
+function readJail(tree: Tree, configuration: Configuration, name: string, isWanted: boolean): JailFile {
   const own = configuration.own(name);
   const first = own
     .map((key) => configuration.raw(name, key))
@@ -82,10 +82,10 @@ function readJail(tree: Tree, configuration: Configuration, name: string): JailF
     }
   };
   const enabled = read('enabled');
-  jail.enabled = isYes(enabled?.text ?? '');
+  jail.enabled = isWanted || isYes(enabled?.text ?? '');
   if (enabled) jail.line = enabled.file === '' ? jail.line : enabled;
   // Only what runs is worth reading; an option that cannot be read hides nothing.
-  if (!jail.enabled && enabled) return jail;
+  if (!jail.enabled && jail.problems.length === 0) return jail;
   const backend = read('backend');
   readFilter(tree, configuration, jail, read('filter'), backend?.text ?? 'auto');
   for (const key of jailKeys) {

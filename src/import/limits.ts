@@ -47,3 +47,13 @@ export const runningBansMax = 1_000_000;
 export const filterMsMax = 15_000;
 /** The same for all filters of a tree, ms. */
 export const treeMsMax = 60_000;
+/** Patience with fail2ban over one log, ms: it reads some thousand lines a second. */
+export const fail2banMsMax = 600_000;
+/** Longest answer of it, bytes. */
+export const answerBytesMax = 256 * 1024 * 1024;
+/** Lines that are compared. */
+export const comparedLinesMax = 500_000;
+/** The table of sources for a comparison, bytes: room for more than its lines. */
+export const comparedTableBytes = 32 * 1024 * 1024;
+/** Largest database of fail2ban's that is copied, bytes: a million bans take a third of it. */
+export const databaseBytesMax = 1024 ** 3;

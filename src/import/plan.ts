@@ -49,10 +49,11 @@ export interface Surroundings {
   hasJournal: boolean;
 }
 
-export function planOf(tree: Tree, notes: Notes, surroundings: Surroundings): Plan {
+/** `enabled`: jails that are planned though the tree does not enable them. */
+export function planOf(tree: Tree, notes: Notes, enabled: readonly string[], surroundings: Surroundings): Plan {
   const plan: Plan = { jails: [], filters: [] };
   const until = performance.now() + treeMsMax;
-  for (const jail of readJails(tree, notes)) {
+  for (const jail of readJails(tree, notes, enabled)) {
     if (!jail.enabled && jail.problems.length === 0) continue;
     plan.jails.push(new Planner(tree, notes, surroundings, jail, plan, until).plan());
   }

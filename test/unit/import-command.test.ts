@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { run } from '../../src/commands/import.ts';
 import { knownFilters } from '../../src/config/known-filters.ts';
@@ -22,6 +23,8 @@ import { importTree } from '../../src/import/import.ts';
 import { Notes } from '../../src/import/notes.ts';
 import { planOf } from '../../src/import/plan.ts';
 import { exitOf, reportText } from '../../src/import/report.ts';
+import { banCommands, readRunningBans } from '../../src/import/running-bans.ts';
+import { compareJails } from '../../src/import/side-by-side.ts';
 import { Tree } from '../../src/import/tree.ts';
 
 const corpus = join(import.meta.dirname, '../corpus/fail2ban');
@@ -153,7 +156,7 @@ describe('the journal', () => {
   const planned = (hasJournal: boolean, fileExists = false): Record<string, unknown> => {
     const host = { builtIn: knownFilters, portOf: () => undefined, fileExists: () => fileExists, hasJournal };
     const notes = new Notes();
-    const { jails } = planOf(new Tree(tree(), notes), notes, host);
+    const { jails } = planOf(new Tree(tree(), notes), notes, [], host);
     return Object.fromEntries(
       jails.map(({ name, settings }) => [name, settings.find(({ key }) => key === 'source')?.value]),
     );
@@ -191,4 +194,72 @@ test('text of the tree reaches the terminal without escapes', () => {
   const text = reportText(importTree(tree()), undefined);
   expect(text).toContain('red');
   expect(text).not.toContain('\u001b');
+});
+
+describe('bans that run', () => {
+  const now = 1_000_000;
+  const database = (rows: [jail: string, ip: string | null, from: number, seconds: number][]): string => {
+    const path = join(folder, 'fail2ban.sqlite3');
+    const sqlite = new DatabaseSync(path);
+    sqlite.exec('CREATE TABLE bips(ip TEXT, jail TEXT, timeofban INTEGER, bantime INTEGER)');
+    const insert = sqlite.prepare('INSERT INTO bips(jail, ip, timeofban, bantime) VALUES (?, ?, ?, ?)');
+    for (const row of rows) insert.run(...row);
+    sqlite.close();
+    return path;
+  };
+
+  test('become commands with what is left of their time', async () => {
+    const path = database([
+      ['sshd', '192.0.2.7', now - 100, 700],
+      ['sshd', '192.0.2.8', now - 40, 600],
+      ['sshd', '192.0.2.9', now - 600, 600],
+      ['sshd', '2001:db8::7', now, -1],
+      ['sshd', 'x; reboot', now, 600],
+      ['sshd', null, now, 600],
+      ['gone', '192.0.2.7', now, 600],
+    ]);
+    const bans = await readRunningBans(path, now);
+    expect(banCommands(bans, (jail) => (jail === 'sshd' ? 'ssh' : undefined))).toEqual([
+      '# 1 bans of "gone" are left out: the jail is not carried over',
+      'fail2zig-client ban ssh 192.0.2.7 192.0.2.8 "10m" --reason "from fail2ban"',
+      'fail2zig-client ban ssh 2001:db8::7 -1 --reason "from fail2ban"',
+    ]);
+    expect(readdirSync(folder).sort()).toEqual(['fail2ban.sqlite3', 'tree']);
+  });
+
+  test('are printed by --bans, and a file that is no database says so', async () => {
+    const path = database([['sshd', '192.0.2.7', Math.floor(Date.now() / 1000), -1]]);
+    expect(await run([tree(), '--bans', '--database', path])).toBe(0);
+    expect(said).toBe('fail2zig-client ban sshd 192.0.2.7 -1 --reason "from fail2ban"\n');
+    writeFileSync(out, 'no database');
+    expect(await run([tree(), '--bans', '--database', out])).toBe(1);
+  });
+});
+
+describe('beside fail2ban', () => {
+  const lines = [
+    '2025-03-07T18:00:00+00:00 host custom-app[103]: login failed for a b from 192.0.2.9 port 40024',
+    '2025-03-07T18:00:01+00:00 host custom-app[103]: bad token x x from 192.0.2.9',
+    '2025-03-07T18:00:02+00:00 host custom-app[103]: login failed for x from 203.0.113.9',
+  ];
+
+  test('lines and bans that differ are told with the reason', async () => {
+    const imported = importTree(tree());
+    const [result] = await compareJails(imported, ['custom-app'], lines, 1_741_370_400, () => ({
+      version: '1.0.2',
+      lines: [['192.0.2.9'], ['192.0.2.9'], []],
+      bans: [{ ip: '192.0.2.9', line: 1 }],
+    }));
+    expect(result).toMatchObject({ jail: 'custom-app', lines: 3, ours: 1, theirs: 2, sameBans: 0 });
+    expect(result?.differences.map(({ line, reason }) => [line, reason])).toEqual([
+      [2, 'an expression of it is not translated, or narrower'],
+    ]);
+    expect(result?.onlyTheirBans).toEqual(['192.0.2.9 at line 2']);
+  });
+
+  test('without fail2ban ours is told, and that nobody was asked', async () => {
+    const imported = importTree(tree());
+    const [result] = await compareJails(imported, ['custom-app'], lines, 1_741_370_400, () => 'there is none');
+    expect(result).toMatchObject({ ours: 1, differences: [], unasked: 'there is none' });
+  });
 });

@@ -1,0 +1,119 @@
+/**
+ * The bans that run in fail2ban, out of a copy of its database, as commands for ours with what is
+ * left of their time. The database is never opened where it lies: SQLite would write beside it.
+ * Input: any file. Claims WHY-15, LP-34.
+ */
+import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatDuration } from '../config/duration.ts';
+import { banSecondsMax } from '../limits.ts';
+import { formatAddress, parseCidr } from '../text/address.ts';
+import { databaseBytesMax, runningBansMax } from './limits.ts';
+import { isThere } from './tree.ts';
+
+export interface RunningBan {
+  jail: string;
+  address: string;
+  /** Seconds that are left; -1 for ever. */
+  seconds: number;
+}
+
+/** What a ban lasts whose length an old release did not write down, seconds. */
+const unknownSeconds = 600;
+
+/** Throws where the file is no database of fail2ban's. `now`: epoch seconds. */
+export async function readRunningBans(path: string, now: number): Promise<RunningBan[]> {
+  if (statSync(path).size > databaseBytesMax) throw new Error(`${path} is larger than ${databaseBytesMax} bytes`);
+  const folder = mkdtempSync(join(tmpdir(), 'fail2zig-import-'));
+  try {
+    const copy = join(folder, 'copy');
+    copyFileSync(path, copy);
+    if (isThere(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`);
+    return bansOf(await rowsOf(copy), now);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+type Row = Record<string, unknown>;
+
+async function rowsOf(path: string): Promise<Row[]> {
+  const { DatabaseSync } = await quietly(() => import('node:sqlite'));
+  const database = new DatabaseSync(path);
+  try {
+    const tables = database
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .all()
+      .map(({ name }) => name);
+    const table = ['bips', 'bans'].find((name) => tables.includes(name));
+    if (table === undefined) throw new Error('it holds no bans of fail2ban');
+    return database.prepare(`SELECT jail, ip, timeofban, bantime FROM ${table} LIMIT ${runningBansMax}`).all();
+  } finally {
+    database.close();
+  }
+}
+
+/** Node says on standard error that its SQLite is new, which is no news for an operator. */
+async function quietly<T>(load: () => Promise<T>): Promise<T> {
+  const { emitWarning } = process;
+  process.emitWarning = () => undefined;
+  try {
+    return await load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+function bansOf(rows: readonly Row[], now: number): RunningBan[] {
+  const bans = new Map<string, RunningBan>();
+  for (const { jail, ip, timeofban, bantime } of rows) {
+    const address = typeof ip === 'string' ? parseCidr(ip, 'clear') : 'not-an-address';
+    if (typeof jail !== 'string' || typeof address === 'string' || address.prefix === 0) continue;
+    if (typeof timeofban !== 'number' || typeof bantime !== 'number') continue;
+    const length = bantime === -2 ? unknownSeconds : bantime;
+    const left = length < 0 ? -1 : Math.min(Math.ceil(timeofban + length - now), banSecondsMax);
+    if (left === 0 || left < -1) continue;
+    if (length >= 0 && left < 1) continue;
+    const key = `${jail} ${formatAddress(address)}`;
+    const known = bans.get(key);
+    if (known && (known.seconds === -1 || (left !== -1 && known.seconds >= left))) continue;
+    bans.set(key, { jail, address: formatAddress(address), seconds: left });
+  }
+  return [...bans.values()];
+}
+
+/** Addresses in one command. */
+const addressesMax = 100;
+
+/**
+ * Commands for a shell, one for so many addresses of a jail whose time left is the same to the
+ * minute. `nameOf`: our name of a jail of theirs; undefined where it is not carried over.
+ */
+export function banCommands(bans: readonly RunningBan[], nameOf: (jail: string) => string | undefined): string[] {
+  const groups = new Map<string, string[]>();
+  const left = new Map<string, number>();
+  for (const { jail, address, seconds } of bans) {
+    const name = nameOf(jail);
+    if (name === undefined) {
+      left.set(jail, (left.get(jail) ?? 0) + 1);
+      continue;
+    }
+    const rounded = seconds === -1 ? -1 : Math.min(Math.ceil(seconds / 60) * 60, banSecondsMax);
+    const key = `${name} ${rounded}`;
+    groups.set(key, [...(groups.get(key) ?? []), address]);
+  }
+  const lines = [...left].map(
+    ([jail, count]) => `# ${count} bans of ${JSON.stringify(jail)} are left out: the jail is not carried over`,
+  );
+  for (const [key, addresses] of groups) {
+    const [name, seconds] = key.split(' ');
+    const length = Number(seconds) === -1 ? '-1' : `"${formatDuration(Number(seconds))}"`;
+    for (let at = 0; at < addresses.length; at += addressesMax) {
+      lines.push(
+        `fail2zig-client ban ${name} ${addresses.slice(at, at + addressesMax).join(' ')} ${length} --reason "from fail2ban"`,
+      );
+    }
+  }
+  return lines;
+}
