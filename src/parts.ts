@@ -29,6 +29,6 @@ export function readPart(name: string): Uint8Array {
 export function addonFile(): string {
   if (!isSea()) return partFile('fail2zig.node');
   const fd = process.env[addonVariable];
-  if (fd === undefined) throw new Error(`no directory to load the addon from: ${addonVariable} is not set`);
+  if (fd === undefined) throw new Error('nowhere to load the addon from: mount /proc, make /var/lib/fail2zig');
   return `/proc/self/fd/${fd}`;
 }
