@@ -30,6 +30,8 @@ const unpacked = {
   systemd: 'usr/bin/systemd-analyze',
   mandoc: 'usr/bin/mandoc',
   prometheus: 'usr/bin/prometheus',
+  minisign: 'usr/bin/minisign',
+  libsodium23: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libsodium.so.23`,
 };
 
 function say(message) {

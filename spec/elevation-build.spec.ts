@@ -37,7 +37,9 @@ async function buildIn(place: string, surrounding: object): Promise<Build> {
   await run(process.execPath, ['scripts/build.ts', '--force', '--quiet'], { cwd: place, env });
   const executable =
     "import('./scripts/package/executable.ts').then((built) => built.buildExecutable('dist/fail2zig'))";
-  await run(process.execPath, ['-e', executable], { cwd: place, env });
+  const bill =
+    "import('./scripts/package/files.ts').then((built) => built.buildBillOfMaterials('dist/bill.cdx.json', 0))";
+  await Promise.all([executable, bill].map((script) => run(process.execPath, ['-e', script], { cwd: place, env })));
   const files = ['build', 'dist'].flatMap((folder) =>
     readdirSync(join(place, folder)).map((name) => `${folder}/${name}`),
   );
@@ -87,6 +89,7 @@ const expected = [
   'build/engine.wasm',
   'build/fail2zig.node',
   'build/matchers.json',
+  'dist/bill.cdx.json',
   'dist/client.cjs',
   'dist/core.cjs',
   'dist/fail2zig',
@@ -100,7 +103,7 @@ const expected = [
 ];
 
 claim(
-  'E-04a',
+  ['E-04a', 'AU-2'],
   given(builds),
   async (build) => {
     const [one, other] = await build();

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fail2banMissing } from '../scripts/lab/fail2ban.ts';
 
-export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban';
+export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban' | 'minisign';
 
 interface Environment {
   /** What to tell a person where it is absent. */
@@ -26,6 +26,10 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
   namespaces: { without: 'no right to make a network namespace', present: () => succeeds('unshare', ['-n', 'true']) },
   built: { without: 'not built; run `npm run setup`', present: () => existsSync('dist/core.cjs') },
   fail2ban: { without: 'no fail2ban to compare with', present: () => fail2banMissing() === undefined },
+  minisign: {
+    without: 'no minisign to verify signatures with',
+    present: () => existsSync('build/tools/usr/bin/minisign'),
+  },
   nft: { without: 'the nft program is not installed', present: () => succeeds('nft', ['--version']) },
 };
 

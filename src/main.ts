@@ -35,7 +35,7 @@ ${Object.entries(commands)
   .map(([name, { about }]) => `  fail2zig ${name.padEnd(20)}${about}`)
   .join('\n')}
   fail2zig ${'help'.padEnd(20)}this text
-  fail2zig --version           the version
+  fail2zig ${'version'.padEnd(20)}the version, and those of what is inside
 
 \`fail2zig COMMAND --help\` shows what a command takes. Talk to a running daemon with fail2zig-client.
 `;
@@ -45,6 +45,7 @@ async function main(argv: string[]): Promise<number> {
   const [first] = argv;
   if (first === undefined || first.startsWith('-')) return start(argv);
   if (first === 'help') return print(usage);
+  if (first === 'version') return print(`${versionText()}\n`);
   if (Object.hasOwn(commands, first)) {
     const command = await commands[first].load();
     return command.run(argv.slice(1));
@@ -68,13 +69,19 @@ async function start(argv: string[]): Promise<number> {
   return launch(parsed.values.config);
 }
 
+/** The version, and those of the runtime: an operator asks them when Node publishes a repair. */
+function versionText(): string {
+  const { node, v8, openssl } = process.versions;
+  return `fail2zig ${version} (Node ${node}, V8 ${v8}, OpenSSL ${openssl})`;
+}
+
 function print(text: string): number {
   process.stdout.write(text);
   return 0;
 }
 
 function unknownCommand(name: string): number {
-  const near = nearest(name, [...Object.keys(commands), 'help']);
+  const near = nearest(name, [...Object.keys(commands), 'help', 'version']);
   const hint = near === undefined ? '' : `; did you mean "${near}"?`;
   process.stderr.write(`fail2zig: unknown command "${printable(name, 60)}"${hint}\nTry \`fail2zig --help\`.\n`);
   return exitUsage;

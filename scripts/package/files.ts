@@ -43,27 +43,41 @@ export function buildChecksums(output: string, files: readonly string[]): void {
   writeFileSync(output, files.toSorted().map(line).join(''));
 }
 
+/** What is used here of CycloneDX 1.5. */
+interface Bill {
+  serialNumber: string;
+  metadata: { timestamp: string; component: { name: string } };
+  components: { 'bom-ref': string; properties: { name: string }[] }[];
+  dependencies: { ref: string; dependsOn: string[] }[];
+}
+
 /**
- * The bill of materials of what the release contains (CycloneDX, by npm). Its serial number and
- * time would be new each time: the one is made of the lock file, the other is that of the source.
+ * The bill of materials of what the release contains (CycloneDX, by npm). What is for development
+ * only goes: npm's own `--omit=dev` leaves out zod too, which is for both. Serial number and time
+ * would be new each time: the one is made of the lock file, the other is that of the source.
  */
 export function buildBillOfMaterials(output: string, epoch: number): void {
-  const listed = execFileSync('npm', ['sbom', '--sbom-format=cyclonedx', '--omit=dev', '--package-lock-only'], {
+  const listed = execFileSync('npm', ['sbom', '--sbom-format=cyclonedx', '--package-lock-only'], {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
   });
-  const bill = JSON.parse(listed) as {
-    serialNumber: string;
-    metadata: { timestamp: string; component: { name: string } };
-  };
+  const bill = JSON.parse(listed) as Bill;
+  const isShipped = ({ properties }: Bill['components'][number]) =>
+    !properties.some(({ name }) => name === 'cdx:npm:package:development');
+  bill.components = bill.components.filter(isShipped);
+  const shipped = new Set(bill.components.map((component) => component['bom-ref']));
+  const own = `fail2zig@${version}`;
+  bill.dependencies = bill.dependencies
+    .filter(({ ref }) => ref === own || shipped.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((other) => shipped.has(other)) }));
   const hash = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
   const groups = [hash.slice(0, 8), hash.slice(8, 12), `8${hash.slice(13, 16)}`, `8${hash.slice(17, 20)}`];
   bill.serialNumber = `urn:uuid:${[...groups, hash.slice(20, 32)].join('-')}`;
+  bill.metadata.timestamp = new Date(epoch * 1000).toISOString();
   // npm takes the name of the folder.
   bill.metadata.component.name = 'fail2zig';
-  bill.metadata.timestamp = new Date(epoch * 1000).toISOString();
   writeFileSync(output, `${JSON.stringify(bill, null, 2)}\n`);
 }
