@@ -28,7 +28,7 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
   fail2ban: { without: 'no fail2ban to compare with', present: () => fail2banMissing() === undefined },
   minisign: {
     without: 'no minisign to verify signatures with',
-    present: () => existsSync('build/tools/usr/bin/minisign'),
+    present: () => existsSync('build/tools/usr/bin/minisign') || succeeds('minisign', ['-v']),
   },
   nft: { without: 'the nft program is not installed', present: () => succeeds('nft', ['--version']) },
 };
