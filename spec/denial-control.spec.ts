@@ -4,16 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { encodeFrame } from '../src/control/protocol.ts';
 import { ControlServer } from '../src/control/server.ts';
-import {
-  controlBacklog,
-  controlConnectionsUserMax,
-  controlRequestsBurst,
-  metricsConnectionsMax,
-} from '../src/limits.ts';
+import { controlConnectionsUserMax, controlRequestsBurst, metricsConnectionsMax } from '../src/limits.ts';
 import { MetricsServer } from '../src/observe/metrics-server.ts';
 import { fakeOperator, listenAt, rawPeer, rememberingLog, temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
@@ -43,6 +38,12 @@ interface FloodedSocket {
   silentPath: string;
   /** Lets the clock of the budgets go on. */
   advance: (ms: number) => void;
+  /** Who connects from now on. */
+  become: (uid: number) => void;
+  /** Connections that the server with short deadlines has open. */
+  silentOpen: () => number;
+  /** What was asked of listen(2). */
+  backlogs: number[];
   close: () => Promise<void>;
 }
 
@@ -53,18 +54,30 @@ const silentMs = 200;
  * The real server for one member of the group. `hurried`: its clock runs so fast that nobody's
  * budget is ever used up.
  */
-function floodedSocket({ hurried = false, strangers = false, idleMs = silentMs } = {}): Supply<FloodedSocket> {
+function floodedSocket({
+  hurried = false,
+  strangers = false,
+  idleMs = silentMs,
+  writeMs = silentMs,
+  oneBudget = false,
+} = {}): Supply<FloodedSocket> {
   return {
     async make() {
       const directory = temporaryDirectory();
       chmodSync(directory.path, 0o755);
       const path = join(directory.path, 'control.sock');
-      const operator = fakeOperator();
+      const operator = fakeOperator(500);
       let time = 0;
       let uid = 1000;
+      const { listen } = Server.prototype;
+      const backlogs: number[] = [];
+      Server.prototype.listen = function watched(this: Server, ...parameters: unknown[]): Server {
+        backlogs.push((parameters[0] as { backlog: number }).backlog);
+        return Reflect.apply(listen, this, parameters) as Server;
+      } as typeof listen;
       const server = new ControlServer({
         operator,
-        askPeer: () => ({ pid: 1, uid: strangers ? uid++ : uid, gid: controlGroup, groups: [] }),
+        askPeer: () => ({ pid: 1, uid: strangers ? uid++ : oneBudget ? 1000 : uid, gid: controlGroup, groups: [] }),
         groupId: controlGroup,
         log: rememberingLog(),
         now: () => {
@@ -74,11 +87,20 @@ function floodedSocket({ hurried = false, strangers = false, idleMs = silentMs }
       });
       await listenAt(server, path, controlGroup);
       const silentPath = join(directory.path, 'silent.sock');
-      const deadlines = { idleMs, answerMs: 10_000, writeMs: 10_000 };
+      const deadlines = { idleMs, answerMs: 10_000, writeMs };
       const askPeer = () => ({ pid: 1, uid: 1000, gid: controlGroup, groups: [] });
       const silent = new ControlServer({ operator, askPeer, groupId: controlGroup, log: rememberingLog(), deadlines });
       await listenAt(silent, silentPath, controlGroup);
+      Server.prototype.listen = listen;
+      operator.bans = Array.from({ length: 20_000 }, (_, index) => ({
+        ...{ jail: 'sshd', address: `198.18.${index >> 8}.${index & 255}`, remainingSeconds: 600 },
+      }));
       return {
+        backlogs,
+        become(next) {
+          uid = next;
+        },
+        silentOpen: () => silent.counters.connectionsOpen,
         path,
         silentPath,
         advance(ms) {
@@ -102,7 +124,7 @@ const excess = 300;
 claim(
   'D-03',
   floodedSocket(),
-  async ({ path, silentPath, advance, reached, received }) => {
+  async ({ path, silentPath, silentOpen, backlogs, become, advance, reached, received }) => {
     const silent = rawPeer(silentPath);
     await until(() => silent.closed, { withinMs: 3_000 }).catch(() => {});
     assert.ok(silent.closed, 'a connection that says nothing is kept');
@@ -111,7 +133,14 @@ claim(
     await until(() => liar.closed, { withinMs: 3_000 }).catch(() => {});
     const [refusal] = liar.responses;
     assert.ok(refusal?.ok === false && refusal.error.code === 'bad-frame', 'a frame of 4 GiB is waited for');
-    assert.ok(controlBacklog > 0 && controlBacklog <= 64, `a backlog of ${controlBacklog}`);
+    const slow = rawPeer(silentPath);
+    slow.socket.pause();
+    slow.socket.write(encodeFrame({ verb: 'list', args: {} }));
+    await until(() => silentOpen() === 1, { what: 'a peer that takes nothing' });
+    await until(() => silentOpen() === 0, { withinMs: 3_000 }).catch(() => {});
+    assert.equal(silentOpen(), 0, 'a peer that does not take its answer is kept');
+    assert.ok(Math.max(...backlogs) <= 64, `backlogs of ${backlogs.join(', ')} were asked for`);
+    const alreadyReached = reached();
     const peers = Array.from({ length: controlConnectionsUserMax + 4 }, () => rawPeer(path));
     await until(() => peers.filter(({ closed, responses }) => closed || responses.length > 0).length >= 4, {
       withinMs: 3_000,
@@ -133,14 +162,24 @@ claim(
     assert.ok(Number.isFinite(answered), `${peer.responses.length} of ${requests} requests were answered`);
     const limited = peer.responses.filter((response) => !response.ok && response.error.code === 'rate-limited');
     assert.equal(limited.length, excess, 'requests over the budget that were refused');
-    assert.equal(reached(), controlRequestsBurst, 'requests that reached the daemon');
+    assert.equal(reached() - alreadyReached, controlRequestsBurst, 'requests that reached the daemon');
+    // What the loop takes between two turns is one read of a socket.
+    const chunk = Math.ceil(65_536 / frame.length);
+    assert.ok(most <= chunk, `${most} requests between two turns in which logs are read`);
+    become(1001);
+    const other = rawPeer(path);
+    other.socket.write(frame);
+    await until(() => other.responses.length === 1, { what: 'an answer for somebody else' });
+    assert.equal(other.responses[0]?.ok, true, 'another user has a budget of his own');
+    become(1000);
     advance(3_600_000);
     peer.socket.write(Buffer.concat(Array.from({ length: requests }, () => frame)));
     await until(() => peer.responses.length === 2 * requests, { what: 'answers after an hour' });
-    assert.equal(reached(), 2 * controlRequestsBurst, 'a budget that nobody used for an hour has grown');
-    for (const { socket } of [...peers, silent, liar]) socket.destroy();
+    const twice = 2 * controlRequestsBurst + 1;
+    assert.equal(reached() - alreadyReached, twice, 'a budget that nobody used for an hour has grown');
+    for (const { socket } of [...peers, silent, liar, slow, other]) socket.destroy();
     return (
-      `one user: ${open.length} of ${peers.length} connections kept, ${reached()} of ${2 * requests} requests answered in two bursts an hour apart, ${limited.length} ` +
+      `one user: ${open.length} of ${peers.length} connections kept, ${twice} requests answered in two bursts an hour apart, one of them for another user, ${limited.length} ` +
       `refused; at most ${most} of them between two turns in which logs are read`
     );
   },
@@ -156,6 +195,12 @@ claim(
       floodedSocket({ idleMs: 600_000 }),
       /a connection that says nothing is kept/,
     ),
+    twin(
+      'a server that waits for a peer who takes nothing',
+      floodedSocket({ writeMs: 600_000 }),
+      /does not take its answer is kept/,
+    ),
+    twin('a server with one budget for all', floodedSocket({ oneBudget: true }), /a budget of his own/),
   ],
 );
 

@@ -2,7 +2,7 @@
  * What the running daemon says about an attack whose user names would like to be part of its log.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { logFieldMax, logLineMax } from '../src/limits.ts';
@@ -55,8 +55,16 @@ async function attacked(settings: string): Promise<Attack> {
       }
     }
     await until(async () => (await daemon.stats())['bans.total'] === sources, { what: 'a ban of each source' });
+    const log = readFileSync(path);
+    const heard = (kind: string) => daemon.said.some((line) => line.includes(`log file ${kind}`));
+    truncateSync(path, 0);
+    await until(() => heard('truncated'), { what: 'the cut' });
+    appendFileSync(path, log.subarray(0, log.indexOf('\n') + 1));
+    renameSync(path, `${path}.1`);
+    writeFileSync(path, '');
+    await until(() => heard('rotated'), { what: 'the rotation' });
     await daemon.stop();
-    return { said: [...daemon.said], path, log: readFileSync(path) };
+    return { said: [...daemon.said], path, log };
   } finally {
     await daemon.stop();
     directory.remove();
@@ -111,7 +119,8 @@ claim(
         [field('jail'), field('filter'), field('pattern'), field('failures')],
         ['sshd', 'sshd', 'failed', '2'],
       );
-      assert.ok(field('path').includes('auth '), `the log is named in ${decision}`);
+      const named = debug.path.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+      assert.equal(field('path'), `"${named}"`, 'the log by its name, quoted whole');
       const at = Number(field('offset'));
       const line = debug.log.toString('latin1', at, debug.log.indexOf('\n', at));
       assert.ok(
@@ -204,6 +213,8 @@ claim(
       const { time: _, ...rest } = objectOf(written);
       assert.deepEqual(rest, { level: 'info', msg: 'banned', jail: 'sshd', value, bans: 3 }, 'what comes back');
     }
+    const { level, msg } = objectOf(line({ level: 'forged', msg: 'forged', time: 'forged' }));
+    assert.deepEqual([level, msg], ['info', 'banned'], 'fields that take the names of others');
     const long = line({ value: '\u0001'.repeat(1_000_000), jail: 'sshd' });
     assert.ok(long.length < logLineMax + 100 && objectOf(long).jail === 'sshd', `a line of ${long.length} characters`);
     return `${lines.length} lines of a daemon under attack: each an object with time, level and msg; ${values.length} hostile values come back as they were; a value of a million characters is cut`;

@@ -49,6 +49,7 @@ const unknownKeys: [text: string, line: number, column: number][] = [
     3,
   ]),
   [`[[filter]]\nname = "own"\npatterns = ["from <address>"]\n colour = "red"\n${validConfig}`, 4, 2],
+  [`[[filter]]\nname = "own"\n[[filter.patterns]]\npattern = "from {ip}"\n colour = "red"\n${validConfig}`, 5, 2],
 ];
 
 /** Line and column at which an unknown key is refused; undefined where the text is accepted. */

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { checkFilter } from '../src/compiler/check.ts';
+import { checkFilter, findingsOf } from '../src/compiler/check.ts';
 import type { Filter } from '../src/compiler/pattern.ts';
 import { compileConfig } from '../src/config/compile.ts';
 import { tryLines } from '../src/config/load.ts';
@@ -15,6 +15,7 @@ import { Examiner } from '../src/engine/examiner.ts';
 import { filters } from '../src/filters/index.ts';
 import { bind, loadEmitted, loadInterpreted, type Match, type Outcome, outcome } from '../test/support/matchers.ts';
 import { messageOf } from '../test/support/messages.ts';
+import { reachable, refused } from '../test/support/refused-filters.ts';
 import { claim, given, twin } from './claim.ts';
 import { addressText, epoch } from './support/tracker.ts';
 
@@ -185,10 +186,16 @@ const refusal: Refusal = (text) => {
   }
 };
 
+interface Refusing {
+  refuse: Refusal;
+  /** Rules by which a filter is refused, whoever wrote it. */
+  findings: typeof findingsOf;
+}
+
 claim(
   'PE-11',
-  given<Refusal>(refusal),
-  (refuse) => {
+  given<Refusing>({ refuse: refusal, findings: findingsOf }),
+  ({ refuse, findings }) => {
     const own = (pattern: string): string => `[[filter]]\nname = "own"\npattern = '''${pattern}'''\n`;
     assert.equal(refuse(own('login failed for {user} from {ip}{end}')), undefined, 'a sound pattern is refused');
     for (const [why, pattern] of inexpressible) {
@@ -197,21 +204,45 @@ claim(
       assert.equal(problem.line, 3, `${why}: the line of the refusal`);
       assert.ok(problem.column > 0 && problem.reason.length > 5, `${why}: refused without a place or a reason`);
     }
-    return `${inexpressible.length} patterns refused at load with line, column and reason`;
+    const rules = Object.keys(refused) as (keyof typeof refused)[];
+    for (const rule of rules) {
+      const found = findings(refused[rule][0]).map((finding) => finding.rule);
+      assert.deepEqual(found, [rule], `a filter that breaks the rule ${rule}`);
+    }
+    for (const filter of reachable) {
+      assert.deepEqual(
+        findings(filter).map(({ rule }) => rule),
+        ['in-reach'],
+        'attacker text before an address',
+      );
+    }
+    return `${inexpressible.length} patterns refused at load with line, column and reason; each of ${rules.length} rules refuses its filter`;
   },
   [
     twin(
       'a reader that takes what it cannot express',
-      given<Refusal>(() => undefined),
+      given<Refusing>({ refuse: () => undefined, findings: findingsOf }),
       /^accepted: no address/,
     ),
     twin(
       'a reader that refuses without saying where',
-      given<Refusal>((text) => {
-        const problem = refusal(text);
-        return problem && { ...problem, line: 0, column: 0 };
+      given<Refusing>({
+        findings: findingsOf,
+        refuse(text) {
+          const problem = refusal(text);
+          return problem && { ...problem, line: 0, column: 0 };
+        },
       }),
+
       /the line of the refusal/,
+    ),
+    twin(
+      'a compiler that lets an address stand behind a run',
+      given<Refusing>({
+        refuse: refusal,
+        findings: (filter) => findingsOf(filter).filter(({ rule }) => rule !== 'unanchored'),
+      }),
+      /a filter that breaks the rule unanchored/,
     ),
   ],
 );

@@ -9,7 +9,7 @@ import type { Address } from '../src/types.ts';
 import { askFail2ban } from '../test/support/fail2ban.ts';
 import { type SessionKind, sessions } from '../test/support/sshd-sessions.ts';
 import { claim, given, twin } from './claim.ts';
-import { compileText } from './support/configuration.ts';
+import { compileText, validConfig } from './support/configuration.ts';
 
 /** A jail in the words of both. */
 interface Words {
@@ -64,14 +64,16 @@ function firstOf(bans: { ip: string; line: number }[], seconds: number): string[
 }
 
 const ours: Decide = async (lines, { maxretry, findtime, bantime, ignoreip }) => {
-  const value = (text: string): string => (/^-?\d+$/.test(text) ? text : `"${text}"`);
-  const { jails } = compileText(`[jails.ssh]
+  /** Whole seconds stand with quotes and without. */
+  const value = (text: string): string => (/^-1$|^86400$/.test(text) ? text : `"${text}"`);
+  const { jails } = compileText(`[defaults]
+ignoreip = [${ignoreip.map((network) => `"${network}"`).join(', ')}]
+[jails.ssh]
 filter = "sshd"
 logpath = "/var/log/auth.log"
 maxretry = ${maxretry}
 findtime = ${value(findtime)}
 bantime = ${value(bantime)}
-ignoreip = [${ignoreip.map((network) => `"${network}"`).join(', ')}]
 ignoreself = false
 ipv6_prefix = 128
 `);
@@ -106,6 +108,9 @@ const deaf =
   (lines, words) =>
     ours(lines, { ...words, ...change });
 
+/** Units of both; a month is 30 days here and 30.4 there, a year 365 and 365.25. */
+const units = { s: 1, m: 60, h: 3_600, d: 86_400, w: 604_800, mo: 2_592_000, y: 31_536_000 };
+
 claim(
   'WHY-01',
   given(ours),
@@ -118,6 +123,10 @@ claim(
       assert.deepEqual(await decide(lines, words), expected, `bans with ${JSON.stringify(words)}`);
       bans += expected.length;
       left += addresses.length + 1 - expected.length;
+    }
+    for (const [unit, seconds] of Object.entries(units)) {
+      const [jail] = compileText(`${validConfig}bantime = "3${unit}"\n`).jails;
+      assert.equal(jail!.bantime, 3 * seconds, `seconds of 3${unit}`);
     }
     assert.ok(bans > 20 && left > 5, `${bans} bans, ${left} addresses left alone: too few to compare`);
     return `${settings.length} jails of sshd with maxretry, findtime, bantime and ignoreip in the spelling of both: ${bans} bans at the same lines for the same time, ${left} addresses left alone by both`;

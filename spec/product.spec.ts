@@ -13,6 +13,7 @@ import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { BYTES } from '../src/engine/counters.ts';
 import { FileSource, type FileSourceOptions } from '../src/sources/file.ts';
+import { IN_MODIFY, Inotify } from '../src/sources/inotify.ts';
 import { PortableEvents } from '../src/sources/portable-events.ts';
 import { CollectingSink } from '../test/support/collecting-sink.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
@@ -62,6 +63,9 @@ async function following(start: Follow, act: (path: string, read: () => string[]
   }
 }
 
+/** News of inotify come within milliseconds. */
+const heardSoon = { withinMs: 3_000 };
+
 /** Waits until `count` lines were read, or says which were. */
 async function expectLines(read: () => string[], expected: string[]): Promise<void> {
   await until(() => read().length >= expected.length, { withinMs: 4_000 }).catch(() => {});
@@ -86,16 +90,25 @@ claim(
       await expectLines(read, expected);
       write('two');
       await expectLines(read, expected);
+      // A writer that was not told of the rotation goes on in the old file.
+      appendFileSync(`${path}.1`, 'late in the old file\n');
+      expected.push('late in the old file');
+      await expectLines(read, expected);
       truncateSync(path, 0);
       await until(() => read().length >= expected.length);
       write('cut');
+      await expectLines(read, expected);
+      // Cut, and at once longer than it was: copytruncate and a busy service.
+      const grown = Array.from({ length: 40 }, (_, index) => `grown past the old place, line ${index}`);
+      writeFileSync(path, `${grown.join('\n')}\n`);
+      expected.push(...grown);
       await expectLines(read, expected);
       appendFileSync(path, 'half a ');
       appendFileSync(path, 'line\n');
       expected.push('half a line');
       await expectLines(read, expected);
     });
-    return 'append, rename with a new file, truncation, half a line: each line once, in order, none missed';
+    return 'append, rename with a new file, late lines in the old one, truncation, growth past the old place, half a line: each line once, in order, none missed';
   },
   [
     twin(
@@ -131,25 +144,73 @@ function inotifyWatches(): number {
   return watches;
 }
 
+/** By events alone: the poll would find the lines too, a second later. */
+const unpolled =
+  (start: Follow): Follow =>
+  (path) => {
+    const { poll } = FileSource.prototype;
+    FileSource.prototype.poll = () => {};
+    const follower = start(path);
+    return {
+      ...follower,
+      stop() {
+        follower.stop();
+        FileSource.prototype.poll = poll;
+      },
+    };
+  };
+
+/** Inotify, of which one kind of news is not heard. */
+const hardOfHearing = (isHeard: (mask: number) => boolean): Follow =>
+  unpolled(
+    followWith((options) => {
+      const events = new Inotify(options);
+      return {
+        add: (path, mask, heard) => events.add(path, mask, isHeard(mask) ? heard : () => {}),
+        read: () => events.read(),
+        close: () => events.close(),
+      };
+    }),
+  );
+
 claim(
   'LP-16',
-  given<Follow>(follow),
+  given<Follow>(unpolled(follow)),
   async (start) => {
     const before = inotifyWatches();
     let added = 0;
     await following(start, async (path, read) => {
       added = inotifyWatches() - before;
       assert.ok(added > 0, 'no inotify watch was made');
+      // The first look at the log, which needs no news, is over with the first line.
+      appendFileSync(path, 'first line\n');
+      await until(() => read().length > 0, heardSoon).catch(() => {});
+      const expected = ['first line', 'new line'];
       appendFileSync(path, 'new line\n');
-      await expectLines(read, ['new line']);
+      await until(() => read().length > 1, heardSoon).catch(() => {});
+      assert.deepEqual(read(), expected, 'growth heard without the poll');
+      renameSync(path, `${path}.1`);
+      writeFileSync(path, 'after the rotation\n');
+      await until(() => read().length > 2, heardSoon).catch(() => {});
+      assert.deepEqual(read(), [...expected, 'after the rotation'], 'a rotation heard without the poll');
     });
-    return `${added} inotify watch(es) for one followed log; its growth was read`;
+    return `${added} inotify watches for one followed log; growth and rotation heard without the poll`;
   },
   [
     twin(
       'a follower that polls',
       given<Follow>((path) => pollingFollower(path, 'rereads')),
       /no inotify watch was made/,
+    ),
+    twin(
+      'a source that does not hear the log itself',
+      given<Follow>(hardOfHearing((mask) => mask !== IN_MODIFY)),
+      /growth heard without the poll/,
+    ),
+    twin(
+      'a source that does not hear the directory',
+      given<Follow>(hardOfHearing((mask) => mask === IN_MODIFY)),
+      /a rotation heard without the poll/,
     ),
   ],
   { needs: ['linux'] },
@@ -260,21 +321,6 @@ interface Portable {
 }
 
 const readme = readFileSync('README.md', 'utf8');
-/** By events alone: the poll would find the lines too, a second later. */
-const unpolled =
-  (start: Follow): Follow =>
-  (path) => {
-    const { poll } = FileSource.prototype;
-    FileSource.prototype.poll = () => {};
-    const follower = start(path);
-    return {
-      ...follower,
-      stop() {
-        follower.stop();
-        FileSource.prototype.poll = poll;
-      },
-    };
-  };
 const portable: Portable = { follow: unpolled(followWith((options) => new PortableEvents(options))), readme };
 const deaf = unpolled(followWith(() => ({ add: () => ({ close() {} }), read: () => false, close() {} })));
 

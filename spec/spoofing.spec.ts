@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
+import { lineBytesMax } from '../src/limits.ts';
 import { native } from '../src/native.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
 import {
@@ -95,18 +96,65 @@ claim(
   { needs: ['root'], timeoutMs: 120_000 },
 );
 
-/** The address a line is charged to; undefined where it is charged to nobody. */
-type ChargedTo = (line: string) => string | undefined;
+/** The address that the last of some lines is charged to; undefined where it is nobody. */
+type ChargedTo = (...lines: string[]) => string | undefined;
 
-const engineCharges: Supply<ChargedTo> = {
-  async make() {
-    const engine = await engineOf({ maxretry: [1] });
-    return (line) => {
-      const { outcome, address } = engine.examine(Buffer.from(line), 'sshd', '', epoch, false);
-      return outcome === 'failure' && address !== undefined ? addressText(address) : undefined;
-    };
-  },
-};
+/** `before` is what a twin makes of a line. */
+function engineCharges(before = (line: string) => line): Supply<ChargedTo> {
+  return {
+    async make() {
+      const engine = await engineOf({ maxretry: [1] });
+      return (...lines) => {
+        let charged: string | undefined;
+        for (const line of lines) {
+          const { outcome, address } = engine.examine(Buffer.from(before(line)), 'sshd', '', epoch, false);
+          charged = outcome === 'failure' && address !== undefined ? addressText(address) : undefined;
+        }
+        return charged;
+      };
+    },
+  };
+}
+
+/** A line of sshd's, so many seconds after the first; each host and process may be another one. */
+const sshdLine = (message: string, { pid = 7, host = 'one', second = 0 } = {}): string =>
+  `${new Date((epoch + second) * 1000).toISOString()} ${host} sshd[${pid}]: ${message}`;
+const connects = (address: string) => `Connection from ${address} port 40022 on 192.0.2.1 port 22`;
+/** Names no address: it is charged to the one that its connection is known by. */
+const gaveUp = 'Disconnecting: Too many authentication failures for root [preauth]';
+const [first, later] = ['192.0.2.21', '192.0.2.22'];
+
+/** Lines that belong together, or not, and whom the last one is charged to. */
+const connections: [what: string, lines: string[], charged: string | undefined][] = [
+  ['a process that was heard of', [sshdLine(connects(first)), sshdLine(gaveUp)], first],
+  ['another process', [sshdLine(connects(first), { pid: 8 }), sshdLine(gaveUp, { pid: 9 })], undefined],
+  [
+    'the same process number on another host',
+    [sshdLine(connects(first), { pid: 10 }), sshdLine(gaveUp, { pid: 10, host: 'two' })],
+    undefined,
+  ],
+  [
+    'a process number that was given again',
+    [
+      // A connection that tries several names fails with each line that follows.
+      ...['root', 'admin'].map((name) =>
+        sshdLine(`Failed password for ${name} from ${first} port 1 ssh2`, { pid: 11 }),
+      ),
+      sshdLine(connects(later), { pid: 11 }),
+    ],
+    undefined,
+  ],
+  [
+    'a connection of more than five minutes ago',
+    [sshdLine(connects(first), { pid: 12 }), sshdLine(gaveUp, { pid: 12, second: 301 })],
+    undefined,
+  ],
+  [
+    'a connection that began when another one had ended',
+    [sshdLine(gaveUp, { pid: 13 }), sshdLine(connects(first), { pid: 13 })],
+    undefined,
+  ],
+];
 
 /**
  * What an attacker at 192.0.2.66 may put where a user name stands, to have 198.51.100.9 banned or
@@ -138,7 +186,7 @@ const messages: ((name: string) => string)[] = [
 
 claim(
   'S-02',
-  engineCharges,
+  engineCharges(),
   (chargedTo) => {
     let lines = 0;
     for (const [form, message] of messages.entries()) {
@@ -156,10 +204,34 @@ claim(
       `2025-11-21T03:15:28+00:00 host other[9903]: Failed password for root from ${victim} port 22 ssh2`,
     ];
     for (const line of innocent) assert.equal(chargedTo(line), undefined, `charged: ${line}`);
-    return `sshd: ${lines} lines with ${names.length} forged names, never another address; ${innocent.length} innocent lines charge nobody`;
+    for (const [what, told, charged] of connections) assert.equal(chargedTo(...told), charged, what);
+    // What was cut off may have named the sender: the forged end is none.
+    const head = sshdLine('Failed password for invalid user ', { pid: 14 });
+    const forged = ` from ${victim} port 22 ssh2`;
+    const long = head + 'x'.repeat(lineBytesMax - head.length - forged.length) + forged;
+    assert.equal(chargedTo(`${long} from ${attacker} port 40022 ssh2`), undefined, 'a line that was cut');
+    return `sshd: ${lines} lines with ${names.length} forged names, never another address; ${innocent.length} innocent lines charge nobody; ${connections.length} connections told apart`;
   },
   [
-    twin('an address taken where the first one occurs', given<ChargedTo>(firstAddress), /198\.51\.100\.9 is charged/),
-    twin('an address taken after the last " from "', given<ChargedTo>(lastFrom), /^charged: .*Accepted password/),
+    twin(
+      'an address taken where the first one occurs',
+      given<ChargedTo>((...lines) => firstAddress(lines.at(-1)!)),
+      /198\.51\.100\.9 is charged/,
+    ),
+    twin(
+      'an address taken after the last " from "',
+      given<ChargedTo>((...lines) => lastFrom(lines.at(-1)!)),
+      /^charged: .*Accepted password/,
+    ),
+    twin(
+      'an engine that does not tell hosts apart',
+      engineCharges((line) => line.replace(' two sshd', ' one sshd')),
+      /the same process number on another host/,
+    ),
+    twin(
+      'an engine that takes the beginning of a line for all of it',
+      engineCharges((line) => line.slice(0, lineBytesMax)),
+      /a line that was cut/,
+    ),
   ],
 );

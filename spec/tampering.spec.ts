@@ -1,6 +1,6 @@
 /** Tampering: files that somebody else may have changed. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfigFile } from '../src/config/file.ts';
 import { ConfigError } from '../src/config/problem.ts';
@@ -21,6 +21,9 @@ function refusal(read: Read, path: string): string | undefined {
   }
 }
 
+const sound = [0o644, 0o600, 0o664];
+const unsound = [0o646, 0o666, 0o777, 0o602];
+
 claim(
   ['T-01b', 'FM-3'],
   given<Read>(readConfigFile),
@@ -29,11 +32,11 @@ claim(
     try {
       const path = join(directory.path, 'fail2zig.toml');
       writeFileSync(path, validConfig);
-      for (const mode of [0o644, 0o600, 0o664]) {
+      for (const mode of sound) {
         chmodSync(path, mode);
         assert.equal(refusal(read, path), undefined, `mode ${mode.toString(8)} is refused`);
       }
-      for (const mode of [0o646, 0o666, 0o777, 0o602]) {
+      for (const mode of unsound) {
         chmodSync(path, mode);
         assert.match(refusal(read, path) ?? 'accepted', /any user/, `mode ${mode.toString(8)} is accepted`);
       }
@@ -46,7 +49,10 @@ claim(
         /any user/,
         'an open directory is accepted',
       );
-      return '4 world-writable modes and a world-writable directory refused, 3 sound modes accepted';
+      const link = join(directory.path, 'link.toml');
+      symlinkSync(join(open, 'fail2zig.toml'), link);
+      assert.match(refusal(read, link) ?? 'accepted', /any user/, 'a link into an open directory is accepted');
+      return `${unsound.length} world-writable modes, a world-writable directory and a link into it refused; ${sound.length} sound modes accepted`;
     } finally {
       directory.remove();
     }
@@ -56,6 +62,14 @@ claim(
       'a reader that does not look at the mode',
       given<Read>((path) => ({ text: readFileSync(path, 'utf8') })),
       /mode 646 is accepted/,
+    ),
+    twin(
+      'a reader that looks at the file alone',
+      given<Read>((path) => {
+        if (path.endsWith('link.toml')) return { text: readFileSync(path, 'utf8') };
+        return readConfigFile(path);
+      }),
+      /a link into an open directory is accepted/,
     ),
   ],
 );

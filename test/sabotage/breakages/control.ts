@@ -111,12 +111,6 @@ export const control: readonly Breakage[] = [
     claims: ['D-03'],
   },
   {
-    name: 'all requests that came at once are answered in one turn',
-    find: 'await this.#send({ ok: true, data: answer })',
-    put: 'void this.#send({ ok: true, data: answer }).then() === undefined',
-    claims: ['D-03'],
-  },
-  {
     name: 'a frame of another shape than verb and args is taken',
     find: "if (key !== 'verb' && key !== 'args')",
     put: "if (key === '')",

@@ -36,7 +36,8 @@ export const sources: readonly Breakage[] = [
     name: 'a saved place is believed whatever stands before it',
     find: 'if (offset > this.size() || !this.#fits(offset, mark.hash, mark.length)) return false;',
     put: 'if (offset > this.size()) return false;',
-    claims: ['LP-20'],
+    claims: [],
+    tests: ['test/unit/file-source.test.ts'],
   },
   {
     name: 'what inotify says of the log itself is not heard',
