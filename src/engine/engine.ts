@@ -330,7 +330,6 @@ function takeUp(filter: i32): void {
  * What becomes of a line that a pattern of `filter` with these `flags` took, and whose time and
  * attempts are set: follows its connection. After FAILURE the address to charge is in ADDRESS.
  */
-// @inline
 function judge(filter: i32, flags: i32, group: i32, now: f64): i32 {
   const connection = connectionAtHand;
   let address = ADDRESS_BAD;
@@ -641,7 +640,6 @@ function headedGroup(route: i32): i32 {
  * One line through every group of its source's route. `finished`: it ends at `end`, and does not go
  * on in what was not read.
  */
-// @inline
 function takeLine(start: i32, end: i32, route: i32, now: f64, source: i32, offset: f64, finished: bool): void {
   let group = int(layout.routesAt + route * 4);
   let matched = false;
