@@ -1,7 +1,10 @@
 // madvise(2). MADV_DONTNEED takes resident pages of a mapping away; the next use of one brings it
 // back from its file. Which mappings that is harmless for is decided in src/memory/ceiling.ts.
-// MADV_HUGEPAGE asks for large pages behind a buffer.
+// MADV_DONTDUMP splits a mapping. MADV_HUGEPAGE asks for large pages behind a buffer.
 #include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "addon.h"
 
@@ -20,6 +23,17 @@ using Length = Whole<size_t, 1, kAddressMax>;
 /// 0 or -errno. Both are multiples of the page size, else -EINVAL comes from the kernel.
 int64_t DropPages(Napi::Env, Address address, Length bytes) {
   return OrErrno(madvise(reinterpret_cast<void*>(address.value), bytes, MADV_DONTNEED));
+}
+
+/// 0 or -errno. Makes ranges of their own of each `step` bytes: a kernel that maps a whole large
+/// folio of a file (6.18) stops at the end of a range. What tells neighbours apart is only whether
+/// a core dump holds them, which never holds clean pages of a file.
+int64_t SplitRange(Napi::Env, Address address, Length bytes, Length step) {
+  for (size_t at = 0; at < bytes.value; at += 2 * step.value) {
+    const size_t length = std::min(step.value, bytes.value - at);
+    if (madvise(reinterpret_cast<void*>(address.value + at), length, MADV_DONTDUMP) < 0) return -errno;
+  }
+  return 0;
 }
 
 /// An ArrayBuffer whose memory is there.
@@ -43,5 +57,6 @@ int64_t HugePages(Napi::Env, Memory memory) {
 
 void fail2zig::ExportMadvise(Napi::Object exports) {
   Export<DropPages>(exports, "dropPages(address: number, bytes: number)");
+  Export<SplitRange>(exports, "splitRange(address: number, bytes: number, step: number)");
   Export<HugePages>(exports, "hugePages(memory: ArrayBuffer)");
 }

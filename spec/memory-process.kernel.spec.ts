@@ -84,8 +84,6 @@ claim(
     const failed = checks.filter(({ ok }) => !ok).map(({ name, found }) => `${name}: ${found}`);
     assert.deepEqual(failed, [], 'checks of the soak');
     const figures = `${sources} sources, ${last.lines} lines, ${last.bans} bans: VmHWM ${mebibytes(last.peakBytes)} MiB, ${last.slots} slots`;
-    // A kernel that maps whole large folios of a file (6.18) brings back more of the runtime's code
-    // after each release than the bound of file pages foresees.
     return last.peakBytes <= ceilingBytes
       ? figures
       : new NotMet(`${figures}; the ceiling is ${mebibytes(ceilingBytes)} MiB`);

@@ -95,6 +95,11 @@ export interface Native {
    */
   dropPages(address: number, bytes: number): number;
   /**
+   * madvise(2) MADV_DONTDUMP over every other `step` bytes, whole pages: 0 or -errno. Splits a
+   * mapping of a file, so that a fault brings back so much of it at most.
+   */
+  splitRange(address: number, bytes: number, step: number): number;
+  /**
    * madvise(2) MADV_HUGEPAGE: asks for large pages behind `memory`, so that random access misses
    * the TLB less: 0 or -errno.
    */

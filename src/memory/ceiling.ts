@@ -12,9 +12,10 @@
  *
  * File pages: the start needs each part of the runtime's code once, and 45 MiB of it stay resident.
  * madvise(MADV_DONTNEED) takes such pages from this process. The kernel keeps them in its page
- * cache and brings them back, 16 at a time, when they are used. A machine that has no other use for
- * its memory gains nothing by that. The resident size then shows what the daemon works with, rather
- * than all that it ever looked at; README says so.
+ * cache and brings them back, 16 at a time, when they are used. Mappings are split, since Linux
+ * 6.18 would bring back whole large folios. A machine that has no other use for its memory gains
+ * nothing by that. The resident size then shows what the daemon works with, rather than all that it
+ * ever looked at; README says so.
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
@@ -227,9 +228,11 @@ export class ProcessMemory {
     this.#ceilingBytes = ceilingBytes;
     const smaps = readFileSync('/proc/self/smaps', 'latin1');
     const pageBytes = Number(/^KernelPageSize:\s+(\d+) kB$/m.exec(smaps)?.[1] ?? 4) * 1024;
+    const mappings = releasableMappings(smaps);
+    for (const { address, bytes } of mappings) native.splitRange(address, bytes, limits.faultBytesMax);
     this.governor = new Governor({
       ceilingBytes,
-      mappings: releasableMappings(smaps),
+      mappings,
       resident: new ResidentReader(pageBytes),
       dropPages: native.dropPages,
       // Absent where the core was not started by the launch stage.

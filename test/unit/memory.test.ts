@@ -77,6 +77,26 @@ describe('dropPages', () => {
   });
 });
 
+describe('splitRange', () => {
+  test('a mapping of the running process is none longer than a step afterwards, and works', () => {
+    const smaps = (): string => readFileSync('/proc/self/smaps', 'latin1');
+    const step = 64 * 1024;
+    const { address, bytes } = releasableMappings(smaps()).toSorted((one, other) => other.bytes - one.bytes)[0]!;
+    expect(bytes).toBeGreaterThan(4 * step);
+    expect(native.splitRange(address, bytes, step)).toBe(0);
+    const ranges = releasableMappings(smaps()).filter((one) => one.address >= address && one.address < address + bytes);
+    expect(ranges.every((range) => range.bytes <= step)).toBe(true);
+    expect(ranges.reduce((sum, range) => sum + range.bytes, 0)).toBe(bytes);
+    expect(native.dropPages(address, bytes)).toBe(0);
+    expect(JSON.parse('{"still":["alive"]}')).toEqual({ still: ['alive'] });
+  });
+
+  test('hands on what the kernel says', () => {
+    expect(native.splitRange(4096, 4096, 4096)).toBe(-12);
+    expect(native.splitRange(4097, 4096, 4096)).toBe(-22);
+  });
+});
+
 describe('sizeTable', () => {
   const resident = { all: 60 * mebibyte, anonymous: 12 * mebibyte, file: 48 * mebibyte };
   const ceiling = 64 * mebibyte;

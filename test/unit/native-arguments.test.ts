@@ -93,6 +93,7 @@ const signatures: Record<keyof Native, readonly Kind[]> = {
   nextData: ['descriptor', 'position'],
   writeNow: ['descriptor', 'bytes'],
   dropPages: ['address', 'pageBytes'],
+  splitRange: ['address', 'pageBytes', 'pageBytes'],
   hugePages: ['memory'],
   xtablesOpen: ['family'],
   socketOption: ['descriptor', 'int32', 'int32', 'bytes'],
