@@ -1,44 +1,12 @@
 /**
- * The command `fail2zig`: starts the daemon, or runs one of the subcommands below. Each is loaded
- * only when it is asked for. Exit status: what the command returns; 2 for a command line that makes
- * no sense.
+ * The command `fail2zig`: starts the daemon, or runs a subcommand (commands/table.ts). Exit status:
+ * what the command returns; 2 for a command line that makes no sense.
  */
 import { exitUsage, parseOptions } from './commands/options.ts';
+import { commands, usage } from './commands/table.ts';
 import { nearest } from './config/nearest.ts';
 import { printable } from './text/printable.ts';
 import { version } from './version.ts';
-
-/** A subcommand's module: `argv` is what stands after its name. */
-interface Command {
-  run(argv: string[]): Promise<number>;
-}
-
-interface Row {
-  about: string;
-  load(): Promise<Command>;
-}
-
-const commands: Record<string, Row> = {
-  check: { about: 'say whether the configuration can be used, or why not', load: () => import('./commands/check.ts') },
-  match: { about: 'show which lines of a log a filter matches', load: () => import('./commands/match.ts') },
-  replay: { about: 'run finished logs through the whole pipeline', load: () => import('./commands/replay.ts') },
-  import: { about: 'translate a fail2ban configuration', load: () => import('./commands/import.ts') },
-  remove: { about: 'take our rules and bans out of the kernel', load: () => import('./commands/remove.ts') },
-  compare: { about: 'our decisions over a log beside those of fail2ban', load: () => import('./commands/compare.ts') },
-  filters: { about: 'list the built-in filters, or show one', load: () => import('./commands/filters.ts') },
-};
-
-const usage = `fail2zig: bans hosts whose failures it finds in logs
-
-  fail2zig [--config FILE]     start the daemon (configuration: /etc/fail2zig.toml)
-${Object.entries(commands)
-  .map(([name, { about }]) => `  fail2zig ${name.padEnd(20)}${about}`)
-  .join('\n')}
-  fail2zig ${'help'.padEnd(20)}this text
-  fail2zig ${'version'.padEnd(20)}the version, and those of what is inside
-
-\`fail2zig COMMAND --help\` shows what a command takes. Talk to a running daemon with fail2zig-client.
-`;
 
 /** Runs the command line `argv` (without program and script); resolves with the exit status. */
 async function main(argv: string[]): Promise<number> {

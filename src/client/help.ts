@@ -45,7 +45,8 @@ export const globalOptions = [
 /** What the command ends with. */
 export const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3, problems: 4, output: 5 } as const;
 
-const meanings: Record<keyof typeof exitCodes, string> = {
+/** What each says. */
+export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   done: 'done',
   refused: 'refused by the daemon, or refused for some of the addresses',
   usage: 'wrong usage',
@@ -90,7 +91,9 @@ export function helpText(): string {
   const options = globalOptions
     .map(({ name, value, says }) => `  ${`--${name} ${value}`.padEnd(16)}${says}\n`)
     .join('');
-  const codes = Object.entries(exitCodes).map(([name, code]) => `${code} ${meanings[name as keyof typeof exitCodes]}`);
+  const codes = Object.entries(exitCodes).map(
+    ([name, code]) => `${code} ${exitMeanings[name as keyof typeof exitCodes]}`,
+  );
   return `Usage: fail2zig-client [--socket PATH] [--json] COMMAND\n
 Commands\n${all}
   DURATION is written 90, 10m, "1d 12h" or permanent. ADDRESS is IPv4 or IPv6,

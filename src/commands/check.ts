@@ -24,7 +24,7 @@ import { exitUsage, parseOptions } from './options.ts';
 import { readLines } from './show-filter.ts';
 import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord } from './start.ts';
 
-const usage = `fail2zig check: say whether the configuration can be used, or why not
+export const usage = `fail2zig check: say whether the configuration can be used, or why not
 
   --config FILE   the configuration (${defaultConfigPath})
   --json          one JSON object on one line

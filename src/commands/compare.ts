@@ -12,7 +12,7 @@ import { printable } from '../text/printable.ts';
 import { eachLine } from './lines.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
-const usage = `fail2zig compare: our decisions over a log beside those of an installed fail2ban
+export const usage = `fail2zig compare: our decisions over a log beside those of an installed fail2ban
 
   fail2zig compare [--fail2ban FOLDER] [--jail NAME]... [--json] [--now EPOCH] LOG...
 

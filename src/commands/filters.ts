@@ -14,7 +14,7 @@ import { printable } from '../text/printable.ts';
 import { exitUsage, parseOptions } from './options.ts';
 import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 
-const usage = `fail2zig filters: list the built-in filters, or show one
+export const usage = `fail2zig filters: list the built-in filters, or show one
 
   NAME            the filter to show, with its patterns, sample lines and matcher
   --config FILE   those of this configuration too

@@ -16,7 +16,7 @@ import { printable } from '../text/printable.ts';
 import { comparisonText, readLines } from './compare.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
-const usage = `fail2zig import: translate a fail2ban configuration
+export const usage = `fail2zig import: translate a fail2ban configuration
 
   fail2zig import [FOLDER] [--output FILE] [--dry-run] [--json] [--force] [--try LOG]...
   fail2zig import [FOLDER] --bans [--database FILE]

@@ -16,7 +16,7 @@ import type { FilterProgram } from '../types.ts';
 import { eachLine } from './lines.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
-const usage = `fail2zig match: show which lines of a log a filter matches
+export const usage = `fail2zig match: show which lines of a log a filter matches
 
   fail2zig match --filter NAME[:MODE] [--config FILE] [--json] [--now EPOCH] [--journal] [FILE|-]
 

@@ -10,7 +10,7 @@ import { InUseError, tableLockPath, takeLock } from '../sole.ts';
 import { printable } from '../text/printable.ts';
 import { exitUsage, parseOptions } from './options.ts';
 
-const usage = `fail2zig remove: take our rules and bans out of the kernel; the daemon must have ended
+export const usage = `fail2zig remove: take our rules and bans out of the kernel; the daemon must have ended
 
   --table NAME   the nftables table (fail2zig)
 

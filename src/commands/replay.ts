@@ -35,7 +35,7 @@ import { journalNotes } from './lines.ts';
 import { chooseFilter } from './match.ts';
 import { exitUsage, explain, parseOptions } from './options.ts';
 
-const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
+export const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
 
   fail2zig replay [--config FILE] [--filter NAME[:MODE]] [--json] FILE...
 

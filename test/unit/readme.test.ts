@@ -2,14 +2,15 @@
  * What the README shows must work: its configuration is accepted as it stands, its commands and
  * links exist.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { commandNames, readmeRows } from '../../src/client/help.ts';
 import { compileConfig } from '../../src/config/compile.ts';
 import { filters } from '../../src/filters/index.ts';
 
 const readme = readFileSync('README.md', 'utf8');
-const documents = ['README.md', 'CONTRIBUTING.md', 'THREAT_MODEL.md', 'CHANGELOG.md'];
+const documents = [...globSync('docs/*.md'), 'README.md', 'CONTRIBUTING.md', 'THREAT_MODEL.md', 'CHANGELOG.md'];
 
 /** Text of each code block in `language`. */
 function blocks(language: string): string[] {
@@ -44,5 +45,5 @@ test.each(documents)('links of %s lead to files', (document) => {
   const links = [...readFileSync(document, 'utf8').matchAll(/\]\((?!https?:)([^)#]+)/g)].map(
     ([, target]) => target ?? '',
   );
-  expect(links.filter((target) => !existsSync(target))).toEqual([]);
+  expect(links.filter((target) => !existsSync(join(dirname(document), target)))).toEqual([]);
 });

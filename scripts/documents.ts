@@ -1,0 +1,204 @@
+/**
+ * The documents that are made of the program's own tables: manual pages (mdoc) and the reference of
+ * the configuration. scripts/generate.ts writes them, a test compares.
+ */
+
+import { commands, exitCodes, exitMeanings, globalOptions } from '../src/client/help.ts';
+import { usage as checkUsage } from '../src/commands/check.ts';
+import { usage as compareUsage } from '../src/commands/compare.ts';
+import { usage as filtersUsage } from '../src/commands/filters.ts';
+import { usage as importUsage } from '../src/commands/import.ts';
+import { usage as matchUsage } from '../src/commands/match.ts';
+import { usage as removeUsage } from '../src/commands/remove.ts';
+import { usage as replayUsage } from '../src/commands/replay.ts';
+import { commands as daemonCommands } from '../src/commands/table.ts';
+import { type KeyRow, reference } from '../src/config/reference.ts';
+
+/** The day on which the pages were last written anew. */
+const written = 'November 30, 2026';
+
+const usages: Readonly<Record<string, string>> = {
+  check: checkUsage,
+  compare: compareUsage,
+  filters: filtersUsage,
+  import: importUsage,
+  match: matchUsage,
+  remove: removeUsage,
+  replay: replayUsage,
+};
+
+/** Text as a manual page needs it. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('…', '...')
+    .replace(/^([.'])/gm, '\\&$1');
+}
+
+/** Sentences, each on lines of its own of at most 80 bytes, as mdoc wants them. */
+function prose(text: string): string {
+  return text
+    .replaceAll(/([.!?]) (?=[A-Z"[])/g, '$1\n')
+    .split('\n')
+    .flatMap((sentence) => sentence.match(/.{1,78}(?: |$)/g) ?? [])
+    .map((line) => `${escaped(line.trimEnd())}\n`)
+    .join('');
+}
+
+/** A word or option as an argument of a macro. */
+const quoted = (text: string): string => `"${escaped(text).replaceAll('"', '""')}"`;
+
+const literal = (text: string): string => `.Bd -literal -offset 2n\n${escaped(text.trimEnd())}\n.Ed\n`;
+
+const head = (name: string, section: number, about: string): string =>
+  `.\\" Made by npm run generate. Do not edit.\n.Dd ${written}\n.Dt ${name.toUpperCase()} ${section}\n.Os\n.Sh NAME\n.Nm ${name}\n.Nd ${about}\n`;
+
+const tagged = (rows: readonly (readonly [string, string])[]): string =>
+  `.Bl -tag -width Ds\n${rows.map(([tag, text]) => `.It ${tag}\n${prose(text)}`).join('')}.El\n`;
+
+const references = (...pages: [string, number][]): string =>
+  `.Sh SEE ALSO\n${pages.map(([name, section], at) => `.Xr ${name} ${section}${at < pages.length - 1 ? ' ,' : ''}\n`).join('')}`;
+
+function daemonPage(): string {
+  const sections = Object.entries(daemonCommands).map(
+    ([name, { about }]) =>
+      `.Ss fail2zig ${name}\n${prose(`${about[0]!.toUpperCase()}${about.slice(1)}.`)}${literal(usages[name] as string)}`,
+  );
+  return `${head('fail2zig', 8, 'bans hosts whose failures it finds in logs')}.Sh SYNOPSIS
+.Nm
+.Op Fl -config Ar FILE
+.Nm
+.Ar COMMAND
+.Op Ar ...
+.Sh DESCRIPTION
+Without a command
+.Nm
+starts the daemon, in the foreground.
+It follows the logs that its configuration names, counts failures of each
+source, and writes bans into the kernel.
+.Xr fail2zig-client 1
+talks to the running daemon.
+${tagged([
+  ['Fl -config Ar FILE', 'The configuration. By itself it is /etc/fail2zig.toml.'],
+  ['Fl -version', 'Prints the version.'],
+])}.Pp
+SIGTERM and SIGINT stop the daemon.
+The bans stay in the kernel, each with its own end, unless the configuration
+says otherwise.
+.Sh COMMANDS
+${sections.join('')}.Sh FILES
+${tagged([
+  ['Pa /etc/fail2zig.toml', 'The configuration.'],
+  ['Pa /run/fail2zig/fail2zig.sock', 'The socket of fail2zig-client.'],
+  ['Pa /var/lib/fail2zig/state', 'Bans, open windows and positions in logs.'],
+  ['Pa /var/lib/fail2zig/state.history', 'The records of bans and commands.'],
+])}.Sh EXIT STATUS
+${tagged([
+  ['0', 'Stopped when asked.'],
+  ['2', 'Wrong usage.'],
+  ['69', 'No backend works, or the table, the state file or the socket is taken.'],
+  ['70', 'Anything else.'],
+  ['78', 'The configuration cannot be used: systemd does not start it again.'],
+])}${references(['fail2zig-client', 1], ['fail2zig.toml', 5], ['nft', 8])}`;
+}
+
+function clientPage(): string {
+  const rows = commands.map(({ usage, says }) => [`Ic ${quoted(usage)}`, `${says}.`] as const);
+  const options = globalOptions.map(
+    ({ name, value, says }) =>
+      [`Fl -${name}${value && ` Ar ${value}`}`, `${says[0]!.toUpperCase()}${says.slice(1)}.`] as const,
+  );
+  const codes = Object.entries(exitCodes).map(([name, code]) => {
+    const meaning = exitMeanings[name as keyof typeof exitCodes];
+    return [String(code), `${meaning[0]!.toUpperCase()}${meaning.slice(1)}.`] as const;
+  });
+  return `${head('fail2zig-client', 1, 'asks and commands the running fail2zig')}.Sh SYNOPSIS
+.Nm
+.Op Fl -socket Ar PATH
+.Op Fl -json
+.Ar COMMAND
+.Op Ar ...
+.Sh DESCRIPTION
+.Nm
+talks to the daemon of
+.Xr fail2zig 8
+over its control socket.
+Root and the members of the socket's group may use it.
+.Pp
+DURATION is written 90, 10m, "1d 12h" or permanent.
+ADDRESS is IPv4 or IPv6, with /PREFIX where a prefix is meant.
+A word - stands for the words of standard input.
+.Sh COMMANDS
+${tagged(rows)}.Sh OPTIONS
+${tagged(options)}.Sh EXIT STATUS
+${tagged(codes)}${references(['fail2zig.toml', 5], ['fail2zig', 8])}`;
+}
+
+const holds = ({ value, otherwise }: KeyRow): string =>
+  `${value[0]!.toUpperCase()}${value.slice(1)}${otherwise === '' ? '' : `; by itself ${otherwise}`}.`;
+
+function configurationPage(): string {
+  const tables = reference.map(
+    ({ header, says, keys }) =>
+      `.Ss ${quoted(header).replace(/"$/, '\\&"')}\n${prose(says)}${tagged(keys.map((each) => [`Cm ${each.key}`, `${holds(each)} ${each.says}`] as const))}`,
+  );
+  return `${head('fail2zig.toml', 5, 'the configuration of fail2zig')}.Sh DESCRIPTION
+The file is TOML.
+Every key is optional.
+A key that is not known, is written twice or has a wrong value is refused with
+its line and column, and nothing is changed:
+.Dq fail2zig check
+says so beforehand.
+.Pp
+Durations are whole seconds, or "30s", "10m", "1h", "1d", "1w", "1d 12h".
+Sizes are written "64MB", where MB is 1024 x 1024 bytes.
+.Sh TABLES
+${tables.join('')}.Sh FILES
+.Bl -tag -width Ds
+.It Pa /etc/fail2zig.toml
+Belongs to root; nobody else may write it.
+.El
+.Sh EXAMPLES
+.Bd -literal -offset 2n
+[defaults]
+ignoreip = ["203.0.113.7"]
+
+[jails.sshd]
+logpath = "/var/log/auth.log"
+port = "ssh"
+bantime = "1h"
+.Ed
+${references(['fail2zig-client', 1], ['fail2zig', 8])}`;
+}
+
+/** docs/configuration.md. */
+function configurationDocument(): string {
+  const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('*', '\\*');
+  const code = (text: string): string =>
+    text === '' ? '' : /^["0-9]|^(true|false)$/.test(text) ? `\`${text}\`` : text;
+  const tables = reference.map(({ header, says, keys }) => {
+    const rows = keys.map(
+      (each) => `| \`${each.key}\` | ${cell(each.value)} | ${cell(code(each.otherwise))} | ${cell(each.says)} |\n`,
+    );
+    return `\n## \`${header}\`\n\n${cell(says)}\n\n| key | value | by itself | |\n|---|---|---|---|\n${rows.join('')}`;
+  });
+  return `<!-- Made by npm run generate. Do not edit. -->
+# The configuration
+
+\`/etc/fail2zig.toml\` is TOML. Every key is optional. A key that is not known, is written twice or has a wrong value is
+refused with its line and column, and nothing is changed: \`fail2zig check\` says so beforehand. Durations are whole
+seconds, or \`"30s"\`, \`"10m"\`, \`"1h"\`, \`"1d"\`, \`"1w"\`, \`"1d 12h"\`. Sizes are written \`"64MB"\`, where MB is
+1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to begin with, [README](../README.md) says
+how patterns are written.
+${tables.join('')}`;
+}
+
+/** Path from the root of the repository → text. */
+export function documents(): Map<string, string> {
+  return new Map([
+    ['man/fail2zig.8', daemonPage()],
+    ['man/fail2zig-client.1', clientPage()],
+    ['man/fail2zig.toml.5', configurationPage()],
+    ['docs/configuration.md', configurationDocument()],
+  ]);
+}
