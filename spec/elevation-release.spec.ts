@@ -1,25 +1,21 @@
 /** What a release says of itself, and how one that was made by others is told from it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildBillOfMaterials, buildChecksums, buildInstaller } from '../scripts/package/files.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
+import { tool, toolEnvironment } from '../test/support/tools.ts';
 import { claim, given, twin } from './claim.ts';
 
 const root = join(import.meta.dirname, '..');
-const tools = join(root, 'build/tools');
 
-/** Runs minisign, the system's or Debian's unpacked in build/tools; its exit status and words. */
+/** Runs minisign; its exit status and words. */
 function minisign(...words: string[]): { status: number | null; said: string } {
-  const unpacked = join(tools, 'usr/bin/minisign');
-  const program = existsSync(unpacked) ? unpacked : 'minisign';
-  const libraries = join(tools, 'usr/lib', `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
-  const { status, stdout, stderr } = spawnSync(program, words, {
+  const { status, stdout, stderr } = spawnSync(tool('minisign') ?? 'minisign', words, {
     encoding: 'utf8',
     timeout: 20_000,
-    input: '\n\n',
-    env: { PATH: process.env.PATH, LD_LIBRARY_PATH: libraries, HOME: '/nowhere' },
+    env: toolEnvironment,
   });
   return { status, said: stdout + stderr };
 }

@@ -6,8 +6,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fail2banMissing } from '../scripts/lab/fail2ban.ts';
+import { tool } from '../test/support/tools.ts';
 
-export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban' | 'minisign';
+export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban' | 'minisign' | 'systemd';
 
 interface Environment {
   /** What to tell a person where it is absent. */
@@ -28,8 +29,9 @@ export const environments: Readonly<Record<EnvironmentName, Environment>> = {
   fail2ban: { without: 'no fail2ban to compare with', present: () => fail2banMissing() === undefined },
   minisign: {
     without: 'no minisign to verify signatures with',
-    present: () => existsSync('build/tools/usr/bin/minisign') || succeeds('minisign', ['-v']),
+    present: () => tool('minisign') !== undefined,
   },
+  systemd: { without: 'no systemctl', present: () => tool('systemctl') !== undefined },
   nft: { without: 'the nft program is not installed', present: () => succeeds('nft', ['--version']) },
 };
 

@@ -22,7 +22,6 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'LP-32': part('logging to syslog'),
   'LP-34': part('import of a fail2ban configuration'),
   'LP-35': part('import of a fail2ban configuration'),
-  'LP-36': part('units for systemd'),
   'LP-37': proof('agreement of the twenty filters with fail2ban on known lines'),
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
   'WHY-02': part(

@@ -9,6 +9,7 @@ import { enforcer } from './breakages/enforcer.ts';
 import { engine } from './breakages/engine.ts';
 import { observe } from './breakages/observe.ts';
 import { proof } from './breakages/proof.ts';
+import { release } from './breakages/release.ts';
 import { sources } from './breakages/sources.ts';
 import { state } from './breakages/state.ts';
 
@@ -22,6 +23,7 @@ export const breakages: readonly Breakage[] = [
   ...enforcer,
   ...engine,
   ...observe,
+  ...release,
   ...sources,
   ...state,
 ];
