@@ -105,10 +105,11 @@ async function openBackend(config: CoreConfig, jails: Jail[], log: Logger): Prom
 }
 
 /** The engine, with the table that the ceiling leaves room for; throws CeilingError. */
-function createEngine(config: CoreConfig, jails: Jail[], memory: ProcessMemory): Promise<Engine> {
+function createEngine(config: CoreConfig, ignored: Ignored, memory: ProcessMemory): Promise<Engine> {
   return Engine.create({
     prepare: native.hugePages,
-    jails: jails.map((jail) => ({ ...jail, ignore: jail.allow })),
+    jails: config.jails.map((jail, index) => ({ ...jail, ignore: ignored.lists[index]! })),
+    shared: ignored.links,
     filters: config.filters,
     tableBytes: (otherBytes) => memory.sizeTable(otherBytes),
     evictionPolicy: config.memory.evictionPolicy,
@@ -117,9 +118,7 @@ function createEngine(config: CoreConfig, jails: Jail[], memory: ProcessMemory):
 
 /** What `fail2zig check` asks: whether the ceiling holds this configuration. Opens nothing. */
 async function checkMemory(config: CoreConfig): Promise<void> {
-  const { lists } = new Ignored(config.jails);
-  const jails = config.jails.map((jail, index) => ({ ...jail, allow: lists[index]! }));
-  await createEngine(config, jails, new ProcessMemory(config.memory.ceilingBytes));
+  await createEngine(config, new Ignored(config.jails), new ProcessMemory(config.memory.ceilingBytes));
 }
 
 /** The rooms that a log line goes through, and the saved state; nothing is read yet. */
@@ -129,7 +128,7 @@ async function compose(config: CoreConfig, log: Logger) {
   const jails = config.jails.map((jail, index) => ({ ...jail, allow: ignored.lists[index]! }));
   const memory = new ProcessMemory(config.memory.ceilingBytes);
   const backend = await openBackend(config, jails, log);
-  const engine = await createEngine(config, jails, memory);
+  const engine = await createEngine(config, ignored, memory);
   memory.govern();
   const clock = new Clock((seconds) => {
     engine.shiftTimes(seconds);
@@ -212,7 +211,7 @@ async function compose(config: CoreConfig, log: Logger) {
         });
   const logs: Logs = new Logs(files, journal);
   const clocks = new LogClocks({ engine, files, log });
-  const rooms = { config, clock, memory, backend, engine, keeper, enforcer, drops, routes, files, journal, logs };
+  const rooms = { config, clock, memory, backend, engine, ignored, keeper, enforcer, drops, routes, files, journal, logs };
   return { ...rooms, clocks, recorder, telling, log };
 }
 

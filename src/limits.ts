@@ -328,7 +328,7 @@ export const ipsetTimeoutSecondsMax = 2_147_483;
 export const iptablesBansMax = 2000;
 /**
  * Distinct lengths of IPv6 prefixes over all jails: each is looked up for every IPv6 packet, some
- * 30 ns.
+ * 30 ns, and so are single addresses and those of 6to4.
  */
 export const xdpPrefixesMax = 8;
 /**
@@ -464,6 +464,11 @@ export const filtersMax = 256;
 export const ignoredNetworksMax = 16 * 1024;
 /** Room in each jail's list for addresses that this host gets after the start. */
 export const ignoredNetworksSpare = 64;
+/**
+ * Networks whose addresses are single hosts: four that every host knows, and the links of this one.
+ * Each failure of an IPv6 source is compared with all of them.
+ */
+export const sharedNetworksMax = 64;
 /** Distinct sets of jails that files belong to. */
 export const routesMax = 1024;
 /** Jails over all routes. */

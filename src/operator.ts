@@ -19,6 +19,7 @@ import {
   type Why,
 } from './control/answers.ts';
 import { statusParts } from './control/pages.ts';
+import type { Ignored } from './enforcer/ignored.ts';
 import { FILTER_LINES, FILTER_MATCHED, JAIL_FAILURES } from './engine/counters.ts';
 import type { TableBan } from './engine/host.ts';
 import type { Recorder } from './history/recorder.ts';
@@ -35,6 +36,8 @@ import type { Address, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder'> {
+  /** What is never banned, and the networks of this host. */
+  ignored?: Pick<Ignored, 'isBroadcast'>;
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
@@ -348,12 +351,14 @@ export class DaemonOperator implements Operator {
     throw new OperatorError('no-such-jail', `no jail ${name}; there are ${jails.map((jail) => jail.name).join(', ')}`);
   }
 
-  /** Bits of the prefixes that `jail` bans. */
-  #widthOf(jail: number, { family }: Address): number {
-    return family === 4 ? 32 : this.#running.config.jails[jail]!.ipv6Prefix;
+  /** Bits of the source that `jail` bans for an address; a ban that runs is as wide as it is. */
+  #widthOf(jail: number, address: Address): number {
+    const { engine } = this.#running;
+    if (address.prefix === 128 && engine.isBanned(jail, address)) return 128;
+    return engine.sourceWidth(jail, address) || 128;
   }
 
-  /** The address as `jail` bans it: an IPv6 address becomes the jail's prefix. */
+  /** The address as `jail` bans it: an IPv6 address becomes a prefix where that is one customer's. */
   #masked(jail: number, text: string): Address {
     const address = parsed(text);
     const width = this.#widthOf(jail, address);
@@ -364,9 +369,17 @@ export class DaemonOperator implements Operator {
 
   #bannable(jail: number, text: string): Address {
     const address = this.#masked(jail, text);
+    const { engine, ignored } = this.#running;
     const never = neverSource(address);
     if (never !== undefined) throw new OperatorError('bad-argument', `${text} is ${never}: nothing comes from it`);
-    if (!this.#running.engine.isIgnored(jail, address)) return address;
+    if (ignored?.isBroadcast(address))
+      throw new OperatorError(
+        'bad-argument',
+        `${text} is the broadcast address of a network of ours: nothing comes from it`,
+      );
+    if (engine.sourceWidth(jail, address) === 0)
+      throw new OperatorError('bad-argument', `${text} is the first address of a network of ours, that of its routers`);
+    if (!engine.isIgnored(jail, address)) return address;
     const { name } = this.#running.config.jails[jail]!;
     throw new OperatorError('ignored', `${formatAddress(address)} is in ignoreip of jail ${name}`);
   }

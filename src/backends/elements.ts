@@ -1,10 +1,11 @@
 /**
  * What the backends with kernel sets share: a ban as an element of a set, changes grouped by set,
- * and what the kernel holds compared with what is wanted. A set holds one family and one prefix
- * length; keys are masked to it. No kernel here.
+ * and what the kernel holds compared with what is wanted. A set holds one family. Its keys are
+ * masked to one prefix length, but for single IPv6 addresses, which have bits behind it, and 6to4
+ * prefixes; packets are looked up by each of these. No kernel here.
  */
 import { timeoutToleranceMs } from '../limits.ts';
-import { maskByte } from '../text/address.ts';
+import { maskByte, sixToFour, widthOfPrefix } from '../text/address.ts';
 import type { Address, Change } from '../types.ts';
 
 /** ICMPv6 types of neighbour discovery (RFC 4861), which no ban may stop. */
@@ -17,7 +18,7 @@ export const keyBytes = { 4: 4, 6: 16 } as const;
 export interface SetShape {
   name: string;
   family: 4 | 6;
-  /** Prefix length of every element, in the family's own bits. */
+  /** Prefix length of every element but the single ones, in the family's own bits. */
   prefix: number;
 }
 
@@ -74,17 +75,34 @@ export function keyOfText(text: string): Uint8Array {
   return key;
 }
 
-/** The set's key of an address: its own bytes, masked to the set's prefix. */
-export function toKey(set: SetShape, address: Address): Uint8Array {
-  const length = keyBytes[set.family];
+/** The address masked to `prefix` bits, as a key. */
+function keyOf({ family, bytes }: Address, prefix: number): Uint8Array {
+  const length = keyBytes[family];
   const key = new Uint8Array(length);
-  for (let index = 0; index < length; index++) key[index] = address.bytes[16 - length + index]!;
-  const whole = set.prefix >> 3;
+  for (let index = 0; index < length; index++) key[index] = bytes[16 - length + index]!;
+  const whole = prefix >> 3;
   if (whole < length) {
-    key[whole]! &= 0xff00 >> (set.prefix & 7);
+    key[whole]! &= 0xff00 >> (prefix & 7);
     key.fill(0, whole + 1);
   }
   return key;
+}
+
+/** The set's key of an address: its own bytes, masked to its prefix. */
+export function toKey(set: SetShape, address: Address): Uint8Array {
+  return keyOf(
+    address,
+    address.family === 6 && widths(set.prefix).includes(address.prefix) ? address.prefix : set.prefix,
+  );
+}
+
+/** How many bits of a source are looked up where a jail's IPv6 prefix is `prefix`. */
+export const widths = (prefix: number): number[] => [...new Set([prefix, 128, Math.min(prefix, sixToFour.bits)])];
+
+/** How many bits of an IPv6 source an element stands for, by its key. */
+export function widthOfKey(key: Uint8Array, prefix: number): number {
+  const width = widthOfPrefix(key, prefix);
+  return prefixMask(width, 16).every((bits, at) => (key[at]! & ~bits & 0xff) === 0) ? width : 128;
 }
 
 /** The address of a key. */
@@ -92,7 +110,7 @@ export function toAddress(set: SetShape, key: Uint8Array): Address {
   const bytes = new Uint8Array(16);
   if (set.family === 4) bytes.fill(0xff, 10, 12);
   bytes.set(key, 16 - key.length);
-  return { family: set.family, bytes, prefix: set.prefix };
+  return { family: set.family, bytes, prefix: set.family === 4 ? set.prefix : widthOfKey(key, set.prefix) };
 }
 
 /** The longer of two timeouts. */
@@ -115,10 +133,10 @@ export function setFor<Set extends SetShape>(
 ): Set {
   if (sets === undefined) throw new UnsupportedChange(`jail ${jail} is not installed`);
   const set = sets[address.family];
-  if (address.prefix < set.prefix) {
-    throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
-  }
-  return set;
+  // A single address whose key would be that of its prefix must not ban that.
+  if (address.family === 4 ? address.prefix === 32 : widthOfKey(toKey(set, address), set.prefix) === address.prefix)
+    return set;
+  throw new UnsupportedChange(`jail ${jail} bans /${set.prefix} of IPv${address.family}, not /${address.prefix}`);
 }
 
 /** The changes [from, to) by set, the last one of each address. */

@@ -142,14 +142,14 @@ export class Delivery {
 
   /**
    * Those bans of a batch that still run and whose set is not in a pause. A ban of an address that
-   * is ignored by now is forgotten.
+   * is ignored by now, or of a prefix that hosts share, is forgotten.
    */
   sendable(batch: TableBan[]): TableBan[] {
     const { engine } = this.#settings;
     const now = this.#settings.now() / 1000;
     const someRefuse = this.#refusing.size > 0;
     return batch.filter((ban) => {
-      if (engine.isIgnored(ban.jail, ban.address)) {
+      if (engine.isIgnored(ban.jail, ban.address) || engine.isShared(ban.address)) {
         engine.forget(ban.jail, ban.address);
         return false;
       }

@@ -176,7 +176,7 @@ export class Enforcer {
     if (ignored === undefined || performance.now() - this.#lookedAt < ownAddressesApartMs) return;
     this.#lookedAt = performance.now();
     if (!ignored.look()) return;
-    this.#areAllIgnored = engine.setIgnored(ignored.lists);
+    this.#areAllIgnored = engine.setIgnored(ignored.lists, ignored.links);
     for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
     log.info('the addresses of this host have changed: these are ignored, and no others');
     if (backend.holds) void this.#reconciliation.allowAnew();

@@ -1,10 +1,11 @@
 /**
  * What each jail never bans, as it is now: its ignoreip and, with ignoreself, loopback and the
- * addresses of this host. These come and go (DHCP, VPN, privacy addresses, a start before the
- * network), so they are looked at again and again.
+ * addresses of this host; and the links of this host, where each address is a host of its own.
+ * These come and go (DHCP, VPN, privacy addresses, a start before the network), so they are looked
+ * at again and again.
  */
-import { networkInterfaces } from 'node:os';
-import { parseCidr } from '../text/address.ts';
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { formatAddress, maskAddress, maskByte, parseCidr } from '../text/address.ts';
 import type { Address, JailConfig } from '../types.ts';
 
 type Interfaces = typeof networkInterfaces;
@@ -12,6 +13,10 @@ type Interfaces = typeof networkInterfaces;
 export class Ignored {
   /** By jail. */
   lists: readonly (readonly Address[])[] = [];
+  /** The IPv6 networks of our links, each once and at least as wide as a /64. */
+  links: readonly Address[] = [];
+  /** The IPv4 networks of our links. */
+  #networks: readonly Address[] = [];
   readonly #jails: readonly Pick<JailConfig, 'ignoreip' | 'ignoreself'>[];
   readonly #interfaces: Interfaces;
   #seen: string | undefined;
@@ -25,27 +30,53 @@ export class Ignored {
     this.look();
   }
 
-  /** Looks at the interfaces; true where the lists changed. */
+  /** Looks at the interfaces; true where something changed. */
   look(): boolean {
-    const own = ['127.0.0.0/8', '::1', ...this.#ownAddresses()];
-    const seen = own.join(' ');
+    let found: NetworkInterfaceInfo[];
+    try {
+      found = Object.values(this.#interfaces()).flatMap((addresses) => addresses ?? []);
+    } catch {
+      // Descriptors are short for a moment: what was seen last stays.
+      if (this.#seen !== undefined) return false;
+      found = [];
+    }
+    const own = ['127.0.0.0/8', '::1', ...found.map(({ address }) => address)];
+    const networks = found.filter(({ internal }) => !internal).map(({ cidr, address }) => cidr ?? address);
+    const seen = [...own, ...networks].join(' ');
     if (seen === this.#seen) return false;
     this.#seen = seen;
     this.lists = this.#jails.map(({ ignoreip, ignoreself }) =>
       networksOf(ignoreself ? [...ignoreip, ...own] : ignoreip),
     );
+    this.#networks = networksOf(networks).filter(({ family }) => family === 4);
+    this.links = linksOf(networksOf(networks));
     return true;
   }
 
-  #ownAddresses(): string[] {
-    try {
-      return Object.values(this.#interfaces()).flatMap((addresses) => addresses?.map(({ address }) => address) ?? []);
-    } catch {
-      // Descriptors are short for a moment: what was seen last stays.
-      return this.#seen?.split(' ').slice(2) ?? [];
-    }
+  /** Whether the address is the broadcast address of a network of ours: nothing comes from it. */
+  isBroadcast({ family, bytes }: Address): boolean {
+    if (family === 6) return false;
+    return this.#networks.some(
+      (network) =>
+        network.prefix < 31 &&
+        bytes.every((byte, at) => byte === (network.bytes[at]! | (~maskByte(network.prefix + 96, at) & 0xff))),
+    );
   }
 }
+
+/** A link that is narrower than a /64 shares that with other hosts. */
+function linksOf(networks: Address[]): Address[] {
+  const six = networks
+    .filter(({ family }) => family === 6)
+    .map((network) => maskAddress({ ...network, prefix: Math.min(network.prefix, 64) }));
+  return six.filter(
+    (link, place) =>
+      !isLinkLocal(link) && !six.some((other, at) => at < place && formatAddress(other) === formatAddress(link)),
+  );
+}
+
+/** Those are single hosts everywhere. */
+const isLinkLocal = ({ bytes }: Address): boolean => bytes[0] === 0xfe && (bytes[1]! & 0xc0) === 0x80;
 
 function networksOf(texts: string[]): Address[] {
   return texts.map((text) => parseCidr(text, 'clear')).filter((network) => typeof network === 'object');

@@ -138,7 +138,7 @@ export class Reconciliation {
       found++;
       const index = jails.findIndex(({ name }) => name === jail);
       if (index < 0) return;
-      if (engine.isIgnored(index, address)) {
+      if (engine.isIgnored(index, address) || engine.isShared(address)) {
         if (ignored.length < limits.changesPerTransactionMax) ignored.push({ jail: index, address, timeoutMs });
         return;
       }
@@ -180,7 +180,7 @@ export class Reconciliation {
     return 0;
   }
 
-  /** Ends bans of addresses that are ignored by now. */
+  /** Ends bans of addresses that are ignored by now, and of prefixes that hosts share by now. */
   async #liftIgnored(bans: HeldBan[]): Promise<void> {
     if (bans.length === 0) return;
     const { backend, engine, jails, log } = this.#settings;
@@ -190,7 +190,10 @@ export class Reconciliation {
     this.#counters.lifted += bans.length;
     for (const ban of bans) {
       const { jail, address } = named(ban);
-      log.info('ban lifted: the address is ignored now', { jail, address: formatAddress(address) });
+      const why = engine.isShared(address)
+        ? 'ban lifted: the prefix is a link of ours now, whose hosts are banned one by one'
+        : 'ban lifted: the address is ignored now';
+      log.info(why, { jail, address: formatAddress(address) });
     }
   }
 

@@ -15,9 +15,11 @@ import { copyAddress, family, loadAddress } from './address.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
 import {
+  claimRow,
   decidedBans,
   decidedSeconds,
   decidedTime,
+  deny,
   hashOf,
   likelyEntry,
   makeKey,
@@ -35,15 +37,19 @@ export function resetCharges(): void {
 }
 
 /**
- * Charges `failures` of ADDRESS to `jail`: those of a line at `offset` of `source` and of log time
- * `time`, which `pattern` took.
+ * Charges `failures` of ADDRESS, of which `width` bits are the source, to `jail`: those of a line at
+ * `offset` of `source` and of log time `time`, which `pattern` took.
  */
 // @inline
-export function charge(jail: i32, time: f64, failures: i32, source: i32, offset: f64, pattern: i32): void {
+export function charge(jail: i32, width: i32, time: f64, failures: i32, source: i32, offset: f64, pattern: i32): void {
   const p = layout.CHARGES + waiting * layout.CHARGE_BYTES;
-  makeKey(jail);
+  makeKey(jail, width);
+  if (!claimRow()) {
+    deny(jail, time);
+    return;
+  }
   copyAddress(p + layout.CHARGE_ADDRESS, layout.ADDRESS);
-  setInt(p + layout.CHARGE_JAIL, jail | (pattern << 8));
+  setInt(p + layout.CHARGE_JAIL, jail | (pattern << 8) | (width << 24));
   setInt(p + layout.CHARGE_HASH, hashOf(jail));
   setFloat(p + layout.CHARGE_TIME, time);
   setFloat(p + layout.CHARGE_OFFSET, offset);
@@ -63,22 +69,24 @@ export function settle(source: i32): void {
   for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) touched ^= touchEntry(int(p + layout.CHARGE_ENTRY));
   setInt(layout.CHARGES_TOUCHED, touched);
   for (let p = layout.CHARGES; p < end; p += layout.CHARGE_BYTES) {
-    const jail = int(p + layout.CHARGE_JAIL) & 255;
+    const charged = int(p + layout.CHARGE_JAIL);
+    const jail = charged & 255;
+    const width = charged >>> 24;
     loadAddress(p + layout.CHARGE_ADDRESS);
-    makeKey(jail);
+    makeKey(jail, width);
     const failures = observe(
       jail,
       int(p + layout.CHARGE_HASH),
       float(p + layout.CHARGE_TIME),
       int(p + layout.CHARGE_FAILURES),
     );
-    if (failures > 0) hand(jail, failures, source, float(p + layout.CHARGE_OFFSET), int(p + layout.CHARGE_JAIL) >>> 8);
+    if (failures > 0) hand(jail, width, failures, source, float(p + layout.CHARGE_OFFSET), (charged >>> 8) & 0xffff);
   }
   waiting = 0;
 }
 
 /** Puts the ban that was decided of ADDRESS into the ring. */
-function hand(jail: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
+function hand(jail: i32, width: i32, failures: i32, source: i32, offset: f64, pattern: i32): void {
   counters.countJail(jail, counters.JAIL_DECISIONS, 1);
   counters.add(counters.DECISIONS, 1);
   const written = int(layout.RING_WRITTEN);
@@ -96,10 +104,7 @@ function hand(jail: i32, failures: i32, source: i32, offset: f64, pattern: i32):
   setInt(p + layout.DECISION_SECONDS, decidedSeconds);
   setInt(p + layout.DECISION_BANS, decidedBans);
   setInt(p + layout.DECISION_SOURCE, source);
-  setInt(
-    p + layout.DECISION_PREFIX,
-    family === 4 ? 32 : int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX),
-  );
+  setInt(p + layout.DECISION_PREFIX, width);
   setInt(p + layout.DECISION_PATTERN, pattern);
   setFloat(p + layout.DECISION_OFFSET, offset);
   setInt(layout.RING_WRITTEN, written + 1);

@@ -20,7 +20,7 @@ import * as counters from './counters.ts';
 import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
 import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
-import { addIgnore, isIgnored, resetIgnores } from './ignore.ts';
+import { addIgnore, isIgnored, isShared, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
 import { readRepeat, repeats, textCut, textEnd, textStart } from './repeat.ts';
 import { smaller } from './scan.ts';
@@ -44,6 +44,7 @@ import {
   setPolicy,
   shiftTimes,
   tallyBans,
+  widthIn,
 } from './table.ts';
 import { addZone, decodeTime, instantOf, resetTime, scanTime, setClock, useZone } from './timestamp.ts';
 import * as line from './unwrap.ts';
@@ -64,6 +65,7 @@ export {
   indexOfBan,
   isBanned,
   isIgnored,
+  isShared,
   recordBan,
   resetEntries,
   resetIgnores,
@@ -492,7 +494,8 @@ function forgetIdentifier(start: i32): void {
 // @inline
 function blame(jail: i32, now: f64, source: i32, offset: f64): void {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
-  if (isIgnored(jail, 128)) {
+  const width = widthIn(jail);
+  if (width === 0 || isIgnored(jail, 128)) {
     counters.countJail(jail, counters.JAIL_IGNORED, attempts);
     return;
   }
@@ -507,7 +510,7 @@ function blame(jail: i32, now: f64, source: i32, offset: f64): void {
     }
   }
   counters.countJail(jail, counters.JAIL_FAILURES, attempts);
-  charge(jail, lineTime, attempts, source, offset, pattern);
+  charge(jail, width, lineTime, attempts, source, offset, pattern);
 }
 
 /**
@@ -772,12 +775,18 @@ export function feedEntry(source: i32, start: i32, end: i32, offset: f64, now: f
 }
 
 /**
- * Makes (jail, ADDRESS) what the table's operations are about; the host has written the bytes of
- * ADDRESS.
+ * Makes the first `width` bits of ADDRESS in `jail` what the table's operations are about; the host
+ * has written the bytes of ADDRESS.
  */
-export function select(jail: i32): void {
+export function select(jail: i32, width: i32): void {
   loadAddress(layout.ADDRESS);
-  makeKey(jail);
+  makeKey(jail, width);
+}
+
+/** How many bits of ADDRESS, written by the host, are the source that `jail` counts (`widthIn`). */
+export function sourceWidth(jail: i32): i32 {
+  loadAddress(layout.ADDRESS);
+  return widthIn(jail);
 }
 
 /** The entry at which a walk of `copyEntries` goes on. */

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import * as limits from '../limits.ts';
+import { parseCidr } from '../text/address.ts';
 import type { Address, Escalation, EvictionPolicy, FilterProgram, LineFormat, ZoneChange } from '../types.ts';
 import { type FilterNames, filterNames } from './generated/names.ts';
 import * as layout from './layout.ts';
@@ -89,7 +90,10 @@ export class Engine extends Records implements LineSink, EntrySink {
       core.setJail(index, jail.maxretry, jail.findtime, jail.bantime, jail.ipv6Prefix);
       if (jail.escalation) this.#escalate(index, jail.escalation);
     });
-    this.setIgnored(jails.map((jail) => jail.ignore));
+    this.setIgnored(
+      jails.map((jail) => jail.ignore),
+      options.shared,
+    );
   }
 
   /**
@@ -218,26 +222,47 @@ export class Engine extends Records implements LineSink, EntrySink {
   }
 
   /**
-   * The networks that each jail ignores from now on, as far as there is room; false where there is
-   * none for all of them.
+   * The networks that each jail ignores from now on, and the links of ours, whose addresses are
+   * single hosts, as far as there is room; false where there is none for all of them.
    */
-  setIgnored(lists: readonly (readonly Address[])[]): boolean {
+  setIgnored(lists: readonly (readonly Address[])[], links: readonly Address[] = []): boolean {
     this.core.resetIgnores();
-    let room = this.shape.ignores;
-    for (const [jail, networks] of lists.entries()) {
-      for (const network of networks.slice(0, room)) {
+    const add = (jail: number, networks: readonly Address[], room: number): void => {
+      for (const network of networks.slice(0, Math.max(0, room))) {
         this.#writeAddress(network);
         this.core.addIgnore(jail, bitsOf(network));
       }
+    };
+    let room = this.shape.ignores - limits.sharedNetworksMax;
+    for (const [jail, networks] of lists.entries()) {
+      add(jail, networks, room);
       room -= networks.length;
     }
-    return room >= 0;
+    const shared = [...sharedEverywhere, ...links];
+    add(lists.length, shared, limits.sharedNetworksMax);
+    return room >= 0 && shared.length <= limits.sharedNetworksMax;
   }
 
   /** Whether what `jail` ignores covers the address, or the whole prefix. */
   isIgnored(jail: number, address: Address): boolean {
     this.#writeAddress(address);
     return Boolean(this.core.isIgnored(jail, bitsOf(address)));
+  }
+
+  /** Whether hosts share the prefix: they are banned one by one, and the prefix never. */
+  isShared(address: Address): boolean {
+    if (address.family === 4 || address.prefix === 128) return false;
+    this.#writeAddress(address);
+    return Boolean(this.core.isShared(address.prefix));
+  }
+
+  /**
+   * Bits of the address that `jail` counts as one source; 0 = it cannot be banned, being the first
+   * of a prefix that hosts share.
+   */
+  sourceWidth(jail: number, address: Address): number {
+    this.#writeAddress(address);
+    return this.core.sourceWidth(jail);
   }
 
   /**
@@ -360,8 +385,8 @@ export class Engine extends Records implements LineSink, EntrySink {
       prefixes: this.prefixes,
       copyEntries: core.copyEntries,
       copiedEntries: core.copiedEntries,
-      restore: (jail, history, seen, end, now) => {
-        core.select(jail);
+      restore: (jail, width, history, seen, end, now) => {
+        core.select(jail, width);
         return core.restore(jail, history, seen, end, now);
       },
     };
@@ -431,13 +456,21 @@ export class Engine extends Records implements LineSink, EntrySink {
   /** Makes the source what the engine's next call is about. */
   #select(jail: number, address: Address): void {
     this.#writeAddress(address);
-    this.core.select(jail);
+    this.core.select(jail, address.prefix);
   }
 
   #writeAddress(address: Address): void {
     this.bytes.set(address.bytes, layout.ADDRESS);
   }
 }
+
+/**
+ * Networks of single hosts that every host knows: link-local, NAT64 (RFC 6052, 8215; the first as
+ * wide as a row of the table), Teredo (RFC 4380).
+ */
+const sharedEverywhere = ['fe80::/10', '64:ff9b::/64', '64:ff9b:1::/48', '2001::/32'].map(
+  (text) => parseCidr(text, 'refuse') as Address,
+);
 
 /** The length of a prefix on the mapped (IPv6) scale. */
 const bitsOf = ({ family, prefix }: Address): number => (family === 4 ? prefix + 96 : prefix);

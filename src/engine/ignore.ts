@@ -2,23 +2,27 @@
  * ignoreip: networks that never count, in CIDR form on the mapped (IPv6) scale. Filled by the
  * operator, walked for failing lines only; each jail has one contiguous run. ignoreip always wins
  * (claims E-*, S-*).
+ *
+ * One run more, behind those of the jails, is the shared networks: each of their addresses is a
+ * host of its own (a link of ours, NAT64), so that a ban of a prefix would hit others.
  */
 import { byte, copyBytes, int, setInt } from '#linear';
 import * as layout from './layout.ts';
+import { smaller } from './scan.ts';
 
 let used: i32 = 0;
 
 /** Empties every list. */
 export function resetIgnores(): void {
   used = 0;
-  for (let jail = 0; jail < layout.jailCount; jail++) {
+  for (let jail = 0; jail <= layout.jailCount; jail++) {
     setInt(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_IGNORE_COUNT, 0);
   }
 }
 
 /**
- * Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run; jails are filled one
- * after the other.
+ * Appends the network ADDRESS/`prefix` (0–128, mapped scale) to `jail`'s run (the one behind the
+ * last: shared networks); jails are filled one after the other.
  */
 export function addIgnore(jail: i32, prefix: i32): void {
   const p = layout.ignoresAt + used * layout.IGNORE_BYTES;
@@ -30,8 +34,8 @@ export function addIgnore(jail: i32, prefix: i32): void {
   used++;
 }
 
-function contains(network: i32): bool {
-  const prefix = int(network + 16);
+/** Whether the address under examination and a network have the first `prefix` bits in common. */
+function agrees(network: i32, prefix: i32): bool {
   const words = prefix >> 5;
   for (let i = 0; i < words; i++) if (int(network + i * 4) !== int(layout.ADDRESS + i * 4)) return false;
   const whole = prefix >> 3;
@@ -49,7 +53,20 @@ export function isIgnored(jail: i32, bits: i32): bool {
   const settings = layout.jailsAt + jail * layout.JAIL_BYTES;
   let network = layout.ignoresAt + int(settings + layout.JAIL_IGNORE_FIRST) * layout.IGNORE_BYTES;
   for (let i = int(settings + layout.JAIL_IGNORE_COUNT); i > 0; i--) {
-    if (int(network + 16) <= bits && contains(network)) return true;
+    const prefix = int(network + 16);
+    if (prefix <= bits && agrees(network, prefix)) return true;
+    network += layout.IGNORE_BYTES;
+  }
+  return false;
+}
+
+/** Whether the first `bits` bits of the address under examination lie in a shared network, or round one. */
+// @inline
+export function isShared(bits: i32): bool {
+  const settings = layout.jailsAt + layout.jailCount * layout.JAIL_BYTES;
+  let network = layout.ignoresAt + int(settings + layout.JAIL_IGNORE_FIRST) * layout.IGNORE_BYTES;
+  for (let i = int(settings + layout.JAIL_IGNORE_COUNT); i > 0; i--) {
+    if (agrees(network, smaller(int(network + 16), bits))) return true;
     network += layout.IGNORE_BYTES;
   }
   return false;

@@ -32,7 +32,7 @@ export const ZONES_MAX: i32 = 16;
  * Policy ban_all: slots of the table that the run under way has reset; all of them when none is.
  */
 export const BAN_ALL_DONE: i32 = 768;
-/** Denials: jail, family, 16 address bytes, float time. */
+/** Denials: jail, family and above its eight bits the prefix, 16 address bytes, float time. */
 export const DENIALS: i32 = 784;
 export const DENIAL_BYTES: i32 = 32;
 export const DENIALS_MAX: i32 = 32;
@@ -46,7 +46,7 @@ export const DENIAL_TIME: i32 = 24;
 export const CHARGES: i32 = 1856;
 export const CHARGE_BYTES: i32 = 48;
 export const CHARGE_ADDRESS: i32 = 0;
-/** The jail, and above its eight bits the number of the pattern. */
+/** The jail, above its eight bits the number of the pattern (16 bits), and the prefix. */
 export const CHARGE_JAIL: i32 = 16;
 export const CHARGE_HASH: i32 = 20;
 export const CHARGE_TIME: i32 = 24;
@@ -76,8 +76,15 @@ export const HEAD_FORM: i32 = 7632;
 export const HEAD_FORM_BYTES: i32 = 96;
 export const TIME_FORM: i32 = 7824;
 export const TIME_FORM_BYTES: i32 = 48;
-/** End of the fixed part. */
-export const FIXED_BYTES: i32 = 7920;
+/**
+ * Upper halves of IPv6 sources that are single addresses, eight bytes each (table.ts). Their rows
+ * count from 1; how many there are stands in the place of row 0.
+ */
+export const UPPERS: i32 = 7920;
+export const UPPER_BYTES: i32 = 8;
+export const UPPERS_MAX: i32 = 254;
+/** End of the fixed part: 255 places. */
+export const FIXED_BYTES: i32 = 9960;
 
 /** Counters of one filter: eight floats (counters.ts). */
 export const FILTER_BYTES: i32 = 64;
@@ -174,7 +181,7 @@ export const MARK_BYTES: i32 = 1;
 
 /*
  * The meta word of a table entry: state (bits 0–1), family (2), failures (3–7), bans so far (8–15),
- * jail + 1 (16–31). The meta of a free entry is 0.
+ * jail + 1 (16–23), row of UPPERS (24–31; 0 = the key is the source). The meta of a free entry is 0.
  */
 export const META_STATE: i32 = 3;
 export const META_SIX: i32 = 4;
@@ -184,12 +191,13 @@ export const META_BANS_SHIFT: i32 = 8;
 /** The most bans that are told apart. */
 export const META_BANS: i32 = 255;
 export const META_JAIL_SHIFT: i32 = 16;
+export const META_ROW_SHIFT: i32 = 24;
 /* Of a ban the failures field says where it comes from. */
 /** From the saved state: it is not new. */
 export const META_RESTORED: i32 = 8;
 /** An operator made it. */
 export const META_MANUAL: i32 = 16;
-/** The part that belongs to the key: family and jail. */
+/** The part that belongs to the key: family, jail and row. */
 export const META_TAG: i32 = -65532;
 
 /* A ban that makes room, in the input area (soonest.ts): rank, then the entry's number. */
@@ -284,7 +292,8 @@ export function layOut(
   filtersAt = align(FIXED_BYTES);
   jailsAt = align(filtersAt + FILTERS_MAX * FILTER_BYTES);
   jailCount = jails;
-  ignoresAt = align(jailsAt + jails * JAIL_BYTES);
+  // One record more: its ignored networks are those that many hosts share (ignore.ts).
+  ignoresAt = align(jailsAt + (jails + 1) * JAIL_BYTES);
   sourcesAt = align(ignoresAt + ignores * IGNORE_BYTES);
   routesAt = align(sourcesAt + SOURCES_MAX * SOURCE_BYTES);
   groupsAt = align(routesAt + ROUTES_MAX * 4);
@@ -306,6 +315,11 @@ export function layOut(
   tableSets = sets;
   // Vector loads may look a little past a line.
   return align(tableAt + sets * TABLE_WAYS * entryBytes) + 64;
+}
+
+/** The jail of an entry with this meta word. */
+export function jailIn(meta: i32): i32 {
+  return ((meta >>> META_JAIL_SHIFT) & 255) - 1;
 }
 
 /**

@@ -3,7 +3,7 @@
  * counters.
  */
 import * as limits from '../limits.ts';
-import { maskAddress } from '../text/address.ts';
+import { maskAddress, widthOfPrefix } from '../text/address.ts';
 import type { Address, Decision } from '../types.ts';
 import * as counters from './counters.ts';
 import * as layout from './layout.ts';
@@ -153,18 +153,22 @@ export class Records {
       if (state < layout.DECIDED) continue;
       const end = this.ints[(p + key + 8) >> 2]! >>> 0;
       if (ended !== undefined && (end < ended.from || end >= ended.until)) continue;
-      const jail = (meta >>> layout.META_JAIL_SHIFT) - 1;
+      const jail = layout.jailIn(meta);
       const bytes = new Uint8Array(16);
       const four = (meta & layout.META_SIX) === 0;
+      const row = meta >>> layout.META_ROW_SHIFT;
       if (four) {
         bytes.fill(255, 10, 12);
         bytes.set(this.bytes.subarray(p, p + 4), 12);
+      } else if (row > 0) {
+        const upper = layout.UPPERS + row * layout.UPPER_BYTES;
+        bytes.set(this.bytes.subarray(upper, upper + 8));
+        bytes.set(this.bytes.subarray(p, p + 8), 8);
       } else bytes.set(this.bytes.subarray(p, p + key));
-      const prefix = four ? 32 : this.prefixes[jail]!;
       visit({
         index,
         jail,
-        address: { family: four ? 4 : 6, bytes, prefix },
+        address: this.#source(jail, four, bytes, row > 0 ? 128 : 0),
         end: end === secondsMax ? Number.POSITIVE_INFINITY : end,
         confirmed: state === layout.BANNED,
         restored: (meta & layout.META_RESTORED) !== 0,
@@ -173,6 +177,12 @@ export class Records {
       });
     }
     return last < this.slots ? last : -1;
+  }
+
+  /** The source that `bytes` are the first address of; `width` 0 = as wide as the jail bans. */
+  #source(jail: number, four: boolean, bytes: Uint8Array, width: number): Address {
+    if (four) return { family: 4, bytes, prefix: 32 };
+    return { family: 6, bytes, prefix: width || widthOfPrefix(bytes, this.prefixes[jail]!) };
   }
 
   /** Whether two full sets ask for a run of the policy ban_all. */
@@ -195,10 +205,11 @@ export class Records {
     const count = (written - this.ints[layout.DENIALS_TAKEN >> 2]!) | 0;
     for (let i = written - count; i < written; i++) {
       const p = layout.DENIALS + (i & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
-      const family = this.ints[(p + layout.DENIAL_FAMILY) >> 2] === 4 ? 4 : 6;
+      const kind = this.ints[(p + layout.DENIAL_FAMILY) >> 2]!;
       const bytes = this.bytes.slice(p + layout.DENIAL_ADDRESS, p + layout.DENIAL_ADDRESS + 16);
       const time = this.floats[(p + layout.DENIAL_TIME) >> 3]!;
-      take({ jail: this.ints[p >> 2]!, address: { family, bytes, prefix: family === 4 ? 32 : 128 }, time });
+      const jail = this.ints[p >> 2]!;
+      take({ jail, address: this.#source(jail, (kind & 255) === 4, bytes, kind >> 8), time });
     }
     this.ints[layout.DENIALS_TAKEN >> 2] = written;
     return count;

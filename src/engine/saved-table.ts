@@ -5,7 +5,8 @@
  *
  * Saved are whole entries as they lie in memory (table.ts), bans first, then open windows; `note`
  * says how they lie: bytes of a key and of a step, the number of steps, then the IPv6 prefix of
- * each jail, then the findtime of each, four bytes. Times are epoch seconds, so that the time
+ * each jail, then the findtime of each, four bytes, then the rows of upper halves, eight bytes each
+ * (table.ts). Times are epoch seconds, so that the time
  * between two runs counts. An entry is left out where the new settings make nothing of it: its jail
  * is gone, its ban or window is over, its IPv6 prefix is another one now, or its sets are full of
  * others (the table never evicts for it). Sub-counts (counts.ts) go on as sub-counts only where
@@ -14,8 +15,12 @@
 import * as layout from './layout.ts';
 import { secondsMax } from './records.ts';
 
-/** Number of this form of entries; a file with another one is not read. */
-export const savedTableLayout = 2;
+/**
+ * Number of this form of entries. A file of the form before is read as well: it knew no rows, and
+ * its entries have none.
+ */
+export const savedTableLayout = 3;
+const layoutWithoutRows = 2;
 
 /** Memory of a running engine, and what it must be asked. */
 export interface TableMemory {
@@ -36,7 +41,7 @@ export interface TableMemory {
   /** As in engine.ts. */
   copyEntries(first: number, bans: boolean, now: number, to: number, room: number): number;
   copiedEntries(): number;
-  restore(jail: number, meta: number, seen: number, end: number, now: number): number;
+  restore(jail: number, width: number, meta: number, seen: number, end: number, now: number): number;
 }
 
 /** A walk over the table. */
@@ -71,6 +76,7 @@ const bansMask = layout.META_BANS << layout.META_BANS_SHIFT;
  */
 export function saveTable(memory: TableMemory, now: number): SavedTable {
   const { bytes, scratch, scratchBytes, slots, entry, key, step, steps, prefixes } = memory;
+  const rows = memory.ints[layout.UPPERS >> 2]!;
   let bans = true;
   let next = 0;
   return {
@@ -79,6 +85,7 @@ export function saveTable(memory: TableMemory, now: number): SavedTable {
     note: Buffer.concat([
       Uint8Array.of(key, step, steps, ...prefixes),
       ...prefixes.map((_, jail) => bytes.subarray(findtimeAt(memory, jail), findtimeAt(memory, jail) + 4)),
+      bytes.subarray(layout.UPPERS + layout.UPPER_BYTES, layout.UPPERS + layout.UPPER_BYTES * (1 + rows)),
     ]),
     read(into) {
       const room = Math.min(into.length, scratchBytes);
@@ -114,16 +121,19 @@ export function restoreTable(
 ): RestoringTable | null {
   const [key = 0, step = 0, steps = 0, ...rest] = saved.note;
   const jails = jailOf.length;
+  const uppers = saved.note.subarray(3 + 5 * jails);
   const isKnown =
-    saved.layout === savedTableLayout &&
+    (saved.layout === savedTableLayout || (saved.layout === layoutWithoutRows && uppers.length === 0)) &&
     (key === 8 || key === 16) &&
     (step === 2 || step === 4) &&
-    rest.length === 5 * jails &&
+    rest.length >= 5 * jails &&
+    uppers.length % layout.UPPER_BYTES === 0 &&
     saved.entryBytes === layout.entrySize(key, step, steps);
   if (!isKnown) return null;
-  const last = Buffer.from(rest.slice(jails));
+  const last = Buffer.from(rest.slice(jails, 5 * jails));
   const findtimes = jailOf.map((_, jail) => Math.max(1, last.readUInt32LE(4 * jail)));
-  const form = { size: saved.entryBytes, key, step, steps, prefixes: rest.slice(0, jails), jailOf, findtimes };
+  const prefixes = rest.slice(0, jails);
+  const form = { size: saved.entryBytes, key, step, steps, prefixes, jailOf, findtimes, uppers };
   return new RestoringTable(memory, form, now, clockStep);
 }
 
@@ -143,6 +153,8 @@ interface SavedForm {
   jailOf: readonly number[];
   /** Seconds, of each jail then. */
   findtimes: readonly number[];
+  /** Rows of upper halves. */
+  uppers: Uint8Array;
 }
 
 /** Puts saved entries into the table. */
@@ -171,15 +183,18 @@ export class RestoringTable {
 
   /** Takes one entry and says what became of it. */
   #takeEntry(view: DataView, at: number): keyof RestoredEntries {
-    const { key, prefixes, jailOf } = this.#form;
+    const { key, prefixes, jailOf, uppers } = this.#form;
     const meta = view.getInt32(at + key, true);
-    const then = (meta >>> layout.META_JAIL_SHIFT) - 1;
+    const then = layout.jailIn(meta);
+    const upper = ((meta >>> layout.META_ROW_SHIFT) - 1) * layout.UPPER_BYTES;
     const jail = jailOf[then] ?? -1;
     const isSix = (meta & layout.META_SIX) !== 0;
     if (jail < 0 || (meta & layout.META_STATE) === 0 || (isSix && prefixes[then] !== this.#memory.prefixes[jail])) {
       return 'foreign';
     }
+    if (upper >= uppers.length) return 'foreign';
     writeAddress(this.#memory, view, at, key, isSix);
+    if (upper >= 0) writeSingle(this.#memory, uppers.subarray(upper, upper + layout.UPPER_BYTES));
     const isBan = (meta & layout.META_STATE) >= layout.DECIDED;
     const ofBan = (meta & layout.META_MANUAL) | layout.META_RESTORED | layout.DECIDED;
     const state = isBan ? ofBan : this.#readWindow(view, at + key + 4, then, jail, meta);
@@ -187,7 +202,8 @@ export class RestoringTable {
     const seen = this.#timeAt(view, at + key + 4);
     // A window is written below.
     const end = isBan ? this.#timeAt(view, at + key + 8) : 0;
-    const place = this.#memory.restore(jail, (meta & bansMask) | state, seen, end, this.#now);
+    const width = upper < 0 ? prefixes[then]! : 128;
+    const place = this.#memory.restore(jail, width, (meta & bansMask) | state, seen, end, this.#now);
     if (place === 0) return 'over';
     if (place < 0) return 'crowded';
     if (isBan) return 'bans';
@@ -277,4 +293,10 @@ function writeAddress({ bytes }: TableMemory, view: DataView, at: number, key: n
   const from = isSix ? 0 : 12;
   if (!isSix) bytes.fill(255, to + 10, to + 12);
   for (let i = 0; i < (isSix ? key : 4); i++) bytes[to + from + i] = view.getUint8(at + i);
+}
+
+/** Makes the saved key that was put there the lower half of an address. */
+function writeSingle({ bytes }: TableMemory, upper: Uint8Array): void {
+  bytes.copyWithin(layout.ADDRESS + 8, layout.ADDRESS, layout.ADDRESS + 8);
+  bytes.set(upper, layout.ADDRESS);
 }

@@ -46,6 +46,8 @@ export interface EngineOptions {
    */
   tableBytes: number | ((otherBytes: number) => number);
   evictionPolicy?: EvictionPolicy;
+  /** Links of this host (`Engine.setIgnored`). */
+  shared?: readonly Address[];
   /** False: a line's own time is the clock (replay). */
   live?: boolean;
   /** Called with the engine's memory before its first use. */
@@ -92,7 +94,7 @@ export interface TableShape {
   /** An entry with its mark. */
   slot: number;
   sets: number;
-  /** Ignored networks that there is room for. */
+  /** Ignored and shared networks that there is room for. */
   ignores: number;
 }
 
@@ -117,7 +119,8 @@ function start(options: EngineOptions, instantiate: Instantiate): Started {
   if (listed > limits.ignoredNetworksMax) {
     throw new Error(`${listed} ignored networks over all jails; at most ${limits.ignoredNetworksMax} are kept`);
   }
-  const ignores = Math.min(limits.ignoredNetworksMax, listed + jails.length * limits.ignoredNetworksSpare);
+  const spare = Math.min(limits.ignoredNetworksMax, listed + jails.length * limits.ignoredNetworksSpare);
+  const ignores = spare + limits.sharedNetworksMax;
   shape.ignores = ignores;
   const counts = [jails.length, ignores, limits.connectionsMax, limits.decisionsMax] as const;
   const widths = [shape.key, shape.step, shape.steps] as const;

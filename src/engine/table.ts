@@ -39,6 +39,7 @@ import {
 import { family } from './address.ts';
 import * as counters from './counters.ts';
 import { addCounts, clearCounts } from './counts.ts';
+import { isShared } from './ignore.ts';
 import * as layout from './layout.ts';
 
 export const FOREVER: f64 = 4294967295;
@@ -145,9 +146,58 @@ function hashWords(p: i32, words: i32, last: i32): i32 {
   return v1 ^ v3;
 }
 
-/** Puts the address under examination, cut to the jail's IPv6 prefix, into KEY. */
+/** A 6to4 address (RFC 3056): who has the IPv4 address in it has the /48. */
+const SIX_TO_FOUR: i32 = 0x0220;
+const SIX_TO_FOUR_BITS: i32 = 48;
+
+function prefixOf(jail: i32): i32 {
+  return int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);
+}
+
+/**
+ * How many bits of the address under examination are the source that `jail` counts: its IPv6
+ * prefix, fewer of a 6to4 address, all where that prefix is of many hosts (ignore.ts). 0: it is the
+ * first address of such a prefix, whose ban could not be told from the prefix's own: routers have
+ * it.
+ */
 // @inline
-export function makeKey(jail: i32): void {
+export function widthIn(jail: i32): i32 {
+  if (family === 4) return 32;
+  let bits = prefixOf(jail);
+  if (bits > SIX_TO_FOUR_BITS && (int(layout.ADDRESS) & 0xffff) === SIX_TO_FOUR) bits = SIX_TO_FOUR_BITS;
+  if (bits === 128 || !isShared(bits)) return bits;
+  let below = 0;
+  for (let i = 0; i < 4; i++) below |= int(layout.ADDRESS + i * 4) & ~maskOf(prefixOf(jail) - i * 32);
+  return below === 0 ? 0 : 128;
+}
+
+/** The mask of a word of which the first `bits` bits are of a prefix. */
+// @inline
+function maskOf(bits: i32): i32 {
+  if (bits <= 0) return 0;
+  if (bits >= 32) return -1;
+  // Words are little-endian here, the prefix counts from the first byte.
+  const full = bits >> 3;
+  const part = bits & 7;
+  let mask = full === 0 ? 0 : -1 >>> (32 - full * 8);
+  if (part !== 0) mask |= ((0xff00 >> part) & 255) << (full * 8);
+  return mask;
+}
+
+/**
+ * The row of UPPERS that the upper half of the key's address stands in; 0 where KEY is the source,
+ * NO_ROW where there is no such row yet.
+ */
+let row: i32 = 0;
+const NO_ROW: i32 = 255;
+
+/**
+ * Puts the address under examination, cut to `width` bits, into KEY. A single address of a jail
+ * that counts prefixes is its lower half, and the row of its upper one.
+ */
+// @inline
+export function makeKey(jail: i32, width: i32): void {
+  row = 0;
   if (family === 4) {
     setInt(layout.KEY, int(layout.ADDRESS + 12));
     setInt(layout.KEY + 4, 0);
@@ -155,26 +205,47 @@ export function makeKey(jail: i32): void {
     setInt(layout.KEY + 12, 0);
     return;
   }
-  const prefix = int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);
-  for (let i = 0; i < 4; i++) {
-    const bits = prefix - i * 32;
-    let value = int(layout.ADDRESS + i * 4);
-    if (bits <= 0) value = 0;
-    else if (bits < 32) {
-      // Words are little-endian here, the prefix counts from the first byte.
-      const full = bits >> 3;
-      const part = bits & 7;
-      let mask = full === 0 ? 0 : -1 >>> (32 - full * 8);
-      if (part !== 0) mask |= ((0xff00 >> part) & 255) << (full * 8);
-      value &= mask;
-    }
-    setInt(layout.KEY + i * 4, value);
+  if (width === 128 && prefixOf(jail) < 128) {
+    row = findRow();
+    setInt(layout.KEY, int(layout.ADDRESS + 8));
+    setInt(layout.KEY + 4, int(layout.ADDRESS + 12));
+    setInt(layout.KEY + 8, 0);
+    setInt(layout.KEY + 12, 0);
+    return;
   }
+  for (let i = 0; i < 4; i++) setInt(layout.KEY + i * 4, int(layout.ADDRESS + i * 4) & maskOf(width - i * 32));
+}
+
+function upperAt(place: i32): i32 {
+  return layout.UPPERS + place * layout.UPPER_BYTES;
+}
+
+function findRow(): i32 {
+  for (let i = int(layout.UPPERS); i > 0; i--) {
+    if (int(upperAt(i)) === int(layout.ADDRESS) && int(upperAt(i) + 4) === int(layout.ADDRESS + 4)) return i;
+  }
+  return NO_ROW;
+}
+
+/**
+ * Gives the upper half of the key's address a row if it needs one; false where all are taken. Rows
+ * stay: entries refer to them.
+ */
+// @inline
+export function claimRow(): bool {
+  if (row !== NO_ROW) return true;
+  const count = int(layout.UPPERS) + 1;
+  if (count > layout.UPPERS_MAX) return false;
+  setInt(layout.UPPERS, count);
+  copyBytes(upperAt(count), layout.ADDRESS, layout.UPPER_BYTES);
+  row = count;
+  return true;
 }
 
 /** The tag of the address under examination in `jail`. */
 function tagOf(jail: i32): i32 {
-  return ((jail + 1) << layout.META_JAIL_SHIFT) | (family === 6 ? layout.META_SIX : 0);
+  const key = (row << layout.META_ROW_SHIFT) | (family === 6 ? layout.META_SIX : 0);
+  return ((jail + 1) << layout.META_JAIL_SHIFT) | key;
 }
 
 function bansOf(entry: i32): i32 {
@@ -189,7 +260,7 @@ function bansOf(entry: i32): i32 {
 export function hashOf(jail: i32): i32 {
   return family === 4
     ? hashWords(layout.KEY, 1, jail << 1)
-    : hashWords(layout.KEY, layout.keyBytes >> 2, (jail << 1) | 1);
+    : hashWords(layout.KEY, layout.keyBytes >> 2, (row << 16) | (jail << 1) | 1);
 }
 
 /**
@@ -328,7 +399,7 @@ function setStep(entry: i32, i: i32, value: i32): void {
 /** What the entry (a used one) is worth at log time `time`. */
 function worthOf(entry: i32, time: f64): i32 {
   const meta = int(entry + layout.keyBytes);
-  const settings = layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
+  const settings = layout.jailsAt + layout.jailIn(meta) * layout.JAIL_BYTES;
   if ((meta & layout.META_STATE) >= layout.DECIDED) {
     const end = banEnd(entry);
     if (end === FOREVER || time < end) return (meta & layout.META_STATE) === layout.DECIDED ? UNDELIVERED : HELD;
@@ -346,10 +417,7 @@ function worthOf(entry: i32, time: f64): i32 {
 function isOpen(entry: i32, seen: f64, time: f64): bool {
   const meta = int(entry + layout.keyBytes);
   if ((meta & layout.META_STATE) >= layout.DECIDED) return false;
-  return (
-    time - seen <=
-    int(layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES + layout.JAIL_FINDTIME)
-  );
+  return time - seen <= int(layout.jailsAt + layout.jailIn(meta) * layout.JAIL_BYTES + layout.JAIL_FINDTIME);
 }
 
 /** Counts an entry of the given worth that is given up. */
@@ -359,7 +427,7 @@ function countEviction(entry: i32, worth: i32): void {
   if (worth === OPEN) counters.add(counters.EVICTIONS_OPEN, 1);
   else if (worth === HELD) counters.add(counters.EVICTIONS_BANNED, 1);
   else counters.add(counters.EVICTIONS_REMEMBERED, 1);
-  counters.countJail((int(entry + layout.keyBytes) >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_EVICTED, 1);
+  counters.countJail(layout.jailIn(int(entry + layout.keyBytes)), counters.JAIL_EVICTED, 1);
 }
 
 /** A free slot, of the emptier set; -1 where both are full. */
@@ -424,12 +492,15 @@ function canNote(): bool {
   return int(layout.DENIALS_WRITTEN) - int(layout.DENIALS_TAKEN) < layout.DENIALS_MAX;
 }
 
-/** Tells the enforcer of a source in `jail`; returns where its address goes. */
-function note(jail: i32, six: bool, time: f64): i32 {
+/**
+ * Tells the enforcer of a source in `jail`, of `width` bits if it is IPv6 (0 = as the jail bans);
+ * returns where its address goes.
+ */
+function note(jail: i32, six: bool, width: i32, time: f64): i32 {
   const written = int(layout.DENIALS_WRITTEN);
   const p = layout.DENIALS + (written & (layout.DENIALS_MAX - 1)) * layout.DENIAL_BYTES;
   setInt(p, jail);
-  setInt(p + layout.DENIAL_FAMILY, six ? 6 : 4);
+  setInt(p + layout.DENIAL_FAMILY, (six ? 6 : 4) | (width << 8));
   setFloat(p + layout.DENIAL_TIME, time);
   setInt(layout.DENIALS_WRITTEN, written + 1);
   return p + layout.DENIAL_ADDRESS;
@@ -439,9 +510,13 @@ function note(jail: i32, six: bool, time: f64): i32 {
 function giveUp(entry: i32): void {
   const meta = int(entry + layout.keyBytes);
   const six = (meta & layout.META_SIX) !== 0;
-  const p = note((meta >>> layout.META_JAIL_SHIFT) - 1, six, banEnd(entry));
+  const place = meta >>> layout.META_ROW_SHIFT;
+  const p = note(layout.jailIn(meta), six, place > 0 ? 128 : 0, banEnd(entry));
   fillZero(p, 16);
-  if (six) copyBytes(p, entry, layout.keyBytes);
+  if (place > 0) {
+    copyBytes(p, upperAt(place), 8);
+    copyBytes(p + 8, entry, 8);
+  } else if (six) copyBytes(p, entry, layout.keyBytes);
   else {
     // ::ffff:0:0/96
     setInt(p + 8, -65536);
@@ -450,13 +525,13 @@ function giveUp(entry: i32): void {
 }
 
 /** A failure of ADDRESS in `jail` finds no place. */
-function deny(jail: i32, time: f64): void {
+export function deny(jail: i32, time: f64): void {
   counters.add(counters.DENIED, 1);
   counters.countJail(jail, counters.JAIL_DENIED, 1);
   // A run under way has yet to come to the sets behind BAN_ALL_DONE, and makes room there.
   const done = int(layout.BAN_ALL_DONE);
   if (policy === BAN_ALL && firstSet < done && secondSet < done) setSeconds(layout.BAN_ALL_DUE, time > 0 ? time : 1);
-  if (policy === LOG_AND_DROP && canNote()) copyBytes(note(jail, family === 6, time), layout.ADDRESS, 16);
+  if (policy === LOG_AND_DROP && canNote()) copyBytes(note(jail, family === 6, 128, time), layout.ADDRESS, 16);
 }
 
 /**
@@ -610,11 +685,11 @@ function bansElsewhere(jail: i32, time: f64): i32 {
   let bans = 0;
   for (let other = 0; other < layout.jailCount; other++) {
     if (other === jail || int(layout.jailsAt + other * layout.JAIL_BYTES + layout.JAIL_MAXRETRY) === 0) continue;
-    makeKey(other);
+    makeKey(other, widthIn(other));
     const entry = find(other);
     if (entry !== 0 && worthOf(entry, time) !== SPENT) bans += bansOf(entry);
   }
-  makeKey(jail);
+  makeKey(jail, widthIn(jail));
   return bans;
 }
 
@@ -623,7 +698,7 @@ function bansElsewhere(jail: i32, time: f64): i32 {
  * in other jails.
  */
 function decide(entry: i32, tag: i32, bans: i32, others: i32, time: f64): void {
-  const settings = layout.jailsAt + ((tag >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
+  const settings = layout.jailsAt + layout.jailIn(tag) * layout.JAIL_BYTES;
   const earlier = bans + others;
   const length = earlier < layout.BANTIMES_MAX ? earlier : layout.BANTIMES_MAX - 1;
   decidedSeconds = int(settings + layout.JAIL_BANTIMES + length * 4);
@@ -665,7 +740,7 @@ export function tallyBans(first: i32, count: i32, now: f64): void {
   for (let entry = layout.tableAt + first * layout.entryBytes; entry < end; entry += layout.entryBytes) {
     const meta = int(entry + layout.keyBytes);
     if ((meta & layout.META_STATE) < layout.DECIDED || banEnd(entry) <= now) continue;
-    const p = layout.jailsAt + ((meta >>> layout.META_JAIL_SHIFT) - 1) * layout.JAIL_BYTES;
+    const p = layout.jailsAt + layout.jailIn(meta) * layout.JAIL_BYTES;
     const isHeld = (meta & layout.META_STATE) === layout.BANNED;
     increase(p + (isHeld ? layout.JAIL_HELD : layout.JAIL_PENDING));
     if (isHeld && (meta & layout.META_SIX) !== 0) increase(p + layout.JAIL_HELD_SIX);
@@ -691,6 +766,7 @@ export function confirm(jail: i32): void {
  * 0.
  */
 export function recordBan(jail: i32, time: f64, end: f64, bans: i32, origin: i32): void {
+  if (!claimRow()) return;
   const tag = tagOf(jail);
   let entry = find(jail);
   if (entry === 0) {
@@ -757,9 +833,11 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
 /**
  * Puts a saved entry of (jail, KEY) back: `history` is its meta without the tag, `end` the first
  * word of its window (the end of its ban). Returns its position, for the rest of the window; 0 when
- * it is spent at `now` or is there already, -1 when its sets are full: nothing is evicted for it.
+ * it is spent at `now` or is there already, -1 when its sets, or the rows, are full: nothing is
+ * evicted for it.
  */
 export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64): i32 {
+  if (!claimRow()) return -1;
   if (find(jail) !== 0) return 0;
   const entry = takeFree();
   if (entry === 0) return -1;
@@ -814,7 +892,7 @@ export function banTracked(first: i32, count: i32, time: f64): i32 {
     const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && worthOf(entry, time) === OPEN) {
       decide(entry, meta & layout.META_TAG, bansOf(entry), 0, time);
-      counters.countJail((meta >>> layout.META_JAIL_SHIFT) - 1, counters.JAIL_DECISIONS, 1);
+      counters.countJail(layout.jailIn(meta), counters.JAIL_DECISIONS, 1);
       decided++;
     }
     entry += layout.entryBytes;

@@ -85,6 +85,18 @@ export function maskAddress(address: Address): Address {
 }
 
 /**
+ * How wide the ban of a prefix is, by its first address, where bans are `prefix` bits wide: a 6to4
+ * address (RFC 3056) belongs to a customer with a /48.
+ */
+export function widthOfPrefix(bytes: Uint8Array, prefix: number): number {
+  const isSixToFour = sixToFour.head.every((byte, at) => bytes[at] === byte);
+  return isSixToFour && bytes.subarray(6).every((byte) => byte === 0) ? Math.min(prefix, sixToFour.bits) : prefix;
+}
+
+/** How 6to4 addresses begin, and bits of a customer's prefix. */
+export const sixToFour = { head: [0x20, 0x02], bits: 48 } as const;
+
+/**
  * Why no packet can come from the address or from its prefix, as a noun; undefined where one can.
  */
 export function neverSource({ family, bytes }: Address): string | undefined {

@@ -29,11 +29,12 @@ export function sourceKey({ family, value }: Source, prefix: number): string {
   return family === 4 ? `4 ${value}` : `6 ${value >> BigInt(128 - prefix)}`;
 }
 
-export function addressOf({ family, value }: Source): Address {
+/** @param prefix of the jail that is asked, for IPv6 */
+export function addressOf({ family, value }: Source, prefix = 128): Address {
   const bytes = new Uint8Array(16);
   const whole = family === 4 ? value | 0xffff_0000_0000n : value;
   for (let i = 0; i < 16; i++) bytes[i] = Number((whole >> BigInt((15 - i) * 8)) & 255n);
-  return { family, bytes, prefix: family === 4 ? 32 : 128 };
+  return { family, bytes, prefix: family === 4 ? 32 : prefix };
 }
 
 export type DrivenJail = Pick<EngineJail, 'maxretry' | 'findtime' | 'bantime' | 'ipv6Prefix'> & Partial<EngineJail>;
@@ -45,6 +46,8 @@ export interface DriverOptions {
   slots: number;
   policy?: EvictionPolicy;
   seed?: [number, number];
+  /** Links of the host. */
+  shared?: readonly Address[];
 }
 
 const encoder = new TextEncoder();
@@ -57,9 +60,16 @@ export class TableDriver {
     this.engine = engine;
   }
 
-  static async create({ build, jails, slots, policy, seed = [1, 2] }: DriverOptions): Promise<TableDriver> {
+  static async create({
+    build,
+    jails,
+    slots,
+    policy,
+    seed = [1, 2],
+    shared = [],
+  }: DriverOptions): Promise<TableDriver> {
     const filled = jails.map((jail) => ({ filter: 'sshd', mode: '', ignore: [], ...jail }));
-    const options = { build, jails: filled, live: false, seed, evictionPolicy: policy };
+    const options = { build, jails: filled, live: false, seed, evictionPolicy: policy, shared };
     const { slotBytes } = await Engine.create({ ...options, tableBytes: 0 });
     const engine = await Engine.create({ ...options, tableBytes: slots * slotBytes });
     filled.forEach(({ filter, mode }, index) => {

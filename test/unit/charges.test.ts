@@ -39,7 +39,7 @@ const four = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2];
 function fail(last: number, { jail = 0, first = four, pattern = 0 } = {}): void {
   bytes.set([...first, last], layout.ADDRESS);
   loadAddress(layout.ADDRESS);
-  charge(jail, now + last, 1, 7, last * 100, pattern);
+  charge(jail, first === four ? 32 : 120, now + last, 1, 7, last * 100, pattern);
 }
 
 /** The decisions in the ring, oldest first; takes them. */
@@ -140,7 +140,7 @@ test.each([0, 3, 4_000])(
     // The table knows of all of them.
     for (let last = 1; last <= ring + 2; last++) {
       bytes.set([...four, last], layout.ADDRESS);
-      select(0);
+      select(0, 32);
       expect(Boolean(isBanned(0))).toBe(true);
     }
     expect(lasts()).toEqual([1, 2, 3, 4]);

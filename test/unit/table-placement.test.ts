@@ -54,7 +54,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     // One a second: who came when can be read off who is there.
     for (; next < 2 * slots; next++) {
       table.fail(0, source(next), start + next);
-      engine.confirmBan(0, addressOf(source(next)));
+      engine.confirmBan(0, addressOf(source(next), 64));
       engine.takeDenials(() => {});
     }
     expect(engine.tracked).toBe(slots);
@@ -63,7 +63,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     engine.eachBan(0, slots, ({ address }) => held.add(`${address.bytes}`));
     expect(held.size, 'nobody is there twice').toBe(slots);
     const lost = Array.from({ length: slots / 3 }, (_, age) => next - 1 - age).filter(
-      (n) => !engine.isBanned(0, addressOf(source(n))),
+      (n) => !engine.isBanned(0, addressOf(source(n), 64)),
     );
     expect(lost).toEqual([]);
   });
@@ -73,7 +73,7 @@ describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
     const { engine } = table;
     const count = slots / 2;
     for (let n = 0; n < count; n++) table.fail(0, source(n), start);
-    for (let n = 0; n < count; n += 3) engine.forget(0, addressOf(source(n)));
+    for (let n = 0; n < count; n += 3) engine.forget(0, addressOf(source(n), 64));
     const freed = Math.ceil(count / 3);
     expect(engine.tracked).toBe(count - freed);
     for (let n = 0; n < count; n++) table.fail(0, source(n), start + 1);

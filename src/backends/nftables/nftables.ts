@@ -318,7 +318,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
         rules.addDenialRules(batch, denial, action);
       }
       batch.addChain(chain);
-      for (const set of [sets[4], sets[6]]) rules.addDropRule(batch, chain, set, denial);
+      for (const set of [sets[4], sets[6]]) rules.addDropRules(batch, chain, set, denial);
     });
     for (const hook of Object.keys(hookNumber) as Hook[]) {
       const hooked = jails.filter((jail) => jail.hooks.includes(hook));

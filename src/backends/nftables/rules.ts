@@ -2,8 +2,10 @@
  * The rules of our chains, as nf_tables expressions. Each rule asks the packet one thing after the
  * other and ends at the first that is not so.
  */
+
+import { sixToFour } from '../../text/address.ts';
 import type { Address, BanAction, PortRange } from '../../types.ts';
-import { discoveryTypes, keyBytes, prefixMask } from '../elements.ts';
+import { discoveryTypes, keyBytes, prefixMask, widths } from '../elements.ts';
 import { type Field, flagAppend, flagCreate } from '../netlink/message.ts';
 import type { Batch, SetLayout } from './messages.ts';
 import { attribute, command, type Hook, verdict } from './numbers.ts';
@@ -130,14 +132,33 @@ function addRule(batch: Batch, chain: string, operation: string, ...expressions:
   batch.add(command.newRule, flagCreate | flagAppend, operation, fields);
 }
 
-/** `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` that chain instead. */
-export function addDropRule(batch: Batch, chain: string, set: SetLayout, denial?: string): void {
+/** A rule for each width of what the set holds. */
+export function addDropRules(batch: Batch, chain: string, set: SetLayout, denial?: string): void {
+  const all = set.family === 4 ? [set.prefix] : widths(set.prefix);
+  for (const width of all) addDropRule(batch, chain, set, width, denial);
+}
+
+/**
+ * `[ip|ip6] saddr [& mask] @set counter drop`, or with `denial` a `goto` that chain instead. Only
+ * 6to4 sources (`ip6 saddr 2002::/16`) are looked up as customers of 6to4.
+ */
+function addDropRule(batch: Batch, chain: string, set: SetLayout, width: number, denial: string | undefined): void {
   const { lookup } = attribute;
+  const isSixToFour = set.family === 6 && width === sixToFour.bits && width !== set.prefix;
+  const { head } = sixToFour;
   addRule(
     batch,
     chain,
     `add rule for set ${set.name}`,
-    ...loadSource(set.family, set.prefix),
+    ...(isSixToFour
+      ? [
+          loadMeta(metaKey.nfproto),
+          compareWith(compare.equal, nfproto[6]),
+          loadPayload(headerBase.network, sourceOffset[6], head.length),
+          compareWith(compare.equal, ...head),
+        ]
+      : []),
+    ...loadSource(set.family, width),
     expression('lookup', [lookup.register, register.data], [lookup.set, set.name]),
     ...(denial === undefined ? [count, decide(verdict.drop)] : [decide(verdict.goTo, denial)]),
   );

@@ -18,7 +18,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { bansMaxLargest, jailNameMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
 import { native } from '../../native.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
-import { prefixMask, toKey, UnsupportedChange } from '../elements.ts';
+import { prefixMask, toAddress, toKey, UnsupportedChange, widths } from '../elements.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
@@ -427,7 +427,7 @@ function planOf(jails: JailScaffold[]): Plan {
   }
   const plan: Plan = {
     jails: new Map(),
-    prefixes: [...new Set(jails.map(({ ipv6Prefix }) => ipv6Prefix))].sort((a, b) => b - a),
+    prefixes: [...new Set(jails.flatMap(({ ipv6Prefix }) => widths(ipv6Prefix)))].sort((a, b) => b - a),
     scopes: [],
   };
   const scopes = new Map<string, number>();
@@ -443,7 +443,7 @@ function planOf(jails: JailScaffold[]): Plan {
     plan.scopes[scope].jails.push(planned);
   });
   const bounds = [
-    [plan.prefixes.length, xdpPrefixesMax, 'lengths of IPv6 prefixes'],
+    [new Set(jails.map(({ ipv6Prefix }) => ipv6Prefix)).size, xdpPrefixesMax, 'lengths of IPv6 prefixes'],
     [plan.scopes.length, xdpScopesMax, 'different lists of ports and allowed networks'],
   ] as const;
   for (const [count, most, what] of bounds) {
@@ -554,18 +554,15 @@ function isInside(inner: Address, outer: Address): boolean {
 }
 
 function isKept(jail: PlannedJail | undefined, { family, prefix }: Address): jail is PlannedJail {
-  return jail !== undefined && (family === 4 || jail.ipv6Prefix === prefix);
+  return jail !== undefined && (family === 4 || widths(jail.ipv6Prefix).includes(prefix));
 }
 
 /** An address as a jail bans it. */
 function maskedFor({ name, ipv6Prefix }: PlannedJail, address: Address): Address {
-  const prefix = address.family === 4 ? 32 : ipv6Prefix;
-  if (address.prefix < prefix) throw new UnsupportedChange(`jail ${name} bans no /${address.prefix}`);
-  const key = toKey({ name, family: address.family, prefix }, address);
-  const bytes = new Uint8Array(16);
-  if (address.family === 4) bytes.fill(0xff, 10, 12);
-  bytes.set(key, 16 - key.length);
-  return { family: address.family, bytes, prefix };
+  const set = { name, family: address.family, prefix: address.family === 4 ? 32 : ipv6Prefix };
+  const masked = toAddress(set, toKey(set, address));
+  if (address.prefix !== masked.prefix) throw new UnsupportedChange(`jail ${name} bans no /${address.prefix}`);
+  return masked;
 }
 
 function dropKey({ family, bytes, prefix }: Address): Buffer {

@@ -1,6 +1,6 @@
 /**
- * The ipset backend: two hash:ip sets per jail over netlink, whose elements carry their own end,
- * and one rule per set in a chain of legacy iptables that matches them. ipset has no transactions:
+ * The ipset backend: two sets per jail over netlink, of addresses (hash:ip) and of IPv6 prefixes
+ * and addresses (hash:net), whose elements carry their own end, and one rule per set in a chain of legacy iptables that matches them. ipset has no transactions:
  * of a request that was refused, what stood before the refused element holds; applying it again
  * does no harm. Sets are kept over a new start, the rules replaced in one step per family. A set is
  * full at `bansMaxLargest`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
@@ -10,7 +10,7 @@ import { constants } from 'node:os';
 import { bansMaxLargest, chainNameMax, changesPerTransactionMax, ipsetTimeoutSecondsMax } from '../../limits.ts';
 import { native } from '../../native.ts';
 import type { Backend, Drops, JailScaffold } from '../../types.ts';
-import { type Element, inParts, keyBytes, type SetChanges, type SetShape } from '../elements.ts';
+import { type Element, inParts, keyBytes, type SetChanges, type SetShape, widthOfKey } from '../elements.ts';
 import { isErrno, KernelError, nameErrors } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
 import { AttributeReader, type Field, flagAck, flagDump, flagRequest, MessageWriter } from '../netlink/message.ts';
@@ -25,9 +25,12 @@ const netlinkNetfilter = 12;
 const subsystem = 6 << 8;
 const protocolVersion = 7;
 const command = { create: 2, destroy: 3, list: 7, swap: 6, add: 9, del: 10 } as const;
-const setType = 'hash:ip';
-/** The oldest revision with all we use (Linux 3.19); newer kernels still take it. */
-const setRevision = 4;
+/**
+ * Types and their oldest revisions with all we use (Linux 3.19); newer kernels still take them. A
+ * set of networks looks for each length of prefix that it holds.
+ */
+const setType = { 4: 'hash:ip', 6: 'hash:net' } as const;
+const setRevision = { 4: 4, 6: 6 } as const;
 /**
  * IPSET_FLAG_LIST_SETNAME and IPSET_FLAG_LIST_HEADER: only names, or what stands before members.
  */
@@ -47,7 +50,7 @@ const attribute = {
   list: 8,
   line: 9 | networkOrder,
 } as const;
-const dataAttribute = { address: 1, timeout: 6, elementsMax: 19, prefix: 20, elements: 24 } as const;
+const dataAttribute = { address: 1, prefix: 3, timeout: 6, elementsMax: 19, elements: 24 } as const;
 const addressAttribute = { 4: 1 | networkOrder, 6: 2 | networkOrder } as const;
 const families = { 4: 2, 6: 10 } as const;
 /**
@@ -229,14 +232,13 @@ export class IpsetBackend extends SetBackend<SetShape, JailSets> implements Back
     const data: Field[] = [
       // A default of 0: the set knows timeouts, and an element without one stays.
       [dataAttribute.timeout | networkOrder, 0],
-      [dataAttribute.elementsMax | networkOrder, this.#setElementsMax],
+      // A few more by the prefix: so the kernel knows a set for another prefix from this one.
+      [dataAttribute.elementsMax | networkOrder, this.#setElementsMax + (family === 6 ? prefix : 0)],
     ];
-    // A set of prefixes masks what it is asked for by itself.
-    if (prefix < keyBytes[family] * 8) data.push([dataAttribute.prefix, byte(prefix)]);
     return this.#request(command.create, `create set ${name}`, [
       [attribute.set, name],
-      [attribute.other, setType],
-      [attribute.revision, byte(setRevision)],
+      [attribute.other, setType[family]],
+      [attribute.revision, byte(setRevision[family])],
       [attribute.family, byte(families[family])],
       [attribute.data, data],
     ]);
@@ -390,7 +392,8 @@ function layoutOf(jail: JailScaffold): JailSets {
     chain: kernelName(chainPrefix, jail.name, chainNameMax),
     sets: {
       4: { name: kernelName(`${ipsetPrefix}4-`, jail.name), family: 4, prefix: 32 },
-      6: { name: kernelName(`${ipsetPrefix}6-`, jail.name), family: 6, prefix: jail.ipv6Prefix },
+      // Sets of another type had no letter.
+      6: { name: kernelName(`${ipsetPrefix}6n-`, jail.name), family: 6, prefix: jail.ipv6Prefix },
     },
   };
 }
@@ -421,6 +424,7 @@ function encodeElements(
         writer.begin(dataAttribute.address);
         writer.raw(addressAttribute[family], key);
         writer.end();
+        if (family === 6) writer.u8(dataAttribute.prefix, widthOfKey(key, set.prefix));
         const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
         if (adds) writer.u32(dataAttribute.timeout | networkOrder, seconds);
         writer.end();

@@ -20,6 +20,7 @@ import {
   type SetShape,
   setFor,
   toAddress,
+  widthOfKey,
 } from '../elements.ts';
 import { KernelError } from '../kernel-error.ts';
 import { kernelName } from '../names.ts';
@@ -185,11 +186,15 @@ export class IptablesBackend implements Backend {
     let count = 0;
     for (const { scaffold, sets } of jails.values()) {
       const set = sets[family];
-      const mask = prefixMask(set.prefix, keyBytes[family]);
+      const sourceOf = (text: string) => {
+        const key = keyOfText(text);
+        const width = family === 4 ? set.prefix : widthOfKey(key, set.prefix);
+        return { key, mask: prefixMask(width, keyBytes[family]) };
+      };
       const ends = replaced?.get(set) ?? set.ends;
       count += ends.size;
       const target = denialOf(scaffold, chainPrefix);
-      const rules = [...ends.keys()].map((text) => ({ source: { key: keyOfText(text), mask }, target }));
+      const rules = [...ends.keys()].map((text) => ({ source: sourceOf(text), target }));
       ours.chains.push({ name: set.name, rules: [...passRules(scaffold, family), ...rules] });
       ours.jumps.push(...jumpRules(scaffold, set.name));
     }
