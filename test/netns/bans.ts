@@ -1,5 +1,5 @@
 /** Bans as the scenarios of every backend write them down. */
-import { formatAddress, parseCidr } from '../../src/text/address.ts';
+import { formatAddress, maskAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address, Ban, Change, JailScaffold } from '../../src/types.ts';
 
 /** Milliseconds. */
@@ -15,9 +15,16 @@ export function address(text: string): Address {
   return parsed;
 }
 
+/** A source as the jail `sshd` bans it: a single IPv6 address is written with its /128. */
+function source(text: string): Address {
+  const parsed = address(text);
+  if (parsed.family === 4 || text.includes('/')) return parsed;
+  return maskAddress({ ...parsed, prefix: sshd.ipv6Prefix });
+}
+
 export const wanted = (text: string, timeoutMs = hour, jail = 'sshd'): Ban => ({
   jail,
-  address: address(text),
+  address: source(text),
   timeoutMs,
 });
 
@@ -26,7 +33,7 @@ export const ban = (text: string, timeoutMs = hour, jail = 'sshd'): Change => ({
   ban: wanted(text, timeoutMs, jail),
 });
 
-export const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: address(text) });
+export const unban = (text: string, jail = 'sshd'): Change => ({ verb: 'unban', jail, address: source(text) });
 
 /** The addresses of bans, in the order of their texts. */
 export const texts = (bans: Ban[]): string[] => bans.map((each) => formatAddress(each.address)).sort();

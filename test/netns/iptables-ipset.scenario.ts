@@ -42,11 +42,11 @@ const savedSources = (program: string) =>
 const subjects: Record<string, Subject> = {
   ipset: {
     create: () => new IpsetBackend(),
-    seen: () => [...ipsetMembers('f2z4-sshd'), ...ipsetMembers('f2z6-sshd').map((each) => `${each}/64`)].sort(),
+    seen: () => [...ipsetMembers('f2z4-sshd'), ...ipsetMembers('f2z6n-sshd')].sort(),
     foreign: [
       () => run('ipset', 'del', 'f2z4-sshd', '203.0.113.2'),
       () => run('ipset', 'add', 'f2z4-sshd', '203.0.113.77'),
-      () => run('ipset', 'flush', 'f2z6-sshd'),
+      () => run('ipset', 'flush', 'f2z6n-sshd'),
     ],
   },
   iptables: {

@@ -13,7 +13,7 @@ import { Batch } from '../../src/backends/nftables/messages.ts';
 import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { command } from '../../src/backends/nftables/numbers.ts';
 import { bansMaxLargest, changesPerTransactionMax } from '../../src/limits.ts';
-import { parseCidr } from '../../src/text/address.ts';
+import { maskAddress, parseCidr } from '../../src/text/address.ts';
 import type { Change, JailScaffold } from '../../src/types.ts';
 import { bansOf } from '../support/bans-of.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
@@ -27,7 +27,8 @@ const key = Uint8Array.of(203, 0, 113, 99);
 function ban(text: string, timeoutMs = 3_600_000): Change {
   const address = parseCidr(text, 'clear');
   if (typeof address === 'string') throw new Error(address);
-  return { verb: 'ban', ban: { jail: 'sshd', address, timeoutMs } };
+  const prefix = address.family === 6 ? jail.ipv6Prefix : address.prefix;
+  return { verb: 'ban', ban: { jail: 'sshd', address: maskAddress({ ...address, prefix }), timeoutMs } };
 }
 
 async function installed(options: Partial<ConstructorParameters<typeof NftablesBackend>[0]> = {}) {

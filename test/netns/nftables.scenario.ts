@@ -69,7 +69,7 @@ export const scenarios: Record<string, Scenario> = {
   'drops one IPv6 address alone where the jail tracks /128': async () => {
     const prober = await network(2222, 8080);
     const backend = await installed({ ...sshd, ipv6Prefix: 128 });
-    await backend.apply([ban(attackerV6[0])]);
+    await backend.apply([ban(`${attackerV6[0]}/128`)]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
   },
@@ -275,7 +275,7 @@ export const scenarios: Record<string, Scenario> = {
     const changes: Change[] = [];
     for (let index = 0; index < 300; index++) {
       changes.push(ban(`198.51.${index >> 8}.${index & 255}`, index % 3 === 0 ? 0 : hour + index * 1000));
-      changes.push(ban(`2001:db8:${index.toString(16)}::1`, hour, 'nginx'));
+      changes.push(ban(`2001:db8:${index.toString(16)}::/48`, hour, 'nginx'));
     }
     await backend.apply(changes);
     const ours = new Map(

@@ -8,6 +8,9 @@
  *       inner0 ────── veth ────── back0   outer0 ── veth ────── front0
  *       2001:db8:0:9::10   2001:db8:0:9::1   2001:db8:0:1::fe   2001:db8:0:1::1 /64
  *
+ * - Neighbours. Hosts of one link share its /64: each is banned alone, and so is each address behind
+ *   a 6to4 router as its /48.
+ *
  * - Published ports. A jail's ports are those that the client asked for, before a destination NAT.
  *
  * Run by reachable.test.ts; the second network is that of topology.ts.
@@ -21,10 +24,13 @@ import { NftablesBackend } from '../../src/backends/nftables/nftables.ts';
 import { XdpBackend } from '../../src/backends/xdp/xdp.ts';
 import { IpsetBackend } from '../../src/backends/xtables/ipset.ts';
 import { IptablesBackend } from '../../src/backends/xtables/iptables.ts';
+import { Ignored } from '../../src/enforcer/ignored.ts';
 import type { Backend, JailScaffold } from '../../src/types.ts';
+import { bansOf } from '../support/bans-of.ts';
+import { enforce, enforcedJail } from '../support/enforcement.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { until } from '../support/until.ts';
-import { ban, hour, sshd } from './bans.ts';
+import { address, ban, hour, sshd, texts, unban } from './bans.ts';
 import { attackerV4, hostV4, insideV4, listen, listenInside, network, nft, Prober } from './topology.ts';
 
 const backends: Record<string, () => Backend> = {
@@ -91,6 +97,98 @@ function discovery(create: () => Backend): Scenario {
     await backend.apply([ban(client)]);
     await prober.dropped(client, host, 2222);
     backend.close();
+  };
+}
+
+/** The second neighbour, the router and the client behind it still reach the host. */
+function neighbours(create: () => Backend): Scenario {
+  return async () => {
+    linkRouter();
+    const [bad, good, late] = ['2001:db8:0:1::a', '2001:db8:0:1::b', '2001:db8:0:2::a'] as const;
+    for (const each of [bad, good]) ip('-n', 'router', 'addr', 'add', `${each}/64`, 'dev', 'outer0', 'nodad');
+    await listen(2222);
+    const link = new Prober('router');
+    const prober = new Prober();
+    await until(
+      () =>
+        prober.answered(client, host, 2222).then(
+          () => true,
+          () => false,
+        ),
+      {
+        what: 'the way through the router',
+      },
+    );
+    const jails = [{ ...enforcedJail, maxretry: 3, ignoreself: true }];
+    const ignored = new Ignored(jails);
+    const backend = create();
+    await backend.install(jails);
+    const { attack, enforcer, engine, said } = await enforce(backend, jails, { ignored });
+    engine.setIgnored(ignored.lists, ignored.links);
+    enforcer.start();
+    attack(bad, router, bad, good, bad);
+    await until(() => enforcer.counters.bans[0] === 1, { what: 'the ban' });
+    assert.deepEqual(texts(await bansOf(backend)), [bad]);
+    await link.dropped(bad, host, 2222);
+    await link.answered(good, host, 2222);
+    await link.answered(router, host, 2222);
+    await prober.answered(client, host, 2222);
+
+    // A customer's /64 becomes a link of ours: its ban would take all of that link off.
+    attack(late, late, late);
+    await until(() => enforcer.counters.bans[0] === 2, { what: 'the ban of a prefix' });
+    assert.deepEqual(texts(await bansOf(backend)), ['2001:db8:0:1::a', '2001:db8:0:2::/64']);
+    ip('addr', 'add', '2001:db8:0:2::1/64', 'dev', 'front0', 'nodad');
+    ip('-n', 'router', 'addr', 'add', `${late}/64`, 'dev', 'outer0', 'nodad');
+    await until(() => said().includes('ban lifted: the prefix is a link of ours now'), {
+      what: 'the ban that is lifted',
+    });
+    await link.answered(late, '2001:db8:0:2::1', 2222);
+    attack(late, late, late);
+    await until(() => enforcer.counters.bans[0] === 3, { what: 'the ban of one address' });
+    await link.dropped(late, '2001:db8:0:2::1', 2222);
+    await link.dropped(bad, host, 2222);
+    await enforcer.unban([{ jail: 0, address: address(`${bad}/128`) }]);
+    await link.answered(bad, host, 2222);
+    await enforcer.stop();
+    backend.close();
+  };
+}
+
+/** A customer of 6to4 has a /48; a set whose jail bans /64 holds it. */
+function sixToFour(create: () => Backend): Scenario {
+  return async () => {
+    linkRouter();
+    const [one, two, other] = ['2002:c000:201:1::1', '2002:c000:201:2::2', '2002:c000:202:1::1'] as const;
+    for (const each of [one, two, other]) ip('-n', 'router', 'addr', 'add', `${each}/128`, 'dev', 'outer0', 'nodad');
+    await listen(2222);
+    const prober = new Prober('router');
+    await until(
+      () =>
+        prober.answered(one, host, 2222).then(
+          () => true,
+          () => false,
+        ),
+      { what: 'the link' },
+    );
+    const backend = create();
+    await backend.install([sshd]);
+    const banned = ban('2002:c000:201::/48');
+    await backend.apply([banned, ban('2001:db8:0:7::/64', 0)]);
+    assert.deepEqual(texts(await bansOf(backend)), ['2001:db8:0:7::/64', '2002:c000:201::/48']);
+    await prober.dropped(one, host, 2222);
+    await prober.dropped(two, host, 2222);
+    await prober.answered(other, host, 2222);
+    // A new start finds them as they are.
+    const next = create();
+    await next.install([sshd]);
+    assert.deepEqual(texts(await bansOf(next)), ['2001:db8:0:7::/64', '2002:c000:201::/48']);
+    await next.apply([unban('2002:c000:201::/48')]);
+    await prober.answered(one, host, 2222);
+    // The address of the prefix itself would be its ban.
+    await assert.rejects(next.apply([ban('2001:db8:0:9::/128')]), { name: 'UnsupportedChange' });
+    backend.close();
+    next.close();
   };
 }
 
@@ -193,6 +291,8 @@ export const scenarios: Record<string, Scenario> = {
   ...Object.fromEntries(
     Object.entries(backends).flatMap(([name, create]) => [
       [`${name} lets neighbour discovery pass: a client behind a banned router reaches the host`, discovery(create)],
+      [`${name} bans a neighbour alone: other hosts of its link reach the host`, neighbours(create)],
+      [`${name} bans a customer of 6to4 as a /48`, sixToFour(create)],
       [`${name} takes ports as the client asked for them, before a destination NAT`, published(create)],
       [`${name} takes the ports of packets without a connection as they are`, untracked(create)],
     ]),

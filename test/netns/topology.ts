@@ -90,14 +90,14 @@ const proberCode = `
   }).on('close', () => process.exit());
 `;
 
-/** The attacker: tries TCP connections from a chosen source address. */
+/** The attacker, or who is in another namespace: tries TCP connections from a chosen source address. */
 export class Prober {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (answer: string) => void>();
   #id = 0;
 
-  constructor() {
-    this.#child = spawn('ip', ['netns', 'exec', 'attacker', process.execPath, '-e', proberCode], {
+  constructor(namespace = 'attacker') {
+    this.#child = spawn('ip', ['netns', 'exec', namespace, process.execPath, '-e', proberCode], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     process.once('exit', () => this.#child.kill());

@@ -278,7 +278,7 @@ export const scenarios: Record<string, Scenario> = {
     await prober.dropped(attackerV6[1], hostV6, 2222);
     assert.ok((await backend.drops()).get('sshd')! >= 2);
     await prober.answered(attackerV6[2], hostV6, 2222);
-    await backend.apply([unban(attackerV6[0]), ban(attackerV6[0], hour, 'single')]);
+    await backend.apply([unban(attackerV6[0]), ban(`${attackerV6[0]}/128`, hour, 'single')]);
     await prober.dropped(attackerV6[0], hostV6, 2222);
     await prober.answered(attackerV6[1], hostV6, 2222);
   },

@@ -402,7 +402,7 @@ function layoutOf(jail: JailScaffold): JailSets {
 function encodeElements(
   request: Request,
   number: typeof command.add | typeof command.del,
-  { name, family }: SetShape,
+  { name, family, prefix }: SetShape,
   elements: Element[],
 ): void {
   const adds = number === command.add;
@@ -424,7 +424,7 @@ function encodeElements(
         writer.begin(dataAttribute.address);
         writer.raw(addressAttribute[family], key);
         writer.end();
-        if (family === 6) writer.u8(dataAttribute.prefix, widthOfKey(key, set.prefix));
+        if (family === 6) writer.raw(dataAttribute.prefix, byte(widthOfKey(key, prefix)));
         const seconds = Math.min(ipsetTimeoutSecondsMax, Math.ceil(timeoutMs / 1000));
         if (adds) writer.u32(dataAttribute.timeout | networkOrder, seconds);
         writer.end();
