@@ -211,7 +211,21 @@ async function compose(config: CoreConfig, log: Logger) {
         });
   const logs: Logs = new Logs(files, journal);
   const clocks = new LogClocks({ engine, files, log });
-  const rooms = { config, clock, memory, backend, engine, ignored, keeper, enforcer, drops, routes, files, journal, logs };
+  const rooms = {
+    config,
+    clock,
+    memory,
+    backend,
+    engine,
+    ignored,
+    keeper,
+    enforcer,
+    drops,
+    routes,
+    files,
+    journal,
+    logs,
+  };
   return { ...rooms, clocks, recorder, telling, log };
 }
 
