@@ -72,7 +72,11 @@ const claimRows: readonly Row[] = [
     'memory',
     'The budget is printed term by term: the table takes the largest share, buffers a small fixed one.',
   ],
-  ['MM-03', 'memory', 'Each pair of jail and source (address or prefix) occupies one slot of the table, never more.'],
+  [
+    'MM-03',
+    'memory',
+    'Each pair of jail and source occupies one slot of the table, never more. A source is an IPv4 address, an IPv6 prefix of the jail’s length, a 6to4 /48, or a single address on a link of this host and where others share the prefix (link-local, NAT64, Teredo).',
+  ],
   [
     'MM-04',
     'memory',

@@ -1,6 +1,9 @@
 /** The memory page: one ceiling, a block that cannot grow, a table that gives way by policy. */
 import assert from 'node:assert/strict';
+import type { NetworkInterfaceInfo } from 'node:os';
 import { GCProfiler } from 'node:v8';
+import { Ignored } from '../src/enforcer/ignored.ts';
+import type { Address } from '../src/types.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
 import { compileText, validConfig } from './support/configuration.ts';
 import {
@@ -53,9 +56,17 @@ function flawed(flaw: Flaw, entries = slots): Supply<Tracker> {
   return given(dictionaryTracker(entries, 5, 600, flaw));
 }
 
+/** The links of a host with one address. */
+function linksOf(cidr: string): readonly Address[] {
+  const info = { address: cidr.split('/')[0], cidr, internal: false } as NetworkInterfaceInfo;
+  return new Ignored([], () => ({ eth0: [info] })).links;
+}
+
+const sharing = { slots: 8_192, maxretry: [5, 5], shared: linksOf('2001:db8:5:5::1/64') };
+
 claim(
   'MM-03',
-  engineTracker({ slots: 8_192, maxretry: [5, 5] }),
+  engineTracker(sharing),
   (tracker) => {
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 100; i++) tracker.fail(sourceAddress(i), epoch + round);
@@ -65,7 +76,14 @@ claim(
     for (let i = 1; i <= 50; i++) tracker.fail(`2001:db8:0:1::${i.toString(16)}`, epoch);
     tracker.fail('::ffff:198.18.0.1', epoch);
     assert.equal(tracker.tracked(), 2 * 101, 'slots taken by 101 sources in 2 jails');
-    return '351 failures of 100 IPv4 sources and one IPv6 /64 in 2 jails: 202 slots';
+    // Hosts of one link, of one NAT64 and of Teredo are one source each, one customer of 6to4 is
+    // one.
+    const shared = ['2001:db8:5:5::', 'fe80::', '64:ff9b::', '2001:0:c000:201::'];
+    for (const prefix of shared) for (const host of ['a', 'b', 'a']) tracker.fail(`${prefix}${host}`, epoch);
+    assert.equal(tracker.tracked(), 2 * (101 + 8), 'slots taken with two hosts of four shared networks');
+    for (const subnet of ['1', '2', '3']) tracker.fail(`2002:c000:201:${subnet}::1`, epoch);
+    assert.equal(tracker.tracked(), 2 * (101 + 8 + 1), 'slots taken with a customer of 6to4');
+    return '351 failures of 100 IPv4 sources and one /64, 12 of 8 hosts of shared networks, 3 of one 6to4 customer, in 2 jails: 220 slots';
   },
   [
     twin(
@@ -75,8 +93,13 @@ claim(
     ),
     twin(
       'an entry for each IPv6 address',
-      engineTracker({ slots: 8_192, maxretry: [5, 5], ipv6Prefix: 128 }),
+      engineTracker({ ...sharing, ipv6Prefix: 128 }),
       /slots taken by 101 sources/,
+    ),
+    twin(
+      'an engine that does not know the links of its host',
+      engineTracker({ ...sharing, shared: [] }),
+      /two hosts of four shared networks/,
     ),
   ],
 );

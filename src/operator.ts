@@ -358,7 +358,9 @@ export class DaemonOperator implements Operator {
     return engine.sourceWidth(jail, address) || 128;
   }
 
-  /** The address as `jail` bans it: an IPv6 address becomes a prefix where that is one customer's. */
+  /**
+   * The address as `jail` bans it: an IPv6 address becomes a prefix where that is one customer's.
+   */
   #masked(jail: number, text: string): Address {
     const address = parsed(text);
     const width = this.#widthOf(jail, address);

@@ -42,6 +42,8 @@ export interface TrackerOptions {
   ignore?: Address[];
   /** Instead of `ignore`, for each jail its own. */
   ignores?: Address[][];
+  /** Links of the host. */
+  shared?: readonly Address[];
 }
 
 /** Any second will do; this one is documentation's. */
@@ -76,6 +78,7 @@ export async function engineOf(options: TrackerOptions = {}): Promise<Examiner> 
     jails,
     tableBytes: slots * probe.slotBytes,
     evictionPolicy,
+    shared: options.shared,
     now: epoch,
   });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));

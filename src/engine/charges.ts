@@ -37,8 +37,8 @@ export function resetCharges(): void {
 }
 
 /**
- * Charges `failures` of ADDRESS, of which `width` bits are the source, to `jail`: those of a line at
- * `offset` of `source` and of log time `time`, which `pattern` took.
+ * Charges `failures` of ADDRESS, of which `width` bits are the source, to `jail`: those of a line
+ * at `offset` of `source` and of log time `time`, which `pattern` took.
  */
 // @inline
 export function charge(jail: i32, width: i32, time: f64, failures: i32, source: i32, offset: f64, pattern: i32): void {

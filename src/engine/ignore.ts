@@ -60,7 +60,10 @@ export function isIgnored(jail: i32, bits: i32): bool {
   return false;
 }
 
-/** Whether the first `bits` bits of the address under examination lie in a shared network, or round one. */
+/**
+ * Whether the first `bits` bits of the address under examination lie in a shared network, or round
+ * one.
+ */
 // @inline
 export function isShared(bits: i32): bool {
   const settings = layout.jailsAt + layout.jailCount * layout.JAIL_BYTES;

@@ -181,7 +181,8 @@ export const MARK_BYTES: i32 = 1;
 
 /*
  * The meta word of a table entry: state (bits 0–1), family (2), failures (3–7), bans so far (8–15),
- * jail + 1 (16–23), row of UPPERS (24–31; 0 = the key is the source). The meta of a free entry is 0.
+ * jail + 1 (16–23), row of UPPERS (24–31; 0 = the key is the source). The meta of a free entry is
+ * 0.
  */
 export const META_STATE: i32 = 3;
 export const META_SIX: i32 = 4;

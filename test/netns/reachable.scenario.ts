@@ -8,7 +8,8 @@
  *       inner0 ────── veth ────── back0   outer0 ── veth ────── front0
  *       2001:db8:0:9::10   2001:db8:0:9::1   2001:db8:0:1::fe   2001:db8:0:1::1 /64
  *
- * - Neighbours. Hosts of one link share its /64: each is banned alone, and so is each address behind
+ * - Neighbours. Hosts of one link share its /64: each is banned alone, and so is each address
+ *   behind
  *   a 6to4 router as its /48.
  *
  * - Published ports. A jail's ports are those that the client asked for, before a destination NAT.

@@ -90,7 +90,9 @@ const proberCode = `
   }).on('close', () => process.exit());
 `;
 
-/** The attacker, or who is in another namespace: tries TCP connections from a chosen source address. */
+/**
+ * The attacker, or who is in another namespace: tries TCP connections from a chosen source address.
+ */
 export class Prober {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (answer: string) => void>();

@@ -9,6 +9,8 @@ import { Recorder } from '../../src/history/recorder.ts';
 import { unmatchedLinesMin } from '../../src/limits.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import { DaemonOperator } from '../../src/operator.ts';
+import { parseCidr } from '../../src/text/address.ts';
+import type { Address } from '../../src/types.ts';
 import { collect } from '../support/collect.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { addressOf, v4 } from '../support/table-driver.ts';
@@ -101,6 +103,29 @@ describe('commands and their records', () => {
     expect(await events({ jail: 'slow' })).toEqual([]);
     expect(await events({ address: '2001:db8::8' })).toHaveLength(1);
     expect(await events({ since: 60 })).toHaveLength(3);
+  });
+
+  test('an operator bans hosts of a link one by one, and no broadcast address', async () => {
+    made.engine.setIgnored([[], []], [parseCidr('2001:db8:1:2::/64', 'refuse') as Address]);
+    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255 };
+    const drops = new DropTally(made.backend, made.log);
+    const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined, ignored };
+    operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
+    const addresses = ['2001:db8:1:2::7', '192.0.2.255', '2001:db8:1:2::', '2001:db8:1:2::/64', '2002:c000:201:1::1'];
+    const result = await operator.ban({ jail: 'sshd', addresses, seconds: 60 }, asked);
+    expect(result.addresses).toEqual(['2001:db8:1:2::7', '2002:c000:201::/48']);
+    expect(result.refused.map(({ why }) => why)).toEqual([
+      expect.stringContaining('the broadcast address of a network of ours'),
+      expect.stringContaining('that of its routers'),
+      expect.stringContaining('wider than a /128'),
+    ]);
+    // The link goes; its bans are found as they were made.
+    made.engine.setIgnored([[], []]);
+    expect(await unban({ addresses: ['2001:db8:1:2::7', '2002:c000:201::9'] })).toEqual([
+      { address: '2001:db8:1:2::7', jails: ['sshd'] },
+      { address: '2002:c000:201::9', jails: ['sshd'] },
+    ]);
+    expect(made.backend.held.size).toBe(0);
   });
 
   test('unban counts and records what was banned, and names a ban that only the kernel knew', async () => {

@@ -1,9 +1,10 @@
 /**
  * The ipset backend: two sets per jail over netlink, of addresses (hash:ip) and of IPv6 prefixes
- * and addresses (hash:net), whose elements carry their own end, and one rule per set in a chain of legacy iptables that matches them. ipset has no transactions:
- * of a request that was refused, what stood before the refused element holds; applying it again
- * does no harm. Sets are kept over a new start, the rules replaced in one step per family. A set is
- * full at `bansMaxLargest`: the kernel says IPSET_ERR_HASH_FULL and the caller learns it.
+ * and addresses (hash:net), whose elements carry their own end, and one rule per set in a chain of
+ * legacy iptables that matches them. ipset has no transactions: of a request that was refused, what
+ * stood before the refused element holds; applying it again does no harm. Sets are kept over a new
+ * start, the rules replaced in one step per family. A set is full at `bansMaxLargest`: the kernel
+ * says IPSET_ERR_HASH_FULL and the caller learns it.
  */
 import { closeSync } from 'node:fs';
 import { constants } from 'node:os';

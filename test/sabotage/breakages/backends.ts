@@ -46,8 +46,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'the set of IPv6 bans has no rule',
-    find: 'for (const set of [sets[4], sets[6]]) rules.addDropRule(',
-    put: 'for (const set of [sets[4]]) rules.addDropRule(',
+    find: 'for (const set of [sets[4], sets[6]]) rules.addDropRules(',
+    put: 'for (const set of [sets[4]]) rules.addDropRules(',
     claims: ['LP-24'],
   },
   {

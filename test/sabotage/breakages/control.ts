@@ -148,7 +148,7 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the operator may ban an ignored address',
-    find: 'if (!this.#running.engine.isIgnored(jail, address)) return address;',
+    find: 'if (!engine.isIgnored(jail, address)) return address;',
     put: 'if (address.prefix > 0) return address;',
     claims: ['E-02b'],
   },

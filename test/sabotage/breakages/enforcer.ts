@@ -64,8 +64,8 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'a decision that waited is banned although the address is ignored by now',
-    find: 'if (engine.isIgnored(ban.jail, ban.address)) {',
-    put: 'if (ban.jail < 0) {',
+    find: 'if (engine.isIgnored(ban.jail, ban.address) ||',
+    put: 'if (ban.jail < 0 ||',
     claims: ['E-02b'],
   },
   {
@@ -76,9 +76,15 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'own addresses are not ignored, only loopback',
-    find: "const own = ['127.0.0.0/8', '::1', ...this.#ownAddresses()];",
+    find: "const own = ['127.0.0.0/8', '::1', ...found.map(({ address }) => address)];",
     put: "const own = ['127.0.0.0/8', '::1'];",
     claims: ['E-02b'],
+  },
+  {
+    name: 'the links of this host are not known',
+    find: 'this.links = linksOf(networksOf(networks));',
+    put: 'this.links = [];',
+    claims: ['MM-03'],
   },
   {
     name: 'an address that this host gets later is not ignored',

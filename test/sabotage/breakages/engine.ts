@@ -10,14 +10,14 @@ export const engine: readonly Breakage[] = [
   },
   {
     name: 'the ignore list of the first jail holds for all',
-    find: 'let network = layout.ignoresAt + int(settings + layout.JAIL_IGNORE_FIRST) * layout.IGNORE_BYTES;',
-    put: 'let network = layout.ignoresAt + 0 * int(settings) * layout.IGNORE_BYTES;',
+    find: 'const settings = layout.jailsAt + jail * layout.JAIL_BYTES;\n  let network =',
+    put: 'const settings = layout.jailsAt + 0 * jail * layout.JAIL_BYTES;\n  let network =',
     claims: ['E-02b'],
   },
   {
     name: 'failures of ignored addresses are charged',
-    find: 'if (isIgnored(jail, 128)) {',
-    put: 'if (isIgnored(jail, 128) && attempts < 0) {',
+    find: 'if (width === 0 || isIgnored(jail, 128)) {',
+    put: 'if (width === 0 || (isIgnored(jail, 128) && attempts < 0)) {',
     claims: ['E-02b'],
   },
   {
@@ -28,14 +28,32 @@ export const engine: readonly Breakage[] = [
   },
   {
     name: 'each IPv6 address has an entry of its own',
-    find: 'const prefix = int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);',
-    put: 'const prefix = 128 + 0 * int(layout.jailsAt + jail * layout.JAIL_BYTES + layout.JAIL_PREFIX);',
+    find: 'let bits = prefixOf(jail);',
+    put: 'let bits = 127;',
     claims: ['MM-03'],
   },
   {
     name: 'two jails share the entry of a source',
-    find: 'return ((jail + 1) << layout.META_JAIL_SHIFT) | (family === 6 ? layout.META_SIX : 0);',
-    put: 'return ((jail * 0 + 1) << layout.META_JAIL_SHIFT) | (family === 6 ? layout.META_SIX : 0);',
+    find: 'return ((jail + 1) << layout.META_JAIL_SHIFT) | key;',
+    put: 'return ((jail * 0 + 1) << layout.META_JAIL_SHIFT) | key;',
+    claims: ['MM-03'],
+  },
+  {
+    name: 'hosts of one link are one source',
+    find: 'if (bits === 128 || !isShared(bits)) return bits;',
+    put: 'if (bits > 0) return bits;',
+    claims: ['MM-03'],
+  },
+  {
+    name: 'a customer of 6to4 has a source in each /64',
+    find: 'const SIX_TO_FOUR_BITS: i32 = 48;',
+    put: 'const SIX_TO_FOUR_BITS: i32 = 64;',
+    claims: ['MM-03'],
+  },
+  {
+    name: 'single addresses with the same lower half are one source',
+    find: 'if (int(upperAt(i)) === int(layout.ADDRESS) &&',
+    put: 'if (int(upperAt(i)) !== 0 && int(layout.ADDRESS) !== 0 ||',
     claims: ['MM-03'],
   },
   {

@@ -1,0 +1,55 @@
+/** The networks of this host: which links they make, and which broadcast addresses. */
+import type { NetworkInterfaceInfo } from 'node:os';
+import { expect, test } from 'vitest';
+import { Ignored } from '../../src/enforcer/ignored.ts';
+import { formatAddress, parseAddress } from '../../src/text/address.ts';
+
+function ignoredOf(cidrs: string[], internal = false): Ignored {
+  const found = cidrs.map((cidr) => ({ address: cidr.split('/')[0], cidr, internal }) as NetworkInterfaceInfo);
+  return new Ignored([{ ignoreip: [], ignoreself: true }], () => ({ eth0: found }));
+}
+
+test.each([
+  [['2001:db8:1:2::5/64'], ['2001:db8:1:2::/64']],
+  // Narrower links share their /64 with other hosts; wider ones are shared as a whole.
+  [
+    ['2001:db8:1:2::5/128', '2001:db8:1:3::5/124'],
+    ['2001:db8:1:2::/64', '2001:db8:1:3::/64'],
+  ],
+  [['2001:db8:1::5/48'], ['2001:db8:1::/48']],
+  [['2001:db8:1:2::5/64', '2001:db8:1:2::6/64', '2001:db8:1:2:3::7/128'], ['2001:db8:1:2::/64']],
+  // Link-local addresses are single hosts everywhere.
+  [['fe80::5/64', '192.0.2.1/24'], []],
+])('%j makes the links %j', (cidrs, links) => {
+  expect(ignoredOf(cidrs).links.map(formatAddress)).toEqual(links);
+});
+
+test('loopback is no link', () => {
+  expect(ignoredOf(['::1/128', '127.0.0.1/8'], true).links).toEqual([]);
+});
+
+test.each([
+  ['192.0.2.1/24', '192.0.2.255', true],
+  ['192.0.2.1/24', '192.0.2.254', false],
+  ['192.0.2.1/25', '192.0.2.127', true],
+  ['192.0.2.1/25', '192.0.2.255', false],
+  ['10.1.2.3/8', '10.255.255.255', true],
+  // A link of two hosts, and a host alone, have none.
+  ['192.0.2.0/31', '192.0.2.1', false],
+  ['192.0.2.7/32', '192.0.2.7', false],
+  ['2001:db8::1/64', '2001:db8::ffff:ffff:ffff:ffff', false],
+])('with %s, %s is a broadcast address: %s', (cidr, text, expected) => {
+  expect(ignoredOf([cidr]).isBroadcast(parseAddress(text)!)).toBe(expected);
+});
+
+test('what was seen last stays while nobody can be asked', () => {
+  let fails = false;
+  const one = { address: '2001:db8::1', cidr: '2001:db8::1/64', internal: false } as NetworkInterfaceInfo;
+  const ignored = new Ignored([{ ignoreip: [], ignoreself: true }], () => {
+    if (fails) throw new Error('EMFILE');
+    return { eth0: [one] };
+  });
+  fails = true;
+  expect(ignored.look()).toBe(false);
+  expect(ignored.links.map(formatAddress)).toEqual(['2001:db8::/64']);
+});
