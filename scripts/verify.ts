@@ -219,7 +219,7 @@ async function run({ files, pattern }: Selection): Promise<[Finding[], string[]]
 }
 
 /** Prints what holds first, what does not last and together; returns the exit status. */
-function report(outcomes: readonly Outcome[], troubles: readonly string[], allowSkips: boolean): number {
+export function report(outcomes: readonly Outcome[], troubles: readonly string[], allowSkips: boolean): number {
   console.log('');
   for (const status of order) {
     for (const outcome of outcomes.filter((each) => each.status === status)) console.log(describeOutcome(outcome));

@@ -31,11 +31,5 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'R-01a': part('the audit record in the journal'),
   'R-01d': part('the chained audit log'),
   'E-01c': part('the seccomp filter'),
-  'X-verify': proof('that verify itself is strict'),
-  'X-future': proof('lines from the future'),
-  'X-seed': proof('the seed of the table'),
-  'X-frames': proof('frames of the control socket'),
-  'X-padding': proof('padded lines'),
-  'X-terminal': proof('escapes of terminals'),
   'PE-13': run('the peers on the same machine'),
 };

@@ -155,8 +155,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'a jail of one port drops everything in iptables and ipset',
-    find: 'if (ports.length === 0) return hooks.map(',
-    put: 'if (ports.length >= 0) return hooks.map(',
+    find: 'if (ports.length === 0) return hooks',
+    put: 'if (ports.length >= 0) return hooks',
     claims: ['LP-25'],
   },
   {
@@ -173,8 +173,8 @@ export const backends: readonly Breakage[] = [
   },
   {
     name: 'only the input hook is guarded in iptables and ipset',
-    find: "if (!hooks.includes('forward')) continue;",
-    put: 'if (hooks.length > 0) continue;',
+    find: 'return hooks.map((hook) =>',
+    put: "return hooks.filter((hook) => hook === 'input').map((hook) =>",
     claims: ['LP-25'],
   },
   {

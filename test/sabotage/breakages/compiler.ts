@@ -24,7 +24,8 @@ export const compiler: readonly Breakage[] = [
     name: 'attacker text may reach the address',
     find: 'checkOutOfReach(path, index, firm);',
     put: '',
-    claims: ['PE-11'],
+    claims: [],
+    tests: ['test/unit/compiler-check.test.ts'],
   },
   {
     name: 'a pattern without an address is accepted',
