@@ -20,8 +20,8 @@ export type Supply<Piece> = { make: () => Piece | Promise<Piece>; dispose?: (pie
 export interface Twin<Piece> {
   why: string;
   piece: Supply<Piece>;
-  /** What the message of the failed assertion says. Absent: any assertion will do. */
-  expected?: RegExp;
+  /** What the message of the failed assertion says. */
+  expected: RegExp;
 }
 
 /** What a body returns that measured its claim and found that it does not hold. */
@@ -91,8 +91,8 @@ export function given<Piece>(piece: Piece): Supply<Piece> {
  * Names a broken piece and says what is wrong with it. `expected` is found in the message of the
  * assertion that names the property: a twin that fails for another reason proves nothing.
  */
-export function twin<Piece>(why: string, piece: Supply<Piece>, expected?: RegExp): Twin<Piece> {
-  return expected === undefined ? { why, piece } : { why, piece, expected };
+export function twin<Piece>(why: string, piece: Supply<Piece>, expected: RegExp): Twin<Piece> {
+  return { why, piece, expected };
 }
 
 /**
@@ -174,7 +174,7 @@ async function failureOf<Piece>({ why, piece, expected }: Twin<Piece>, body: Bod
     if (!isAssertion(error)) {
       throw new Error(`twin "${why}" crashed the body instead of failing an assertion`, { cause: error });
     }
-    if (expected !== undefined && !expected.test(error.message)) {
+    if (!expected.test(error.message)) {
       throw new Error(`twin "${why}" failed for another reason than ${expected}: ${error.message}`, { cause: error });
     }
     return error.message.split('\n', 1)[0] ?? '';

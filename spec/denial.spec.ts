@@ -128,8 +128,13 @@ claim(
     twin(
       'a chooser that falls back to log-only unasked',
       given<Choose>((options, ...rest) => chooseBackend({ ...options, allowLogOnly: true }, ...rest)),
+      /something was chosen that bans nothing/,
     ),
-    twin('a chooser that keeps a backend which refused', given<Choose>(hopefulChooser)),
+    twin(
+      'a chooser that keeps a backend which refused',
+      given<Choose>(hopefulChooser),
+      /something was chosen that bans nothing/,
+    ),
   ],
 );
 
@@ -137,7 +142,7 @@ claim(
  * Rows in the table's order of which the first `failing` refuse to be installed; `tried` is told of
  * each.
  */
-function rowsWith(failing: number, tried: string[]): BackendRow[] {
+function rowsWith(failing: number, tried: string[], closed: string[]): BackendRow[] {
   return [...refusing, logOnly].map(({ load, ...row }, index) => ({
     ...row,
     load: async (...parameters) => ({
@@ -146,6 +151,7 @@ function rowsWith(failing: number, tried: string[]): BackendRow[] {
         tried.push(row.name);
         return index < failing ? Promise.reject(new KernelError(95, `install ${row.name}`)) : Promise.resolve();
       },
+      close: () => void closed.push(row.name),
     }),
   }));
 }
@@ -161,9 +167,9 @@ claim(
       'the table is in another order than the documented one',
     );
     for (let failing = 0; failing < order.length; failing++) {
-      const tried: string[] = [];
+      const [tried, closed]: [string[], string[]] = [[], []];
       const options = { ...firewall, allowLogOnly: true };
-      const { backend, attempts } = await choose(options, [], () => {}, rowsWith(failing, tried));
+      const { backend, attempts } = await choose(options, [], () => {}, rowsWith(failing, tried, closed));
       assert.equal(backend.name, order[failing], `the choice where the first ${failing} fail`);
       assert.deepEqual(tried, order.slice(0, failing + 1), 'tried, in this order');
       assert.deepEqual(
@@ -171,6 +177,7 @@ claim(
         order.slice(0, failing),
         'reported as not usable',
       );
+      assert.deepEqual(closed, order.slice(0, failing), 'closed again');
     }
     return `${order.join(' → ')}: each tried by installing it, the first that does is taken, the others are reported`;
   },
@@ -178,11 +185,17 @@ claim(
     twin(
       'a chooser with one try',
       given<Choose>((options, jails, say, rows = []) => chooseBackend(options, jails, say, [rows[0]!, rows.at(-1)!])),
+      /the choice where the first 1 fail/,
     ),
     twin(
       'a chooser that tries from the end',
       given<Choose>((options, jails, say, rows = []) => chooseBackend(options, jails, say, rows.toReversed())),
+      /the choice where the first 0 fail/,
     ),
-    twin('a chooser that keeps a backend which refused', given<Choose>(hopefulChooser)),
+    twin(
+      'a chooser that keeps a backend which refused',
+      given<Choose>(hopefulChooser),
+      /the choice where the first 1 fail/,
+    ),
   ],
 );

@@ -21,7 +21,7 @@ const jail = { filter: 'sshd', mode: '', maxretry: 1, findtime: 600, bantime: 3_
 /** Feeds a failure so many seconds from now; what came of it. */
 type AtTime = (seconds: number) => { bans: number; future: number; tooOld: number };
 
-/** `live` false is a replay, which takes each line's own time; `clock` is what the engine is told. */
+/** `live` false is a replay, which takes each line's time; `clock` is what the engine is told. */
 function times({ live = true, clock = (_line: number): number => epoch } = {}): Supply<AtTime> {
   return {
     make() {
