@@ -76,11 +76,9 @@ export const maskByte = (prefix: number, index: number): number =>
 
 /** The same prefix with every bit below it cleared. */
 export function maskAddress(address: Address): Address {
-  const bytes = Uint8Array.from(address.bytes);
+  const bytes = new Uint8Array(address.bytes);
   const kept = address.family === 4 ? address.prefix + 96 : address.prefix;
-  for (let index = 0; index < 16; index++) {
-    bytes[index] &= maskByte(kept, index);
-  }
+  for (let index = kept >> 3; index < 16; index++) bytes[index] &= maskByte(kept, index);
   return { ...address, bytes };
 }
 
@@ -112,7 +110,10 @@ export function neverSource({ family, bytes }: Address): string | undefined {
 export function formatAddress(address: Address): string {
   const full = address.family === 4 ? 32 : 128;
   const suffix = address.prefix === full ? '' : `/${address.prefix}`;
-  if (address.family === 4) return [...address.bytes.subarray(12)].join('.') + suffix;
+  if (address.family === 4) {
+    const { bytes } = address;
+    return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}${suffix}`;
+  }
   const groups: number[] = [];
   for (let index = 0; index < 16; index += 2) groups.push((address.bytes[index] << 8) | address.bytes[index + 1]);
   const { start, length } = longestZeroRun(groups);
