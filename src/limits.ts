@@ -576,12 +576,12 @@ limitHolds(sweepEntries <= banBatchMax, 'a slice of a sweep fits one transaction
  * Pages of the runtime's files that are resident at once, bytes: its working set under attack, and
  * what a second adds to it.
  */
-export const filePagesBytesMax = 15 * 1024 * 1024;
+export const filePagesBytesMax = 14 * 1024 * 1024;
 /**
- * What the fault of one page of a file may bring back, bytes: as much as Linux before 6.18 does.
+ * What the fault of one page of a file may bring back, bytes: half of what Linux before 6.18 does.
  * That one brings whole large folios, up to 2 MiB.
  */
-export const faultBytesMax = 64 * 1024;
+export const faultBytesMax = 32 * 1024;
 /**
  * What V8 and libuv outside the heap, stacks and buffers may grow by after the table was sized,
  * bytes.

@@ -125,7 +125,7 @@ describe('sizeTable', () => {
   test('a ceiling that is too small is refused with what is needed', () => {
     expect(() => sizeTable(filePagesBytesMax + runtimeGrowthBytes, mebibyte, resident, 0, heap)).toThrow(CeilingError);
     expect(() => sizeTable(16 * mebibyte, mebibyte, resident, 0, heap)).toThrow(
-      /^memory\.ceiling is 16MB; at least 49MB/,
+      /^memory\.ceiling is 16MB; at least 48MB/,
     );
   });
 
