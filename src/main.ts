@@ -11,6 +11,7 @@ import { version } from './version.ts';
 /** Runs the command line `argv` (without program and script); resolves with the exit status. */
 async function main(argv: string[]): Promise<number> {
   const [first] = argv;
+  if (first?.split('=', 1)[0] === '--import-config') return importConfig(argv);
   if (first === undefined || first.startsWith('-')) return start(argv);
   if (first === 'help') return print(usage);
   if (first === 'version') return print(`${versionText()}\n`);
@@ -21,18 +22,22 @@ async function main(argv: string[]): Promise<number> {
   return unknownCommand(first);
 }
 
+/** `--import-config FOLDER …` is `import FOLDER …`. */
+async function importConfig([first = '', ...rest]: string[]): Promise<number> {
+  const given = first.includes('=') ? [first.slice(first.indexOf('=') + 1)] : [];
+  const command = await commands.import.load();
+  return command.run([...given, ...rest]);
+}
+
 async function start(argv: string[]): Promise<number> {
   const parsed = parseOptions('fail2zig', argv, {
     config: { type: 'string' },
-    'import-config': { type: 'string' },
     help: { type: 'boolean' },
     version: { type: 'boolean' },
   });
   if (!parsed) return exitUsage;
   if (parsed.values.help) return print(usage);
   if (parsed.values.version) return print(`fail2zig ${version}\n`);
-  const folder = parsed.values['import-config'];
-  if (folder !== undefined) return (await commands.import.load()).run([folder]);
   const { launch } = await import('./commands/start.ts');
   return launch(parsed.values.config);
 }

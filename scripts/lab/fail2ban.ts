@@ -12,6 +12,14 @@ const filterFolder = 'etc/fail2ban/filter.d';
 const root = existsSync(join(unpacked, filterFolder)) ? unpacked : '/';
 const python = '/usr/bin/python3';
 
+/** The configuration that comes with it. */
+export const fail2banConfig = join(root, 'etc/fail2ban');
+
+/** Lets programs of python that this process starts find it. */
+export function useFail2banPackage(): void {
+  process.env.PYTHONPATH = join(root, 'usr/lib/python3/dist-packages');
+}
+
 /** Why there is no fail2ban to compare with; undefined where there is. */
 export function fail2banMissing(): string | undefined {
   if (!existsSync(python)) return `NOT COMPARED with fail2ban: there is no ${python}`;

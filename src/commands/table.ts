@@ -29,6 +29,7 @@ export const usage = `fail2zig: bans hosts whose failures it finds in logs
 ${Object.entries(commands)
   .map(([name, { about }]) => `  fail2zig ${name.padEnd(20)}${about}`)
   .join('\n')}
+  fail2zig ${'--import-config DIR'.padEnd(20)}the same as import DIR
   fail2zig ${'help'.padEnd(20)}this text
   fail2zig ${'version'.padEnd(20)}the version, and those of what is inside
 

@@ -7,6 +7,7 @@ import { control } from './breakages/control.ts';
 import { daemon } from './breakages/daemon.ts';
 import { enforcer } from './breakages/enforcer.ts';
 import { engine } from './breakages/engine.ts';
+import { importing } from './breakages/import.ts';
 import { observe } from './breakages/observe.ts';
 import { proof } from './breakages/proof.ts';
 import { release } from './breakages/release.ts';
@@ -22,6 +23,7 @@ export const breakages: readonly Breakage[] = [
   ...daemon,
   ...enforcer,
   ...engine,
+  ...importing,
   ...observe,
   ...release,
   ...sources,
