@@ -8,8 +8,6 @@
 const run = (what: string) => `needs a recorded run: ${what}`;
 /** A part of the program that does not exist yet. */
 const part = (what: string) => `not built yet: ${what}`;
-/** The part exists or is growing; what is missing is the specification with its twin. */
-const proof = (what: string) => `no specification with a twin yet: ${what}`;
 
 export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-21': part('reload'),
