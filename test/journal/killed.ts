@@ -11,7 +11,9 @@ import type { Saved } from './follower.ts';
 
 const follower = join(import.meta.dirname, 'follower.ts');
 
-/** Kills a follower so many times while entries are written and files rotate; returns what was seen. */
+/**
+ * Kills a follower so many times while entries are written and files rotate; returns what was seen.
+ */
 export async function killed(times: number): Promise<string> {
   const directory = temporaryDirectory();
   const state = join(directory.path, 'state');

@@ -1,4 +1,7 @@
-/** Debian's journald and what belongs to it, unpacked under build/tools/journal: nothing is installed. */
+/**
+ * Debian's journald and what belongs to it, unpacked under build/tools/journal: nothing is
+ * installed.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
