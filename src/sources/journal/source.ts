@@ -91,6 +91,9 @@ interface Open {
   ends: boolean;
 }
 
+/** Scans for which a file's position is kept that is not open: until the floor is above it. */
+const keptScans = 3;
+
 interface Over {
   path: string;
   /** Why it was set aside; '' = it was read to its end. */
@@ -118,9 +121,10 @@ export class JournalSource {
   /** Files, by device, inode and birth, that are not read any more. */
   #over = new Map<string, Over>();
   /** How far files were read, by their id, which are not open (yet). */
-  readonly #kept: Map<string, number>;
+  readonly #kept = new Map<string, { seqnum: number; scans: number }>();
   /** What no file that was not met has a number below, by the id of the numbers. */
   readonly #floor: Map<string, number>;
+  #nextFloor = new Map<string, number>();
   readonly #reached = new Map<string, Reached>();
   /** Paths that cannot be read now, and those that were told of. */
   readonly #failures = new Map<string, string>();
@@ -143,7 +147,7 @@ export class JournalSource {
     this.#sources = options.targets.map(({ source }) => source);
     const saved = (wanted: JournalCursor['kind']): Map<string, number> =>
       new Map((options.resume ?? []).filter(({ kind }) => kind === wanted).map(({ id, seqnum }) => [id, seqnum]));
-    this.#kept = saved('file');
+    for (const [id, seqnum] of saved('file')) this.#keep(id, seqnum);
     this.#floor = saved('numbers');
     this.#silence = new Silence(options.histories ?? [], (path, quiet, detail) =>
       options.event({ kind: quiet ? 'quiet' : 'heard', path, detail }),
@@ -208,7 +212,8 @@ export class JournalSource {
 
   /** How far the journal was read, for a restart. */
   cursors(): JournalCursor[] {
-    const files = new Map([...this.#kept, ...this.#open.map(({ file, seqnum }) => [file.fileId, seqnum] as const)]);
+    const files = new Map([...this.#kept].map(([id, { seqnum }]) => [id, seqnum]));
+    for (const { file, seqnum } of this.#open) files.set(file.fileId, seqnum);
     const rows = (kind: JournalCursor['kind'], numbers: Map<string, number>): JournalCursor[] =>
       [...numbers].map(([id, seqnum]) => ({ kind, id, seqnum }));
     return [...rows('file', files), ...rows('numbers', this.#floor)].slice(0, limits.journalCursorsMax);
@@ -279,15 +284,26 @@ export class JournalSource {
     this.#open.sort((one, other) => one.root - other.root || one.file.headRealtime - other.file.headRealtime);
     for (const open of this.#open) open.ends ||= !there.has(open.file.id);
     const isWhole = this.refused === 0 && this.#failures.size === 0 && !this.#retries;
-    if (isWhole) {
-      this.#kept.clear();
-      for (const [id, seqnum] of floor) raise(this.#floor, id, seqnum);
-    }
+    if (isWhole) this.#raiseFloor(floor);
     for (const open of this.#open.filter(isDone)) {
-      if (!isWhole) this.#kept.set(open.file.fileId, open.seqnum);
+      this.#keep(open.file.fileId, open.seqnum);
       if (there.has(open.file.id)) over.set(open.key, { path: open.file.path, why: '' });
       this.#close(open);
     }
+  }
+
+  /**
+   * A name that changes while its directory is read may be missed once: what was found out counts
+   * from the next time on.
+   */
+  #raiseFloor(floor: Map<string, number>): void {
+    for (const [id, seqnum] of this.#nextFloor) raise(this.#floor, id, seqnum);
+    this.#nextFloor = floor;
+    for (const [id, kept] of this.#kept) if (--kept.scans === 0) this.#kept.delete(id);
+  }
+
+  #keep(id: string, seqnum: number): void {
+    this.#kept.set(id, { seqnum, scans: keptScans });
   }
 
   /** A file that a directory names: opens it if there is something to be read in it. */
@@ -341,7 +357,7 @@ export class JournalSource {
   /** Passes over what was read before, and over what is too old to count. */
   #findStart(open: Open): void {
     const { file } = open;
-    const seqnum = this.#kept.get(file.fileId) ?? this.#floor.get(file.seqnumId) ?? 0;
+    const seqnum = this.#kept.get(file.fileId)?.seqnum ?? this.#floor.get(file.seqnumId) ?? 0;
     const since = (this.#options.now() - this.#options.findtime) * 1e6;
     open.seqnum = seqnum;
     if (open.ends && (file.tailSeqnum <= seqnum || file.tailRealtime < since)) file.passed = file.entries;
