@@ -76,6 +76,14 @@ export function commandOf({ benchmark, options }: Pick<Run, 'benchmark' | 'optio
   return `npm run bench -- ${benchmark}${settings.join('')}`;
 }
 
+/** How often values lay in each of two dozen ranges up to the 99.5th percentile: `[upper end, count]`. */
+export function histogramOf(values: readonly number[], ranges = 24): [number, number][] {
+  const end = quantile([...values], 0.995);
+  const counts = new Array<number>(ranges).fill(0);
+  for (const value of values) counts[Math.min(ranges - 1, Math.floor((value / end) * ranges))]! += 1;
+  return counts.map((count, index) => [Number((((index + 1) / ranges) * end).toPrecision(4)), count]);
+}
+
 /** Writes a run where the documents can link to it; returns the path. */
 export function record(run: Run, now = new Date()): string {
   // The kind of machine, not its name: runs are published.
@@ -91,8 +99,9 @@ export function record(run: Run, now = new Date()): string {
       median: median(values),
       p99: quantile(values, 0.99),
       spread: spread(values),
-      // Every round; of thousands of single values the quantiles say it all.
+      // Every round; of thousands of single values a histogram.
       values: values.length <= 100 ? values : undefined,
+      histogram: values.length <= 100 ? undefined : histogramOf(values),
       n: values.length,
     })),
   }));

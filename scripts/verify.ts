@@ -1,7 +1,8 @@
 /**
  * `npm run verify`: which claims hold here and now. It runs every specification, or those of the
  * ids it is given, and prints each claim with status, evidence, place and twins. What does not hold
- * is printed last and together. A run over everything writes reports/verify.json.
+ * is printed last and together. A run over everything writes reports/verify.json and
+ * reports/verify.html, the page for people (scripts/page).
  *
  * Statuses are computed from the run:
  * - HELD: the body passed and every twin failed it, each by the expected assertion
@@ -15,19 +16,23 @@
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { startVitest, type TestCase, type TestModule } from 'vitest/node';
 import type { ClaimResult } from '../spec/claim.ts';
-import { type Claim, claims } from '../spec/claims.ts';
+import { type Claim, claims, pageOf } from '../spec/claims.ts';
 import { environments } from '../spec/environment.ts';
 import { importsOf, targetOf } from '../spec/source.ts';
 import { readCommandLine } from './lab/command-line.ts';
+import { gather } from './page/evidence.ts';
+import { pageText } from './page/page.ts';
 
 const reportPath = 'reports/verify.json';
+const pagePath = 'reports/verify.html';
 /** The ids that were HELD when the ledger was last recorded. */
 const ledgerPath = 'spec/held.json';
 
-export type Status = 'HELD' | 'POSITION' | 'NOT MET' | 'PENDING' | 'SKIPPED' | 'FAILED';
+export type Status = 'HELD' | 'POSITION' | 'NOT MET' | 'PENDING' | 'SKIPPED' | 'FAILED' | 'NOT RUN';
 
 /** In this order they are printed. */
 const order: readonly Status[] = ['HELD', 'POSITION', 'PENDING', 'NOT MET', 'SKIPPED', 'FAILED'];
@@ -231,16 +236,17 @@ export function report(outcomes: readonly Outcome[], troubles: readonly string[]
   return troubles.length > 0 || has('FAILED') || (has('SKIPPED') && !allowSkips) ? 1 : 0;
 }
 
-const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--json] [--record]
+const usage = `npm run verify -- [ID…] [--changed [--since REVISION]] [--list] [--allow-skips] [--json] [--page] [--record]
 
   Runs every specification, or those of the given claims, and prints each claim with its status, evidence and twins.
-  A run over everything writes ${reportPath}.
+  A run over everything writes ${reportPath} and ${pagePath}, one page with every claim.
 
   --changed       only what the changes since the last commit may touch
   --since REV     with --changed: since that revision
   --list          the register: id, sentence, and why a claim is pending; runs nothing
   --allow-skips   claims that this machine cannot check do not fail the run
   --json          prints the outcomes as JSON on standard output, everything else on standard error
+  --page          writes ${pagePath} for single claims too; the others are shown as not run
   --record        writes the claims that hold into ${ledgerPath}; none of them may be lowered later
 
   Exit status 1 when a claim that should hold does not, or is skipped.`;
@@ -250,7 +256,7 @@ async function main(): Promise<number> {
   const { values, positionals, misuse } = readCommandLine(
     'verify',
     usage,
-    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag, json: flag },
+    { changed: flag, since: { type: 'string' }, list: flag, 'allow-skips': flag, record: flag, json: flag, page: flag },
     true,
   );
   const unknown = positionals.filter((id) => !claims.some((row) => row.id === id));
@@ -280,11 +286,14 @@ async function main(): Promise<number> {
   const status = report(outcomes, troubles, values['allow-skips'] ?? false);
   const seconds = Math.round(performance.now() - started) / 1000;
   if (whole) writeReport(outcomes, seconds);
+  if (whole || values.page) writePage(outcomes, seconds);
   if (values.record && status === 0) {
     const held = outcomes.filter((outcome) => outcome.status === 'HELD').map(({ id }) => id);
     writeFileSync(ledgerPath, `${JSON.stringify(held, null, 2)}\n`);
   }
-  console.log(`${summary(outcomes)} in ${seconds.toFixed(1)} s${whole ? `; written to ${reportPath}` : ''}`);
+  console.log(
+    `${summary(outcomes)} in ${seconds.toFixed(1)} s${whole ? `; written to ${reportPath} and ${pagePath}` : ''}`,
+  );
   return status;
 }
 
@@ -296,11 +305,24 @@ function select(ids: readonly string[], since: string | undefined): Selection {
   return { files: filesOf(ids), register: claims.filter(({ id }) => ids.includes(id)), pattern };
 }
 
+const machine = { node: process.version, platform: process.platform, arch: process.arch, kernel: release() };
+
 function writeReport(outcomes: readonly Outcome[], seconds: number): void {
   mkdirSync('reports', { recursive: true });
-  const facts = { node: process.version, platform: process.platform, arch: process.arch };
-  const report = { date: new Date().toISOString(), seconds, ...facts, claims: outcomes };
+  const report = { date: new Date().toISOString(), seconds, ...machine, claims: outcomes };
   writeFileSync(reportPath, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** The page for people; a claim that this run left out is shown as such. */
+function writePage(ran: readonly Outcome[], seconds: number): void {
+  const byId = new Map(ran.map((outcome) => [outcome.id, outcome]));
+  const outcomes = settle(claims, []).map((other): Outcome => {
+    const evidence = 'not asked for in this run';
+    return byId.get(other.id) ?? (other.status === 'FAILED' ? { ...other, status: 'NOT RUN', evidence } : other);
+  });
+  mkdirSync('reports', { recursive: true });
+  const date = `${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  writeFileSync(pagePath, pageText({ date, seconds, facts: machine, outcomes, pageOf }, gather()));
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
