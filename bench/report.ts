@@ -76,7 +76,10 @@ export function commandOf({ benchmark, options }: Pick<Run, 'benchmark' | 'optio
   return `npm run bench -- ${benchmark}${settings.join('')}`;
 }
 
-/** How often values lay in each of two dozen ranges up to the 99.5th percentile: `[upper end, count]`. */
+/**
+ * How often values lay in each of two dozen ranges up to the 99.5th percentile: `[upper end,
+ * count]`.
+ */
 export function histogramOf(values: readonly number[], ranges = 24): [number, number][] {
   const end = quantile([...values], 0.995);
   const counts = new Array<number>(ranges).fill(0);

@@ -1,7 +1,7 @@
 /**
- * What the pages of the requirements say, in short, by the id of the claim that was made of it; and,
- * where this implementation keeps it in another way than the original, how. The pages are named in
- * `pages` (claims.ts). Claims of our own (X-…) have no passage.
+ * What the pages of the requirements say, in short, by the id of the claim that was made of it;
+ * and, where this implementation keeps it in another way than the original, how. The pages are
+ * named in `pages` (claims.ts). Claims of our own (X-…) have no passage.
  */
 export interface Passage {
   says: string;

@@ -1,7 +1,7 @@
 /**
- * reports/verify.html: what a run of `npm run verify` found, as one page without script or network
- * that an auditor can keep. From an id it is one step to sentence, bound and breakages, and one more
- * to specification and code.
+ * reports/verify.html: what a run of `npm run verify` found, as one page without script or
+ * network that an auditor can keep. From an id it is one step to sentence, bound and breakages,
+ * and one more to specification and code.
  */
 import type { Outcome, Status } from '../verify.ts';
 import type { BenchRun, Evidence, Guard, SoakRun } from './evidence.ts';

@@ -1,7 +1,8 @@
 /**
- * Debian's Chromium without a window, driven through a pipe with its DevTools protocol. The package
- * and the libraries that the system lacks are unpacked under build/browser, not installed. It runs
- * in a network namespace of its own where it may, so that a page that asked for anything would fail.
+ * Debian's Chromium without a window, driven through a pipe with its DevTools protocol. The
+ * package and the libraries that the system lacks are unpacked under build/browser, not
+ * installed. It runs in a network namespace of its own where it may, so that a page that asked
+ * for anything would fail.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

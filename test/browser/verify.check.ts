@@ -1,7 +1,8 @@
 /**
- * reports/verify.html in a real browser: on a desk, on a phone, in the dark and in print. Nothing
- * stands outside the page, every picture has a size, the words can be told from the paper, and the
- * page asks for nothing but itself. The pictures of it are left in reports/browser/ to be looked at.
+ * reports/verify.html in a real browser: on a desk, on a phone, in the dark and in print.
+ * Nothing stands outside the page, every picture has a size, the words can be told from the
+ * paper, and the page asks for nothing but itself. The pictures of it are left in
+ * reports/browser/ to be looked at.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
