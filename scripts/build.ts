@@ -87,11 +87,13 @@ const apart = [
   ),
   'sources/portable-events',
 ];
+/** The same for the client. */
+const apartOfClient = ['client/doctor', 'client/report', 'client/top'];
 const bundledApart: Plugin = {
   name: 'apart',
   setup: ({ onResolve }) =>
     onResolve({ filter: /^\.\// }, ({ path, kind }) =>
-      kind === 'dynamic-import' && apart.some((name) => `/${name}.ts`.endsWith(path.slice(1)))
+      kind === 'dynamic-import' && [...apart, ...apartOfClient].some((name) => `/${name}.ts`.endsWith(path.slice(1)))
         ? { path: `./${basename(path, '.ts')}.cjs`, external: true }
         : undefined,
     ),
@@ -132,6 +134,7 @@ await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 const plainEngine = ['./engine.ts', './linear.ts'];
 await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
 await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
-for (const name of apart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`);
+for (const name of [...apart, ...apartOfClient])
+  await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`, plainEngine);
 await bundle('dist/client.cjs', 'src/client/main.ts');
 await bundle('dist/single.cjs', 'src/single/main.ts');

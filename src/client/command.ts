@@ -4,18 +4,32 @@
  * did not pass present.ts or `printable`; the daemon checks every argument itself, so nothing here
  * is relied on for safety.
  */
+import { writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { clientPauseMs, clientTriesMax } from '../config/limits.ts';
+import type { Records, Stats, Status } from '../control/answers.ts';
+import type { listOrders } from '../control/arguments.ts';
 import { type Request, socketPathDefault } from '../control/protocol.ts';
-import { findVerb, type Verb, verbs } from '../control/verbs.ts';
+import { type Verb, verbs } from '../control/verbs.ts';
 import { addressesPerRequestMax } from '../limits.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import { responses, UnreachableError } from './call.ts';
-import { commandNames, completions, exitCodes, foreignAnswer, globalOptions, helpText, verbHelp } from './help.ts';
+import type { Finding } from './doctor.ts';
+import {
+  commandHelp,
+  commandNames,
+  commands,
+  completions,
+  exitCodes,
+  foreignAnswer,
+  globalOptions,
+  helpText,
+  wrapped,
+} from './help.ts';
 import { presenterOf } from './present.ts';
-import { withRecords } from './records.ts';
-import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown } from './words.ts';
+import { knownBans, readRecords, type ShownBan, withRecords } from './records.ts';
+import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown, wordKinds } from './words.ts';
 
 export interface Terminal {
   out(text: string): void;
@@ -86,6 +100,18 @@ function argumentsFor(verb: Verb, words: string[], options: Map<string, string>)
   }
 }
 
+type ListOrder = (typeof listOrders)[number];
+
+const compareTexts = new Intl.Collator('en', { numeric: true }).compare;
+const secondsLeft = ({ remainingSeconds: left }: ShownBan): number => (left < 0 ? Number.MAX_VALUE : left);
+
+const byOrder: Record<ListOrder, (one: ShownBan, other: ShownBan) => number> = {
+  jail: (one, other) => compareTexts(one.jail, other.jail),
+  address: (one, other) => compareTexts(one.address, other.address),
+  start: (one, other) => (one.start ?? 0) - (other.start ?? 0),
+  left: (one, other) => secondsLeft(one) - secondsLeft(other),
+};
+
 async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promise<number> {
   const words = line.words.slice(1).flatMap((word) => (word === '-' ? [...(terminal.input?.() ?? [])] : [word]));
   const { socket = socketPathDefault, ...others } = Object.fromEntries(line.options);
@@ -94,16 +120,86 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   const given = new Map([...Object.entries(others), ...flags.map(([name]): [string, string] => [name, ''])]);
   const args = argumentsFor(verb, words, given);
   let code: number = exitCodes.done;
+  const sorted = args.sort === undefined ? undefined : ([] as ShownBan[]);
+  const known = verb.name === 'list' ? await knownBans(await recordsOf(socket)) : undefined;
   for (const request of requestsOf(verb, args)) {
     for await (const answer of ask(socket, request)) {
-      for await (const data of withRecords(verb.name, args, answer)) {
+      for await (const data of withRecords(verb.name, args, answer, known)) {
         code = Math.max(code, codeOf(verb, data));
-        terminal.out(presenter.part(data as never));
+        if (sorted === undefined) terminal.out(presenter.part(data as never));
+        else sorted.push(...(data as { bans: ShownBan[] }).bans);
       }
     }
   }
+  if (sorted !== undefined)
+    terminal.out(presenter.part({ bans: sorted.sort(byOrder[args.sort as ListOrder]) } as never));
   terminal.out(presenter.end());
   return code;
+}
+
+/** Where the records are; undefined where none are kept. */
+async function recordsOf(socket: string): Promise<string | undefined> {
+  try {
+    return (await first<Records>(socket, 'history')).path;
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === 'not-kept') return undefined;
+    throw error;
+  }
+}
+
+/** The first part of an answer. */
+async function first<Answer>(socket: string, verb: Verb['name']): Promise<Answer> {
+  for await (const answer of ask(socket, { verb, args: {} })) return answer as Answer;
+  throw new UnreachableError(`the daemon at ${socket} ended the connection without an answer.`);
+}
+
+/** What the client does itself, with what it asks the daemon for. */
+async function runLocal(name: string, line: CommandLine, terminal: Terminal): Promise<number> {
+  if (line.words.length > 1) throw new UsageError(`"${line.words[1]}" is too much`, name);
+  const socket = line.options.get('socket') ?? socketPathDefault;
+  const isJson = line.flags.has('json');
+  if (name === 'doctor') return runDoctor(line.options.get('config') ?? '/etc/fail2zig.toml', socket, isJson, terminal);
+  if (name === 'top') {
+    const { Top } = await import('./top.ts');
+    const path = await recordsOf(socket);
+    const ask = { status: () => first<Status>(socket, 'status'), stats: () => first<Stats>(socket, 'stats') };
+    return new Top(ask, path, terminal).run();
+  }
+  const seconds = wordKinds.age.value(line.options.get('since') ?? '7d') as number;
+  const { gather, reportHtml, reportText } = await import('./report.ts');
+  const now = Date.now() / 1000;
+  const path = await recordsOf(socket);
+  const events = path === undefined ? [] : readRecords(path, (event) => event.at >= now - seconds);
+  const status = await first<Status>(socket, 'status');
+  const report = await gather(events, status, await first<Stats>(socket, 'stats'), now - seconds, now);
+  const file = line.options.get('html');
+  if (file !== undefined) {
+    try {
+      writeFileSync(file, reportHtml(report));
+    } catch (error) {
+      throw new OutputError(`the report cannot be written: ${(error as Error).message}`);
+    }
+    terminal.out(isJson ? `${asciiJson({ file })}\n` : `the report is in ${printable(file, file.length)}\n`);
+  } else terminal.out(isJson ? `${asciiJson(report)}\n` : reportText(report));
+  return exitCodes.done;
+}
+
+const marks = { ok: 'ok', warning: 'look', bad: 'WRONG', skipped: 'not seen' } as const;
+
+async function runDoctor(config: string, socket: string, isJson: boolean, terminal: Terminal): Promise<number> {
+  const { examine } = await import('./doctor.ts');
+  const found: Finding[] = [];
+  for await (const finding of examine(config, socket)) {
+    found.push(finding);
+    if (isJson) continue;
+    const { link, state, says, mend } = finding;
+    const lines = wrapped(printable(`${link}: ${says}`, says.length + link.length + 2), 10);
+    terminal.out(
+      `${marks[state].padEnd(10)}${lines.slice(10)}${mend === undefined ? '' : wrapped(printable(`-> ${mend}`, mend.length + 3), 10)}`,
+    );
+  }
+  if (isJson) terminal.out(`${asciiJson({ findings: found })}\n`);
+  return found.some(({ state }) => state === 'bad') ? exitCodes.problems : exitCodes.done;
 }
 
 async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -111,15 +207,19 @@ async function runCommand(argv: readonly string[], terminal: Terminal): Promise<
   const verb = verbs.find((row) => row.name === name);
   const options = [
     ...globalOptions.map((option) => ({ name: option.name as string, isFlag: option.value === '' })),
-    ...(verb ? optionsOf(verb) : []).map(([name, { kind }]) => ({ name, isFlag: kind === 'flag' })),
+    ...(commands.find((row) => row.name === name)?.options ?? []).map((option) => ({
+      name: option.name,
+      isFlag: option.value === '',
+    })),
   ];
   const namesOf = (isFlag: boolean): Set<string> =>
     new Set(options.filter((option) => option.isFlag === isFlag).map((option) => option.name));
   const line = splitArguments(argv, namesOf(false), namesOf(true));
-  if (line.flags.has('help')) terminal.out(verb === undefined ? helpText() : verbHelp(verb));
+  if (line.flags.has('help')) terminal.out(commandNames.includes(name ?? '') ? commandHelp(name!) : helpText());
   else if (line.flags.has('version')) terminal.out(`fail2zig-client ${terminal.version}\n`);
   else if (name === 'completions') terminal.out(completionsFor(line.words[1]));
   else if (verb !== undefined) return runVerb(verb, line, terminal);
+  else if (commandNames.includes(name ?? '')) return runLocal(name!, line, terminal);
   else throw new UsageError(noCommand(line.words));
   return exitCodes.done;
 }
@@ -139,7 +239,7 @@ function noCommand(words: string[]): string {
 /** What a failure ends with, and what is said. */
 function explain(error: unknown): { code: number; name: string; message: string; usage?: string } {
   if (error instanceof UsageError) {
-    const usage = error.verb === undefined ? 'Try fail2zig-client --help\n' : verbHelp(findVerb(error.verb));
+    const usage = error.verb === undefined ? 'Try fail2zig-client --help\n' : commandHelp(error.verb);
     return { code: exitCodes.usage, name: 'usage', message: error.message, usage };
   }
   if (error instanceof RefusedError) return { code: exitCodes.refused, name: error.code, message: error.message };

@@ -4,9 +4,35 @@ import { type Verb, verbs } from '../control/verbs.ts';
 import { optionsOf, usageLine, wordKinds } from './words.ts';
 
 /** What the client itself does, without the daemon. */
-export const localCommands = [
-  { name: 'completions', usage: 'completions bash|zsh|fish', says: 'Prints completions for a shell, to be sourced' },
-] as const;
+export const localCommands: readonly Command[] = [
+  {
+    name: 'doctor',
+    usage: 'doctor [--config FILE]',
+    says: 'Walks the way from the log file to a dropped packet, and says what is wrong and how to mend it',
+    options: [{ name: 'config', value: 'FILE' }],
+  },
+  {
+    name: 'report',
+    usage: 'report [--since DURATION] [--html FILE]',
+    says: 'Bans of the last days (7d) by time, jail, source and network; with --html as one page that needs no network',
+    options: [
+      { name: 'since', value: 'DURATION' },
+      { name: 'html', value: 'FILE' },
+    ],
+  },
+  {
+    name: 'top',
+    usage: 'top',
+    says: 'A screen that shows what happens: rates, memory, problems, top sources, recent bans; q ends it',
+    options: [],
+  },
+  {
+    name: 'completions',
+    usage: 'completions bash|zsh|fish',
+    says: 'Prints completions for a shell, to be sourced',
+    options: [],
+  },
+];
 
 /** A command with its options, as every text about commands shows it. */
 export interface Command {
@@ -27,10 +53,7 @@ const commandOf = (verb: Verb): Command => ({
 });
 
 /** All of them: help, completions, README's table and the manual page are made from these. */
-export const commands: Command[] = [
-  ...verbs.map(commandOf),
-  ...localCommands.map((each) => ({ ...each, options: [] })),
-];
+export const commands: Command[] = [...verbs.map(commandOf), ...localCommands];
 
 export const commandNames: string[] = commands.map(({ name }) => name);
 
@@ -51,7 +74,7 @@ export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   refused: 'refused by the daemon, or refused for some of the addresses',
   usage: 'wrong usage',
   unreachable: 'daemon not reachable or no permission',
-  problems: 'status: there are problems',
+  problems: 'status, doctor: there are problems',
   output: 'standard output could not be written',
 };
 
@@ -75,7 +98,7 @@ export function foreignAnswer(words: readonly string[]): string | undefined {
 }
 
 /** Text in lines of at most 80 columns, `indent` blanks in front. */
-function wrapped(text: string, indent: number): string {
+export function wrapped(text: string, indent: number): string {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
     const last = lines.at(-1);
@@ -103,8 +126,9 @@ Exit codes\n${codes.map((line) => `  ${line}\n`).join('')}`;
 }
 
 /** The help of one command. */
-export function verbHelp(verb: Verb): string {
-  return `Usage: fail2zig-client ${usageLine(verb)}\n${wrapped(`${verb.says}.`, 2)}`;
+export function commandHelp(name: string): string {
+  const { usage, says } = commands.find((command) => command.name === name)!;
+  return `Usage: fail2zig-client ${usage}\n${wrapped(`${says}.`, 2)}`;
 }
 
 /** The rows of README's table of commands. */

@@ -4,11 +4,14 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, ListPart, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
+import type { BanResult, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
-import type { EventPart } from './records.ts';
+import type { EventPart, ShownBan } from './records.ts';
+
+/** So that a row of `list` fits 80 columns. */
+const causeCharactersMax = 16;
 
 /**
  * Lines of padded columns, two blanks apart; the columns of `right` are set to the right. Widths
@@ -272,15 +275,33 @@ class Events implements Presenter {
 
 const eventLine = (event: Event): string => `${asciiJson(event)}\n`;
 
-const listRows = ({ bans }: ListPart): string[][] =>
-  bans.map((ban) => [printable(ban.jail), printable(ban.address), remaining(ban.remainingSeconds)]);
+/** `11-21 01:15`, for tables. */
+const minuteOf = (second: number): string => timeOf(second).slice(5, 16);
+
+/** Why somebody is banned, in few words. */
+function causeOf({ pattern, reason, by }: ShownBan): string {
+  const cause = by === undefined ? (pattern ?? '') : `user ${by.uid}${reason === undefined ? '' : `: ${reason}`}`;
+  return printable(cause, causeCharactersMax);
+}
+
+const listRows = ({ bans }: { bans: ShownBan[] }): string[][] =>
+  bans.map((ban) => [
+    printable(ban.jail),
+    printable(ban.address),
+    ban.start === undefined ? '' : minuteOf(ban.start),
+    ban.remainingSeconds < 0 ? 'never' : minuteOf(Date.now() / 1000 + ban.remainingSeconds),
+    remaining(ban.remainingSeconds),
+    ban.failures === undefined ? '' : String(ban.failures),
+    causeOf(ban),
+  ]);
 
 /** Answers that are lists of any length, with the name of the list. */
 const lists: Record<string, { name: string; text: () => Presenter }> = {
   history: { name: 'events', text: () => new Events(eventText) },
   list: {
     name: 'bans',
-    text: () => new Rows(['jail', 'address', 'remaining'], [2], listRows, 'no active bans\n'),
+    text: () =>
+      new Rows(['jail', 'address', 'since', 'until', 'left', 'of', 'why'], [4, 5], listRows, 'no active bans\n'),
   },
 };
 

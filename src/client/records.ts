@@ -9,7 +9,7 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watchPauseMs, whyEventsMax } from '../config/limits.ts';
-import type { Records } from '../control/answers.ts';
+import type { BanRow, ListPart, Records } from '../control/answers.ts';
 import { type Event, eventOf, openToRead } from '../history/event.ts';
 import { historyReadBytes } from '../limits.ts';
 import { UnreachableError } from './call.ts';
@@ -29,7 +29,12 @@ interface Wanted {
 type Choice = (event: Event) => boolean;
 
 /** The answer of a verb with the records that it speaks of. */
-export async function* withRecords(verb: string, args: Wanted, data: object): AsyncGenerator<object> {
+export async function* withRecords(
+  verb: string,
+  args: Wanted,
+  data: object,
+  known?: Map<string, KnownBan>,
+): AsyncGenerator<object> {
   if (verb === 'why') {
     const { records, ...known } = data as { records?: Records };
     const events: Event[] = [];
@@ -46,11 +51,50 @@ export async function* withRecords(verb: string, args: Wanted, data: object): As
     const isAbout = about(data as Records);
     const isWanted = (event: Event) => event.at >= from && (jail === undefined || event.jail === jail);
     yield* readRecords((data as Records).path, (event) => isWanted(event) && isAbout(event));
+  } else if (verb === 'list' && known !== undefined) {
+    const { bans } = data as ListPart;
+    yield { bans: bans.map((ban) => ({ ...ban, ...known.get(`${ban.jail} ${ban.address}`) })) };
   } else if (verb === 'watch') {
     const { path, number } = data as Records;
     const { after = number } = args;
     yield* readRecords(path, (event) => event.number > after, true);
   } else yield data;
+}
+
+/** What the records say of a ban that holds now. */
+export interface KnownBan {
+  /** Epoch second of its record. */
+  start: number;
+  failures?: number;
+  pattern?: string;
+  reason?: string;
+  by?: Event['by'];
+}
+
+/** A ban that holds now, with what the records say of it. */
+export type ShownBan = BanRow & Partial<KnownBan>;
+
+/** By jail and address, the last ban that was recorded. */
+export async function knownBans(path: string | undefined): Promise<Map<string, KnownBan>> {
+  const known = new Map<string, KnownBan>();
+  if (path === undefined) return known;
+  for await (const { events } of readRecords(path, ({ event }) => event === 'ban' || event === 'restored')) {
+    for (const { event, jail, addresses = [], at, failures, pattern, reason, by } of events) {
+      for (const address of addresses) {
+        const key = `${jail} ${address}`;
+        // A restored ban is not a new one.
+        if (event === 'restored' && known.has(key)) continue;
+        known.set(key, {
+          start: at,
+          ...(failures !== undefined && { failures }),
+          ...(pattern !== undefined && { pattern }),
+          ...(reason !== undefined && { reason }),
+          ...(by !== undefined && { by }),
+        });
+      }
+    }
+  }
+  return known;
 }
 
 /** Whether an event names one of the addresses, where there are any. */

@@ -6,7 +6,7 @@
 import { parseDuration } from '../config/duration.ts';
 import { nearest } from '../config/nearest.ts';
 import type { Argument, Kind } from '../control/arguments.ts';
-import { checks, logLevels } from '../control/arguments.ts';
+import { checks, listOrders, logLevels } from '../control/arguments.ts';
 import { findVerb, type Verb } from '../control/verbs.ts';
 
 /** The arguments make no command. */
@@ -49,6 +49,15 @@ export const wordKinds: Record<Kind, WordKind> = {
   text: { shown: 'TEXT', fits: () => true, value: same },
   flag: { shown: '', fits: () => false, value: () => true },
   level: { shown: logLevels.join('|'), fits: (word) => checks.level(word) === undefined, value: same },
+  order: {
+    shown: listOrders.join('|'),
+    fits: (word) => checks.order(word) === undefined,
+    value: (word) => {
+      const complaint = checks.order(word);
+      if (complaint !== undefined) throw new Error(`--sort ${complaint}`);
+      return word;
+    },
+  },
   setting: { shown: 'loglevel', fits: (word) => checks.setting(word) === undefined, value: same },
 };
 

@@ -101,7 +101,7 @@ function errorOf(stderr: string): string {
 }
 
 /** Logs that the daemon would leave alone: on a mount that may hang, or too many. */
-function unreadLogs(jails: JailConfig[]): string[] {
+export function unreadLogs(jails: JailConfig[]): string[] {
   mounts.refresh();
   mounts.allow(jails.filter(({ network }) => network).flatMap(({ logpath }) => logpath));
   const paths = [...new Set(jails.flatMap(({ logpath }) => logpath))];
@@ -119,7 +119,7 @@ function unreadLogs(jails: JailConfig[]): string[] {
 }
 
 /** A jail that looks at `input` only misses the clients of published ports. */
-async function publishedPorts(jails: JailConfig[]): Promise<string[]> {
+export async function publishedPorts(jails: JailConfig[]): Promise<string[]> {
   const narrow = jails.filter(({ hooks }) => !hooks.includes('forward')).map(({ name }) => name);
   if (narrow.length === 0 || !(await hasDestinationNat())) return [];
   return [
@@ -189,12 +189,17 @@ function count(number: number, noun: string): string {
  * counts as nothing.
  */
 export function countFiles(pattern: string): number {
+  return namedFiles(pattern).length;
+}
+
+/** These files. */
+export function namedFiles(pattern: string): string[] {
   let directories = [''];
   const components = splitPattern(pattern);
   const last = components.pop();
-  if (last === undefined) return 0;
+  if (last === undefined) return [];
   for (const component of components) directories = directories.flatMap((directory) => entries(directory, component));
-  return directories.flatMap((directory) => entries(directory, last)).filter(isFile).length;
+  return directories.flatMap((directory) => entries(directory, last)).filter(isFile);
 }
 
 function entries(directory: string, component: string): string[] {

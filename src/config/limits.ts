@@ -116,6 +116,18 @@ export const statePathBytesMax = 4_000;
  * again.
  */
 export const stateIntervalSecondsMax = 3_600;
+/** Bars of a report: each is some hours of a week, and fits a phone. */
+export const reportBars = 56;
+/** Rows of a report's lists. */
+export const reportRowsMax = 20;
+/** `top` draws its screen anew this often, ms. */
+export const topFrameMs = 1_000;
+/** Sources, and recent events, on that screen. */
+export const topRowsMax = 8;
+/** `doctor` looks at this much of the end of a log, bytes: some thousand lines. */
+export const tailBytes = 256 * 1024;
+/** A log in which nothing was written for this long may be the wrong one, seconds. */
+export const silentLogSeconds = 7 * 86_400;
 /** Directories in confinement.read; each costs one descriptor for a moment. */
 export const readDirectoriesMax = 64;
 

@@ -122,7 +122,8 @@ export interface Operator {
   /** `jail` narrows `jails` to one. */
   status(args: { jail?: string }): AsyncIterable<Status>;
   stats(): Eventually<Stats>;
-  list(args: { jail?: string }): AsyncIterable<ListPart>;
+  /** `sort` is the client's matter. */
+  list(args: { jail?: string; sort?: string }): AsyncIterable<ListPart>;
   /**
    * An address is checked text: IPv4 or IPv6 with an optional prefix length. Without `seconds` the
    * jail's bantime applies.

@@ -59,8 +59,11 @@ const oneOf = (names: readonly string[]): Check => {
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 const level = oneOf(logLevels);
 const setting = oneOf(['loglevel']);
+/** What `list` can be sorted by; the client does it. */
+export const listOrders = ['jail', 'address', 'start', 'left'] as const;
+const order = oneOf(listOrders);
 
-export const checks = { jail, address, duration, age, number, text, flag, level, setting } satisfies Record<
+export const checks = { jail, address, duration, age, number, text, flag, level, setting, order } satisfies Record<
   string,
   Check
 >;

@@ -35,8 +35,8 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'list',
-    says: 'Bans that hold now and the time each has left',
-    arguments: { jail: { kind: 'jail' } },
+    says: 'Bans that hold now: since when, until when, the time left, failures, and why',
+    arguments: { jail: { kind: 'jail' }, sort: { kind: 'order', option: true } },
   },
   {
     name: 'ban',

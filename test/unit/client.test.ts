@@ -101,20 +101,53 @@ describe('commands', () => {
     });
     await client('ban', 'sshd', '2001:db8::/64', 'permanent');
     await client('ban', 'sshd', '198.51.100.1', '30');
-    expect((await client('list')).out).toBe(
-      [
-        'jail  address        remaining',
-        'sshd  192.0.2.7         1h 30m',
-        'sshd  2001:db8::/64  permanent',
-        'sshd  198.51.100.1         30s',
-        '',
-      ].join('\n'),
-    );
+    const rows = (await client('list')).out.split('\n').map((line) => line.split(/ {2,}/));
+    expect(rows[0]).toEqual(['jail', 'address', 'since', 'until', 'left', 'of', 'why']);
+    expect(rows.slice(1, 4).map(([jail, address, , left]) => [jail, address, left])).toEqual([
+      ['sshd', '192.0.2.7', '1h 30m'],
+      ['sshd', '2001:db8::/64', 'permanent'],
+      ['sshd', '198.51.100.1', '30s'],
+    ]);
     // Three rows in parts of two, of one answer.
     expect(operator.calls.filter((call) => call.verb === 'list').map((call) => call.args)).toEqual([{}]);
     expect((await client('unban', '192.0.2.7')).out).toBe('unbanned 192.0.2.7 in sshd\n');
     expect((await client('unban', '192.0.2.7', '--jail', 'sshd')).out).toBe('192.0.2.7 was not banned\n');
     expect(operator.calls.at(-1)?.args).toEqual({ jail: 'sshd', addresses: ['192.0.2.7'] });
+  });
+
+  test('list shows what the records say of a ban, in any order, in 80 columns', async () => {
+    operator.bans = [
+      { jail: 'sshd', address: '192.0.2.77', remainingSeconds: 60 },
+      { jail: 'sshd', address: '192.0.2.8', remainingSeconds: -1 },
+    ];
+    operator.records = { path: join(directory.path, 'history'), number: 3 };
+    const event = { jail: 'sshd', addresses: ['192.0.2.77'] };
+    const events: Event[] = [
+      { number: 1, at: 1_763_687_728, event: 'ban', ...event, failures: 5, pattern: 'failed-password' },
+      { number: 2, at: 1_763_687_800, event: 'restored', ...event },
+      {
+        number: 3,
+        at: 1_763_687_900,
+        event: 'ban',
+        jail: 'sshd',
+        addresses: ['192.0.2.8'],
+        by: { uid: 0, pid: 9 },
+        reason: 'a\u001b[2J reason that does not end',
+      },
+    ];
+    writeFileSync(operator.records.path, events.map((each) => `${asciiJson(each)}\n`).join(''));
+    const { out } = await client('list', '--sort', 'address');
+    const [, first = '', second = ''] = out.split('\n');
+    expect(first).toMatch(/^sshd {2}192\.0\.2\.8 +11-21 01:18 {2}never +permanent +user 0: a/);
+    expect(second).toMatch(/^sshd {2}192\.0\.2\.77 {2}11-21 01:15 {2}\d\d-\d\d \d\d:\d\d +1m +5 {2}failed-password$/);
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+    expectHarmless(out);
+    const { bans } = JSON.parse((await client('list', '--json', '--sort', 'left')).out);
+    expect(bans.map(({ address }: { address: string }) => address)).toEqual(['192.0.2.77', '192.0.2.8']);
+    expect(bans[0]).toMatchObject({ start: 1_763_687_728, failures: 5, pattern: 'failed-password' });
+    expect((await client('list', '--sort', 'size')).error).toContain(
+      '--sort must be one of jail, address, start, left',
+    );
   });
 
   test("without a duration the jail's own applies", async () => {

@@ -91,7 +91,11 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     ],
   ],
   /** Reads durations as the configuration does. */
-  client: ['control', 'history', 'limits', 'text', 'config', 'version'],
+  client: [
+    ...['control', 'history', 'limits', 'text', 'config', 'version'],
+    // What `doctor` looks at.
+    ...['backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
+  ],
   /** The start of the single executable. */
   single: ['parts'],
   main: ['config', 'commands', 'limits', 'text', 'version'],
