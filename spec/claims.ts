@@ -254,7 +254,7 @@ const claimRows: readonly Row[] = [
   [
     'S-01',
     'spoofing',
-    'The control socket is 0660 root:fail2zig and each connection is admitted by its kernel credentials.',
+    "The control socket is 0660, of root or the daemon's own user and the group fail2zig; each connection is admitted by its kernel credentials.",
   ],
   [
     'S-02',
@@ -264,7 +264,11 @@ const claimRows: readonly Row[] = [
   ['T-01a', 'tampering', 'The configuration is installed as 0644 root:root.'],
   ['T-01b', 'tampering', 'The daemon does not start from a configuration that everyone may write.'],
   ['T-01c', 'tampering', 'Nothing in kernel or sources changes before the whole configuration has been found valid.'],
-  ['T-02a', 'tampering', 'State is written to a new file, synced and renamed, with mode 0600 and owner root.'],
+  [
+    'T-02a',
+    'tampering',
+    "State is written to a new file, synced and renamed, with mode 0600 and owner root or the daemon's own user.",
+  ],
   ['T-02b', 'tampering', 'A state file whose checksum does not fit is set aside and the daemon starts empty.'],
   [
     'R-01a',
@@ -368,6 +372,16 @@ const claimRows: readonly Row[] = [
     'X-verify',
     'failures',
     '`npm run verify` says HELD only where a body passed and each twin failed as expected; all else that should hold ends it with status 1.',
+  ],
+  [
+    'X-privileges',
+    'elevation',
+    'From its first instruction the core holds CAP_NET_ADMIN and CAP_DAC_READ_SEARCH at most (and CAP_BPF for xdp), on every thread, and can gain no other.',
+  ],
+  [
+    'X-files',
+    'elevation',
+    'Where the kernel has Landlock, the core reads the logs of its jails and what its runtime needs, writes its own directories, and can run no other file.',
   ],
   ['X-future', 'denial', 'A line from the future, or older than findtime, counts for nobody and is counted as such.'],
   [

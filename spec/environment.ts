@@ -6,9 +6,19 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fail2banMissing } from '../scripts/lab/fail2ban.ts';
+import { native } from '../src/native.ts';
 import { tool } from '../test/support/tools.ts';
 
-export type EnvironmentName = 'linux' | 'root' | 'namespaces' | 'built' | 'nft' | 'fail2ban' | 'minisign' | 'systemd';
+export type EnvironmentName =
+  | 'linux'
+  | 'root'
+  | 'namespaces'
+  | 'built'
+  | 'nft'
+  | 'fail2ban'
+  | 'landlock'
+  | 'minisign'
+  | 'systemd';
 
 interface Environment {
   /** What to tell a person where it is absent. */
@@ -22,6 +32,7 @@ function succeeds(command: string, parameters: string[]): boolean {
 }
 
 export const environments: Readonly<Record<EnvironmentName, Environment>> = {
+  landlock: { without: 'this kernel has no Landlock', present: () => native.landlockVersion() > 0 },
   linux: { without: 'not Linux', present: () => process.platform === 'linux' },
   root: { without: 'not root', present: () => process.geteuid?.() === 0 },
   namespaces: { without: 'no right to make a network namespace', present: () => succeeds('unshare', ['-n', 'true']) },

@@ -1,7 +1,7 @@
 /**
  * The core's side of its confinement (confinement/ is the launch stage's): hands the system-call
  * filter to the kernel once everything is started, and looks whether every thread has given up what
- * it should. What is not as it must be ends the start. Claims: E-01c, X-LEAST-PRIVILEGE.
+ * it should. What is not as it must be ends the start. Claims: E-01c, X-privileges.
  */
 import { readdirSync, readFileSync, stat } from 'node:fs';
 import { codeRangesMax } from './limits.ts';

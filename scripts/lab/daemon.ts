@@ -28,6 +28,8 @@ export class Daemon {
   /** From spawn to its line "started", ms. */
   startMilliseconds = 0;
   readonly #child: ChildProcess;
+  /** Resolves when it is gone and all it said was read. */
+  readonly closed: Promise<unknown>;
   readonly #listeners: ((line: string) => void)[] = [];
 
   private constructor(child: ChildProcess, socket: string) {
@@ -38,6 +40,7 @@ export class Daemon {
       this.said.push(line);
       for (const listener of this.#listeners) listener(line);
     });
+    this.closed = once(child, 'close').catch(() => {});
     child.once('close', (_, signal) => {
       if (signal !== null) this.said.push(`ended by ${signal}`);
     });
@@ -48,7 +51,7 @@ export class Daemon {
    * says that it has started.
    * @throws Error with what it said, where it ended or was silent
    */
-  static async start(directory: string, settings: string): Promise<Daemon> {
+  static async start(directory: string, settings: string, program = [join(root, 'bin', 'fail2zig')]): Promise<Daemon> {
     const socket = join(directory, 'control.sock');
     const path = join(directory, 'fail2zig.toml');
     const state = /^\[state\]/m.test(settings) ? '' : `[state]\npath = "${join(directory, 'state', 'state')}"\n`;
@@ -57,7 +60,7 @@ export class Daemon {
     const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
     const started = performance.now();
     // However this program ends, the daemon ends with it.
-    const command = ['--pdeathsig', 'KILL', join(root, 'bin', 'fail2zig'), '--config', path];
+    const command = ['--pdeathsig', 'KILL', ...program, '--config', path];
     const child = spawn('setpriv', command, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     const daemon = new Daemon(child, socket);
     await new Promise<void>((resolve, reject) => {
@@ -150,7 +153,7 @@ export class Daemon {
 
   /** Asks it to stop; resolves to its exit status, null where it had to be killed. */
   async stop(): Promise<number | null> {
-    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    if (!this.running) return this.#child.exitCode;
     // When it is gone and all it said was read.
     const ended = once(this.#child, 'close');
     this.#child.kill('SIGTERM');

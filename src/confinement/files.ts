@@ -1,7 +1,7 @@
 /**
  * The files that a configuration needs, as permissions for Landlock. Input: a checked
  * configuration; what stands at its log paths may be anybody's, and a mount may hang, so that each
- * path is asked of the list of mounts first. Claim: X-FILES.
+ * path is asked of the list of mounts first. Claim: X-files.
  */
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * Which files the core may touch, as the kernel's Landlock holds it to. Asked for, not assumed: on
  * a kernel without it the core goes on, and `status` says so. Applied in the launch stage, since it
- * binds the calling thread and what that becomes by execve. Claim: X-FILES.
+ * binds the calling thread and what that becomes by execve. Claim: X-files.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { native } from '../native.ts';

@@ -2,7 +2,7 @@
  * Makes the core less than what starts it: the last steps of the launch stage, after which nothing
  * is gained again. What needs more rights than the core has is made here and handed over. A step
  * that the kernel refuses ends the start; what a kernel does not have is said (`lacking`). Claims:
- * X-LEAST-PRIVILEGE, X-FILES, E-01c.
+ * X-privileges, X-files, E-01c.
  */
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';

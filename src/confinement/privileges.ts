@@ -2,7 +2,7 @@
  * Capabilities, in the launch stage: what is given up here is given up on every thread of the core,
  * since execve spreads it. Invariant: the core holds the capabilities of `wanted` at most, whatever
  * the launch stage was started with, and can gain no other. A step that fails ends the start.
- * Claim: X-LEAST-PRIVILEGE.
+ * Claim: X-privileges.
  */
 import { readFileSync } from 'node:fs';
 import { native } from '../native.ts';

@@ -3,6 +3,7 @@ import type { Breakage } from './breakage.ts';
 import { backends } from './breakages/backends.ts';
 import { compiler } from './breakages/compiler.ts';
 import { config } from './breakages/config.ts';
+import { confinement } from './breakages/confinement.ts';
 import { control } from './breakages/control.ts';
 import { daemon } from './breakages/daemon.ts';
 import { enforcer } from './breakages/enforcer.ts';
@@ -19,6 +20,7 @@ export const breakages: readonly Breakage[] = [
   ...backends,
   ...compiler,
   ...config,
+  ...confinement,
   ...control,
   ...daemon,
   ...enforcer,

@@ -2,7 +2,8 @@
  * What the kernel does with a program for seccomp(2): an interpreter of the classic BPF that our
  * assembler emits, over struct seccomp_data.
  */
-import { type CallName, callNumbers } from '../../src/confinement/system-calls.ts';
+import type { Range } from '../../src/confined.ts';
+import { type CallName, callNumbers, type Row } from '../../src/confinement/system-calls.ts';
 
 export const x64 = 0xc000_003e;
 
@@ -60,4 +61,46 @@ export function verdict(program: Uint8Array, made: Call): { action: number; step
     else if (code === 0x06) return { action: k, steps };
     else throw new Error(`unknown instruction 0x${code.toString(16)}`);
   }
+}
+
+type Rules = NonNullable<Row['if']>[number];
+
+/** Arguments that one list of rules lets pass; what no rule names is none of ours. */
+function fitting(rules: Rules, [range]: readonly Range[]): bigint[] {
+  const parameters = [-1n, -1n, -1n];
+  for (const rule of rules) {
+    if (rule === 'in code') [parameters[0], parameters[1], parameters[2]] = [range!.start, 4096n, 7n];
+    else parameters[rule.argument] = 'is' in rule ? BigInt(rule.is.at(-1)!) : 0n;
+  }
+  return parameters;
+}
+
+/** Calls that a row lets pass, one for each of its lists of rules. */
+export function within(row: Row, code: readonly Range[]): Call[] {
+  return (row.if ?? [[]]).map((rules) => call(row.call, ...fitting(rules, code)));
+}
+
+/** Whether the rows let a call pass, said once more. */
+export function fits(rows: readonly Row[], name: CallName, parameters: readonly bigint[], code: readonly Range[]) {
+  const [from = 0n, bytes = 0n] = parameters;
+  const holds = (rule: Rules[number]): boolean => {
+    if (rule === 'in code') return code.some(({ start, end }) => from >= start && from + bytes <= end);
+    const value = Number(BigInt.asUintN(32, parameters[rule.argument]!));
+    return 'is' in rule ? rule.is.includes(value) : (value & rule.lacks) === 0;
+  };
+  return rows.some((row) => row.call === name && (row.if ?? [[]]).some((rules) => rules.every(holds)));
+}
+
+/** Calls one step outside of a row, but for those that another list of rules lets pass. */
+export function outsideOf(row: Row, rows: readonly Row[], code: readonly Range[]): Call[] {
+  const calls: Call[] = [];
+  for (const rules of row.if ?? []) {
+    for (const rule of rules) {
+      const parameters = fitting(rules, code);
+      if (rule === 'in code') parameters[0] = code[0]!.start - 4096n;
+      else parameters[rule.argument] = BigInt('is' in rule ? Math.max(...rule.is) + 1 : rule.lacks);
+      if (!fits(rows, row.call, parameters, code)) calls.push(call(row.call, ...parameters));
+    }
+  }
+  return calls;
 }

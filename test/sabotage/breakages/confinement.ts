@@ -1,0 +1,54 @@
+/** Breakages of what confines the core: privileges, files, system calls. */
+import type { Breakage } from '../breakage.ts';
+
+export const confinement: readonly Breakage[] = [
+  {
+    name: 'the core is not held to its system-call filter',
+    find: '  if (filters !== undefined) enforce(',
+    put: '  if (filters === undefined) enforce(',
+    claims: ['E-01c'],
+  },
+  {
+    name: 'io_uring is not taken away before the core starts',
+    find: 'program.return(action.errno | ENOSYS);',
+    put: 'program.return(action.allow);',
+    claims: [],
+    tests: ['test/unit/confinement.test.ts'],
+  },
+  {
+    name: 'any memory may be made executable',
+    find: "why: 'memory of the heap', if: [[{ argument: 2, lacks: executable }]] },",
+    put: "why: 'memory of the heap' },",
+    claims: ['E-01c'],
+  },
+  {
+    name: 'a stream of TCP may be opened while everything listens',
+    find: "untilListening: true,\n  },\n  { call: 'listen'",
+    put: "},\n  { call: 'listen'",
+    claims: ['E-01c'],
+  },
+  {
+    name: 'the bounding set is kept',
+    find: "must('bounding set', native.prctl(dropFromBoundingSet, each, 0))",
+    put: "must('bounding set', 0)",
+    claims: ['X-privileges'],
+  },
+  {
+    name: 'the groups of the caller are kept',
+    find: 'if (has(numbers.setgid)) keepGroup(groupId);',
+    put: '',
+    claims: ['X-privileges'],
+  },
+  {
+    name: 'Landlock is prepared and not applied',
+    find: "must('restrict', native.landlockRestrict(ruleset));",
+    put: '',
+    claims: ['X-files'],
+  },
+  {
+    name: 'all of /etc may be read',
+    find: "  '/etc/localtime', // log times without a zone",
+    put: "  '/etc',",
+    claims: ['X-files'],
+  },
+];
