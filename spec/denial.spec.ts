@@ -8,6 +8,7 @@ import { until } from '../test/support/until.ts';
 import { claim, given, twin } from './claim.ts';
 import {
   carelessListener,
+  drip,
   metricsListener,
   patientListener,
   statusOf,
@@ -61,6 +62,7 @@ claim(
     await until(async () => statusOf(await visit(piece, polite)) === 200, { what: 'a place for one more scraper' });
     const slow = await visit(piece, 'GET /metrics HTTP/1.1\r\nHost:', 4_000);
     assert.ok(slow.ended, 'an unfinished request is waited for');
+    assert.ok(await drip(piece, shortMs / 10, 8 * shortMs), 'a request that comes byte by byte is waited for');
     const taken = await takeSlowly(piece, 5);
     assert.ok(taken < pageBytes, `a scraper that takes its answer slowly is waited for: ${taken} bytes`);
     return (

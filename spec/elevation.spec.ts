@@ -21,7 +21,12 @@ claim(
     assert.equal((await requestAs(path, stranger, controlGroup, 'ban', banArgs)).ok, true, 'the group may not ban');
     assert.equal((await requestAs(path, stranger, controlGroup, 'unban', args)).ok, true, 'the group may not unban');
     assert.equal((await requestAs(path, 0, 0, 'unban', args)).ok, true, 'root may not unban');
-    return 'ban and unban: refused to a stranger, granted to group and root';
+    const admitted = reached().length;
+    const level = { setting: 'loglevel', level: 'debug' };
+    const setByGroup = await requestAs(path, stranger, controlGroup, 'set', level);
+    assert.equal(setByGroup.error?.code, 'forbidden', 'the group may set what only root may');
+    assert.equal((await requestAs(path, 0, 0, 'set', level)).ok, true, 'root may not set the log level');
+    return `ban and unban: refused to a stranger, granted to group and root (${admitted} admitted); set: root only`;
   },
   [
     twin(

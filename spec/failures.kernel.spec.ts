@@ -27,12 +27,13 @@ const restarts = [
   'after a reboot the kernel holds the bans again, each for what is left of it',
   'kill -9 before anything was saved: the kernel keeps its bans, the daemon takes them over',
   'a damaged state is set aside, said, and the daemon starts empty',
+  'nothing that a dry run decided is enforced by a later run',
 ];
 /** The twins need not wait so long for what does not come. */
 const impatient: TreeChange = {
   path: 'test/netns/restart.scenario.ts',
   find: 'withinMs: 15_000',
-  put: 'withinMs: 3_000',
+  put: 'withinMs: 6_000',
 };
 const adoptions = ['adopts the bans of an earlier run with the time they have left'];
 
@@ -48,7 +49,7 @@ claim(
         breakage('the daemon does not take over the bans that the kernel holds'),
         impatient,
       ),
-      /the daemon takes them over: exactly these bans/,
+      /the daemon takes them over: /,
     ),
     twin(
       'a daemon that does not load its state',

@@ -9,9 +9,11 @@ import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
-import { claim, given, twin } from './claim.ts';
+import { assertNone } from './assertions.ts';
+import { claim, given, type Supply, twin } from './claim.ts';
+import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
 import { validConfig } from './support/configuration.ts';
-import { assertScene, breakage, impatient, scenarios } from './support/scenarios.ts';
+import { assertScene, breakage, impatient, type Scenarios, type Scene, scenarios } from './support/scenarios.ts';
 import { failureLine } from './support/tracker.ts';
 
 const needs = ['linux', 'root', 'namespaces', 'built', 'nft'] as const;
@@ -113,6 +115,76 @@ claim(
       'a jail whose ban ends that of another',
       scenarios({ xdp: xdp.slice(4, 5) }, breakage('the end of a ban in the XDP program ends that of another jail')),
       /two jails ban one source/,
+    ),
+  ],
+  kernel,
+);
+
+/** Parts of Node and calls that reach other hosts. */
+const outwardModules = new Set([
+  'node:https',
+  'node:http2',
+  'node:tls',
+  'node:dgram',
+  'node:dns',
+  'node:dns/promises',
+  'node:quic',
+]);
+const outwardCalls = new Set(['fetch', 'WebSocket', 'EventSource', 'createConnection', 'connect']);
+
+/** True for a call whose one argument is `{ path }`: a socket of this host's file system. */
+function isUnixSocket(call: Record<string, unknown>): boolean {
+  const [first, ...rest] = call.arguments as { type: string; properties?: { key?: { name?: string } }[] }[];
+  const keys = first?.properties?.map(({ key }) => key?.name);
+  return rest.length === 0 && first?.type === 'ObjectExpression' && keys?.join() === 'path';
+}
+
+/** Places that could open a connection to another host. */
+function outwardWays(tree: SourceTree): string[] {
+  const ways: string[] = [];
+  for (const [path, text] of tree) {
+    for (const { specifier } of importsOf(path, text))
+      if (outwardModules.has(specifier)) ways.push(`${path}: ${specifier}`);
+    for (const node of nodesOf(path, text)) {
+      if (node.type !== 'CallExpression' && node.type !== 'NewExpression') continue;
+      const callee = node.callee as { type: string; name?: string; property?: { name?: string } };
+      const name = callee.type === 'MemberExpression' ? callee.property?.name : callee.name;
+      if (name !== undefined && outwardCalls.has(name) && !isUnixSocket(node))
+        ways.push(`${placeOf(path, text, node)}: ${name}`);
+    }
+  }
+  return ways;
+}
+
+const source = readTree('src/**/*.ts');
+const outward: Scenarios = { process: ['no packet leaves for another host'] };
+
+/** The sources, and the running daemon. */
+interface Outward {
+  tree: SourceTree;
+  scene: Scene;
+}
+
+const outwardOf = async (tree: SourceTree, scene: Supply<Scene>): Promise<Outward> => ({
+  tree,
+  scene: await scene.make(),
+});
+
+claim(
+  'LP-33',
+  { make: () => outwardOf(source, scenarios(outward)), dispose: ({ scene }) => scene.remove() },
+  async ({ tree, scene }) => {
+    assert.ok(tree.size > 0);
+    assertNone(outwardWays(tree), 'ways to reach another host');
+    return `${tree.size} source files, 0 ways to open a connection to another host; no packet of the running daemon: ${await assertScene(scene)}`;
+  },
+  [
+    twin(
+      'a daemon that reports home',
+      {
+        make: () => outwardOf(withFile(source, 'src/observe/report.ts', 'spec/twins/reporting-home.ts'), scenarios({})),
+      },
+      /ways to reach another host/,
     ),
   ],
   kernel,

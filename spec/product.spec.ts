@@ -20,7 +20,7 @@ import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, twin } from './claim.ts';
-import { importsOf, nodesOf, placeOf, reachOf, readTree, type SourceTree, withFile } from './source.ts';
+import { importsOf, reachOf, readTree, type SourceTree, withFile } from './source.ts';
 import { sourceAddress } from './support/tracker.ts';
 import { watched } from './support/watched.ts';
 import { type Follower, pollingFollower } from './twins/polling-followers.ts';
@@ -216,60 +216,7 @@ claim(
   { needs: ['linux'] },
 );
 
-/** Parts of Node and calls that reach other hosts. */
-const outwardModules = new Set([
-  'node:https',
-  'node:http2',
-  'node:tls',
-  'node:dgram',
-  'node:dns',
-  'node:dns/promises',
-  'node:quic',
-]);
-const outwardCalls = new Set(['fetch', 'WebSocket', 'EventSource', 'createConnection', 'connect']);
-
-/** True for a call whose one argument is `{ path }`: a socket of this host's file system. */
-function isUnixSocket(call: Record<string, unknown>): boolean {
-  const [first, ...rest] = call.arguments as { type: string; properties?: { key?: { name?: string } }[] }[];
-  const keys = first?.properties?.map(({ key }) => key?.name);
-  return rest.length === 0 && first?.type === 'ObjectExpression' && keys?.join() === 'path';
-}
-
-/** Places that could open a connection to another host. */
-function outwardWays(tree: SourceTree): string[] {
-  const ways: string[] = [];
-  for (const [path, text] of tree) {
-    for (const { specifier } of importsOf(path, text))
-      if (outwardModules.has(specifier)) ways.push(`${path}: ${specifier}`);
-    for (const node of nodesOf(path, text)) {
-      if (node.type !== 'CallExpression' && node.type !== 'NewExpression') continue;
-      const callee = node.callee as { type: string; name?: string; property?: { name?: string } };
-      const name = callee.type === 'MemberExpression' ? callee.property?.name : callee.name;
-      if (name !== undefined && outwardCalls.has(name) && !isUnixSocket(node))
-        ways.push(`${placeOf(path, text, node)}: ${name}`);
-    }
-  }
-  return ways;
-}
-
 const source = readTree('src/**/*.ts');
-
-claim(
-  'LP-33',
-  given(source),
-  (tree) => {
-    assert.ok(tree.size > 0);
-    assertNone(outwardWays(tree), 'ways to reach another host');
-    return `${tree.size} source files, 0 ways to open a connection to another host`;
-  },
-  [
-    twin(
-      'a daemon that reports home',
-      given(withFile(source, 'src/observe/report.ts', 'spec/twins/reporting-home.ts')),
-      /ways to reach another host/,
-    ),
-  ],
-);
 
 /** The core as source and as the bundle that ships. */
 interface Core {

@@ -79,6 +79,24 @@ export function takeSlowly({ port }: MetricsPiece, pauseMs: number): Promise<num
   });
 }
 
+/** Whether the server ends a request that comes byte by byte and never to its end. */
+export function drip({ port }: MetricsPiece, pauseMs: number, patienceMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ port, host: '127.0.0.1' });
+    socket.write('GET /metrics HTTP/1.1\r\nHost:');
+    const dripping = setInterval(() => socket.write('x'), pauseMs);
+    const patience = setTimeout(() => finish(false), patienceMs);
+    function finish(ended: boolean): void {
+      clearInterval(dripping);
+      clearTimeout(patience);
+      socket.destroy();
+      resolve(ended);
+    }
+    socket.on('error', () => {});
+    socket.on('close', () => finish(true));
+  });
+}
+
 export function carelessListener(bind: string): Supply<MetricsPiece> {
   return { make: () => carelessMetrics(bind), dispose: (piece) => piece.close() };
 }

@@ -15,11 +15,44 @@ export interface Read {
   count: number;
 }
 
+type Copier = (this: unknown, ...parameters: unknown[]) => unknown;
+
+/** How often `work` copies what holds `mark` out of a buffer, by the ways that Node has. */
+function copiesDuring(work: () => void, mark: string): number {
+  let copies = 0;
+  const ways: [object: object, name: string][] = [
+    ...['from', 'alloc', 'allocUnsafe', 'allocUnsafeSlow', 'concat', 'copyBytesFrom'].map((name): [object, string] => [
+      Buffer,
+      name,
+    ]),
+    ...['toString', 'latin1Slice', 'utf8Slice'].map((name): [object, string] => [Buffer.prototype, name]),
+    [Uint8Array.prototype, 'slice'],
+    [TextDecoder.prototype, 'decode'],
+  ];
+  const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice: (this: Uint8Array) => string };
+  const latin1 = (bytes: Uint8Array): string => latin1Slice.call(bytes);
+  const originals = ways.map(([object, name]) => (object as Record<string, Copier>)[name]!);
+  for (const [index, [object, name]] of ways.entries()) {
+    (object as Record<string, Copier>)[name] = function copying(...parameters) {
+      const made = originals[index]!.apply(this, parameters);
+      const holds = typeof made === 'string' ? made.includes(mark) : latin1(made as Uint8Array).includes(mark);
+      if (holds) copies++;
+      return made;
+    };
+  }
+  try {
+    work();
+  } finally {
+    for (const [index, [object, name]] of ways.entries()) (object as Record<string, Copier>)[name] = originals[index]!;
+  }
+  return copies;
+}
+
 /**
  * Follows a log in which `text` is written, through `sink`; resolves to the reads once all of it
  * was fed.
  */
-export function readsOf(text: string, engine: Engine, sink: LineSink = engine): Read[] {
+export function readsOf(text: string, engine: Engine, sink: LineSink = engine): { reads: Read[]; copies: number } {
   const directory = temporaryDirectory();
   const path = join(directory.path, 'auth.log');
   writeFileSync(path, '');
@@ -40,16 +73,17 @@ export function readsOf(text: string, engine: Engine, sink: LineSink = engine): 
     event: () => {},
     sink,
   });
+  let copies = 0;
   try {
     source.start();
     appendFileSync(path, text);
-    source.drain();
+    copies = copiesDuring(() => source.drain(), text.slice(0, 32));
   } finally {
     source.stop();
     native.readAround = original;
     directory.remove();
   }
-  return reads;
+  return { reads, copies };
 }
 
 /** How often `bytes` occur in `memory`. */

@@ -5,7 +5,7 @@ export const daemon: readonly Breakage[] = [
   {
     name: 'the daemon does not take over the bans that the kernel holds',
     find: 'enforcer.start({ adopts: true });',
-    put: 'enforcer.start();',
+    put: 'enforcer.start({ adopts: false });',
     claims: ['FM-2'],
   },
   {
@@ -30,8 +30,7 @@ export const daemon: readonly Breakage[] = [
     name: 'bans of the dry run and real ones share a state file',
     find: 'const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;',
     put: 'const path = config.state.path;',
-    claims: [],
-    tests: ['test/netns/dry-run.test.ts'],
+    claims: ['FM-2'],
   },
   {
     name: 'the core may make code of text',
@@ -91,7 +90,7 @@ export const daemon: readonly Breakage[] = [
   {
     name: 'the daemon asks another host',
     find: 'for (const looker of lookers) looker.start();',
-    put: "for (const looker of lookers) looker.start();\n  (globalThis as unknown as Record<string, (url: string) => Promise<unknown>>)[['fe', 'tch'].join('')]!('http://192.0.2.1:9/').catch(() => {});",
+    put: "for (const looker of lookers) looker.start();\n  (process as unknown as Record<string, (name: string) => { connect(port: number, host: string): NodeJS.EventEmitter }>)[['get', 'BuiltinModule'].join('')]!('node:net').connect(9, '192.0.2.1').on('error', () => {});",
     claims: ['LP-33'],
   },
   {

@@ -37,7 +37,7 @@ export const sources: readonly Breakage[] = [
     find: 'if (offset > this.size() || !this.#fits(offset, mark.hash, mark.length)) return false;',
     put: 'if (offset > this.size()) return false;',
     claims: [],
-    tests: ['test/unit/file-source.test.ts'],
+    tests: ['test/property/file-source.test.ts'],
   },
   {
     name: 'what inotify says of the log itself is not heard',
@@ -91,11 +91,11 @@ export const sources: readonly Breakage[] = [
     tests: ['test/unit/file-source.test.ts'],
   },
   {
-    name: 'all jails read all logs',
-    find: 'this.#jailsOf[source] = jails;',
-    put: 'this.#jailsOf[source] = [...this.#jails.keys()];',
+    name: 'a log is fed to every jail',
+    find: 'const route = this.#route(jails);',
+    put: 'const route = this.#route([...this.#jails.keys()]);',
     claims: [],
-    tests: ['test/unit/operator.test.ts', 'test/unit/file-source.test.ts'],
+    tests: ['test/unit/routes.test.ts'],
   },
   {
     name: 'what journald copies from /run to /var is read again',
