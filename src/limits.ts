@@ -373,8 +373,14 @@ limitHolds(
  * look costs a few microseconds.
  */
 export const journalLookMs = 10;
-/** Directories are asked for changes every so many looks. */
-export const journalScanLooks = 5;
+/**
+ * Directories are asked for changes every so many looks (a quarter of a second), and at once when a
+ * file is closed.
+ */
+export const journalScanLooks = 25;
+/** A file of a user that had nothing for so many looks (10 s) is looked at every tenth time. */
+export const journalQuietFileLooks = 1_000;
+export const journalRestLooks = 10;
 /** They are read in any case every so many looks (2 s): their times may lie. */
 export const journalRescanLooks = 200;
 /** Lag and silence are looked at every so many looks (a minute). */

@@ -92,6 +92,9 @@ export class JournalFile {
 
   readonly #descriptor: number;
   readonly #items = Buffer.allocUnsafeSlow(itemsAtOnce * 8);
+  /** The state and the low half of the number of entries, as the header had them last. */
+  #state = -1;
+  #entriesLow = -1;
   #compact = false;
   #headerSize = 0;
   #firstArray = 0;
@@ -129,6 +132,9 @@ export class JournalFile {
   /** Reads the header: whether there are entries that were not passed. */
   look(): boolean {
     const count = readSync(this.#descriptor, far, 0, headerBytes, 0);
+    // Most looks find what the last one found: no more is done then.
+    if (far[16] === this.#state && far.readUInt32LE(152) === this.#entriesLow && count === headerBytes)
+      return this.passed < this.entries;
     if (count < headerBytesMin) throw new DamagedFile('it has no whole header');
     // Room for it is taken before its header is written.
     if (far.toString('latin1', 0, 8) !== journalMagic) throw new DamagedFile('it is no journal file');
@@ -141,6 +147,8 @@ export class JournalFile {
       throw new DamagedFile('its number of entries is wrong');
     this.fileId = id;
     this.seqnumId = far.toString('hex', 72, 88);
+    this.#state = far[16]!;
+    this.#entriesLow = far.readUInt32LE(152);
     this.archived = far[16] === state.archived;
     this.online = far[16] === state.online;
     this.#compact = (flags & incompatible.compact) !== 0;

@@ -83,6 +83,8 @@ interface Open {
   /** The number of its last entry that was passed. */
   seqnum: number;
   damaged: number;
+  /** Looks in a row that found nothing new. */
+  quietLooks: number;
   /** When an entry was missing that its header counts, monotonic ms. */
   lateAt: number | undefined;
   /** It has the name of a closed file, though journald may not have closed it yet. */
@@ -129,6 +131,8 @@ export class JournalSource {
   /** Paths that cannot be read now, and those that were told of. */
   readonly #failures = new Map<string, string>();
   readonly #said = new Map<string, string>();
+  /** A file was closed since the last scan. */
+  #closed = false;
   /** A file was too young to be read. */
   #retries = false;
   #timer: NodeJS.Timeout | undefined;
@@ -173,9 +177,9 @@ export class JournalSource {
   look(): void {
     this.#looks++;
     const isDue = this.#looks % limits.journalScanLooks === 0;
-    const isTime = this.#looks % limits.journalRescanLooks === 0 || this.#retries;
-    if (isDue && (isTime || this.#directories.changed())) this.#scan();
-    if (this.#lookAtFiles()) this.#plan();
+    const isTime = this.#looks % limits.journalRescanLooks === 0;
+    if (this.#closed || (isDue && (isTime || this.#retries || this.#directories.changed()))) this.#scan();
+    if (this.#lookAtFiles(true)) this.#plan();
     if (this.#looks % limits.journalQuietLooks !== 0) return;
     this.#judgeLag();
     this.#silence.look(
@@ -266,6 +270,7 @@ export class JournalSource {
   #scan(): void {
     this.#retries = false;
     this.#lookAtFiles();
+    this.#closed = false;
     // What appears later holds higher numbers than these.
     const floor = new Map<string, number>();
     for (const { file } of this.#open) raise(floor, file.seqnumId, file.tailSeqnum);
@@ -333,6 +338,7 @@ export class JournalSource {
         meanings: new Meanings(),
         seqnum: 0,
         damaged: 0,
+        quietLooks: 0,
         lateAt: undefined,
         renamed: path.includes('@'),
         ends: endsAt(file),
@@ -371,13 +377,21 @@ export class JournalSource {
    * Whether a file has entries to read. Those in /var come first, since they may be copies of what
    * /run holds.
    */
-  #lookAtFiles(): boolean {
+  #lookAtFiles(isUsual = false): boolean {
     let any = false;
     for (let index = this.#open.length - 1; index >= 0; index--) {
       const open = this.#open[index]!;
+      const { file } = open;
+      if (isUsual && open.quietLooks > limits.journalQuietFileLooks && this.#looks % limits.journalRestLooks !== 0)
+        continue;
+      const { entries, archived } = file;
       try {
-        if (open.file.look()) any = true;
-        open.ends ||= endsAt(open.file);
+        if (file.look()) any = true;
+        open.ends ||= endsAt(file);
+        // Another file takes its place by now.
+        this.#closed ||= file.archived && !archived;
+        const isQuiet = file.entries === entries && !file.path.endsWith('/system.journal');
+        open.quietLooks = isQuiet ? open.quietLooks + 1 : 0;
       } catch (error) {
         this.#giveUp(open, error as Error);
       }
