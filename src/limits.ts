@@ -373,18 +373,13 @@ limitHolds(
  * look costs a few microseconds.
  */
 export const journalLookMs = 10;
-/**
- * Directories are asked for changes every so many looks (a quarter of a second), and at once when a
- * file is closed.
- */
-export const journalScanLooks = 25;
-/** A file of a user that had nothing for so many looks (10 s) is looked at every tenth time. */
-export const journalQuietFileLooks = 1_000;
-export const journalRestLooks = 10;
-/** They are read in any case every so many looks (2 s): their times may lie. */
-export const journalRescanLooks = 200;
-/** Lag and silence are looked at every so many looks (a minute). */
-export const journalQuietLooks = 6_000;
+/** So often where nothing was written for `journalIdleMs`, ms: a wake-up costs more than a look. */
+export const journalIdleLookMs = 40;
+export const journalIdleMs = 15_000;
+/** Directories are asked for changes this often, ms, and at once when a file is closed. */
+export const journalChangesMs = 250;
+/** They are read in any case this often, ms: their times may lie. */
+export const journalRescanMs = 2_000;
 /** Entries read between two turns of the event loop: some two milliseconds. */
 export const journalTurnEntries = 128;
 /** Messages that are decompressed for a file in that time. */

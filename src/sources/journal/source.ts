@@ -9,9 +9,10 @@
  * of the saved ones holds has a higher one). What is older than every findtime is passed over.
  *
  * journald tells of changes late; a look at a header costs microseconds. So headers are looked at
- * every `journalLookMs`, directories several times a second. Work per turn is bounded. A file that
- * is damaged or lies is set aside with a reason, said once; a damaged entry is passed over and
- * counted. When full: no more than `journalFilesMax` files are open, the oldest first; others wait.
+ * every `journalLookMs`, less often where nothing comes for long, and directories four times a
+ * second. Work per turn is bounded. A file that is damaged or lies is set aside with a reason, said
+ * once; a damaged entry is passed over and counted. When full: no more than `journalFilesMax` files
+ * are open, the oldest first; others wait.
  */
 import type { EntrySink } from '../../engine/host.ts';
 import * as limits from '../../limits.ts';
@@ -83,8 +84,6 @@ interface Open {
   /** The number of its last entry that was passed. */
   seqnum: number;
   damaged: number;
-  /** Looks in a row that found nothing new. */
-  quietLooks: number;
   /** When an entry was missing that its header counts, monotonic ms. */
   lateAt: number | undefined;
   /** It has the name of a closed file, though journald may not have closed it yet. */
@@ -136,7 +135,15 @@ export class JournalSource {
   /** A file was too young to be read. */
   #retries = false;
   #timer: NodeJS.Timeout | undefined;
-  #looks = 0;
+  #paceMs = 0;
+  /**
+   * When there were entries last, and when files, directories and lag are looked at next: monotonic
+   * ms.
+   */
+  #busyAt = 0;
+  #scanAt = 0;
+  #rescanAt = 0;
+  #judgeAt = 0;
   #planned = false;
   #paused = false;
   #behind = false;
@@ -162,7 +169,8 @@ export class JournalSource {
     if (this.#sources.length === 0) return;
     this.#scan();
     this.#plan();
-    this.#timer = setInterval(() => this.look(), limits.journalLookMs);
+    this.#busyAt = performance.now();
+    this.#pace(limits.journalLookMs);
   }
 
   stop(): void {
@@ -175,17 +183,37 @@ export class JournalSource {
 
   /** Looks for entries and, from time to time, for files. The timer calls it; tests may. */
   look(): void {
-    this.#looks++;
-    const isDue = this.#looks % limits.journalScanLooks === 0;
-    const isTime = this.#looks % limits.journalRescanLooks === 0;
-    if (this.#closed || (isDue && (isTime || this.#retries || this.#directories.changed()))) this.#scan();
-    if (this.#lookAtFiles(true)) this.#plan();
-    if (this.#looks % limits.journalQuietLooks !== 0) return;
+    const now = performance.now();
+    if (this.#closed || now >= this.#scanAt) this.#lookForFiles(now);
+    if (this.#lookAtFiles()) {
+      this.#busyAt = now;
+      this.#plan();
+    }
+    const isIdle = now - this.#busyAt > limits.journalIdleMs;
+    if (this.#timer !== undefined) this.#pace(isIdle ? limits.journalIdleLookMs : limits.journalLookMs);
+    if (now < this.#judgeAt) return;
+    this.#judgeAt = now + limits.quietLookMs;
     this.#judgeLag();
     this.#silence.look(
       this.#options.now(),
       this.#options.targets.map(({ name }) => name),
     );
+  }
+
+  #lookForFiles(now: number): void {
+    this.#scanAt = now + limits.journalChangesMs;
+    const isDue = this.#closed || this.#retries || now >= this.#rescanAt;
+    if (!isDue && !this.#directories.changed()) return;
+    this.#rescanAt = now + limits.journalRescanMs;
+    this.#scan();
+  }
+
+  /** Has the timer look this often, ms. */
+  #pace(milliseconds: number): void {
+    if (milliseconds === this.#paceMs) return;
+    clearInterval(this.#timer);
+    this.#paceMs = milliseconds;
+    this.#timer = setInterval(() => this.look(), milliseconds);
   }
 
   /** Reads what is written by now, for `drainMs` at most. */
@@ -338,7 +366,6 @@ export class JournalSource {
         meanings: new Meanings(),
         seqnum: 0,
         damaged: 0,
-        quietLooks: 0,
         lateAt: undefined,
         renamed: path.includes('@'),
         ends: endsAt(file),
@@ -377,21 +404,17 @@ export class JournalSource {
    * Whether a file has entries to read. Those in /var come first, since they may be copies of what
    * /run holds.
    */
-  #lookAtFiles(isUsual = false): boolean {
+  #lookAtFiles(): boolean {
     let any = false;
     for (let index = this.#open.length - 1; index >= 0; index--) {
       const open = this.#open[index]!;
       const { file } = open;
-      if (isUsual && open.quietLooks > limits.journalQuietFileLooks && this.#looks % limits.journalRestLooks !== 0)
-        continue;
-      const { entries, archived } = file;
+      const { archived } = file;
       try {
         if (file.look()) any = true;
         open.ends ||= endsAt(file);
         // Another file takes its place by now.
         this.#closed ||= file.archived && !archived;
-        const isQuiet = file.entries === entries && !file.path.endsWith('/system.journal');
-        open.quietLooks = isQuiet ? open.quietLooks + 1 : 0;
       } catch (error) {
         this.#giveUp(open, error as Error);
       }
