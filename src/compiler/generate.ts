@@ -57,7 +57,7 @@ ${choose(({ name }) => `may${pascalCase(name)}(start, end)`, looked)}
 /**
  * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
  * stage << 5; 256 takes whole lines only; 512 is
- * tentative.
+ * tentative; 1024 a list.
  */
 // @inline
 export function patternFlags(filter: i32, ${some ? 'pattern' : '_pattern'}: i32): i32 {

@@ -64,6 +64,8 @@ export interface Pattern {
    * come in rising stages; in a connection whose attempt has been counted already, a line of a
    * later stage is about that same attempt and does not count again. Absent = a failure by itself.
    * `tentative`: a PAM module's verdict, which waits for that of the service (engine/attempts.ts).
+   * `list`: more addresses follow the captured one, a blank apart, up to a quote that the pattern
+   * takes; each of them counts.
    */
   effect?: {
     kind?: 'failure' | 'context';
@@ -71,6 +73,7 @@ export interface Pattern {
     gained?: boolean;
     stage?: 1 | 2 | 3 | 4 | 5;
     tentative?: boolean;
+    list?: boolean;
   };
   tokens: Token[];
   /** A line of ours that matches, whole (with prefix). Documentation addresses only. */

@@ -188,7 +188,16 @@ export function pascalCase(name: string): string {
 /**
  * Bits of `patternFlags`; the stage of an attempt (0 = none) takes the three from `stageShift` on.
  */
-export const flagBits = { failure: 1, ends: 2, gained: 4, ignore: 8, address: 16, whole: 256, tentative: 512 } as const;
+export const flagBits = {
+  failure: 1,
+  ends: 2,
+  gained: 4,
+  ignore: 8,
+  address: 16,
+  whole: 256,
+  tentative: 512,
+  list: 1024,
+} as const;
 export const stageShift = 5;
 
 /**
@@ -239,7 +248,14 @@ function mayTakeAsWell(other: Pattern, pattern: Pattern, charges: boolean): bool
 }
 
 export function flagsOf(filter: Filter, pattern: Pattern, ignored: boolean): number {
-  const { kind = 'failure', ends = false, gained = false, stage = 0, tentative = false } = pattern.effect ?? {};
+  const {
+    kind = 'failure',
+    ends = false,
+    gained = false,
+    stage = 0,
+    tentative = false,
+    list = false,
+  } = pattern.effect ?? {};
   return (
     (kind === 'failure' && !ignored ? flagBits.failure : 0) |
     (ends ? flagBits.ends : 0) |
@@ -248,6 +264,7 @@ export function flagsOf(filter: Filter, pattern: Pattern, ignored: boolean): num
     (capturesOf(pattern.tokens).has('address') ? flagBits.address : 0) |
     (!ignored && takesWholeLines(filter, pattern) ? flagBits.whole : 0) |
     (tentative ? flagBits.tentative : 0) |
+    (list ? flagBits.list : 0) |
     (stage << stageShift)
   );
 }

@@ -18,7 +18,7 @@ import { charge, resetCharges, settle, waiting } from './charges.ts';
 import { COUNTS, charged, follow, prepare, SAME_ATTEMPT, UNADDRESSED } from './connection.ts';
 import * as counters from './counters.ts';
 import { connectionOf, flagsOf, match, may, prefixesOf, readsTag } from './filter.ts';
-import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_WHOLE } from './flags.ts';
+import { FLAG_ADDRESS, FLAG_FAILURE, FLAG_IGNORE, FLAG_LIST, FLAG_WHOLE } from './flags.ts';
 import * as header from './header.ts';
 import { addIgnore, isIgnored, isShared, resetIgnores } from './ignore.ts';
 import * as layout from './layout.ts';
@@ -99,6 +99,9 @@ export const NO_ADDRESS: i32 = 8;
 export const BAD_TIME: i32 = 9;
 /** A failure that waits for the service's verdict. */
 export const HELD: i32 = 10;
+
+/** A prefix length behind an address of a list is no longer. */
+const LISTED_BYTES: i32 = 5;
 
 /* Prefix codes, two bits each, first one lowest. */
 const PREFIX_SYSLOG: i32 = 1;
@@ -578,13 +581,31 @@ function chargeHeld(now: f64, source: i32): void {
 }
 
 /**
+ * Takes the next address of a list as the captured one; false at its end. A pattern took the quote
+ * behind the list, so that the line has one.
+ */
+function takeListed(): bool {
+  const from = capture.addressEnd;
+  const start = findByte(from, from + LISTED_BYTES, ascii.SPACE) + 1;
+  const quote = findByte(from, start, ascii.QUOTE);
+  if (quote < start || start > from + LISTED_BYTES) return false;
+  let end = start;
+  while (byte(end) !== ascii.SPACE && byte(end) !== ascii.QUOTE && byte(end) !== ascii.SLASH) end++;
+  capture.captureAddress(start, end);
+  return parseAddress(start, end) === ADDRESS_OK;
+}
+
+/**
  * What follows from the outcome of a line in one group; returns whether its filter took the line.
  */
 // @inline
 function act(outcome: i32, filter: i32, group: i32, now: f64, source: i32, offset: f64): bool {
   if (outcome !== FAILURE && outcome !== COUNTED_BEFORE && outcome !== HELD) return false;
   counters.countFilter(filter, counters.FILTER_MATCHED, 1);
-  if (outcome === FAILURE) blameGroup(group, now, source, offset);
+  if (outcome === FAILURE) {
+    blameGroup(group, now, source, offset);
+    if ((flagsOf(filter, pattern) & FLAG_LIST) !== 0) while (takeListed()) blameGroup(group, now, source, offset);
+  }
   if (joint.isHolding()) chargeHeld(now, source);
   return true;
 }

@@ -14,5 +14,7 @@ export const FLAG_STAGE_SHIFT: i32 = 5;
 export const FLAG_STAGE_MAX: i32 = 7;
 /** The pattern takes whole lines only: what follows a cut could change its meaning. */
 export const FLAG_WHOLE: i32 = 256;
+/** Addresses follow the captured one, a blank apart, up to a quote: each of them fails as well. */
+export const FLAG_LIST: i32 = 1024;
 /** A PAM module's verdict, which waits for that of the service (attempts.ts). */
 export const FLAG_TENTATIVE: i32 = 512;

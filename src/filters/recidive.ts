@@ -32,6 +32,9 @@ const fail2banHead: Token[] = [
   literal('['),
 ];
 
+/** An address, and the prefix that an IPv6 ban covers. */
+const address: Token[] = [ip, optional(literal('/'), some('digit', 3))];
+
 const level = optional(choice('info ', 'INFO '));
 
 /** Our log as JSON: `msg` says what happened; what we adopted or restored is no new ban. */
@@ -73,27 +76,55 @@ export const recidive: Filter = {
         literal('banned jail='),
         until(' '),
         literal(' address='),
-        ip,
-        optional(literal('/'), some('digit', 3)),
-        literal(' until='),
+        ...address,
+        // The last of a burst has no more to it.
+        either([literal(' ')], lineEnd),
       ],
       sample: '2025-03-04T05:06:07.008Z info banned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
       counter: '2025-03-04T05:06:07.008Z info unbanned jail=sshd address=2001:db8::/64 until=2025-03-04T06:06:07.000Z',
     },
     {
       name: 'banned-json',
-      tokens: [
-        ...json,
-        until('"'),
-        literal('","address":"'),
-        ip,
-        optional(literal('/'), some('digit', 3)),
-        literal('"'),
-      ],
+      tokens: [...json, until('"'), literal('","address":"'), ...address, literal('"')],
       sample:
         '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"banned","jail":"sshd","address":"2001:db8::/64","until":"2025-03-04T06:06:07.000Z"}',
       counter:
         '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"restored","jail":"sshd","address":"2001:db8::/64","until":"2025-03-04T06:06:07.000Z"}',
+    },
+    {
+      name: 'banned-burst',
+      effect: { list: true },
+      tokens: [
+        level,
+        literal('banned jail='),
+        until(' '),
+        literal(' count='),
+        some('digit', 10),
+        literal(' addresses="'),
+        ...address,
+        until('"', 0),
+        literal('"'),
+      ],
+      sample: '2025-03-04T05:06:07.008Z info banned jail=sshd count=2 addresses="192.0.2.7 2001:db8::/64"',
+      counter: '2025-03-04T05:06:07.008Z info restored jail=sshd count=2 addresses="192.0.2.7 2001:db8::/64"',
+    },
+    {
+      name: 'banned-burst-json',
+      effect: { list: true },
+      tokens: [
+        ...json,
+        until('"'),
+        literal('","count":'),
+        some('digit', 10),
+        literal(',"addresses":"'),
+        ...address,
+        until('"', 0),
+        literal('"'),
+      ],
+      sample:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"banned","jail":"sshd","count":2,"addresses":"192.0.2.7 192.0.2.8"}',
+      counter:
+        '{"time":"2025-03-04T05:06:07.008Z","level":"info","msg":"unbanned","jail":"sshd","count":2,"addresses":"192.0.2.7 192.0.2.8"}',
     },
     {
       name: 'fail2ban-banned',

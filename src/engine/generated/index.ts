@@ -400,7 +400,7 @@ export function mayMatch(filter: i32, start: i32, end: i32): bool {
 /**
  * What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address;
  * stage << 5; 256 takes whole lines only; 512 is
- * tentative.
+ * tentative; 1024 a list.
  */
 // @inline
 export function patternFlags(filter: i32, pattern: i32): i32 {

@@ -565,6 +565,8 @@ export const filterNames: FilterNames[] = [
     "patterns": [
       "banned",
       "banned-json",
+      "banned-burst",
+      "banned-burst-json",
       "fail2ban-banned"
     ],
     "ignore": [

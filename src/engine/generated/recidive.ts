@@ -153,9 +153,25 @@ function part9(at: i32, end: i32): i32 {
   return at;
 }
 
-/** banned: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,139264} ' address=' ip ['/' digit{1,3}] ' until=' */
+/** ' ' */
+function part10(at: i32, end: i32): i32 {
+  if (!(end - at >= 1 && byte(at) === 32)) return -1; // ' '
+  at += 1;
+  return at;
+}
+
+/** space{0,139264} end */
+function part11(at: i32, end: i32): i32 {
+  const stop1 = skipSpace(at, smaller(end, at + 139265));
+  if (stop1 - at > 139264) return -1;
+  at = stop1;
+  if (at !== end) return -1;
+  return at;
+}
+
+/** banned: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,139264} ' address=' ip ['/' digit{1,3}] (' ' | space{0,139264} end) */
 function takeBanned(at: i32, end: i32): bool {
-  if (end - at < 30) return false;
+  if (end - at < 23) return false;
   const next1 = part1(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 12 && word(at) === 0x6e6e6162 && word(at + 4) === 0x6a206465 && word(at + 8) === 0x3d6c6961)) return false; // 'banned jail='
@@ -169,7 +185,9 @@ function takeBanned(at: i32, end: i32): bool {
   if (at < 0) return false;
   const next3 = part9(at, end);
   if (next3 >= 0) at = next3;
-  if (!(end - at >= 7 && word(at) === 0x746e7520 && word(at + 3) === 0x3d6c6974)) return false; // ' until='
+  let next4 = part10(at, end);
+  if (next4 < 0) next4 = part11(at, end);
+  if (next4 < 0) return false;
   return true;
 }
 
@@ -193,6 +211,66 @@ function takeBannedJson(at: i32, end: i32): bool {
   if (at < 0) return false;
   const next3 = part9(at, end);
   if (next3 >= 0) at = next3;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  return true;
+}
+
+/** banned-burst: [('info ' | 'INFO ')] 'banned jail=' not-' '{1,139264} ' count=' digit{1,10} ' addresses="' ip ['/' digit{1,3}] not-'"'{0,139264} '"' */
+function takeBannedBurst(at: i32, end: i32): bool {
+  if (end - at < 35) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 12 && word(at) === 0x6e6e6162 && word(at + 4) === 0x6a206465 && word(at + 8) === 0x3d6c6961)) return false; // 'banned jail='
+  at += 12;
+  const stop2 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
+  at = stop2;
+  if (!(end - at >= 7 && word(at) === 0x756f6320 && word(at + 3) === 0x3d746e75)) return false; // ' count='
+  at += 7;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 12 && word(at) === 0x64646120 && word(at + 4) === 0x73736572 && word(at + 8) === 0x223d7365)) return false; // ' addresses="'
+  at += 12;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next4 = part9(at, end);
+  if (next4 >= 0) at = next4;
+  const stop5 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop5 - at > 139264) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
+  return true;
+}
+
+/** banned-burst-json: '{"time":"' time '","level":"info","msg":"banned","jail":"' not-'"'{1,139264} '","count":' digit{1,10} ',"addresses":"' ip ['/' digit{1,3}] not-'"'{0,139264} '"' */
+function takeBannedBurstJson(at: i32, end: i32): bool {
+  if (end - at < 78) return false;
+  if (!(end - at >= 9 && word(at) === 0x6974227b && word(at + 4) === 0x3a22656d && word(at + 5) === 0x223a2265)) return false; // '{"time":"'
+  at += 9;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return false;
+  captureTime(at, stop1);
+  at = stop1;
+  if (!(end - at >= 40 && word(at) === 0x6c222c22 && word(at + 4) === 0x6c657665 && word(at + 8) === 0x69223a22 && word(at + 12) === 0x226f666e && word(at + 16) === 0x736d222c && word(at + 20) === 0x223a2267 && word(at + 24) === 0x6e6e6162 && word(at + 28) === 0x2c226465 && word(at + 32) === 0x69616a22 && word(at + 36) === 0x223a226c)) return false; // '","level":"info","msg":"banned","jail":"'
+  at += 40;
+  const stop2 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
+  at = stop2;
+  if (!(end - at >= 10 && word(at) === 0x63222c22 && word(at + 4) === 0x746e756f && word(at + 6) === 0x3a22746e)) return false; // '","count":'
+  at += 10;
+  const stop3 = skipDigits(at, smaller(end, at + 11));
+  if (stop3 - at < 1 || stop3 - at > 10) return false;
+  at = stop3;
+  if (!(end - at >= 14 && word(at) === 0x6461222c && word(at + 4) === 0x73657264 && word(at + 8) === 0x22736573 && word(at + 10) === 0x223a2273)) return false; // ',"addresses":"'
+  at += 14;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next4 = part9(at, end);
+  if (next4 >= 0) at = next4;
+  const stop5 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop5 - at > 139264) return false;
+  at = stop5;
   if (!(end - at >= 1 && byte(at) === 34)) return false; // '"'
   return true;
 }
@@ -238,51 +316,58 @@ export function matchRecidive(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
   if (word0 < 0x6974227b) {
     if (word0 === 0x49544f4e || word0 === 0x4e524157 || word0 === 0x6365725b) { // "NOTI" "WARN" "[rec"
-      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      if (takeFail2banBannedByRecidive(start, end)) return 7;
       forgetTime();
-      if (takeFail2banBanned(start, end)) return 2;
+      if (takeFail2banBanned(start, end)) return 4;
       return -1;
     }
     if (word0 === 0x4f464e49) { // "INFO"
-      if (takeBannedByRecidive(start, end)) return 3;
-      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      if (takeBannedByRecidive(start, end)) return 5;
+      if (takeFail2banBannedByRecidive(start, end)) return 7;
       forgetTime();
       if (takeBanned(start, end)) return 0;
       forgetAddress();
-      if (takeFail2banBanned(start, end)) return 2;
+      if (takeBannedBurst(start, end)) return 2;
+      forgetAddress();
+      if (takeFail2banBanned(start, end)) return 4;
       return -1;
     }
   } else {
     if (word0 === 0x6974227b) { // "{\"ti"
-      if (takeBannedByRecidiveJson(start, end)) return 4;
+      if (takeBannedByRecidiveJson(start, end)) return 6;
       forgetTime();
-      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      if (takeFail2banBannedByRecidive(start, end)) return 7;
       forgetTime();
       if (takeBannedJson(start, end)) return 1;
       forgetTime();
       forgetAddress();
-      if (takeFail2banBanned(start, end)) return 2;
+      if (takeBannedBurstJson(start, end)) return 3;
+      forgetTime();
+      forgetAddress();
+      if (takeFail2banBanned(start, end)) return 4;
       return -1;
     }
     if (word0 === 0x6c696166) { // "fail"
-      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      if (takeFail2banBannedByRecidive(start, end)) return 7;
       forgetTime();
-      if (takeFail2banBanned(start, end)) return 2;
+      if (takeFail2banBanned(start, end)) return 4;
       return -1;
     }
     if (word0 === 0x6e6e6162 || word0 === 0x6f666e69) { // "bann" "info"
-      if (takeBannedByRecidive(start, end)) return 3;
-      if (takeFail2banBannedByRecidive(start, end)) return 5;
+      if (takeBannedByRecidive(start, end)) return 5;
+      if (takeFail2banBannedByRecidive(start, end)) return 7;
       forgetTime();
       if (takeBanned(start, end)) return 0;
       forgetAddress();
-      if (takeFail2banBanned(start, end)) return 2;
+      if (takeBannedBurst(start, end)) return 2;
+      forgetAddress();
+      if (takeFail2banBanned(start, end)) return 4;
       return -1;
     }
   }
-  if (takeFail2banBannedByRecidive(start, end)) return 5;
+  if (takeFail2banBannedByRecidive(start, end)) return 7;
   forgetTime();
-  if (takeFail2banBanned(start, end)) return 2;
+  if (takeFail2banBanned(start, end)) return 4;
   return -1;
 }
 
@@ -291,11 +376,14 @@ export function flagsRecidive(pattern: i32): i32 {
   switch (pattern) {
     case 0: // banned
     case 1: // banned-json
-    case 2: // fail2ban-banned
+    case 4: // fail2ban-banned
       return 273;
-    case 3: // banned-by-recidive
-    case 4: // banned-by-recidive-json
-    case 5: // fail2ban-banned-by-recidive
+    case 2: // banned-burst
+    case 3: // banned-burst-json
+      return 1297;
+    case 5: // banned-by-recidive
+    case 6: // banned-by-recidive-json
+    case 7: // fail2ban-banned-by-recidive
       return 8;
   }
   return 0;
