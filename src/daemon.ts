@@ -30,6 +30,7 @@ import { Log, type Logger } from './log.ts';
 import { CeilingError, ProcessMemory } from './memory/ceiling.ts';
 import { residentBytes } from './memory/resident.ts';
 import { native } from './native.ts';
+import { CrowdedLinks } from './observe/crowded-links.ts';
 import { DropTally } from './observe/drop-tally.ts';
 import { type Figure, figuresOf } from './observe/figures.ts';
 import { LogClocks } from './observe/log-clocks.ts';
@@ -211,6 +212,7 @@ async function compose(config: CoreConfig, log: Logger) {
         });
   const logs: Logs = new Logs(files, journal);
   const clocks = new LogClocks({ engine, files, log });
+  const crowds = new CrowdedLinks({ engine, ignored, jails, log });
   const rooms = {
     config,
     clock,
@@ -226,7 +228,7 @@ async function compose(config: CoreConfig, log: Logger) {
     journal,
     logs,
   };
-  return { ...rooms, clocks, recorder, telling, log };
+  return { ...rooms, clocks, crowds, recorder, telling, log };
 }
 
 /** What hears of files where there is no inotify: a bundle that Linux never loads. */
@@ -275,8 +277,8 @@ async function openPages(core: Core, log: Logger) {
 async function start(config: CoreConfig, log: Logger): Promise<() => Promise<void>> {
   const locks = takeLocks(config, log);
   const core = await compose(config, log);
-  const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, recorder, telling } = core;
-  const lookers = [drops, clock, clocks, telling];
+  const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, crowds, recorder, telling } = core;
+  const lookers = [drops, clock, clocks, crowds, telling];
   // Each step of a start brings in code that is hardly used again.
   memory.governor.release();
   const { operator, closers, isListening } = await openPages(core, log);

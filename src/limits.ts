@@ -470,6 +470,12 @@ export const ignoredNetworksSpare = 64;
  * Each failure of an IPv6 source is compared with all of them.
  */
 export const sharedNetworksMax = 64;
+/**
+ * So many single addresses that a jail bans of one link are no problem yet, and how often they are
+ * counted, ms.
+ */
+export const linkBansShown = 32;
+export const linkLookMs = 60_000;
 /** Distinct sets of jails that files belong to. */
 export const routesMax = 1024;
 /** Jails over all routes. */

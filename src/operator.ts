@@ -27,6 +27,7 @@ import * as limits from './limits.ts';
 import type { Level, Logger } from './log.ts';
 import { kernelBytes } from './memory/kernel.ts';
 import { residentBytes } from './memory/resident.ts';
+import type { CrowdedLinks } from './observe/crowded-links.ts';
 import { type Figure, type Observed, statsOf } from './observe/figures.ts';
 import type { LogClocks } from './observe/log-clocks.ts';
 import type { FileSource } from './sources/file.ts';
@@ -41,6 +42,7 @@ export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'm
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
+  crowds?: Pick<CrowdedLinks, 'problems'>;
   recorder: Recorder;
   log: Pick<Logger, 'setLevel'>;
   /** What `stats` shows. */
@@ -61,7 +63,7 @@ export class DaemonOperator implements Operator {
 
   /** What an operator must know about, one sentence each, the worst first. */
   problems(): string[] {
-    const { backend, clocks, enforcer, files, keeper, recorder, pageProblem } = this.#running;
+    const { backend, clocks, crowds, enforcer, files, keeper, recorder, pageProblem } = this.#running;
     const followed = files.status();
     return [
       backend.holds ? undefined : 'log-only: nothing is banned',
@@ -71,6 +73,7 @@ export class DaemonOperator implements Operator {
       pageProblem(),
       ...files.problems(),
       ...(clocks?.problems() ?? []),
+      ...(crowds?.problems() ?? []),
       ...this.idleJails(followed).map(
         ({ name, logpath, journal }) =>
           `jail ${name} reads no log: ${journal ? 'no journal is there' : `no file fits ${logpath.join(', ')}`}`,

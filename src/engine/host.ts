@@ -256,6 +256,11 @@ export class Engine extends Records implements LineSink, EntrySink {
     return Boolean(this.core.isShared(address.prefix));
   }
 
+  /** Whether single addresses of shared networks were ever counted. */
+  get hasSingles(): boolean {
+    return this.ints[layout.UPPERS >> 2] !== 0;
+  }
+
   /**
    * Bits of the address that `jail` counts as one source; 0 = it cannot be banned, being the first
    * of a prefix that hosts share.

@@ -82,6 +82,13 @@ export function maskAddress(address: Address): Address {
   return { ...address, bytes };
 }
 
+/** Whether an address or prefix of the same family lies in the network. */
+export function isWithin(inner: Address, network: Address): boolean {
+  if (inner.family !== network.family || inner.prefix < network.prefix) return false;
+  const masked = maskAddress({ ...inner, prefix: network.prefix });
+  return masked.bytes.every((byte, index) => byte === network.bytes[index]);
+}
+
 /**
  * How wide the ban of a prefix is, by its first address, where bans are `prefix` bits wide: a 6to4
  * address (RFC 3056) belongs to a customer with a /48.

@@ -17,8 +17,9 @@ import { constants } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
 import { bansMaxLargest, jailNameMax, xdpPrefixesMax, xdpScopesMax, xdpSliceElements } from '../../limits.ts';
 import { native } from '../../native.ts';
+import { isWithin } from '../../text/address.ts';
 import type { Address, Backend, Ban, Change, Drops, JailScaffold } from '../../types.ts';
-import { prefixMask, toAddress, toKey, UnsupportedChange, widths } from '../elements.ts';
+import { toAddress, toKey, UnsupportedChange, widths } from '../elements.ts';
 import { BpfError, BpfMap, loadXdpProgram, mapType, programById, programInfo } from './bpf.ts';
 import { Links, type XdpMode } from './link.ts';
 import {
@@ -524,7 +525,7 @@ function denyingScopes(scopes: readonly Scope[], network: Address): Buffer {
   const value = Buffer.alloc(scopeBitsBytes);
   let bits = 0;
   scopes.forEach(({ allow }, scope) => {
-    if (!allow.some((wider) => isInside(network, wider))) bits |= 1 << scope;
+    if (!allow.some((wider) => isWithin(network, wider))) bits |= 1 << scope;
   });
   value.writeInt32LE(bits);
   return value;
@@ -547,11 +548,6 @@ function adoptBans(programs: number[]): BpfMap | undefined {
 }
 
 // --- Addresses -----------------------------------------------------------------------------------
-
-function isInside(inner: Address, outer: Address): boolean {
-  if (inner.prefix < outer.prefix) return false;
-  return prefixMask(outer.prefix, 16).every((bits, at) => (inner.bytes[at]! & bits) === (outer.bytes[at]! & bits));
-}
 
 function isKept(jail: PlannedJail | undefined, { family, prefix }: Address): jail is PlannedJail {
   return jail !== undefined && (family === 4 || widths(jail.ipv6Prefix).includes(prefix));
