@@ -157,6 +157,8 @@ limitHolds(listPartRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax
 
 /** What is given up when the table is full, in the order of the engine's numbers. */
 export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
+/** A compressed log may hold this much, bytes: `match` and `replay` unpack it in memory. */
+export const unpackedBytesMax = 1024 ** 3;
 /** Characters of untrusted text quoted in one message. */
 export const printedCharactersMax = 200;
 /**

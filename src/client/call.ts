@@ -6,6 +6,7 @@
  * unescaped: printing them is the caller's matter.
  */
 import { once } from 'node:events';
+import { readFileSync, statSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clientAnswerMs, clientPauseMs } from '../config/limits.ts';
@@ -20,16 +21,38 @@ export class UnreachableError extends Error {
   }
 }
 
+/** How to get into the group that the socket at `path` belongs to. */
+function groupHint(path: string): string {
+  const group = groupName(path);
+  return group === undefined
+    ? ''
+    : `, or add yourself to the group ${group} (usermod -aG ${group} USER) and log in again`;
+}
+
+/** Another one than the default's may be configured. Undefined: the socket is for root alone. */
+function groupName(path: string): string | undefined {
+  try {
+    const { gid } = statSync(path);
+    const lines = readFileSync('/etc/group', 'latin1').split('\n');
+    return gid === 0 ? undefined : lines.map((line) => line.split(':')).find(([, , id]) => id === String(gid))?.[0];
+  } catch {
+    return 'fail2zig';
+  }
+}
+
 /** What a failed connection means for the person who tried it. */
 export function explainFailure(path: string, code: string | undefined): string {
   switch (code) {
     case 'ENOENT':
       return `fail2zig is not running: there is no socket at ${path}. Start the daemon, or name its socket with --socket PATH.`;
     case 'ECONNREFUSED':
+      if (statSync(path, { throwIfNoEntry: false })?.isFile()) {
+        return `${path} is a regular file, not a socket: name the daemon's socket with --socket PATH.`;
+      }
       return `fail2zig is not running: nobody listens at ${path}, which an ended daemon left behind. Start the daemon.`;
     case 'EACCES':
     case 'EPERM':
-      return `no permission to open ${path}: run this as root, or add yourself to the group fail2zig (usermod -aG fail2zig USER) and log in again.`;
+      return `no permission to open ${path}: run this as root${groupHint(path)}.`;
     case 'ENOTSOCK':
       return `${path} is not a socket: name the daemon's socket with --socket PATH.`;
     case 'EAGAIN':

@@ -98,13 +98,22 @@ export function argumentsOf(
   for (const word of words) {
     const open = rows.filter(([name, { many, option }]) => !option && (many || args[name] === undefined));
     const row = open.find(([, { kind }]) => wordKinds[kind].fits(word));
-    if (row === undefined) throw new UsageError(misfit(word, open), verb.name);
+    if (row === undefined) throw new UsageError(swapped(verb, words) ?? misfit(word, open), verb.name);
     put(...row, word);
   }
   for (const [name, word] of options) put(name, verb.arguments[name] as Argument, word);
   const missing = rows.find(([name, { required }]) => required && args[name] === undefined);
   if (missing !== undefined) throw new UsageError(`${wordKinds[missing[1].kind].shown} is missing`, verb.name);
   return args;
+}
+
+/** That a jail stands behind the address that it should stand before. */
+function swapped({ name, arguments: rows }: Verb, [first = '', second = '']: readonly string[]): string | undefined {
+  const kinds = Object.values(rows).map(({ kind }) => kind);
+  const isSwapped = kinds[0] === 'jail' && kinds[1] === 'address' && wordKinds.address.fits(first);
+  return isSwapped && !wordKinds.address.fits(second) && wordKinds.jail.fits(second)
+    ? `the jail stands before the address: ${name} ${second} ${first}`
+    : undefined;
 }
 
 function misfit(word: string, open: [string, Argument][]): string {

@@ -34,6 +34,8 @@ type Examine = (line: Uint8Array, cut: boolean, time?: number) => Verdict;
 /** Output is written in pieces of about this many characters. */
 const outputCharacters = 64 * 1024;
 const missedShown = 10;
+/** Lines that matched, shown one by one. */
+const matchedShown = 20;
 
 export async function run(argv: string[]): Promise<number> {
   const parsed = parseOptions(
@@ -155,14 +157,21 @@ function printSummary(path: string, filter: string, examine: Examine): void {
   const patterns = new Map<string, number>();
   const others = new Map<string, number>();
   const missed: string[] = [];
+  const shown: string[] = [];
   const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
   const notes = eachLine(path, (line, cut, time) => {
-    const { address, pattern, outcome } = examine(line, cut, time);
+    const verdict = examine(line, cut, time);
+    const { address, pattern, outcome } = verdict;
     lines++;
     if (cut) cutLines++;
     if (address) {
       matched++;
       bump(patterns, pattern!);
+      if (matched <= matchedShown) {
+        const at = verdict.time > 0 ? new Date(verdict.time * 1000).toISOString() : 'no time';
+        shown.push(`  ${lines}: ${formatAddress(address)}  ${at}  ${pattern}`);
+        shown.push(`    ${printable(Buffer.from(line).toString('latin1'))}`);
+      }
       return;
     }
     bump(others, pattern === undefined ? outcome : `${outcome} (${pattern})`);
@@ -179,6 +188,8 @@ function printSummary(path: string, filter: string, examine: Examine): void {
   for (const note of notes) out += `${note}\n`;
   if (cutLines > 0) out += `${cutLines} lines were longer than the limit and read up to it\n`;
   if (patterns.size > 0) out += `matched by pattern\n${table(patterns)}`;
+  const first = matched > matchedShown ? 'first ' : '';
+  if (shown.length > 0) out += `${first}lines that matched: address, time, pattern\n${shown.join('\n')}\n`;
   if (others.size > 0) out += `not matched, and why\n${table(others)}`;
   if (missed.length > 0) out += `first lines that no pattern knows\n${missed.join('\n')}\n`;
   process.stdout.write(out);

@@ -33,9 +33,19 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
   try {
     return parseArgs({ args: argv, options, allowPositionals });
   } catch (error) {
-    complain(command, printable((error as Error).message));
+    complain(command, misuseOf(error as NodeJS.ErrnoException));
     return undefined;
   }
+}
+
+/** What Node says of a command line, in our words. */
+function misuseOf({ code, message }: NodeJS.ErrnoException): string {
+  const [, named = ''] = /'([^']*)'/.exec(message) ?? [];
+  const name = printable(named.split(/[ ,]/).findLast((word) => word.startsWith('-')) ?? named, 60);
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `unknown option "${name}"`;
+  if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') return `"${name}" is too much`;
+  if (code !== 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE') return printable(message);
+  return message.includes('does not take') ? `${name} takes no value` : `${name} needs a value`;
 }
 
 /**

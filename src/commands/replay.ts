@@ -279,7 +279,7 @@ function summary(report: Report): string {
   const drops = Object.entries(report.dropped).filter(([, count]) => count > 0);
   const bans = decisions.map(
     ({ jail, ip, time, failures, seconds: length }) =>
-      `  ${new Date(time * 1000).toISOString()}  ${jail}  ${ip}  ${failures === 0 ? 'table full' : `${failures} failures`}, ${length < 0 ? 'for ever' : `for ${formatDuration(length)}`}\n`,
+      `  ${new Date(time * 1000).toISOString()}  ${jail}  ${ip}  ${failures === 0 ? 'table full' : `${failures} failure${failures === 1 ? '' : 's'}`}, ${length < 0 ? 'for ever' : `for ${formatDuration(length)}`}\n`,
   );
   return [
     ...(bans.length > 0 ? ['would have banned\n', ...bans] : []),

@@ -11,6 +11,7 @@ import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
 import { compileFilters, filterWarnings, type OperatorFilter, type TryLines, trySamples } from './filter.ts';
+import { foreignHint } from './foreign-keys.ts';
 import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
 import { configProblemsMax, tomlDepthMax, tomlMistakesMax, tomlStatementsMax } from './limits.ts';
@@ -39,14 +40,8 @@ import {
 } from './schema.ts';
 import { isLoopback, parseJailName } from './values.ts';
 
-/** Keys of fail2ban's filter files, with ours. */
-const ofFail2ban: Record<string, string> = {
-  failregex: 'write patterns = ["… {ip} …"]: patterns are no regular expressions',
-  ignoreregex: 'write ignore = ["…"]: patterns are no regular expressions',
-  prefregex: 'write log_tag = "identifier"; what all patterns begin with stands in each',
-  datepattern: 'every known time format is found by itself; {timestamp} where it stands inside the message',
-  journalmatch: 'write log_tag = "identifier" here, or journal_match in the jail',
-};
+const openText = 'the text must end on its line, with the quote that it began with';
+const escapes = "in single quotes a backslash stands for itself: '\\S+'";
 
 /** What of the host a configuration refers to. */
 export interface Surroundings {
@@ -182,7 +177,9 @@ class Reader {
     } else if (statement && unquoted) {
       this.add('syntax', statement.path, unquoted.offset, reason, `text stands in quotes: "${unquoted.text}"`);
     } else {
-      this.add('syntax', this.pathAt(offset, statement), offset, reason);
+      const isOpen = /in strings|unfinished/.test(reason) && ['\n', undefined].includes(this.text[offset]);
+      const hint = isOpen ? openText : reason.includes('escape sequence') ? escapes : undefined;
+      this.add('syntax', this.pathAt(offset, statement), offset, reason, hint);
     }
   }
 
@@ -259,7 +256,8 @@ class Reader {
   }
 
   private unknownKeyHint(path: Path, key: string): string | undefined {
-    if (path[0] === 'filter' && Object.hasOwn(ofFail2ban, key)) return ofFail2ban[key];
+    const foreign = foreignHint(path, key);
+    if (foreign !== undefined) return foreign;
     const close = nearest(key, knownKeys(path));
     if (close !== undefined) return `did you mean "${close}"?`;
     if (path.length === 0 && this.surroundings.filters.some((filter) => filter.name === key)) {

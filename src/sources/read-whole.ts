@@ -4,8 +4,12 @@
  * its lines.
  */
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { LineSink } from '../engine/host.ts';
+import { unpackedBytesMax } from '../limits.ts';
+import { native } from '../native.ts';
+import { printable } from '../text/printable.ts';
 
 export interface ReadWholeOptions {
   /** Source number handed to `feed`. */
@@ -30,8 +34,9 @@ export function readWhole(path: string, sink: LineSink, options: ReadWholeOption
  * failed read Node names none.
  */
 export function withInput<Result>(path: string, read: (descriptor: number) => Result): Result {
-  const descriptor = path === '-' ? 0 : openSync(path, 'r');
+  let descriptor = path === '-' ? 0 : openSync(path, 'r');
   try {
+    if (descriptor !== 0) descriptor = unpacked(descriptor, path);
     return read(descriptor);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== undefined) Object.assign(error as Error, { path });
@@ -39,6 +44,42 @@ export function withInput<Result>(path: string, read: (descriptor: number) => Re
   } finally {
     if (descriptor !== 0) closeSync(descriptor);
   }
+}
+
+/** What a compressed file begins with, and how it is read. */
+const packed: readonly { name: string; magic: string; unpack?: (bytes: Uint8Array) => Uint8Array }[] = [
+  { name: 'gzip', magic: '1f8b', unpack: (bytes) => gunzipSync(bytes, { maxOutputLength: unpackedBytesMax }) },
+  {
+    name: 'zstd',
+    magic: '28b52ffd',
+    unpack: (bytes) => zstdDecompressSync(bytes, { maxOutputLength: unpackedBytesMax }),
+  },
+  { name: 'xz', magic: 'fd377a585a00' },
+  { name: 'bzip2', magic: '425a68' },
+];
+
+/** A descriptor of the text: of a compressed file, a memory file with it. Says so. */
+function unpacked(descriptor: number, path: string): number {
+  const head = Buffer.alloc(6);
+  const length = fstatSync(descriptor).isFile() ? readSync(descriptor, head, 0, head.length, 0) : 0;
+  const start = head.toString('hex', 0, length);
+  const form = packed.find(({ magic }) => start.startsWith(magic));
+  if (form === undefined) return descriptor;
+  const { name, unpack } = form;
+  const file = printable(path);
+  if (unpack === undefined) throw new Error(`${file} is compressed with ${name}: unpack it, and hand it over as "-"`);
+  let text: Uint8Array;
+  try {
+    text = unpack(readFileSync(descriptor));
+  } catch (error) {
+    throw new Error(`${file}, compressed with ${name}, cannot be unpacked: ${(error as Error).message}`);
+  }
+  process.stderr.write(`${file} is compressed with ${name}: read unpacked\n`);
+  const memory = native.memfd('fail2zig-unpacked');
+  if (memory < 0) throw new Error(`no memory file for ${file} (errno ${-memory})`);
+  for (let at = 0; at < text.length; ) at += writeSync(memory, text, at, text.length - at, at);
+  closeSync(descriptor);
+  return memory;
 }
 
 function readDescriptor(descriptor: number, sink: LineSink, options: ReadWholeOptions): number {

@@ -303,7 +303,7 @@ describe('help', () => {
 
   test.each([
     [['unbna'], 'did you mean unban?'],
-    [['ban', '192.0.2.7', 'sshd'], '"sshd" is no ADDRESS or DURATION'],
+    [['ban', '192.0.2.7', 'sshd'], 'the jail stands before the address: ban sshd 192.0.2.7'],
     [['ban', 'sshd'], 'ADDRESS is missing'],
     [['status', '--jail', 'x'], 'no such option: --jail'],
     [['list', '--socket'], '--socket needs a value'],

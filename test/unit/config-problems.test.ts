@@ -75,7 +75,11 @@ describe('one mistake, one complaint', () => {
     ['jails', `${jail}[jail.x]`, '3:2: jail: unknown key (did you mean "jails"?)'],
     ['jail at the top', '[sshd]\nenabled = true', '1:2: sshd: unknown key (did you mean [jails.sshd]?)'],
     ['key of a jail', `${jail}maxretyr = 3`, '3:1: jails.sshd.maxretyr: unknown key (did you mean "maxretry"?)'],
-    ['fail2ban case', '[DEFAULT]\nbantime = 1', '1:2: DEFAULT: unknown key (did you mean "defaults"?)'],
+    [
+      'fail2ban case',
+      '[DEFAULT]\nbantime = 1',
+      "1:2: DEFAULT: unknown key (this is a file of fail2ban's: fail2zig import translates all of /etc/fail2ban)",
+    ],
     ['misplaced', 'findtime = 5', '1:1: findtime: unknown key (it belongs in [defaults] or [jails.NAME])'],
     [
       'filter by default',
@@ -113,7 +117,11 @@ describe('one mistake, one complaint', () => {
       '[defaults]\nbantime = 10m',
       '2:11: defaults.bantime: illegal character in numeric literal (text stands in quotes: "10m")',
     ],
-    ['open string', '[log]\nlevel = "info\n', '2:14: log.level: control characters are not allowed in strings'],
+    [
+      'open string',
+      '[log]\nlevel = "info\n',
+      '2:14: log.level: control characters are not allowed in strings (the text must end on its line, with the quote that it began with)',
+    ],
     ['open header', '[log\nlevel = "info"', '1:5: log: illegal character in key'],
     [
       'two values',
