@@ -31,6 +31,8 @@ const unpacked = {
   mandoc: 'usr/bin/mandoc',
   prometheus: 'usr/bin/prometheus',
   minisign: 'usr/bin/minisign',
+  strace: 'usr/bin/strace',
+  libunwind8: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libunwind.so.8`,
   libsodium23: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libsodium.so.23`,
 };
 

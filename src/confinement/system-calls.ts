@@ -138,7 +138,7 @@ export const allowed: readonly Row[] = [
   { call: 'getpid', why: 'libuv looks whether it was forked' },
   { call: 'exit', why: 'a thread ends when the daemon stops' },
   { call: 'exit_group', why: 'the daemon stops' },
-  { call: 'clock_nanosleep', why: 'V8 waits for its own threads' },
+  { call: 'clock_nanosleep', why: 'V8 waits for its own threads', rarely: 'while garbage is collected aside' },
   { call: 'sched_yield', why: 'V8 spins for a lock', rarely: 'two threads of V8 want the same lock' },
   { call: 'sched_getaffinity', why: 'V8 counts processors' },
   { call: 'sched_getparam', why: 'libc looks how a thread is scheduled' },
@@ -152,8 +152,9 @@ export const allowed: readonly Row[] = [
   { call: 'munmap', why: 'memory of the heap' },
   {
     call: 'mprotect',
-    why: 'memory of the heap; code only where V8 has made some since the start',
+    why: 'memory of the heap; code only where V8 has had some since the start',
     if: [[{ argument: 2, lacks: executable }], ['in code']],
+    rarely: 'where V8 takes back pages that it gave up',
   },
   {
     call: 'pkey_mprotect',
@@ -180,9 +181,22 @@ export const allowed: readonly Row[] = [
   { call: 'unlink', why: 'the temporary state file, the control socket' },
   { call: 'rename', why: 'the state file is replaced, records are rotated' },
   { call: 'fsync', why: 'the state file is on disk before it replaces the old one' },
-  { call: 'fchown', why: 'a new file of records belongs to the group of the socket' },
-  { call: 'fchmod', why: 'the same', if: [[{ argument: 1, is: [0o640] }]] },
-  { call: 'poll', why: 'whether the reader of the log can take a line' },
+  {
+    call: 'fchown',
+    why: 'a new file of records belongs to the group of the socket',
+    rarely: 'when the records are rotated',
+  },
+  {
+    call: 'fchmod',
+    why: 'the same',
+    if: [[{ argument: 1, is: [0o640] }]],
+    rarely: 'when the records are rotated',
+  },
+  {
+    call: 'poll',
+    why: 'whether the reader of the log can take a line',
+    rarely: 'where standard error is a pipe or a terminal',
+  },
   { call: 'fcntl', why: 'Node leaves standard descriptors as they were', if: [[{ argument: 1, is: [3, 4] }]] },
   {
     call: 'ioctl',

@@ -28,10 +28,35 @@ function verdict(text: string): string {
   }
 }
 
+/** The level of exposure that systemd sees, from 0 to 10. */
+function exposure(text: string): number {
+  const folder = mkdtempSync(join(tmpdir(), 'fail2zig-unit-'));
+  try {
+    const path = join(folder, 'fail2zig.service');
+    writeFileSync(path, text.replaceAll('/usr/bin/', `${join(root, 'bin')}/`));
+    const done = spawnSync(analyze!, ['security', '--offline=true', path], { encoding: 'utf8', env: toolEnvironment });
+    return Number(/Overall exposure level for \S+: ([0-9.]+)/.exec(done.stdout)?.[1]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 describe('the unit', () => {
   test.skipIf(analyze === undefined)('is accepted by systemd-analyze, which notices a wrong key', () => {
     expect(verdict(unit)).toBe('');
     expect(verdict(unit.replace('WatchdogSec', 'WatchdoggSec'))).toContain('WatchdoggSec');
+  });
+
+  test.skipIf(analyze === undefined)('is accepted without root, and exposes little (systemd-analyze security)', () => {
+    const withoutRoot = readFileSync(join(root, 'systemd/unprivileged.conf'), 'utf8');
+    const units = { root: unit, user: unit.replace('\n[Install]', `${withoutRoot}\n[Install]`) };
+    expect(verdict(units.user)).toBe('');
+    const most = { root: 3.2, user: 2.5 };
+    for (const [name, text] of Object.entries(units)) {
+      const level = exposure(text);
+      expect(level, name).toBeLessThanOrEqual(most[name as keyof typeof most]);
+      expect(exposure(text.replace('NoNewPrivileges=yes', '')), name).toBeGreaterThan(level);
+    }
   });
 
   test('waits for readiness and is not started again with a configuration that cannot be used', () => {

@@ -1,0 +1,41 @@
+/**
+ * What the daemon calls, as strace(1) sees it: no program and no process after its start, nothing
+ * outside of the table of calls, and no row of that table that nobody needs.
+ */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { rowsFor } from '../../src/confinement/filter.ts';
+import { allowed } from '../../src/confinement/system-calls.ts';
+import type { BackendName } from '../../src/types.ts';
+import { runScenario } from '../support/namespace.ts';
+import { tool } from '../support/tools.ts';
+
+const file = join(import.meta.dirname, 'calls.scenario.ts');
+
+describe.skipIf(tool('strace') === undefined)('under strace (npm run setup -- --tools unpacks it)', () => {
+  const seen = new Set<string>();
+
+  test.each(['nftables', 'ipset', 'xdp'] as BackendName[])(
+    '%s: start, 40 bans, a day',
+    async (backend) => {
+      const { calls, starts, banned } = (await runScenario(file, backend)) as {
+        calls: string[];
+        starts: string[];
+        banned: number;
+      };
+      expect(banned).toBeGreaterThanOrEqual(43);
+      expect(starts).toEqual([]);
+      const inTable = new Set<string>(rowsFor(backend, true).map(({ call }) => call));
+      expect(calls.filter((name) => !inTable.has(name))).toEqual([]);
+      for (const name of calls) seen.add(name);
+    },
+    200_000,
+  );
+
+  test('no row of the table is there that nobody needs', () => {
+    const unused = allowed.filter(
+      ({ call, rarely, untilListening }) => rarely === undefined && !untilListening && !seen.has(call),
+    );
+    expect(unused.map(({ call }) => call)).toEqual([]);
+  });
+});
