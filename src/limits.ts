@@ -374,7 +374,7 @@ limitHolds(
  * Headers of journal files are looked at this often, ms: a line waits half of it on average, and a
  * look costs a few microseconds.
  */
-export const journalLookMs = 10;
+export const journalLookMs = 8;
 /** So often where nothing was written for `journalIdleMs`, ms: a wake-up costs more than a look. */
 export const journalIdleLookMs = 40;
 export const journalIdleMs = 15_000;

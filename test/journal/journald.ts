@@ -3,7 +3,7 @@
  * init. What calls this runs below `unshare -m`.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { until } from '../support/until.ts';
 import { environment, programs } from './packages.ts';
@@ -35,6 +35,8 @@ export class Journald {
 
   /** Fresh directories, then journald. */
   static async start({ variables = {}, settings = [] }: JournaldForm = {}): Promise<Journald> {
+    if (readlinkSync('/proc/self/ns/mnt') === readlinkSync(`/proc/${process.ppid}/ns/mnt`))
+      throw new Error('journald is started in a mount namespace of its own only: unshare -m');
     for (const path of ['/run', '/var/log']) run('mount', '-t', 'tmpfs', 'tmpfs', path);
     mkdirSync('/run/systemd/journal', { recursive: true });
     mkdirSync('/var/log/journal');

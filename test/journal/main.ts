@@ -12,11 +12,12 @@ import type { JournalForm } from '../support/journal-writer.ts';
 import { until } from '../support/until.ts';
 import { Journald, journalctl, writeLines } from './journald.ts';
 import { killed } from './killed.ts';
+import { latency } from './latency.ts';
 import { environment, programs, unpackPackages } from './packages.ts';
 
 if (process.argv[2] !== 'inside') {
   unpackPackages();
-  const inside = ['-m', '--propagation', 'private', process.execPath, import.meta.filename, 'inside'];
+  const inside = ['-n', '-m', '--propagation', 'private', process.execPath, import.meta.filename, 'inside'];
   process.exit(spawnSync('unshare', inside, { stdio: 'inherit' }).status ?? 1);
 }
 
@@ -184,6 +185,7 @@ const began = performance.now();
 remote();
 await rotations();
 await sealed();
+say(await latency());
 say(await killed(200));
 const fuzzed = spawnSync(
   process.execPath,
