@@ -13,6 +13,8 @@ import { usage as removeUsage } from '../src/commands/remove.ts';
 import { usage as replayUsage } from '../src/commands/replay.ts';
 import { commands as daemonCommands } from '../src/commands/table.ts';
 import { type KeyRow, reference } from '../src/config/reference.ts';
+import { filters } from '../src/filters/index.ts';
+import { journalOrigins } from '../src/filters/journal.ts';
 
 /** The day on which the pages were last written anew. */
 const written = 'November 30, 2026';
@@ -188,9 +190,39 @@ function configurationDocument(): string {
 \`/etc/fail2zig.toml\` is TOML. Every key is optional. A key that is not known, is written twice or has a wrong value is
 refused with its line and column, and nothing is changed: \`fail2zig check\` says so beforehand. Durations are whole
 seconds, or \`"30s"\`, \`"10m"\`, \`"1h"\`, \`"1d"\`, \`"1w"\`, \`"1d 12h"\`. Sizes are written \`"64MB"\`, where MB is
-1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to begin with, [README](../README.md) says
+1024 × 1024 bytes. [config/fail2zig.toml](../config/fail2zig.toml) is a file to begin with, [docs/filters.md](filters.md) says
 how patterns are written.
 ${tables.join('')}`;
+}
+
+/** A cell of a table. */
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+/** A line of a log as code, whatever backticks it holds. */
+const lineOf = (text: string): string => (text.includes('`') ? `\`\` ${cell(text)} \`\`` : `\`${cell(text)}\``);
+
+/** Each built-in filter: what it is for, its modes, where it reads in the journal, a line that counts. */
+function filterDocument(): string {
+  const sections = filters.map(({ name, about, modes = [], tags = [], patterns }) => {
+    const { units = [], identifiers = [] } = journalOrigins.get(name) ?? {};
+    const facts = [
+      ['modes', modes],
+      ['syslog identifiers', tags],
+      ['units of the journal', units],
+      ['identifiers of the journal', identifiers],
+    ] as const;
+    const rows = facts
+      .filter(([, values]) => values.length > 0)
+      .map(([title, values]) => `| ${title} | ${values.map(lineOf).join(', ')} |\n`);
+    const counting = patterns.filter(({ effect }) => effect?.kind !== 'context');
+    const sample = counting[0]?.sample ?? patterns[0]!.sample;
+    return `\n## ${name}\n\n${about}. Patterns: ${patterns.length}.\n\n| | |\n|---|---|\n${rows.join('')}| a line that counts | ${lineOf(sample)} |\n`;
+  });
+  return `<!-- Made by npm run generate. Do not edit. -->
+# The built-in filters
+
+\`filter = "NAME"\` in a jail chooses one. \`fail2zig filters NAME\` shows its patterns, all its sample lines and its compiled
+matcher; \`fail2zig match --filter NAME FILE\` says which lines of a log it matches.
+${sections.join('')}`;
 }
 
 /** Path from the root of the repository → text. */
@@ -200,5 +232,6 @@ export function documents(): Map<string, string> {
     ['man/fail2zig-client.1', clientPage()],
     ['man/fail2zig.toml.5', configurationPage()],
     ['docs/configuration.md', configurationDocument()],
+    ['docs/filter-reference.md', filterDocument()],
   ]);
 }

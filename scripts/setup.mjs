@@ -5,7 +5,7 @@
  * `--tools` also installs the system tools that the demonstration and the tests check our work with
  * (nft, ip, …), where this is root on a Debian-like system; otherwise it names them and goes on:
  * what needs them says so itself. Plain JavaScript without dependencies: whatever Node started npm
- * can run it. Messages go to stderr.
+ * can run it. FAIL2ZIG_PACKAGES=no leaves Debian's packages alone. Messages go to stderr.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
@@ -111,7 +111,7 @@ function unpackTools() {
 installDependencies();
 run('building the native addon', node, [join(root, 'scripts', 'native.mjs')]);
 run('building', node, [join(root, 'scripts', 'build.ts'), ...(quiet ? ['--quiet'] : [])]);
-if (process.argv.includes('--tools')) {
+if (process.argv.includes('--tools') && process.env.FAIL2ZIG_PACKAGES !== 'no') {
   installTools();
   unpackTools();
 }

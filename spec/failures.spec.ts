@@ -12,25 +12,29 @@ function section(text: string, heading: string): string {
   return after.split('\n## ')[0] ?? '';
 }
 
-const readme = readFileSync('README.md', 'utf8');
+const securityPage = readFileSync('SECURITY.md', 'utf8');
 
 claim(
   'AU-5',
-  given(readme),
+  given(securityPage),
   (text) => {
     const promises = section(text, 'Reporting a vulnerability');
     for (const promise of ['private advisory', '48 hours', '14 days', '90 days', 'no bounty', 'no legal action']) {
       assert.ok(promises.includes(promise), `the reporting section does not say "${promise}"`);
     }
-    return '48 h, 14 d, 90 d, no bounty: in README, "Reporting a vulnerability"';
+    return '48 h, 14 d, 90 d, no bounty: in SECURITY.md, "Reporting a vulnerability"';
   },
   [
     twin(
-      'a README without the section',
-      given(readme.replace('## Reporting a vulnerability', '## Contact')),
+      'a page without the section',
+      given(securityPage.replace('## Reporting a vulnerability', '## Contact')),
       /does not say "private advisory"/,
     ),
-    twin('a README that promises no time', given(readme.replace('48 hours', 'some time')), /does not say "48 hours"/),
+    twin(
+      'a page that promises no time',
+      given(securityPage.replace('48 hours', 'some time')),
+      /does not say "48 hours"/,
+    ),
   ],
 );
 

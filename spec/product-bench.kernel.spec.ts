@@ -75,9 +75,9 @@ claim(
   bench(),
   async ({ runs, start }) => {
     assert.ok(runs.length >= 5, `${runs.length} recorded runs`);
-    const readme = readFileSync(join(root, 'README.md'), 'utf8');
-    const table = readme.slice(readme.indexOf('<!-- figures:begin'), readme.indexOf('<!-- figures:end'));
-    const linked = new Set([...table.matchAll(/\]\((bench\/runs\/[^)]+)\)/g)].map(([, path]) => path));
+    const paper = readFileSync(join(root, 'docs/white-paper.md'), 'utf8');
+    const table = paper.slice(paper.indexOf('<!-- figures:begin'), paper.indexOf('<!-- figures:end'));
+    const linked = new Set([...table.matchAll(/\]\(\.\.\/(bench\/runs\/[^)]+)\)/g)].map(([, path]) => path));
     const offered = offeredBy((await start(['--help'])).out);
     for (const { path, command, ...rest } of runs) {
       assert.equal(command, commandOf(rest), `the command of ${path}`);
@@ -86,7 +86,7 @@ claim(
       for (const option of Object.keys(rest.options)) assert.ok(known.has(option), `${path} was made with --${option}`);
       linked.delete(path);
     }
-    assert.deepEqual([...linked], [], 'runs that the README names and nobody recorded');
+    assert.deepEqual([...linked], [], 'runs that the white paper names and nobody recorded');
     const small = ['parse', '--lines', '40000', '--rounds', '1', '--sources', '500', '--only', 'sshd-ordered'];
     const [one, other] = [await start(small), await start(small)];
     assert.deepEqual([one.status, other.status], [0, 0], 'exit status of a small run, twice');
@@ -124,7 +124,7 @@ claim(
         ...made,
         runs: made.runs.map((one) => (one.path.endsWith('parse.json') ? made.runs[0]! : one)),
       })),
-      /runs that the README names and nobody recorded/,
+      /runs that the white paper names and nobody recorded/,
     ),
     twin(
       'a benchmark whose workload is never the same',

@@ -1,5 +1,5 @@
 /**
- * The figures that are published: each row of the README's table leads to the run that measured it,
+ * The figures that are published: each row of the white paper's table leads to the run that measured it,
  * and that run says how.
  */
 import assert from 'node:assert/strict';
@@ -33,8 +33,8 @@ const machineFacts = ['cpu', 'cpus', 'memoryGiB', 'kernel', 'node'];
 function published(spoil: (made: Published) => Published = (made) => made): Supply<Published> {
   return {
     make() {
-      const readme = readFileSync(join(root, 'README.md'), 'utf8');
-      const table = readme.slice(readme.indexOf('<!-- figures:begin'), readme.indexOf('<!-- figures:end'));
+      const paper = readFileSync(join(root, 'docs/white-paper.md'), 'utf8');
+      const table = paper.slice(paper.indexOf('<!-- figures:begin'), paper.indexOf('<!-- figures:end'));
       // Below the heads of its columns and the line under them.
       const rows = table
         .split('\n')
@@ -62,7 +62,7 @@ claim(
     assert.ok(rows.length >= 10, `${rows.length} rows`);
     const paths = new Set<string>();
     for (const row of rows) {
-      const path = /\]\((bench\/runs\/[^)]+\.json)\)/.exec(row)?.[1];
+      const path = /\]\(\.\.\/(bench\/runs\/[^)]+\.json)\)/.exec(row)?.[1];
       assert.ok(path !== undefined, `no run behind "${row}"`);
       paths.add(path);
     }

@@ -1,5 +1,5 @@
 /**
- * How fast the program is, by the recorded runs that the README's table leads to: what was
+ * How fast the program is, by the recorded runs that the white paper's table leads to: what was
  * measured, beside what, and whether it reaches what was promised. What falls short is NOT MET.
  */
 import assert from 'node:assert/strict';
@@ -24,13 +24,13 @@ interface Run {
 
 const root = join(import.meta.dirname, '..');
 
-/** The recorded run of a benchmark to which the README's table leads. */
+/** The recorded run of a benchmark to which the white paper's table leads. */
 function recorded(benchmark: string, spoil: (run: Run) => Run = (run) => run): Supply<Run> {
   return {
     make() {
-      const readme = readFileSync(join(root, 'README.md'), 'utf8');
-      const path = new RegExp(`\\]\\((bench/runs/[^)]+/${benchmark}\\.json)\\)`).exec(readme)?.[1];
-      assert.ok(path !== undefined, `the README names no run of ${benchmark}`);
+      const paper = readFileSync(join(root, 'docs/white-paper.md'), 'utf8');
+      const path = new RegExp(`\\]\\(\\.\\./(bench/runs/[^)]+/${benchmark}\\.json)\\)`).exec(paper)?.[1];
+      assert.ok(path !== undefined, `the white paper names no run of ${benchmark}`);
       return spoil({ ...JSON.parse(readFileSync(join(root, path), 'utf8')), path });
     },
   };

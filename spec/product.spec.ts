@@ -261,20 +261,21 @@ claim(
   ],
 );
 
-/** The file source where there is no inotify, and what the README says of it. */
+/** The file source where there is no inotify, and what the operator's guide says of it. */
 interface Portable {
   follow: Follow;
-  readme: string;
+  guide: string;
 }
 
-const readme = readFileSync('README.md', 'utf8');
-const portable: Portable = { follow: unpolled(followWith((options) => new PortableEvents(options))), readme };
+const guide = readFileSync('docs/operating.md', 'utf8');
+const paper = readFileSync('docs/white-paper.md', 'utf8');
+const portable: Portable = { follow: unpolled(followWith((options) => new PortableEvents(options))), guide };
 const deaf = unpolled(followWith(() => ({ add: () => ({ close() {} }), read: () => false, close() {} })));
 
 claim(
   'LP-17',
   given(portable),
-  async ({ follow: start, readme }) => {
+  async ({ follow: start, guide: text }) => {
     await following(start, async (path, read) => {
       appendFileSync(path, 'one\n');
       await expectLines(read, ['one']);
@@ -282,15 +283,15 @@ claim(
       writeFileSync(path, 'two\n');
       await expectLines(read, ['one', 'two']);
     });
-    const limits = readme.split('\n## Limits\n')[1]?.split('\n## ')[0] ?? '';
+    const limits = text.split('\n## Limits\n')[1]?.split('\n## ')[0] ?? '';
     assert.match(limits, /kqueue.*not tested/s, 'what is untested on BSD is not said');
     return 'lines and a rotation heard through fs.watch alone, which is kqueue on BSD; that stated as untested';
   },
   [
     twin('a source that hears nothing', given<Portable>({ ...portable, follow: deaf }), /lines read/),
     twin(
-      'a README that keeps quiet',
-      given<Portable>({ ...portable, readme: readme.replaceAll('kqueue', 'events') }),
+      'a guide that keeps quiet',
+      given<Portable>({ ...portable, guide: guide.replaceAll('kqueue', 'events') }),
       /what is untested on BSD is not said/,
     ),
   ],
@@ -298,24 +299,24 @@ claim(
 
 claim(
   'LP-45',
-  given(readme),
+  given(paper),
   (text) => {
     const argument = text.split('\n## Why TypeScript and WebAssembly\n')[1]?.split('\n## ')[0] ?? '';
     for (const subject of ['**Memory**', '**Code generation**', '**Portability**', '**What it costs**']) {
       const [, after = ''] = argument.split(subject);
       assert.ok(after.length > 120, `${subject} is not argued`);
     }
-    return `memory, code generation, portability and the price, in ${argument.split(/\s+/).length} words of the README`;
+    return `memory, code generation, portability and the price, in ${argument.split(/\s+/).length} words of the white paper`;
   },
   [
     twin(
-      'a README without the argument',
-      given(readme.replace('## Why TypeScript and WebAssembly', '## Why')),
+      'a paper without the argument',
+      given(paper.replace('## Why TypeScript and WebAssembly', '## Why')),
       /\*\*Memory\*\* is not argued/,
     ),
     twin(
-      'a README that names no price',
-      given(readme.replace('**What it costs**', '**Speed**')),
+      'a paper that names no price',
+      given(paper.replace('**What it costs**', '**Speed**')),
       /What it costs\*\* is not argued/,
     ),
   ],

@@ -1,4 +1,4 @@
-/** Help, completions and the README's table of commands, made from the rows of the verbs. */
+/** Help, completions and the guide's table of commands, made from the rows of the verbs. */
 import { socketPathDefault } from '../control/protocol.ts';
 import { type Verb, verbs } from '../control/verbs.ts';
 import { optionsOf, usageLine, wordKinds } from './words.ts';
@@ -52,7 +52,7 @@ const commandOf = (verb: Verb): Command => ({
   options: optionsOf(verb).map(([name, { kind }]) => ({ name, value: wordKinds[kind].shown })),
 });
 
-/** All of them: help, completions, README's table and the manual page are made from these. */
+/** All of them: help, completions, the guide's table and the manual page are made from these. */
 export const commands: Command[] = [...verbs.map(commandOf), ...localCommands];
 
 export const commandNames: string[] = commands.map(({ name }) => name);
@@ -131,7 +131,7 @@ export function commandHelp(name: string): string {
   return `Usage: fail2zig-client ${usage}\n${wrapped(`${says}.`, 2)}`;
 }
 
-/** The rows of README's table of commands. */
+/** The rows of the operator's guide's table of commands. */
 export function readmeRows(): string {
   return commands
     .map(({ usage, says }) => `| \`fail2zig-client ${usage.replaceAll('|', '\\|')}\` | ${says} |\n`)

@@ -15,7 +15,7 @@
  * cache and brings them back, 16 at a time, when they are used. Mappings are split, since Linux
  * 6.18 would bring back whole large folios. A machine that has no other use for its memory gains
  * nothing by that. The resident size then shows what the daemon works with, rather than all that it
- * ever looked at; README says so.
+ * ever looked at; the white paper says so.
  */
 import { readFileSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';

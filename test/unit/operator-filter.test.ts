@@ -405,7 +405,7 @@ describe('a usable filter', () => {
 });
 
 test.each([
-  ['README.md', /```toml\n(\[\[filter\]\][\s\S]*?)```/],
+  ['docs/filters.md', /```toml\n(\[\[filter\]\][\s\S]*?)```/],
   ['config/fail2zig.toml', /^(# \[\[filter\]\]\n(?:# .*\n)*)/m],
 ])('the example in %s works as it stands', (file, block) => {
   const [, text = ''] = readFileSync(file, 'utf8').match(block) ?? [];
@@ -413,7 +413,7 @@ test.each([
   expect(compile(text.replaceAll(/^# /gm, '')).filters).toHaveLength(1);
 });
 
-test('the README explains every capture', () => {
-  const readme = readFileSync('README.md', 'utf8');
-  expect(captureNames.filter((name) => !readme.includes(`\`{${name}}\``))).toEqual([]);
+test('the guide explains every capture', () => {
+  const guide = readFileSync('docs/filters.md', 'utf8');
+  expect(captureNames.filter((name) => !guide.includes(`\`{${name}}\``))).toEqual([]);
 });
