@@ -200,7 +200,10 @@ const cell = (text: string): string => text.replaceAll('|', '\\|');
 /** A line of a log as code, whatever backticks it holds. */
 const lineOf = (text: string): string => (text.includes('`') ? `\`\` ${cell(text)} \`\`` : `\`${cell(text)}\``);
 
-/** Each built-in filter: what it is for, its modes, where it reads in the journal, a line that counts. */
+/**
+ * Each built-in filter: what it is for, its modes, where it reads in the journal, a line that
+ * counts.
+ */
 function filterDocument(): string {
   const sections = filters.map(({ name, about, modes = [], tags = [], patterns }) => {
     const { units = [], identifiers = [] } = journalOrigins.get(name) ?? {};

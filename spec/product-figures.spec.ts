@@ -1,6 +1,6 @@
 /**
- * The figures that are published: each row of the white paper's table leads to the run that measured it,
- * and that run says how.
+ * The figures that are published: each row of the white paper's table leads to the run that
+ * measured it, and that run says how.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';

@@ -1,10 +1,10 @@
 /**
- * What an operator may ask of the running daemon: one row per verb. From a row are made: what the
- * daemon lets in, the client's command with its help, its completions, the table in the operator's guide and the
- * manual page. The operator's method of the same name answers it (answers.ts), so that a new verb
- * is a row and a method. Input: requests of an authorised local peer. Invariant: a method is called
- * with the arguments its row names and checks, and with no other. Claims: S-01, I-02, E-03 (who may
- * call), MM-27, PE-23 (stats), R-01c (list).
+ * What an operator may ask of the running daemon: one row per verb. From a row are made: what
+ * the daemon lets in, the client's command with its help, its completions, the table in the
+ * operator's guide and the manual page. The operator's method of the same name answers it
+ * (answers.ts), so that a new verb is a row and a method. Input: requests of an authorised local
+ * peer. Invariant: a method is called with the arguments its row names and checks, and with no
+ * other. Claims: S-01, I-02, E-03 (who may call), MM-27, PE-23 (stats), R-01c (list).
  */
 import { type Operator, OperatorError, type Peer } from './answers.ts';
 import { type Arguments, checkArguments } from './arguments.ts';

@@ -121,7 +121,8 @@ test('keys that a document names with their table exist', () => {
   const tables = new Map(
     reference.map(({ header, keys }) => [header.replaceAll(/[[\]]/g, ''), keys.map(({ key }) => key)] as const),
   );
-  // A name such as `memory.file_bytes` is a figure of `stats`: only tables without figures are asked.
+  // A name such as `memory.file_bytes` is a figure of `stats`: only tables without figures are
+  // asked.
   const shown = [...whole.matchAll(/`(firewall|state|control|metrics|log|defaults)\.([a-z_]+)`/g)];
   expect(shown.length).toBeGreaterThan(2);
   expect(shown.filter(([, table = '', key = '']) => !tables.get(table)?.includes(key)).map(([name]) => name)).toEqual(
