@@ -87,6 +87,20 @@ export const engine: readonly Breakage[] = [
     claims: ['S-02'],
   },
   {
+    name: 'behind a known head a line may be of any identifier',
+    find: 'if (!readsTag(filter, header.tagStart, header.tagEnd)) {',
+    put: 'if (header.tagStart < 0) {',
+    claims: [],
+    tests: ['test/property/short-ways.test.ts'],
+  },
+  {
+    name: 'behind a known head a time is what it was at another moment',
+    find: 'if (time < 0) return -1;\n  const eol',
+    put: 'const eol',
+    claims: [],
+    tests: ['test/property/short-ways.test.ts'],
+  },
+  {
     name: 'a connection is remembered for ever',
     find: 'return time - seconds(key + CREATED) <= LIFETIME;',
     put: 'return true;',

@@ -112,6 +112,13 @@ export const observe: readonly Breakage[] = [
     claims: ['MM-01'],
   },
   {
+    name: 'mappings of files are not split',
+    find: 'if (madvise(reinterpret_cast<void*>(address.value + at), length, MADV_DONTDUMP) < 0) return -errno;',
+    put: '(void)length;',
+    claims: [],
+    tests: ['test/unit/memory.test.ts'],
+  },
+  {
     name: 'the heap may grow to twice its bound',
     find: '`--max-old-space-size=${coreOldSpaceMegabytes}`,',
     put: '`--max-old-space-size=${8 * coreOldSpaceMegabytes}`,',
