@@ -67,6 +67,11 @@ claim(
     await until(() => backend.held.size === 3, { what: 'three bans' });
     await operator.ban({ jail: 'slow', addresses: ['2001:db8::7'], seconds: 90 }, caller);
     await collect(operator.unban({ addresses: ['192.0.2.2'] }, caller));
+    assert.deepEqual(
+      [...backend.held.keys()],
+      ['sshd 192.0.2.1', 'sshd 192.0.2.3', 'slow 2001:db8:0:0:0:0:0:0'],
+      'what the kernel holds after an unban',
+    );
     const now = Date.now() / 1000;
     engine.setBan(0, addressOf(v4('192.0.2.9')), now - 100, now - 1);
     const bans = await listed(operator);

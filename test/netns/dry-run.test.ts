@@ -17,7 +17,8 @@ import {
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Daemon } from '../../scripts/lab/daemon.ts';
-import { native } from '../../src/native.ts';
+import { handedRecord } from '../../src/commands/start.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { until } from '../support/until.ts';
 
@@ -99,9 +100,9 @@ logpath = "${join(home.path, 'auth.log')}"
 });
 
 test('the record that is handed to the core can be changed by nobody', () => {
-  const descriptor = native.memfd('test');
-  writeSync(descriptor, 'record');
-  expect(native.seal(descriptor)).toBe(0);
+  const settings = join(home.path, 'handed.toml');
+  writeFileSync(settings, '[jails.sshd]\nsource = "journal"\n', { mode: 0o600 });
+  const descriptor = handedRecord(loadConfig(settings).config);
   expect(() => writeSync(descriptor, 'other', 0)).toThrow('EPERM');
   expect(() => ftruncateSync(descriptor, 0)).toThrow('EPERM');
   const again = openSync(`/proc/self/fd/${descriptor}`, 'r+');

@@ -55,7 +55,7 @@ export const daemon: readonly Breakage[] = [
     find: 'const sealed = native.seal(fd);',
     put: 'const sealed = fd < 0 ? native.seal(fd) : 0;',
     claims: [],
-    tests: ['test/unit/config-commands.test.ts', 'test/unit/config-record.test.ts'],
+    tests: ['test/netns/dry-run.test.ts'],
   },
   {
     name: 'the daemon opens its socket before it has judged the configuration',

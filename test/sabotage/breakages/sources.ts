@@ -33,13 +33,6 @@ export const sources: readonly Breakage[] = [
     claims: ['LP-20'],
   },
   {
-    name: 'a saved place is believed whatever stands before it',
-    find: 'if (offset > this.size() || !this.#fits(offset, mark.hash, mark.length)) return false;',
-    put: 'if (offset > this.size()) return false;',
-    claims: [],
-    tests: ['test/property/file-source.test.ts'],
-  },
-  {
     name: 'what inotify says of the log itself is not heard',
     find: 'IN_MODIFY, () => this.#reader.written(file, tail)) ?? null;',
     put: 'IN_MODIFY, () => {}) ?? null;',

@@ -84,7 +84,8 @@ export const state: readonly Breakage[] = [
     name: 'the state is not saved at the stop',
     find: '      await this.#save(readers);\n    };',
     put: '    };',
-    claims: ['T-02b'],
+    claims: [],
+    tests: ['test/unit/state-keeper.test.ts'],
   },
   {
     name: 'a ban that was restored is counted as a new one',
