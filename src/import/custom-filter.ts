@@ -169,7 +169,9 @@ class Assembly {
     const names = this.#daemons();
     if (names === undefined) return ['*', ''];
     // All of what common.conf says may be missing.
-    return [...names, ''];
+    // A module of the daemon may stand behind its name: sshd(pam_unix).
+    const modules = names.filter((name) => !name.endsWith('*')).map((name) => `${name}(*`);
+    return [...names, ...modules.slice(0, logTagsMax - names.length - 1), ''];
   }
 
   /** The names that `_daemon` stands for; undefined: any. */
@@ -194,14 +196,15 @@ class Assembly {
   #checked(filter: CustomFilter, expressions: number): Customised {
     this.#shorten(filter, patternsMax - filter.ignore.length, `${patternsMax} fit into a filter`);
     for (let round = 0; round < roundsMax && filter.rows.length > 0; round++) {
-      let over = 0;
       const refused = { rows: new Map<number, string>(), ignore: new Map<number, string>() };
+      let isOver = false;
       compileFilters([tableOf(filter)], [], (path, reason) => {
         const list = path[2] === 'ignore' ? refused.ignore : refused.rows;
-        if (path[3] === undefined) over = filter.rows.length >> 2;
+        if (path[3] === undefined) isOver = true;
         else list.set(Number(path[3]), reason);
       });
-      if (over > 0) this.#shorten(filter, filter.rows.length - over, 'there is no room for more');
+      if (isOver)
+        this.#shorten(filter, filter.rows.length - (filter.rows.length >> 2) - 1, 'there is no room for more');
       else if (refused.rows.size + refused.ignore.size === 0) {
         return { filter, remarks: this.#remarks, expressions, translated: this.#translated };
       }

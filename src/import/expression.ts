@@ -179,7 +179,7 @@ class Work {
     if (this.#patterns.size === 0 && this.#counts) throw new Refused('', 'nothing in it can match');
     if (this.#first) this.narrower.push(`one way through it is left out: ${this.#first.message}`);
     return {
-      patterns: [...this.#patterns],
+      patterns: withoutCovered(this.#patterns),
       ignore: [...this.#ignore],
       prefixed: this.#prefixed,
       anywhere: this.#anywhere,
@@ -212,48 +212,79 @@ class Work {
       throw new Refused('', 'it names no address on one way through it', 'write <HOST> where the address stands');
     }
     const whole = isAnchored || isSearch(slots[0]) ? slots : [{ kind: 'skip' } as const, ...slots];
-    const found = this.#usable(whole, slots, isAnchored);
+    const found = this.#usable(whole);
     this.narrower.push(...draft.narrower, ...found.narrower);
     this.#wider.push(...draft.wider);
     for (const pattern of found.patterns) this.#patterns.add(pattern);
   }
 
   /** The patterns that the compiler takes: the exact one, or narrower ones. */
-  #usable(
-    whole: readonly Slot[],
-    bare: readonly Slot[],
-    isAnchored: boolean,
-  ): { patterns: string[]; narrower: string[] } {
+  #usable(whole: readonly Slot[]): { patterns: string[]; narrower: string[] } {
     const refusal = refusalOf(whole, this.#counts);
     if (refusal === undefined) return { patterns: withTimes(whole, this.#counts), narrower: [] };
     const other = searched(whole);
     if (refusalOf(other, this.#counts) === undefined) return { patterns: withTimes(other, this.#counts), narrower: [] };
     if (!this.#counts) throw refusal;
-    const narrower: string[] = [];
+    const narrower = new Set<string>();
     const patterns: string[] = [];
     const attempt = (slots: readonly Slot[], remark: string): boolean => {
-      if (refusalOf(slots, true) !== undefined) return false;
-      patterns.push(...withTimes(slots, true));
-      narrower.push(remark);
+      const usable = [slots, searched(slots)].find((each) => refusalOf(each, true) === undefined);
+      if (usable === undefined || patterns.length >= narrowerMax) return false;
+      patterns.push(...withTimes(usable, true));
+      narrower.add(remark);
       return true;
     };
-    if (!isAnchored && bare !== whole && attempt(bare, 'it counts only where the message begins with it'))
+    // Behind the text that an expression does not begin with may stand the beginning of a message.
+    const message = withoutBeginning(whole.slice(1));
+    if (whole[0]?.kind === 'skip' && attempt(message, 'it counts only where the message begins with it')) {
       this.#anywhere = true;
-    const ended = [...whole, { kind: 'end' } as const];
-    const isEnded = whole.at(-1)?.kind === 'end';
-    if (!isEnded) attempt(ended, "it counts only where the line ends after it: anything else could be an attacker's");
-    if (patterns.length === 0)
-      attempt(fielded(whole), 'text before the address ends at the first character that follows it here');
-    if (patterns.length === 0 && !isEnded) {
-      attempt(
-        fielded(ended),
-        'text before the address ends at the first character that follows it here, and the line after it',
-      );
+    }
+    const open = whole.at(-1)?.kind === 'end' ? [] : tails;
+    for (const tail of open) {
+      if (!this.#anywhere && whole[0]?.kind === 'skip' && attempt([...message, ...tail], endsThere))
+        this.#anywhere = true;
+      attempt([...whole, ...tail], endsThere);
+    }
+    if (patterns.length === 0) {
+      for (const each of [fielded(whole, true), fielded(whole, false)]) {
+        const remark = 'a text ends at the first character that follows it here';
+        if (attempt(each, remark)) break;
+        for (const tail of open) attempt([...each, ...tail], remark);
+        if (patterns.length > 0) break;
+      }
     }
     if (patterns.length === 0) throw refusal;
-    return { patterns, narrower };
+    return { patterns, narrower: [...narrower] };
   }
 }
+
+/** The patterns without those that another takes where its {part} is empty. */
+function withoutCovered(patterns: ReadonlySet<string>): string[] {
+  const covered = new Set<string>();
+  for (const pattern of patterns) {
+    for (let at = pattern.indexOf('{part}'); at >= 0; at = pattern.indexOf('{part}', at + 1)) {
+      covered.add(pattern.slice(0, at) + pattern.slice(at + '{part}'.length));
+    }
+  }
+  return [...patterns].filter(
+    (pattern) => !covered.has(pattern) && !covered.has(pattern.replaceAll('{word}"', '{part}"')),
+  );
+}
+
+/** Patterns that stand for one that is refused. */
+const narrowerMax = 4;
+
+const textSlot = (text: string): Slot => ({ kind: 'text', text });
+const endsThere = "it counts only where the line ends after it, or after a port: more could be an attacker's";
+/** What may stand between an address and the end of a line, where the expression does not say. */
+const tails: readonly Slot[][] = [
+  [{ kind: 'end' }],
+  [textSlot(' port '), { kind: 'number' }, { kind: 'end' }],
+  [textSlot(' port '), { kind: 'number' }, textSlot(' '), { kind: 'word' }, { kind: 'end' }],
+  [textSlot(':'), { kind: 'number' }, { kind: 'end' }],
+  [textSlot(']'), { kind: 'end' }],
+  [textSlot(')'), { kind: 'end' }],
+];
 
 /** What is left of a time at the start of a line. */
 const headRest = /^\s*(?:\[\]:?|:)?\s*/;
@@ -279,13 +310,13 @@ function withoutHead(items: readonly Item[]): Item[] {
   return withoutHead(text === '' ? rest : [{ ...first, text }, ...rest]);
 }
 
-/** Searches before the address as runs up to the character that follows them. */
-function fielded(slots: readonly Slot[]): Slot[] {
+/** Searches, all or those before the address, as runs up to the character that follows them. */
+function fielded(slots: readonly Slot[], beforeAddress: boolean): Slot[] {
   const address = slots.findIndex(({ kind }) => kind === 'ip');
   return slots.map((slot, index) => {
     const next = slots[index + 1];
     const canEnd = next?.kind === 'text' && /^[^A-Za-z0-9\s\x80-\uffff]/.test(next.text);
-    return index < address && isSearch(slot) && canEnd ? { kind: 'field' } : slot;
+    return (index < address || !beforeAddress) && isSearch(slot) && canEnd ? { kind: 'field' } : slot;
   });
 }
 
@@ -297,7 +328,7 @@ function searched(slots: readonly Slot[]): Slot[] {
     if (first < 0 || index < first || next?.kind !== 'text') return slot;
     const before = slots.slice(0, index).flatMap((other) => (other.kind === 'text' ? [other.text] : []));
     if (slot.kind === 'field' && closerOf(before) === next.text[0]) return { kind: 'inside' };
-    return slot.kind === 'word' && next.text.startsWith(' ') ? { kind: 'part' } : slot;
+    return slot.kind === 'word' && /^[^A-Za-z0-9]/.test(next.text) ? { kind: 'part' } : slot;
   });
 }
 
@@ -333,8 +364,7 @@ function withTimes(slots: readonly Slot[], counts: boolean): string[] {
   const next = slots[at + 1];
   if (at < 0 || next?.kind !== 'text') return [patternOf(slots)];
   const before = slots[at - 1];
-  const isBracketed =
-    slots[at]?.kind === 'field' && before?.kind === 'text' && before.text.endsWith('[') && next.text.startsWith(']');
+  const isBracketed = before?.kind === 'text' && before.text.endsWith('[') && next.text.startsWith(']');
   const time: Slot[] = isBracketed
     ? [{ kind: 'time' }]
     : isSearch(slots[at])
@@ -342,6 +372,7 @@ function withTimes(slots: readonly Slot[], counts: boolean): string[] {
       : [];
   if (time.length === 0) return [patternOf(slots)];
   const variant = [...slots.slice(0, at), ...time, ...slots.slice(at + 1)];
+  if (isBracketed && refusalOf(variant, counts) === undefined) return [patternOf(variant)];
   return refusalOf(variant, counts) === undefined ? [patternOf(variant), patternOf(slots)] : [patternOf(slots)];
 }
 

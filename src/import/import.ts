@@ -44,12 +44,12 @@ export function importTree(folder: string, enabled: readonly string[] = []): Imp
     if (problems.length === 0) return { source: folder, text, plan, notes: notes.all };
     if (round >= roundsMax)
       throw new Error(`the translation cannot be used: ${problems[0]?.key}: ${problems[0]?.reason}`);
-    for (const problem of problems) takeOut(plan, notes, text, problem);
+    takeOut(plan, notes, text, problems[0] as Problem);
   }
 }
 
-/** Rounds of taking out what is refused; one suffices unless a refusal hides another. */
-const roundsMax = 4;
+/** Rounds of taking out what is refused, one thing in each. */
+const roundsMax = 200;
 
 function problemsOf(text: string): Problem[] {
   try {
@@ -65,6 +65,13 @@ function problemsOf(text: string): Problem[] {
 function takeOut(plan: Plan, notes: Notes, text: string, { key, line, reason }: Problem): void {
   const before = text.split('\n').slice(0, line);
   const heading = before.findLast((row) => /^\[/.test(row)) ?? '';
+  if (heading.startsWith('[[filter]]')) {
+    const index = before.filter((row) => row.startsWith('[[filter]]')).length - 1;
+    const [gone] = plan.filters.splice(index, 1);
+    for (const each of plan.jails)
+      if (each.filter === gone?.filter.name) takeFrom(each, 'filter', notes, `${key}: ${reason}`);
+    return;
+  }
   const jail = plan.jails.find(
     ({ name }) => heading.startsWith(`[jails.${name}]`) || heading.startsWith(`[jails."${name}"]`),
   );

@@ -30,9 +30,9 @@ export const expressionCharactersMax = 16 * 1024;
 /** Groups inside one another in an expression. */
 export const expressionDepthMax = 32;
 /** Ways through one expression that become patterns: optional parts and alternatives multiply. */
-export const waysMax = 64;
+export const waysMax = 240;
 /** Patterns of one expression, its classes and spellings written out. */
-export const draftsMax = 160;
+export const draftsMax = 300;
 /** Ways looked at before the same ones are joined. */
 export const waysTriedMax = 4_096;
 /** A counted repetition is written out up to this many times. */

@@ -6,7 +6,7 @@
 import { formatDuration } from '../config/duration.ts';
 import { defaultJournalMatch, parseJournalMatch } from '../config/journal-match.ts';
 import { filterNameMax } from '../config/limits.ts';
-import { maxretryMax } from '../limits.ts';
+import { filtersMax, maxretryMax } from '../limits.ts';
 import { readActions } from './actions.ts';
 import { type CustomFilter, customise, type Expressions } from './custom-filter.ts';
 import { escalationSettings } from './escalation.ts';
@@ -14,6 +14,7 @@ import { type JailFile, type JailKey, needless, readJails } from './jail-file.ts
 import { filterMsMax, treeLogPathsMax, treeMsMax } from './limits.ts';
 import type { Note, Notes } from './notes.ts';
 import { isYes } from './options.ts';
+import { fitFilters } from './room.ts';
 import type { Tree } from './tree.ts';
 import { durationOf, ignoredOf, logPathOf, portsOf, timezoneOf, usableName } from './values.ts';
 
@@ -53,10 +54,19 @@ export interface Surroundings {
 export function planOf(tree: Tree, notes: Notes, enabled: readonly string[], surroundings: Surroundings): Plan {
   const plan: Plan = { jails: [], filters: [] };
   const until = performance.now() + treeMsMax;
-  for (const jail of readJails(tree, notes, enabled)) {
-    if (!jail.enabled && jail.problems.length === 0) continue;
+  const jails = readJails(tree, notes, enabled).filter(({ enabled, problems }) => enabled || problems.length > 0);
+  for (const jail of jails) {
     plan.jails.push(new Planner(tree, notes, surroundings, jail, plan, until).plan());
   }
+  fitFilters(
+    plan.filters.map(({ filter }) => filter),
+    ({ name }, text) => {
+      for (const { original, filter, place } of plan.jails) {
+        if (filter === name)
+          notes.add({ weight: 'warning', jail: original, place, text, hint: 'leave expressions out of it' });
+      }
+    },
+  );
   return plan;
 }
 
@@ -181,12 +191,14 @@ class Planner {
     const key = JSON.stringify([name, Object.entries(expressions).map(([part, value]) => [part, value.text])]);
     const earlier = this.#known.get(key);
     if (earlier !== undefined) return earlier === '' ? undefined : earlier;
+    if (this.#plan.filters.length >= filtersMax - this.#surroundings.builtIn.length) return undefined;
     const taken = [
       ...this.#surroundings.builtIn.map((filter) => filter.name),
       ...this.#plan.filters.map(({ filter }) => filter.name),
     ];
     const free = freeName(name, taken);
-    const { filter, remarks } = customise(free, expressions, Math.min(performance.now() + filterMsMax, this.#until));
+    const until = Math.min(performance.now() + filterMsMax, this.#until);
+    const { filter, remarks } = customise(free, expressions, until);
     for (const { weight, from, expression, text, hint } of remarks) {
       this.#note(weight, text, {
         place: from.file === '' ? '' : this.#tree.place(from),
@@ -287,7 +299,7 @@ class Planner {
     if (filter === '' || (isBuiltIn && defaultJournalMatch(filter, undefined))) return;
     const tags = this.#plan.filters.find((each) => each.filter.name === filter)?.filter.tags ?? [];
     if (tags.includes('*')) return;
-    const named = tags.filter((tag) => tag !== '').map((tag) => `SYSLOG_IDENTIFIER=${tag}`);
+    const named = tags.filter((tag) => tag !== '' && !tag.endsWith('(*')).map((tag) => `SYSLOG_IDENTIFIER=${tag}`);
     if (named.length > 0) {
       this.#set('journal_match', named.join(' '), this.#tree.place(filterFile?.daemon ?? from));
       return;

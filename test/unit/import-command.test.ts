@@ -82,7 +82,12 @@ test('a tree becomes a configuration that can be used, each line with its place'
 test('the translated filter counts what the tree counts', async () => {
   await run([tree(), '--output', out]);
   const { filters } = loadConfig(out);
-  expect(filters[0]?.definition.tags).toEqual(['custom-app-worker', 'custom-app']);
+  expect(filters[0]?.definition.tags).toEqual([
+    'custom-app-worker',
+    'custom-app',
+    'custom-app-worker(*',
+    'custom-app(*',
+  ]);
   expect(filters[0]?.texts.size).toBeGreaterThan(3);
 });
 
