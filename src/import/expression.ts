@@ -8,7 +8,7 @@ import type { Filter, Token } from '../compiler/pattern.ts';
 import { closerOf, parsePattern } from '../config/pattern-text.ts';
 import { draftsMax, waysMax } from './limits.ts';
 import { parseExpression, Refused } from './regex.ts';
-import { type Draft, draftsOf, isSearch, patternOf, type Slot } from './slots.ts';
+import { type Draft, draftsOf, isSearch, mayBeEmpty, patternOf, type Slot } from './slots.ts';
 import { type Item, type Ways, waysOf } from './ways.ts';
 
 export interface Translated {
@@ -151,7 +151,6 @@ class Work {
     if (prefix >= 0) this.#prefixed = true;
     const isAnchored = prefix >= 0 || way[0]?.kind === 'start';
     let items = prefix >= 0 ? way.slice(prefix + 1) : isAnchored ? way.slice(1) : way;
-    if (isAnchored) items = withoutHead(items);
     for (const [index, item] of items.entries()) {
       if (item.kind === 'not-ahead') this.#except(items.slice(0, index), item.ways, isAnchored);
     }
@@ -166,7 +165,7 @@ class Work {
     // A start inside: nothing can match there.
     if (items.some(({ kind }) => kind === 'start')) return;
     try {
-      for (const draft of draftsOf(items)) this.#draft(draft, isAnchored);
+      for (const draft of draftsOf(items)) this.#draft(draft, isAnchored, prefix < 0);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.#first ??= error;
@@ -203,11 +202,11 @@ class Work {
     this.narrower.push('lines in which stands what (?!…) forbids count by no pattern of the filter');
   }
 
-  #draft(draft: Draft, isAnchored: boolean): void {
+  #draft(draft: Draft, isAnchored: boolean, isHead: boolean): void {
     if (performance.now() > this.#until)
       throw new Refused('', 'there is no time left to check its patterns', 'split it');
     if (++this.#drafts > draftsMax) throw new Refused('(…|…)', `it makes more than ${draftsMax} patterns`, 'split it');
-    const slots = isAnchored ? withoutBeginning(draft.slots) : draft.slots;
+    const slots = isAnchored ? withoutBeginning(draft.slots, isHead) : draft.slots;
     if (this.#counts && !slots.some(({ kind }) => kind === 'ip')) {
       throw new Refused('', 'it names no address on one way through it', 'write <HOST> where the address stands');
     }
@@ -223,19 +222,23 @@ class Work {
     const refusal = refusalOf(whole, this.#counts);
     if (refusal === undefined) return { patterns: withTimes(whole, this.#counts), narrower: [] };
     const other = searched(whole);
-    if (refusalOf(other, this.#counts) === undefined) return { patterns: withTimes(other, this.#counts), narrower: [] };
+    if (refusalOf(other, this.#counts) === undefined) {
+      this.#wider.push(mayBeEmpty);
+      return { patterns: withTimes(other, this.#counts), narrower: [] };
+    }
     if (!this.#counts) throw refusal;
     const narrower = new Set<string>();
     const patterns: string[] = [];
     const attempt = (slots: readonly Slot[], remark: string): boolean => {
       const usable = [slots, searched(slots)].find((each) => refusalOf(each, true) === undefined);
       if (usable === undefined || patterns.length >= narrowerMax) return false;
+      if (usable !== slots) this.#wider.push(mayBeEmpty);
       patterns.push(...withTimes(usable, true));
       narrower.add(remark);
       return true;
     };
     // Behind the text that an expression does not begin with may stand the beginning of a message.
-    const message = withoutBeginning(whole.slice(1));
+    const message = withoutBeginning(whole.slice(1), false);
     if (whole[0]?.kind === 'skip' && attempt(message, 'it counts only where the message begins with it')) {
       this.#anywhere = true;
     }
@@ -289,25 +292,16 @@ const tails: readonly Slot[][] = [
 /** What is left of a time at the start of a line. */
 const headRest = /^\s*(?:\[\]:?|:)?\s*/;
 
-/** The same once the first runs are written out. */
-function withoutBeginning(slots: readonly Slot[]): Slot[] {
-  const [first, ...rest] = slots;
-  if (first?.kind === 'blanks') return withoutBeginning(rest);
-  if (first?.kind !== 'text') return [...slots];
-  const text = first.text.replace(headRest, '');
-  return text === '' ? withoutBeginning(rest) : [{ kind: 'text', text }, ...rest];
-}
-
 /**
- * Blanks and brackets that are left of a time at the start of the line are no part of a message.
+ * The same once the first runs are written out. `whole`: brackets or a colon may be left of a time,
+ * not only blanks.
  */
-function withoutHead(items: readonly Item[]): Item[] {
-  const [first, ...rest] = items;
-  if (first?.kind === 'run' && first.of[0x20] && !first.of[0x41]) return withoutHead(rest);
-  if (first?.kind !== 'text') return [...items];
-  const text = first.text.replace(headRest, '');
-  if (text === first.text) return [...items];
-  return withoutHead(text === '' ? rest : [{ ...first, text }, ...rest]);
+function withoutBeginning(slots: readonly Slot[], whole: boolean): Slot[] {
+  const [first, ...rest] = slots;
+  if (first?.kind === 'blanks') return withoutBeginning(rest, whole);
+  if (first?.kind !== 'text') return [...slots];
+  const text = whole ? first.text.replace(headRest, '') : first.text.trimStart();
+  return text === '' ? withoutBeginning(rest, false) : [textSlot(text), ...rest];
 }
 
 /** Searches, all or those before the address, as runs up to the character that follows them. */

@@ -94,9 +94,11 @@ test('what counts here is matched by the expression, or the report said it is wi
       for (const [index, verdict] of tryLines(compiled!.program, lines).entries()) {
         if (verdict.outcome !== 'failure') continue;
         counted++;
-        // Blanks before a message belong to nothing.
+        // Blanks before a message, and a colon behind a time, belong to nothing.
         const [line, bare] = [lines[index]!, lines[index]!.trimStart()];
-        expect([line, bare, `   ${bare}`].filter((form) => expression.test(form))).not.toEqual([]);
+        expect(
+          [line, bare, `   ${bare}`, `: ${bare}`, `  :  ${bare}`].filter((form) => expression.test(form)),
+        ).not.toEqual([]);
         expect(lines[index]).toContain(formatAddress(verdict.address!));
       }
     }),
