@@ -15,7 +15,8 @@ import { filterMsMax, treeLogPathsMax, treeMsMax } from './limits.ts';
 import type { Note, Notes } from './notes.ts';
 import { isYes } from './options.ts';
 import { fitFilters } from './room.ts';
-import type { Tree } from './tree.ts';
+import { isShipped } from './stock.ts';
+import { readText, type Tree } from './tree.ts';
 import { durationOf, ignoredOf, logPathOf, portsOf, timezoneOf, usableName } from './values.ts';
 
 /** One line of a jail: `key = value`. */
@@ -115,7 +116,7 @@ class Planner {
   // --- Filter ------------------------------------------------------------------------------------
 
   #filter(): string {
-    const { filter: call, filterFile, name, line } = this.#jail;
+    const { filter: call, filterFile, line } = this.#jail;
     if (!call) {
       this.#note('lost', 'names no filter', { place: this.#tree.place(line) });
       return '';
@@ -123,8 +124,13 @@ class Planner {
     const known = this.#surroundings.builtIn.find((filter) => filter.name === call.name);
     const changed = this.#changed();
     if (known && changed === undefined) {
-      this.#builtIn(known, call.options);
-      return known.name;
+      const own = this.#isEdited() ? this.#custom(this.#ownName(call.name), undefined, true) : undefined;
+      if (own === undefined) {
+        this.#builtIn(known, call.options);
+        return known.name;
+      }
+      this.#set('filter', own, this.#tree.place(filterFile?.failregex ?? line));
+      return own;
     }
     if (!filterFile) {
       this.#note('lost', `the filter "${call.name}" is neither in the tree nor built in`, {
@@ -132,8 +138,7 @@ class Planner {
       });
       return '';
     }
-    const wanted = known ? `${call.name}-${name}` : call.name;
-    const filter = this.#custom(usableName(wanted).slice(0, filterNameMax - 4), changed);
+    const filter = this.#custom(known ? this.#ownName(call.name) : usableName(call.name), changed, false);
     if (filter === undefined) {
       this.#note('lost', `the filter "${call.name}" cannot be carried over`, {
         place: this.#tree.place(filterFile.failregex ?? line),
@@ -143,6 +148,19 @@ class Planner {
     }
     this.#set('filter', filter, this.#tree.place(filterFile.failregex ?? line));
     return filter;
+  }
+
+  /** A name beside that of the built-in filter. */
+  #ownName(filter: string): string {
+    const { name } = this.#jail;
+    return usableName(name === filter ? `${filter}-own` : `${filter}-${name}`);
+  }
+
+  /** Is the file of a built-in filter's name one that fail2ban never shipped? */
+  #isEdited(): boolean {
+    const { filterFile, filter } = this.#jail;
+    const path = filterFile?.files.find((file) => file.endsWith(`/filter.d/${filter?.name}.conf`));
+    return path !== undefined && !isShipped(readText(path));
   }
 
   #builtIn(known: { name: string; modes: readonly string[] }, options: ReadonlyMap<string, string>): void {
@@ -179,8 +197,12 @@ class Planner {
     return undefined;
   }
 
-  /** The name of the translated filter. */
-  #custom(name: string, changed: string | undefined): string | undefined {
+  /**
+   * The name of the translated filter. `isWhole`: undefined where some of it cannot be translated,
+   * so that the built-in one stands for it.
+   */
+  #custom(wanted: string, changed: string | undefined, isWhole: boolean): string | undefined {
+    const name = wanted.slice(0, filterNameMax - 4);
     const { filterFile, options } = this.#jail;
     const expressions: Expressions = {};
     for (const key of ['failregex', 'ignoreregex', 'prefregex', 'maxlines'] as const) {
@@ -198,7 +220,16 @@ class Planner {
     ];
     const free = freeName(name, taken);
     const until = Math.min(performance.now() + filterMsMax, this.#until);
-    const { filter, remarks } = customise(free, expressions, until);
+    const { filter, remarks, expressions: count, translated } = customise(free, expressions, until);
+    if (isWhole && (filter === undefined || translated < count)) {
+      const place = this.#tree.place(expressions.failregex ?? this.#jail.line);
+      this.#note('warning', 'this filter file is none that fail2ban shipped: our built-in filter stands for it', {
+        place,
+        hint: 'fail2zig compare shows where they differ',
+      });
+      this.#known.set(key, '');
+      return undefined;
+    }
     for (const { weight, from, expression, text, hint } of remarks) {
       this.#note(weight, text, {
         place: from.file === '' ? '' : this.#tree.place(from),

@@ -190,8 +190,26 @@ describe('the journal', () => {
 test('a built-in filter that the tree changes is translated under another name', () => {
   copyFileSync(join(tree(), 'filter.d/custom-app.conf'), join(tree(), 'filter.d/sshd.local'));
   const { plan } = importTree(tree());
-  expect(plan.jails[0]?.filter).toBe('sshd-sshd');
-  expect(plan.filters.map(({ filter }) => filter.name)).toContain('sshd-sshd');
+  expect(plan.jails[0]?.filter).toBe('sshd-own');
+  expect(plan.filters.map(({ filter }) => filter.name)).toContain('sshd-own');
+});
+
+describe('a filter file under a built-in name that fail2ban never shipped', () => {
+  const filterOf = (failregex: string): { filter: string | undefined; told: string[] } => {
+    writeFileSync(join(tree(), 'filter.d/sshd.conf'), `[Definition]\nfailregex = ${failregex}\n`);
+    const { plan, notes } = importTree(tree());
+    const told = notes.filter(({ jail, weight }) => jail === 'sshd' && weight === 'warning').map(({ text }) => text);
+    return { filter: plan.jails[0]?.filter, told };
+  };
+
+  test('is translated where it can be', () =>
+    expect(filterOf('^denied <HOST>$')).toEqual({ filter: 'sshd-own', told: [] }));
+  test('is told, and ours stands for it, where it cannot', () => {
+    expect(filterOf('^denied (\\S+) \\1 <HOST>$')).toEqual({
+      filter: 'sshd',
+      told: [expect.stringContaining('none that fail2ban shipped')],
+    });
+  });
 });
 
 test('text of the tree reaches the terminal without escapes', () => {
