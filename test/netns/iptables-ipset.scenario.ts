@@ -56,7 +56,12 @@ const subjects: Record<string, Subject> = {
         ...savedSources('iptables-legacy-save').map((each) => each.replace('/32', '')),
         ...savedSources('ip6tables-legacy-save'),
       ].sort(),
-    foreign: [() => run('iptables-legacy', '-D', 'f2z-sshd', '1')],
+    foreign: [
+      () => run('iptables-legacy', '-D', 'f2z-sshd', '1'),
+      // Of the same size as what it replaces.
+      () => run('iptables-legacy', '-R', 'f2z-sshd', '1', '-s', '192.0.2.201', '-j', 'DROP'),
+      () => run('ip6tables-legacy', '-R', 'f2z-sshd', '1', '-s', '2001:db8::201', '-j', 'DROP'),
+    ],
   },
 };
 
@@ -259,6 +264,12 @@ function scenariosOf({ create, seen, foreign }: Subject): Record<string, Scenari
       await backend.apply([ban('203.0.113.1'), ban('203.0.113.2'), ban('203.0.113.3'), ban('2001:db8:0:7::1')]);
       await backend.apply([unban('203.0.113.3'), ban('203.0.113.1', 2 * hour)]);
       assert.equal(await backend.disturbed!(), false, 'only own changes');
+      const policy = () => /^:INPUT ACCEPT \[(\d+):/m.exec(run('iptables-legacy-save', '-c'))![1];
+      run('ip', 'link', 'set', 'lo', 'up');
+      const before = policy();
+      run('bash', '-c', 'echo x > /dev/udp/127.0.0.1/9');
+      assert.notEqual(policy(), before, 'packets were counted');
+      assert.equal(await backend.disturbed!(), false, 'only packets');
       for (const change of changes) {
         change();
         assert.equal(await backend.disturbed!(), true, `${change}`);

@@ -3,6 +3,7 @@
  * by offset. It is taken apart into entries that refer to entries, ours are removed and added, and
  * it is put together again. The blob is the kernel's, yet every offset in it is checked.
  */
+import { crc32 } from 'node:zlib';
 import { type Hook, hookNumbers, type Ours, type Rule } from './rules.ts';
 
 export const table = 'filter';
@@ -76,7 +77,7 @@ export function deniesPacket({ bytes }: Entry, targetField: number): boolean {
  * The name in an ERROR target: a user chain's head, or ERROR at the table's end; null for other
  * entries.
  */
-function errorName(bytes: Buffer, targetField: number): string | null {
+export function errorName(bytes: Buffer, targetField: number): string | null {
   const at = bytes.readUInt16LE(targetField);
   if (bytes.toString('latin1', at + 2, at + 8) !== `${errorTarget}\0`) return null;
   const end = bytes.indexOf(0, at + matchHeaderBytes);
@@ -121,6 +122,24 @@ export function parseTable(blob: Buffer, info: Buffer, family: 4 | 6): Table | n
   // A hook we would put a jump into must lead somewhere: a jump left out would be a ban pretended.
   for (const hook of Object.values(hookNumbers)) if (!found.hookEntries[hook] || !found.underflows[hook]) return null;
   return found;
+}
+
+/**
+ * A checksum of the chains whose names begin with `prefix`, counters apart; the blob is changed. A
+ * rule that another of its size replaced does not show in the size of the table.
+ */
+export function checksumOf(blob: Buffer, family: 4 | 6, prefix: string): number {
+  const { header, next, target, counters } = layouts[family];
+  let checksum = 0;
+  let isOurs = false;
+  for (let offset = 0; blob.length - offset >= header + matchHeaderBytes; ) {
+    const entry = blob.subarray(offset, offset + Math.max(header, blob.readUInt16LE(offset + next)));
+    const name = isStandard(entry, target) ? null : errorName(entry, target);
+    if (name !== null) isOurs = name.startsWith(prefix);
+    if (isOurs) checksum = crc32(entry.fill(0, counters, counters + counterBytes), checksum);
+    offset += entry.length;
+  }
+  return checksum;
 }
 
 interface Chain {

@@ -15,6 +15,7 @@ import {
   addOurs,
   builtinOf,
   chainsOf,
+  checksumOf,
   counterBytes,
   deniesPacket,
   type Entry,
@@ -116,11 +117,12 @@ export class Xtables {
   }
 
   /**
-   * A text that changes with the number or the size of the table's rules, whoever changes them: a
-   * cheap look, for a second's notice.
+   * A text that changes with the number or the size of the table's rules, whoever changes them, and
+   * with what our chains hold: a cheap look, for a second's notice.
    */
   mark(): string {
-    return this.#info().toString('latin1');
+    const { info, blob } = this.#entries();
+    return `${info.toString('latin1')} ${checksumOf(blob, this.family, this.#prefix)}`;
   }
 
   /** A text that changes when any of ours in the kernel does (counters and places apart). */
@@ -195,6 +197,13 @@ export class Xtables {
   }
 
   #read(): Table {
+    const { info, blob } = this.#entries();
+    const parsed = parseTable(blob, info, this.family);
+    if (parsed === null) throw new KernelError(EBADMSG, this.#operation('read'), 'malformed table');
+    return parsed;
+  }
+
+  #entries(): { info: Buffer; blob: Buffer } {
     for (let tries = 1; ; tries++) {
       const info = this.#info();
       const size = info.readUInt32LE(80);
@@ -208,9 +217,7 @@ export class Xtables {
         if (error instanceof KernelError && error.errno === EAGAIN && tries < replaceTriesMax) continue;
         throw error;
       }
-      const parsed = parseTable(answer.subarray(entriesHeaderBytes), info, this.family);
-      if (parsed === null) throw new KernelError(EBADMSG, this.#operation('read'), 'malformed table');
-      return parsed;
+      return { info, blob: answer.subarray(entriesHeaderBytes) };
     }
   }
 
