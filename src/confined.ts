@@ -23,13 +23,18 @@ const nowhere: Range = { start: 2n ** 64n - 1n, end: 0n };
 
 /**
  * Where V8 has its code, out of the text of /proc/self/maps: memory that belongs to no file and may
- * be executed. Neighbours are one range; where there are too many, the nearest are joined.
+ * be executed. Neighbours are one range, with the pages behind them that nobody may touch: V8 gave
+ * them up for now. Where there are too many ranges, the nearest are joined.
  */
 export function codeRanges(maps: string): Range[] {
   const ranges: Range[] = [];
   for (const line of maps.split('\n')) {
-    const [, start, end] = /^([0-9a-f]+)-([0-9a-f]+) ..x. 0+ 00:00 0 *$/.exec(line) ?? [];
-    if (start !== undefined) ranges.push({ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`) });
+    const [, from, to, rights] = /^([0-9a-f]+)-([0-9a-f]+) (..x|---). 0+ 00:00 0 *$/.exec(line) ?? [];
+    if (from === undefined) continue;
+    const [start, end] = [BigInt(`0x${from}`), BigInt(`0x${to}`)];
+    const last = ranges.at(-1);
+    if (start === last?.end) last.end = end;
+    else if (rights !== '---') ranges.push({ start, end });
   }
   const gap = (at: number): bigint => ranges[at]!.start - ranges[at - 1]!.end;
   for (;;) {
@@ -67,9 +72,13 @@ function checkThreads({ capabilities, filters }: Handed): void {
   }
 }
 
+/** Where V8 had its code when the first filter came; pages that it gives up later are in it. */
+let code: Range[] | undefined;
+
 /** From here on every thread is held to the filter, which may be followed by a stricter one. */
 export function enforce(filter: CallFilter): void {
-  const result = native.seccomp(filterFlags, filled(filter, codeRanges(readFileSync('/proc/self/maps', 'latin1'))));
+  code ??= codeRanges(readFileSync('/proc/self/maps', 'latin1'));
+  const result = native.seccomp(filterFlags, filled(filter, code));
   if (result !== 0) throw new Error(`cannot filter system calls (${result})`);
 }
 

@@ -139,6 +139,25 @@ describe('where V8 has its code', () => {
     expect(codeRanges('')).toEqual([]);
   });
 
+  test('pages behind code that V8 gave up for now belong to it; those before it do not', () => {
+    const maps = [
+      '1000-2000 ---p 00000000 00:00 0 ',
+      '2000-3000 rwxp 00000000 00:00 0 ',
+      '3000-4000 ---p 00000000 00:00 0 ',
+      '4000-5000 rwxp 00000000 00:00 0 ',
+      '5000-6000 ---p 00000000 00:00 0 ',
+      '6000-7000 rw-p 00000000 00:00 0 ',
+      '7000-8000 rwxp 00000000 00:00 0 ',
+      '8000-9000 ---p 00000000 00:00 0 ',
+      'a000-b000 rwxp 00000000 00:00 0 ',
+    ].join('\n');
+    expect(codeRanges(maps)).toEqual([
+      { start: 0x2000n, end: 0x6000n },
+      { start: 0x7000n, end: 0x9000n },
+      { start: 0xa000n, end: 0xb000n },
+    ]);
+  });
+
   test('where there are too many places, the nearest are joined', () => {
     const starts = [0x1000, 0x4000, 0x5800, 0x9000, 0xf000, 0x20000];
     const maps = starts.map((at) => `${at.toString(16)}-${(at + 0x1000).toString(16)} rwxp 00000000 00:00 0 `);
