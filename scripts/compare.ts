@@ -4,7 +4,14 @@
  * test/compare/record.jsonl. LP-37 compares ours with it. Without `record`: what differs, printed.
  */
 import { writeFileSync } from 'node:fs';
-import { differencesFrom, recorded, recordPath, recordText, verdictsOfFail2ban } from '../test/support/record.ts';
+import {
+  corpusLines,
+  differencesFrom,
+  recorded,
+  recordPath,
+  recordText,
+  verdictsOfFail2ban,
+} from '../test/support/record.ts';
 import { fail2banMissing } from './lab/fail2ban.ts';
 
 const missing = fail2banMissing();
@@ -13,7 +20,7 @@ if (missing !== undefined) {
   process.exit(1);
 }
 if (process.argv[2] === 'record') {
-  const record = verdictsOfFail2ban();
+  const record = verdictsOfFail2ban(corpusLines());
   writeFileSync(recordPath, recordText(record));
   console.log(`recorded ${record.rows.length} lines with fail2ban ${record.version} in ${recordPath}`);
 }

@@ -50,7 +50,7 @@ export function recordText({ version, rows }: Record): string {
 }
 
 /** Lines of the corpus by filter. */
-function corpusLines(): Map<string, string[]> {
+export function corpusLines(): Map<string, string[]> {
   const lines = new Map<string, string[]>(twenty.map((filter) => [filter, []]));
   for (const file of globSync(join(import.meta.dirname, '../corpus/*.txt')).sort()) {
     for (const one of readCorpus(file)) {
@@ -66,11 +66,18 @@ function corpusLines(): Map<string, string[]> {
   return lines;
 }
 
-/** Asks the unpacked package; throws where it cannot be asked. */
-export function verdictsOfFail2ban(): Record {
+/** The lines of a record by filter, in its order. */
+export function linesOf({ rows }: Record): Map<string, string[]> {
+  const lines = new Map<string, string[]>();
+  for (const [filter, line] of rows) lines.set(filter, [...(lines.get(filter) ?? []), line]);
+  return lines;
+}
+
+/** Asks the unpacked package about lines by filter; throws where it cannot be asked. */
+export function verdictsOfFail2ban(asked: ReadonlyMap<string, string[]>): Record {
   useFail2banPackage();
   const record: Record = { version: '', rows: [] };
-  for (const [filter, lines] of corpusLines()) {
+  for (const [filter, lines] of asked) {
     if (lines.length === 0) continue;
     const answer = askFail2ban(fail2banConfig, filter, lines, now);
     if (typeof answer === 'string') throw new Error(`${filter}: ${answer}`);
