@@ -389,19 +389,22 @@ claim(
   given(flow),
   async ({ tree, decide }) => {
     const backwards: string[] = [];
+    let followed = 0;
     for (const [path, text] of tree) {
       const forbidden = ways.filter(([room]) => path.startsWith(room)).flatMap(([, rooms]) => rooms);
       for (const { specifier, typeOnly } of importsOf(path, text)) {
         if (typeOnly || !specifier.startsWith('.')) continue;
         const target = targetOf(path, specifier);
+        followed++;
         if (forbidden.some((room) => target.startsWith(room))) backwards.push(`${path} → ${target}`);
       }
     }
     assertNone(backwards, 'imports against the flow');
+    assert.ok(followed > tree.size, `only ${followed} imports are seen in ${tree.size} files`);
     const decisions = await decide();
     assert.equal(decisions.length, 50);
     assertNone(decisions.flatMap(texts), 'texts in decisions');
-    return `${tree.size} files: none knows what comes after it on the way; 50 decisions of hostile lines: numbers and addresses only`;
+    return `${tree.size} files, ${followed} imports: none knows what comes after it on the way; 50 decisions of hostile lines: numbers and addresses only`;
   },
   [
     twin<Flow>(
@@ -416,6 +419,11 @@ claim(
       'an engine that reports home',
       given<Flow>({ ...flow, tree: withFile(flow.tree, 'src/engine/report.ts', 'spec/twins/engine-importer.ts') }),
       /imports against the flow: src\/engine/,
+    ),
+    twin<Flow>(
+      'a tree that was read as empty',
+      given<Flow>({ ...flow, tree: new Map([...flow.tree.keys()].map((path) => [path, ''])) }),
+      /only 0 imports are seen/,
     ),
     twin<Flow>(
       'decisions that carry their line',

@@ -18,9 +18,12 @@ export interface Import {
 
 type Node = { type: string; start: number } & Record<string, unknown>;
 
-/** Every file that matches, read now. */
+/** Every file that matches, read now; throws where a pattern fits none. */
 export function readTree(...patterns: string[]): SourceTree {
-  const paths = patterns.flatMap((pattern) => globSync(pattern)).sort();
+  const found = patterns.map((pattern) => globSync(pattern));
+  const empty = patterns.filter((_, index) => found[index]!.length === 0);
+  if (empty.length > 0) throw new Error(`no file fits ${empty.join(', ')}`);
+  const paths = found.flat().sort();
   return new Map(paths.map((path) => [path, readFileSync(path, 'utf8')]));
 }
 
@@ -53,10 +56,15 @@ function specifierText(value: unknown): string {
   return isNode(value) && typeof value.value === 'string' ? value.value : computedSpecifier;
 }
 
+/** By the text of the file: body and twins look at mostly the same tree. */
+const known = new Map<string, readonly Import[]>();
+
 /**
  * What a file imports, statically or dynamically; `require` and `process.getBuiltinModule` count.
  */
-export function importsOf(path: string, text: string): Import[] {
+export function importsOf(path: string, text: string): readonly Import[] {
+  const before = known.get(text);
+  if (before !== undefined) return before;
   const found: Import[] = [];
   for (const node of nodesOf(path, text)) {
     switch (node.type) {
@@ -77,6 +85,7 @@ export function importsOf(path: string, text: string): Import[] {
         }
     }
   }
+  known.set(text, found);
   return found;
 }
 
