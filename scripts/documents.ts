@@ -15,6 +15,7 @@ import { commands as daemonCommands } from '../src/commands/table.ts';
 import { type KeyRow, reference } from '../src/config/reference.ts';
 import { filters } from '../src/filters/index.ts';
 import { journalOrigins } from '../src/filters/journal.ts';
+import { outputSchema } from './output-schema.ts';
 
 /** The day on which the pages were last written anew. */
 const written = 'November 30, 2026';
@@ -235,6 +236,7 @@ export function documents(): Map<string, string> {
     ['man/fail2zig-client.1', clientPage()],
     ['man/fail2zig.toml.5', configurationPage()],
     ['docs/configuration.md', configurationDocument()],
+    ['docs/client-output.schema.json', outputSchema()],
     ['docs/filter-reference.md', filterDocument()],
   ]);
 }

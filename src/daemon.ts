@@ -346,7 +346,12 @@ function sayDenial(log: Logger, jails: JailConfig[], { jail, address, time }: De
 
 function sayFile(log: Logger, { kind, path, offset, detail }: FileEvent): void {
   const say = kind === 'error' || kind === 'behind' || kind === 'quiet' ? log.warn : log.info;
-  say(`log file ${kind}`, { path, offset, detail: detail === '' ? undefined : detail });
+  // It may have been there at the start.
+  say(`log file ${kind === 'appeared' ? 'is read' : kind}`, {
+    path,
+    offset,
+    detail: detail === '' ? undefined : detail,
+  });
 }
 
 function sayJournal(log: Logger, { kind, path, detail }: JournalEvent): void {
