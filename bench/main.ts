@@ -14,11 +14,12 @@ import { ioUring } from './io-uring.ts';
 import { latency } from './latency.ts';
 import { parse } from './parse.ts';
 import { pathological } from './pathological.ts';
+import { peersBenchmark } from './peers.ts';
 import { load, machine, record, resultText } from './report.ts';
 import { startUp } from './start-up.ts';
 import { table } from './table.ts';
 
-const benchmarks: Benchmark[] = [parse, pathological, table, latency, ban, attack, startUp, ioUring];
+const benchmarks: Benchmark[] = [parse, pathological, table, latency, ban, attack, startUp, ioUring, peersBenchmark];
 
 function usage(): string {
   const rows = benchmarks.flatMap(({ name, says, options }) => [

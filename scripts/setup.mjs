@@ -26,6 +26,7 @@ const tools = { nft: 'nftables', ip: 'iproute2', 'iptables-legacy': 'iptables', 
  */
 const unpacked = {
   fail2ban: 'etc/fail2ban/filter.d/sshd.conf',
+  sshguard: 'usr/libexec/sshguard/sshg-parser',
   'python3-prometheus-client': 'usr/lib/python3/dist-packages/prometheus_client/parser.py',
   systemd: 'usr/bin/systemd-analyze',
   mandoc: 'usr/bin/mandoc',
