@@ -3,6 +3,9 @@
  * the configuration. scripts/generate.ts writes them, a test compares.
  */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { newestPeersRun, peersPicture, withPeersTable } from '../bench/peers-table.ts';
 import { commands, exitCodes, exitMeanings, globalOptions } from '../src/client/help.ts';
 import { usage as checkUsage } from '../src/commands/check.ts';
 import { usage as compareUsage } from '../src/commands/compare.ts';
@@ -238,5 +241,7 @@ export function documents(): Map<string, string> {
     ['docs/configuration.md', configurationDocument()],
     ['docs/client-output.schema.json', outputSchema()],
     ['docs/filter-reference.md', filterDocument()],
+    ['docs/white-paper.md', withPeersTable(readFileSync(join(import.meta.dirname, '../docs/white-paper.md'), 'utf8'))],
+    ['docs/peers.svg', peersPicture(newestPeersRun())],
   ]);
 }

@@ -13,11 +13,9 @@ export const pendingReasons: Readonly<Record<string, string>> = {
   'MM-21': part('reload'),
   'MM-28': run('the soak'),
   'MM-29': run('fail2ban on the same work'),
-  'LP-14': run('the peers on the same machine'),
   'LP-27': 'pf exists on BSD only and cannot be tested on Linux',
   'LP-32': part('logging to syslog'),
   'LP-44': 'pf exists on BSD only and cannot be tested on Linux; the others are proven as LP-24, LP-25 and LP-26',
   'R-01a': part('the audit record in the journal'),
   'R-01d': part('the chained audit log'),
-  'PE-13': run('the peers on the same machine'),
 };

@@ -166,22 +166,15 @@ function barsOf(run: BenchRun, prefix: string, figureName: string): Bar[] {
 function peerPictures({ runs }: Evidence): Markup[] {
   const pictures: Markup[] = [];
   const peers = runs.get('peers');
-  for (const [prefix, name, says] of [
-    ['parse/', 'cpu', 'Lines a second of CPU time over the same file, longer is better (logarithmic scale from 100)'],
-    [
-      'memory/',
-      'resident',
-      'Resident memory of all processes after the same attack, shorter is better (logarithmic scale from 1)',
-    ],
-  ] as const) {
-    const rows = peers === undefined ? [] : barsOf(peers, prefix, name);
-    if (peers !== undefined && rows.length > 1)
-      pictures.push(figure(bars(says, rows, name === 'cpu' ? 100 : 1), html`${says}. ${runNote(peers)}`));
+  const rows = peers === undefined ? [] : barsOf(peers, 'parse/', 'cpu');
+  if (peers !== undefined && rows.length > 1) {
+    const says = 'Lines a second of CPU time over the same file, longer is better';
+    pictures.push(figure(bars(says, rows, 1_000), html`${says} (logarithmic scale from 1,000). ${runNote(peers)}`));
   }
   const ban = runs.get('ban');
-  const rows = ban === undefined ? [] : barsOf(ban, '', 'decision-to-ack');
-  if (ban !== undefined && rows.length > 1) {
-    const named = rows.map((row) =>
+  const actions = ban === undefined ? [] : barsOf(ban, '', 'decision-to-ack');
+  if (ban !== undefined && actions.length > 1) {
+    const named = actions.map((row) =>
       row.label.includes('/') ? row : { ...row, label: `fail2zig, ${row.label}`, ours: true },
     );
     const says = 'From the decision to the acknowledgement by the kernel, shorter is better';

@@ -165,3 +165,10 @@ export function boundaries(): Markup {
     arrow('M355 94V182', 'M351 182L355 188L359 182z', 'execve', 350, 140, 'end'),
   ]);
 }
+
+/** A picture as a file of its own, on white paper. */
+export function standalone({ text }: Markup): string {
+  const style =
+    'svg { background: #fff; font: 11px sans-serif } .strong { font-weight: 600 } .fill-a { fill: #0a5fb4 } .fill-quiet { fill: #8c959f }';
+  return `${text.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ').replace('>', `><style>${style}</style>`)}\n`;
+}
