@@ -163,7 +163,7 @@ const claimRows: readonly Row[] = [
   ['LP-11', 'product', '`--import-config` turns fail2ban jails and filters into a configuration of ours.'],
   ['LP-12', 'product', 'Each published figure carries its command, workload, machine facts and spread.'],
   ['LP-13', 'product', 'The benchmarks are in the repository and repeat with one command each.'],
-  ['LP-14', 'product', 'Throughput and memory are shown beside the peers, measured on the same machine.'],
+  ['LP-14', 'product', 'Throughput and memory are shown beside fail2ban and SSHGuard, measured on the same machine.'],
   [
     'LP-15',
     'memory',
@@ -349,7 +349,7 @@ const claimRows: readonly Row[] = [
   ['PE-10', 'parser', 'A pattern does work linear in the line, needs no stack and always ends.'],
   ['PE-11', 'parser', 'A pattern that the language cannot express is refused when the configuration is loaded.'],
   ['PE-12', 'parser', 'The SIMD build and the scalar build have one interface and give the same answers.'],
-  ['PE-13', 'parser', 'The peers are measured on the same file on the same machine.'],
+  ['PE-13', 'parser', 'fail2ban and SSHGuard are measured on the same file on the same machine; CrowdSec is not.'],
   ['PE-14', 'parser', 'The throughput figure is end to end: mixed lines, from a file, on one core.'],
   ['PE-15', 'parser', 'Throughput is reported as a ratio to merely reading and splitting the same file.'],
   ['PE-16', 'parser', 'A line is not copied between read(2) and the decision.'],
