@@ -291,7 +291,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   enforcer.start({ adopts: true });
   for (const looker of lookers) looker.start();
   keeper?.start(logs);
-  memory.governor.release();
   const verdicts = setInterval(() => {
     engine.settleAttempts(Date.now() / 1000);
     enforcer.wake();
@@ -303,6 +302,7 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const { name } = backend;
   const { slots } = engine;
   await confine(config.handed!, isListening);
+  memory.governor.release();
   for (const remainder of config.handed!.lacking) log.warn('not confined', { remainder });
   log.info('started', { version, backend: name, jails: config.jails.length, slots, residentBytes: residentBytes() });
   for (const part of memory.parts()) log.debug('memory', { ...part });
