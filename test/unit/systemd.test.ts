@@ -63,7 +63,6 @@ describe('the unit', () => {
     for (const line of ['Type=notify', 'RestartPreventExitStatus=78', 'WatchdogSec=60s']) {
       expect(unit.split('\n')).toContain(line);
     }
-    expect(unit).toMatch(/^ExecReload=\/usr\/bin\/fail2zig-client reload$/m);
   });
 
   test('makes the directories of the default socket and state', () => {
