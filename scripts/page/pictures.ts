@@ -139,7 +139,7 @@ const down = (x: number, from: number, to: number, words = '', anchor = 'start')
 /** Where authority changes hands: the six boundaries of THREAT_MODEL.md. */
 export function boundaries(): Markup {
   return frame(430, 'Trust boundaries', [
-    html`<rect x="8" y="160" width="404" height="188" rx="8" class="area"/><text x="16" y="178" class="strong">core process</text><text x="16" y="193">no npm package,</text><text x="16" y="207">starts nothing</text>`,
+    html`<rect x="8" y="160" width="404" height="188" rx="8" class="area"/><text x="16" y="178" class="strong">core process</text><text x="16" y="193">no package,</text><text x="16" y="207">starts nothing</text>`,
     box(110, 4, 150, 'attacker', '', 'box-bad'),
     down(185, 32, 52, 'TB-01'),
     box(110, 52, 150, 'sshd, nginx, mail …'),
