@@ -17,11 +17,11 @@ import { assertScene, breakage, type Scenarios, type Scene, scenarios } from './
 import { engineTracker, epoch, type Tracker, type TrackerOptions } from './support/tracker.ts';
 
 /**
- * Everything but `check`, which an operator runs by hand: it starts our own core once, to ask
- * whether the ceiling holds the configuration; and but the start of the single executable, which
- * runs the bundles and loads the addon that lie inside it.
+ * Everything but two commands that an operator runs by hand: `check` starts our own core once, to
+ * ask whether the ceiling holds the configuration, and `compare` asks an installed fail2ban; and
+ * but the start of the single executable, which runs the bundles and loads the addon inside it.
  */
-const apart = new Set(['src/commands/check.ts', 'src/single/main.ts']);
+const apart = new Set(['src/commands/check.ts', 'src/import/fail2ban.ts', 'src/single/main.ts']);
 const source: SourceTree = new Map(
   [...readTree('src/**/*.ts', 'native/*.{cc,h}')].filter(([path]) => !apart.has(path)),
 );
