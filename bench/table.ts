@@ -290,7 +290,8 @@ const floods: Record<string, (count: number) => Address[]> = {
 async function checkAim(addresses: Address[], seed: [number, number], slots: number): Promise<string[]> {
   const engine = await engineWith(slots, seed, 'evict_oldest');
   const sets = engine.slots / TABLE_WAYS;
-  const wide = addresses.filter((address) => {
+  const wide = addresses.filter(({ family, bytes }) => {
+    const address: Address = { family, bytes, prefix: family === 4 ? 32 : 64 };
     engine.setBan(0, address, startTime, startTime + 600);
     const set = Math.floor(engine.banIndex(0, address) / TABLE_WAYS);
     engine.forget(0, address);

@@ -55,8 +55,8 @@ claim(
       const limit = limits[name];
       if (limit === undefined) continue;
       const { code } = count(files);
-      assert.ok(code < originalLines, `${what}: ${code} lines, no fewer than the original`);
-      if (code > limit.linesMax) over.push(what);
+      assert.ok(code < 1.2 * originalLines, `${what}: ${code} lines, a fifth more than the original`);
+      if (code > limit.linesMax || code >= originalLines) over.push(what);
       said.push(`${what} ${code} of ${limit.linesMax}`);
     }
     assert.equal(said.length, Object.keys(sizeLimits).length, 'parts with a limit');
@@ -64,7 +64,7 @@ claim(
     return over.length === 0 ? counted : new NotMet(counted);
   },
   [
-    twin('a core that grew by 8,000 lines', grown(8_000), /no fewer than the original/),
+    twin('a core that grew by 8,000 lines', grown(8_000), /a fifth more than the original/),
     twin('a count that leaves the enforcer out', given(blind), /src\/enforcer is not counted/),
   ],
 );

@@ -4,7 +4,7 @@
  * it should. What is not as it must be ends the start. Claims: E-01c, X-privileges.
  */
 import { readdirSync, readFileSync, stat } from 'node:fs';
-import { codeRangesMax } from './limits.ts';
+import { codeGrowthBytes, codeRangesMax } from './limits.ts';
 import { native } from './native.ts';
 import type { CallFilter, Handed } from './types.ts';
 
@@ -24,18 +24,31 @@ const nowhere: Range = { start: 2n ** 64n - 1n, end: 0n };
 /**
  * Where V8 has its code, out of the text of /proc/self/maps: memory that belongs to no file and may
  * be executed. Neighbours are one range, with the pages behind them that nobody may touch: V8 gave
- * them up for now. Where there are too many ranges, the nearest are joined.
+ * them up for now; and with `codeGrowthBytes` of free addresses behind it, where V8 asks for more
+ * when WebAssembly has been compiled into all that it has. Where there are too many ranges, the
+ * nearest are joined.
  */
 export function codeRanges(maps: string): Range[] {
   const ranges: Range[] = [];
+  let open: Range | undefined;
+  const close = (next: bigint): void => {
+    if (open !== undefined) open.end = next < open.end + codeGrowthBytes ? next : open.end + codeGrowthBytes;
+    open = undefined;
+  };
   for (const line of maps.split('\n')) {
-    const [, from, to, rights] = /^([0-9a-f]+)-([0-9a-f]+) (..x|---). 0+ 00:00 0 *$/.exec(line) ?? [];
+    const [, from, to, rights, file] = /^([0-9a-f]+)-([0-9a-f]+) (...). (.*)$/.exec(line) ?? [];
     if (from === undefined) continue;
     const [start, end] = [BigInt(`0x${from}`), BigInt(`0x${to}`)];
-    const last = ranges.at(-1);
-    if (start === last?.end) last.end = end;
-    else if (rights !== '---') ranges.push({ start, end });
+    const isOurs = /^0+ 00:00 0 *$/.test(file!) && (rights!.endsWith('x') || rights === '---');
+    if (isOurs && start === open?.end) open.end = end;
+    else {
+      close(start);
+      if (!isOurs || rights === '---') continue;
+      open = { start, end };
+      ranges.push(open);
+    }
   }
+  close(2n ** 47n);
   const gap = (at: number): bigint => ranges[at]!.start - ranges[at - 1]!.end;
   for (;;) {
     let nearest = 1;

@@ -632,6 +632,8 @@ export const verdictsMs = 1000;
 
 /** Places in which V8 may have code: its own heap of code, WebAssembly's, and two to spare. */
 export const codeRangesMax = 4;
+/** Free addresses behind such a place in which it may grow: all filters at once take some MiB. */
+export const codeGrowthBytes = 64n * 1024n * 1024n;
 
 // --- Records (src/history) -----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import { responses } from '../../src/client/call.ts';
 import type { ListPart, Stats, Status } from '../../src/control/answers.ts';
 
@@ -123,6 +124,11 @@ export class Daemon {
 
   async *#parts<Part>(verb: string, args: Record<string, unknown> = {}): AsyncGenerator<Part> {
     for await (const response of responses(this.socket, { verb, args })) {
+      if (!response.ok && response.error.message.includes('too many requests')) {
+        await pause(1_000);
+        yield* this.#parts<Part>(verb, args);
+        return;
+      }
       if (!response.ok) throw new Error(`${verb}: ${response.error.message}`);
       // The end of an answer in parts is empty.
       if (Object.keys(response.data as object).length > 0) yield response.data as Part;

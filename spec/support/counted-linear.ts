@@ -58,4 +58,8 @@ export const clockSeconds = counted(real.clockSeconds);
 export const digitsBefore = counted(real.digitsBefore, (_, from, end) => Math.min(12, end - from));
 export const byteBits = counted(real.byteBits);
 export const digitBits = counted(real.digitBits);
+export const holdsWord = counted(real.holdsWord, (_, from, end) => end - from);
+export const addressBits = counted(real.addressBits);
+export const wordsAre = counted(real.wordsAre);
+export const leastWord = counted(real.leastWord);
 export const matchBits = counted(real.matchBits);

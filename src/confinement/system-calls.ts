@@ -140,7 +140,7 @@ export const allowed: readonly Row[] = [
   { call: 'exit_group', why: 'the daemon stops' },
   { call: 'clock_nanosleep', why: 'V8 waits for its own threads', rarely: 'while garbage is collected aside' },
   { call: 'sched_yield', why: 'V8 spins for a lock', rarely: 'two threads of V8 want the same lock' },
-  { call: 'sched_getaffinity', why: 'V8 counts processors' },
+  { call: 'sched_getaffinity', why: 'V8 counts processors', rarely: 'when it starts a task of many threads' },
   { call: 'sched_getparam', why: 'libc looks how a thread is scheduled' },
   { call: 'sched_getscheduler', why: 'libc looks how a thread is scheduled' },
   { call: 'restart_syscall', why: 'a wait goes on', rarely: 'the daemon was stopped (SIGSTOP) and goes on' },

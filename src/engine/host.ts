@@ -49,8 +49,9 @@ const formats: LineFormat[] = ['auto', 'plain', 'docker', 'cri', 'json'];
  */
 function randomSeed(): [number, number] {
   const uuid = readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim();
-  if (!/^[\da-f]{8}-[-\da-f]*[\da-f]{12}$/.test(uuid)) throw new Error('the kernel gives no random number');
-  return [Number.parseInt(uuid.slice(0, 8), 16) | 0, Number.parseInt(uuid.slice(-8), 16) | 0];
+  const words = [uuid.slice(0, 8), uuid.slice(-8)].map((digits) => Number.parseInt(digits, 16));
+  if (uuid.length !== 36 || words.some(Number.isNaN)) throw new Error('the kernel gives no random number');
+  return [words[0]! | 0, words[1]! | 0];
 }
 
 /** The engine, or a class that adds to it (examiner.ts). */

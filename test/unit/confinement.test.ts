@@ -10,7 +10,7 @@ import { codeRanges, filled, type Range } from '../../src/confined.ts';
 import { action } from '../../src/confinement/assembler.ts';
 import { rowsFor, runFilter, startFilter } from '../../src/confinement/filter.ts';
 import { allowed, type CallName, callNumbers, deadly } from '../../src/confinement/system-calls.ts';
-import { codeRangesMax } from '../../src/limits.ts';
+import { codeGrowthBytes, codeRangesMax } from '../../src/limits.ts';
 import type { BackendName } from '../../src/types.ts';
 import { type Call, call, outsideOf, verdict, within, x64 } from '../support/seccomp.ts';
 
@@ -134,7 +134,7 @@ describe('where V8 has its code', () => {
     ].join('\n');
     expect(codeRanges(maps)).toEqual([
       { start: 0x2bd71ce0e000n, end: 0x2bd71cfb1000n },
-      { start: 0x7f415f3c0000n, end: 0x7f417f380000n },
+      { start: 0x7f415f3c0000n, end: 0x7f417f380000n + codeGrowthBytes },
     ]);
     expect(codeRanges('')).toEqual([]);
   });
@@ -153,17 +153,16 @@ describe('where V8 has its code', () => {
     ].join('\n');
     expect(codeRanges(maps)).toEqual([
       { start: 0x2000n, end: 0x6000n },
-      { start: 0x7000n, end: 0x9000n },
-      { start: 0xa000n, end: 0xb000n },
+      { start: 0x7000n, end: 0xb000n + codeGrowthBytes },
     ]);
   });
 
   test('where there are too many places, the nearest are joined', () => {
     const starts = [0x1000, 0x4000, 0x5800, 0x9000, 0xf000, 0x20000];
-    const maps = starts.map((at) => `${at.toString(16)}-${(at + 0x1000).toString(16)} rwxp 00000000 00:00 0 `);
+    const maps = starts.map((at) => `${at.toString(16)}0000-${at.toString(16)}1000 rwxp 00000000 00:00 0 `);
     const found = codeRanges(maps.join('\n'));
     expect(found).toHaveLength(codeRangesMax);
-    expect(found[0]).toEqual({ start: 0x1000n, end: 0x6800n });
+    expect(found[0]).toEqual({ start: 0x1000_0000n, end: 0x5800_1000n + codeGrowthBytes });
   });
 });
 

@@ -89,7 +89,7 @@ describe('who is let in', () => {
     const { server } = await listening();
     const found = lstatSync(path);
     expect([found.mode & 0o7777, found.uid, found.gid]).toEqual([0o660, 0, groupId]);
-    expect((await listAs(nobody, nobody)).unreachable).toContain('add yourself to the group fail2zig');
+    expect((await listAs(nobody, nobody)).unreachable).toContain('run this as root');
     expect(server.counters.connectionsTotal).toBe(0);
   });
 

@@ -19,7 +19,7 @@ import { readTime } from '../support/time-oracle.ts';
 
 const memory = new ArrayBuffer(65_536);
 const bytes = Buffer.from(memory);
-const textAt = 8_192;
+const textAt = 16_384;
 const now = Date.UTC(2026, 10, 21, 9) / 1000;
 
 const zoneBefore = process.env.TZ;

@@ -10,15 +10,25 @@ import { look, nextName, openDirectory } from '../place.ts';
 
 export const systemDirectories = ['/run/log/journal', '/var/log/journal'];
 const machineIdFile = '/etc/machine-id';
-const ofMachine = /^[0-9a-f]{32}(\.[A-Za-z0-9_.:-]{1,255})?$/;
+const idDigits = 32;
+
+/** Whether a directory's name is that of a machine, or of a namespace of one. */
+function isOfMachine(name: string): boolean {
+  const isId =
+    name.length >= idDigits && [...name.slice(0, idDigits)].every((digit) => '0123456789abcdef'.includes(digit));
+  return isId && (name.length === idDigits || (name[idDigits] === '.' && name.length > idDigits + 1));
+}
+
 /** `~`: journald found it damaged, or it was not closed in time. */
-const isJournal = /\.journal~?$/;
+function isJournal(name: string): boolean {
+  return name.endsWith('.journal') || name.endsWith('.journal~');
+}
 
 /** This machine's id, or '' where it is not known: then every machine's directory counts. */
 function machineId(): string {
   try {
     const id = readFileSync(machineIdFile, 'latin1').trim();
-    return ofMachine.test(id) ? id : '';
+    return isOfMachine(id) ? id : '';
   } catch {
     return '';
   }
@@ -79,12 +89,12 @@ export class JournalDirectories {
     const own = this.#named.length > 0 ? '' : machineId();
     for (const [root, directory] of this.roots.entries()) {
       const children = read(directory);
-      const below = children.filter((name) => ofMachine.test(name) && name.startsWith(own));
-      const files = this.#named.length > 0 ? children.filter((name) => isJournal.test(name)) : [];
+      const below = children.filter((name) => isOfMachine(name) && name.startsWith(own));
+      const files = this.#named.length > 0 ? children.filter((name) => isJournal(name)) : [];
       found.push(...files.map((name) => ({ path: `${directory}/${name}`, root })));
       for (const machine of below) {
         const path = `${directory}/${machine}`;
-        found.push(...read(path).flatMap((name) => (isJournal.test(name) ? [{ path: `${path}/${name}`, root }] : [])));
+        found.push(...read(path).flatMap((name) => (isJournal(name) ? [{ path: `${path}/${name}`, root }] : [])));
       }
     }
     this.#seen = seen;
