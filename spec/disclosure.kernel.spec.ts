@@ -2,7 +2,7 @@
  * What the running daemon says about an attack whose user names would like to be part of its log.
  */
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, linkSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../scripts/lab/daemon.ts';
 import { logFieldMax, logLineMax } from '../src/limits.ts';
@@ -60,8 +60,10 @@ async function attacked(settings: string): Promise<Attack> {
     truncateSync(path, 0);
     await until(() => heard('truncated'), { what: 'the cut' });
     appendFileSync(path, log.subarray(0, log.indexOf('\n') + 1));
-    renameSync(path, `${path}.1`);
-    writeFileSync(path, '');
+    // At no instant is there no file: one that comes after a gap is no rotation to the daemon.
+    linkSync(path, `${path}.1`);
+    writeFileSync(`${path}.new`, '');
+    renameSync(`${path}.new`, path);
     await until(() => heard('rotated'), { what: 'the rotation' });
     await daemon.stop();
     return { said: [...daemon.said], path, log };
