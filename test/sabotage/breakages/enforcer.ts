@@ -108,7 +108,7 @@ export const enforcer: readonly Breakage[] = [
     name: 'a ban that the kernel lost is not made again',
     find: 'if (ban.confirmed && !isHeld && ban.end > now) bans.push(ban);',
     put: 'if (ban.confirmed && !isHeld && ban.end < 0) bans.push(ban);',
-    claims: ['FM-2'],
+    claims: ['X-repair'],
   },
   {
     name: 'a ban for ever that the kernel holds is taken over as one that ends',
