@@ -32,10 +32,16 @@ describe.skipIf(tool('strace') === undefined)('under strace (npm run setup -- --
     200_000,
   );
 
-  test('no row of the table is there that nobody needs', () => {
-    const unused = allowed.filter(
-      ({ call, rarely, untilListening }) => rarely === undefined && !untilListening && !seen.has(call),
-    );
-    expect(unused.map(({ call }) => call)).toEqual([]);
-  });
+  test('no row of the table is there that nobody needs', async () => {
+    const unused = (): string[] =>
+      allowed
+        .filter(({ call, rarely, untilListening }) => rarely === undefined && !untilListening && !seen.has(call))
+        .map(({ call }) => call);
+    // What threads of V8 and libuv call depends on when they meet: another day may show it.
+    for (let day = 0; day < 2 && unused().length > 0; day++) {
+      const { calls } = (await runScenario(file, 'nftables')) as { calls: string[] };
+      for (const name of calls) seen.add(name);
+    }
+    expect(unused()).toEqual([]);
+  }, 200_000);
 });
