@@ -78,13 +78,14 @@ function writeWhole(path: string, text: string): void {
 }
 
 /**
- * Each a bundle of its own beside that of the core, which loads what it needs: the backends, and
- * what hears of files where there is no inotify.
+ * Each a bundle of its own beside that of the core, which loads what it needs: the backends, the
+ * journal, and what hears of files where there is no inotify.
  */
 const apart = [
   ...['nftables/nftables', 'xtables/iptables', 'xtables/ipset', 'xdp/xdp', 'log-only'].map(
     (name) => `backends/${name}`,
   ),
+  'sources/journal/journal',
   'sources/portable-events',
 ];
 /** The same for the client. */

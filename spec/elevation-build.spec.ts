@@ -95,6 +95,7 @@ const expected = [
   'dist/fail2zig',
   'dist/ipset.cjs',
   'dist/iptables.cjs',
+  'dist/journal.cjs',
   'dist/log-only.cjs',
   'dist/main.cjs',
   'dist/nftables.cjs',

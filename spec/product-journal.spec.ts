@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, truncateSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { Engine } from '../src/engine/host.ts';
-import type { JournalSourceOptions } from '../src/sources/journal/source.ts';
+import type { JournalSourceOptions } from '../src/sources/journal/journal.ts';
 import { temporaryDirectory } from '../test/support/control.ts';
 import { type Driven, driveJournal } from '../test/support/journal-sink.ts';
 import { type JournalForm, JournalWriter, journalIds, sshdEntry } from '../test/support/journal-writer.ts';

@@ -12,8 +12,8 @@ export interface SizeLimit {
 }
 
 export const sizeLimits = {
-  usual: { linesMax: 12_000, why: 'what runs as root where nftables works: read in an afternoon' },
-  core: { linesMax: 15_000, why: 'the same with the backends for iptables, ipset and XDP' },
+  usual: { linesMax: 12_000, why: 'what runs as root where nftables works and jails read log files, not the journal' },
+  core: { linesMax: 15_000, why: 'the same with the journal and the backends for iptables, ipset and XDP' },
   native: { linesMax: 1_400, why: 'C++ that wraps single system calls' },
 } as const satisfies Record<string, SizeLimit>;
 

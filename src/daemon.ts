@@ -39,7 +39,7 @@ import { DaemonOperator } from './operator.ts';
 import { ServiceManager } from './service.ts';
 import { InUseError, tableLockPath, takeLock } from './sole.ts';
 import { type FileEvent, FileSource, type FileSourceOptions } from './sources/file.ts';
-import { type JournalEvent, JournalSource } from './sources/journal/source.ts';
+import type { JournalEvent } from './sources/journal/journal.ts';
 import { Logs } from './sources/logs.ts';
 import { descriptorsMax } from './sources/place.ts';
 import { SourceRoutes } from './sources/routes.ts';
@@ -195,21 +195,22 @@ async function compose(config: CoreConfig, log: Logger) {
     events: await portableEvents(),
     resume,
   });
+  // A bundle that only hosts load whose jails read the journal.
+  const reader = targets.length === 0 ? undefined : await import('./sources/journal/journal.ts');
   const journal =
-    targets.length === 0
-      ? undefined
-      : new JournalSource({
-          directories: config.journal.directories,
-          targets,
-          findtime: Math.max(...jails.map(({ findtime }) => findtime)),
-          sink: engine,
-          now,
-          drain,
-          waiting,
-          event: (event) => sayJournal(log, event),
-          resume: keeper?.cursors,
-          histories: keeper?.histories,
-        });
+    reader &&
+    new reader.JournalSource({
+      directories: config.journal.directories,
+      targets,
+      findtime: Math.max(...jails.map(({ findtime }) => findtime)),
+      sink: engine,
+      now,
+      drain,
+      waiting,
+      event: (event) => sayJournal(log, event),
+      resume: keeper?.cursors,
+      histories: keeper?.histories,
+    });
   const logs: Logs = new Logs(files, journal);
   const clocks = new LogClocks({ engine, files, log });
   const crowds = new CrowdedLinks({ engine, ignored, jails, log });

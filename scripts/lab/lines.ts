@@ -27,11 +27,11 @@ export interface Lines {
 
 const isEmitted = (path: string) => path.startsWith('src/engine/generated/');
 /**
- * What a Linux host with nftables never loads: bundles of their own (scripts/build.ts) for other
- * backends, the dry run, and hosts without inotify.
+ * What a Linux host with nftables and log files never loads: bundles of their own
+ * (scripts/build.ts) for other backends, the dry run, the journal, and hosts without inotify.
  */
 const isForOthers = (path: string) =>
-  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/portable-events)/.test(path);
+  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events))/.test(path);
 
 /** The parts, in the order in which they are printed. */
 export function parts(): Part[] {
@@ -44,8 +44,8 @@ export function parts(): Part[] {
   const inCore = new Set(core);
   const below = (pattern: string) => globSync(pattern).filter((path) => !isEmitted(path) && !path.endsWith('.d.ts'));
   return [
-    { name: 'usual', what: 'root, on a host with nftables', files: core.filter((path) => !isForOthers(path)) },
-    { name: 'core', what: 'root, with every backend', files: core },
+    { name: 'usual', what: 'root, with nftables and log files', files: core.filter((path) => !isForOthers(path)) },
+    { name: 'core', what: 'root, every backend and source', files: core },
     { name: 'native', what: 'addon (C++)', files: below('native/*.{cc,h}') },
     {
       name: 'launch',

@@ -12,7 +12,7 @@ import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
 import type { FileSource } from '../sources/file.ts';
-import type { JournalSource } from '../sources/journal/source.ts';
+import type { JournalSource } from '../sources/journal/journal.ts';
 import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';

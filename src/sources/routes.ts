@@ -7,7 +7,7 @@ import type { Engine } from '../engine/host.ts';
 import { followedFilesMax, routeJailsMax, routesMax } from '../limits.ts';
 import type { JailConfig } from '../types.ts';
 import type { FileStatus } from './file.ts';
-import type { JournalTarget } from './journal/source.ts';
+import type { JournalTarget } from './journal/journal.ts';
 
 export class SourceRoutes {
   /** Every path or glob of every jail; its position is the pattern's number. */

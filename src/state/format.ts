@@ -18,7 +18,7 @@
 import type { BootTime } from '../clock.ts';
 import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax, weekHours } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
-import type { JournalCursor } from '../sources/journal/source.ts';
+import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import { decodeName, encodeName } from '../text/names.ts';
 

@@ -28,7 +28,7 @@ import type { Engine } from '../engine/host.ts';
 import * as limits from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
-import type { JournalCursor } from '../sources/journal/source.ts';
+import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import { type LoadedTable, loadState } from './load.ts';
 import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';

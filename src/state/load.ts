@@ -13,7 +13,7 @@ import { crc32 } from 'node:zlib';
 import type { BootTime } from '../clock.ts';
 import { historiesMax, journalCursorsMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
-import type { JournalCursor } from '../sources/journal/source.ts';
+import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
 import * as format from './format.ts';
 import { damaged } from './format.ts';

@@ -3,7 +3,7 @@
  * together with what it counted, as the daemon's state file holds both of one instant.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import type { JournalCursor } from '../../src/sources/journal/source.ts';
+import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import { driveJournal } from '../support/journal-sink.ts';
 
 export interface Saved {

@@ -1,7 +1,7 @@
 /** Remembers the entries that a journal source hands over, and drives one by hand. */
 import type { EntrySink } from '../../src/engine/host.ts';
 import { inputBytes } from '../../src/limits.ts';
-import { type JournalEvent, JournalSource, type JournalSourceOptions } from '../../src/sources/journal/source.ts';
+import { type JournalEvent, JournalSource, type JournalSourceOptions } from '../../src/sources/journal/journal.ts';
 
 export interface TakenEntry {
   source: number;

@@ -5,7 +5,7 @@
 import { mkdirSync, openSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { journalDamagedMax, journalFilesMax, journalTurnEntries, lineBytesMax } from '../../src/limits.ts';
-import type { JournalCursor } from '../../src/sources/journal/source.ts';
+import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import type { JournalMatch } from '../../src/types.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { driveJournal, ofSshd } from '../support/journal-sink.ts';

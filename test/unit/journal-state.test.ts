@@ -1,6 +1,6 @@
 /** Positions in the journal as the state file keeps them. */
 import { expect, test } from 'vitest';
-import type { JournalCursor } from '../../src/sources/journal/source.ts';
+import type { JournalCursor } from '../../src/sources/journal/journal.ts';
 import { DamagedState, decodeCursor, encodeCursor } from '../../src/state/format.ts';
 import { loadState } from '../../src/state/load.ts';
 import { saveState } from '../../src/state/save.ts';
