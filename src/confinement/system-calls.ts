@@ -33,6 +33,7 @@ export const callNumbers = {
   fsync: [74, 82],
   futex: [202, 98],
   getdents64: [217, 61],
+  getpeername: [52, 205],
   getpid: [39, 172],
   getsockname: [51, 204],
   getsockopt: [55, 209],
@@ -213,6 +214,7 @@ export const allowed: readonly Row[] = [
   { call: 'recvmsg', why: 'the addresses of this host' },
   { call: 'sendto', why: 'transactions' },
   { call: 'getsockname', why: 'libc asks for its own netlink address' },
+  { call: 'getpeername', why: 'Node asks whom it turns away from a full metrics page' },
   { call: 'bind', why: 'a netlink socket' },
   {
     call: 'socket',

@@ -5,8 +5,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { call } from '../../src/client/call.ts';
+import { metricsConnectionsMax } from '../../src/limits.ts';
 import { answerScenario, type Scenario } from '../support/namespace.ts';
 import { tool, toolEnvironment } from '../support/tools.ts';
 import { until } from '../support/until.ts';
@@ -29,6 +31,15 @@ const flush: Record<string, string[]> = {
   nftables: ['nft', 'flush', 'ruleset'],
   ipset: ['iptables-legacy', '-F'],
 };
+
+/** More connections than the metrics page takes; resolves when one was turned away. */
+async function overfill(port: number): Promise<void> {
+  const sockets = Array.from({ length: metricsConnectionsMax + 1 }, () => connect(port, '127.0.0.1'));
+  await Promise.race(
+    sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve).on('error', () => {}))),
+  );
+  for (const socket of sockets) socket.destroy();
+}
 
 async function trace(backend: string): Promise<Traced> {
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
@@ -74,6 +85,7 @@ async function trace(backend: string): Promise<Traced> {
       reject,
     );
   });
+  await overfill(9717);
   renameSync(log, `${log}.1`);
   writeFileSync(log, failure(50));
   writeFileSync(join(home, 'other.more'), failure(51));

@@ -28,6 +28,13 @@ export const confinement: readonly Breakage[] = [
     claims: ['E-01c'],
   },
   {
+    name: 'a full metrics page ends the daemon',
+    find: "  { call: 'getpeername', why: 'Node asks whom it turns away from a full metrics page' },",
+    put: '',
+    claims: [],
+    tests: ['test/netns/calls.test.ts'],
+  },
+  {
     name: 'the bounding set is kept',
     find: "must('bounding set', native.prctl(dropFromBoundingSet, each, 0))",
     put: "must('bounding set', 0)",
