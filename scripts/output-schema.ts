@@ -34,6 +34,11 @@ const memoryNow = z.strictObject({
 
 const counted = z.array(z.strictObject({ name: z.string(), bans: count }));
 
+const ignored = z.strictObject({
+  ignored: z.array(z.strictObject({ address: z.string(), remainingSeconds: z.number().int().min(-1) })),
+  lifted: z.array(z.strictObject({ address: z.string(), jail: z.string() })).optional(),
+});
+
 /** By command. New keys may come; those that are here stay. */
 export const outputs = {
   status: z.looseObject({
@@ -91,6 +96,8 @@ export const outputs = {
       )
       .optional(),
   }),
+  ignore: ignored,
+  unignore: ignored,
   why: z.looseObject({
     address: z.string(),
     views: z.array(

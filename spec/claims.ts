@@ -406,6 +406,11 @@ const claimRows: readonly Row[] = [
     'A line padded up to the limit, or past it, neither hides its sender below it nor bans somebody else.',
   ],
   [
+    'X-ignore',
+    'elevation',
+    'What an operator ignores by hand is banned in no jail until its time is over, over restarts too, and its bans end.',
+  ],
+  [
     'X-terminal',
     'disclosure',
     'No output for people or machines carries a byte that moves, colours or hides text on a terminal.',

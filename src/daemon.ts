@@ -133,6 +133,7 @@ async function compose(config: CoreConfig, log: Logger) {
   memory.govern();
   const clock = new Clock((seconds) => {
     engine.shiftTimes(seconds);
+    ignored.shift(seconds);
     engine.setClock(Math.floor(Date.now() / 1000));
     keeper?.changed();
     log.warn('the clock was set: bans and windows keep what is left of them', { seconds });
@@ -140,7 +141,15 @@ async function compose(config: CoreConfig, log: Logger) {
   // What a dry run decided must not be enforced by a later run.
   const path = backend.holds ? config.state.path : `${config.state.path}.dry-run`;
   const keeper = config.state.enabled
-    ? new StateKeeper({ ...config.state, path, jails: jails.map(({ name }) => name), engine, log, now: clock.now })
+    ? new StateKeeper({
+        ...config.state,
+        path,
+        jails: jails.map(({ name }) => name),
+        engine,
+        ignored,
+        log,
+        now: clock.now,
+      })
     : undefined;
   const resume = keeper?.load();
   const records = config.state.enabled ? `${path}.history` : undefined;

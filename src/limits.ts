@@ -465,8 +465,12 @@ export const filtersMax = 256;
  * 20 bytes each.
  */
 export const ignoredNetworksMax = 16 * 1024;
-/** Room in each jail's list for addresses that this host gets after the start. */
+/** Room in each jail's list for what is ignored by hand, and addresses that the host gets later. */
 export const ignoredNetworksSpare = 64;
+/** Networks that operators may ignore by hand: half of that room. */
+export const ignoredByHandMax = 32;
+/** How long such a network is ignored where nobody says, seconds. */
+export const ignoredByHandSeconds = 3_600;
 /**
  * Networks whose addresses are single hosts: four that every host knows, and the links of this one.
  * Each failure of an IPv6 source is compared with all of them.

@@ -6,6 +6,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type BanResult,
+  type IgnoreResult,
   type JailStatus,
   type JailView,
   type ListPart,
@@ -32,13 +33,13 @@ import { type Figure, type Observed, statsOf } from './observe/figures.ts';
 import type { LogClocks } from './observe/log-clocks.ts';
 import type { FileSource } from './sources/file.ts';
 import type { SourceRoutes } from './sources/routes.ts';
-import { formatAddress, maskAddress, neverSource, parseCidr } from './text/address.ts';
+import { formatAddress, isWithin, maskAddress, neverSource, parseCidr } from './text/address.ts';
 import type { Address, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
 export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder'> {
   /** What is never banned, and the networks of this host. */
-  ignored?: Pick<Ignored, 'isBroadcast'>;
+  ignored?: Pick<Ignored, 'isBroadcast' | 'byHand' | 'ignore'>;
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
@@ -115,7 +116,11 @@ export class DaemonOperator implements Operator {
         slotsUsed: engine.tracked,
       },
       problems: this.problems(),
-      hints: [...this.#hints(), ...(config.handed?.lacking ?? []).map((what) => `not confined: ${what}`)],
+      hints: [
+        ...this.#hints(),
+        ...this.#ignoredRows().map(({ address }) => `ignored by hand: ${address}`),
+        ...(config.handed?.lacking ?? []).map((what) => `not confined: ${what}`),
+      ],
       confined: config.handed?.confined ?? [],
       jails: Array.from(chosen, (index) => this.#jailStatus(index, counts[index]!)),
     });
@@ -252,6 +257,78 @@ export class DaemonOperator implements Operator {
     }
   }
 
+  async *ignore(
+    { addresses, seconds = limits.ignoredByHandSeconds }: { addresses?: string[]; seconds?: number },
+    by: Peer,
+  ): AsyncGenerator<IgnoreResult> {
+    const { enforcer, recorder } = this.#running;
+    const networks = (addresses ?? []).map(parsed);
+    if (networks.length > 0) {
+      this.#ignore(networks, seconds < 0 ? Number.POSITIVE_INFINITY : Date.now() / 1000 + seconds);
+      if (!enforcer.follow(false)) {
+        this.#ignore(networks, 0);
+        enforcer.follow();
+        throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make it');
+      }
+      for (const text of networks.map(formatAddress)) recorder.command(`ignore ${text} ${seconds}`, by);
+      try {
+        yield* this.#liftWithin(networks, by);
+      } finally {
+        enforcer.allowAnew();
+      }
+    }
+    yield { ignored: this.#ignoredRows() };
+  }
+
+  async *#liftWithin(networks: readonly Address[], by: Peer): AsyncGenerator<IgnoreResult> {
+    const { jails } = this.#running.config;
+    for await (const bans of this.#bans(undefined)) {
+      const covered = bans.filter(({ address }) => networks.some((network) => isWithin(address, network)));
+      if (covered.length === 0) continue;
+      await this.#lift(covered, covered, by);
+      yield {
+        lifted: covered.map(({ address, jail }) => ({ address: formatAddress(address), jail: jails[jail]!.name })),
+      };
+    }
+  }
+
+  unignore({ addresses }: { addresses: string[] }, by: Peer): IgnoreResult {
+    const { enforcer, recorder } = this.#running;
+    const rows = this.#ignoredRows();
+    const networks = addresses.map(parsed);
+    const unknown = networks.map(formatAddress).find((text) => !rows.some(({ address }) => address === text));
+    if (unknown !== undefined) {
+      const known = rows.length === 0 ? 'nothing is' : `there are ${rows.map(({ address }) => address).join(', ')}`;
+      throw new OperatorError('not-ignored', `${unknown} is not ignored by hand; ${known}`);
+    }
+    this.#ignore(networks, 0);
+    enforcer.follow();
+    for (const text of networks.map(formatAddress)) recorder.command(`unignore ${text}`, by);
+    return { ignored: this.#ignoredRows() };
+  }
+
+  /** In every jail until epoch second `until`; nothing is ignored where not all can be. */
+  #ignore(networks: readonly Address[], until: number): void {
+    const { ignored, keeper } = this.#running;
+    const all = new Set([...this.#ignoredRows().map(({ address }) => address), ...networks.map(formatAddress)]);
+    if (until > 0 && all.size > limits.ignoredByHandMax)
+      throw new OperatorError(
+        'no-room',
+        `at most ${limits.ignoredByHandMax} networks are ignored by hand; use ignoreip`,
+      );
+    for (const network of networks) ignored?.ignore(network, until);
+    keeper?.changed();
+  }
+
+  #ignoredRows() {
+    const { ignored } = this.#running;
+    const now = Date.now() / 1000;
+    return (ignored?.byHand ?? []).map(({ network, until }) => ({
+      address: formatAddress(network),
+      remainingSeconds: Number.isFinite(until) ? Math.max(0, Math.ceil(until - now)) : -1,
+    }));
+  }
+
   /** Ends bans in kernel and table; those that were `held` are recorded. */
   async #lift(places: readonly Place[], held: readonly Place[], { uid, pid }: Peer): Promise<void> {
     const { config, enforcer, recorder } = this.#running;
@@ -386,7 +463,15 @@ export class DaemonOperator implements Operator {
       throw new OperatorError('bad-argument', `${text} is the first address of a network of ours, that of its routers`);
     if (!engine.isIgnored(jail, address)) return address;
     const { name } = this.#running.config.jails[jail]!;
-    throw new OperatorError('ignored', `${formatAddress(address)} is in ignoreip of jail ${name}`);
+    const byHand = this.#ignoredBy(address);
+    const why = byHand === undefined ? `in ignoreip of jail ${name}` : `ignored by hand (${byHand})`;
+    throw new OperatorError('ignored', `${formatAddress(address)} is ${why}`);
+  }
+
+  /** The network that was ignored by hand and covers the address. */
+  #ignoredBy(address: Address): string | undefined {
+    const found = this.#running.ignored?.byHand.find(({ network }) => isWithin(address, network));
+    return found && formatAddress(found.network);
   }
 
   async #inKernel(task: Promise<unknown>): Promise<void> {

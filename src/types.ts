@@ -14,6 +14,12 @@ export interface Address {
   prefix: number;
 }
 
+/** A network that an operator has ignored, in every jail, until epoch second `until`. */
+export interface IgnoredByHand {
+  network: Address;
+  until: number;
+}
+
 /** One TCP/UDP port or an inclusive range. */
 export interface PortRange {
   first: number;

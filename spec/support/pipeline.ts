@@ -4,6 +4,7 @@
  * backend that lies.
  */
 import { Enforcer } from '../../src/enforcer/enforcer.ts';
+import { Ignored } from '../../src/enforcer/ignored.ts';
 import { Engine } from '../../src/engine/host.ts';
 import type { Address, Backend, Ban, Change, CoreConfig } from '../../src/types.ts';
 import { rememberingLog } from '../../test/support/control.ts';
@@ -61,6 +62,7 @@ export interface Pipeline {
   config: CoreConfig;
   engine: Engine;
   enforcer: Enforcer;
+  ignored: Ignored;
   backend: RememberingBackend;
   log: ReturnType<typeof rememberingLog>;
   /** A failed login of each address, now, read by the engine; then the enforcer is woken. */
@@ -82,12 +84,14 @@ export async function pipeline({
   const engine = await Engine.create({ jails, tableBytes: slots * slotBytes, evictionPolicy });
   engine.openSource(0, engine.addRoute(jails.map(({ filter, mode }, index) => ({ index, filter, mode }))));
   const log = rememberingLog();
-  const enforcer = new Enforcer({ engine, backend, jails: config.jails, log });
+  const ignored = new Ignored(config.jails, () => ({}));
+  const enforcer = new Enforcer({ engine, backend, jails: config.jails, ignored, log });
   let connection = 0;
   return {
     config,
     engine,
     enforcer,
+    ignored,
     backend,
     log,
     fail(...addresses) {

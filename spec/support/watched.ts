@@ -23,6 +23,8 @@ function operatorOf(operator: DaemonOperator): Operator {
     list: (args) => operator.list(args),
     ban: (args, by) => operator.ban(args, by),
     unban: (args, by) => operator.unban(args, by),
+    ignore: (args, by) => operator.ignore(args, by),
+    unignore: (args, by) => operator.unignore(args, by),
     jails: () => operator.jails(),
     why: (args) => operator.why(args),
     history: (args) => operator.history(args),

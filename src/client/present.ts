@@ -4,7 +4,7 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
+import type { BanResult, IgnoreResult, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
@@ -126,6 +126,15 @@ function presentUnban({ addresses }: UnbanResult): string {
       return `unbanned ${printable(address)} in ${named.map((jail) => printable(jail)).join(', ')}\n`;
     })
     .join('');
+}
+
+function presentIgnore({ ignored = [], lifted = [] }: IgnoreResult): string {
+  const rows = ignored.map(
+    ({ address, remainingSeconds: left }) =>
+      `ignored: ${printable(address)} ${left < 0 ? 'for ever' : `for ${remaining(left)}`}\n`,
+  );
+  const ended = lifted.map(({ address, jail }) => `the ban of ${printable(address)} in ${printable(jail)} has ended\n`);
+  return [...(rows.length > 0 ? rows : ['nothing is ignored by hand\n']), ...ended].join('');
 }
 
 /** Shows an answer part by part, then its end. */
@@ -319,6 +328,8 @@ const texts: Record<string, (answer: never) => string> = {
   stats: presentStats,
   ban: presentBan,
   unban: presentUnban,
+  ignore: presentIgnore,
+  unignore: presentIgnore,
 };
 
 /** Whatever a verb answers that has no form of its own yet: a line for each value. */

@@ -73,6 +73,19 @@ export interface UnbanResult {
   addresses: { address: string; jails: string[]; kernelOnly?: string[] }[];
 }
 
+/** A network that is ignored by hand. */
+export interface IgnoredRow {
+  address: string;
+  /** Whole seconds left; -1 = for ever. */
+  remainingSeconds: number;
+}
+
+/** What is ignored by hand now, and which bans ended for it. */
+export interface IgnoreResult {
+  ignored?: IgnoredRow[];
+  lifted?: { address: string; jail: string }[];
+}
+
 /** What one jail knows of an address. */
 export interface JailView {
   jail: string;
@@ -131,6 +144,9 @@ export interface Operator {
   ban(args: { jail: string; addresses: string[]; seconds?: number; reason?: string }, by: Peer): Eventually<BanResult>;
   /** In every jail where `jail` is absent; without addresses every ban of the jail, or of `all`. */
   unban(args: { jail?: string; addresses?: string[]; all?: true }, by: Peer): AsyncIterable<UnbanResult>;
+  /** In every jail; without addresses only tells what is ignored. */
+  ignore(args: { addresses?: string[]; seconds?: number }, by: Peer): AsyncIterable<IgnoreResult>;
+  unignore(args: { addresses: string[] }, by: Peer): Eventually<IgnoreResult>;
   jails(): AsyncIterable<{ jails: { jail: string; filter: string; bansActive: number }[] }>;
   why(args: { address: string }): Eventually<Why>;
   history(args: { address?: string; jail?: string; since?: number }): Eventually<Records>;
@@ -150,6 +166,8 @@ export type RefusalCode =
   | 'bad-argument'
   | 'no-such-jail'
   | 'ignored'
+  | 'not-ignored'
+  | 'no-room'
   | 'kernel'
   | 'not-kept'
   | 'too-long'

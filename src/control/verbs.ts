@@ -60,6 +60,20 @@ export const verbs: readonly Verb[] = [
     },
   },
   {
+    name: 'ignore',
+    rootOnly: true,
+    changes: true,
+    says: 'Bans addresses in no jail for a while (1h), and ends their bans; without any, what is ignored by hand',
+    arguments: { addresses: { kind: 'address', many: true }, seconds: { kind: 'duration' } },
+  },
+  {
+    name: 'unignore',
+    rootOnly: true,
+    changes: true,
+    says: 'Ends that: their failures count again',
+    arguments: { addresses: { kind: 'address', required: true, many: true } },
+  },
+  {
     name: 'why',
     says: 'What is known of an address: bans, what led to them, who asked, what the kernel holds',
     arguments: { address: { kind: 'address', required: true } },

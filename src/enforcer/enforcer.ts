@@ -89,7 +89,7 @@ export class Enforcer {
    * take a while: logs are read and operators answered meanwhile, and the kernel goes on dropping.
    */
   start({ adopts = false } = {}): void {
-    this.#looking = setInterval(() => this.#follow(), ownAddressesLookMs);
+    this.#looking = setInterval(() => this.follow(), ownAddressesLookMs);
     this.#looking.unref();
     // A dry run holds nothing that others could change.
     const compared = this.#settings.backend.holds ? this.#reconciliation.start(adopts) : undefined;
@@ -99,6 +99,7 @@ export class Enforcer {
         this.#room.recount();
         this.#sweep();
       });
+    this.follow();
     if (!adopts || compared === undefined) this.#sweep();
   }
 
@@ -170,16 +171,25 @@ export class Enforcer {
     this.wake();
   }
 
-  /** Follows the addresses of this host: they are ignored from now on, and no others. */
-  #follow(): void {
-    const { engine, ignored, jails, log, backend } = this.#settings;
-    if (ignored === undefined || performance.now() - this.#lookedAt < ownAddressesApartMs) return;
+  /**
+   * Follows the addresses of this host and what is ignored by hand: they are ignored from now on,
+   * and no others. False where there is no room for all of them. `inKernel` false: `allowAnew`
+   * follows.
+   */
+  follow(inKernel = true): boolean {
+    const { engine, ignored, jails, log } = this.#settings;
     this.#lookedAt = performance.now();
-    if (!ignored.look()) return;
+    if (!ignored?.look()) return this.#areAllIgnored;
     this.#areAllIgnored = engine.setIgnored(ignored.lists, ignored.links);
     for (const [index, jail] of jails.entries()) jail.allow = ignored.lists[index]!;
-    log.info('the addresses of this host have changed: these are ignored, and no others');
-    if (backend.holds) void this.#reconciliation.allowAnew();
+    log.info('what is ignored has changed: addresses of this host, or by hand');
+    if (inKernel) this.allowAnew();
+    return this.#areAllIgnored;
+  }
+
+  /** Brings what is ignored into the kernel's rules, and ends the bans that it covers. */
+  allowAnew(): void {
+    if (this.#settings.backend.holds) void this.#reconciliation.allowAnew();
   }
 
   /** Runs a task in its turn; sets that others removed are made anew first. */
@@ -212,7 +222,7 @@ export class Enforcer {
       // A sweep visits the whole table: others have their turn between its slices, whatever the
       // backend waits for.
       else if (this.#sweepAt >= 0) await turn();
-      this.#follow();
+      if (performance.now() - this.#lookedAt >= ownAddressesApartMs) this.follow();
       if (engine.banAllDue) await this.#banAll();
       else await this.#turns.take(() => this.#deliver(this.#gather()));
     }

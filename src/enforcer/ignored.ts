@@ -1,12 +1,12 @@
 /**
- * What each jail never bans, as it is now: its ignoreip and, with ignoreself, loopback and the
- * addresses of this host; and the links of this host, where each address is a host of its own.
- * These come and go (DHCP, VPN, privacy addresses, a start before the network), so they are looked
- * at again and again.
+ * What each jail never bans, as it is now: its ignoreip, what an operator has ignored in every jail
+ * for a while, and, with ignoreself, loopback and the addresses of this host; and the links of this
+ * host, where each address is a host of its own. These come and go (DHCP, VPN, privacy addresses, a
+ * start before the network), so they are looked at again and again.
  */
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { formatAddress, maskAddress, maskByte, parseCidr } from '../text/address.ts';
-import type { Address, JailConfig } from '../types.ts';
+import type { Address, IgnoredByHand, JailConfig } from '../types.ts';
 
 type Interfaces = typeof networkInterfaces;
 
@@ -19,34 +19,55 @@ export class Ignored {
   #networks: readonly Address[] = [];
   readonly #jails: readonly Pick<JailConfig, 'ignoreip' | 'ignoreself'>[];
   readonly #interfaces: Interfaces;
+  readonly #now: () => number;
+  #found: NetworkInterfaceInfo[] = [];
   #seen: string | undefined;
+  /** What an operator has ignored, by its text. */
+  readonly #byHand = new Map<string, IgnoredByHand>();
 
   constructor(
     jails: readonly Pick<JailConfig, 'ignoreip' | 'ignoreself'>[],
     interfaces: Interfaces = networkInterfaces,
+    now: () => number = Date.now,
   ) {
     this.#jails = jails;
     this.#interfaces = interfaces;
+    this.#now = now;
     this.look();
   }
 
-  /** Looks at the interfaces; true where something changed. */
+  /** What an operator has ignored and is not over. */
+  get byHand(): IgnoredByHand[] {
+    return [...this.#byHand.values()].filter(({ until }) => until > this.#now() / 1000);
+  }
+
+  /** Ignores a network, or no longer where `until` is over; it counts from the next look on. */
+  ignore(network: Address, until: number): void {
+    this.#byHand.set(formatAddress(network), { network, until });
+  }
+
+  /** The clock was set by so many seconds: what is left of them stays. */
+  shift(seconds: number): void {
+    for (const each of this.#byHand.values()) each.until += seconds;
+  }
+
+  /** Looks at the interfaces and the clock; true where something changed. */
   look(): boolean {
-    let found: NetworkInterfaceInfo[];
+    const byHand = this.byHand.map(({ network }) => formatAddress(network));
+    for (const text of this.#byHand.keys()) if (!byHand.includes(text)) this.#byHand.delete(text);
     try {
-      found = Object.values(this.#interfaces()).flatMap((addresses) => addresses ?? []);
+      this.#found = Object.values(this.#interfaces()).flatMap((addresses) => addresses ?? []);
     } catch {
       // Descriptors are short for a moment: what was seen last stays.
-      if (this.#seen !== undefined) return false;
-      found = [];
     }
+    const found = this.#found;
     const own = ['127.0.0.0/8', '::1', ...found.map(({ address }) => address)];
     const networks = found.filter(({ internal }) => !internal).map(({ cidr, address }) => cidr ?? address);
-    const seen = [...own, ...networks].join(' ');
+    const seen = [...own, ...networks, ...byHand].join(' ');
     if (seen === this.#seen) return false;
     this.#seen = seen;
     this.lists = this.#jails.map(({ ignoreip, ignoreself }) =>
-      networksOf(ignoreself ? [...ignoreip, ...own] : ignoreip),
+      networksOf([...ignoreip, ...(ignoreself ? own : []), ...byHand]),
     );
     this.#networks = networksOf(networks).filter(({ family }) => family === 4);
     this.links = linksOf(networksOf(networks));

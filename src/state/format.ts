@@ -8,7 +8,7 @@
  * Sections in this order; all but the heads may come several times, so that both writer and reader
  * work in small portions however large the table is: clock (boot id and seconds since boot when the
  * file was written; may be missing), jails (names), positions, table head, table entries (bans
- * first, then open windows), histories, read positions of journals.
+ * first, then open windows), histories, read positions of journals, networks ignored by hand.
  *
  * Whoever can write the file is root, but a disk may hand back anything: every field is checked on
  * the way in, nothing is allocated from a length before it is compared with its bound. Claims:
@@ -20,7 +20,9 @@ import { fingerprintBytesMax, jailNameMax, jailsMax, pathBytesMax, weekHours } f
 import type { ReadPosition } from '../sources/file.ts';
 import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
+import { formatAddress, parseCidr } from '../text/address.ts';
 import { decodeName, encodeName } from '../text/names.ts';
+import type { IgnoredByHand } from '../types.ts';
 
 export const stateMagic = Buffer.from('f2zstate', 'latin1');
 export const stateVersion = 1;
@@ -35,6 +37,7 @@ export const sectionTag = {
   tableEntries: 4,
   histories: 5,
   journal: 6,
+  ignored: 7,
   end: 0xe0f,
 } as const;
 
@@ -136,6 +139,20 @@ export function decodeCursor(bytes: Buffer): JournalCursor {
   if (!Number.isSafeInteger(seqnum) || seqnum < 0 || bytes.readUInt32LE(4) !== 0)
     damaged('a position in the journal has a wrong number');
   return { kind, seqnum, id: bytes.toString('hex', 16) };
+}
+
+/** Epoch second at which it ends f64 (infinite: never); its text follows. One to a section. */
+export function encodeIgnored({ network, until }: IgnoredByHand): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeDoubleLE(until, 0);
+  return Buffer.concat([head, Buffer.from(formatAddress(network))]);
+}
+
+export function decodeIgnored(bytes: Buffer): IgnoredByHand {
+  const network = bytes.length > 8 ? parseCidr(bytes.toString('latin1', 8), 'refuse') : undefined;
+  const until = bytes.length > 8 ? bytes.readDoubleLE(0) : -1;
+  if (typeof network !== 'object' || !(until >= 0)) damaged('a network that is ignored by hand is wrong');
+  return { network, until };
 }
 
 /** A position with its path. */

@@ -30,6 +30,7 @@ import type { Logger } from '../log.ts';
 import type { FileSource, ReadPosition } from '../sources/file.ts';
 import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
+import type { Address, IgnoredByHand } from '../types.ts';
 import { type LoadedTable, loadState } from './load.ts';
 import { type Snapshot, type StateDisk, type StateWriteError, saveState } from './save.ts';
 
@@ -40,6 +41,8 @@ export interface KeeperOptions {
   /** Names, in the engine's order. */
   jails: readonly string[];
   engine: Pick<Engine, 'saveTable' | 'restoreTable' | 'counter'>;
+  /** What is ignored by hand. */
+  ignored?: { readonly byHand: readonly IgnoredByHand[]; ignore(network: Address, until: number): void };
   log: Logger;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -116,7 +119,7 @@ export class StateKeeper {
    * disk.
    */
   load(): ReadPosition[] {
-    const { path, engine, jails, log } = this.#options;
+    const { path, engine, ignored, jails, log } = this.#options;
     const now = this.#now() / 1000;
     const positions: ReadPosition[] = [];
     let restoring: Restoring | null = null;
@@ -133,6 +136,7 @@ export class StateKeeper {
       entries: (bytes: Buffer) => restoring?.take(bytes),
       history: (history: SavedHistory) => void this.histories.push(history),
       cursor: (cursor: JournalCursor) => void this.cursors.push(cursor),
+      ignored: ({ network, until }: IgnoredByHand) => ignored?.ignore(network, until),
     };
     const loaded = loadState(path, visitor, now);
     if (loaded.state === null) {
@@ -221,7 +225,7 @@ export class StateKeeper {
 
   /** One save; never rejects. */
   async #save(readers: Readers): Promise<void> {
-    const { path, engine, jails, disk } = this.#options;
+    const { path, engine, ignored, jails, disk } = this.#options;
     let release = (): void => {};
     const take = (): Snapshot => {
       const began = performance.now();
@@ -251,6 +255,7 @@ export class StateKeeper {
         positions: readers.positions(),
         histories: readers.histories(),
         cursors: readers.cursors?.() ?? [],
+        ignored: ignored?.byHand ?? [],
         table: { ...table, read },
         taken: release,
       };

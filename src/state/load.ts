@@ -11,10 +11,18 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { BootTime } from '../clock.ts';
-import { historiesMax, journalCursorsMax, stateBytesMax, statePositionsMax, stateSectionBytesMax } from '../limits.ts';
+import {
+  historiesMax,
+  ignoredByHandMax,
+  journalCursorsMax,
+  stateBytesMax,
+  statePositionsMax,
+  stateSectionBytesMax,
+} from '../limits.ts';
 import type { ReadPosition } from '../sources/file.ts';
 import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
+import type { IgnoredByHand } from '../types.ts';
 import * as format from './format.ts';
 import { damaged } from './format.ts';
 import { temporaryPath } from './save.ts';
@@ -42,6 +50,7 @@ export interface StateVisitor {
   entries(bytes: Buffer): void;
   history?(history: SavedHistory): void;
   cursor?(cursor: JournalCursor): void;
+  ignored?(ignored: IgnoredByHand): void;
 }
 
 export interface LoadedState {
@@ -155,6 +164,7 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
   let wanted = false;
   let histories = 0;
   let cursors = 0;
+  let ignored = 0;
   for (let last = 0; ; ) {
     reader.take(head);
     const tag = head.readUInt32LE(0);
@@ -194,6 +204,10 @@ function readPass(descriptor: number, visitor: StateVisitor | null): LoadedState
       if (++cursors > journalCursorsMax) damaged('it holds too many positions in the journal');
       const cursor = format.decodeCursor(bytes);
       visitor?.cursor?.(cursor);
+    } else if (tag === format.sectionTag.ignored) {
+      if (++ignored > ignoredByHandMax) damaged('it ignores too many networks by hand');
+      const each = format.decodeIgnored(bytes);
+      visitor?.ignored?.(each);
     } else {
       damaged(`it has an unknown section ${tag}`);
     }

@@ -17,6 +17,7 @@ import { statePortionBytes, stateSectionBytesMax, stateTableNoteBytesMax } from 
 import type { ReadPosition } from '../sources/file.ts';
 import type { JournalCursor } from '../sources/journal/journal.ts';
 import type { SavedHistory } from '../sources/silence.ts';
+import type { IgnoredByHand } from '../types.ts';
 import * as format from './format.ts';
 
 /**
@@ -45,6 +46,7 @@ export interface Snapshot {
   table: SavedEntries | null;
   histories?: readonly SavedHistory[];
   cursors?: readonly JournalCursor[];
+  ignored?: readonly IgnoredByHand[];
   /**
    * Everything is copied: what the snapshot shows may change again. Not called where the save fails
    * before.
@@ -218,7 +220,7 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
     yield* emptied();
     add(format.sectionTag.positions, format.encodePosition(position));
   }
-  const { table, histories = [], cursors = [] } = snapshot;
+  const { table, histories = [], cursors = [], ignored = [] } = snapshot;
   yield* emptied();
   if (table !== null) add(format.sectionTag.tableHead, encodeTableHead(table));
   for (let length = table === null ? 0 : 1; length > 0; ) {
@@ -237,6 +239,10 @@ function* encode(snapshot: Snapshot, into: Buffer): Generator<number, number> {
   for (const cursor of cursors) {
     yield* emptied();
     add(format.sectionTag.journal, format.encodeCursor(cursor));
+  }
+  for (const each of ignored) {
+    yield* emptied();
+    add(format.sectionTag.ignored, format.encodeIgnored(each));
   }
   return used;
 }

@@ -432,6 +432,38 @@ maxretry = 3
     assert.equal(await daemon.stop(), 0);
   },
 
+  'what an operator ignores stays ignored over a restart, in table and kernel': async () => {
+    const host = new Host();
+    let daemon = await host.start();
+    const client = (...words: string[]) =>
+      execFileSync(process.execPath, [join('dist', 'client.cjs'), '--socket', daemon.socket, ...words], {
+        encoding: 'utf8',
+      });
+    host.fail('192.0.2.1', 3);
+    host.fail('192.0.2.9', 3);
+    await daemon.ban('sshd', '2001:db8:1::7', 900);
+    await banned(daemon, '192.0.2.1', '192.0.2.9', '2001:db8:1::/64');
+    const said = client('ignore', '192.0.2.0/29', '2001:db8:1::99', '1h');
+    assert.match(said, /ignored: 192\.0\.2\.0\/29 for (1h|59m 59s)\n/);
+    assert.match(said, /the ban of 192\.0\.2\.1 in sshd has ended\n/);
+    await saved(daemon);
+    assert.equal(await daemon.stop(), 0);
+    host.fail('192.0.2.2', 3);
+    host.fail('192.0.2.10', 3);
+    daemon = await host.start();
+    await banned(daemon, '192.0.2.9', '192.0.2.10', '2001:db8:1::/64');
+    assert.deepEqual(elements(), ['192.0.2.10', '192.0.2.9']);
+    const listed = (): string =>
+      execFileSync('nft', ['list', 'chain', 'inet', 'fail2zig', 'deny-sshd'], { encoding: 'utf8' });
+    await until(() => listed().includes('2001:db8:1::99'), { ...timeout, what: 'a rule that lets it pass' });
+    client('unignore', '192.0.2.0/29', '2001:db8:1::99');
+    await until(() => !listed().includes('2001:db8:1::99'), { ...timeout, what: 'the rule to go' });
+    host.fail('192.0.2.3', 3);
+    await banned(daemon, '192.0.2.3', '192.0.2.9', '192.0.2.10', '2001:db8:1::/64');
+    assert.deepEqual((await daemon.status()).problems, []);
+    assert.equal(await daemon.stop(), 0);
+  },
+
   'SIGHUP changes nothing and says so; bans go on': async () => {
     const host = new Host();
     const daemon = await host.start();

@@ -122,6 +122,16 @@ export function fakeOperator(partRows = 2): FakeOperator {
       calls.push({ verb: 'jails', args: {} });
       yield { jails: [{ jail: 'sshd', filter: 'sshd', bansActive: fake.bans.length }] };
     },
+    ignore: async function* (args, by) {
+      calls.push({ verb: 'ignore', args, by });
+      const rows = (args.addresses ?? []).map((address) => ({ address, remainingSeconds: args.seconds ?? 3_600 }));
+      yield { lifted: rows.map(({ address }) => ({ address, jail: 'sshd' })) };
+      yield { ignored: rows };
+    },
+    unignore: (args, by) => {
+      calls.push({ verb: 'unignore', args, by });
+      return { ignored: [] };
+    },
     why: (args) => {
       calls.push({ verb: 'why', args });
       return { address: args.address, views: [], records: fake.records };

@@ -5,12 +5,15 @@ import type { ReadPosition } from '../../src/sources/file.ts';
 import type { SavedHistory } from '../../src/sources/silence.ts';
 import type { LoadedTable, StateVisitor } from '../../src/state/load.ts';
 import type { Snapshot } from '../../src/state/save.ts';
+import { parseCidr } from '../../src/text/address.ts';
+import type { Address, IgnoredByHand } from '../../src/types.ts';
 
 export class CollectingVisitor implements StateVisitor {
   readonly positions: ReadPosition[] = [];
   head: LoadedTable | null = null;
   readonly chunks: Buffer[] = [];
   readonly histories: SavedHistory[] = [];
+  readonly byHand: IgnoredByHand[] = [];
 
   position(position: ReadPosition): void {
     this.positions.push(position);
@@ -29,8 +32,14 @@ export class CollectingVisitor implements StateVisitor {
     this.histories.push(history);
   }
 
+  ignored(ignored: IgnoredByHand): void {
+    this.byHand.push(ignored);
+  }
+
   get touched(): boolean {
-    return this.positions.length + this.chunks.length + this.histories.length > 0 || this.head !== null;
+    return (
+      this.positions.length + this.chunks.length + this.histories.length + this.byHand.length > 0 || this.head !== null
+    );
   }
 }
 
@@ -52,6 +61,12 @@ export function sampleHistory(number: number): SavedHistory {
   return { path: `/var/log/\udcff-${number}.log`, since: 1_600_000_000, quietSeconds: 60, missed: 1.5, counts };
 }
 
+/** Networks that are ignored for a while, and for ever. */
+const sampleIgnored: IgnoredByHand[] = [
+  { network: parseCidr('192.0.2.0/24', 'refuse') as Address, until: 1_700_003_600 },
+  { network: parseCidr('2001:db8::7', 'refuse') as Address, until: Number.POSITIVE_INFINITY },
+];
+
 /** A snapshot whose table holds `entries` entries; all their bytes together count modulo 251. */
 export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot {
   let done = 0;
@@ -60,6 +75,7 @@ export function sampleSnapshot(entries: number, time = 1_700_000_000): Snapshot 
     jails: ['sshd', 'nginx-http-auth'],
     positions: [samplePosition(1), samplePosition(2)],
     histories: [sampleHistory(1), sampleHistory(2)],
+    ignored: sampleIgnored,
     table: {
       layout: 7,
       entryBytes: sampleEntryBytes,

@@ -68,6 +68,14 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
     ],
   },
   jails: { good: [{}], bad: [{ jail: 'sshd' }] },
+  ignore: {
+    good: [{}, { addresses: ['192.0.2.0/24', '2001:db8::7'] }, { addresses: ['192.0.2.7'], seconds: -1 }],
+    bad: [{ addresses: [] }, { addresses: ['x'] }, { addresses: ['192.0.2.7'], seconds: 0 }, { jail: 'sshd' }],
+  },
+  unignore: {
+    good: [{ addresses: ['192.0.2.0/24'] }],
+    bad: [{}, { addresses: ['x'] }, { addresses: ['192.0.2.7'], seconds: 60 }],
+  },
   why: { good: [{ address: '192.0.2.1' }], bad: [{}, { address: 'x' }, { address: ['192.0.2.1'] }] },
   history: {
     good: [{}, { address: '2001:db8::/64', jail: 'sshd', since: 86_400 }],

@@ -6,14 +6,15 @@ import { noFiles, noRoutes, watched } from '../../spec/support/watched.ts';
 import { type EventPart, withRecords } from '../../src/client/records.ts';
 import { FILTER_LINES, FILTER_MATCHED } from '../../src/engine/counters.ts';
 import { Recorder } from '../../src/history/recorder.ts';
-import { unmatchedLinesMin } from '../../src/limits.ts';
+import { ignoredByHandMax, unmatchedLinesMin } from '../../src/limits.ts';
 import { DropTally } from '../../src/observe/drop-tally.ts';
 import { DaemonOperator } from '../../src/operator.ts';
-import { parseCidr } from '../../src/text/address.ts';
+import { formatAddress, parseCidr } from '../../src/text/address.ts';
 import type { Address } from '../../src/types.ts';
 import { collect } from '../support/collect.ts';
 import { temporaryDirectory } from '../support/control.ts';
 import { addressOf, v4 } from '../support/table-driver.ts';
+import { until } from '../support/until.ts';
 
 const by = { uid: 0, pid: 1 } as never;
 
@@ -107,7 +108,7 @@ describe('commands and their records', () => {
 
   test('an operator bans hosts of a link one by one, and no broadcast address', async () => {
     made.engine.setIgnored([[], []], [parseCidr('2001:db8:1:2::/64', 'refuse') as Address]);
-    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255 };
+    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255, byHand: [], ignore() {} };
     const drops = new DropTally(made.backend, made.log);
     const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined, ignored };
     operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
@@ -164,6 +165,47 @@ describe('commands and their records', () => {
     ]);
     expect(views[1]).not.toHaveProperty('until');
     expect(found).toMatchObject([{ event: 'ban', reason: 'test' }]);
+  });
+
+  test('what is ignored by hand is bounded, listed and ends when it is told to', async () => {
+    const drops = new DropTally(made.backend, made.log);
+    const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined };
+    operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
+    const ignore = async (args: Parameters<DaemonOperator['ignore']>[0]) =>
+      (await collect(operator.ignore(args, asked))).flatMap((part) => part.ignored ?? []);
+    await operator.ban({ jail: 'sshd', addresses: ['192.0.2.7', '2001:db8::1'] }, asked);
+    expect(await ignore({})).toEqual([]);
+    const rows = await ignore({ addresses: ['192.0.2.7', '2001:db8::/32'], seconds: -1 });
+    expect(rows.map(({ address, remainingSeconds }) => [address, remainingSeconds])).toEqual([
+      ['192.0.2.7', -1],
+      ['2001:db8::/32', -1],
+    ]);
+    expect(made.backend.held.size).toBe(0);
+    const { hints } = (await collect(operator.status({})))[0]!;
+    expect(hints).toContain('ignored by hand: 2001:db8::/32');
+    const many = Array.from({ length: ignoredByHandMax - 1 }, (_, n) => `198.51.100.${n}`);
+    await expect(ignore({ addresses: many })).rejects.toThrow('at most 32');
+    expect(await ignore({})).toHaveLength(2);
+    expect(() => operator.unignore({ addresses: ['192.0.2.7', '192.0.2.8'] }, asked)).toThrow(
+      '192.0.2.8 is not ignored by hand; there are 192.0.2.7, 2001:db8::/32',
+    );
+    expect(operator.unignore({ addresses: ['192.0.2.7'] }, asked).ignored).toHaveLength(1);
+    made.fail('192.0.2.7');
+    await until(() => made.backend.held.has('sshd 192.0.2.7'), { what: 'a ban of what is ignored no more' });
+    expect((await events()).flatMap(({ command = [] }) => command)).toEqual([
+      'ignore 192.0.2.7 -1',
+      'ignore 2001:db8::/32 -1',
+      'unignore 192.0.2.7',
+    ]);
+  });
+
+  test('what finds no room is not ignored, and none of what was is lost', async () => {
+    const set = made.engine.setIgnored.bind(made.engine);
+    made.engine.setIgnored = (lists, links) => set(lists, links) && (lists[0] ?? []).length < 2;
+    await collect(operator.ignore({ addresses: ['192.0.2.7'] }, asked));
+    await expect(collect(operator.ignore({ addresses: ['192.0.2.8'] }, asked))).rejects.toThrow('no room');
+    expect(made.ignored.byHand.map(({ network }) => formatAddress(network))).toEqual(['192.0.2.7']);
+    expect(made.enforcer.problem).toBeUndefined();
   });
 
   test('watch tells of what comes after a number', async () => {

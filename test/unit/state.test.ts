@@ -46,6 +46,7 @@ describe('a saved state', () => {
     });
     expect(visitor.positions).toEqual(snapshot.positions);
     expect(visitor.histories).toEqual(snapshot.histories);
+    expect(visitor.byHand).toEqual(snapshot.ignored);
     expect(visitor.head).toMatchObject({ layout: 7, entryBytes: 24, jails: snapshot.jails });
     expect(visitor.head!.note.toString()).toBe('note');
     expect(isSampleTable(visitor.chunks, 30_000)).toBe(true);

@@ -136,8 +136,8 @@ export const control: readonly Breakage[] = [
   },
   {
     name: 'the group may set the log level',
-    find: '    rootOnly: true,\n',
-    put: '',
+    find: "    name: 'set',\n    rootOnly: true,\n",
+    put: "    name: 'set',\n",
     claims: ['E-03'],
   },
   {

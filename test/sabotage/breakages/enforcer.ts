@@ -94,14 +94,14 @@ export const enforcer: readonly Breakage[] = [
   },
   {
     name: 'the rules of the kernel keep the old addresses of this host',
-    find: 'if (backend.holds) void this.#reconciliation.allowAnew();',
+    find: 'if (this.#settings.backend.holds) void this.#reconciliation.allowAnew();',
     put: '',
     claims: ['E-02b'],
   },
   {
     name: 'ignoreself = false is not heard',
-    find: 'networksOf(ignoreself ? [...ignoreip, ...own] : ignoreip),',
-    put: 'networksOf([...ignoreip, ...own]),',
+    find: 'networksOf([...ignoreip, ...(ignoreself ? own : []), ...byHand]),',
+    put: 'networksOf([...ignoreip, ...own, ...byHand]),',
     claims: ['E-02b'],
   },
   {
@@ -171,5 +171,23 @@ export const enforcer: readonly Breakage[] = [
     put: 'if (bans > 0) return;',
     claims: [],
     tests: ['test/unit/enforcer.test.ts'],
+  },
+  {
+    name: 'what is ignored by hand is forgotten at the next look',
+    find: 'if (!byHand.includes(text)) this.#byHand.delete(text);',
+    put: 'this.#byHand.delete(text);',
+    claims: ['X-ignore'],
+  },
+  {
+    name: 'what is ignored by hand stays so when its time is over',
+    find: '.filter(({ until }) => until > this.#now() / 1000);',
+    put: ';',
+    claims: ['X-ignore'],
+  },
+  {
+    name: 'a state file holds nothing of what is ignored by hand',
+    find: 'add(format.sectionTag.ignored, format.encodeIgnored(each));',
+    put: '',
+    claims: ['X-ignore'],
   },
 ];
