@@ -158,6 +158,7 @@ else
   getent group fail2zig >/dev/null || groupadd --system fail2zig
   mkdir -p -m 0750 /var/lib/fail2zig
   echo 'fail2zig is installed and not started. Next:'
+  echo '  fail2zig check --suggest                   prints a configuration for what this host runs'
   echo '  fail2zig check                             is /etc/fail2zig.toml right for this host?'
   echo '  systemctl enable --now fail2zig.service    start it, now and at every boot'
 fi

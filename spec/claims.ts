@@ -394,6 +394,11 @@ const claimRows: readonly Row[] = [
     'denial',
     'Where a source stands in the table depends on a secret of each start, so nobody can aim at one set.',
   ],
+  [
+    'X-suggest',
+    'product',
+    '`fail2zig check --suggest` prints a configuration for the host that it looks at, which `check` takes, and changes nothing.',
+  ],
   ['X-repair', 'failures', 'What others flush or edit of our tables is noticed and made again, with the bans in it.'],
   [
     'X-frames',

@@ -16,12 +16,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { imaged, writeSuggestion } from '../../src/suggest/write.ts';
 import { version } from '../../src/version.ts';
 import { architecture } from './deb.ts';
 import { packFolder } from './files.ts';
 import { setTimes } from './tree.ts';
-
-const root = join(import.meta.dirname, '../..');
 
 /** Paths of the shared libraries that an executable links, the loader among them (ldd(1)). */
 export function librariesOf(executable: string): string[] {
@@ -36,7 +35,7 @@ function writeRoot(home: string, executable: string): void {
   }
   linkSync(executable, join(home, 'usr/bin/fail2zig'));
   symlinkSync('fail2zig', join(home, 'usr/bin/fail2zig-client'));
-  copyFileSync(join(root, 'packaging/fail2zig.toml'), join(home, 'etc/fail2zig.toml'));
+  writeFileSync(join(home, 'etc/fail2zig.toml'), writeSuggestion(imaged), { mode: 0o644 });
   for (const path of librariesOf(executable)) {
     mkdirSync(join(home, dirname(path)), { recursive: true });
     copyFileSync(realpathSync(path), join(home, path));

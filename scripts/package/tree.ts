@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { packaged, writeSuggestion } from '../../src/suggest/write.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -38,7 +39,7 @@ export function writeTree(home: string, executable: string): void {
   mkdirSync(join(home, 'usr/bin'), { recursive: true });
   linkSync(executable, join(home, 'usr/bin/fail2zig'));
   symlinkSync('fail2zig', join(home, 'usr/bin/fail2zig-client'));
-  copy('packaging/fail2zig.toml', 'etc/fail2zig.toml');
+  put('etc/fail2zig.toml', writeSuggestion(packaged));
   copy('packaging/debian/copyright', 'usr/share/doc/fail2zig/copyright');
   put('usr/share/doc/fail2zig/changelog.gz', compressed(readFileSync(join(root, 'CHANGELOG.md'))));
   for (const path of globSync('systemd/*.service', { cwd: root })) copy(path, `lib/systemd/system/${basename(path)}`);

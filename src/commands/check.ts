@@ -1,7 +1,8 @@
 /**
  * `fail2zig check [--config FILE] [--json]`: says whether the configuration can be used, or
- * everything that is wrong with it. Changes nothing and needs no privileges beyond reading the
- * file. Exit status: 0 usable, 78 not (EX_CONFIG, as the daemon's own), 2 misused.
+ * everything that is wrong with it; `--suggest` writes one for this host to standard output.
+ * Changes nothing and needs no privileges beyond reading the file. Exit status: 0 usable, 78 not
+ * (EX_CONFIG, as the daemon's own), 2 misused.
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, readdirSync, statSync } from 'node:fs';
@@ -28,12 +29,17 @@ export const usage = `fail2zig check: say whether the configuration can be used,
 
   --config FILE   the configuration (${defaultConfigPath})
   --json          one JSON object on one line
+  --suggest       print a configuration for this host instead: its services, their
+                  logs or the journal, the ports of its sshd; changes nothing
+  --root DIR      with --suggest: look at the system below DIR
 `;
 
 export async function run(argv: string[]): Promise<number> {
   const parsed = parseOptions('fail2zig check', argv, {
     config: { type: 'string' },
     json: { type: 'boolean' },
+    suggest: { type: 'boolean' },
+    root: { type: 'string' },
     help: { type: 'boolean' },
   });
   if (!parsed) return exitUsage;
@@ -42,6 +48,14 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
+  const { suggest: isAsked = false, root } = parsed.values;
+  const other = ['config', 'json'].find((name) => name in parsed.values);
+  if ((isAsked && other !== undefined) || (!isAsked && root !== undefined)) {
+    const reason = isAsked ? `--${other} does not go with --suggest` : '--root goes with --suggest only';
+    process.stderr.write(`fail2zig check: ${reason}\nTry \`fail2zig check --help\`.\n`);
+    return exitUsage;
+  }
+  if (isAsked) return (await import('./suggest.ts')).suggest(root);
   try {
     const compiled = loadConfig(config);
     const problems = startProblems(compiled.config);

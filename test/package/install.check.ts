@@ -46,7 +46,10 @@ ${listing} > /tmp/before
 dpkg -i /root/fail2zig.deb
 stat -c 'config %a %U %G' /etc/fail2zig.toml
 cat /proc/[0-9]*/comm 2>/dev/null | grep -q fail2zig && exit 8
-mkdir -p /var/log; touch /var/log/auth.log
+grep -x 'source = "journal"' /etc/fail2zig.toml
+mkdir -p /var/log /etc/ssh; touch /var/log/auth.log; echo 'Port 2222' > /etc/ssh/sshd_config
+fail2zig check --suggest > /etc/fail2zig.toml
+rm -r /etc/ssh
 sed -i 's/^maxretry.*/maxretry = 1/' /etc/fail2zig.toml
 fail2zig check
 ${start}
@@ -70,6 +73,7 @@ diff /tmp/before /tmp/after && echo 'nothing left'`);
     'config 644 root root',
     'Next:',
     'jail sshd: filter sshd:normal',
+    'port 2222',
     'banned',
     'held over the upgrade',
     'no rules left',

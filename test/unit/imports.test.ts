@@ -73,6 +73,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   config: ['components', 'limits', 'text', 'native', 'filters', 'compiler', 'engine', 'host'],
   /** A fail2ban tree as a configuration of ours. */
   import: ['config', 'limits', 'text', 'compiler', 'engine', 'host', 'sources'],
+  /** A configuration for a host, and those that packages bring. */
+  suggest: ['config', 'import', 'sources', 'filters', 'host', 'text'],
   /** `check` looks for rules of others that a jail's hooks miss. */
   commands: [
     ...ground,
@@ -82,6 +84,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
       'engine',
       'config',
       'import',
+      'suggest',
       'filters',
       'compiler',
       'sources',

@@ -116,4 +116,16 @@ export const config: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/log-clocks.test.ts'],
   },
+  {
+    name: 'ports that stand in a Match block are taken for those of sshd',
+    find: "if (keyword === 'match') return;",
+    put: "if (keyword === 'match') continue;",
+    claims: ['X-suggest'],
+  },
+  {
+    name: 'the suggested jail of a service without a log file names one all the same',
+    find: 'const where = logs.length > 0 ? `logpath = ${quoted(logs)}` : \'source = "journal"\';',
+    put: 'const where = `logpath = ${quoted(logs)}`;',
+    claims: ['X-suggest'],
+  },
 ];
