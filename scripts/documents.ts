@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withFigures } from '../bench/figures-table.ts';
 import { newestPeersRun, peersPicture, withPeersTable } from '../bench/peers-table.ts';
 import { commands, exitCodes, exitMeanings, globalOptions } from '../src/client/help.ts';
 import { usage as checkUsage } from '../src/commands/check.ts';
@@ -241,7 +242,10 @@ export function documents(): Map<string, string> {
     ['docs/configuration.md', configurationDocument()],
     ['docs/client-output.schema.json', outputSchema()],
     ['docs/filter-reference.md', filterDocument()],
-    ['docs/white-paper.md', withPeersTable(readFileSync(join(import.meta.dirname, '../docs/white-paper.md'), 'utf8'))],
+    [
+      'docs/white-paper.md',
+      withFigures(withPeersTable(readFileSync(join(import.meta.dirname, '../docs/white-paper.md'), 'utf8'))),
+    ],
     ['docs/peers.svg', peersPicture(newestPeersRun())],
   ]);
 }
