@@ -203,7 +203,7 @@ claim(
     feedText(engine, failureLine(newcomer, epoch + 101, connection++), epoch + 101);
     assert.equal(engine.counter(DENIED), 1, 'newcomers denied where all are banned');
     assert.equal(engine.counter(EVICTIONS_BANNED), 0, 'bans given up for a newcomer');
-    return '4 bans in a set of 8, then 2,000 newcomers: all 4 kept, 1,996 sources below the threshold given up';
+    return `${known.length} bans, then 2,000 newcomers: ${held} kept, ${engine.counter(EVICTIONS)} sources below the threshold given up; where all are banned, ${engine.counter(DENIED)} newcomer denied`;
   },
   [
     twin(

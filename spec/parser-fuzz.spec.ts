@@ -24,6 +24,7 @@ claim(
     }
     const said = execFileSync(process.execPath, ['test/fuzz/main.ts', 'sshd', '--runs', '100', '--seed', '7'], {
       encoding: 'utf8',
+      timeout: 90_000,
     });
     assert.match(said, /^sshd seed=7 inputs=100 .* ok$/m);
     const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };

@@ -135,7 +135,11 @@ claim(
 
 type Disassemble = () => string;
 const disassembled = (path: string) => () =>
-  execFileSync('node_modules/.bin/wasm-dis', ['--all-features', path], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  execFileSync('node_modules/.bin/wasm-dis', ['--all-features', path], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    timeout: 60_000,
+  });
 
 claim(
   'LP-06',

@@ -220,13 +220,17 @@ claim(
   (start) => {
     const { status, said } = start();
     assert.equal(status, 69, 'exit status without any right to ban');
-    const places = ['nftables', 'iptables', 'ipset'].map((name) => said.indexOf(`${name}:`));
+    const order = ['nftables', 'iptables', 'ipset'];
+    const places = order.map((name) => said.indexOf(`${name}:`));
     assert.ok(
       places.every((place, index) => place >= 0 && place > (places[index - 1] ?? -1)),
       `the backends are not named in their order: ${said}`,
     );
     assert.match(said, /EPERM/, 'what the kernel said is not told');
-    return 'without CAP_NET_ADMIN: nftables, iptables, ipset tried in this order, each with what the kernel said; exit 69';
+    const refusals = [...said.matchAll(/\b(nftables|iptables|ipset): ([^\n;]*)/g)].map(
+      ([, name, why]) => `${name}: ${why}`,
+    );
+    return `without CAP_NET_ADMIN, exit ${status}: ${refusals.slice(0, order.length).join('; ')}`;
   },
   [
     twin(
