@@ -395,6 +395,11 @@ const claimRows: readonly Row[] = [
     'Where a source stands in the table depends on a secret of each start, so nobody can aim at one set.',
   ],
   [
+    'X-own-session',
+    'failures',
+    'A ban by hand that would cut off the SSH session of whoever asks for it is not made without --force.',
+  ],
+  [
     'X-suggest',
     'product',
     '`fail2zig check --suggest` prints a configuration for the host that it looks at, which `check` takes, and changes nothing.',

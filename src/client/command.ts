@@ -14,6 +14,7 @@ import { type Verb, verbs } from '../control/verbs.ts';
 import { addressesPerRequestMax } from '../limits.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
+import type { Address } from '../types.ts';
 import { responses, UnreachableError } from './call.ts';
 import type { Finding } from './doctor.ts';
 import {
@@ -27,6 +28,7 @@ import {
   helpText,
   wrapped,
 } from './help.ts';
+import { ownBan } from './own-ban.ts';
 import { presenterOf } from './present.ts';
 import { knownBans, readRecords, type ShownBan, withRecords } from './records.ts';
 import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown, wordKinds } from './words.ts';
@@ -34,13 +36,15 @@ import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, u
 export interface Terminal {
   out(text: string): void;
   error(text: string): void;
+  /** Where the operator is logged in from, over SSH. */
+  session?(): Address | undefined;
   /** The lines of standard input, where a command reads them. */
   input?(): Iterable<string>;
   /** Shown by --version. */
   version: string;
 }
 
-/** The daemon said no. */
+/** The daemon said no, or would not be asked. */
 class RefusedError extends Error {
   readonly code: string;
 
@@ -119,6 +123,9 @@ async function runVerb(verb: Verb, line: CommandLine, terminal: Terminal): Promi
   const flags = optionsOf(verb).filter(([name]) => line.flags.has(name));
   const given = new Map([...Object.entries(others), ...flags.map(([name]): [string, string] => [name, ''])]);
   const args = argumentsFor(verb, words, given);
+  const own = verb.name === 'ban' && !args.force ? terminal.session?.() : undefined;
+  const refusal = own && ownBan(args.addresses as string[], own);
+  if (refusal !== undefined) throw new RefusedError('own-session', refusal);
   let code: number = exitCodes.done;
   const sorted = args.sort === undefined ? undefined : ([] as ShownBan[]);
   const known = verb.name === 'list' ? await knownBans(await recordsOf(socket)) : undefined;

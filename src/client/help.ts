@@ -71,7 +71,7 @@ export const exitCodes = { done: 0, refused: 1, usage: 2, unreachable: 3, proble
 /** What each says. */
 export const exitMeanings: Record<keyof typeof exitCodes, string> = {
   done: 'done',
-  refused: 'refused by the daemon, or refused for some of the addresses',
+  refused: 'refused, for some of the addresses at least',
   usage: 'wrong usage',
   unreachable: 'daemon not reachable or no permission',
   problems: 'status, doctor: there are problems',

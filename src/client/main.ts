@@ -3,6 +3,7 @@
  * client/command.ts; this file gives it the real terminal.
  */
 import { readFileSync, writeSync } from 'node:fs';
+import { ownSession } from '../config/own-session.ts';
 import { version } from '../version.ts';
 import { OutputError, run } from './command.ts';
 
@@ -30,6 +31,7 @@ run(process.argv.slice(2), {
     }
   },
   input: () => readFileSync(0, 'utf8').split(/\s+/).filter(Boolean),
+  session: ownSession,
   version,
 }).then((code) => {
   process.exitCode = code;

@@ -41,12 +41,14 @@ export const verbs: readonly Verb[] = [
   {
     name: 'ban',
     changes: true,
-    says: "Bans addresses now, for the jail's bantime or the given time; ignored addresses are refused",
+    says: "Bans addresses now, for the jail's bantime or the given time; ignored addresses are refused, and without --force the one that you are logged in from",
     arguments: {
       jail: { kind: 'jail', required: true },
       addresses: { kind: 'address', required: true, many: true },
       seconds: { kind: 'duration' },
       reason: { kind: 'text', option: true },
+      /** The client's own affair, which knows the session (client/own-ban.ts). */
+      force: { kind: 'flag', option: true },
     },
   },
   {

@@ -14,6 +14,7 @@ import { ControlServer } from '../../src/control/server.ts';
 import { verbs } from '../../src/control/verbs.ts';
 import type { Event } from '../../src/history/event.ts';
 import { controlRequestsBurst } from '../../src/limits.ts';
+import { parseAddress } from '../../src/text/address.ts';
 import { asciiJson } from '../../src/text/json.ts';
 import {
   type FakeOperator,
@@ -51,6 +52,11 @@ interface Outcome {
   error: string;
 }
 
+let session: string | undefined;
+afterEach(() => {
+  session = undefined;
+});
+
 async function client(...argv: string[]): Promise<Outcome> {
   const outcome: Outcome = { code: -1, out: '', error: '' };
   outcome.code = await run(['--socket', path, ...argv], {
@@ -61,6 +67,7 @@ async function client(...argv: string[]): Promise<Outcome> {
       outcome.error += text;
     },
     input: () => input,
+    session: () => (session === undefined ? undefined : parseAddress(session)),
     version: '1.2.3',
   });
   return outcome;
@@ -71,6 +78,58 @@ function expectHarmless(text: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
 }
+
+describe('a ban of the own session', () => {
+  test.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['192.0.2.7', '::ffff:192.0.2.7'],
+    ['192.0.2.7', '192.0.2.0/24'],
+    ['192.0.2.7', '0.0.0.0/0'],
+    ['2001:db8:1:2::7', '2001:db8:1:2::7'],
+    ['2001:db8:1:2::7', '2001:db8:1:2::8'],
+    ['2001:db8:1:2::7', '2001:db8:1:9::/64'],
+  ])('from %s, of %s, is refused as a whole and made with --force', async (from, address) => {
+    session = from;
+    const refused = await client('ban', 'sshd', '198.51.100.1', address);
+    expect(refused).toMatchObject({ code: exitCodes.refused, out: '' });
+    expect(refused.error).toMatch(
+      new RegExp(
+        `^fail2zig-client: refused \\(own-session\\): nothing was banned: you are .* from ${from}.* with --force`,
+      ),
+    );
+    expect(operator.calls).toEqual([]);
+    const json = await client('--json', 'ban', 'sshd', address);
+    expect(JSON.parse(json.out)).toMatchObject({ error: { code: 'own-session' } });
+    expect(await client('ban', 'sshd', address, '1h', '--force')).toMatchObject({ code: 0 });
+    expect(operator.calls).toHaveLength(1);
+  });
+
+  test.each([
+    ['192.0.2.7', '192.0.2.8'],
+    ['192.0.2.7', '192.0.2.8/30'],
+    ['192.0.2.7', '::/0'],
+    ['2001:db8:1:2::7', '2001:db8:2:2::7'],
+    ['2001:db8:1:2::7', '0.0.0.0/0'],
+    [undefined, '192.0.2.7'],
+  ])('from %s, of %s, is another', async (from, address) => {
+    session = from;
+    expect((await client('ban', 'sshd', address)).code).toBe(0);
+  });
+
+  test('the other commands ask nobody', async () => {
+    session = '192.0.2.7';
+    expect((await client('unban', '192.0.2.7')).code).toBe(0);
+  });
+
+  test('the program itself goes by the session that it runs in', async () => {
+    const main = join(import.meta.dirname, '../../src/client/main.ts');
+    const ended = await promisify(execFile)(process.execPath, [main, '--socket', path, 'ban', 'sshd', '192.0.2.7'], {
+      env: { PATH: process.env.PATH, SSH_CONNECTION: '192.0.2.7 40022 198.51.100.1 22' },
+    }).catch((error) => error);
+    expect(ended).toMatchObject({ code: exitCodes.refused, stdout: '' });
+    expect(ended.stderr).toContain('with --force it is made all the same');
+  });
+});
 
 describe('commands', () => {
   test('status shows the daemon, its jails and its problems, with nothing that acts on a terminal', async () => {
@@ -297,7 +356,7 @@ describe('help', () => {
     }
     expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect((await client('ban', '--help')).out).toMatch(
-      /^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\] \[--reason TEXT\]\n/,
+      /^Usage: fail2zig-client ban JAIL ADDRESS… \[DURATION\] \[--reason TEXT\] \[--force\]\n/,
     );
   });
 

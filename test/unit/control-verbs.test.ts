@@ -65,6 +65,7 @@ const rows: Record<string, { good: Record<string, unknown>[]; bad: Record<string
       { jail: 'sshd', addresses: ['192.0.2.1'], seconds: '60' },
       { jail: 'sshd', addresses: ['192.0.2.1'], reason: 'x'.repeat(201) },
       { jail: 'sshd', addresses: ['192.0.2.1'], reason: 1 },
+      { jail: 'sshd', addresses: ['192.0.2.1'], force: false },
     ],
   },
   jails: { good: [{}], bad: [{ jail: 'sshd' }] },

@@ -3,6 +3,18 @@ import type { Breakage } from '../breakage.ts';
 
 export const control: readonly Breakage[] = [
   {
+    name: 'a network that the session belongs to is banned without asking',
+    find: 'return isWithin(session, maskAddress({ ...target, prefix }));',
+    put: 'return formatAddress(session) === text;',
+    claims: ['X-own-session'],
+  },
+  {
+    name: 'nobody looks at the processes that the client came from',
+    find: 'for (let at = pid, left = generationsMax; found === undefined && at > 1 && left > 0; left--) {',
+    put: 'for (let at = pid, left = 0; found === undefined && at > 1 && left > 0; left--) {',
+    claims: ['X-own-session'],
+  },
+  {
     name: 'a peer with any further group counts as a member of ours',
     find: "return peer.gid === groupId || peer.groups.includes(groupId) ? 'group' : undefined;",
     put: "return peer.gid === groupId || peer.groups.length > 0 ? 'group' : undefined;",
