@@ -1,0 +1,168 @@
+/**
+ * `npm run test:kernel`: boots Debian's own kernel in qemu with our build as its root, twice on one
+ * disk, and tries there what the other tests try on this machine's kernel. KVM where /dev/kvm is,
+ * emulation otherwise. Prints a table and records it in test/kernel/record.json; exit status 1
+ * where a row failed or the guest did not come to its end. `-- nftables,journal` tries some only,
+ * and records nothing.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { buildSync } from 'esbuild';
+import {
+  environment as journalEnvironment,
+  programs as journalPrograms,
+  unpackPackages as unpackJournal,
+} from '../journal/packages.ts';
+import { archive, type Entry, file, program, tree, withoutDoubles } from './initramfs.ts';
+import { environment, firmware, type Kernel, programs, unpackPackages } from './packages.ts';
+import { type Row, table } from './rows.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+/** A boot ends far inside this, also emulated on a busy machine, ms. */
+const bootMsMax = 5_400_000;
+const memoryMegabytes = 1_024;
+const diskBytes = 64 * 1024 * 1024;
+
+const applets = 'sh mount mkdir modprobe ping sleep hostname mke2fs cat ls dmesg tail';
+
+const init = `#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t securityfs sec /sys/kernel/security
+mount -t devtmpfs dev /dev
+for place in /run /tmp; do mount -t tmpfs tmp $place; done
+mkdir -p /run/netns /run/fail2zig /var/lib/fail2zig
+hostname guest
+modprobe virtio_pci && modprobe virtio_blk
+[ "$boot" = 1 ] && mke2fs /dev/vda >/dev/null 2>&1
+mount -t ext4 /dev/vda /var/lib/fail2zig || echo 'no disk'
+/bin/node /opt/fail2zig/dist/guest.mjs "$boot" "$only"
+echo "the guest's program ended with status $?"
+echo o > /proc/sysrq-trigger
+sleep 60
+`;
+
+/** Directories of modules that the checks may need. */
+const modulesWanted = /^(?:modules\.|kernel\/(?:net|lib|crypto|arch|drivers\/(?:virtio|block|net\/veth)))/;
+
+function guestRoot(kernel: Kernel, scratch: string): Entry[] {
+  const guest = join(scratch, 'guest.mjs');
+  buildSync({
+    entryPoints: [join(import.meta.dirname, 'guest.ts')],
+    outfile: guest,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+  });
+  const systemProgram = (name: string): Entry[] => {
+    const { stdout } = spawnSync('sh', ['-c', 'command -v "$0"', name], { encoding: 'utf8', env: { PATH: searched } });
+    const at = stdout.trim();
+    if (at === '')
+      throw new Error(`${name} is needed on this machine: \`npm run setup -- --tools\` as root installs it`);
+    return program(at, `usr/sbin/${name}`);
+  };
+  return withoutDoubles([
+    { path: 'init', kind: 'file', bytes: Buffer.from(init), mode: 0o755 },
+    file(programs.busybox, 'bin/busybox'),
+    ...applets.split(' ').map((name): Entry => ({ path: `bin/${name}`, kind: 'link', to: 'busybox' })),
+    // Where the kernel looks when it wants a module.
+    { path: 'sbin/modprobe', kind: 'link', to: '/bin/busybox' },
+    ...['proc', 'sys', 'dev', 'run', 'tmp', 'var/log', 'var/lib/fail2zig', 'etc'].map(
+      (path): Entry => ({ path, kind: 'folder' }),
+    ),
+    ...['passwd', 'group'].map(
+      (name): Entry => ({
+        path: `etc/${name}`,
+        kind: 'file',
+        bytes: Buffer.from('root:x:0:0:root:/:/bin/sh\n'),
+        mode: 0o644,
+      }),
+    ),
+    { path: 'etc/machine-id', kind: 'file', bytes: Buffer.from(`${'0123456789abcdef'.repeat(2)}\n`), mode: 0o444 },
+    ...program(process.execPath, 'bin/node'),
+    ...program(join(root, 'build/fail2zig.node'), 'opt/fail2zig/build/fail2zig.node'),
+    ...['engine.wasm', 'engine-scalar.wasm', 'matchers.json'].map((name) =>
+      file(join(root, 'build', name), `opt/fail2zig/build/${name}`),
+    ),
+    ...tree(join(root, 'dist'), 'opt/fail2zig/dist', (name) => /^[^/]*\.cjs$/.test(name)),
+    file(guest, 'opt/fail2zig/dist/guest.mjs'),
+    ...['nft', 'ip', 'ipset', 'iptables-legacy'].flatMap(systemProgram),
+    ...program(journalPrograms.journald, 'opt/journald', journalEnvironment),
+    ...tree(kernel.modules, `lib/modules/${kernel.release}`, (name) => modulesWanted.test(name)),
+  ]);
+}
+
+const searched = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+
+/** The rows of one boot; whatever else the guest says goes to standard error. */
+async function boot(
+  number: number,
+  kernel: Kernel,
+  scratch: string,
+  only: string,
+): Promise<{ rows: Row[]; done: boolean }> {
+  const accelerator = existsSync('/dev/kvm') ? 'kvm' : 'tcg,thread=multi';
+  const arguments_ = [
+    ...firmware.flatMap((path) => ['-L', path]),
+    ...['-accel', accelerator, ...(existsSync('/dev/kvm') ? ['-cpu', 'host'] : ['-cpu', 'max'])],
+    ...[
+      '-smp',
+      '2',
+      '-m',
+      String(memoryMegabytes),
+      '-nodefaults',
+      '-display',
+      'none',
+      '-serial',
+      'stdio',
+      '-no-reboot',
+    ],
+    ...['-kernel', kernel.image, '-initrd', join(scratch, 'root.cpio')],
+    ...['-append', `console=ttyS0 quiet panic=-1 sysrq_always_enabled boot=${number} only=${only}`],
+    ...['-drive', `file=${join(scratch, 'disk')},format=raw,if=virtio,cache=writethrough`],
+  ];
+  const child = spawn(programs.qemu, arguments_, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  const timer = setTimeout(() => child.kill('SIGKILL'), bootMsMax);
+  const rows: Row[] = [];
+  let done = false;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [, row] = /ROW (\{.*\})/.exec(line) ?? [];
+    if (row !== undefined) {
+      const parsed = JSON.parse(row) as Row;
+      rows.push(parsed);
+      console.log(table([parsed]));
+    } else if (line.includes('DONE')) done = true;
+    else if (line.trim() !== '') console.error(line);
+  }
+  clearTimeout(timer);
+  return { rows, done };
+}
+
+async function main(only: string): Promise<number> {
+  const kernel = unpackPackages();
+  unpackJournal();
+  const scratch = mkdtempSync(join(root, 'build', 'kernel-'));
+  try {
+    writeFileSync(join(scratch, 'root.cpio'), archive(guestRoot(kernel, scratch)));
+    writeFileSync(join(scratch, 'disk'), '');
+    truncateSync(join(scratch, 'disk'), diskBytes);
+    const boots = [];
+    for (const number of [1, 2]) boots.push(await boot(number, kernel, scratch, only));
+    const rows = boots.flatMap((each) => each.rows);
+    const ok = boots.every(({ done }) => done) && rows.every((row) => row.ok);
+    const by = existsSync('/dev/kvm') ? 'KVM' : 'emulation (TCG)';
+    console.log(`\nLinux ${kernel.release} by ${by}\n${table(rows)}\n${ok ? 'all of it holds' : 'something failed'}`);
+    if (only === '') {
+      const record = { date: new Date().toISOString().slice(0, 10), kernel: kernel.release, by, ok, rows };
+      writeFileSync(join(import.meta.dirname, 'record.json'), `${JSON.stringify(record, null, 2)}\n`);
+    }
+    return ok ? 0 : 1;
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+process.exitCode = await main(process.argv[2] ?? '');
