@@ -3,10 +3,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { KernelError } from '../../src/backends/kernel-error.ts';
 import { countFiles } from '../../src/commands/check.ts';
+import { isAbsent } from '../../src/commands/remove.ts';
 import { coreEnvironment, coreFile } from '../../src/commands/start.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fail2zig-commands-'));
@@ -236,4 +238,13 @@ test('replay takes a FILE as it stands relative to the working directory, for th
   );
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   expect(JSON.parse(stdout)).toMatchObject({ lines: 5, decisions: [{ jail: 'sshd', ip: '192.0.2.7', failures: 5 }] });
+});
+
+test('remove takes an interface that the kernel has not for nothing, whichever bundle says so', () => {
+  // Each backend is a bundle of its own, and so is its KernelError.
+  const foreign = Object.assign(new Error('read IPv4 table filter: ENOPROTOOPT'), { code: 'ENOPROTOOPT' });
+  expect(isAbsent(foreign)).toBe(true);
+  expect(isAbsent(new KernelError(constants.errno.ENOPROTOOPT, 'read'))).toBe(true);
+  expect(isAbsent(new KernelError(constants.errno.EPERM, 'read'))).toBe(false);
+  expect(isAbsent(undefined)).toBe(false);
 });
