@@ -64,7 +64,8 @@ class Automaton {
       case 'ip': {
         const bytes: ByteClass = this.addressed ? { name: 'hex', bytes: ':.' } : { name: 'word', bytes: ':.%-' };
         const digit: ByteClass = { name: 'digit' };
-        const after = token.port === true ? this.literal(':', this.run(digit, 1, digit, next)) : next;
+        const port = this.run(digit, 1, digit, next);
+        const after = token.port === true ? this.run({ bytes: ':.' }, 1, { bytes: '' }, port) : next;
         const bare = this.run(bytes, 1, { name: 'word', bytes: '%-' }, after);
         const bracketed = this.literal('[', this.run(bytes, 1, bytes, this.literal(']', after)));
         return this.add({ kind: 'split', next: [bare, bracketed] });

@@ -42,7 +42,7 @@ export type Token =
    * matched (bad-address / host-name): structure alone decides where it is. With `port`, `:` and a
    * port of one to five digits follow and are consumed. A run that took them itself, as an IPv6
    * address without brackets does (`2001:db8::7:40122`), gives them back, unless a single `:` would
-   * be left before them.
+   * be left before them. So does "192.0.2.7.40122", or an IPv6 address with a dot and a port.
    */
   | { kind: 'ip'; port?: true }
   /** A timestamp in any known format at this place (engine/timestamp.ts). */

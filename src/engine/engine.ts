@@ -271,6 +271,19 @@ function skipBracketed(start: i32, end: i32, filter: i32): i32 {
   return header.nameless || readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
 }
 
+/** Longest identifier that is looked for before a wrapped line's message. */
+const TAG_BYTES_MAX: i32 = 48;
+
+/**
+ * Past "identifier: " of those that `filter` reads, where a line was wrapped: nothing tells it from
+ * a message that begins so.
+ */
+function skipNamed(start: i32, end: i32, filter: i32): i32 {
+  const colon = findByte(start, smaller(start + TAG_BYTES_MAX, end), ascii.COLON);
+  const isNamed = colon + 2 < end && byte(colon) === ascii.COLON && byte(colon + 1) === ascii.SPACE;
+  return isNamed && readsTag(filter, start, colon) && !readsTag(filter, start, start) ? colon + 2 : start;
+}
+
 /**
  * Where the message begins under prefix `kind`, or -1 when the line has no such prefix for
  * `filter`.
@@ -281,7 +294,7 @@ function skipPrefix(kind: i32, start: i32, end: i32, filter: i32, journal: bool)
     const headed = journal ? header.readIdentifier(start, end) : header.readHead(start, end);
     if (!journal && byte(header.afterTime) === ascii.OPEN_BRACKET) return skipBracketed(start, end, filter);
     if (!headed) return -1;
-    if (header.nameless && !journal) return header.messageStart;
+    if (header.nameless && !journal) return skipNamed(header.messageStart, end, filter);
     return readsTag(filter, header.tagStart, header.tagEnd) ? header.messageStart : -1;
   }
   if (journal) {

@@ -5,7 +5,7 @@
  * journalctl, Solaris and FreeBSD write (RFC 3164, RFC 3339 and RFC 5424 heads), and, for journal
  * lines, the same without the time.
  */
-import { byte, copyBytes, digitsBefore, findByte, lies, setByte, word } from '#linear';
+import { byte, copyBytes, digitsBefore, findByte, lies, setByte, skipDigits, word } from '#linear';
 import * as ascii from './ascii.ts';
 import { HEAD_FORM, HEAD_FORM_BYTES, TIME_FORM, TIME_FORM_BYTES } from './layout.ts';
 import { smaller } from './scan.ts';
@@ -67,21 +67,22 @@ export let place: i32 = -1;
 // @inline
 function scanHeadTime(start: i32, end: i32): i32 {
   const stop = scanTime(start, end);
-  return stop < 0 && isForeignTime(start, end) ? start + 15 : stop;
+  return stop < 0 ? foreignEnd(start, end) : stop;
 }
 
-/** "Xxx DD hh:mm:ss ", of a month that we do not know, with more than a year behind it. */
-function isForeignTime(start: i32, end: i32): bool {
-  if (end - start <= 20 || byte(start) < 65 || byte(start) > 90) return false;
-  const next = byte(start + 16);
-  return (
-    byte(start + 3) === 32 &&
-    byte(start + 6) === 32 &&
-    byte(start + 9) === 58 &&
-    byte(start + 12) === 58 &&
-    byte(start + 15) === 32 &&
-    (next < 48 || next > 57)
-  );
+/** Longest month of a language that we do not know, bytes. */
+const FOREIGN_BYTES: i32 = 18;
+
+/** End of "Xxx DD hh:mm:ss ", of a month that we do not know, with more than a year behind it. */
+function foreignEnd(start: i32, end: i32): i32 {
+  const word = findByte(start, smaller(start + FOREIGN_BYTES, end), 32);
+  // "3月"
+  if (word === start || byte(word) !== 32 || (byte(start) < 65 && byte(word - 1) < 128)) return -1;
+  const day = byte(word + 1) === 32 ? word + 2 : word + 1;
+  const stop = skipDigits(day, day + 2) + 9;
+  if (stop + 5 >= end || stop === day + 9 || byte(stop - 9) !== 32 || byte(stop) !== 32) return -1;
+  const next = byte(stop + 1);
+  return byte(stop - 6) === 58 && byte(stop - 3) === 58 && (next < 48 || next > 57) ? stop : -1;
 }
 
 /**
@@ -270,7 +271,8 @@ export function readIdentifier(start: i32, end: i32): bool {
         return true;
       }
     }
-    if (words === 0) {
+    // FreeBSD's "<facility.level>" is no host.
+    if (words === 0 || byte(hostStart) === 60) {
       hostStart = p;
       hostEnd = stop;
     }

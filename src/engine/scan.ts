@@ -109,11 +109,29 @@ export function scanAddressPort(at: i32, end: i32): i32 {
   if (stop < 0) return -1;
   const after = skipPort(stop, end);
   if (after >= 0) return after;
+  const dot = dotBeforePort(at, stop);
+  if (dot > at) {
+    captureAddress(at, dot);
+    return stop;
+  }
   // No port ends in a bracket, so that what follows finds none within one.
   const colon = findByteLast(at, stop, ascii.COLON);
   if (colon <= at || skipPort(colon, stop) !== stop || withoutColon(at, colon) !== colon) return -1;
   captureAddress(at, colon);
   return stop;
+}
+
+/**
+ * The dot before the port in "192.0.2.7.40122" and "2001:db8::7.40122", neither of which is an
+ * address, or -1.
+ */
+function dotBeforePort(at: i32, stop: i32): i32 {
+  const dot = findByteLast(at, stop, ascii.DOT);
+  const digits = stop - dot - 1;
+  if (dot <= at || digits < 1 || digits > portDigitsMax || skipDigits(dot + 1, stop) < stop) return -1;
+  let dots = 0;
+  for (let p = at; p < dot; p++) if (byte(p) === ascii.DOT) dots++;
+  return dots === 3 || (dots === 0 && findByte(at, dot, ascii.COLON) < dot) ? dot : -1;
 }
 
 /** The position after the `:` and one to five digits at `at`, or -1. */

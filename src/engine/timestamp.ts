@@ -441,16 +441,12 @@ function readYearAfter(p: i32, end: i32): i32 {
 }
 
 /**
- * "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy", with a zone's name behind the
- * clock or any zone behind the year, at `p`.
+ * A day of one or two digits at `p`, `padded` with a blank or not; returns its end, or -1. A day of
+ * one place is no part of the remembered text's digits.
  */
-function readMonthFirst(p: i32, end: i32): i32 {
-  if (p + 13 > end) return -1;
-  p = readMonth(p, end);
-  if (p < 0 || p + 10 > end || byte(p) !== 32) return -1;
-  p++;
+function readDay(p: i32, padded: bool): i32 {
   const places = p;
-  if (byte(p) === 32) p++;
+  if (padded && byte(p) === 32) p++;
   day = digit(p);
   if (day < 0) return -1;
   p++;
@@ -458,14 +454,26 @@ function readMonthFirst(p: i32, end: i32): i32 {
     day = day * 10 + digit(p);
     p++;
   }
-  if (p - places === 2) {
-    dayAt = places;
-    dayPadded = true;
-  }
+  dayAt = p - places === 2 ? places : -1;
+  dayPadded = padded;
+  return p;
+}
+
+/**
+ * "Mon D hh:mm:ss", "Mon DD yyyy hh:mm:ss", "Mon DD hh:mm:ss yyyy", with a zone's name behind the
+ * clock or any zone behind the year, at `p`.
+ */
+function readMonthFirst(p: i32, end: i32): i32 {
+  if (p + 13 > end) return -1;
+  p = readMonth(p, end);
+  if (p < 0 || p + 10 > end || byte(p) !== 32) return -1;
+  p = readDay(p + 1, true);
+  if (p < 0) return -1;
   if (p < end && byte(p) === 44) p++;
   if (p >= end || byte(p) !== 32) return -1;
   const dated = readYearAfter(p, end);
-  if (dated > p && dated < end && byte(dated) === 32) p = dated;
+  const gap = dated < end && byte(dated) === 44 ? dated + 1 : dated;
+  if (dated > p && gap < end && byte(gap) === 32) p = gap;
   else year = -1;
   p = readClock(p + 1, end);
   if (p < 0) return -1;
@@ -490,37 +498,40 @@ function readDotted(p: i32, end: i32): i32 {
 }
 
 /**
- * "DD/Mon/yyyy:hh:mm:ss +zone", "DD-Mon-yyyy hh:mm:ss[.fff] [zone]", "DD Mon yyyy hh:mm:ss" at `p`.
+ * "DD/Mon/yyyy:hh:mm:ss +zone", "DD-Mon-yyyy hh:mm:ss[.fff] [zone]", "D Mon [yyyy] hh:mm:ss" at
+ * `p`.
  */
 function readDayFirst(p: i32, end: i32): i32 {
-  if (p + 19 > end) return -1;
-  day = two(p);
-  dayAt = p;
-  const separator = byte(p + 2);
-  if (day < 0 || (separator !== 47 && separator !== 45 && separator !== 32) || byte(p + 6) !== separator) return -1;
-  month = monthName(p + 3);
-  year = four(p + 7);
-  if (month === 0 || year < 0) return -1;
-  const gap = byte(p + 11);
-  if (gap !== 58 && gap !== 32) return -1;
-  p = readClock(p + 12, end);
+  if (p + 13 > end) return -1;
+  p = readDay(p, false);
+  const separator = byte(p);
+  if ((separator !== 47 && separator !== 45 && separator !== 32) || byte(p + 4) !== separator) return -1;
+  month = monthName(p + 1);
+  if (month === 0) return -1;
+  p += 4;
+  year = four(p + 1);
+  if (year >= 0) p += 5;
+  else if (separator !== 32) return -1;
+  if (byte(p) !== 58 && byte(p) !== 32) return -1;
+  p = readClock(p + 1, end);
   return p < 0 ? -1 : readZone(p, end);
 }
 
 /**
- * "yyyy-mm-dd", "yyyy/mm/dd" and "T" or a space, the time, perhaps a zone, at `p`. What svlogd
- * writes is UTC: an underscore (-tt), or a "T" and a fraction of five digits without a zone (-ttt).
+ * "yyyy-mm-dd", "yyyy/mm/dd", "yyyy.mm.dd" or "yyyy Mon D" and "T" or a space, the time, perhaps a
+ * zone, at `p`. What svlogd writes is UTC: an underscore (-tt), or a "T" and a fraction of five
+ * digits without a zone (-ttt).
  */
 function readYearFirst(p: i32, end: i32): i32 {
-  if (p + 18 > end) return -1;
+  if (p + 17 > end) return -1;
   const separator = byte(p + 4);
-  if ((separator !== 45 && separator !== 47) || byte(p + 7) !== separator) return -1;
   year = four(p);
-  month = two(p + 5);
-  day = two(p + 8);
-  dayAt = p + 8;
-  if (year < 0 || month < 0 || day < 0) return -1;
-  p += 10;
+  month = monthName(p + 5);
+  p += month > 0 ? 8 : 7;
+  if (month === 0) month = two(p - 2);
+  if (year < 0 || month < 0 || byte(p) !== separator) return -1;
+  p = readDay(p + 1, separator === 32);
+  if (p < 0) return -1;
   const gap = byte(p);
   if (gap !== 84 && gap !== 32 && gap !== 95) return -1;
   p++;
@@ -533,6 +544,13 @@ function readYearFirst(p: i32, end: i32): i32 {
     zone = 0;
   }
   return stop;
+}
+
+/** A weekday of another language and, behind a blank, what `readYearFirst` reads, at `p`. */
+function readAnyWeekday(p: i32, end: i32): i32 {
+  const limit = p + MONTH_BYTES_MAX < end ? p + MONTH_BYTES_MAX : end;
+  for (p++; p < limit && (byte(p) >= 97 || byte(p) === 46); p++);
+  return p < limit && byte(p) === 32 && byte(p + 5) === 45 ? readYearFirst(p + 1, end) : -1;
 }
 
 /** MySQL 5's "YYMMDD hh:mm:ss", the hour padded with a space, at `p`. */
@@ -633,9 +651,9 @@ function readTime(start: i32, end: i32): i32 {
   if (c >= 48 && c <= 57) {
     const third = byte(start + 2);
     const fifth = byte(start + 4);
-    if (fifth === 45 || fifth === 47) stop = readYearFirst(start, end);
+    if (fifth === 45 || fifth === 47 || fifth === 46 || fifth === 32) stop = readYearFirst(start, end);
     else if (third === 46) stop = end - start < 18 ? -1 : readDotted(start, end);
-    else if (third === 47 || third === 45 || third === 32) stop = readDayFirst(start, end);
+    else if (third === 47 || third === 45 || third === 32 || digit(start + 1) < 0) stop = readDayFirst(start, end);
     else {
       stop = readCompact(start, end);
       if (stop < 0) stop = readEpoch(start, end);
@@ -645,7 +663,10 @@ function readTime(start: i32, end: i32): i32 {
     const skip = start + (byte(start + 3) === 44 ? 5 : 4);
     if (digit(skip) < 0) stop = readMonthFirst(skip, end);
     else stop = byte(skip + 4) === 45 ? readYearFirst(skip, end) : readDayFirst(skip, end);
-  } else if (c >= 65) stop = readMonthFirst(start, end);
+  } else if (c >= 65) {
+    stop = readMonthFirst(start, end);
+    if (stop < 0) stop = readAnyWeekday(start, end);
+  }
   return stop;
 }
 

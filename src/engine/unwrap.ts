@@ -1,6 +1,6 @@
 /**
  * What a line is wrapped in: an entry of Docker's json-file or of a CRI log, a JSON object, the
- * stamp of svlogd or multilog, a byte order mark, blanks, a syslog priority, colours. Input: log
+ * stamp of svlogd, multilog or s6-log, a byte order mark, blanks, a syslog priority, colours. Input: log
  * bytes, all of them hostile; what a container wrote stands escaped in Docker's entry and cannot
  * imitate one. Finds the line within, copies it to memory of its own where bytes have to go, and
  * leaves the buffer as it was read.
@@ -95,6 +95,7 @@ export function isPlain(start: i32, end: i32): bool {
   if (!isUsual || byte(start + 1) === ascii.SPACE) return false;
   const gap = byte(start + 10);
   if (gap === ascii.UNDERSCORE || (gap === ascii.UPPER_T && isStamp(start))) return false;
+  if (gap === ascii.SPACE && byte(start + 30) === ascii.SPACE) return false;
   return (
     (byteBits(start, ascii.ESCAPE) | byteBits(start + 16, ascii.ESCAPE) | byteBits(start + 32, ascii.ESCAPE)) === 0
   );
@@ -169,32 +170,35 @@ function isDigit(p: i32): bool {
 }
 
 /**
- * Past what svlogd and multilog write before a line, and the "facility.level: " of socklog behind
+ * Past what svlogd, multilog and s6-log write before a line, and the "facility.level: " of socklog behind
  * it where that stands before a time.
  */
 function readStamp(): void {
   if (lineStart + 20 > lineEnd) return;
   const isLabel = byte(lineStart) === ascii.AT;
-  if (!isLabel && byte(lineStart + 10) !== ascii.UNDERSCORE && !isFifths()) return;
+  if (!isLabel && byte(lineStart + 10) !== ascii.UNDERSCORE && !isFraction()) return;
   const stop = scanTime(lineStart, lineEnd);
   if (stop < 0 || stop >= lineEnd || byte(stop) !== ascii.SPACE) return;
   if (stampEnd === stampStart) {
     stampStart = lineStart;
     stampEnd = stop;
   }
-  lineStart = stop + 1;
+  lineStart = byte(stop + 1) === ascii.SPACE ? stop + 2 : stop + 1;
   const colon = findByte(lineStart, smaller(lineStart + 24, lineEnd), ascii.COLON);
   if (colon + 2 >= lineEnd || byte(colon) !== ascii.COLON || byte(colon + 1) !== ascii.SPACE) return;
   const isFacility = findByte(lineStart, colon, ascii.DOT) < colon && findByte(lineStart, colon, ascii.SPACE) === colon;
   if (isFacility && scanTime(colon + 2, lineEnd) > 0) lineStart = colon + 2;
 }
 
-/** "2026-11-21T08:00:00.12345 ": only svlogd -ttt writes five digits and no zone. */
-function isFifths(): bool {
+/**
+ * "2026-11-21T08:00:00.12345 ": only svlogd -ttt writes five digits and no zone. s6-log writes nine,
+ * a blank for the "T", and two behind.
+ */
+function isFraction(): bool {
   const p = lineStart;
-  return (
-    p + 26 <= lineEnd && byte(p + 10) === ascii.UPPER_T && byte(p + 19) === ascii.DOT && byte(p + 25) === ascii.SPACE
-  );
+  if (p + 31 > lineEnd || byte(p + 19) !== ascii.DOT) return false;
+  if (byte(p + 10) === ascii.UPPER_T) return byte(p + 25) === ascii.SPACE;
+  return byte(p + 10) === ascii.SPACE && byte(p + 29) === ascii.SPACE && byte(p + 30) === ascii.SPACE;
 }
 
 /** Whether `p` is in memory of ours, and not in the buffer that was read. */

@@ -30,9 +30,8 @@ const context: Token[] = [
   some('digit', 20),
   literal(' uname='),
   until(' ', 0),
-  literal(' t='),
-  time,
 ];
+const timedContext: Token[] = [...context, literal(' t='), time];
 
 const escaped = repeat(64, until('"\\', 0), choice('\\"', '\\\\', '\\'));
 /**
@@ -46,8 +45,34 @@ const path: Token = either(
 
 /** What Grafana calls a wrong password, at the login page, the API and the proxy alike. */
 const failures = ['password-auth.failed', 'password-auth.invalid', 'password-auth.empty'];
+/** A request that cannot be a login's is 400 until 10; a Referer that is no URL makes it a warning. */
+const request: Token[] = [
+  literal(' method='),
+  some('alpha', 16),
+  literal(' path='),
+  path,
+  choice(' status=401', ' status=400'),
+  literal(' remote_addr='),
+  ip,
+  textToFirst(),
+  choice(...failures.map((id) => ` errorMessageID=${id}`)),
+];
 /** The keys that follow the address in JSON. */
 const ownFields = ['size', 'status_source', 'status', 'time_ms', 'traceID', 't', 'uname', 'userId'];
+
+const ownAddress: Token[] = [
+  textToLast(),
+  literal('"remote_addr":"'),
+  ip,
+  literal('"'),
+  repeat(
+    16,
+    choice(...ownFields.map((name) => `,"${name}":`)),
+    either([literal('"'), until('"\\', 0), literal('"')], [run('0123456789.-')]),
+  ),
+  literal('}'),
+  ...lineEnd,
+];
 
 const invalid: Token[] = [
   literal(' msg="Invalid username or password"'),
@@ -74,7 +99,7 @@ export const grafana: Filter = {
     },
     {
       name: 'login-failed-context-first',
-      tokens: [...context, choice(' lvl=eror', ' level=error'), ...invalid],
+      tokens: [...timedContext, choice(' lvl=eror', ' level=error'), ...invalid],
       sample:
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=error msg="Invalid username or password" error="invalid username or password" remote_addr=192.0.2.7 traceID=',
       counter:
@@ -83,15 +108,10 @@ export const grafana: Filter = {
     {
       name: 'login-request-refused',
       tokens: [
-        ...context,
-        literal(' level=info msg="Request Completed" method='),
-        some('alpha', 16),
-        literal(' path='),
-        path,
-        literal(' status=401 remote_addr='),
-        ip,
-        textToFirst(),
-        choice(...failures.map((id) => ` errorMessageID=${id}`)),
+        ...timedContext,
+        choice(' level=info', ' level=warn', ' lvl=info', ' lvl=warn'),
+        literal(' msg="Request Completed"'),
+        ...request,
       ],
       sample:
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=info msg="Request Completed" method=POST path=/login status=401 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login errorReason=Unauthorized errorMessageID=password-auth.failed error="user not found"',
@@ -99,24 +119,35 @@ export const grafana: Filter = {
         'logger=context userId=0 orgId=0 uname= t=2025-03-04T05:06:07.123456789Z level=info msg="Request Completed" method=POST path=/login status=200 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login',
     },
     {
+      // Where standard output is a terminal, as a container with a `tty` has.
+      name: 'login-request-refused-console',
+      tokens: [
+        choice('INFO', 'WARN'),
+        any('space', 1),
+        literal('['),
+        until(']', 0, 32),
+        literal('] Request Completed'),
+        any('space', 64),
+        ...context,
+        ...request,
+      ],
+      sample:
+        'INFO [03-04|05:06:07] Request Completed                        logger=context userId=0 orgId=0 uname= method=POST path=/login status=401 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login errorReason=Unauthorized errorMessageID=password-auth.failed error="user not found"',
+      counter:
+        'INFO [03-04|05:06:07] Request Completed                        logger=context userId=0 orgId=0 uname= method=POST path=/login status=200 remote_addr=192.0.2.7 time_ms=15 size=94 referer= handler=/login',
+    },
+    {
+      name: 'login-failed-json',
+      tokens: [literal('{'), textToFirst(), literal('"msg":"Invalid username or password"'), ...ownAddress],
+      sample:
+        '{"error":"invalid username or password","level":"error","logger":"context","msg":"Invalid username or password","orgId":0,"remote_addr":"192.0.2.7","t":"2025-03-04T05:06:07.12Z","traceID":"","uname":"","userId":0}',
+      counter:
+        '{"level":"info","logger":"context","msg":"Successful Login","orgId":0,"remote_addr":"192.0.2.7","t":"2025-03-04T05:06:07.12Z","uname":"","userId":0}',
+    },
+    {
       // The keys are sorted and quotes escaped: behind the address only Grafana's own fields stand.
       name: 'login-request-refused-json',
-      tokens: [
-        literal('{'),
-        textToFirst(),
-        choice(...failures.map((id) => `"errorMessageID":"${id}"`)),
-        textToLast(),
-        literal('"remote_addr":"'),
-        ip,
-        literal('"'),
-        repeat(
-          16,
-          choice(...[...ownFields].map((name) => `,"${name}":`)),
-          either([literal('"'), until('"\\', 0), literal('"')], [run('0123456789.-')]),
-        ),
-        literal('}'),
-        ...lineEnd,
-      ],
+      tokens: [literal('{'), textToFirst(), choice(...failures.map((id) => `"errorMessageID":"${id}"`)), ...ownAddress],
       sample:
         '{"errorMessageID":"password-auth.failed","errorReason":"Unauthorized","level":"info","logger":"context","method":"POST","msg":"Request Completed","path":"/login","remote_addr":"192.0.2.7","status":401,"t":"2026-03-04T05:06:07.281472211Z","uname":""}',
       counter:

@@ -7,6 +7,7 @@ import { apache } from './apache.ts';
 import { asterisk } from './asterisk.ts';
 import { courierAuth } from './courier-auth.ts';
 import { cyrusImap } from './cyrus-imap.ts';
+import { dante } from './dante.ts';
 import { dovecot } from './dovecot.ts';
 import { dropbear } from './dropbear.ts';
 import { exim } from './exim.ts';
@@ -73,4 +74,5 @@ export const filters: Filter[] = [
   ...sendmailReject,
   ...webApplications,
   ...networkServices,
+  dante,
 ];

@@ -45,6 +45,7 @@ const rows: readonly Row[] = [
   ['cyrus-imap', 'cyrus-imapd', ofCyrus(cyrusServices)],
   ['sieve', 'cyrus-imapd', ofCyrus(sieveServices)],
   ['dovecot', dovecotUnits, 'dovecot dovecot-auth auth auth-worker*'],
+  ['dante', 'danted sockd', 'danted sockd'],
   ['dropbear', 'dropbear dropbear@', 'dropbear'],
   ['exim exim-spam', 'exim4 exim', 'exim exim4'],
   ['grafana', 'grafana-server', 'grafana grafana-server'],

@@ -751,6 +751,24 @@ const cowrie: Filter = {
   ],
 };
 
+/** An entry of the log as JSON, up to the connection's name. */
+const mongodbEntry: Token[] = [
+  literal('{"t":{"$date":"'),
+  time,
+  literal('"},"s":"'),
+  some('alpha', 4),
+  run('", '),
+  literal('c":"ACCESS",'),
+  any('space', 4),
+  literal('"id":'),
+  digits,
+  literal(','),
+  any('space', 4),
+  optional(literal('"svc":"'), some('word', 4), literal('",'), any('space', 4)),
+  literal('"ctx":"'),
+  until('"'),
+];
+
 const mongodb: Filter = {
   name: 'mongodb-auth',
   about: 'MongoDB: failed logins',
@@ -769,23 +787,29 @@ const mongodb: Filter = {
   ],
   patterns: [
     {
+      // From 5.0 on; what a client tries before it is asked, it tries again.
+      name: 'login-failed-json-5',
+      tokens: [
+        ...mongodbEntry,
+        literal('","msg":"Failed to authenticate","attr":{"client":"'),
+        ipPort,
+        literal('",'),
+        optional(literal('"isSpeculative":false,')),
+        choice('"isClusterMember":', '"mechanism":'),
+        textToFirst(),
+        literal(',"error":"'),
+        choice('AuthenticationFailed: ', 'UserNotFound: '),
+      ],
+      sample:
+        '{"t":{"$date":"2025-03-04T05:06:07.123+01:00"},"s":"I",  "c":"ACCESS",   "id":5286307, "ctx":"conn34","msg":"Failed to authenticate","attr":{"client":"192.0.2.7:40122","isSpeculative":false,"isClusterMember":false,"mechanism":"SCRAM-SHA-256","user":"alice","db":"admin","error":"AuthenticationFailed: SCRAM authentication failed, storedKey mismatch","result":18,"metrics":{},"extraInfo":{}}}',
+      counter:
+        '{"t":{"$date":"2025-03-04T05:06:07.123+01:00"},"s":"I",  "c":"ACCESS",   "id":5286307, "ctx":"conn34","msg":"Failed to authenticate","attr":{"client":"192.0.2.7:40122","isSpeculative":true,"isClusterMember":false,"mechanism":"SCRAM-SHA-256","user":"alice","db":"admin","error":"AuthenticationFailed: SCRAM authentication failed, storedKey mismatch","result":18,"metrics":{},"extraInfo":{}}}',
+    },
+    {
       // From 4.4 on, as JSON.
       name: 'login-failed-json',
       tokens: [
-        literal('{"t":{"$date":"'),
-        time,
-        literal('"},"s":"'),
-        some('alpha', 4),
-        run('", '),
-        literal('c":"ACCESS",'),
-        any('space', 4),
-        literal('"id":'),
-        digits,
-        literal(','),
-        any('space', 4),
-        optional(literal('"svc":"'), some('word', 4), literal('",'), any('space', 4)),
-        literal('"ctx":"'),
-        until('"'),
+        ...mongodbEntry,
         literal('","msg":"Authentication failed","attr":{'),
         repeat(
           8,

@@ -1,26 +1,30 @@
 /**
  * OpenVPN 2.x as a server (error.c, mroute.c, multi.c, ssl.c, ssl_pkt.c, ssl_verify.c, sig.c):
  * `A:port message` while a client is not known, from 2.7 on `udp4:A:port`. An IPv6 address has no
- * port, or, from 2.7 on, brackets and a port. A client that is known carries its name before the
- * address and is left alone. Packets that fail tls-auth or tls-crypt name the address at the end.
- * Nothing before an address is the client's.
+ * port, or, from 2.7 on, brackets and a port. A client that was let in carries its name before the
+ * address; what goes wrong then is the network's, but for a password or certificate that is refused
+ * when it comes again from the same port. Its name may hold anything; one with a blank or a slash is left
+ * alone. Packets that fail tls-auth or tls-crypt name the address at the end. Nothing else before an
+ * address is the client's.
  *
  * One attempt is one connection, known by its address and port: what was wrong, then that the
  * handshake failed or the connection was dropped. These are stages of one attempt.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { choice, ip, ipPort, literal, optional, some } from './tokens.ts';
+import { choice, ip, ipPort, literal, optional, some, until } from './tokens.ts';
 
 /** Microseconds behind the time, which it writes into its own log from `verb 4` on. */
 const microseconds = optional(literal('us='), some('digit', 6), literal(' '));
 
 /** The port tells connections of one address apart. */
-const peer: Token[] = [
-  microseconds,
+const address: Token[] = [
   optional(choice('udp4:', 'udp6:', 'udp:', 'tcp4-server:', 'tcp6-server:', 'tcp-server:', 'tcp4:', 'tcp6:', 'tcp:')),
   ip,
   optional(literal(':'), { kind: 'span', of: { name: 'digit' }, min: 1, max: 5, capture: 'user' }),
 ];
+const peer: Token[] = [microseconds, ...address];
+
+const refused = choice(' TLS Auth Error:', ' TLS Auth Error (verify_user_pass', ' VERIFY ERROR:');
 
 const host = 'Mar  4 05:06:07 vpn ovpn-server[811]:';
 
@@ -34,9 +38,16 @@ export const openvpn: Filter = {
     {
       name: 'authentication-failed',
       effect: { stage: 1 },
-      tokens: [...peer, choice(' TLS Auth Error:', ' TLS Auth Error (verify_user_pass', ' VERIFY ERROR:')],
+      tokens: [...peer, refused],
       sample: `${host} udp4:192.0.2.7:41194 TLS Auth Error: Auth Username/Password verification failed for peer`,
       counter: `${host} udp4:192.0.2.7:41194 VERIFY OK: depth=0, CN=alice`,
+    },
+    {
+      name: 'authentication-failed-again',
+      effect: { stage: 1 },
+      tokens: [microseconds, until(' /'), literal('/'), ...address, refused],
+      sample: `${host} alice/192.0.2.7:41194 TLS Auth Error: Auth Username/Password verification failed for peer`,
+      counter: `${host} alice/192.0.2.7:41194 TLS: Username/Password authentication succeeded for username 'alice'`,
     },
     {
       name: 'handshake-failed',

@@ -8,7 +8,7 @@
  * `aggressive` both.
  */
 import type { Filter, Token } from '../compiler/pattern.ts';
-import { ip, literal, some, textToFirst, time, until, userToFirst } from './tokens.ts';
+import { choice, ip, literal, optional, some, textToFirst, time, until, userToFirst } from './tokens.ts';
 
 const refused: Token[] = [
   literal(' ['),
@@ -20,20 +20,24 @@ const refused: Token[] = [
   literal('" 401 '),
 ];
 
+/** Fields that the configuration may drop; it may not drop the address and the status. */
+const field = (name: string): Token => optional(literal(`"${name}":"`), until('"', 0), literal('",'));
+
 const jsonHead: Token[] = [
-  literal('{"ClientAddr":"'),
-  until('"', 0),
-  literal('","ClientHost":"'),
+  literal('{'),
+  field('ClientAddr'),
+  literal('"ClientHost":"'),
   ip,
-  literal('","ClientPort":"'),
-  until('"', 0),
-  literal('","ClientUsername":"'),
+  literal('",'),
+  field('ClientPort'),
+  literal('"ClientUsername":"'),
 ];
 
 const jsonRefused: Token[] = [
-  literal('","DownstreamContentSize":'),
-  some('digit', 20),
-  literal(',"DownstreamStatus":401,'),
+  literal('",'),
+  optional(literal('"DownstreamContentSize":'), some('digit', 20), literal(',')),
+  literal('"DownstreamStatus":401'),
+  choice(',', '}'),
 ];
 
 const json = (user: string, status: number): string =>

@@ -101,6 +101,8 @@ function walkAddressPort(message: Buffer, { at, captures }: Place): Place | null
   if (end === at) return null;
   const behind = message.toString('latin1', end).match(/^:[0-9]{1,5}(?![0-9])/);
   if (behind !== null) return found([at, end], end + behind[0].length);
+  const dotted = message.toString('latin1', at, end).match(/^((?:[^.]*\.){3}[^.]*|[^.:]*:[^.]*)\.[0-9]{1,5}$/);
+  if (dotted !== null) return found([at, at + dotted[1]!.length], end);
   // The last colon, where the address before it would not end in a single one.
   const within = message.toString('latin1', at, end).match(/^(.*[^:]|(?:.*[^:])?::):[0-9]{1,5}$/);
   return within && found([at, at + within[1]!.length], end);

@@ -17,18 +17,22 @@ const months = 'Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec';
 const name = `(?<name>${months})`;
 const word = '(?<word>[A-Za-z\x80-\xff]{3,12})\\.?';
 const weekday = '(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?: |,[^]))?';
+/** One in any language stands before a year only. */
+const anyWeekday = `(?:${weekday}|[A-Za-z\x80-\xff][a-z{|}~\x7f-\xff.]{0,10} )`;
+const day = '(?<day>(?:(?<= ) )?\\d\\d?)';
 
 const shapes = [
   // RFC 3164, with a year before or after the clock.
-  `${weekday}${word}  ?(?<day>\\d\\d?),?(?: (?<year>\\d{4}))? ${clock}${named}`,
+  `${weekday}${word}  ?(?<day>\\d\\d?),?(?: (?<year>\\d{4}),?)? ${clock}${named}`,
   `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock}${named} (?<year>\\d{4})`,
   `${weekday}${word}  ?(?<day>\\d\\d?),? ${clock} (?<year>\\d{4})${zone}`,
   // Access logs, named, PHP, mail.
-  `${weekday}(?<day>\\d\\d)(?<separator>[-/ ])${name}\\k<separator>(?<year>\\d{4})[: ]${clock}${zone}`,
+  `${weekday}(?<day>\\d\\d?)(?<separator>[-/ ])${name}\\k<separator>(?<year>\\d{4})[: ]${clock}${zone}`,
+  `${weekday}(?<day>\\d\\d?) ${name} ${clock}${zone}`,
   `(?<day>\\d\\d)\\.(?<month>\\d\\d)\\.(?<year>\\d{4}),? ${clock}${zone}`,
   // RFC 3339, ISO 8601, nginx, journalctl, svlogd.
-  `(?<year>\\d{4})(?<separator>[-/])(?<month>\\d\\d)\\k<separator>(?<day>\\d\\d)(?<gap>[T _]) ?${clock}${zone}`,
-  `${weekday}(?<year>\\d{4})-(?<month>\\d\\d)-(?<day>\\d\\d)(?<gap>[T _]) ?${clock}${zone}`,
+  `(?<year>\\d{4})(?<separator>[-/. ])(?:(?<month>\\d\\d)|${name})\\k<separator>${day}(?<gap>[T _]) ?${clock}${zone}`,
+  `${anyWeekday}(?<year>\\d{4})-(?:(?<month>\\d\\d)|${name})-${day}(?<gap>[T _]) ?${clock}${zone}`,
   // MySQL 5.
   `(?<short>\\d\\d)(?<month>\\d\\d)(?<day>\\d\\d)  ?${clock}`,
 ].map((shape) => new RegExp(`^${shape}$`));

@@ -221,9 +221,9 @@ function part8(at: i32, end: i32): i32 {
   return at;
 }
 
-/** login-request-refused: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,139264} ' t=' time ' level=info msg="Request Completed" method=' alpha{1,16} ' path=' ('"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' | not-'" '{1,139264}) ' status=401 remote_addr=' ip text… (' errorMessageID=password-auth.failed' | ' errorMessageID=password-auth.invalid' | ' errorMessageID=password-auth.empty') */
+/** login-request-refused: 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,139264} ' t=' time (' level=info' | ' level=warn' | ' lvl=info' | ' lvl=warn') ' msg="Request Completed" method=' alpha{1,16} ' path=' ('"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' | not-'" '{1,139264}) (' status=401' | ' status=400') ' remote_addr=' ip text… (' errorMessageID=password-auth.failed' | ' errorMessageID=password-auth.invalid' | ' errorMessageID=password-auth.empty') */
 function takeLoginRequestRefused(at: i32, end: i32): bool {
-  if (end - at < 153) return false;
+  if (end - at < 151) return false;
   if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
   at += 15;
   const next1 = part4(at, end);
@@ -249,8 +249,13 @@ function takeLoginRequestRefused(at: i32, end: i32): bool {
   if (stop5 < 0) return false;
   captureTime(at, stop5);
   at = stop5;
-  if (!(end - at >= 43 && word(at) === 0x76656c20 && word(at + 4) === 0x693d6c65 && word(at + 8) === 0x206f666e && word(at + 12) === 0x3d67736d && word(at + 16) === 0x71655222 && word(at + 20) === 0x74736575 && word(at + 24) === 0x6d6f4320 && word(at + 28) === 0x74656c70 && word(at + 32) === 0x20226465 && word(at + 36) === 0x6874656d && word(at + 39) === 0x3d646f68)) return false; // ' level=info msg="Request Completed" method='
-  at += 43;
+  if (end - at >= 11 && word(at) === 0x76656c20 && word(at + 4) === 0x693d6c65 && word(at + 7) === 0x6f666e69) at += 11; // ' level=info'
+  else if (end - at >= 11 && word(at) === 0x76656c20 && word(at + 4) === 0x773d6c65 && word(at + 7) === 0x6e726177) at += 11; // ' level=warn'
+  else if (end - at >= 9 && word(at) === 0x6c766c20 && word(at + 4) === 0x666e693d && word(at + 5) === 0x6f666e69) at += 9; // ' lvl=info'
+  else if (end - at >= 9 && word(at) === 0x6c766c20 && word(at + 4) === 0x7261773d && word(at + 5) === 0x6e726177) at += 9; // ' lvl=warn'
+  else return false;
+  if (!(end - at >= 32 && word(at) === 0x67736d20 && word(at + 4) === 0x6552223d && word(at + 8) === 0x73657571 && word(at + 12) === 0x6f432074 && word(at + 16) === 0x656c706d && word(at + 20) === 0x22646574 && word(at + 24) === 0x74656d20 && word(at + 28) === 0x3d646f68)) return false; // ' msg="Request Completed" method='
+  at += 32;
   const stop6 = skipAlpha(at, smaller(end, at + 17));
   if (stop6 - at < 1 || stop6 - at > 16) return false;
   at = stop6;
@@ -260,8 +265,11 @@ function takeLoginRequestRefused(at: i32, end: i32): bool {
   if (next7 < 0) next7 = part7(at, end);
   if (next7 < 0) return false;
   at = next7;
-  if (!(end - at >= 24 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 8) === 0x20313034 && word(at + 12) === 0x6f6d6572 && word(at + 16) === 0x615f6574 && word(at + 20) === 0x3d726464)) return false; // ' status=401 remote_addr='
-  at += 24;
+  if (end - at >= 11 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 7) === 0x3130343d) at += 11; // ' status=401'
+  else if (end - at >= 11 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 7) === 0x3030343d) at += 11; // ' status=400'
+  else return false;
+  if (!(end - at >= 13 && word(at) === 0x6d657220 && word(at + 4) === 0x5f65746f && word(at + 8) === 0x72646461 && word(at + 9) === 0x3d726464)) return false; // ' remote_addr='
+  at += 13;
   at = scanAddress(at, end);
   if (at < 0) return false;
   // text up to the first (' errorMessageID=password-auth.failed' | ' errorMessageID=password-auth.invalid' | ' errorMessageID=password-auth.empty')
@@ -278,12 +286,80 @@ function takeLoginRequestRefused(at: i32, end: i32): bool {
   return true;
 }
 
-/** ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"') */
+/** login-request-refused-console: ('INFO' | 'WARN') space{0,1} '[' not-']'{0,32} '] Request Completed' space{0,64} 'logger=context ' ['traceID=' word{0,64} ' '] 'userId=' digit{1,20} ' orgId=' digit{1,20} ' uname=' not-' '{0,139264} ' method=' alpha{1,16} ' path=' ('"' (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} (not-'"\\'{0,139264} ('\\"' | '\\\\' | '\\')){0,64} not-'"\\'{0,139264} '"' | not-'" '{1,139264}) (' status=401' | ' status=400') ' remote_addr=' ip text… (' errorMessageID=password-auth.failed' | ' errorMessageID=password-auth.invalid' | ' errorMessageID=password-auth.empty') */
+function takeLoginRequestRefusedConsole(at: i32, end: i32): bool {
+  if (end - at < 138) return false;
+  if (end - at >= 4 && word(at) === 0x4f464e49) at += 4; // 'INFO'
+  else if (end - at >= 4 && word(at) === 0x4e524157) at += 4; // 'WARN'
+  else return false;
+  const stop1 = skipSpace(at, smaller(end, at + 2));
+  if (stop1 - at > 1) return false;
+  at = stop1;
+  if (!(end - at >= 1 && byte(at) === 91)) return false; // '['
+  at += 1;
+  const stop2 = findByte(at, smaller(end, at + 33), 93);
+  if (stop2 - at > 32) return false;
+  at = stop2;
+  if (!(end - at >= 19 && word(at) === 0x6552205d && word(at + 4) === 0x73657571 && word(at + 8) === 0x6f432074 && word(at + 12) === 0x656c706d && word(at + 15) === 0x64657465)) return false; // '] Request Completed'
+  at += 19;
+  const stop3 = skipSpace(at, smaller(end, at + 65));
+  if (stop3 - at > 64) return false;
+  at = stop3;
+  if (!(end - at >= 15 && word(at) === 0x67676f6c && word(at + 4) === 0x633d7265 && word(at + 8) === 0x65746e6f && word(at + 11) === 0x20747865)) return false; // 'logger=context '
+  at += 15;
+  const next4 = part4(at, end);
+  if (next4 >= 0) at = next4;
+  if (!(end - at >= 7 && word(at) === 0x72657375 && word(at + 3) === 0x3d644972)) return false; // 'userId='
+  at += 7;
+  const stop5 = skipDigits(at, smaller(end, at + 21));
+  if (stop5 - at < 1 || stop5 - at > 20) return false;
+  at = stop5;
+  if (!(end - at >= 7 && word(at) === 0x67726f20 && word(at + 3) === 0x3d644967)) return false; // ' orgId='
+  at += 7;
+  const stop6 = skipDigits(at, smaller(end, at + 21));
+  if (stop6 - at < 1 || stop6 - at > 20) return false;
+  at = stop6;
+  if (!(end - at >= 7 && word(at) === 0x616e7520 && word(at + 3) === 0x3d656d61)) return false; // ' uname='
+  at += 7;
+  const stop7 = findByte(at, smaller(end, at + 139265), 32);
+  if (stop7 - at > 139264) return false;
+  at = stop7;
+  if (!(end - at >= 8 && word(at) === 0x74656d20 && word(at + 4) === 0x3d646f68)) return false; // ' method='
+  at += 8;
+  const stop8 = skipAlpha(at, smaller(end, at + 17));
+  if (stop8 - at < 1 || stop8 - at > 16) return false;
+  at = stop8;
+  if (!(end - at >= 6 && word(at) === 0x74617020 && word(at + 2) === 0x3d687461)) return false; // ' path='
+  at += 6;
+  let next9 = part6(at, end);
+  if (next9 < 0) next9 = part7(at, end);
+  if (next9 < 0) return false;
+  at = next9;
+  if (end - at >= 11 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 7) === 0x3130343d) at += 11; // ' status=401'
+  else if (end - at >= 11 && word(at) === 0x61747320 && word(at + 4) === 0x3d737574 && word(at + 7) === 0x3030343d) at += 11; // ' status=400'
+  else return false;
+  if (!(end - at >= 13 && word(at) === 0x6d657220 && word(at + 4) === 0x5f65746f && word(at + 8) === 0x72646461 && word(at + 9) === 0x3d726464)) return false; // ' remote_addr='
+  at += 13;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  // text up to the first (' errorMessageID=password-auth.failed' | ' errorMessageID=password-auth.invalid' | ' errorMessageID=password-auth.empty')
+  const beyondplace10 = end - 34;
+  let next10 = -1;
+  let place10 = at;
+  while (true) {
+    place10 = findWord(place10 + 3, beyondplace10 + 6, 0x4d726f72) - 3; // 'rorM'
+    if (place10 >= beyondplace10) return false;
+    next10 = part8(place10, end);
+    if (next10 >= 0) break;
+    place10++;
+  }
+  return true;
+}
+
+/** '"msg":"Invalid username or password"' */
 function part9(at: i32, end: i32): i32 {
-  if (end - at >= 39 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x6c696166 && word(at + 35) === 0x2264656c) at += 39; // '"errorMessageID":"password-auth.failed"'
-  else if (end - at >= 40 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x61766e69 && word(at + 36) === 0x2264696c) at += 40; // '"errorMessageID":"password-auth.invalid"'
-  else if (end - at >= 38 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x74706d65 && word(at + 34) === 0x22797470) at += 38; // '"errorMessageID":"password-auth.empty"'
-  else return -1;
+  if (!(end - at >= 36 && word(at) === 0x67736d22 && word(at + 4) === 0x49223a22 && word(at + 8) === 0x6c61766e && word(at + 12) === 0x75206469 && word(at + 16) === 0x6e726573 && word(at + 20) === 0x20656d61 && word(at + 24) === 0x7020726f && word(at + 28) === 0x77737361 && word(at + 32) === 0x2264726f)) return -1; // '"msg":"Invalid username or password"'
+  at += 36;
   return at;
 }
 
@@ -367,17 +443,17 @@ function findLast2(at: i32, end: i32): i32 {
   }
 }
 
-/** login-request-refused-json: '{' text… ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"') text… '"remote_addr":"' ip '"' ((',"size":' | ',"status_source":' | ',"status":' | ',"time_ms":' | ',"traceID":' | ',"t":' | ',"uname":' | ',"userId":') ('"' not-'"\\'{0,139264} '"' | '0123456789.-'{1,139264})){0,16} '}' space{0,139264} end */
-function takeLoginRequestRefusedJson(at: i32, end: i32): bool {
-  if (end - at < 57) return false;
+/** login-failed-json: '{' text… '"msg":"Invalid username or password"' text… '"remote_addr":"' ip '"' ((',"size":' | ',"status_source":' | ',"status":' | ',"time_ms":' | ',"traceID":' | ',"t":' | ',"uname":' | ',"userId":') ('"' not-'"\\'{0,139264} '"' | '0123456789.-'{1,139264})){0,16} '}' space{0,139264} end */
+function takeLoginFailedJson(at: i32, end: i32): bool {
+  if (end - at < 55) return false;
   if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
   at += 1;
-  // text up to the first ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"')
-  const beyondplace1 = end - 37;
+  // text up to the first '"msg":"Invalid username or password"'
+  const beyondplace1 = end - 35;
   let next1 = -1;
   let place1 = at;
   while (true) {
-    place1 = findWord(place1 + 3, beyondplace1 + 6, 0x4d726f72) - 3; // 'rorM'
+    place1 = findWord(place1 + 4, beyondplace1 + 7, 0x49223a22) - 4; // '":"I'
     if (place1 >= beyondplace1) return false;
     next1 = part9(place1, end);
     if (next1 >= 0) break;
@@ -401,26 +477,69 @@ function takeLoginRequestRefusedJson(at: i32, end: i32): bool {
   return true;
 }
 
+/** ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"') */
+function part14(at: i32, end: i32): i32 {
+  if (end - at >= 39 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x6c696166 && word(at + 35) === 0x2264656c) at += 39; // '"errorMessageID":"password-auth.failed"'
+  else if (end - at >= 40 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x61766e69 && word(at + 36) === 0x2264696c) at += 40; // '"errorMessageID":"password-auth.invalid"'
+  else if (end - at >= 38 && word(at) === 0x72726522 && word(at + 4) === 0x654d726f && word(at + 8) === 0x67617373 && word(at + 12) === 0x22444965 && word(at + 16) === 0x6170223a && word(at + 20) === 0x6f777373 && word(at + 24) === 0x612d6472 && word(at + 28) === 0x2e687475 && word(at + 32) === 0x74706d65 && word(at + 34) === 0x22797470) at += 38; // '"errorMessageID":"password-auth.empty"'
+  else return -1;
+  return at;
+}
+
+/** login-request-refused-json: '{' text… ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"') text… '"remote_addr":"' ip '"' ((',"size":' | ',"status_source":' | ',"status":' | ',"time_ms":' | ',"traceID":' | ',"t":' | ',"uname":' | ',"userId":') ('"' not-'"\\'{0,139264} '"' | '0123456789.-'{1,139264})){0,16} '}' space{0,139264} end */
+function takeLoginRequestRefusedJson(at: i32, end: i32): bool {
+  if (end - at < 57) return false;
+  if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
+  at += 1;
+  // text up to the first ('"errorMessageID":"password-auth.failed"' | '"errorMessageID":"password-auth.invalid"' | '"errorMessageID":"password-auth.empty"')
+  const beyondplace1 = end - 37;
+  let next1 = -1;
+  let place1 = at;
+  while (true) {
+    place1 = findWord(place1 + 3, beyondplace1 + 6, 0x4d726f72) - 3; // 'rorM'
+    if (place1 >= beyondplace1) return false;
+    next1 = part14(place1, end);
+    if (next1 >= 0) break;
+    place1++;
+  }
+  at = next1;
+  // text up to the last '"remote_addr":"' ip '"' ((',"size":' | ',"status_source":' | ',"status":' | ',"time_ms":' | ',"traceID":' | ',"t":' | ',"uname":' | ',"userId":') ('"' not-'"\\'{0,139264} '"' | '0123456789.-'{1,139264})){0,16} '}' space{0,139264} end
+  const pivot2 = findLast2(at, end); // the last '"remote_addr":"'
+  if (pivot2 < 0) return false;
+  const lowestplace2 = larger(at, pivot2);
+  const beyondplace2 = smaller(end - 17, pivot2 + 1);
+  let next2 = -1;
+  let place2 = beyondplace2;
+  while (true) {
+    place2 = findWordLast(lowestplace2 + 7, place2 + 10, 0x6464615f) - 7; // '_add'
+    if (place2 < lowestplace2) return false;
+    next2 = part13(place2, end);
+    if (next2 >= 0) break;
+    forgetAddress();
+  }
+  return true;
+}
+
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchGrafana(start: i32, end: i32, _mode: i32): i32 {
-  const word15 = word(start + 15);
-  if (word15 === 0x63617274 || word15 === 0x72657375) { // "trac" "user"
-    if (takeLoginFailed(start, end)) return 0;
-    forgetTime();
-    forgetAddress();
+  const word0 = word(start);
+  if (word0 === 0x4e524157 || word0 === 0x4f464e49) { // "WARN" "INFO"
+    if (takeLoginRequestRefusedConsole(start, end)) return 3;
+    return -1;
+  }
+  if (word0 === 0x67676f6c) { // "logg"
     if (takeLoginFailedContextFirst(start, end)) return 1;
     forgetTime();
     forgetAddress();
     if (takeLoginRequestRefused(start, end)) return 2;
-    forgetTime();
-    forgetAddress();
-    if (takeLoginRequestRefusedJson(start, end)) return 3;
     return -1;
   }
   if (takeLoginFailed(start, end)) return 0;
   forgetTime();
   forgetAddress();
-  if (takeLoginRequestRefusedJson(start, end)) return 3;
+  if (takeLoginFailedJson(start, end)) return 4;
+  forgetAddress();
+  if (takeLoginRequestRefusedJson(start, end)) return 5;
   return -1;
 }
 
@@ -429,9 +548,11 @@ export function flagsGrafana(pattern: i32): i32 {
   switch (pattern) {
     case 0: // login-failed
     case 1: // login-failed-context-first
-    case 3: // login-request-refused-json
+    case 4: // login-failed-json
+    case 5: // login-request-refused-json
       return 273;
     case 2: // login-request-refused
+    case 3: // login-request-refused-console
       return 17;
   }
   return 0;

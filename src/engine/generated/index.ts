@@ -107,8 +107,9 @@ import { flagsMongodbAuth, matchMongodbAuth, mayMongodbAuth, tagMongodbAuth } fr
 import { flagsMssqlAuth, matchMssqlAuth, tagMssqlAuth } from './mssql-auth.ts';
 import { flagsLighttpdAuth, matchLighttpdAuth, tagLighttpdAuth } from './lighttpd-auth.ts';
 import { flagsSuhosin, matchSuhosin, tagSuhosin } from './suhosin.ts';
+import { flagsDante, matchDante, tagDante } from './dante.ts';
 
-export const filterCount: i32 = 107;
+export const filterCount: i32 = 108;
 
 /**
  * The number of the first pattern of `filter` that takes the message [start, end) in `mode` (a
@@ -331,6 +332,8 @@ export function matchFilter(filter: i32, start: i32, end: i32, mode: i32): i32 {
       return matchLighttpdAuth(start, end, mode);
     case 106: // suhosin
       return matchSuhosin(start, end, mode);
+    case 107: // dante
+      return matchDante(start, end, mode);
   }
   return -1;
 }
@@ -619,6 +622,8 @@ export function patternFlags(filter: i32, pattern: i32): i32 {
       return flagsLighttpdAuth(pattern);
     case 106: // suhosin
       return flagsSuhosin(pattern);
+    case 107: // dante
+      return flagsDante(pattern);
   }
   return 0;
 }
@@ -843,6 +848,8 @@ export function filterPrefixes(filter: i32): i32 {
       return 6;
     case 106: // suhosin
       return 1;
+    case 107: // dante
+      return 1;
   }
   return 0;
 }
@@ -1066,6 +1073,8 @@ export function filterConnection(filter: i32): i32 {
       return 0;
     case 106: // suhosin
       return 0;
+    case 107: // dante
+      return 0;
   }
   return 0;
 }
@@ -1288,6 +1297,8 @@ export function matchTag(filter: i32, start: i32, end: i32): bool {
       return tagLighttpdAuth(start, end);
     case 106: // suhosin
       return tagSuhosin(start, end);
+    case 107: // dante
+      return tagDante(start, end);
   }
   return false;
 }

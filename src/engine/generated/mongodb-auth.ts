@@ -65,6 +65,79 @@ function part2(at: i32, end: i32): i32 {
   return at;
 }
 
+/** ',"error":"' ('AuthenticationFailed: ' | 'UserNotFound: ') */
+function part3(at: i32, end: i32): i32 {
+  if (!(end - at >= 10 && word(at) === 0x7265222c && word(at + 4) === 0x22726f72 && word(at + 6) === 0x223a2272)) return -1; // ',"error":"'
+  at += 10;
+  if (end - at >= 22 && word(at) === 0x68747541 && word(at + 4) === 0x69746e65 && word(at + 8) === 0x69746163 && word(at + 12) === 0x61466e6f && word(at + 16) === 0x64656c69 && word(at + 18) === 0x203a6465) at += 22; // 'AuthenticationFailed: '
+  else if (end - at >= 14 && word(at) === 0x72657355 && word(at + 4) === 0x46746f4e && word(at + 8) === 0x646e756f && word(at + 10) === 0x203a646e) at += 14; // 'UserNotFound: '
+  else return -1;
+  return at;
+}
+
+/** login-failed-json-5: '{"t":{"$date":"' time '"},"s":"' alpha{1,4} '", '{1,139264} 'c":"ACCESS",' space{0,4} '"id":' digit{1,10} ',' space{0,4} ['"svc":"' word{1,4} '",' space{0,4}] '"ctx":"' not-'"'{1,139264} '","msg":"Failed to authenticate","attr":{"client":"' ip:port '",' ['"isSpeculative":false,'] ('"isClusterMember":' | '"mechanism":') text… ',"error":"' ('AuthenticationFailed: ' | 'UserNotFound: ') */
+function takeLoginFailedJson5(at: i32, end: i32): bool {
+  if (end - at < 145) return false;
+  if (!(end - at >= 15 && word(at) === 0x2274227b && word(at + 4) === 0x24227b3a && word(at + 8) === 0x65746164 && word(at + 11) === 0x223a2265)) return false; // '{"t":{"$date":"'
+  at += 15;
+  const stop1 = scanTime(at, end);
+  if (stop1 < 0) return false;
+  captureTime(at, stop1);
+  at = stop1;
+  if (!(end - at >= 8 && word(at) === 0x222c7d22 && word(at + 4) === 0x223a2273)) return false; // '"},"s":"'
+  at += 8;
+  const stop2 = skipAlpha(at, smaller(end, at + 5));
+  if (stop2 - at < 1 || stop2 - at > 4) return false;
+  at = stop2;
+  const stop3 = skipRun1(at, smaller(end, at + 139265));
+  if (stop3 - at < 1 || stop3 - at > 139264) return false;
+  at = stop3;
+  if (!(end - at >= 12 && word(at) === 0x223a2263 && word(at + 4) === 0x45434341 && word(at + 8) === 0x2c225353)) return false; // 'c":"ACCESS",'
+  at += 12;
+  const stop4 = skipSpace(at, smaller(end, at + 5));
+  if (stop4 - at > 4) return false;
+  at = stop4;
+  if (!(end - at >= 5 && word(at) === 0x22646922 && word(at + 1) === 0x3a226469)) return false; // '"id":'
+  at += 5;
+  const stop5 = skipDigits(at, smaller(end, at + 11));
+  if (stop5 - at < 1 || stop5 - at > 10) return false;
+  at = stop5;
+  if (!(end - at >= 1 && byte(at) === 44)) return false; // ','
+  at += 1;
+  const stop6 = skipSpace(at, smaller(end, at + 5));
+  if (stop6 - at > 4) return false;
+  at = stop6;
+  const next7 = part2(at, end);
+  if (next7 >= 0) at = next7;
+  if (!(end - at >= 7 && word(at) === 0x78746322 && word(at + 3) === 0x223a2278)) return false; // '"ctx":"'
+  at += 7;
+  const stop8 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop8 - at < 1 || stop8 - at > 139264) return false;
+  at = stop8;
+  if (!(end - at >= 51 && word(at) === 0x6d222c22 && word(at + 4) === 0x3a226773 && word(at + 8) === 0x69614622 && word(at + 12) === 0x2064656c && word(at + 16) === 0x61206f74 && word(at + 20) === 0x65687475 && word(at + 24) === 0x6369746e && word(at + 28) === 0x22657461 && word(at + 32) === 0x7461222c && word(at + 36) === 0x3a227274 && word(at + 40) === 0x6c63227b && word(at + 44) === 0x746e6569 && word(at + 47) === 0x223a2274)) return false; // '","msg":"Failed to authenticate","attr":{"client":"'
+  at += 51;
+  at = scanAddressPort(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
+  at += 2;
+  if (end - at >= 22 && word(at) === 0x53736922 && word(at + 4) === 0x75636570 && word(at + 8) === 0x6974616c && word(at + 12) === 0x3a226576 && word(at + 16) === 0x736c6166 && word(at + 18) === 0x2c65736c) at += 22; // '"isSpeculative":false,'
+  if (end - at >= 18 && word(at) === 0x43736922 && word(at + 4) === 0x7473756c && word(at + 8) === 0x654d7265 && word(at + 12) === 0x7265626d && word(at + 14) === 0x3a227265) at += 18; // '"isClusterMember":'
+  else if (end - at >= 12 && word(at) === 0x63656d22 && word(at + 4) === 0x696e6168 && word(at + 8) === 0x3a226d73) at += 12; // '"mechanism":'
+  else return false;
+  // text up to the first ',"error":"' ('AuthenticationFailed: ' | 'UserNotFound: ')
+  const beyondplace9 = end - 23;
+  let next9 = -1;
+  let place9 = at;
+  while (true) {
+    place9 = findWord(place9 + 6, beyondplace9 + 9, 0x223a2272) - 6; // 'r":"'
+    if (place9 >= beyondplace9) return false;
+    next9 = part3(place9, end);
+    if (next9 >= 0) break;
+    place9++;
+  }
+  return true;
+}
+
 /** End of the run of bytes other than '"', '\' at `at`. */
 function skipRun2(at: i32, end: i32): i32 {
   while (at < end) {
@@ -76,7 +149,7 @@ function skipRun2(at: i32, end: i32): i32 {
 }
 
 /** '"' not-'"\\'{0,139264} '"' */
-function part3(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   const stop1 = skipRun2(at, smaller(end, at + 139265));
@@ -88,7 +161,7 @@ function part3(at: i32, end: i32): i32 {
 }
 
 /** word{1,32} */
-function part4(at: i32, end: i32): i32 {
+function part5(at: i32, end: i32): i32 {
   const stop1 = skipWord(at, smaller(end, at + 33));
   if (stop1 - at < 1 || stop1 - at > 32) return -1;
   at = stop1;
@@ -96,7 +169,7 @@ function part4(at: i32, end: i32): i32 {
 }
 
 /** '"' ('mechanism' | 'speculative' | 'isSpeculative' | 'isClusterMember' | 'principalName' | 'authenticationDatabase' | 'user' | 'db') '":' ('"' not-'"\\'{0,139264} '"' | word{1,32}) ',' */
-function part5(at: i32, end: i32): i32 {
+function part6(at: i32, end: i32): i32 {
   if (!(end - at >= 1 && byte(at) === 34)) return -1; // '"'
   at += 1;
   if (end - at >= 9 && word(at) === 0x6863656d && word(at + 4) === 0x73696e61 && word(at + 5) === 0x6d73696e) at += 9; // 'mechanism'
@@ -110,8 +183,8 @@ function part5(at: i32, end: i32): i32 {
   else return -1;
   if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 58)) return -1; // '":'
   at += 2;
-  let next1 = part3(at, end);
-  if (next1 < 0) next1 = part4(at, end);
+  let next1 = part4(at, end);
+  if (next1 < 0) next1 = part5(at, end);
   if (next1 < 0) return -1;
   at = next1;
   if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
@@ -120,14 +193,14 @@ function part5(at: i32, end: i32): i32 {
 }
 
 /** ip:port */
-function part6(at: i32, end: i32): i32 {
+function part7(at: i32, end: i32): i32 {
   at = scanAddressPort(at, end);
   if (at < 0) return -1;
   return at;
 }
 
 /** ip */
-function part7(at: i32, end: i32): i32 {
+function part8(at: i32, end: i32): i32 {
   at = scanAddress(at, end);
   if (at < 0) return -1;
   return at;
@@ -175,24 +248,24 @@ function takeLoginFailedJson(at: i32, end: i32): bool {
   if (!(end - at >= 40 && word(at) === 0x6d222c22 && word(at + 4) === 0x3a226773 && word(at + 8) === 0x74754122 && word(at + 12) === 0x746e6568 && word(at + 16) === 0x74616369 && word(at + 20) === 0x206e6f69 && word(at + 24) === 0x6c696166 && word(at + 28) === 0x2c226465 && word(at + 32) === 0x74746122 && word(at + 36) === 0x7b3a2272)) return false; // '","msg":"Authentication failed","attr":{'
   at += 40;
   for (let times9 = 0; times9 < 8; times9++) {
-    const next9 = part5(at, end);
+    const next9 = part6(at, end);
     if (next9 <= at) break;
     at = next9;
   }
   if (end - at >= 10 && word(at) === 0x696c6322 && word(at + 4) === 0x22746e65 && word(at + 6) === 0x223a2274) at += 10; // '"client":"'
   else if (end - at >= 10 && word(at) === 0x6d657222 && word(at + 4) === 0x2265746f && word(at + 6) === 0x223a2265) at += 10; // '"remote":"'
   else return false;
-  let next10 = part6(at, end);
+  let next10 = part7(at, end);
   if (next10 < 0) {
     forgetAddress();
-    next10 = part7(at, end);
+    next10 = part8(at, end);
   }
   if (next10 < 0) return false;
   return true;
 }
 
 /** alpha{1,1} space{1,4} word{1,16} space{1,8} */
-function part8(at: i32, end: i32): i32 {
+function part9(at: i32, end: i32): i32 {
   const stop1 = skipAlpha(at, smaller(end, at + 2));
   if (stop1 - at < 1 || stop1 - at > 1) return -1;
   at = stop1;
@@ -221,7 +294,7 @@ function skipRun3(at: i32, end: i32): i32 {
 /** login-failed-client: [alpha{1,1} space{1,4} word{1,16} space{1,8}] '[conn' digit{1,10} '] SASL ' nonspace{1,139264} ' authentication failed for ' user{1,139264} ' on ' nonspace{1,139264} ' from client ' (ip:port | ip) */
 function takeLoginFailedClient(at: i32, end: i32): bool {
   if (end - at < 61) return false;
-  const next1 = part8(at, end);
+  const next1 = part9(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 5 && word(at) === 0x6e6f635b && word(at + 1) === 0x6e6e6f63)) return false; // '[conn'
   at += 5;
@@ -246,10 +319,10 @@ function takeLoginFailedClient(at: i32, end: i32): bool {
   at = stop5;
   if (!(end - at >= 13 && word(at) === 0x6f726620 && word(at + 4) === 0x6c63206d && word(at + 8) === 0x746e6569 && word(at + 9) === 0x20746e65)) return false; // ' from client '
   at += 13;
-  let next6 = part6(at, end);
+  let next6 = part7(at, end);
   if (next6 < 0) {
     forgetAddress();
-    next6 = part7(at, end);
+    next6 = part8(at, end);
   }
   if (next6 < 0) return false;
   return true;
@@ -258,7 +331,7 @@ function takeLoginFailedClient(at: i32, end: i32): bool {
 /** login-failed: [alpha{1,1} space{1,4} word{1,16} space{1,8}] '[conn' user{1,10} '] Failed to authenticate ' */
 function takeLoginFailed(at: i32, end: i32): bool {
   if (end - at < 31) return false;
-  const next1 = part8(at, end);
+  const next1 = part9(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 5 && word(at) === 0x6e6f635b && word(at + 1) === 0x6e6e6f63)) return false; // '[conn'
   at += 5;
@@ -273,7 +346,7 @@ function takeLoginFailed(at: i32, end: i32): bool {
 /** connection-end: [alpha{1,1} space{1,4} word{1,16} space{1,8}] '[conn' user{1,10} '] end connection ' (ip:port | ip) */
 function takeConnectionEnd(at: i32, end: i32): bool {
   if (end - at < 24) return false;
-  const next1 = part8(at, end);
+  const next1 = part9(at, end);
   if (next1 >= 0) at = next1;
   if (!(end - at >= 5 && word(at) === 0x6e6f635b && word(at + 1) === 0x6e6e6f63)) return false; // '[conn'
   at += 5;
@@ -283,10 +356,10 @@ function takeConnectionEnd(at: i32, end: i32): bool {
   at = stop2;
   if (!(end - at >= 17 && word(at) === 0x6e65205d && word(at + 4) === 0x6f632064 && word(at + 8) === 0x63656e6e && word(at + 12) === 0x6e6f6974 && word(at + 13) === 0x206e6f69)) return false; // '] end connection '
   at += 17;
-  let next3 = part6(at, end);
+  let next3 = part7(at, end);
   if (next3 < 0) {
     forgetAddress();
-    next3 = part7(at, end);
+    next3 = part8(at, end);
   }
   if (next3 < 0) return false;
   return true;
@@ -296,35 +369,38 @@ function takeConnectionEnd(at: i32, end: i32): bool {
 export function matchMongodbAuth(start: i32, end: i32, _mode: i32): i32 {
   const word0 = word(start);
   if (word0 === 0x2274227b) { // "{\"t\""
-    if (takeTwoClients(start, end)) return 4;
-    if (takeLoginFailedJson(start, end)) return 0;
+    if (takeTwoClients(start, end)) return 5;
+    if (takeLoginFailedJson5(start, end)) return 0;
     forgetTime();
     forgetAddress();
-    if (takeLoginFailedClient(start, end)) return 1;
+    if (takeLoginFailedJson(start, end)) return 1;
+    forgetTime();
+    forgetAddress();
+    if (takeLoginFailedClient(start, end)) return 2;
     forgetUser();
     forgetAddress();
-    if (takeLoginFailed(start, end)) return 2;
+    if (takeLoginFailed(start, end)) return 3;
     forgetUser();
-    if (takeConnectionEnd(start, end)) return 3;
+    if (takeConnectionEnd(start, end)) return 4;
     return -1;
   }
   if (word0 === 0x6e6f635b) { // "[con"
-    if (takeTwoClients(start, end)) return 4;
-    if (takeLoginFailedClient(start, end)) return 1;
+    if (takeTwoClients(start, end)) return 5;
+    if (takeLoginFailedClient(start, end)) return 2;
     forgetUser();
     forgetAddress();
-    if (takeLoginFailed(start, end)) return 2;
+    if (takeLoginFailed(start, end)) return 3;
     forgetUser();
-    if (takeConnectionEnd(start, end)) return 3;
+    if (takeConnectionEnd(start, end)) return 4;
     return -1;
   }
-  if (takeTwoClients(start, end)) return 4;
-  if (takeLoginFailedClient(start, end)) return 1;
+  if (takeTwoClients(start, end)) return 5;
+  if (takeLoginFailedClient(start, end)) return 2;
   forgetUser();
   forgetAddress();
-  if (takeLoginFailed(start, end)) return 2;
+  if (takeLoginFailed(start, end)) return 3;
   forgetUser();
-  if (takeConnectionEnd(start, end)) return 3;
+  if (takeConnectionEnd(start, end)) return 4;
   return -1;
 }
 
@@ -338,14 +414,15 @@ export function mayMongodbAuth(start: i32, end: i32): bool {
 /** What a pattern means: 1 failure, 2 connection ends, 4 login gained, 8 ignore, 16 has an address; stage << 5; 256 takes whole lines only; 512 is tentative. */
 export function flagsMongodbAuth(pattern: i32): i32 {
   switch (pattern) {
-    case 0: // login-failed-json
-    case 1: // login-failed-client
+    case 0: // login-failed-json-5
+    case 1: // login-failed-json
+    case 2: // login-failed-client
       return 273;
-    case 2: // login-failed
+    case 3: // login-failed
       return 257;
-    case 3: // connection-end
+    case 4: // connection-end
       return 274;
-    case 4: // two-clients
+    case 5: // two-clients
       return 8;
   }
   return 0;

@@ -335,6 +335,8 @@ export const filterNames: FilterNames[] = [
       "login-failed",
       "login-failed-context-first",
       "login-request-refused",
+      "login-request-refused-console",
+      "login-failed-json",
       "login-request-refused-json"
     ],
     "ignore": []
@@ -463,6 +465,7 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "authentication-failed",
+      "authentication-failed-again",
       "handshake-failed",
       "connection-dropped",
       "packet-refused"
@@ -1248,6 +1251,7 @@ export const filterNames: FilterNames[] = [
     "about": "MongoDB: failed logins",
     "modes": [],
     "patterns": [
+      "login-failed-json-5",
       "login-failed-json",
       "login-failed-client",
       "login-failed",
@@ -1282,6 +1286,15 @@ export const filterNames: FilterNames[] = [
     "modes": [],
     "patterns": [
       "alert"
+    ],
+    "ignore": []
+  },
+  {
+    "name": "dante",
+    "about": "Dante SOCKS server: wrong passwords and users that do not exist",
+    "modes": [],
+    "patterns": [
+      "login-failed"
     ],
     "ignore": []
   }

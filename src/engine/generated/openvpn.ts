@@ -68,6 +68,42 @@ function takeAuthenticationFailed(at: i32, end: i32): bool {
   return true;
 }
 
+/** End of the run of bytes other than 32, '/' at `at`. */
+function skipRun1(at: i32, end: i32): i32 {
+  while (at < end) {
+    const value = byte(at);
+    if (value === 32 || value === 47) break;
+    at++;
+  }
+  return at;
+}
+
+/** authentication-failed-again: ['us=' digit{1,6} ' '] not-' /'{1,139264} '/' [('udp4:' | 'udp6:' | 'udp:' | 'tcp4-server:' | 'tcp6-server:' | 'tcp-server:' | 'tcp4:' | 'tcp6:' | 'tcp:')] ip [':' user{1,5}] (' TLS Auth Error:' | ' TLS Auth Error (verify_user_pass' | ' VERIFY ERROR:') */
+function takeAuthenticationFailedAgain(at: i32, end: i32): bool {
+  if (end - at < 17) return false;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  const stop2 = skipRun1(at, smaller(end, at + 139265));
+  if (stop2 - at < 1 || stop2 - at > 139264) return false;
+  at = stop2;
+  if (!(end - at >= 1 && byte(at) === 47)) return false; // '/'
+  at += 1;
+  const next3 = part2(at, end);
+  if (next3 >= 0) at = next3;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  const next4 = part3(at, end);
+  if (next4 >= 0) at = next4;
+  else {
+    forgetUser();
+  }
+  if (end - at >= 16 && word(at) === 0x534c5420 && word(at + 4) === 0x74754120 && word(at + 8) === 0x72452068 && word(at + 12) === 0x3a726f72) at += 16; // ' TLS Auth Error:'
+  else if (end - at >= 33 && word(at) === 0x534c5420 && word(at + 4) === 0x74754120 && word(at + 8) === 0x72452068 && word(at + 12) === 0x20726f72 && word(at + 16) === 0x72657628 && word(at + 20) === 0x5f796669 && word(at + 24) === 0x72657375 && word(at + 28) === 0x7361705f && word(at + 29) === 0x73736170) at += 33; // ' TLS Auth Error (verify_user_pass'
+  else if (end - at >= 14 && word(at) === 0x52455620 && word(at + 4) === 0x20594649 && word(at + 8) === 0x4f525245 && word(at + 10) === 0x3a524f52) at += 14; // ' VERIFY ERROR:'
+  else return false;
+  return true;
+}
+
 /** handshake-failed: ['us=' digit{1,6} ' '] [('udp4:' | 'udp6:' | 'udp:' | 'tcp4-server:' | 'tcp6-server:' | 'tcp-server:' | 'tcp4:' | 'tcp6:' | 'tcp:')] ip [':' user{1,5}] ' TLS Error: TLS handshake failed' */
 function takeHandshakeFailed(at: i32, end: i32): bool {
   if (end - at < 33) return false;
@@ -138,32 +174,41 @@ export function matchOpenvpn(start: i32, end: i32, _mode: i32): i32 {
         if (takeAuthenticationFailed(start, end)) return 0;
         forgetAddress();
         forgetUser();
-        if (takeHandshakeFailed(start, end)) return 1;
+        if (takeAuthenticationFailedAgain(start, end)) return 1;
         forgetAddress();
         forgetUser();
-        if (takeConnectionDropped(start, end)) return 2;
+        if (takeHandshakeFailed(start, end)) return 2;
         forgetAddress();
         forgetUser();
-        if (takePacketRefused(start, end)) return 3;
+        if (takeConnectionDropped(start, end)) return 3;
+        forgetAddress();
+        forgetUser();
+        if (takePacketRefused(start, end)) return 4;
         return -1;
       }
       if (takeAuthenticationFailed(start, end)) return 0;
       forgetAddress();
       forgetUser();
-      if (takeHandshakeFailed(start, end)) return 1;
+      if (takeAuthenticationFailedAgain(start, end)) return 1;
       forgetAddress();
       forgetUser();
-      if (takeConnectionDropped(start, end)) return 2;
+      if (takeHandshakeFailed(start, end)) return 2;
+      forgetAddress();
+      forgetUser();
+      if (takeConnectionDropped(start, end)) return 3;
       return -1;
     }
     if (word0 === 0x2d706374 || word0 === 0x34706374 || word0 === 0x34706475) { // "tcp-" "tcp4" "udp4"
       if (takeAuthenticationFailed(start, end)) return 0;
       forgetAddress();
       forgetUser();
-      if (takeHandshakeFailed(start, end)) return 1;
+      if (takeAuthenticationFailedAgain(start, end)) return 1;
       forgetAddress();
       forgetUser();
-      if (takeConnectionDropped(start, end)) return 2;
+      if (takeHandshakeFailed(start, end)) return 2;
+      forgetAddress();
+      forgetUser();
+      if (takeConnectionDropped(start, end)) return 3;
       return -1;
     }
   } else {
@@ -171,23 +216,29 @@ export function matchOpenvpn(start: i32, end: i32, _mode: i32): i32 {
       if (takeAuthenticationFailed(start, end)) return 0;
       forgetAddress();
       forgetUser();
-      if (takeHandshakeFailed(start, end)) return 1;
+      if (takeAuthenticationFailedAgain(start, end)) return 1;
       forgetAddress();
       forgetUser();
-      if (takeConnectionDropped(start, end)) return 2;
+      if (takeHandshakeFailed(start, end)) return 2;
+      forgetAddress();
+      forgetUser();
+      if (takeConnectionDropped(start, end)) return 3;
       return -1;
     }
   }
   if (takeAuthenticationFailed(start, end)) return 0;
   forgetAddress();
   forgetUser();
-  if (takeHandshakeFailed(start, end)) return 1;
+  if (takeAuthenticationFailedAgain(start, end)) return 1;
   forgetAddress();
   forgetUser();
-  if (takeConnectionDropped(start, end)) return 2;
+  if (takeHandshakeFailed(start, end)) return 2;
   forgetAddress();
   forgetUser();
-  if (takePacketRefused(start, end)) return 3;
+  if (takeConnectionDropped(start, end)) return 3;
+  forgetAddress();
+  forgetUser();
+  if (takePacketRefused(start, end)) return 4;
   return -1;
 }
 
@@ -195,12 +246,13 @@ export function matchOpenvpn(start: i32, end: i32, _mode: i32): i32 {
 export function flagsOpenvpn(pattern: i32): i32 {
   switch (pattern) {
     case 0: // authentication-failed
+    case 1: // authentication-failed-again
       return 49;
-    case 1: // handshake-failed
-      return 81;
-    case 2: // connection-dropped
-      return 113;
-    case 3: // packet-refused
+    case 2: // handshake-failed
+      return 337;
+    case 3: // connection-dropped
+      return 369;
+    case 4: // packet-refused
       return 273;
   }
   return 0;

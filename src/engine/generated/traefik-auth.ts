@@ -13,29 +13,51 @@ function takeNoUser(at: i32, end: i32): bool {
   return true;
 }
 
-/** no-user-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"-"' */
-function takeNoUserJson(at: i32, end: i32): bool {
-  if (end - at < 70) return false;
-  if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
-  at += 15;
+/** '"ClientAddr":"' not-'"'{0,139264} '",' */
+function part1(at: i32, end: i32): i32 {
+  if (!(end - at >= 14 && word(at) === 0x696c4322 && word(at + 4) === 0x41746e65 && word(at + 8) === 0x22726464 && word(at + 10) === 0x223a2272)) return -1; // '"ClientAddr":"'
+  at += 14;
   const stop1 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop1 - at > 139264) return false;
+  if (stop1 - at > 139264) return -1;
   at = stop1;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
-  at += 16;
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return -1; // '",'
+  at += 2;
+  return at;
+}
+
+/** '"ClientPort":"' not-'"'{0,139264} '",' */
+function part2(at: i32, end: i32): i32 {
+  if (!(end - at >= 14 && word(at) === 0x696c4322 && word(at + 4) === 0x50746e65 && word(at + 8) === 0x2274726f && word(at + 10) === 0x223a2274)) return -1; // '"ClientPort":"'
+  at += 14;
+  const stop1 = findByte(at, smaller(end, at + 139265), 34);
+  if (stop1 - at > 139264) return -1;
+  at = stop1;
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return -1; // '",'
+  at += 2;
+  return at;
+}
+
+/** no-user-json: '{' ['"ClientAddr":"' not-'"'{0,139264} '",'] '"ClientHost":"' ip '",' ['"ClientPort":"' not-'"'{0,139264} '",'] '"ClientUsername":"-"' */
+function takeNoUserJson(at: i32, end: i32): bool {
+  if (end - at < 38) return false;
+  if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
+  at += 1;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 14 && word(at) === 0x696c4322 && word(at + 4) === 0x48746e65 && word(at + 8) === 0x2274736f && word(at + 10) === 0x223a2274)) return false; // '"ClientHost":"'
+  at += 14;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
-  at += 16;
-  const stop2 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop2 - at > 139264) return false;
-  at = stop2;
-  if (!(end - at >= 22 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265 && word(at + 18) === 0x222d223a)) return false; // '","ClientUsername":"-"'
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
+  at += 2;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 20 && word(at) === 0x696c4322 && word(at + 4) === 0x55746e65 && word(at + 8) === 0x6e726573 && word(at + 12) === 0x22656d61 && word(at + 16) === 0x222d223a)) return false; // '"ClientUsername":"-"'
   return true;
 }
 
 /** '" 401 ' */
-function part1(at: i32, end: i32): i32 {
+function part3(at: i32, end: i32): i32 {
   if (!(end - at >= 6 && word(at) === 0x30342022 && word(at + 2) === 0x20313034)) return -1; // '" 401 '
   at += 6;
   return at;
@@ -66,7 +88,7 @@ function takeRefusedWithoutUser(at: i32, end: i32): bool {
   while (true) {
     place3 = findWord(place3, beyondplace3 + 3, 0x30342022); // '" 40'
     if (place3 >= beyondplace3) return false;
-    next3 = part1(place3, end);
+    next3 = part3(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -74,7 +96,7 @@ function takeRefusedWithoutUser(at: i32, end: i32): bool {
 }
 
 /** ' [' time '] "' nonspace{1,32} ' ' */
-function part2(at: i32, end: i32): i32 {
+function part4(at: i32, end: i32): i32 {
   if (!(end - at >= 2 && byte(at) === 32 && byte(at + 1) === 91)) return -1; // ' ['
   at += 2;
   const stop1 = scanTime(at, end);
@@ -105,7 +127,7 @@ function takeUserRefused(at: i32, end: i32): bool {
   while (true) {
     place1 = findPair(place1, beyondplace1 + 1, 0x5b20); // ' ['
     if (place1 >= beyondplace1) return false;
-    next1 = part2(place1, end);
+    next1 = part4(place1, end);
     if (next1 >= 0) break;
     forgetTime();
     place1++;
@@ -119,78 +141,91 @@ function takeUserRefused(at: i32, end: i32): bool {
   while (true) {
     place2 = findWord(place2, beyondplace2 + 3, 0x30342022); // '" 40'
     if (place2 >= beyondplace2) return false;
-    next2 = part1(place2, end);
+    next2 = part3(place2, end);
     if (next2 >= 0) break;
     place2++;
   }
   return true;
 }
 
-/** refused-without-user-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"-","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
-function takeRefusedWithoutUserJson(at: i32, end: i32): bool {
-  if (end - at < 120) return false;
-  if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
-  at += 15;
-  const stop1 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop1 - at > 139264) return false;
-  at = stop1;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
-  at += 16;
-  at = scanAddress(at, end);
-  if (at < 0) return false;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
-  at += 16;
-  const stop2 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop2 - at > 139264) return false;
-  at = stop2;
-  if (!(end - at >= 47 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265 && word(at + 20) === 0x222c222d && word(at + 24) === 0x6e776f44 && word(at + 28) === 0x65727473 && word(at + 32) === 0x6f436d61 && word(at + 36) === 0x6e65746e && word(at + 40) === 0x7a695374 && word(at + 43) === 0x3a22657a)) return false; // '","ClientUsername":"-","DownstreamContentSize":'
-  at += 47;
-  const stop3 = skipDigits(at, smaller(end, at + 21));
-  if (stop3 - at < 1 || stop3 - at > 20) return false;
-  at = stop3;
-  if (!(end - at >= 24 && word(at) === 0x6f44222c && word(at + 4) === 0x74736e77 && word(at + 8) === 0x6d616572 && word(at + 12) === 0x74617453 && word(at + 16) === 0x3a227375 && word(at + 20) === 0x2c313034)) return false; // ',"DownstreamStatus":401,'
-  return true;
-}
-
-/** '","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
-function part3(at: i32, end: i32): i32 {
-  if (!(end - at >= 26 && word(at) === 0x44222c22 && word(at + 4) === 0x736e776f && word(at + 8) === 0x61657274 && word(at + 12) === 0x6e6f436d && word(at + 16) === 0x746e6574 && word(at + 20) === 0x657a6953 && word(at + 22) === 0x3a22657a)) return -1; // '","DownstreamContentSize":'
-  at += 26;
+/** '"DownstreamContentSize":' digit{1,20} ',' */
+function part5(at: i32, end: i32): i32 {
+  if (!(end - at >= 24 && word(at) === 0x776f4422 && word(at + 4) === 0x7274736e && word(at + 8) === 0x436d6165 && word(at + 12) === 0x65746e6f && word(at + 16) === 0x6953746e && word(at + 20) === 0x3a22657a)) return -1; // '"DownstreamContentSize":'
+  at += 24;
   const stop1 = skipDigits(at, smaller(end, at + 21));
   if (stop1 - at < 1 || stop1 - at > 20) return -1;
   at = stop1;
-  if (!(end - at >= 24 && word(at) === 0x6f44222c && word(at + 4) === 0x74736e77 && word(at + 8) === 0x6d616572 && word(at + 12) === 0x74617453 && word(at + 16) === 0x3a227375 && word(at + 20) === 0x2c313034)) return -1; // ',"DownstreamStatus":401,'
-  at += 24;
+  if (!(end - at >= 1 && byte(at) === 44)) return -1; // ','
+  at += 1;
   return at;
 }
 
-/** user-refused-json: '{"ClientAddr":"' not-'"'{0,139264} '","ClientHost":"' ip '","ClientPort":"' not-'"'{0,139264} '","ClientUsername":"' user… '","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,' */
-function takeUserRefusedJson(at: i32, end: i32): bool {
-  if (end - at < 119) return false;
-  if (!(end - at >= 15 && word(at) === 0x6c43227b && word(at + 4) === 0x746e6569 && word(at + 8) === 0x72646441 && word(at + 11) === 0x223a2272)) return false; // '{"ClientAddr":"'
-  at += 15;
-  const stop1 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop1 - at > 139264) return false;
-  at = stop1;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x736f4874 && word(at + 12) === 0x223a2274)) return false; // '","ClientHost":"'
-  at += 16;
+/** refused-without-user-json: '{' ['"ClientAddr":"' not-'"'{0,139264} '",'] '"ClientHost":"' ip '",' ['"ClientPort":"' not-'"'{0,139264} '",'] '"ClientUsername":"-",' ['"DownstreamContentSize":' digit{1,20} ','] '"DownstreamStatus":401' (',' | '}') */
+function takeRefusedWithoutUserJson(at: i32, end: i32): bool {
+  if (end - at < 62) return false;
+  if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
+  at += 1;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 14 && word(at) === 0x696c4322 && word(at + 4) === 0x48746e65 && word(at + 8) === 0x2274736f && word(at + 10) === 0x223a2274)) return false; // '"ClientHost":"'
+  at += 14;
   at = scanAddress(at, end);
   if (at < 0) return false;
-  if (!(end - at >= 16 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x726f5074 && word(at + 12) === 0x223a2274)) return false; // '","ClientPort":"'
-  at += 16;
-  const stop2 = findByte(at, smaller(end, at + 139265), 34);
-  if (stop2 - at > 139264) return false;
-  at = stop2;
-  if (!(end - at >= 20 && word(at) === 0x43222c22 && word(at + 4) === 0x6e65696c && word(at + 8) === 0x65735574 && word(at + 12) === 0x6d616e72 && word(at + 16) === 0x223a2265)) return false; // '","ClientUsername":"'
-  at += 20;
-  // user up to the first '","DownstreamContentSize":' digit{1,20} ',"DownstreamStatus":401,'
-  const beyondplace3 = end - 50;
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
+  at += 2;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 21 && word(at) === 0x696c4322 && word(at + 4) === 0x55746e65 && word(at + 8) === 0x6e726573 && word(at + 12) === 0x22656d61 && word(at + 16) === 0x222d223a && word(at + 17) === 0x2c222d22)) return false; // '"ClientUsername":"-",'
+  at += 21;
+  const next3 = part5(at, end);
+  if (next3 >= 0) at = next3;
+  if (!(end - at >= 22 && word(at) === 0x776f4422 && word(at + 4) === 0x7274736e && word(at + 8) === 0x536d6165 && word(at + 12) === 0x75746174 && word(at + 16) === 0x343a2273 && word(at + 18) === 0x3130343a)) return false; // '"DownstreamStatus":401'
+  at += 22;
+  if (end - at >= 1 && byte(at) === 44) at += 1; // ','
+  else if (end - at >= 1 && byte(at) === 125) at += 1; // '}'
+  else return false;
+  return true;
+}
+
+/** '",' ['"DownstreamContentSize":' digit{1,20} ','] '"DownstreamStatus":401' (',' | '}') */
+function part6(at: i32, end: i32): i32 {
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return -1; // '",'
+  at += 2;
+  const next1 = part5(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 22 && word(at) === 0x776f4422 && word(at + 4) === 0x7274736e && word(at + 8) === 0x536d6165 && word(at + 12) === 0x75746174 && word(at + 16) === 0x343a2273 && word(at + 18) === 0x3130343a)) return -1; // '"DownstreamStatus":401'
+  at += 22;
+  if (end - at >= 1 && byte(at) === 44) at += 1; // ','
+  else if (end - at >= 1 && byte(at) === 125) at += 1; // '}'
+  else return -1;
+  return at;
+}
+
+/** user-refused-json: '{' ['"ClientAddr":"' not-'"'{0,139264} '",'] '"ClientHost":"' ip '",' ['"ClientPort":"' not-'"'{0,139264} '",'] '"ClientUsername":"' user… '",' ['"DownstreamContentSize":' digit{1,20} ','] '"DownstreamStatus":401' (',' | '}') */
+function takeUserRefusedJson(at: i32, end: i32): bool {
+  if (end - at < 61) return false;
+  if (!(end - at >= 1 && byte(at) === 123)) return false; // '{'
+  at += 1;
+  const next1 = part1(at, end);
+  if (next1 >= 0) at = next1;
+  if (!(end - at >= 14 && word(at) === 0x696c4322 && word(at + 4) === 0x48746e65 && word(at + 8) === 0x2274736f && word(at + 10) === 0x223a2274)) return false; // '"ClientHost":"'
+  at += 14;
+  at = scanAddress(at, end);
+  if (at < 0) return false;
+  if (!(end - at >= 2 && byte(at) === 34 && byte(at + 1) === 44)) return false; // '",'
+  at += 2;
+  const next2 = part2(at, end);
+  if (next2 >= 0) at = next2;
+  if (!(end - at >= 18 && word(at) === 0x696c4322 && word(at + 4) === 0x55746e65 && word(at + 8) === 0x6e726573 && word(at + 12) === 0x22656d61 && word(at + 14) === 0x223a2265)) return false; // '"ClientUsername":"'
+  at += 18;
+  // user up to the first '",' ['"DownstreamContentSize":' digit{1,20} ','] '"DownstreamStatus":401' (',' | '}')
+  const beyondplace3 = end - 24;
   let next3 = -1;
   let place3 = at;
   while (true) {
     place3 = findWord(place3, beyondplace3 + 3, 0x44222c22); // '","D'
     if (place3 >= beyondplace3) return false;
-    next3 = part3(place3, end);
+    next3 = part6(place3, end);
     if (next3 >= 0) break;
     place3++;
   }
@@ -200,26 +235,36 @@ function takeUserRefusedJson(at: i32, end: i32): bool {
 
 /** The number of the first pattern that takes the message [start, end) in `mode` (a bit), or -1. */
 export function matchTraefikAuth(start: i32, end: i32, mode: i32): i32 {
+  const word8 = word(start + 8);
+  if (word8 === 0x72646441 || word8 === 0x74736f48) { // "Addr" "Host"
+    if ((mode & 1) !== 0 && takeNoUser(start, end)) return 4;
+    forgetAddress();
+    if ((mode & 1) !== 0 && takeNoUserJson(start, end)) return 5;
+    forgetAddress();
+    if ((mode & 6) !== 0 && takeRefusedWithoutUser(start, end)) return 0;
+    forgetAddress();
+    forgetTime();
+    if ((mode & 5) !== 0 && takeUserRefused(start, end)) return 1;
+    forgetAddress();
+    forgetUser();
+    forgetTime();
+    if ((mode & 6) !== 0 && takeRefusedWithoutUserJson(start, end)) return 2;
+    forgetAddress();
+    if ((mode & 5) !== 0 && takeUserRefusedJson(start, end)) return 3;
+    return -1;
+  }
   if ((mode & 1) !== 0 && takeNoUser(start, end)) return 4;
-  forgetAddress();
-  if ((mode & 1) !== 0 && takeNoUserJson(start, end)) return 5;
   forgetAddress();
   if ((mode & 6) !== 0 && takeRefusedWithoutUser(start, end)) return 0;
   forgetAddress();
   forgetTime();
   if ((mode & 5) !== 0 && takeUserRefused(start, end)) return 1;
-  forgetAddress();
-  forgetUser();
-  forgetTime();
-  if ((mode & 6) !== 0 && takeRefusedWithoutUserJson(start, end)) return 2;
-  forgetAddress();
-  if ((mode & 5) !== 0 && takeUserRefusedJson(start, end)) return 3;
   return -1;
 }
 
 /** The first look: false where no pattern takes the line [start, end), whatever else stands in it. */
 export function mayTraefikAuth(start: i32, end: i32): bool {
-  if (holdsWord(start, end, 0x43222c22, 0x30342022)) return true; // '","C' '" 40'
+  if (holdsWord(start, end, 0x223a2274, 0x30342022)) return true; // 't":"' '" 40'
   if (holdsWord(start, end, 0x5b202d20, 0x5b202d20)) return true; // ' - ['
   return false;
 }
