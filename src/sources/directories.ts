@@ -49,7 +49,7 @@ interface Moved<Entry> {
   readonly entry: Entry;
   directory: string;
   name: string;
-  /** How often nothing was found there: the next rename is told later. */
+  /** Looks in vain since it was renamed last: the next rename is told later. */
   misses: number;
 }
 
@@ -216,7 +216,7 @@ export class Directories<Entry> {
     const entries = directory.entries.get(name);
     if ((mask & inotify.IN_MOVED_FROM) !== 0) this.#leave(directory, name, cookie);
     if ((mask & inotify.IN_MOVED_TO) !== 0 && cookie === this.#leaving.cookie) {
-      for (const move of this.#leaving.moves) Object.assign(move, { directory: directory.path, name });
+      for (const move of this.#leaving.moves) Object.assign(move, { directory: directory.path, name, misses: 0 });
     }
     if (entries !== undefined) {
       for (const entry of [entries].flat() as Entry[]) this.#listener.touched(entry);

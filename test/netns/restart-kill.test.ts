@@ -118,7 +118,7 @@ async function savedBans(path: string): Promise<string[]> {
   return bans;
 }
 
-test(`kill -9, ${kills} times: every line counts exactly once`, { timeout: 60_000 + kills * 5_000 }, async () => {
+test(`kill -9, ${kills} times: every line counts exactly once`, { timeout: 60_000 + kills * 15_000 }, async () => {
   console.log(`kill test: SEED=${seed} STATE_KILLS=${kills}`);
   const log = join(home.path, 'auth.log');
   const path = join(home.path, 'state', 'state');

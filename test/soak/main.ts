@@ -27,11 +27,16 @@ const usage = `npm run soak -- [options]
   --policy NAME   memory.eviction_policy of the daemon (evict_oldest)
   --out FOLDER    where soak-N.json and soak-N.svg go (reports)
 
-npm run soak -- rotate --help: rotations of every kind`;
+npm run soak -- rotate --help: rotations of every kind
+npm run soak -- killed --help: kill -9 and resume`;
 
 if (process.argv[2] === 'rotate') {
   process.argv.splice(2, 1);
   await import('./rotate.ts');
+}
+if (process.argv[2] === 'killed') {
+  process.argv.splice(2, 1);
+  await import('./killed.ts');
 }
 
 const { values, misuse } = readCommandLine('soak', usage, {
