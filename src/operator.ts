@@ -39,7 +39,7 @@ import { version } from './version.ts';
 
 export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder'> {
   /** What is never banned, and the networks of this host. */
-  ignored?: Pick<Ignored, 'isBroadcast' | 'byHand' | 'ignore'>;
+  ignored?: Pick<Ignored, 'isBroadcast' | 'byHand' | 'ignore' | 'lists'>;
   files: Pick<FileSource, 'status' | 'problems'>;
   routes: Pick<SourceRoutes, 'logsOf'>;
   clocks?: Pick<LogClocks, 'problems'>;
@@ -131,7 +131,7 @@ export class DaemonOperator implements Operator {
     const { name, filter, mode } = config.jails[index]!;
     return {
       jail: name,
-      filter: mode === '' ? filter : `${filter}:${mode}`,
+      filter: filterText(filter, mode),
       bansActive: held,
       bansPending: pending,
       bansTotal: enforcer.counters.bans[index]!,
@@ -235,7 +235,7 @@ export class DaemonOperator implements Operator {
       result.push({ address: text, jails: known.map((place) => config.jails[place.jail]!.name) });
     }
     // What the table does not know the kernel may hold all the same: it is asked, and told.
-    const kernelOnly = unknown.length === 0 ? [] : await this.#heldOf(unknown);
+    const kernelOnly = unknown.length === 0 ? [] : [...(await this.#heldOf(unknown)).keys()];
     for (const { address, jail: index } of kernelOnly) {
       const row = result.find(
         (each) => each.address === formatAddress(address) || this.#isAt(each.address, index, address),
@@ -357,43 +357,57 @@ export class DaemonOperator implements Operator {
     );
   }
 
-  /** Those that the kernel holds. Reads all that it holds: some tenths of a second for 100,000. */
-  async #heldOf(places: readonly Place[]): Promise<Place[]> {
+  /**
+   * Those that the kernel holds, with what is left of them (`Ban.timeoutMs`). Reads all that it
+   * holds: some tenths of a second for 100,000.
+   */
+  async #heldOf(places: readonly Place[]): Promise<Map<Place, number>> {
     const { backend, config } = this.#running;
     const wanted = new Map(
       places.map((place) => [`${config.jails[place.jail]!.name} ${formatAddress(place.address)}`, place]),
     );
-    const held = new Set<Place>();
+    const held = new Map<Place, number>();
     await this.#inKernel(
-      backend.each(({ jail, address }) => {
+      backend.each(({ jail, address, timeoutMs }) => {
         const place = wanted.get(`${jail} ${formatAddress(address)}`);
-        if (place !== undefined) held.add(place);
+        if (place !== undefined) held.set(place, timeoutMs);
       }),
     );
-    return [...held];
+    return held;
   }
 
   async why({ address }: { address: string }): Promise<Why> {
-    const { config, engine, files, recorder, routes } = this.#running;
+    const { config, engine, files, ignored, recorder, routes } = this.#running;
     const places = this.#placesOf(undefined, address);
-    const held = new Set((await this.#heldOf(places)).map(({ jail }) => jail));
+    const held = await this.#heldOf(places);
     const followed = files.status();
-    const views = places.map(({ jail, address: banned }): JailView => {
-      const { name, maxretry, findtime } = config.jails[jail]!;
+    const now = Date.now() / 1000;
+    const views = places.map((place): JailView => {
+      const { jail, address: banned } = place;
+      const { name, filter, mode, maxretry, findtime } = config.jails[jail]!;
       const end = engine.banEnd(jail, banned);
+      const timeoutMs = held.get(place);
+      const rule = ignored?.lists[jail]?.find((network) => isWithin(banned, network));
+      const ignoredBy = rule && formatAddress(rule);
+      const byHand = this.#ignoredRows().find((row) => row.address === ignoredBy);
       return {
         jail: name,
         address: formatAddress(banned),
+        filter: filterText(filter, mode),
+        failures: engine.failuresOf(jail, banned, now - findtime),
         ignored: engine.isIgnored(jail, banned),
-        ...(end !== undefined && end > Date.now() / 1000 && { until: Number.isFinite(end) ? end : -1 }),
-        kernel: held.has(jail),
+        ...(ignoredBy !== undefined && { ignoredBy }),
+        ...(byHand && { ignoredSeconds: byHand.remainingSeconds }),
+        ...(end !== undefined && end > now && { until: Number.isFinite(end) ? end : -1 }),
+        kernel: timeoutMs !== undefined,
+        ...(timeoutMs !== undefined && { kernelSeconds: timeoutMs === 0 ? -1 : Math.ceil(timeoutMs / 1000) }),
         maxretry,
         findtime,
         sources: routes.logsOf(jail, followed).slice(0, limits.whySourcesMax),
       };
     });
     const records = recorder.path === undefined ? {} : { records: await this.#records(places) };
-    return { address, views: views.slice(0, limits.whyViewsMax), ...records };
+    return { address, config: config.path, views: views.slice(0, limits.whyViewsMax), ...records };
   }
 
   history({ address }: { address?: string }): Promise<Records> {
@@ -480,6 +494,9 @@ export class DaemonOperator implements Operator {
     });
   }
 }
+
+/** A filter as people write it. */
+const filterText = (filter: string, mode: string): string => (mode === '' ? filter : `${filter}:${mode}`);
 
 /** An address that the verb's row has checked. */
 const parsed = (text: string): Address => parseCidr(text, 'clear') as Address;

@@ -4,11 +4,13 @@
  * every such text passes `printable`, and the JSON is pure printable ASCII; no answer can act on a
  * terminal. A long answer is shown part by part and not held.
  */
-import type { BanResult, IgnoreResult, Stats, Status, UnbanResult, Why } from '../control/answers.ts';
+import type { BanResult, IgnoreResult, Stats, Status, UnbanResult } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
+import { eventText, remaining, timeOf } from './event-text.ts';
 import type { EventPart, ShownBan } from './records.ts';
+import { presentWhy } from './why.ts';
 
 /** So that a row of `list` fits 80 columns. */
 const causeCharactersMax = 16;
@@ -47,29 +49,6 @@ export class Table {
 /** One table. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
   return new Table(right).lines(rows);
-}
-
-/**
- * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`.
- */
-export function remaining(seconds: number): string {
-  if (seconds === -1) return 'permanent';
-  const units: [string, number][] = [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['m', 60],
-    ['s', 1],
-  ];
-  const first = units.findIndex(([, size]) => seconds >= size);
-  if (first < 0) return '0s';
-  let rest = seconds;
-  const parts: string[] = [];
-  for (const [unit, size] of units.slice(first, first + 2)) {
-    const count = Math.floor(rest / size);
-    rest -= count * size;
-    if (count > 0) parts.push(`${count}${unit}`);
-  }
-  return parts.join(' ');
 }
 
 function mebibytes(bytes: number): string {
@@ -219,50 +198,6 @@ class JsonRows implements Presenter {
   end(): string {
     return `${this.#before === ',' ? '' : this.#before}]}\n`;
   }
-}
-
-const timeOf = (second: number): string => new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ');
-
-const eventTexts: Record<string, string> = { expired: 'over', command: 'operator', lost: 'not kept' };
-
-/** One event as lines of at most some 80 columns: the time, what happened to whom, and why. */
-function eventText(event: Event): string {
-  const { addresses = [], jail, until, failures, pattern, file, offset, by, reason, command, count } = event;
-  const facts = [
-    until === undefined ? '' : until < 0 ? 'for ever' : `until ${timeOf(until)}`,
-    failures === undefined
-      ? ''
-      : `${failures} ${failures === 1 ? 'failure' : 'failures'}, ${pattern} at ${file}:${offset}`,
-    by === undefined ? '' : `by user ${by.uid} (process ${by.pid})`,
-    reason ?? '',
-    command ?? '',
-    count === undefined ? '' : `${count} records`,
-  ].filter((fact) => fact !== '');
-  const what = [timeOf(event.at), eventTexts[event.event] ?? event.event, jail ?? '', addresses.join(' ')];
-  const lines = [what.filter((word) => word !== '').join('  '), ...facts.map((fact) => `    ${fact}`)];
-  return lines.map((line) => `${printable(line, line.length)}\n`).join('');
-}
-
-function presentWhy({ address, views, events }: Why & EventPart): string {
-  const lines = views.map((view) => {
-    const banned =
-      view.until === undefined
-        ? 'not banned'
-        : view.until < 0
-          ? 'banned for ever'
-          : `banned until ${timeOf(view.until)}`;
-    const kernel = view.kernel ? ', held by the kernel' : view.until === undefined ? '' : ', NOT held by the kernel';
-    const ignored = view.ignored ? ', ignored (ignoreip)' : '';
-    const rule = `    a ban takes ${view.maxretry} failures in ${remaining(view.findtime)}; logs: ${view.sources.join(' ') || 'none'}`;
-    return `${view.jail}: ${view.address} is ${banned}${kernel}${ignored}\n${rule}`;
-  });
-  const text = lines
-    .join('\n')
-    .split('\n')
-    .map((line) => `${printable(line, line.length)}\n`)
-    .join('');
-  const found = events.length === 0 ? '\nno records of it\n' : `\n${events.map(eventText).join('')}`;
-  return `${text}${found}\nWhat a log says of it: fail2zig replay FILE, or fail2zig match --filter FILTER FILE | grep ${printable(address)}\n`;
 }
 
 /** Events as they come, each by itself. */

@@ -9,10 +9,11 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watchPauseMs, whyEventsMax } from '../config/limits.ts';
-import type { BanRow, ListPart, Records } from '../control/answers.ts';
+import type { BanRow, ListPart, Records, Why } from '../control/answers.ts';
 import { type Event, eventOf, openToRead } from '../history/event.ts';
 import { historyReadBytes } from '../limits.ts';
 import { UnreachableError } from './call.ts';
+import { commandsFor } from './why.ts';
 
 /** One part of the records; an empty one says that there is nothing new. */
 export interface EventPart {
@@ -44,7 +45,7 @@ export async function* withRecords(
         events.splice(0, events.length - whyEventsMax);
       }
     }
-    yield { ...known, events };
+    yield { ...known, events, commands: commandsFor(data as Why, events) };
   } else if (verb === 'history') {
     const { jail, since = Number.POSITIVE_INFINITY } = args;
     const from = Date.now() / 1000 - since;

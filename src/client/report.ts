@@ -8,7 +8,8 @@ import { reportBars, reportRowsMax } from '../config/limits.ts';
 import type { Stats, Status } from '../control/answers.ts';
 import { formatAddress, maskAddress, parseCidr } from '../text/address.ts';
 import { printable } from '../text/printable.ts';
-import { remaining, table } from './present.ts';
+import { remaining } from './event-text.ts';
+import { table } from './present.ts';
 import type { EventPart } from './records.ts';
 
 export interface Counted {

@@ -8,7 +8,7 @@ import { topFrameMs, topRowsMax } from '../config/limits.ts';
 import type { Stats, Status } from '../control/answers.ts';
 import type { Event } from '../history/event.ts';
 import { printable } from '../text/printable.ts';
-import { remaining } from './present.ts';
+import { remaining } from './event-text.ts';
 import { readRecords } from './records.ts';
 
 /** What `top` asks the daemon. */

@@ -92,10 +92,21 @@ export interface JailView {
   /** The address as the jail bans it. */
   address: string;
   ignored: boolean;
+  /** The network of the rule, and by hand the whole seconds that are left of it; -1 = for ever. */
+  ignoredBy?: string;
+  ignoredSeconds?: number;
+  /** The filter that reads its lines, with its mode. */
+  filter: string;
+  /**
+   * Failures within findtime of now, newest first: epoch second, and how many. Beyond a maxretry of
+   * 16 a sixteenth of findtime is one row, at its first second.
+   */
+  failures: [at: number, count: number][];
   /** Epoch second at which its ban ends; -1 = never; absent where it is not banned. */
   until?: number;
-  /** Whether the kernel holds it. */
+  /** Whether the kernel holds it, and for how many whole seconds still (-1: for ever). */
   kernel: boolean;
+  kernelSeconds?: number;
   maxretry: number;
   findtime: number;
   /** The logs that would tell more. */
@@ -104,6 +115,8 @@ export interface JailView {
 
 export interface Why {
   address: string;
+  /** The configuration file of the daemon. */
+  config: string;
   views: JailView[];
   /** Absent where none are kept. */
   records?: Records;

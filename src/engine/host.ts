@@ -321,8 +321,17 @@ export class Engine extends Records implements LineSink, EntrySink {
    * banned.
    */
   banIndex(jail: number, address: Address): number {
+    return this.isBanned(jail, address) ? this.core.indexOf(jail) : -1;
+  }
+
+  /**
+   * The failures of the address that `jail` counts and that came at epoch second `from` or later,
+   * as `windowAt` tells them.
+   */
+  failuresOf(jail: number, address: Address, from: number): [at: number, count: number][] {
     this.#select(jail, address);
-    return this.core.indexOfBan(jail);
+    const index = this.core.indexOf(jail);
+    return index < 0 ? [] : this.windowAt(index).filter(([at]) => at >= from);
   }
 
   /** The ban of the address in `jail`, if there is one. */

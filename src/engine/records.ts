@@ -185,6 +185,31 @@ export class Records {
     return { family: 6, bytes, prefix: width || widthOfPrefix(bytes, this.prefixes[jail]!) };
   }
 
+  /**
+   * The failures in the window of table entry `index`, newest first: epoch second, and how many. Of
+   * sub-counts (counts.ts) each part of findtime with its first second; none of a ban.
+   */
+  protected windowAt(index: number): [at: number, count: number][] {
+    const p = this.at.table + index * this.entryBytes + this.shape.key;
+    const meta = this.ints[p >> 2]!;
+    if ((meta & layout.META_STATE) !== layout.TRACKING) return [];
+    const newest = this.ints[(p + 4) >> 2]! >>> 0;
+    const failures = (meta >> layout.META_FAILURES_SHIFT) & layout.META_FAILURES;
+    if (failures !== layout.META_COUNTED) {
+      const { step } = this.shape;
+      const distances = step === 2 ? new Uint16Array(this.bytes.buffer) : this.ints;
+      const first = (p + 8) / step;
+      return Array.from({ length: failures }, (_, i) => [i === 0 ? newest : newest - distances[first + i - 1]!, 1]);
+    }
+    const findtime = this.ints[(this.at.jails + layout.jailIn(meta) * layout.JAIL_BYTES + layout.JAIL_FINDTIME) >> 2]!;
+    const part = layout.partOf(newest, findtime);
+    const counts = Array.from({ length: layout.PARTS + 1 }, (_, i): [number, number] => [
+      Math.ceil(((part - i) * findtime) / layout.PARTS),
+      (this.ints[((p + 8) >> 2) + Math.floor(i / 3)]! >>> (10 * (i % 3))) & 1023,
+    ]);
+    return counts.filter(([, count]) => count > 0);
+  }
+
   /** Whether two full sets ask for a run of the policy ban_all. */
   get banAllDue(): boolean {
     return this.banAllTime !== 0;

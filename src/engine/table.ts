@@ -850,12 +850,10 @@ export function restore(jail: i32, history: i32, seen: f64, end: f64, now: f64):
   return 0;
 }
 
-/**
- * Which entry of the table holds the ban of (jail, KEY), counted from 0; -1 where there is none.
- */
-export function indexOfBan(jail: i32): i32 {
+/** Which entry of the table is that of (jail, KEY), counted from 0; -1 where there is none. */
+export function indexOf(jail: i32): i32 {
   const entry = find(jail);
-  return entry !== 0 && stateOf(entry) >= layout.DECIDED ? slotOf(entry) : -1;
+  return entry !== 0 ? slotOf(entry) : -1;
 }
 
 /** Epoch second at which the ban of (jail, KEY) ends (FOREVER: never), -1 where there is none. */

@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Build } from '../../src/engine/host.ts';
+import type { Address } from '../../src/types.ts';
 import {
   addressOf,
   type DrivenJail,
@@ -104,6 +105,58 @@ const real: Make = (options) => TableDriver.create(options);
 describe.each(['plain', 'wasm', 'scalar'] as const)('%s build', (build) => {
   test('bans come exactly when maxretry failures lie within findtime', async () => {
     await fc.assert(sameBans(build, real), { numRuns: build === 'plain' ? 300 : 150 });
+  });
+});
+
+type Shown = Pick<TableDriver, 'fail'> & { failures(jail: number, address: Address): [number, number][] };
+type Show = (options: DriverOptions) => Promise<Shown>;
+
+const shown: Show = async (options) => {
+  const table = await TableDriver.create(options);
+  const failures = (jail: number, address: Address) => table.engine.failuresOf(jail, address, Number.NEGATIVE_INFINITY);
+  return { fail: (...failure) => table.fail(...failure), failures };
+};
+
+/** The property: the failures of a source that are shown are those that the model remembers. */
+function sameFailures(build: Build, show: Show) {
+  return fc.asyncProperty(anyPlan, async ({ jails, events }) => {
+    const table = await show({ build, jails, slots: 8_192 });
+    const model = new TableModel(jails.map((jail) => ({ ...jail, bantimes: [jail.bantime], memory: -1 })));
+    for (const { jail, source, time } of events) {
+      const prefix = jails[jail]!.ipv6Prefix;
+      const key = sourceKey(source, prefix);
+      model.fail(jail, key, time);
+      table.fail(jail, source, time);
+      const { end, times } = model.find(jail, key)!;
+      const address = { ...addressOf(source), prefix: source.family === 4 ? 32 : prefix };
+      const expected = end === undefined ? times.toSorted((one, other) => other - one).map((at) => [at, 1]) : [];
+      expect(table.failures(jail, address)).toEqual(expected);
+    }
+  });
+}
+
+describe.each(['plain', 'wasm'] as const)('%s build', (build) => {
+  test('shows the failures that count, newest first', async () => {
+    await fc.assert(sameFailures(build, shown), { numRuns: 40 });
+  });
+});
+
+describe('a broken view is caught', () => {
+  const changed =
+    (change: (found: [number, number][]) => [number, number][]): Show =>
+    async (options) => {
+      const table = await shown(options);
+      return { ...table, failures: (...about) => change(table.failures(...about)) };
+    };
+  const twins: Record<string, Show> = {
+    'the newest only': changed((found) => found.slice(0, 1)),
+    'oldest first': changed((found) => found.toReversed()),
+    'times that are a second off': changed((found) => found.map(([at, count]) => [at - 1, count])),
+  };
+  test.each(Object.keys(twins))('%s', async (name) => {
+    await expect(
+      fc.assert(sameFailures('plain', twins[name]!), { numRuns: 200, endOnFailure: true }),
+    ).rejects.toThrow();
   });
 });
 

@@ -134,7 +134,7 @@ export function fakeOperator(partRows = 2): FakeOperator {
     },
     why: (args) => {
       calls.push({ verb: 'why', args });
-      return { address: args.address, views: [], records: fake.records };
+      return { address: args.address, config: '/etc/fail2zig.toml', views: [], records: fake.records };
     },
     history: (args) => {
       calls.push({ verb: 'history', args });

@@ -6,9 +6,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OutputError, run } from '../../src/client/command.ts';
+import { remaining } from '../../src/client/event-text.ts';
 import { exitCodes } from '../../src/client/help.ts';
-import { presentStatus, remaining, table } from '../../src/client/present.ts';
+import { presentStatus, table } from '../../src/client/present.ts';
+import { presentWhy } from '../../src/client/why.ts';
 import { defaultSettings } from '../../src/config/schema.ts';
+import type { Why } from '../../src/control/answers.ts';
 import { encodeFrame, socketPathDefault } from '../../src/control/protocol.ts';
 import { ControlServer } from '../../src/control/server.ts';
 import { verbs } from '../../src/control/verbs.ts';
@@ -306,6 +309,61 @@ describe('commands', () => {
     expect(JSON.parse((await client('history', '--json')).out)).toEqual({ events: events.slice(0, 1) });
     operator.records.addresses = ['192.0.2.8'];
     expect((await client('why', '192.0.2.8')).out).toContain('no records of it');
+  });
+
+  test('why says what counts, what is missing, who lets it pass and how to see the lines', async () => {
+    const at = 1_763_687_728;
+    const view = {
+      jail: 'sshd',
+      address: '192.0.2.7',
+      filter: 'sshd:aggressive',
+      failures: [
+        [at + 60, 2],
+        [at, 1],
+      ] as [number, number][],
+      ignored: false,
+      kernel: false,
+      maxretry: 5,
+      findtime: 600,
+      sources: ["/var/log/it's.log", 'journal:sshd'],
+    };
+    const why: Why = { address: '192.0.2.7', config: '/etc/fail2zig.toml', views: [view] };
+    const ban: Event = {
+      number: 1,
+      at,
+      event: 'ban',
+      file: '/var/log/auth.log',
+      offset: 99,
+      failures: 5,
+      pattern: 'p',
+    };
+    expect(presentWhy({ ...why, events: [ban] })).toBe(
+      [
+        'sshd: 192.0.2.7 is not banned',
+        '    3 of 5 failures in 10m: 2025-11-21 01:15:28, 2025-11-21 01:16:28 (2); 2 more',
+        '    before 2025-11-21 01:25:28 would ban it',
+        "    filter sshd:aggressive; logs: /var/log/it's.log journal:sshd",
+        '',
+        '2025-11-21 01:15:28  ban',
+        '    5 failures, p at /var/log/auth.log:99',
+        '',
+        'Lines of the log:',
+        '    tail -c +100 /var/log/auth.log | head -n 1',
+        "    fail2zig match --config /etc/fail2zig.toml --filter sshd:aggressive '/var/log/it'\\''s.log' | grep -wF 192.0.2.7",
+        '    journalctl -o short-iso | fail2zig match --config /etc/fail2zig.toml --filter sshd:aggressive - | grep -wF 192.0.2.7',
+        '',
+      ].join('\n'),
+    );
+    const text = (change: object) => presentWhy({ ...why, views: [{ ...view, ...change }], events: [] });
+    expect(text({ ignored: true, ignoredBy: '192.0.2.0/24' })).toContain(
+      'ignored (192.0.2.0/24: ignoreip, or of this host)',
+    );
+    expect(text({ ignored: true, ignoredBy: '192.0.2.0/24', ignoredSeconds: 90 })).toContain('by hand, for 1m 30s)');
+    expect(text({ until: -1, kernel: true, kernelSeconds: -1 })).toContain(
+      'is banned for ever, held by the kernel for ever',
+    );
+    expect(text({ until: at })).toContain('NOT held by the kernel');
+    expect(text({ failures: [] })).toContain('a ban takes 5 failures in 10m');
   });
 
   test('watch shows one JSON object a line, from a number on, until nobody reads it', async () => {

@@ -386,6 +386,30 @@ describe.each<Build>(['plain', 'wasm'])('%s build', (build) => {
     expect(engine.tracked).toBe(4);
   });
 
+  test('the failures that count towards a ban, one by one or by parts of findtime', async () => {
+    const settings = [2, 5, 40].map((maxretry) => jail({ maxretry, findtime: 1_600 }));
+    const engine = await engineOf(build, settings);
+    const address = network('192.0.2.1', 4, 32);
+    const start = now - (now % 100);
+    for (const time of [start - 500, start - 500, start]) feed(engine, failure('192.0.2.1', time));
+    const seen = settings.map((_, index) => engine.failuresOf(index, address, start - 1_600));
+    // The first jail banned for a minute at the second failure.
+    expect(seen).toEqual([
+      [[start, 1]],
+      [
+        [start, 1],
+        [start - 500, 1],
+        [start - 500, 1],
+      ],
+      [
+        [start, 1],
+        [start - 500, 2],
+      ],
+    ]);
+    expect(engine.failuresOf(1, address, start - 499)).toEqual([[start, 1]]);
+    expect(engine.failuresOf(1, network('192.0.2.2', 4, 32), 0)).toEqual([]);
+  });
+
   test('sources go to the jails of their own route', async () => {
     const jails = [jail(), jail(), jail({ mode: 'aggressive' })];
     const engine = await Examiner.create({ build, jails, now, seed: [1, 2], tableBytes: 400_000 });

@@ -108,7 +108,7 @@ describe('commands and their records', () => {
 
   test('an operator bans hosts of a link one by one, and no broadcast address', async () => {
     made.engine.setIgnored([[], []], [parseCidr('2001:db8:1:2::/64', 'refuse') as Address]);
-    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255, byHand: [], ignore() {} };
+    const ignored = { isBroadcast: ({ bytes }: Address) => bytes[15] === 255, byHand: [], lists: [], ignore() {} };
     const drops = new DropTally(made.backend, made.log);
     const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined, ignored };
     operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
@@ -165,6 +165,24 @@ describe('commands and their records', () => {
     ]);
     expect(views[1]).not.toHaveProperty('until');
     expect(found).toMatchObject([{ event: 'ban', reason: 'test' }]);
+  });
+
+  test('why tells what is missing to a ban, which rule ignores, and for how long the kernel holds', async () => {
+    const view = async (address: string) => (await operator.why({ address })).views[1]!;
+    const at = Math.floor(Date.now() / 1000);
+    made.fail('192.0.2.7');
+    const { failures, filter, maxretry } = await view('192.0.2.7');
+    expect({ count: failures.length, filter, maxretry }).toEqual({ count: 1, filter: 'sshd:normal', maxretry: 5 });
+    expect(failures[0]![0]).toBeGreaterThanOrEqual(at);
+    await operator.ban({ jail: 'slow', addresses: ['192.0.2.8'], seconds: 60 }, asked);
+    const banned = await view('192.0.2.8');
+    expect(banned.kernelSeconds).toBe(60);
+    const drops = new DropTally(made.backend, made.log);
+    const rooms = { drops, recorder, files: noFiles, routes: noRoutes, keeper: undefined };
+    operator = new DaemonOperator({ ...made, ...rooms, figures: () => [], pageProblem: () => undefined });
+    await collect(operator.ignore({ addresses: ['192.0.2.0/28'], seconds: 60 }, asked));
+    expect(await view('192.0.2.9')).toMatchObject({ ignored: true, ignoredBy: '192.0.2.0/28', ignoredSeconds: 60 });
+    expect(await view('192.0.2.99')).not.toHaveProperty('ignoredBy');
   });
 
   test('what is ignored by hand is bounded, listed and ends when it is told to', async () => {

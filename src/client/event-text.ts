@@ -1,0 +1,51 @@
+/**
+ * Times, spans and events of the records as text for people. Input: what the records hold, whose
+ * texts may be anything. Invariant: every line passes `printable`.
+ */
+import type { Event } from '../history/event.ts';
+import { printable } from '../text/printable.ts';
+
+/**
+ * `1d 2h`, `2h 5m`, `5m 10s`, `10s`: the two largest units that say anything; -1 is `permanent`.
+ */
+export function remaining(seconds: number): string {
+  if (seconds === -1) return 'permanent';
+  const units: [string, number][] = [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['m', 60],
+    ['s', 1],
+  ];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  if (first < 0) return '0s';
+  let rest = seconds;
+  const parts: string[] = [];
+  for (const [unit, size] of units.slice(first, first + 2)) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count}${unit}`);
+  }
+  return parts.join(' ');
+}
+
+export const timeOf = (second: number): string => new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ');
+
+const eventTexts: Record<string, string> = { expired: 'over', command: 'operator', lost: 'not kept' };
+
+/** One event as lines of at most some 80 columns: the time, what happened to whom, and why. */
+export function eventText(event: Event): string {
+  const { addresses = [], jail, until, failures, pattern, file, offset, by, reason, command, count } = event;
+  const facts = [
+    until === undefined ? '' : until < 0 ? 'for ever' : `until ${timeOf(until)}`,
+    failures === undefined
+      ? ''
+      : `${failures} ${failures === 1 ? 'failure' : 'failures'}, ${pattern} at ${file}:${offset}`,
+    by === undefined ? '' : `by user ${by.uid} (process ${by.pid})`,
+    reason ?? '',
+    command ?? '',
+    count === undefined ? '' : `${count} records`,
+  ].filter((fact) => fact !== '');
+  const what = [timeOf(event.at), eventTexts[event.event] ?? event.event, jail ?? '', addresses.join(' ')];
+  const lines = [what.filter((word) => word !== '').join('  '), ...facts.map((fact) => `    ${fact}`)];
+  return lines.map((line) => `${printable(line, line.length)}\n`).join('');
+}

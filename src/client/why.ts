@@ -1,0 +1,73 @@
+/**
+ * `why ADDRESS` for people: what each jail knows of it, what is missing to a ban, what happened,
+ * and the commands that show the lines of the log, which nobody keeps. Input: the daemon's answer,
+ * whose texts may hold anything. Invariant: every one passes `printable`.
+ */
+import type { JailView, Why } from '../control/answers.ts';
+import type { Event } from '../history/event.ts';
+import { printable } from '../text/printable.ts';
+import { eventText, remaining, timeOf } from './event-text.ts';
+import { wrapped } from './help.ts';
+import type { EventPart } from './records.ts';
+
+/** `for 2m 3s`, `for ever` */
+const left = (seconds: number): string => (seconds < 0 ? 'for ever' : `for ${remaining(seconds)}`);
+
+/** The failures that count now and what comes of more; where there are none, what a ban takes. */
+function failuresOf({ failures, maxretry, findtime, until, ignored }: JailView): string {
+  const [oldest] = failures.at(-1) ?? [];
+  if (oldest === undefined || until !== undefined || ignored)
+    return `a ban takes ${maxretry} failures in ${remaining(findtime)}`;
+  const count = failures.reduce((sum, [, times]) => sum + times, 0);
+  const times = failures.map(([at, times]) => `${timeOf(at)}${times === 1 ? '' : ` (${times})`}`).reverse();
+  const missing = Math.max(1, maxretry - count);
+  return `${count} of ${maxretry} failures in ${remaining(findtime)}: ${times.join(', ')}; ${missing} more before ${timeOf(oldest + findtime)} would ban it`;
+}
+
+function viewText(view: JailView): string {
+  const { jail, address, until, kernel, kernelSeconds = -1, ignored, ignoredBy = 'a rule', ignoredSeconds } = view;
+  const banned = until === undefined ? 'not banned' : until < 0 ? 'banned for ever' : `banned until ${timeOf(until)}`;
+  const inKernel = kernel
+    ? `, held by the kernel ${left(kernelSeconds)}`
+    : until === undefined
+      ? ''
+      : ', NOT held by the kernel';
+  const rule =
+    ignoredSeconds === undefined
+      ? `${ignoredBy}: ignoreip, or of this host`
+      : `${ignoredBy}: by hand, ${left(ignoredSeconds)}`;
+  const facts = [
+    ...(ignored ? [`ignored (${rule})`] : []),
+    failuresOf(view),
+    `filter ${view.filter}; logs: ${view.sources.join(' ') || 'none'}`,
+  ];
+  const head = `${jail}: ${address} is ${banned}${inKernel}`;
+  return `${printable(head, head.length)}\n${facts.map((fact) => wrapped(printable(fact, fact.length), 4)).join('')}`;
+}
+
+/** A word for a shell. */
+const quoted = (text: string): string => (/^[\w./:@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** What shows lines of the log: the one that brought the last ban, then all that a filter takes. */
+export function commandsFor({ address, config, views }: Why, events: readonly Event[]): string[] {
+  const lines = events.flatMap(({ file, offset }) =>
+    file?.startsWith('/') && offset !== undefined ? [`tail -c +${offset + 1} ${quoted(file)} | head -n 1`] : [],
+  );
+  const matches = views.flatMap(({ filter, sources }) =>
+    sources.map((source) => {
+      const match = `fail2zig match --config ${quoted(config)} --filter ${filter}`;
+      const isFile = source.startsWith('/') && !source.endsWith('.journal');
+      const from = isFile ? `${match} ${quoted(source)}` : `journalctl -o short-iso | ${match} -`;
+      return `${from} | grep -wF ${address.replace(/\/.*$/, '')}`;
+    }),
+  );
+  return [...new Set([...lines.slice(-1), ...matches])];
+}
+
+export function presentWhy(answer: Why & EventPart): string {
+  const { views, events } = answer;
+  const found = events.length === 0 ? 'no records of it\n' : events.map(eventText).join('');
+  const commands = commandsFor(answer, events).map((command) => `    ${printable(command, command.length)}\n`);
+  const lines = commands.length === 0 ? '' : `\nLines of the log:\n${commands.join('')}`;
+  return `${views.map(viewText).join('')}\n${found}${lines}`;
+}
