@@ -270,7 +270,7 @@ export class DaemonOperator implements Operator {
         enforcer.follow();
         throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make it');
       }
-      for (const text of networks.map(formatAddress)) recorder.command(`ignore ${text} ${seconds}`, by);
+      for (const text of networks.map(formatAddress)) recorder.command(`ignore ${text} ${seconds}`, { uid: by.uid, pid: by.pid });
       try {
         yield* this.#liftWithin(networks, by);
       } finally {
@@ -292,7 +292,7 @@ export class DaemonOperator implements Operator {
     }
   }
 
-  unignore({ addresses }: { addresses: string[] }, by: Peer): IgnoreResult {
+  unignore({ addresses }: { addresses: string[] }, { uid, pid }: Peer): IgnoreResult {
     const { enforcer, recorder } = this.#running;
     const rows = this.#ignoredRows();
     const networks = addresses.map(parsed);
@@ -303,7 +303,7 @@ export class DaemonOperator implements Operator {
     }
     this.#ignore(networks, 0);
     enforcer.follow();
-    for (const text of networks.map(formatAddress)) recorder.command(`unignore ${text}`, by);
+    for (const text of networks.map(formatAddress)) recorder.command(`unignore ${text}`, { uid, pid });
     return { ignored: this.#ignoredRows() };
   }
 

@@ -210,7 +210,9 @@ describe('commands and their records', () => {
     expect(operator.unignore({ addresses: ['192.0.2.7'] }, asked).ignored).toHaveLength(1);
     made.fail('192.0.2.7');
     await until(() => made.backend.held.has('sshd 192.0.2.7'), { what: 'a ban of what is ignored no more' });
-    expect((await events()).flatMap(({ command = [] }) => command)).toEqual([
+    const told = (await events()).filter(({ event }) => event === 'command');
+    expect(told[0]?.by).toEqual({ uid: 1000, pid: 7 });
+    expect(told.map(({ command }) => command)).toEqual([
       'ignore 192.0.2.7 -1',
       'ignore 2001:db8::/32 -1',
       'unignore 192.0.2.7',
