@@ -29,6 +29,7 @@ import {
   wrapped,
 } from './help.ts';
 import { ownBan } from './own-ban.ts';
+import { addressesOf } from './prefixes.ts';
 import { presenterOf } from './present.ts';
 import { knownBans, readRecords, type ShownBan, withRecords } from './records.ts';
 import { argumentsOf, type CommandLine, optionsOf, splitArguments, UsageError, unknown, wordKinds } from './words.ts';
@@ -80,8 +81,9 @@ async function* ask(socket: string, request: Request): AsyncGenerator<object> {
 /** The requests that a command makes: many addresses go in several. */
 function* requestsOf(verb: Verb, args: Record<string, unknown>): Generator<Request> {
   const list = Object.entries(verb.arguments).find(([, { many }]) => many);
-  const values = list === undefined ? undefined : (args[list[0]] as unknown[] | undefined);
-  if (list === undefined || values === undefined) return yield { verb: verb.name, args };
+  const given = list === undefined ? undefined : (args[list[0]] as string[] | undefined);
+  if (list === undefined || given === undefined) return yield { verb: verb.name, args };
+  const values = verb.name === 'ban' || verb.name === 'unban' ? addressesOf(given, verb.name) : given;
   for (let at = 0; at < values.length; at += addressesPerRequestMax) {
     yield { verb: verb.name, args: { ...args, [list[0]]: values.slice(at, at + addressesPerRequestMax) } };
   }

@@ -9,6 +9,7 @@ import type { Event } from '../history/event.ts';
 import { asciiJson } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import { eventText, remaining, timeOf } from './event-text.ts';
+import { runs } from './prefixes.ts';
 import type { EventPart, ShownBan } from './records.ts';
 import { presentWhy } from './why.ts';
 
@@ -93,16 +94,28 @@ export function presentStats(stats: Stats): string {
 
 function presentBan({ addresses, jail, seconds, refused }: BanResult): string {
   const time = seconds === -1 ? 'permanently' : `for ${remaining(seconds)}`;
-  const banned = addresses.map((address) => `banned ${printable(address)} in ${printable(jail)} ${time}\n`);
+  const banned = runs(addresses, String, () => true).map(
+    ({ text }) => `banned ${printable(text, text.length)} in ${printable(jail)} ${time}\n`,
+  );
   return [...banned, ...refused.map(({ why }) => `not banned: ${printable(why)}\n`)].join('');
 }
 
+type Unbanned = UnbanResult['addresses'][number];
+
 function presentUnban({ addresses }: UnbanResult): string {
-  return addresses
-    .map(({ address, jails, kernelOnly = [] }) => {
-      const named = [...jails, ...kernelOnly.map((jail) => `${jail} (only the kernel knew of it)`)];
-      if (named.length === 0) return `${printable(address)} was not banned\n`;
-      return `unbanned ${printable(address)} in ${named.map((jail) => printable(jail)).join(', ')}\n`;
+  const named = ({ jails, kernelOnly = [] }: Unbanned): string =>
+    [...jails, ...kernelOnly.map((jail) => `${jail} (only the kernel knew of it)`)]
+      .map((jail) => printable(jail))
+      .join(', ');
+  return runs(
+    addresses,
+    ({ address }) => address,
+    (one, other) => named(one) === named(other),
+  )
+    .map(({ text, row }) => {
+      const shown = printable(text, text.length);
+      const was = text === row.address ? 'was' : 'were';
+      return named(row) === '' ? `${shown} ${was} not banned\n` : `unbanned ${shown} in ${named(row)}\n`;
     })
     .join('');
 }

@@ -15,6 +15,8 @@ export const clientPauseMs = 250;
 export const watchPauseMs = 250;
 /** The latest records of an address that `why` shows. */
 export const whyEventsMax = 20;
+/** The widest IPv4 prefix that the client bans, address by address: 65,536 bans. */
+export const ipv4PrefixMin = 16;
 /** The client makes a request that the daemon puts off this often before it gives up. */
 export const clientTriesMax = 20;
 /**

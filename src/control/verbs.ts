@@ -41,7 +41,7 @@ export const verbs: readonly Verb[] = [
   {
     name: 'ban',
     changes: true,
-    says: "Bans addresses now, for the jail's bantime or the given time; ignored addresses are refused, and without --force the one that you are logged in from",
+    says: "Bans addresses now, and each of an IPv4 prefix, for the jail's bantime or the given time; not those ignored, nor without --force the one that you are logged in from",
     arguments: {
       jail: { kind: 'jail', required: true },
       addresses: { kind: 'address', required: true, many: true },

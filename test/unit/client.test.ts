@@ -366,6 +366,36 @@ describe('commands', () => {
     expect(text({ failures: [] })).toContain('a ban takes 5 failures in 10m');
   });
 
+  test('an IPv4 prefix is banned and unbanned address by address, and shown in one line', async () => {
+    expect((await client('ban', 'sshd', '192.0.2.129/25', '198.51.100.7', '1h')).out).toBe(
+      'banned 192.0.2.128 to 192.0.2.255 (128 addresses) in sshd for 1h\nbanned 198.51.100.7 in sshd for 1h\n',
+    );
+    expect(operator.bans.map(({ address }) => address).slice(0, 2)).toEqual(['192.0.2.128', '192.0.2.129']);
+    await client('ban', 'sshd', '203.0.112.0/22');
+    expect(operator.bans).toHaveLength(129 + 1024);
+    expect(new Set(operator.bans.map(({ address }) => address)).size).toBe(129 + 1024);
+    expect(operator.bans.at(-1)?.address).toBe('203.0.115.255');
+    operator.bans = operator.bans.filter(({ address }) => address !== '192.0.2.131');
+    expect((await client('unban', '192.0.2.128/29')).out).toBe(
+      [
+        'unbanned 192.0.2.128 to 192.0.2.130 (3 addresses) in sshd',
+        '192.0.2.131 was not banned',
+        'unbanned 192.0.2.132 to 192.0.2.135 (4 addresses) in sshd',
+        '',
+      ].join('\n'),
+    );
+    expect(JSON.parse((await client('ban', 'sshd', '192.0.2.0/31', '--json')).out).addresses).toHaveLength(2);
+    const asked = operator.calls.length;
+    const refused = await client('ban', 'sshd', '192.0.2.7', '10.0.0.0/15');
+    expect(refused).toMatchObject({ code: 2, error: expect.stringContaining('10.0.0.0/15 has 131072 addresses') });
+    expect(operator.calls).toHaveLength(asked);
+    // Of IPv6 the daemon knows what a jail bans, and an ignored prefix is one rule.
+    await client('ban', 'sshd', '2001:db8::/64');
+    expect(operator.calls.at(-1)?.args).toMatchObject({ addresses: ['2001:db8::/64'] });
+    await client('ignore', '192.0.2.0/24');
+    expect(operator.calls.at(-1)?.args).toMatchObject({ addresses: ['192.0.2.0/24'] });
+  });
+
   test('watch shows one JSON object a line, from a number on, until nobody reads it', async () => {
     const records = { path: join(directory.path, 'history'), number: 2 };
     operator.records = records;

@@ -173,4 +173,11 @@ export const observe: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/engine.test.ts'],
   },
+  {
+    name: 'of an IPv4 prefix the last address is left out',
+    find: 'const count = 2 ** (32 - network.prefix);',
+    put: 'const count = 2 ** (32 - network.prefix) - 1;',
+    claims: [],
+    tests: ['test/unit/client.test.ts'],
+  },
 ];
