@@ -53,7 +53,7 @@ function reader(before = (line: string) => line, shown = (stats: Stats) => stats
       const rooms = { log, recorder, drops, memory: noMemory, files: noFiles, routes: noRoutes, keeper: undefined };
       const running = { config, engine, enforcer, backend, ...rooms };
       const problems = { problems: () => [], idleJails: () => [] };
-      const figures = figuresOf({ ...running, control: undefined, operator: problems });
+      const figures = figuresOf({ ...running, followed: () => [], control: undefined, operator: problems });
       const operator = new DaemonOperator({ ...running, figures: () => figures, pageProblem: () => undefined });
       const directory = temporaryDirectory();
       const path = join(directory.path, 'control.sock');

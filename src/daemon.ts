@@ -272,7 +272,7 @@ async function openPages(core: Core, log: Logger) {
     await control.listen(config.handed.socket, config.control.path);
     closers.unshift(() => control!.close());
   }
-  figures = figuresOf({ ...core, control, operator });
+  figures = figuresOf({ ...core, followed: () => core.logs.status(), control, operator });
   if (config.metrics.enabled) {
     const { filters } = config.handed!;
     // From then on nothing else is to listen.

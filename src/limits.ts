@@ -467,6 +467,8 @@ export const filtersMax = 256;
 export const ignoredNetworksMax = 16 * 1024;
 /** Room in each jail's list for what is ignored by hand, and addresses that the host gets later. */
 export const ignoredNetworksSpare = 64;
+/** Bounds of the histogram of bans' way into the kernel, seconds. */
+export const banLatencyBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
 /** Networks that operators may ignore by hand: half of that room. */
 export const ignoredByHandMax = 32;
 /** How long such a network is ignored where nobody says, seconds. */

@@ -37,7 +37,8 @@ import { formatAddress, isWithin, maskAddress, neverSource, parseCidr } from './
 import type { Address, JailConfig } from './types.ts';
 import { version } from './version.ts';
 
-export interface Running extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder'> {
+export interface Running
+  extends Omit<Observed, 'control' | 'files' | 'log' | 'memory' | 'operator' | 'recorder' | 'followed' | 'routes'> {
   /** What is never banned, and the networks of this host. */
   ignored?: Pick<Ignored, 'isBroadcast' | 'byHand' | 'ignore' | 'lists'>;
   files: Pick<FileSource, 'status' | 'problems'>;
@@ -270,7 +271,8 @@ export class DaemonOperator implements Operator {
         enforcer.follow();
         throw new OperatorError('no-room', 'there is no room for more ignored networks: restart to make it');
       }
-      for (const text of networks.map(formatAddress)) recorder.command(`ignore ${text} ${seconds}`, { uid: by.uid, pid: by.pid });
+      for (const text of networks.map(formatAddress))
+        recorder.command(`ignore ${text} ${seconds}`, { uid: by.uid, pid: by.pid });
       try {
         yield* this.#liftWithin(networks, by);
       } finally {

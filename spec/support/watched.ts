@@ -57,7 +57,7 @@ export const noMemory = {
   parts: () => [],
   governor: { releases: 0, longestMilliseconds: 0 },
 } as unknown as ProcessMemory;
-export const noRoutes: Pick<SourceRoutes, 'logsOf'> = { logsOf: () => [] };
+export const noRoutes: Pick<SourceRoutes, 'logsOf' | 'statusOf'> = { logsOf: () => [], statusOf: () => [] };
 
 /**
  * The middle of the daemon with the real operator and metrics over it; `spoil` is what a twin does
@@ -75,6 +75,7 @@ export function watched(spoil: (made: Watched) => Watched = (made) => made, slot
         memory: noMemory,
         files: noFiles,
         routes: noRoutes,
+        followed: () => [],
         keeper: undefined,
       };
       const problems = { problems: () => [], idleJails: () => [] };

@@ -42,6 +42,10 @@ export function draw({ status, stats, before, recent, sources }: Frame, columns:
     const now = stats[name] ?? 0;
     return past === undefined ? '-' : `${((now - past) / before!.seconds).toFixed(1)}/s`;
   };
+  const within = (name: string): string => {
+    const seconds = stats[name] ?? 0;
+    return seconds === 0 ? '-' : seconds < 1 ? `${seconds * 1000} ms` : `${seconds} s`;
+  };
   const { memory } = status;
   const share = Math.round((memory.residentBytes / memory.ceilingBytes) * 20);
   const active = status.jails.reduce((sum, { bansActive }) => sum + bansActive, 0);
@@ -50,6 +54,7 @@ export function draw({ status, stats, before, recent, sources }: Frame, columns:
     `lines ${rate('lines.total')}  matched ${rate('lines.matched')}  failures ${rate('failures.total')}  bans ${rate('bans.total')}`,
     `memory [${'#'.repeat(Math.min(20, share)).padEnd(20, '.')}] ${megabytes(memory.residentBytes)} of ${megabytes(memory.ceilingBytes)}`,
     `banned now ${active}  table ${memory.slotsUsed} of ${memory.slots}  evictions ${stats['evictions.total'] ?? 0}`,
+    `decision to kernel: half of the bans within ${within('bans.p50_seconds')}, 99 % within ${within('bans.p99_seconds')}`,
     ...(status.problems.length === 0 ? ['no problems'] : status.problems.map((problem) => `problem: ${problem}`)),
     '',
     'jail                    active    total   failures',

@@ -21,11 +21,13 @@ import {
   type EnforcerOptions,
   type Settings,
 } from './delivery.ts';
+import { Latency } from './latency.ts';
 import { Reconciliation } from './reconciliation.ts';
 import { Room } from './room.ts';
 
 export class Enforcer {
   readonly counters: EnforcerCounters;
+  readonly latency = new Latency();
   readonly #settings: Settings;
   readonly #delivery: Delivery;
   readonly #room: Room;
@@ -33,6 +35,9 @@ export class Enforcer {
   /** Transactions: never two at a time. */
   readonly #turns = new Turns();
   #isBusy = false;
+  /** When a decision was first seen to wait, and the same of the batch at hand (monotonic ms). */
+  #waitingSince: number | undefined;
+  #batchSince: number | undefined;
   #isStopped = false;
   /** Bans that made room in the table and are still in the kernel. */
   readonly #evicted: Denial[] = [];
@@ -75,6 +80,7 @@ export class Enforcer {
 
   /** Decisions may be waiting. Cheap; called after every read. */
   wake(): void {
+    if (this.#settings.engine.waiting > 0) this.#waitingSince ??= performance.now();
     if (this.#isBusy || this.#isStopped || this.#delivery.isDown || !this.#hasWork()) return;
     this.#isBusy = true;
     void this.#work().finally(() => {
@@ -240,6 +246,7 @@ export class Enforcer {
     for (let at = 0; at >= 0; ) {
       engine.banAll(at, sweepEntries, now);
       await this.#turns.take(async () => {
+        this.#batchSince = undefined;
         if (!this.#delivery.isDown) await this.#deliver(this.#decidedIn(at).batch);
       });
       // What did not reach the kernel stays.
@@ -286,7 +293,11 @@ export class Enforcer {
       decided?.(decision);
       batch.push(banOf(decision));
     }, banBatchMax);
+    this.#batchSince = this.#waitingSince;
+    // What is left came later; when, nobody has noted.
+    if (engine.waiting === 0) this.#waitingSince = undefined;
     if (batch.length > 0) return this.#delivery.sendable(batch);
+    this.#batchSince = undefined;
     const deferred = engine.counter(DECISIONS_DEFERRED);
     if (deferred !== this.#deferredSeen) this.#sweepAt = 0;
     this.#deferredSeen = deferred;
@@ -312,6 +323,7 @@ export class Enforcer {
   readonly #confirmed = (batch: TableBan[]): void => {
     const { engine, banned, restored, changed } = this.#settings;
     this.#room.add(batch.length);
+    if (this.#batchSince !== undefined) this.latency.note(batch.length, (performance.now() - this.#batchSince) / 1000);
     for (const ban of batch) {
       engine.confirmBan(ban.jail, ban.address);
       this.#reconciliation.mark(ban.jail, ban.address);

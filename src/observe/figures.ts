@@ -7,12 +7,14 @@ import type { Enforcer } from '../enforcer/enforcer.ts';
 import * as counters from '../engine/counters.ts';
 import type { Engine } from '../engine/host.ts';
 import type { Recorder } from '../history/recorder.ts';
+import { banLatencyBuckets } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import type { ProcessMemory } from '../memory/ceiling.ts';
 import { kernelBytes } from '../memory/kernel.ts';
 import { residentBytes, residentPeakBytes } from '../memory/resident.ts';
-import type { FileSource } from '../sources/file.ts';
+import type { FileSource, FileStatus } from '../sources/file.ts';
 import type { JournalSource } from '../sources/journal/journal.ts';
+import type { SourceRoutes } from '../sources/routes.ts';
 import type { StateKeeper } from '../state/keeper.ts';
 import type { Backend, CoreConfig } from '../types.ts';
 import { version } from '../version.ts';
@@ -34,6 +36,9 @@ export interface Observed {
   /** What an operator must know about, and the jails without a log. */
   operator: { problems(): string[]; idleJails(): unknown[] };
   log: Pick<Logger, 'linesSuppressed' | 'linesLost'>;
+  /** All that is followed, and which jail reads it. */
+  followed: () => readonly FileStatus[];
+  routes: Pick<SourceRoutes, 'statusOf'>;
   recorder: Pick<Recorder, 'counters'>;
   /** Absent where nothing is saved. */
   keeper: StateKeeper | undefined;
@@ -186,12 +191,22 @@ function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
   const running = 'Bans that run now: held by the kernel, or decided and on their way to it.';
   const taken = "About what bans take of the kernel's memory, beside the process.";
   const failing = 'Transactions that failed, by error.';
+  const { latency } = enforcer;
+  const histogram = (): Row[] => [
+    ...latency.cumulative.map((count, bucket): Row => [[String(banLatencyBuckets[bucket] ?? '+Inf')], count]),
+    [['sum'], latency.sum],
+    [['count'], latency.cumulative.at(-1)!],
+  ];
+  const way = "From a ban's decision to the kernel's acknowledgement.";
   return [
     count('decisions_total', 'decisions.total', 'Bans decided.', counters.DECISIONS),
     perJail('decisions_jail_total', '', 'The same for each jail.', counters.JAIL_DECISIONS),
     one('decisions_waiting', 'decisions.waiting', 'Bans decided and not yet sent to the kernel.', () => engine.waiting),
     count('decisions_deferred_total', '', 'Decisions left to a sweep.', counters.DECISIONS_DEFERRED),
     figure('bans_active', ['jail', 'state'], '', running, bansByState),
+    { ...figure('ban_latency_seconds', ['le'], '', way, histogram), type: 'histogram' },
+    one('ban_latency_p50_seconds', 'bans.p50_seconds', 'Bound of half of these.', () => latency.quantile(0.5)),
+    one('ban_latency_p99_seconds', 'bans.p99_seconds', 'Bound of 99 % of these.', () => latency.quantile(0.99)),
     jails('bans_total', 'bans.total', 'Bans the kernel confirmed.', (jail) => kernel.bans[jail]!),
     jails('bans_restored_total', 'bans.restored', restored, (jail) => kernel.restored[jail]!),
     one('bans_lifted_total', 'bans.lifted', 'Bans that ended early to make room.', () => kernel.lifted),
@@ -209,9 +224,21 @@ function banFigures({ observed, count, jails, perJail }: Sources): Figure[] {
   ];
 }
 
-function surroundingFigures({ observed: { files, control, operator, log, recorder } }: Sources): Figure[] {
+function surroundingFigures({ observed, jails }: Sources): Figure[] {
+  const { files, followed, control, operator, log, recorder, routes } = observed;
+  const logsOf = (jail: number) => routes.statusOf(jail, followed());
+  const silent = 'Seconds since a line came in any log of the jail, as looked at each minute.';
+  const silence = (jail: number) => Math.min(...logsOf(jail).map(({ quietSeconds = 0 }) => quietSeconds));
   const unwell = 'Log files that cannot be read, found no room or are quiet.';
   return [
+    jails('jail_logs', '', 'Logs that the jail reads.', (jail) => logsOf(jail).length),
+    jails(
+      'jail_logs_behind',
+      '',
+      'Of these, those that are read late.',
+      (jail) => logsOf(jail).filter(({ behind }) => behind).length,
+    ),
+    jails('jail_silence_seconds', '', silent, (jail) => (logsOf(jail).length === 0 ? 0 : silence(jail))),
     one('file_rotations_total', '', 'Log files that were replaced.', () => files.counters.rotations),
     one('file_truncations_total', '', 'Log files that were cut.', () => files.counters.truncations),
     one('files_refused', 'files.refused', 'Log files that found no room.', () => files.refused),

@@ -16,7 +16,8 @@ export interface Series {
    */
   name: string;
   help: string;
-  type: 'counter' | 'gauge';
+  /** A histogram's rows are its buckets (`le`, cumulative), then `sum` and `count` in its place. */
+  type: 'counter' | 'gauge' | 'histogram';
   /** Empty for a series of one value. */
   labels: readonly string[];
   /**
@@ -48,6 +49,10 @@ function formatRow(series: Series, [values, value]: Row): string {
   if (values.length !== series.labels.length) throw new Error(`metrics table: ${series.name} got wrong label values`);
   const pairs = series.labels.map((label, index) => `${label}="${escapeLabel(values[index] as string)}"`);
   const labels = pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+  if (series.type === 'histogram') {
+    const part = values[0] === 'sum' || values[0] === 'count' ? values[0] : `bucket${labels}`;
+    return `${series.name}_${part} ${formatValue(value)}\n`;
+  }
   return `${series.name}${labels} ${formatValue(value)}\n`;
 }
 

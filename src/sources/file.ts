@@ -99,6 +99,10 @@ export interface FileStatus {
   source: number;
   state: 'reading' | 'missing' | 'failed';
   offset: number;
+  /** More than `behindBytes`, or a journal's worth of time, are unread. */
+  behind: boolean;
+  /** Since its last line; absent where no history is kept. */
+  quietSeconds?: number | undefined;
   /** Why it failed; empty otherwise. */
   detail: string;
 }
@@ -209,9 +213,18 @@ export class FileSource {
 
   status(): FileStatus[] {
     return [...this.#files.all].map((file) => {
-      const { tail, source } = file.same ?? file;
+      const { tail, source, behind } = file.same ?? file;
       const state = tail !== null ? 'reading' : file.failure === '' ? 'missing' : 'failed';
-      return { path: file.path, source, state, offset: tail?.position ?? 0, detail: file.failure };
+      const quietSeconds = this.#silence.quietSecondsOf(file.path);
+      return {
+        path: file.path,
+        source,
+        state,
+        offset: tail?.position ?? 0,
+        behind,
+        quietSeconds,
+        detail: file.failure,
+      };
     });
   }
 

@@ -80,9 +80,11 @@ export class SourceRoutes {
 
   /** The files of `followed` that the jail (by index) reads now. */
   logsOf(jail: number, followed: readonly FileStatus[]): string[] {
-    return followed
-      .filter(({ source, state }) => state === 'reading' && this.#jailsOf[source]?.includes(jail))
-      .map(({ path }) => path);
+    return this.statusOf(jail, followed).map(({ path }) => path);
+  }
+
+  statusOf(jail: number, followed: readonly FileStatus[]): FileStatus[] {
+    return followed.filter(({ source, state }) => state === 'reading' && this.#jailsOf[source]?.includes(jail));
   }
 
   #route(jails: number[]): number {

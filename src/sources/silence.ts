@@ -93,6 +93,10 @@ export class Silence {
     return [...this.#histories.values()].filter(({ quiet }) => quiet).map((each) => `${each.path}: ${textOf(each)}`);
   }
 
+  quietSecondsOf(path: string): number | undefined {
+    return this.#histories.get(path)?.quietSeconds;
+  }
+
   histories(): SavedHistory[] {
     return [...this.#histories.values()];
   }

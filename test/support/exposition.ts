@@ -101,10 +101,13 @@ export function readExposition(bytes: Uint8Array): Map<string, Family> {
       line.take(' ');
       if (family.type !== '' || family.samples.length > 0) line.fail('TYPE must come once, before the samples');
       family.type = line.text.slice(line.at);
-      if (!['counter', 'gauge'].includes(family.type)) line.fail('an unknown type');
+      if (!['counter', 'gauge', 'histogram'].includes(family.type)) line.fail('an unknown type');
       continue;
     }
-    if (line.name(true) !== current || family.type === '') line.fail('a sample without its TYPE before it');
+    const name = line.name(true);
+    const parts = family.type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
+    if (family.type === '' || !parts.some((part) => name === current + part))
+      line.fail('a sample without its TYPE before it');
     const labels: Record<string, string> = {};
     if (content[line.at] === '{') {
       do {
@@ -119,7 +122,7 @@ export function readExposition(bytes: Uint8Array): Map<string, Family> {
     }
     line.take(' ');
     const value = line.value();
-    const key = `${current}${JSON.stringify(Object.entries(labels).sort())}`;
+    const key = `${name}${JSON.stringify(Object.entries(labels).sort())}`;
     if (seen.has(key)) line.fail('the same sample twice');
     seen.add(key);
     if (family.type === 'counter' && (!(value >= 0) || !current.endsWith('_total'))) line.fail('not a counter');

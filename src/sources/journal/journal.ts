@@ -259,7 +259,16 @@ export class JournalSource {
   status(): FileStatus[] {
     const state = this.#open.length > 0 ? 'reading' : this.#failures.size > 0 ? 'failed' : 'missing';
     const [detail = ''] = this.#failures.values();
-    return this.#options.targets.map(({ name, source }) => ({ path: name, source, state, offset: 0, detail }));
+    const behind = this.lagSeconds > limits.journalBehindSeconds;
+    return this.#options.targets.map(({ name, source }) => ({
+      path: name,
+      source,
+      state,
+      offset: 0,
+      behind,
+      quietSeconds: this.#silence.quietSecondsOf(name),
+      detail,
+    }));
   }
 
   /** What an operator must know about, one sentence each. */

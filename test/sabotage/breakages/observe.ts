@@ -180,4 +180,11 @@ export const observe: readonly Breakage[] = [
     claims: [],
     tests: ['test/unit/client.test.ts'],
   },
+  {
+    name: 'the histogram of bans counts batches',
+    find: 'this.latency.note(batch.length, ',
+    put: 'this.latency.note(1, ',
+    claims: [],
+    tests: ['test/unit/figures.test.ts'],
+  },
 ];
