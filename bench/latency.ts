@@ -16,13 +16,13 @@ import { type Attempt, Storm, stormSettings } from './storm.ts';
 import { maxretry, sourceAddress, sourceBan } from './workload.ts';
 
 /** Written, checked and not timed: the first bans also make V8 compile the daemon's code. */
-const warmUpBans = 50;
+export const warmUpBans = 50;
 
 /**
  * Every source makes its attempts close together, and each line decides about another: bans come at
  * an even rate.
  */
-function* interleaved(first: number, sources: number): Generator<Attempt> {
+export function* interleaved(first: number, sources: number): Generator<Attempt> {
   for (let turn = 0; turn < sources + maxretry - 1; turn++) {
     for (let back = 0; back < maxretry; back++) {
       const source = turn - back;

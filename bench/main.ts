@@ -10,6 +10,7 @@ import { enterPrivateNetwork } from '../scripts/lab/namespace.ts';
 import { attack } from './attack.ts';
 import { ban } from './ban.ts';
 import type { Benchmark, Result } from './benchmark.ts';
+import { disturbed } from './disturbed.ts';
 import { ioUring } from './io-uring.ts';
 import { latency } from './latency.ts';
 import { parse } from './parse.ts';
@@ -19,7 +20,18 @@ import { load, machine, record, resultText } from './report.ts';
 import { startUp } from './start-up.ts';
 import { table } from './table.ts';
 
-const benchmarks: Benchmark[] = [parse, pathological, table, latency, ban, attack, startUp, ioUring, peersBenchmark];
+const benchmarks: Benchmark[] = [
+  parse,
+  pathological,
+  table,
+  latency,
+  disturbed,
+  ban,
+  attack,
+  startUp,
+  ioUring,
+  peersBenchmark,
+];
 
 function usage(): string {
   const rows = benchmarks.flatMap(({ name, says, options }) => [
