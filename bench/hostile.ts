@@ -1,7 +1,7 @@
 /**
- * A worker that is rude to a daemon's listeners: very many connections to the metrics page that send
- * nothing (`slowloris`), frames of the control socket that are none (`frames`), or clients that ask
- * for long answers and never read (`deaf`). Tells how much it has done when it is asked.
+ * A worker that is rude to a daemon's listeners: very many connections to the metrics page that
+ * never end their request (`slowloris`), frames of the control socket that are none (`frames`), or
+ * clients that ask for long answers and never read (`deaf`). Tells what it has done when asked.
  */
 import { connect, type Socket } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -11,7 +11,7 @@ import { randomFrom } from './workload.ts';
 const { kind, socket: path } = workerData as { kind: 'slowloris' | 'frames' | 'deaf'; socket: string };
 const port = 9100;
 const pauseMs = 10;
-/** Connections at once: what the issue of this name asks for, and what the control socket takes. */
+/** Connections at once; the control socket takes few. */
 const connections = { slowloris: 1_000, frames: 4, deaf: 8 }[kind];
 /** Frames that are written at once. */
 const framesPerWrite = 50;
