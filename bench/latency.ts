@@ -67,6 +67,7 @@ async function measure(context: Context, busy: boolean): Promise<void> {
       figures: [
         { name: 'line-to-kernel', unit: 'ms', values: latencies },
         { name: 'p99', unit: 'ms', values: [quantile(latencies, 0.99)] },
+        { name: 'p99.9', unit: 'ms', values: [quantile(latencies, 0.999)] },
         { name: 'worst', unit: 'ms', values: [quantile(latencies, 1)] },
         { name: 'daemon-cpu', unit: 's', values: [cpuSeconds] },
       ],

@@ -362,6 +362,8 @@ export const quietGaps = [
   { milliseconds: 1_000, everyMs: 30_000 },
   { milliseconds: 40, everyMs: 400 },
 ] as const;
+/** Of the list of netlink sockets no more is read, bytes: some 300 sockets. */
+export const netlinkListBytesMax = 32 * 1024;
 
 limitHolds(
   quietGaps.reduce((sum, { milliseconds, everyMs }) => sum + milliseconds / everyMs, 0) < 1 / 7,

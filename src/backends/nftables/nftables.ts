@@ -19,7 +19,7 @@ import { SetBackend, type VisitElement } from '../set-backend.ts';
 import * as decode from './decode.ts';
 import { Batch, encodeDump, encodeQuestion, type JailLayout, type SetLayout } from './messages.ts';
 import { attribute, command, type Hook, hookNumber, netlinkNetfilter } from './numbers.ts';
-import { Pacer } from './pacer.ts';
+import { hasOthers, Pacer } from './pacer.ts';
 import * as rules from './rules.ts';
 
 const { EMSGSIZE, ENOBUFS, ENOENT, EBUSY, EEXIST, EINVAL, EBADMSG } = constants.errno;
@@ -71,7 +71,7 @@ export class NftablesBackend extends SetBackend<SetLayout, JailLayout> implement
     this.#options = options;
     this.#open = openSocket;
     this.#refreshes = options.refreshes ?? null;
-    this.#pacer = options.pacer ?? new Pacer();
+    this.#pacer = options.pacer ?? new Pacer(() => hasOthers(this.#reader === undefined ? 1 : 2));
   }
 
   close(): void {

@@ -3,6 +3,20 @@ import type { Breakage } from '../breakage.ts';
 
 export const backends: readonly Breakage[] = [
   {
+    name: 'nobody who changes the firewall is given way to',
+    find: 'if (this.#hasOthers()) this.#resting =',
+    put: 'if (false) this.#resting =',
+    claims: [],
+    tests: ['test/unit/pacer.test.ts'],
+  },
+  {
+    name: 'a long list of sockets hides who is given way to',
+    find: 'if (length === text.length) return true;',
+    put: '',
+    claims: [],
+    tests: ['test/unit/pacer.test.ts'],
+  },
+  {
     name: 'our chains stand behind the usual filter chains',
     find: 'const chainPriority = -10;',
     put: 'const chainPriority = 10;',
