@@ -88,13 +88,18 @@ const apart = [
   'sources/journal/journal',
   'sources/portable-events',
 ];
+/** The same for the commands, among them the launch stage: each start reads what it needs. */
+const apartOfMain = ['check', 'compare', 'filters', 'import', 'match', 'remove', 'replay', 'start'].map(
+  (name) => `commands/${name}`,
+);
 /** The same for the client. */
 const apartOfClient = ['client/doctor', 'client/report', 'client/top'];
+const allApart = [...apart, ...apartOfMain, ...apartOfClient];
 const bundledApart: Plugin = {
   name: 'apart',
   setup: ({ onResolve }) =>
     onResolve({ filter: /^\.\// }, ({ path, kind }) =>
-      kind === 'dynamic-import' && [...apart, ...apartOfClient].some((name) => `/${name}.ts`.endsWith(path.slice(1)))
+      kind === 'dynamic-import' && allApart.some((name) => `/${name}.ts`.endsWith(path.slice(1)))
         ? { path: `./${basename(path, '.ts')}.cjs`, external: true }
         : undefined,
     ),
@@ -135,7 +140,6 @@ await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
 const plainEngine = ['./engine.ts', './linear.ts'];
 await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
 await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
-for (const name of [...apart, ...apartOfClient])
-  await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`, plainEngine);
+for (const name of allApart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`, plainEngine);
 await bundle('dist/client.cjs', 'src/client/main.ts');
 await bundle('dist/single.cjs', 'src/single/main.ts');

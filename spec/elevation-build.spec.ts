@@ -100,6 +100,7 @@ const expected = [
   'dist/main.cjs',
   'dist/nftables.cjs',
   'dist/portable-events.cjs',
+  'dist/start.cjs',
   'dist/xdp.cjs',
 ];
 

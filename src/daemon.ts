@@ -289,8 +289,6 @@ async function start(config: CoreConfig, log: Logger): Promise<() => Promise<voi
   const core = await compose(config, log);
   const { clock, memory, backend, engine, keeper, enforcer, drops, logs, clocks, crowds, recorder, telling } = core;
   const lookers = [drops, clock, clocks, crowds, telling];
-  // Each step of a start brings in code that is hardly used again.
-  memory.governor.release();
   const { operator, closers, isListening } = await openPages(core, log);
   memory.settle();
   logs.start();

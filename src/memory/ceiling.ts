@@ -258,9 +258,8 @@ export class ProcessMemory {
     return breakdown(this.#sizes, residentParts(), heapNow());
   }
 
-  /** Releases what it took to make the table, and watches from now on. */
+  /** Watches from now on. */
   govern(): void {
-    this.governor.release();
     this.#timer = setInterval(() => this.governor.look(), limits.governorMs);
   }
 
