@@ -89,7 +89,8 @@ test('nobody waits where there is nobody to give way to; who comes gets the next
   expect(await stream(pacer, clock, 5, long!.everyMs * 2)).toEqual([]);
   isThere = true;
   const gaps = await stream(pacer, clock, 5, long!.everyMs * 2);
-  const first = (kind: typeof long) => gaps.find(([, milliseconds]) => milliseconds === kind!.milliseconds)![0];
+  const first = (kind: { milliseconds: number }) =>
+    gaps.find(([, milliseconds]) => milliseconds === kind.milliseconds)![0];
   expect(first(long)).toBeLessThanOrEqual(long!.everyMs + 5);
   expect(first(short) - first(long)).toBeLessThanOrEqual(long!.milliseconds + short!.everyMs + 5);
 });
