@@ -610,10 +610,12 @@ export const runtimeGrowthBytes = 7 * 1024 * 1024;
  */
 export const governorMs = 100;
 /**
- * File pages are released every so many looks in any case (10 s): 2 ms and the faults that bring
- * back what is in use.
+ * In so many looks (10 s) each file page is released once, piece by piece: together 2 ms, and the
+ * faults that bring back what is in use.
  */
 export const governorLooksMax = 100;
+/** Pieces are multiples of this, bytes: whole pages on every machine. */
+export const pieceBytes = 64 * 1024;
 /**
  * File pages are released when less than this is left under the ceiling, bytes: more than comes
  * back between two looks.

@@ -151,16 +151,31 @@ export interface GovernorOptions {
   now?: () => number;
 }
 
+/** What `governorLooksMax` looks release, one each; the rest of a mapping is a piece of its own. */
+function piecesOf(mappings: readonly Mapping[]): Mapping[] {
+  const all = mappings.reduce((sum, { bytes }) => sum + bytes, 0);
+  const size = Math.ceil(all / limits.governorLooksMax / limits.pieceBytes) * limits.pieceBytes;
+  return mappings.flatMap(({ address, bytes }) =>
+    Array.from({ length: Math.ceil(bytes / size) }, (_, at) => ({
+      address: address + at * size,
+      bytes: Math.min(size, bytes - at * size),
+    })),
+  );
+}
+
 /**
  * Releases file pages, so that they stay under their bound and the process under its ceiling. A
- * look every `governorMs` costs one small read. Every `governorLooksMax` looks the governor
- * releases in any case: so the resident size shows what was used lately. When a release gains next
- * to nothing, the pages are in use, and the governor pauses. Every `collectMs` it collects the
- * heap's garbage.
+ * look every `governorMs` costs one small read. Each look also releases the next piece of them, all
+ * within `governorLooksMax` looks or little more: so the resident size shows what was used lately,
+ * and no ban waits for all that to come back at once. When a release gains next to nothing, the
+ * pages are in use, and the governor pauses. Every `collectMs` it collects the heap's garbage.
  */
 export class Governor {
+  /** Of all pages at once. */
   releases = 0;
-  #looks = 0;
+  readonly #pieces: readonly Mapping[];
+  /** The piece that the next look releases. */
+  #next = 0;
   #nextLook = 0;
   /** The longest release, ms: nothing else runs meanwhile. */
   longestMilliseconds = 0;
@@ -173,6 +188,7 @@ export class Governor {
     this.#options = options;
     this.#now = options.now ?? performance.now.bind(performance);
     this.#nextCollection = this.#now() + limits.collectMs;
+    this.#pieces = piecesOf(options.mappings);
   }
 
   /** Releases every page that may go; returns the bytes gained. */
@@ -183,15 +199,14 @@ export class Governor {
     const started = performance.now();
     for (const { address, bytes } of mappings) dropPages(address, bytes);
     this.releases++;
-    this.#looks = 0;
     this.longestMilliseconds = Math.max(this.longestMilliseconds, performance.now() - started);
     resident.read();
     return before - resident.all;
   }
 
   /**
-   * Releases when file pages reach their bound or less than the margin is left under the ceiling,
-   * and now and then anyway. It looks every `governorMs` at most.
+   * Releases the next piece, and all when file pages reach their bound or less than the margin is
+   * left under the ceiling. It looks every `governorMs` at most.
    */
   look(): void {
     const now = this.#now();
@@ -201,15 +216,13 @@ export class Governor {
       this.#nextCollection = now + limits.collectMs;
       this.#options.collect();
     }
-    if (++this.#looks >= limits.governorLooksMax) {
-      this.release();
-      return;
-    }
+    const { ceilingBytes, resident, dropPages } = this.#options;
+    const piece = this.#pieces[this.#next++ % this.#pieces.length];
+    if (piece !== undefined) dropPages(piece.address, piece.bytes);
     if (this.#pauses > 0) {
       this.#pauses--;
       return;
     }
-    const { ceilingBytes, resident } = this.#options;
     resident.read();
     if (resident.all < ceilingBytes - limits.governorMarginBytes && resident.file < limits.filePagesBytesMax) return;
     if (this.release() < limits.governorGainBytesMin) this.#pauses = limits.governorPauses;

@@ -3,6 +3,13 @@ import type { Breakage } from '../breakage.ts';
 
 export const daemon: readonly Breakage[] = [
   {
+    name: 'the same piece of the file pages is released again and again',
+    find: 'this.#pieces[this.#next++ %',
+    put: 'this.#pieces[this.#next %',
+    claims: [],
+    tests: ['test/unit/memory.test.ts'],
+  },
+  {
     name: 'the daemon does not take over the bans that the kernel holds',
     find: 'enforcer.start({ adopts: true });',
     put: 'enforcer.start({ adopts: false });',
