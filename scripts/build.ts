@@ -142,4 +142,5 @@ await bundle('dist/main.cjs', 'src/main.ts', plainEngine);
 await bundle('dist/core.cjs', 'src/daemon.ts', plainEngine);
 for (const name of allApart) await bundle(`dist/${basename(name)}.cjs`, `src/${name}.ts`, plainEngine);
 await bundle('dist/client.cjs', 'src/client/main.ts');
+await bundle('dist/fleet.cjs', 'src/fleet/main.ts', plainEngine);
 await bundle('dist/single.cjs', 'src/single/main.ts');

@@ -425,6 +425,11 @@ const claimRows: readonly Row[] = [
     'disclosure',
     'No output for people or machines carries a byte that moves, colours or hides text on a terminal.',
   ],
+  [
+    'X-fleet',
+    'disclosure',
+    'Nothing connects to another host unless [fleet] is configured: the one process that can ends without it, and no other holds its code.',
+  ],
 ];
 
 const positionRows: readonly Row[] = [

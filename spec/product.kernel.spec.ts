@@ -11,8 +11,9 @@ import { temporaryDirectory } from '../test/support/control.ts';
 import { until } from '../test/support/until.ts';
 import { assertNone } from './assertions.ts';
 import { claim, given, type Supply, twin } from './claim.ts';
-import { importsOf, nodesOf, placeOf, readTree, type SourceTree, withFile } from './source.ts';
+import { readTree, type SourceTree, withFile } from './source.ts';
 import { validConfig } from './support/configuration.ts';
+import { outwardWays, withoutFleet } from './support/outward.ts';
 import { assertScene, breakage, impatient, type Scenarios, type Scene, scenarios } from './support/scenarios.ts';
 import { failureLine } from './support/tracker.ts';
 
@@ -120,43 +121,8 @@ claim(
   kernel,
 );
 
-/** Parts of Node and calls that reach other hosts. */
-const outwardModules = new Set([
-  'node:https',
-  'node:http2',
-  'node:tls',
-  'node:dgram',
-  'node:dns',
-  'node:dns/promises',
-  'node:quic',
-]);
-const outwardCalls = new Set(['fetch', 'WebSocket', 'EventSource', 'createConnection', 'connect']);
-
-/** True for a call whose one argument is `{ path }`: a socket of this host's file system. */
-function isUnixSocket(call: Record<string, unknown>): boolean {
-  const [first, ...rest] = call.arguments as { type: string; properties?: { key?: { name?: string } }[] }[];
-  const keys = first?.properties?.map(({ key }) => key?.name);
-  return rest.length === 0 && first?.type === 'ObjectExpression' && keys?.join() === 'path';
-}
-
-/** Places that could open a connection to another host. */
-function outwardWays(tree: SourceTree): string[] {
-  const ways: string[] = [];
-  for (const [path, text] of tree) {
-    for (const { specifier } of importsOf(path, text))
-      if (outwardModules.has(specifier)) ways.push(`${path}: ${specifier}`);
-    for (const node of nodesOf(path, text)) {
-      if (node.type !== 'CallExpression' && node.type !== 'NewExpression') continue;
-      const callee = node.callee as { type: string; name?: string; property?: { name?: string } };
-      const name = callee.type === 'MemberExpression' ? callee.property?.name : callee.name;
-      if (name !== undefined && outwardCalls.has(name) && !isUnixSocket(node))
-        ways.push(`${placeOf(path, text, node)}: ${name}`);
-    }
-  }
-  return ways;
-}
-
-const source = readTree('src/**/*.ts');
+/** fail2zig-fleet is a process of its own, which X-fleet speaks of. */
+const source = withoutFleet(readTree('src/**/*.ts'));
 const outward: Scenarios = { process: ['no packet leaves for another host'] };
 
 /** The sources, and the running daemon. */

@@ -94,10 +94,12 @@ export class DaemonOperator implements Operator {
     });
   }
 
-  /** Jails without a log. */
+  /** Jails without the log that they name. */
   idleJails(followed = this.#running.files.status()): JailConfig[] {
     const { config, routes } = this.#running;
-    return config.jails.filter((_, index) => routes.logsOf(index, followed).length === 0);
+    return config.jails.filter(
+      ({ journal, logpath }, index) => (journal || logpath.length > 0) && routes.logsOf(index, followed).length === 0,
+    );
   }
 
   async *status({ jail }: { jail?: string }): AsyncGenerator<Status> {

@@ -11,6 +11,7 @@ import type { CoreConfig, JailConfig, PortRange } from '../types.ts';
 import { dateValue, describe } from './describe.ts';
 import { resolveEscalation } from './escalation.ts';
 import { compileFilters, filterWarnings, type OperatorFilter, type TryLines, trySamples } from './filter.ts';
+import { type FleetConfig, resolveFleet, withFleetJail } from './fleet.ts';
 import { foreignHint } from './foreign-keys.ts';
 import { resolveJournal } from './journal-match.ts';
 import type { KnownFilter } from './known-filters.ts';
@@ -58,6 +59,8 @@ export interface Compiled {
   warnings: string[];
   /** The operator's filters, as he wrote them. */
   filters: OperatorFilter[];
+  /** [fleet], which is fail2zig-fleet's; absent where it is not there, or off. */
+  fleet?: FleetConfig;
 }
 
 /**
@@ -102,9 +105,16 @@ class Reader {
     for (const issue of checked.error?.issues ?? []) this.addIssue(issue, table);
     // Where text was passed over, what is missing may have stood there.
     if (this.problems.length > 0 || !checked.success) throw this.error();
-    const config = this.resolve(checked.data);
+    const config = this.resolve(withFleetJail(checked.data));
+    const fleet = checked.data.fleet && this.resolveFleet(checked.data.fleet);
     if (this.problems.length > 0) throw this.error();
-    return { config, warnings: this.warnings, filters: this.filters };
+    return { config, warnings: this.warnings, filters: this.filters, ...(fleet && { fleet }) };
+  }
+
+  private resolveFleet(table: NonNullable<Document['fleet']>): FleetConfig | undefined {
+    const complain = (kind: ProblemKind, key: string, reason: string, hint?: string): void =>
+      this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint);
+    return resolveFleet(table, complain, (text) => this.warnings.push(text));
   }
 
   private error(): ConfigError {

@@ -2,7 +2,7 @@
  * The bounds of the launch stage, the other commands and the client, which the core does not load:
  * number, unit and reason of each. Those that the core shares stand in src/limits.ts.
  */
-import { controlAnswerMs, coreConfigBytesMax, limitHolds } from '../limits.ts';
+import { bansMaxLargest, controlAnswerMs, coreConfigBytesMax, limitHolds } from '../limits.ts';
 
 /**
  * The client's patience for one answer, ms: longer than the daemon's, so that the daemon's reason
@@ -132,6 +132,24 @@ export const tailBytes = 256 * 1024;
 export const silentLogSeconds = 7 * 86_400;
 /** Directories in confinement.read; each costs one descriptor for a moment. */
 export const readDirectoriesMax = 64;
+/** Longest URL of a server in [fleet], characters. */
+export const serverUrlMax = 1_024;
+/** Longest name by which a server knows this host, characters. */
+export const fleetNameMax = 64;
+/** The longest interval between two questions to the server that may be set, seconds. */
+export const fleetIntervalSecondsMax = 3_600;
+/**
+ * Bans of the fleet's jail where nothing is set: a community list and a half; 17 MiB in the kernel.
+ */
+export const fleetEntriesDefault = 250_000;
+/** What waits for the server on disk, bytes: some 100,000 bans where nothing is set. */
+export const fleetSpoolBytesDefault = 16 * 1024 * 1024;
+/** The smallest spool holds a batch many times over; the largest is read within a second or so. */
+export const fleetSpoolBytesMin = 64 * 1024;
+export const fleetSpoolBytesMax = 1024 ** 3;
+/** The page of figures of fail2zig-fleet, bytes. */
+export const fleetPageBytesMax = 1024 * 1024;
 
+limitHolds(fleetEntriesDefault < bansMaxLargest, 'the entries of a fleet fit the kernel');
 limitHolds(clientAnswerMs > controlAnswerMs, 'the client waits longer than the daemon');
 limitHolds(configBytesMax < coreConfigBytesMax, 'a configuration fits the record');

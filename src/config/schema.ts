@@ -4,11 +4,20 @@
  * start); the parsers of values.ts hold what each value means and how its refusal reads.
  */
 import * as z from 'zod/mini';
-import { bansMaxLargest, evictionPolicies, maxretryMax } from '../limits.ts';
+import { bansMaxLargest, evictionPolicies, jailNameMax, maxretryMax } from '../limits.ts';
 import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
 import { parseJournalDirectories, parseJournalMatch } from './journal-match.ts';
-import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
+import {
+  ceilingBytesDefault,
+  ceilingBytesMax,
+  ceilingBytesMin,
+  fleetIntervalSecondsMax,
+  fleetNameMax,
+  fleetSpoolBytesMax,
+  fleetSpoolBytesMin,
+  stateIntervalSecondsMax,
+} from './limits.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';
@@ -17,6 +26,8 @@ import {
   parseBind,
   parseBoolean,
   parseDirectories,
+  parseDirectory,
+  parseFilePath,
   parseFilterName,
   parseIgnored,
   parseInteger,
@@ -26,6 +37,7 @@ import {
   parseMessageField,
   parseName,
   parseSampleLines,
+  parseServerUrl,
   parseSocketPath,
   parseStatePath,
   parseTableName,
@@ -114,6 +126,23 @@ const confinement = z.strictObject({
   read: setting(parseDirectories),
 });
 
+const fleet = z.strictObject({
+  enabled: setting(parseBoolean),
+  url: setting(parseServerUrl),
+  machine: setting((value) => parseName(value, fleetNameMax)),
+  password_file: setting(parseFilePath),
+  api_key_file: setting(parseFilePath),
+  ca: setting(parseFilePath),
+  certificate: setting(parseFilePath),
+  key: setting(parseFilePath),
+  interval: setting((value) => parseInterval(value, fleetIntervalSecondsMax)),
+  jail: setting((value) => parseName(value, jailNameMax)),
+  entries_max: setting((value) => parseInteger(value, 1, bansMaxLargest)),
+  directory: setting(parseDirectory),
+  spool_size: setting((value) => parseSize(value, fleetSpoolBytesMin, fleetSpoolBytesMax)),
+  metrics_port: setting((value) => parseInteger(value, 1, 65_535)),
+});
+
 const whyRetryBound = 'a table entry counts no further';
 
 /** What a jail may set and [defaults] may set for all of them. */
@@ -194,6 +223,7 @@ export const schema = z.strictObject({
   log: z.optional(log),
   journal: z.optional(journal),
   confinement: z.optional(confinement),
+  fleet: z.optional(fleet),
   defaults: z.optional(z.strictObject(shared)),
   filter: z.optional(z.array(filter)),
   jails: z.optional(z.record(z.string(), jail)),
@@ -225,7 +255,7 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return table ? Object.keys(table.shape) : [];
 }
 
-const tables = { memory, firewall, control, metrics, state, log, journal, confinement };
+const tables = { memory, firewall, control, metrics, state, log, journal, confinement, fleet };
 const sections: Record<string, { shape: object }> = tables;
 
 /** The tables in which `key` may stand, as headers, for a key that stands in another one. */

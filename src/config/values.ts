@@ -15,6 +15,7 @@ import {
   logTagsMax,
   readDirectoriesMax,
   sampleLinesMax,
+  serverUrlMax,
   statePathBytesMax,
   xdpInterfacesMax,
 } from './limits.ts';
@@ -169,13 +170,34 @@ export function parseStatePath(value: unknown): Parsed<string> {
   return path;
 }
 
+/** A file that is read. */
+export function parseFilePath(value: unknown): Parsed<string> {
+  const path = parsePath(value, statePathBytesMax);
+  return path.ok && path.value.endsWith('/') ? refuse(`"${printable(path.value, 60)}" is a directory`) : path;
+}
+
+/** A directory. */
+export function parseDirectory(value: unknown): Parsed<string> {
+  const path = parsePath(value, statePathBytesMax);
+  if (path.ok && /[*?]/.test(path.value)) return refuse(`"${printable(path.value, 60)}" holds a wildcard`, 'name it');
+  return path;
+}
+
 /** One directory or a list of them. */
 export function parseDirectories(value: unknown): Parsed<string[]> {
-  return parseList(value, readDirectoriesMax, 'directory', (item) => {
-    const path = parsePath(item, pathBytesMax);
-    if (path.ok && /[*?]/.test(path.value)) return refuse(`"${printable(path.value, 60)}" holds a wildcard`, 'name it');
-    return path;
-  });
+  return parseList(value, readDirectoriesMax, 'directory', parseDirectory);
+}
+
+/** Where a server is: scheme, host, port and a path in front of its own. */
+export function parseServerUrl(value: unknown): Parsed<string> {
+  if (typeof value !== 'string') return refuse(`expected a URL, found ${describe(value)}`);
+  const hint = 'write "https://lapi.example.net:8080"';
+  const url = URL.parse(value);
+  if (url === null || value.length > serverUrlMax || !/^https?:$/.test(url.protocol))
+    return refuse(`"${printable(value, 60)}" is no URL of a server`, hint);
+  if (url.username !== '' || url.password !== '') return refuse('the URL holds a password', 'name password_file');
+  if (url.search !== '' || url.hash !== '') return refuse(`"${printable(value, 60)}" holds "?" or "#"`, hint);
+  return accept(url.href);
 }
 
 /** One path or a list of them, each with the globs `*` and `?`. */

@@ -1,6 +1,6 @@
 /**
  * The start of the single executable (`npm run package`): finds out as what it was called and runs
- * that bundle, which lies inside: `fail2zig-client` by its name, the core by its first argument
+ * that bundle, which lies inside: `fail2zig-client` and `fail2zig-fleet` by their names, the core by its first argument
  * (what the launch stage hands over), else the launch stage. Before that it puts the addon where
  * dlopen(3) can read it: in a file without a name (O_TMPFILE), in a directory of ours.
  *
@@ -62,4 +62,5 @@ function run(bundle: string): unknown {
 
 const isCore = first === '--config-fd';
 if (!isCore) placeAddon();
-run(basename(name) === 'fail2zig-client' ? 'client.cjs' : isCore ? 'core.cjs' : 'main.cjs');
+const byName: Record<string, string> = { 'fail2zig-client': 'client.cjs', 'fail2zig-fleet': 'fleet.cjs' };
+run(byName[basename(name)] ?? (isCore ? 'core.cjs' : 'main.cjs'));

@@ -8,6 +8,7 @@ import { control } from './breakages/control.ts';
 import { daemon } from './breakages/daemon.ts';
 import { enforcer } from './breakages/enforcer.ts';
 import { engine } from './breakages/engine.ts';
+import { fleet } from './breakages/fleet.ts';
 import { importing } from './breakages/import.ts';
 import { observe } from './breakages/observe.ts';
 import { proof } from './breakages/proof.ts';
@@ -25,6 +26,7 @@ export const breakages: readonly Breakage[] = [
   ...daemon,
   ...enforcer,
   ...engine,
+  ...fleet,
   ...importing,
   ...observe,
   ...release,

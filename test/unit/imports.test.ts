@@ -99,6 +99,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     // What `doctor` looks at.
     ...['backends', 'commands', 'compiler', 'engine', 'filters', 'host'],
   ],
+  /** fail2zig-fleet: a process of its own, which nobody imports. */
+  fleet: ['client', 'control', 'history', 'config', 'observe', ...ground],
   /** The start of the single executable. */
   single: ['parts'],
   main: ['config', 'commands', 'limits', 'text', 'version'],

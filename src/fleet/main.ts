@@ -1,0 +1,215 @@
+/**
+ * The command `fail2zig-fleet`: shares bans with other hosts over a CrowdSec Local API. A process of
+ * its own, without privileges, beside the daemon, which it reaches as any client does. Nothing is
+ * connected to unless the configuration has a [fleet].
+ */
+import { isSea } from 'node:sea';
+import { figuresOf, problemsOf, readPage } from '../client/fleet-page.ts';
+import { type Compiled, compileConfig } from '../config/compile.ts';
+import { readConfigFile } from '../config/file.ts';
+import type { FleetConfig } from '../config/fleet.ts';
+import { findGroup } from '../config/group.ts';
+import { knownFilters } from '../config/known-filters.ts';
+import { ConfigError } from '../config/problem.ts';
+import { Log, type Logger } from '../log.ts';
+import { MetricsServer } from '../observe/metrics-server.ts';
+import { printable } from '../text/printable.ts';
+import { version } from '../version.ts';
+import { Figures, seriesOf } from './figures.ts';
+import { heapMegabytes, stopMs } from './limits.ts';
+import { LocalDaemon } from './local.ts';
+import { Receiver } from './receiver.ts';
+import { SecretError } from './secrets.ts';
+import { Sender, scenarioOf } from './sender.ts';
+import { readCredentials, Server } from './server.ts';
+import { Spool } from './spool.ts';
+import { presentFigures } from './status.ts';
+
+export const usage = `Usage: fail2zig-fleet [--config FILE] [status]
+
+Shares bans with other hosts over a CrowdSec Local API, as [fleet] of the
+configuration says. Runs until it is stopped.
+
+  status          The figures of the running process, and what is wrong.
+  --config FILE   The configuration; otherwise /etc/fail2zig.toml.
+  --help, --version
+
+Exit status: 0 done; 1 status found something wrong; 2 wrong usage; 4 nobody
+answers; 78 the configuration, or a file that it names, cannot be used.
+`;
+
+const exits = { done: 0, problems: 1, usage: 2, unreachable: 4, config: 78 } as const;
+
+/** Flags of the runtime, each with its reason. */
+const flags = [
+  // Lists of decisions are read in pieces: no heap grows with them.
+  `--max-old-space-size=${heapMegabytes}`,
+  // No eval, no new Function, where bytes of other hosts are read.
+  '--disallow-code-generation-from-strings',
+  // SIGUSR1 would otherwise open a debugger port.
+  '--disable-sigusr1',
+];
+/** Set where the process was started with them. */
+const startedVariable = 'FAIL2ZIG_FLEET_STARTED';
+
+const say = (text: string): void => {
+  process.stderr.write(`fail2zig-fleet: ${text}\n`);
+};
+
+/** Starts this program anew with the flags; returns where that cannot be. */
+function withFlags(words: readonly string[]): void {
+  const env = { ...process.env, [startedVariable]: '1' };
+  const self = isSea() ? [process.argv[1]!] : [process.execPath, ...flags, process.argv[1]!];
+  const options = isSea() ? [`--node-options=${flags.join(' ')}`] : [];
+  process.execve?.(process.execPath, [...self, ...options, ...words], env);
+}
+
+interface Given {
+  config: string;
+  command: 'run' | 'status' | 'help' | 'version';
+}
+
+/** The words of the command line; undefined where one is wrong. */
+export function parseWords(words: readonly string[]): Given | string {
+  const given: Given = { config: '/etc/fail2zig.toml', command: 'run' };
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    if (word === '--config' || word === '-c') {
+      const path = words[++at];
+      if (path === undefined) return `${word} needs the path of a file`;
+      given.config = path;
+    } else if (word.startsWith('--config=')) given.config = word.slice('--config='.length);
+    else if (word === 'status') given.command = 'status';
+    else if (word === '--help' || word === '-h') given.command = 'help';
+    else if (word === '--version') given.command = 'version';
+    else return `"${printable(word)}" is no word that it knows`;
+  }
+  return given;
+}
+
+interface Loaded {
+  compiled: Compiled;
+  fleet: FleetConfig;
+}
+
+/** The configuration; says why where it cannot be used, or has nothing for us. */
+function load(path: string): Loaded | undefined {
+  try {
+    const { text } = readConfigFile(path);
+    const compiled = compileConfig(text, path, { filters: knownFilters, groupId: findGroup });
+    const { fleet } = compiled;
+    if (fleet !== undefined) return { compiled, fleet };
+    say(`${printable(path, path.length)} has no [fleet], or it is off: nothing is shared, nothing is connected to`);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    say(`the configuration cannot be used\n${error.message}`);
+  }
+  return undefined;
+}
+
+async function showStatus({ metricsPort }: FleetConfig): Promise<number> {
+  let page: string;
+  try {
+    page = await readPage(metricsPort);
+  } catch (error) {
+    say(`nobody answers on 127.0.0.1 port ${metricsPort}: ${(error as Error).message}`);
+    return exits.unreachable;
+  }
+  const figures = figuresOf(page);
+  process.stdout.write(presentFigures(figures));
+  return problemsOf(figures).length > 0 ? exits.problems : exits.done;
+}
+
+/** Resolves at the first signal to stop. */
+function untilStopped(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort());
+  return stop.signal;
+}
+
+async function runFleet({ compiled, fleet }: Loaded): Promise<number> {
+  const { config } = compiled;
+  const log = new Log(config.log);
+  const figures = new Figures();
+  const credentials = readCredentials(fleet);
+  const signal = untilStopped();
+  const daemon = new LocalDaemon(config.control.path);
+  const scenarios = config.jails.filter(({ name }) => name !== fleet.jail).map(({ name }) => scenarioOf(name));
+  const server = new Server({ config: fleet, credentials, scenarios });
+  const spool = fleet.machine === undefined ? undefined : await Spool.open(fleet.directory, fleet.spoolBytes);
+  if (spool?.problem !== undefined) log.warn('the spool was damaged', { problem: spool.problem });
+  const page = new MetricsServer({ series: seriesOf(figures, spool, () => Date.now() / 1000), log });
+  void page.start('127.0.0.1', fleet.metricsPort);
+  const { url, machine = '', receives } = fleet;
+  log.info('started', { version, url, machine, receives, waiting: spool?.waiting ?? 0 });
+  const common = { daemon, server, figures, log };
+  const bantimes = new Map(config.jails.map(({ name, bantime }) => [name, bantime]));
+  const parts: Promise<void>[] = [];
+  if (spool !== undefined)
+    parts.push(new Sender({ ...common, machine, fleetJail: fleet.jail, bantimes, spool }).run(signal));
+  if (receives) {
+    const jail = config.jails.find(({ name }) => name === fleet.jail);
+    const ownMark = machine === '' ? undefined : `@${machine}`;
+    const { bansMax } = config.firewall;
+    const ipv6Prefix = jail?.ipv6Prefix ?? 64;
+    parts.push(new Receiver({ ...common, config: fleet, ownMark, ipv6Prefix, bansMax }).run(signal));
+  }
+  const told = setInterval(() => tellProblems(figures, log), 1_000);
+  await Promise.race([Promise.all(parts), stopped(signal)]);
+  clearInterval(told);
+  await spool?.close();
+  await page.close();
+  log.info('stopped', { waiting: spool?.waiting ?? 0 });
+  return exits.done;
+}
+
+/** A part that waits for somebody does not hold up the end. */
+async function stopped(signal: AbortSignal): Promise<void> {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await new Promise((resolve) => setTimeout(resolve, stopMs).unref());
+}
+
+const toldOf = new Map<string, string>();
+
+/** Each problem once, when it comes and when it goes. */
+function tellProblems({ problems }: Figures, log: Logger): void {
+  for (const [part, problem] of problems) {
+    if (toldOf.get(part) === problem) continue;
+    toldOf.set(part, problem);
+    log.warn('something is wrong', { part, problem });
+  }
+  for (const part of toldOf.keys()) {
+    if (problems.has(part as never)) continue;
+    toldOf.delete(part);
+    log.info('it is well again', { part });
+  }
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const given = parseWords(words);
+  if (typeof given === 'string') {
+    say(given);
+    process.stderr.write(usage);
+    return exits.usage;
+  }
+  if (given.command === 'help') process.stdout.write(usage);
+  else if (given.command === 'version') process.stdout.write(`fail2zig-fleet ${version}\n`);
+  else {
+    const loaded = load(given.config);
+    if (loaded === undefined) return exits.config;
+    if (given.command === 'status') return showStatus(loaded.fleet);
+    if (process.env[startedVariable] === undefined) withFlags(words);
+    try {
+      return await runFleet(loaded);
+    } catch (error) {
+      if (!(error instanceof SecretError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error;
+      say(`${(error as Error).message}: nothing was started`);
+      return exits.config;
+    }
+  }
+  return exits.done;
+}
+
+main(process.argv.slice(2)).then((code) => {
+  process.exit(code);
+});

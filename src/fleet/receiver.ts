@@ -1,0 +1,325 @@
+/**
+ * The bouncer: decisions of the server as bans of the fleet's jail. Input: lists of decisions, which
+ * the server and whoever feeds it chose. Invariant: the daemon has the last word (ignoreip wins
+ * there); the jail holds no more than its ceiling, of which community lists leave a share; decisions
+ * of our own are not banned again; only a list that came whole ends a ban by leaving it out. After
+ * any failure the next list is one of all that holds, since the server forgets what it has told.
+ */
+import { Backoff } from '../backoff.ts';
+import type { FleetConfig } from '../config/fleet.ts';
+import type { Status } from '../control/answers.ts';
+import { addressesPerRequestMax, banSecondsMax, iptablesBansMax, reasonCharactersMax } from '../limits.ts';
+import type { Logger } from '../log.ts';
+import { printable } from '../text/printable.ts';
+import type { Figures } from './figures.ts';
+import { Held } from './held.ts';
+import {
+  endSeconds,
+  endShare,
+  jailShare,
+  ownShare,
+  refusedShown,
+  requestsAtOnce,
+  retryMs,
+  retryMsMax,
+  wholeSeconds,
+  windowDecisions,
+} from './limits.ts';
+import { type LocalDaemon, RefusedError } from './local.ts';
+import { pause } from './pause.ts';
+import { type Server, ServerError } from './server.ts';
+import { type Decision, ListError } from './stream.ts';
+
+/** A decision that is to be banned. */
+interface Wanted {
+  value: string;
+  /** Epoch seconds. */
+  end: number;
+  reason: string;
+}
+
+/** Lists that a server gives to everybody. */
+const communityOrigins = new Set(['CAPI', 'lists']);
+
+export interface ReceiverOptions {
+  config: Pick<FleetConfig, 'jail' | 'entriesMax' | 'intervalSeconds'>;
+  /** How our own decisions' scenarios end: `@MACHINE`; undefined where we send none. */
+  ownMark: string | undefined;
+  /** Bits of an IPv6 source that the jail bans. */
+  ipv6Prefix: number;
+  /** `firewall.bans_max`; 0 = as the daemon finds. */
+  bansMax: number;
+  daemon: Pick<LocalDaemon, 'status' | 'list' | 'ban' | 'unban'>;
+  server: Pick<Server, 'decisions'>;
+  figures: Figures;
+  log: Pick<Logger, 'info' | 'warn'>;
+  /** Epoch milliseconds. */
+  now?: () => number;
+}
+
+/** What `list` and `why` show of a decision. */
+export function reasonOf({ origin, scenario }: Pick<Decision, 'origin' | 'scenario'>): string {
+  return printable(`${origin}: ${scenario}`, reasonCharactersMax).slice(0, reasonCharactersMax);
+}
+
+/** Bans that fit one request: one reason, ends that lie close together. */
+export function* requestsOf(wanted: readonly Wanted[], now: number): Generator<Wanted[]> {
+  for (const same of Map.groupBy(wanted, ({ reason }) => reason).values()) {
+    let request: Wanted[] = [];
+    for (const one of same.toSorted((a, b) => a.end - b.end)) {
+      const [first = one] = request;
+      const latest = first.end + Math.max(endSeconds, (first.end - now) * endShare);
+      if (request.length === addressesPerRequestMax || one.end > latest) {
+        yield request;
+        request = [];
+      }
+      request.push(one);
+    }
+    if (request.length > 0) yield request;
+  }
+}
+
+export class Receiver {
+  readonly #options: ReceiverOptions;
+  readonly #held: Held;
+  readonly #now: () => number;
+  #round = 0;
+  #wanted: Wanted[] = [];
+  /** Those of `#wanted` that are not held yet. */
+  #coming = 0;
+  /** The next list is one of all that holds. */
+  #mustKnowAll = true;
+  /** What the jail holds is not known. */
+  #mustLook = true;
+  #wholeAt = Number.NEGATIVE_INFINITY;
+  #pid: number | undefined;
+  /** Values of this list whose bans are wider than they are. */
+  readonly #named = new Set<string>();
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+    this.#held = new Held(options.ipv6Prefix);
+    this.#now = () => (options.now ?? Date.now)() / 1000;
+  }
+
+  /** Runs until `signal`. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { config, figures } = this.#options;
+    const backoff = new Backoff(() => performance.now(), retryMs, retryMsMax);
+    while (!signal.aborted) {
+      try {
+        await this.turn();
+        for (const part of ['daemon', 'server', 'decisions'] as const) figures.mend(part);
+        await pause(config.intervalSeconds * 1000, signal);
+      } catch (error) {
+        const part = error instanceof ServerError ? 'server' : error instanceof ListError ? 'decisions' : 'daemon';
+        this.#mustLook ||= part === 'daemon';
+        figures.fail(part, (error as Error).message);
+        await pause(backoff.next(), signal);
+      }
+    }
+  }
+
+  /**
+   * Takes one list and bans it. Rejects with ServerError, ListError, or what the daemon says; what
+   * was held stays until its time is out.
+   */
+  async turn(): Promise<void> {
+    const { figures, server } = this.#options;
+    await this.#meetDaemon();
+    await this.#endOver();
+    const all = this.#mustKnowAll;
+    this.#mustKnowAll = true;
+    this.#round++;
+    this.#named.clear();
+    const started = this.#now();
+    const deleted = new Set<string>();
+    try {
+      for await (const decisions of server.decisions(all, () => figures.skip('unreadable'))) {
+        for (const decision of decisions) this.#take(decision, all ? undefined : deleted);
+        if (this.#wanted.length >= windowDecisions) await this.#banWanted();
+      }
+      await this.#banWanted();
+    } finally {
+      this.#wanted = [];
+      this.#coming = 0;
+      figures.held = this.#held.size;
+    }
+    await this.#unban(all ? this.#held.unnamed(this.#round) : this.#dropped(deleted));
+    this.#mustKnowAll = false;
+    figures.counters.polls++;
+    figures.listedAt = this.#now();
+    if (all) this.#wholeAt = figures.listedAt;
+    if (all) figures.counters.resyncs++;
+    figures.listSeconds = figures.listedAt - started;
+    figures.held = this.#held.size;
+  }
+
+  // --- The daemon --------------------------------------------------------------------------------
+
+  /** Asks what the jail holds, where that may be another than we know. */
+  async #meetDaemon(): Promise<void> {
+    const { config, daemon, figures } = this.#options;
+    const status = await daemon.status(config.jail);
+    figures.ceiling = this.#ceilingOf(status);
+    // Now and then all is compared: somebody may have unbanned what the server still wants.
+    if (status.pid !== this.#pid || this.#now() - this.#wholeAt > wholeSeconds) this.#mustLook = true;
+    if (!this.#mustLook) return;
+    this.#mustKnowAll = true;
+    this.#held.clear();
+    for await (const { bans } of daemon.list(config.jail)) {
+      const now = this.#now();
+      for (const { address, remainingSeconds: left } of bans)
+        this.#held.found(address, now + (left < 0 ? banSecondsMax : left));
+    }
+    this.#pid = status.pid;
+    this.#mustLook = false;
+  }
+
+  /** What the jail may hold: bans of others must not push out those of this host. */
+  #ceilingOf({ backend, memory }: Status): number {
+    const { config, bansMax } = this.#options;
+    const kernel = backend === 'iptables' ? iptablesBansMax : bansMax > 0 ? bansMax : memory.slots / 2;
+    return Math.min(config.entriesMax, Math.floor(kernel * jailShare));
+  }
+
+  /** Ends bans whose time is out and that the kernel would hold longer. */
+  async #endOver(): Promise<void> {
+    const late: string[] = [];
+    for (const [name, isHeld] of this.#held.over(this.#now())) {
+      if (isHeld) late.push(name);
+      else this.#held.delete(name);
+    }
+    await this.#unban(late);
+  }
+
+  // --- Decisions ---------------------------------------------------------------------------------
+
+  #take(decision: Decision, deleted: Set<string> | undefined): void {
+    const { figures } = this.#options;
+    if (decision.kind === 'deleted') {
+      figures.counters.decisionsDeleted++;
+      const name = this.#held.name(decision.value);
+      if (deleted !== undefined && name !== undefined && this.#held.get(name)) deleted.add(decision.value);
+      return;
+    }
+    figures.counters.decisionsNew++;
+    const reason = this.#whyNot(decision);
+    if (reason !== undefined) figures.skip(reason);
+    else this.#want(decision);
+  }
+
+  #whyNot({ type, scope, seconds, scenario, simulated }: Decision) {
+    const { ownMark } = this.#options;
+    if (ownMark !== undefined && scenario.startsWith('fail2zig/') && scenario.endsWith(ownMark)) return 'own';
+    if (type !== 'ban') return 'type';
+    if (scope !== 'ip' && scope !== 'range') return 'scope';
+    if (simulated) return 'simulated';
+    return seconds <= 0 ? 'over' : undefined;
+  }
+
+  #want(decision: Decision): void {
+    const { figures } = this.#options;
+    const { value, origin } = decision;
+    const name = this.#held.name(value);
+    if (name === undefined) {
+      figures.skip('unreadable');
+      return;
+    }
+    if (name !== value) this.#named.add(value);
+    const now = this.#now();
+    const end = now + Math.min(decision.seconds, banSecondsMax);
+    const held = this.#held.get(name);
+    if (held !== undefined) {
+      const latest = end + Math.max(endSeconds, (end - now) * endShare);
+      if (held.kernelEnd >= end - endSeconds && held.kernelEnd <= latest) {
+        this.#held.add(value, name, { end, kernelEnd: held.kernelEnd, round: this.#round });
+        return;
+      }
+      held.round = this.#round;
+    } else {
+      const most = figures.ceiling * (communityOrigins.has(origin) ? 1 - ownShare : 1);
+      if (this.#held.size + this.#coming >= most) {
+        figures.skip('ceiling');
+        return;
+      }
+      this.#coming++;
+    }
+    this.#wanted.push({ value, end, reason: reasonOf(decision) });
+  }
+
+  async #banWanted(): Promise<void> {
+    const wanted = this.#wanted;
+    this.#wanted = [];
+    const requests = requestsOf(wanted, this.#now());
+    const work = async (): Promise<void> => {
+      // One generator for all: each takes the next request when it is done.
+      for (let next = requests.next(); !next.done; next = requests.next()) await this.#ban(next.value);
+    };
+    const workers = await Promise.allSettled(Array.from({ length: requestsAtOnce }, work));
+    this.#coming = 0;
+    for (const worker of workers) if (worker.status === 'rejected') throw worker.reason;
+  }
+
+  async #ban(request: readonly Wanted[]): Promise<void> {
+    const { config, daemon, figures } = this.#options;
+    const addresses = request.map(({ value }) => value);
+    const seconds = Math.max(1, Math.ceil(request.at(-1)!.end - this.#now()));
+    let answer: Awaited<ReturnType<typeof daemon.ban>>;
+    try {
+      answer = await daemon.ban(config.jail, addresses, Math.min(seconds, banSecondsMax), request[0]!.reason);
+    } catch (error) {
+      // Nothing of the request may be banned: that is final. The reason is that of the first.
+      if (!(error instanceof RefusedError) || !['bad-argument', 'ignored'].includes(error.code)) throw error;
+      const [first, ...others] = request;
+      this.#refused(first!.value, error.message);
+      if (others.length > 0 && others.length <= refusedShown) return this.#ban(others);
+      for (const { value } of others) this.#refused(value, `refused together with ${first!.value}`);
+      return;
+    }
+    const refused = new Map(answer.refused.map(({ address, why }) => [address, why]));
+    const names = answer.addresses[Symbol.iterator]();
+    const kernelEnd = this.#now() + answer.seconds;
+    for (const { value, end } of request) {
+      const why = refused.get(value);
+      if (why !== undefined) this.#refused(value, why);
+      else this.#held.add(value, names.next().value ?? value, { end, kernelEnd, round: this.#round });
+    }
+    figures.counters.banned += answer.addresses.length;
+    figures.held = this.#held.size;
+  }
+
+  #refused(value: string, why: string): void {
+    const { figures } = this.#options;
+    const isIgnored = why.includes('ignoreip') || why.includes('network of ours');
+    figures.skip(isIgnored ? 'ignored' : why.includes('wider') ? 'wider' : 'refused');
+    figures.refused.delete(value);
+    figures.refused.set(value, why);
+    const [oldest] = figures.refused.keys();
+    if (figures.refused.size > refusedShown) figures.refused.delete(oldest!);
+  }
+
+  // --- Ends of bans ------------------------------------------------------------------------------
+
+  /** Names that nothing wants any more; what this list named again stays. */
+  *#dropped(values: Iterable<string>): Generator<string> {
+    for (const value of values) {
+      const named = this.#held.get(this.#held.name(value) ?? '');
+      const isWanted = named?.values === undefined ? named?.round === this.#round : this.#named.has(value);
+      if (named === undefined || isWanted) continue;
+      const name = this.#held.drop(value);
+      if (name !== undefined) yield name;
+    }
+  }
+
+  async #unban(names: Iterable<string>): Promise<void> {
+    const { config, daemon, figures } = this.#options;
+    const all = [...names];
+    for (let at = 0; at < all.length; at += addressesPerRequestMax) {
+      const some = all.slice(at, at + addressesPerRequestMax);
+      await daemon.unban(config.jail, some);
+      for (const name of some) this.#held.delete(name);
+      figures.counters.unbanned += some.length;
+    }
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * The agent: our bans, out of the file of records, to the server. Two loops with the spool between
+ * them: one reads and keeps, one sends. Input: records of our daemon; answers of the server.
+ * Invariant: nothing of a log line leaves the host, only who was banned by which jail, when, for
+ * how long, and after how many failures. A ban is sent once: where it is in doubt whether the
+ * server took a batch, it is asked about each ban before any is sent again.
+ */
+
+import { Backoff } from '../backoff.ts';
+import { readRecords } from '../client/records.ts';
+import type { Event } from '../history/event.ts';
+import type { Logger } from '../log.ts';
+import type { Figures } from './figures.ts';
+import { bansPerRequest, foreverSeconds, heartbeatMs, positionMs, retryMs, retryMsMax } from './limits.ts';
+import type { LocalDaemon } from './local.ts';
+import { pause } from './pause.ts';
+import { type Alert, type Server, ServerError } from './server.ts';
+import { type Ban, type Batch, isAfter, type Place, type Spool } from './spool.ts';
+
+/** What our decisions are called: `fail2zig/sshd`. */
+export const scenarioOf = (jail: string): string => `fail2zig/${jail}`;
+
+/** The same with the host that decided: by it a host knows its own. */
+export const decisionScenario = (jail: string, machine: string): string => `${scenarioOf(jail)}@${machine}`;
+
+/** A ban as the server takes it. */
+export function alertOf(ban: Ban, machine: string): Alert {
+  const { jail, address, at, number, index, failures = 0 } = ban;
+  const time = new Date(at * 1000).toISOString();
+  const scope = address.includes('/') ? 'Range' : 'Ip';
+  const seconds = ban.seconds < 0 ? foreverSeconds : Math.max(1, Math.ceil(ban.seconds));
+  const place = scope === 'Ip' ? { ip: address } : { ip: address.split('/')[0], range: address };
+  return {
+    // No two bans of a host have the same: the server is asked for it where an answer was lost.
+    message: `${address} banned by jail ${jail} of ${machine} (record ${number}.${index} of ${time})`,
+    scenario: scenarioOf(jail),
+    scenario_hash: '',
+    scenario_version: '',
+    capacity: 0,
+    leakspeed: '0',
+    simulated: false,
+    remediation: true,
+    events: [],
+    events_count: failures,
+    start_at: time,
+    stop_at: time,
+    source: { scope, value: address, ...place },
+    decisions: [
+      {
+        type: 'ban',
+        scope,
+        value: address,
+        duration: `${seconds}s`,
+        // What cscli shows by default; another origin it would hide.
+        origin: 'crowdsec',
+        scenario: decisionScenario(jail, machine),
+      },
+    ],
+  };
+}
+
+export interface SenderOptions {
+  machine: string;
+  /** Bans of this jail came from the server. */
+  fleetJail: string;
+  /** Seconds of a jail's bans, for records of a burst, which do not say. */
+  bantimes: ReadonlyMap<string, number>;
+  daemon: Pick<LocalDaemon, 'records'>;
+  server: Pick<Server, 'send' | 'holds' | 'heartbeat'>;
+  spool: Spool;
+  figures: Figures;
+  log: Pick<Logger, 'info' | 'warn'>;
+  /** First pause after a failure, ms. */
+  retryMs?: number;
+}
+
+/** The bans of a record that are to be sent and come after `read`. */
+export function bansOf(event: Event, read: Place, options: Pick<SenderOptions, 'fleetJail' | 'bantimes'>): Ban[] {
+  const { jail, addresses = [], number, at, until, failures } = event;
+  if (event.event !== 'ban' || jail === undefined || jail === options.fleetJail) return [];
+  const seconds = until === undefined ? (options.bantimes.get(jail) ?? 600) : until < 0 ? -1 : Math.max(1, until - at);
+  const all = addresses.map(
+    (address, index): Ban => ({
+      number,
+      index,
+      at,
+      jail,
+      address,
+      seconds: Math.ceil(seconds),
+      ...(failures !== undefined && { failures }),
+    }),
+  );
+  return all.filter((ban) => isAfter(ban, read));
+}
+
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #backoff: Backoff;
+  #heardAt = Number.NEGATIVE_INFINITY;
+  #wake = (): void => {};
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#backoff = new Backoff(() => performance.now(), options.retryMs ?? retryMs, retryMsMax);
+  }
+
+  /** Runs until `signal`. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#readAll(signal), this.#sendAll(signal)]);
+  }
+
+  // --- Records to spool --------------------------------------------------------------------------
+
+  async #readAll(signal: AbortSignal): Promise<void> {
+    const { figures } = this.#options;
+    const backoff = new Backoff(() => performance.now(), retryMs, retryMsMax);
+    while (!signal.aborted) {
+      try {
+        await this.#follow(signal);
+      } catch (error) {
+        figures.fail('records', (error as Error).message);
+        await pause(backoff.next(), signal);
+      }
+    }
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { daemon, spool, figures } = this.#options;
+    const { path, number } = await daemon.records();
+    // Who joins does not send the past.
+    if (spool.read === undefined) spool.skipTo({ number, index: Number.MAX_SAFE_INTEGER, at: Date.now() / 1000 });
+    let saved = performance.now();
+    let last: Place = spool.read!;
+    const wanted = ({ number, at }: Event): boolean =>
+      isAfter({ number, at, index: 0 }, last) || number === last.number;
+    for await (const { events } of readRecords(path, wanted, true)) {
+      await this.#keep(events);
+      figures.mend('records');
+      last = spool.read!;
+      if (performance.now() - saved > positionMs) {
+        await spool.save();
+        saved = performance.now();
+      }
+      if (signal.aborted) return;
+    }
+  }
+
+  async #keep(events: readonly Event[]): Promise<void> {
+    const { spool, figures } = this.#options;
+    const bans: Ban[] = [];
+    let read = spool.read!;
+    for (const event of events) {
+      const place = { number: event.number, index: Number.MAX_SAFE_INTEGER, at: event.at };
+      if (event.number > read.number + 1) figures.counters.recordsMissed += event.number - read.number - 1;
+      if (event.event === 'lost') figures.counters.recordsLost += event.count ?? 0;
+      bans.push(...bansOf(event, read, this.#options));
+      if (isAfter(place, read)) read = place;
+    }
+    if (bans.length > 0) await spool.append(bans);
+    spool.skipTo(read);
+    if (bans.length > 0) this.#wake();
+  }
+
+  // --- Spool to server ---------------------------------------------------------------------------
+
+  async #sendAll(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#sendNext(signal))) await this.#idle(signal);
+        this.#options.figures.mend('spool');
+      } catch (error) {
+        // The server's failures end inside: this is the disk's.
+        this.#options.figures.fail('spool', (error as Error).message);
+        await pause(this.#backoff.next(), signal);
+      }
+    }
+  }
+
+  /** Sends a batch; false where none waits. */
+  async #sendNext(signal: AbortSignal): Promise<boolean> {
+    const { spool, figures } = this.#options;
+    let isDoubtful = spool.isUncertain;
+    const batch = await spool.next(bansPerRequest);
+    if (batch === undefined) return false;
+    await spool.begin(batch);
+    while (!signal.aborted) {
+      try {
+        const sent = await this.#deliver(batch, isDoubtful);
+        await spool.acknowledge(batch, sent);
+        figures.mend('alerts');
+        return true;
+      } catch (error) {
+        if (!(error instanceof ServerError)) throw error;
+        isDoubtful ||= error.maybeDone;
+        figures.fail('alerts', error.message);
+        await pause(this.#backoff.next(), signal);
+      }
+    }
+    return true;
+  }
+
+  /** How many of the batch the server took now. Rejects where that is to be tried again. */
+  async #deliver({ bans }: Batch, isDoubtful: boolean): Promise<number> {
+    const { server, machine, figures } = this.#options;
+    const alerts = bans.map((ban) => alertOf(ban, machine));
+    const missing = isDoubtful ? await this.#missing(alerts, bans) : alerts;
+    figures.counters.alertsKnown += alerts.length - missing.length;
+    if (missing.length === 0) return 0;
+    try {
+      await server.send(missing);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return this.#deliverEach(missing);
+    }
+    this.#heardAt = performance.now();
+    figures.counters.alertsSent += missing.length;
+    return missing.length;
+  }
+
+  /** One by one, where the server refused the batch: one that it refuses would hold up all. */
+  async #deliverEach(alerts: readonly Alert[]): Promise<number> {
+    const { server, figures, log } = this.#options;
+    let sent = 0;
+    for (const alert of alerts) {
+      try {
+        await server.send([alert]);
+        sent++;
+        figures.counters.alertsSent++;
+      } catch (error) {
+        // What was sent of the batch is known to the server, and asked for.
+        if (!isRefusal(error)) throw new ServerError((error as Error).message, undefined, true);
+        figures.counters.alertsRefused++;
+        log.warn('the server refused a ban', { address: alert.source.value, why: (error as Error).message });
+      }
+    }
+    return sent;
+  }
+
+  async #missing(alerts: readonly Alert[], bans: readonly Ban[]): Promise<Alert[]> {
+    const { server } = this.#options;
+    const missing: Alert[] = [];
+    for (const [index, alert] of alerts.entries()) {
+      const age = Math.max(0, Date.now() / 1000 - bans[index]!.at);
+      if (!(await server.holds(alert, age))) missing.push(alert);
+    }
+    return missing;
+  }
+
+  /** Until something waits, or the server should hear that this host lives. */
+  async #idle(signal: AbortSignal): Promise<void> {
+    const { server, figures, spool } = this.#options;
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    const left = this.#heardAt + heartbeatMs - performance.now();
+    if (left > 0 && spool.waiting === 0) await pause(left, AbortSignal.any([signal, woken.signal]));
+    if (signal.aborted || woken.signal.aborted || spool.waiting > 0) return;
+    try {
+      await server.heartbeat();
+      this.#heardAt = performance.now();
+      figures.mend('alerts');
+    } catch (error) {
+      figures.fail('alerts', (error as Error).message);
+      await pause(this.#backoff.next(), AbortSignal.any([signal, woken.signal]));
+    }
+  }
+}
+
+/** Whether the server will never take what it was given, however often. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof ServerError) || error.maybeDone) return false;
+  const { status = 0 } = error;
+  return status >= 400 && status < 500 && ![401, 403, 404, 408, 425, 429].includes(status);
+}

@@ -1,0 +1,309 @@
+/**
+ * The Local API over HTTP: one request, one connection. Input: whatever answers at the URL of
+ * [fleet]. Invariant: every answer comes within its time and length or is an error; no redirection
+ * is followed; secrets go to that URL only and stand in no message. An error says whether the
+ * server may have done what it was asked: what is not to be done twice depends on it.
+ */
+import { type IncomingMessage, request as plainRequest, type RequestOptions } from 'node:http';
+import { request as secureRequest } from 'node:https';
+import { getCACertificates } from 'node:tls';
+import type { FleetConfig } from '../config/fleet.ts';
+import { printable } from '../text/printable.ts';
+import { version } from '../version.ts';
+import { answerBytesMax, answerMs, listWaitMs, loginMarginMs, pieceMs, quotedCharactersMax } from './limits.ts';
+import { readPem, readSecret } from './secrets.ts';
+import { type Decision, decisionsOf } from './stream.ts';
+
+/** The server did not do what it was asked, or nobody knows. */
+export class ServerError extends Error {
+  /** What it answered; undefined where it did not. */
+  readonly status: number | undefined;
+  /** Whether it may have been done all the same. */
+  readonly maybeDone: boolean;
+
+  constructor(message: string, status: number | undefined, maybeDone: boolean) {
+    super(message);
+    this.name = 'ServerError';
+    this.status = status;
+    this.maybeDone = maybeDone;
+  }
+}
+
+/** What authorises: files are read when the server object is made. */
+interface Credentials {
+  machine?: string;
+  password?: string;
+  apiKey?: string;
+  tls: { ca?: Buffer | string[]; cert?: Buffer; key?: Buffer };
+}
+
+/** Reads the files that [fleet] names. Throws SecretError. */
+export function readCredentials(config: FleetConfig): Credentials {
+  const { machine, passwordFile, apiKeyFile, ca, certificate, key, url } = config;
+  const isPlain = url.startsWith('http:');
+  return {
+    ...(machine !== undefined && { machine }),
+    ...(passwordFile !== undefined && { password: readSecret(passwordFile) }),
+    ...(apiKeyFile !== undefined && { apiKey: readSecret(apiKeyFile) }),
+    tls: {
+      ...(!isPlain && { ca: ca === undefined ? systemTrust() : readPem(ca, false) }),
+      ...(certificate !== undefined && { cert: readPem(certificate, false) }),
+      ...(key !== undefined && { key: readPem(key, true) }),
+    },
+  };
+}
+
+/** Whom the system trusts; where it has no list, whom the runtime does. */
+function systemTrust(): string[] {
+  const system = getCACertificates('system');
+  return system.length > 0 ? system : getCACertificates('default');
+}
+
+/** An alert as the Local API takes it. */
+export interface Alert {
+  message: string;
+  scenario: string;
+  source: { scope: 'Ip' | 'Range'; value: string; ip?: string; range?: string };
+  [other: string]: unknown;
+}
+
+/** Of an alert that the server holds, what is looked at. */
+interface HeldAlert {
+  message?: unknown;
+  scenario?: unknown;
+}
+
+export interface ServerOptions {
+  config: Pick<FleetConfig, 'url'>;
+  credentials: Credentials;
+  /** Named at the login. */
+  scenarios?: readonly string[];
+  /** How long an answer may take, ms. */
+  answerMs?: number;
+  /** How long a list may pause, ms. */
+  pieceMs?: number;
+  /** Epoch milliseconds. */
+  now?: () => number;
+}
+
+interface Call {
+  method: 'GET' | 'POST';
+  path: string;
+  headers?: Record<string, string>;
+  body?: unknown;
+}
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #now: () => number;
+  #token: string | undefined;
+  #tokenEnd = 0;
+  #hasRegistered = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** Hands alerts over. Rejects with ServerError. */
+  async send(alerts: readonly Alert[]): Promise<void> {
+    await this.#asMachine({ method: 'POST', path: '/v1/alerts', body: alerts });
+  }
+
+  /** Whether the server holds this alert, sent at most `seconds` ago. Rejects with ServerError. */
+  async holds({ message, scenario, source }: Alert, seconds: number): Promise<boolean> {
+    const { scope, value } = source;
+    const since = `${Math.ceil(seconds / 3_600) + 1}h`;
+    const query = new URLSearchParams({ scope, value, scenario, since, limit: '0' });
+    const text = await this.#asMachine({ method: 'GET', path: `/v1/alerts?${query}` });
+    const held = parsed(text) as HeldAlert[] | null;
+    return Array.isArray(held) && held.some((alert) => alert?.message === message);
+  }
+
+  /** Says that this host lives. Rejects with ServerError. */
+  async heartbeat(): Promise<void> {
+    await this.#asMachine({ method: 'GET', path: '/v1/heartbeat' });
+  }
+
+  /**
+   * The decisions since the last list, or all that hold (`all`). Throws ServerError, or ListError
+   * where what comes is no list.
+   */
+  async *decisions(all: boolean, unreadable: () => void): AsyncGenerator<Decision[]> {
+    const { apiKey } = this.#options.credentials;
+    const path = `/v1/decisions/stream?startup=${all}`;
+    const headers: Record<string, string> = apiKey === undefined ? {} : { 'X-Api-Key': apiKey };
+    const response = await this.#open({ method: 'GET', path, headers });
+    if (response.statusCode !== 200) await refused(response, 'the decisions');
+    try {
+      yield* decisionsOf(this.#pieces(response), unreadable);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  // --- Who we are --------------------------------------------------------------------------------
+
+  async #asMachine(call: Call): Promise<string> {
+    await this.#login();
+    const authorization = `Bearer ${this.#token}`;
+    try {
+      return await this.#answer({ ...call, headers: { authorization } });
+    } catch (error) {
+      if (error instanceof ServerError && error.status === 401) this.#token = undefined;
+      throw error;
+    }
+  }
+
+  async #login(): Promise<void> {
+    if (this.#token !== undefined && this.#now() < this.#tokenEnd - loginMarginMs) return;
+    const { credentials, scenarios = [] } = this.#options;
+    const { machine, password } = credentials;
+    const body = password === undefined ? { scenarios } : { machine_id: machine, password, scenarios };
+    let answer: { token?: unknown; expire?: unknown } | null;
+    try {
+      answer = parsed(await this.#answer({ method: 'POST', path: '/v1/watchers/login', body })) as typeof answer;
+    } catch (error) {
+      if (!(error instanceof ServerError) || error.status !== 401 || password === undefined) throw error;
+      throw await this.#register(error);
+    }
+    if (typeof answer?.token !== 'string')
+      throw new ServerError('the server answered a login without a token', 200, false);
+    this.#token = answer.token;
+    const end = Date.parse(String(answer.expire));
+    // A time that is none, or long past on a clock that differs: the token is good once at least.
+    this.#tokenEnd = Math.max(Number.isNaN(end) ? 0 : end, this.#now() + 2 * loginMarginMs);
+  }
+
+  /** A machine that the server may not know makes itself known, once. What to say then. */
+  async #register(error: ServerError): Promise<ServerError> {
+    const { machine, password } = this.#options.credentials;
+    const validate = `on the server: cscli machines validate ${machine}`;
+    if (error.message.includes('not validated')) return new ServerError(`${error.message}; ${validate}`, 401, false);
+    if (this.#hasRegistered) return error;
+    try {
+      const body = { machine_id: machine, password };
+      await this.#answer({ method: 'POST', path: '/v1/watchers', body });
+    } catch (refusal) {
+      if (!(refusal instanceof ServerError) || refusal.status === undefined) throw refusal;
+      const isKnown = refusal.status === 403 || refusal.status === 409;
+      return isKnown ? new ServerError(`the server knows machine ${machine} by another password`, 401, false) : refusal;
+    }
+    this.#hasRegistered = true;
+    return new ServerError(`machine ${machine} is registered and waits to be let in; ${validate}`, 401, false);
+  }
+
+  // --- HTTP --------------------------------------------------------------------------------------
+
+  /** The body of a good answer. */
+  async #answer(call: Call): Promise<string> {
+    const response = await this.#open(call);
+    const { statusCode = 0 } = response;
+    if (statusCode < 200 || statusCode > 299) return refused(response, call.path.replace(/\?.*/, ''));
+    return textOf(response, statusCode);
+  }
+
+  /** The head of the answer. */
+  #open({ method, path, headers, body }: Call): Promise<IncomingMessage> {
+    const { config, credentials } = this.#options;
+    const url = new URL(`${config.url}${path}`);
+    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const options: RequestOptions = {
+      method,
+      agent: false,
+      headers: {
+        'User-Agent': `fail2zig-fleet/${version}`,
+        Accept: 'application/json',
+        ...headers,
+        ...(bytes && { 'Content-Type': 'application/json', 'Content-Length': bytes.length }),
+      },
+      ...credentials.tls,
+    };
+    return new Promise((resolve, reject) => {
+      const request = url.protocol === 'https:' ? secureRequest(url, options) : plainRequest(url, options);
+      let isConnected = false;
+      const limit = this.#options.answerMs ?? answerMs;
+      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${limit} ms`)), limit);
+      request.once('socket', (socket) => {
+        socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+          isConnected = true;
+        });
+      });
+      request.once('response', (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      });
+      request.on('error', (error) => {
+        clearTimeout(timer);
+        reject(new ServerError(`the server cannot be reached: ${error.message}`, undefined, isConnected));
+      });
+      request.end(bytes);
+    });
+  }
+
+  /** The body in pieces, as long as they come; no clock runs while nobody asks for the next one. */
+  async *#pieces(response: IncomingMessage): AsyncGenerator<Uint8Array> {
+    const pieceLimit = this.#options.pieceMs ?? pieceMs;
+    const pieces = response[Symbol.asyncIterator]();
+    let left = listWaitMs;
+    for (;;) {
+      const asked = performance.now();
+      const timer = setTimeout(() => response.destroy(new Error('it pauses for too long')), Math.min(pieceLimit, left));
+      try {
+        const { value, done } = await pieces.next();
+        if (done) return;
+        left -= performance.now() - asked;
+        if (left <= 0) throw new Error('it takes too long');
+        yield value as Uint8Array;
+      } catch (error) {
+        throw new ServerError(`the list of decisions broke off: ${(error as Error).message}`, 200, false);
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+  }
+}
+
+/** The text of a short answer. */
+async function textOf(response: IncomingMessage, status: number): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  const timer = setTimeout(() => response.destroy(new Error(`not whole within ${answerMs} ms`)), answerMs);
+  try {
+    for await (const piece of response) {
+      bytes += piece.length;
+      if (bytes > answerBytesMax) throw new Error(`it is longer than ${answerBytesMax} bytes`);
+      pieces.push(piece);
+    }
+  } catch (error) {
+    throw new ServerError(`the answer of the server broke off: ${(error as Error).message}`, status, true);
+  } finally {
+    clearTimeout(timer);
+    response.destroy();
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+/** Rejects with what the server said instead. */
+async function refused(response: IncomingMessage, what: string): Promise<never> {
+  const { statusCode = 0 } = response;
+  const text = await textOf(response, statusCode);
+  const { message = text } = (quietly(text) ?? {}) as { message?: unknown };
+  const said = printable(String(message), quotedCharactersMax);
+  // What the server refused it did not do; of what failed inside it nobody knows.
+  throw new ServerError(`the server refused ${what} (${statusCode}): ${said}`, statusCode, statusCode >= 500);
+}
+
+function quietly(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function parsed(text: string): unknown {
+  const value = quietly(text);
+  if (value === undefined) throw new ServerError('the server answered no JSON: is it a Local API?', 200, true);
+  return value;
+}
