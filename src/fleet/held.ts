@@ -15,7 +15,10 @@ export interface HeldBan {
   values?: Set<string>;
 }
 
-/** How the daemon names a ban of `value`, as far as that can be known; undefined where it is no address. */
+/**
+ * How the daemon names a ban of `value`, as far as that can be known; undefined where it is no
+ * address.
+ */
 export function nameOf(value: string, ipv6Prefix: number): string | undefined {
   const address = parseCidr(value, 'clear');
   if (typeof address === 'string') return undefined;

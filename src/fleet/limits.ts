@@ -1,6 +1,6 @@
 /**
- * The bounds of fail2zig-fleet: number, unit and reason of each. What an operator may set is bounded
- * in config/limits.ts.
+ * The bounds of fail2zig-fleet: number, unit and reason of each. What an operator may set is
+ * bounded in config/limits.ts.
  */
 import { fleetSpoolBytesMin } from '../config/limits.ts';
 import { addressesPerRequestMax, controlConnectionsUserMax, limitHolds, reasonCharactersMax } from '../limits.ts';
@@ -66,7 +66,10 @@ export const endSeconds = 2;
 export const ownShare = 1 / 8;
 /** Longest value of a decision, characters: a prefix with room to spare. */
 export const valueCharactersMax = 64;
-/** The fleet's jail takes no more than this share of what the kernel may hold: the rest is the host's. */
+/**
+ * The fleet's jail takes no more than this share of what the kernel may hold: the rest is the
+ * host's.
+ */
 export const jailShare = 3 / 4;
 /** All that holds is asked for this often, seconds. */
 export const wholeSeconds = 6 * 3_600;

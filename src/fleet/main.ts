@@ -1,7 +1,7 @@
 /**
- * The command `fail2zig-fleet`: shares bans with other hosts over a CrowdSec Local API. A process of
- * its own, without privileges, beside the daemon, which it reaches as any client does. Nothing is
- * connected to unless the configuration has a [fleet].
+ * The command `fail2zig-fleet`: shares bans with other hosts over a CrowdSec Local API. A process
+ * of its own, without privileges, beside the daemon, which it reaches as any client does. Nothing
+ * is connected to unless the configuration has a [fleet].
  */
 import { isSea } from 'node:sea';
 import { figuresOf, problemsOf, readPage } from '../client/fleet-page.ts';

@@ -1,9 +1,10 @@
 /**
- * The bouncer: decisions of the server as bans of the fleet's jail. Input: lists of decisions, which
- * the server and whoever feeds it chose. Invariant: the daemon has the last word (ignoreip wins
- * there); the jail holds no more than its ceiling, of which community lists leave a share; decisions
- * of our own are not banned again; only a list that came whole ends a ban by leaving it out. After
- * any failure the next list is one of all that holds, since the server forgets what it has told.
+ * The bouncer: decisions of the server as bans of the fleet's jail. Input: lists of decisions,
+ * which the server and whoever feeds it chose. Invariant: the daemon has the last word (ignoreip
+ * wins there); the jail holds no more than its ceiling, of which community lists leave a share;
+ * decisions of our own are not banned again; only a list that came whole ends a ban by leaving it
+ * out. After any failure the next list is one of all that holds, since the server forgets what it
+ * has told.
  */
 import { Backoff } from '../backoff.ts';
 import type { FleetConfig } from '../config/fleet.ts';
@@ -315,8 +316,8 @@ export class Receiver {
   async #unban(names: Iterable<string>): Promise<void> {
     const { config, daemon, figures } = this.#options;
     const all = [...names];
-    for (let at = 0; at < all.length; at += addressesPerRequestMax) {
-      const some = all.slice(at, at + addressesPerRequestMax);
+    while (all.length > 0) {
+      const some = all.splice(-addressesPerRequestMax);
       await daemon.unban(config.jail, some);
       for (const name of some) this.#held.delete(name);
       figures.counters.unbanned += some.length;

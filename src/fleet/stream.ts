@@ -34,7 +34,9 @@ export class ListError extends Error {
 
 const isKind = (key: unknown): key is Kind => key === 'new' || key === 'deleted';
 
-/** Follows the tokens: which of the two lists is there, and that nothing is deeper than a list is. */
+/**
+ * Follows the tokens: which of the two lists is there, and that nothing is deeper than a list is.
+ */
 class Outline {
   readonly seen = new Set<Kind>();
   bytesSince = 0;

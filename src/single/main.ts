@@ -1,8 +1,9 @@
 /**
  * The start of the single executable (`npm run package`): finds out as what it was called and runs
- * that bundle, which lies inside: `fail2zig-client` and `fail2zig-fleet` by their names, the core by its first argument
- * (what the launch stage hands over), else the launch stage. Before that it puts the addon where
- * dlopen(3) can read it: in a file without a name (O_TMPFILE), in a directory of ours.
+ * that bundle, which lies inside: `fail2zig-client` and `fail2zig-fleet` by their names, the core
+ * by its first argument (what the launch stage hands over), else the launch stage. Before that it
+ * puts the addon where dlopen(3) can read it: in a file without a name (O_TMPFILE), in a directory
+ * of ours.
  *
  * Node reads no NODE_OPTIONS here ("execArgvExtension": "cli"), and no option of its own but
  * `--node-options`, which the launch stage gives the core.

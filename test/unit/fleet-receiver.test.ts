@@ -1,4 +1,6 @@
-/** The bouncer against stand-ins for server and daemon: what is banned, what is not, and what ends. */
+/**
+ * The bouncer against stand-ins for server and daemon: what is banned, what is not, and what ends.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { BanResult, ListPart, Status } from '../../src/control/answers.ts';
 import { Figures } from '../../src/fleet/figures.ts';

@@ -41,14 +41,14 @@ export const daemon: readonly Breakage[] = [
   },
   {
     name: 'the core may make code of text',
-    find: "  '--disallow-code-generation-from-strings',",
-    put: '',
+    find: "bytes as root.\n  '--disallow-code-generation-from-strings',",
+    put: 'bytes as root.',
     claims: ['WHY-14'],
   },
   {
     name: 'a signal opens the debugger of the core',
-    find: "  '--disable-sigusr1',",
-    put: '',
+    find: "'--expose-gc',\n  // SIGUSR1 would otherwise open a debugger port.\n  '--disable-sigusr1',",
+    put: "'--expose-gc',",
     claims: ['WHY-14'],
   },
   {

@@ -10,8 +10,8 @@ export const release: readonly Breakage[] = [
   },
   {
     name: 'the executable is the daemon by every name',
-    find: "basename(name) === 'fail2zig-client' ? 'client.cjs'",
-    put: "basename(name) === 'fail2zig-klient' ? 'client.cjs'",
+    find: "'fail2zig-client': 'client.cjs',",
+    put: "'fail2zig-klient': 'client.cjs',",
     claims: ['LP-01'],
   },
   {
