@@ -29,8 +29,8 @@ export const loginMarginMs = 300_000;
 export const heartbeatMs = 60_000;
 /** First pause after a failure, ms; it doubles. */
 export const retryMs = 1_000;
-/** The longest, ms: an outage of hours is over a minute after the server is back. */
-export const retryMsMax = 60_000;
+/** The longest, ms: an outage of hours is over half a minute after the server is back. */
+export const retryMsMax = 30_000;
 
 // --- Bans of ours --------------------------------------------------------------------------------
 

@@ -145,12 +145,16 @@ export class Server {
   // --- Who we are --------------------------------------------------------------------------------
 
   async #asMachine(call: Call): Promise<string> {
+    const isOld = this.#token !== undefined;
     await this.#login();
     const authorization = `Bearer ${this.#token}`;
     try {
       return await this.#answer({ ...call, headers: { authorization } });
     } catch (error) {
-      if (error instanceof ServerError && error.status === 401) this.#token = undefined;
+      if (!(error instanceof ServerError) || error.status !== 401) throw error;
+      this.#token = undefined;
+      // A server that was started anew may know no login of before.
+      if (isOld) return this.#asMachine(call);
       throw error;
     }
   }

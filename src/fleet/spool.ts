@@ -189,9 +189,10 @@ export class Spool {
     return this.#turns.take(() => this.#save());
   }
 
-  async close(): Promise<void> {
-    await this.save();
-    await this.#file.close();
+  /** `saves`: false where the process is taken to have ended without a word. */
+  async close(saves = true): Promise<void> {
+    if (saves) await this.save();
+    await this.#turns.take(() => this.#file.close());
   }
 
   // --- Files -------------------------------------------------------------------------------------

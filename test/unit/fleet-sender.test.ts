@@ -150,6 +150,16 @@ test('a machine that the server does not know registers once and waits to be let
   await until(() => figures.counters.alertsSent === 1, { what: 'the alert' });
 });
 
+test('a server that was started anew, and knows no login of before, is asked for another at once', async () => {
+  const { figures } = await start();
+  ban('192.0.2.9');
+  await until(() => figures.counters.alertsSent === 1, { what: 'a login' });
+  lapi.fault('/v1/alerts', status(401, '{"message":"signature is invalid"}'));
+  ban('192.0.2.1');
+  await until(() => figures.counters.alertsSent === 2, { what: 'the alert' });
+  expect(figures.errors.size).toBe(0);
+});
+
 test('a wrong password is named as what it is', async () => {
   lapi.machines.set('web-1', { password: 'other', isValid: true });
   const { figures } = await start();

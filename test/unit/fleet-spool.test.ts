@@ -25,7 +25,7 @@ const ban = (number: number, index = 0): Ban => ({
 });
 
 afterEach(async () => {
-  for (const spool of opened) await spool.close().catch(() => undefined);
+  for (const spool of opened) await spool.close(false).catch(() => undefined);
   opened = [];
 });
 
@@ -169,10 +169,12 @@ describe('the spool', () => {
               if (kind === 'lose')
                 taken.push(...numbers(batch.bans).filter((number) => !isDoubtful || !known.has(number)));
             }
+            await spool.close(false);
             spool = await Spool.open(path, 1 << 20);
           }
         }
         for (let more = true; more; ) more = await send(3);
+        await spool.close(false);
         expect(taken).toEqual(Array.from({ length: kept }, (_, index) => index));
         rmSync(path, { recursive: true });
       }),

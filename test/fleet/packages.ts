@@ -1,0 +1,41 @@
+/**
+ * Debian's CrowdSec and PostgreSQL, unpacked under build/fleet: nothing is installed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+const folder = join(root, 'build', 'fleet');
+const packages = ['crowdsec', 'postgresql-15', 'postgresql-client-15', 'libpq5'];
+const postgresFolder = join(folder, 'usr/lib/postgresql/15/bin');
+
+export const programs = {
+  crowdsec: join(folder, 'usr/bin/crowdsec'),
+  cscli: join(folder, 'usr/bin/cscli'),
+  initdb: join(postgresFolder, 'initdb'),
+  postgres: join(postgresFolder, 'postgres'),
+  createdb: join(postgresFolder, 'createdb'),
+};
+
+/** The profiles that the package brings: what it makes of alerts without decisions. */
+export const profiles = join(folder, 'etc/crowdsec/profiles.yaml');
+export const simulation = join(folder, 'etc/crowdsec/simulation.yaml');
+
+const libraries = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
+export const environment = {
+  PATH: process.env.PATH,
+  LC_ALL: 'C',
+  LD_LIBRARY_PATH: join(folder, 'usr/lib', libraries),
+};
+
+/** Unpacks what is not there; throws where it cannot be had. */
+export function unpackPackages(): void {
+  if (Object.values(programs).every((program) => existsSync(program))) return;
+  mkdirSync(folder, { recursive: true });
+  for (const name of packages) {
+    const fetch = 'cd "$1" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb . && rm -f -- "$2"_*.deb';
+    const { status, stderr } = spawnSync('sh', ['-c', fetch, 'sh', folder, name], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`package ${name} cannot be had: ${stderr.trim()}`);
+  }
+}
