@@ -2,7 +2,7 @@
  * Hosts of a fleet, each in a namespace of its own below the caller's, which is the server's:
  *
  *   server (caller)  192.0.2.1/24 on fleet0, a bridge
- *   host1, host2 …   192.0.2.11, .12 …
+ *   host1, host2     192.0.2.11, .12, and so on
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
