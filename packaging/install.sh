@@ -81,10 +81,13 @@ if [ "$uninstall" = yes ]; then
   else
     [ -x "$prefix/bin/fail2zig" ] || fail 'fail2zig is not installed'
     confirm "This removes $prefix/bin/fail2zig, its configuration, state and bans."
-    if [ -d /run/systemd/system ]; then systemctl disable --now fail2zig.service || true; fi
+    if [ -d /run/systemd/system ]; then
+      for unit in fail2zig-fleet fail2zig; do systemctl disable --now $unit.service || true; done
+    fi
     "$prefix/bin/fail2zig" remove || echo 'install.sh: rules may be left in the kernel' >&2
-    rm -rf "$prefix/bin/fail2zig" "$prefix/bin/fail2zig-client" /etc/systemd/system/fail2zig.service \
-      /etc/fail2zig.toml /var/lib/fail2zig /run/fail2zig
+    rm -rf "$prefix/bin/fail2zig" "$prefix/bin/fail2zig-client" "$prefix/bin/fail2zig-fleet" \
+      /etc/systemd/system/fail2zig.service /etc/systemd/system/fail2zig-fleet.service \
+      /etc/fail2zig.toml /var/lib/fail2zig /var/lib/fail2zig-fleet /var/lib/private/fail2zig-fleet /run/fail2zig
     if getent group fail2zig >/dev/null; then groupdel fail2zig || true; fi
   fi
   echo 'fail2zig is gone.'
@@ -151,10 +154,13 @@ else
   mkdir -p "$prefix/bin"
   install -m 0755 "$scratch/tree/usr/bin/fail2zig" "$prefix/bin/fail2zig"
   ln -sf fail2zig "$prefix/bin/fail2zig-client"
+  ln -sf fail2zig "$prefix/bin/fail2zig-fleet"
   if [ ! -e /etc/fail2zig.toml ]; then install -m 0644 -o root -g root "$scratch/tree/etc/fail2zig.toml" /etc/fail2zig.toml; fi
-  if [ -f "$scratch/tree/lib/systemd/system/fail2zig.service" ] && [ -d /etc/systemd/system ]; then
-    sed "s,/usr/bin/,$prefix/bin/,g" "$scratch/tree/lib/systemd/system/fail2zig.service" >/etc/systemd/system/fail2zig.service
-  fi
+  for unit in fail2zig fail2zig-fleet; do
+    if [ -f "$scratch/tree/lib/systemd/system/$unit.service" ] && [ -d /etc/systemd/system ]; then
+      sed "s,/usr/bin/,$prefix/bin/,g" "$scratch/tree/lib/systemd/system/$unit.service" >"/etc/systemd/system/$unit.service"
+    fi
+  done
   getent group fail2zig >/dev/null || groupadd --system fail2zig
   mkdir -p -m 0750 /var/lib/fail2zig
   echo 'fail2zig is installed and not started. Next:'

@@ -19,6 +19,7 @@ import { commands as daemonCommands } from '../src/commands/table.ts';
 import { type KeyRow, reference } from '../src/config/reference.ts';
 import { filters } from '../src/filters/index.ts';
 import { journalOrigins } from '../src/filters/journal.ts';
+import { usage as fleetUsage } from '../src/fleet/usage.ts';
 import { outputSchema } from './output-schema.ts';
 
 /** The day on which the pages were last written anew. */
@@ -178,6 +179,28 @@ bantime = "1h"
 ${references(['fail2zig-client', 1], ['fail2zig', 8])}`;
 }
 
+function fleetPage(): string {
+  return `${head('fail2zig-fleet', 8, 'shares bans with other hosts over a CrowdSec Local API')}.Sh SYNOPSIS
+.Nm
+.Op Fl -config Ar FILE
+.Op Cm status
+.Sh DESCRIPTION
+${prose('A process beside the daemon, without privileges. It sends the bans of this host to a CrowdSec Local API and bans what the decisions there say, over the control socket of the daemon, as [fleet] of the configuration says. Without [fleet] it ends at once, and nothing is connected to.')}.Pp
+${prose('Bans that the server has not yet taken wait on disk. While the server is gone, bans of others stay until their time is out.')}${literal(fleetUsage)}.Sh FILES
+${tagged([
+  ['Pa /etc/fail2zig.toml', 'The configuration.'],
+  ['Pa /var/lib/fail2zig-fleet/spool', 'Bans that wait for the server.'],
+  ['Pa /var/lib/fail2zig-fleet/position', 'How far records were read and sent.'],
+])}.Sh EXIT STATUS
+${tagged([
+  ['0', 'Stopped when asked, or all is well.'],
+  ['1', 'Something is wrong, as status says.'],
+  ['2', 'Wrong usage.'],
+  ['4', 'Nobody answers status.'],
+  ['78', 'The configuration, or a file that it names, cannot be used.'],
+])}${references(['fail2zig-client', 1], ['fail2zig.toml', 5], ['fail2zig', 8])}`;
+}
+
 /** docs/configuration.md. */
 function configurationDocument(): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('*', '\\*');
@@ -238,6 +261,7 @@ export function documents(): Map<string, string> {
   return new Map([
     ['man/fail2zig.8', daemonPage()],
     ['man/fail2zig-client.1', clientPage()],
+    ['man/fail2zig-fleet.8', fleetPage()],
     ['man/fail2zig.toml.5', configurationPage()],
     ['docs/configuration.md', configurationDocument()],
     ['docs/client-output.schema.json', outputSchema()],

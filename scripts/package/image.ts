@@ -34,7 +34,7 @@ function writeRoot(home: string, executable: string): void {
     mkdirSync(join(home, folder), { recursive: true });
   }
   linkSync(executable, join(home, 'usr/bin/fail2zig'));
-  symlinkSync('fail2zig', join(home, 'usr/bin/fail2zig-client'));
+  for (const name of ['fail2zig-client', 'fail2zig-fleet']) symlinkSync('fail2zig', join(home, 'usr/bin', name));
   writeFileSync(join(home, 'etc/fail2zig.toml'), writeSuggestion(imaged), { mode: 0o644 });
   for (const path of librariesOf(executable)) {
     mkdirSync(join(home, dirname(path)), { recursive: true });

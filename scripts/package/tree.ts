@@ -38,7 +38,7 @@ export function writeTree(home: string, executable: string): void {
   const copy = (from: string, path: string): void => put(path, readFileSync(join(root, from)));
   mkdirSync(join(home, 'usr/bin'), { recursive: true });
   linkSync(executable, join(home, 'usr/bin/fail2zig'));
-  symlinkSync('fail2zig', join(home, 'usr/bin/fail2zig-client'));
+  for (const name of ['fail2zig-client', 'fail2zig-fleet']) symlinkSync('fail2zig', join(home, 'usr/bin', name));
   put('etc/fail2zig.toml', writeSuggestion(packaged));
   copy('packaging/debian/copyright', 'usr/share/doc/fail2zig/copyright');
   put('usr/share/doc/fail2zig/changelog.gz', compressed(readFileSync(join(root, 'CHANGELOG.md'))));

@@ -11,7 +11,8 @@ import { encodeDump } from '../backends/nftables/messages.ts';
 import { attribute, command, netlinkNetfilter } from '../backends/nftables/numbers.ts';
 import { namedFiles, publishedPorts, unreadLogs } from '../commands/check.ts';
 import type { Compiled } from '../config/compile.ts';
-import { silentLogSeconds, tailBytes } from '../config/limits.ts';
+import type { FleetConfig } from '../config/fleet.ts';
+import { fleetLagSeconds, silentLogSeconds, tailBytes } from '../config/limits.ts';
 import { loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import type { Status } from '../control/answers.ts';
@@ -22,6 +23,7 @@ import { lineBytesMax } from '../limits.ts';
 import { formatAddress } from '../text/address.ts';
 import type { JailConfig } from '../types.ts';
 import { call, UnreachableError } from './call.ts';
+import { type Figure, figuresOf, problemsOf, readPage } from './fleet-page.ts';
 
 /** `bad`: nothing is banned because of it. `warning`: look at it. */
 export type State = 'ok' | 'warning' | 'bad' | 'skipped';
@@ -64,6 +66,7 @@ export async function* examine(path: string, socket: string, now = Date.now() / 
   if ('link' in status) yield status;
   else yield* daemonFindings(status, path, now);
   if (compiled !== undefined) yield* kernelFindings(compiled, 'link' in status ? undefined : status);
+  if (compiled?.fleet !== undefined) yield* fleetFindings(compiled.fleet);
   yield* neighbours();
 }
 
@@ -274,6 +277,29 @@ async function nftablesFinding(table: string, jails: number): Promise<Finding> {
   } finally {
     socket.close();
   }
+}
+
+// --- The fleet -----------------------------------------------------------------------------------
+
+async function* fleetFindings({ metricsPort, url }: FleetConfig): AsyncGenerator<Finding> {
+  let figures: Figure[];
+  try {
+    figures = figuresOf(await readPage(metricsPort));
+  } catch (error) {
+    const mend = 'systemctl status fail2zig-fleet, journalctl -u fail2zig-fleet';
+    yield bad('fleet', `fail2zig-fleet does not answer on port ${metricsPort}: ${(error as Error).message}`, mend);
+    return;
+  }
+  for (const problem of problemsOf(figures)) yield bad('fleet', problem, 'docs/fleet.md; journalctl -u fail2zig-fleet');
+  const of = (name: string): number => figures.find((figure) => figure.name === name)?.value ?? 0;
+  const says = `${of('alerts_sent_total')} bans sent to ${url}, ${of('alerts_waiting')} wait, ${of('bans')} of others hold`;
+  if (of('lag_seconds') > fleetLagSeconds) {
+    yield warning(
+      'fleet',
+      `${says}; the oldest waits since ${Math.floor(of('lag_seconds'))} s`,
+      'fail2zig-fleet status',
+    );
+  } else yield ok('fleet', says);
 }
 
 // --- Others on this host -------------------------------------------------------------------------

@@ -147,6 +147,8 @@ export const fleetSpoolBytesDefault = 16 * 1024 * 1024;
 /** The smallest spool holds a batch many times over; the largest is read within a second or so. */
 export const fleetSpoolBytesMin = 64 * 1024;
 export const fleetSpoolBytesMax = 1024 ** 3;
+/** A ban that waits for the server longer than this is worth a word, seconds. */
+export const fleetLagSeconds = 300;
 /** The page of figures of fail2zig-fleet, bytes. */
 export const fleetPageBytesMax = 1024 * 1024;
 

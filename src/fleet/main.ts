@@ -24,19 +24,7 @@ import { Sender, scenarioOf } from './sender.ts';
 import { readCredentials, Server } from './server.ts';
 import { Spool } from './spool.ts';
 import { presentFigures } from './status.ts';
-
-export const usage = `Usage: fail2zig-fleet [--config FILE] [status]
-
-Shares bans with other hosts over a CrowdSec Local API, as [fleet] of the
-configuration says. Runs until it is stopped.
-
-  status          The figures of the running process, and what is wrong.
-  --config FILE   The configuration; otherwise /etc/fail2zig.toml.
-  --help, --version
-
-Exit status: 0 done; 1 status found something wrong; 2 wrong usage; 4 nobody
-answers; 78 the configuration, or a file that it names, cannot be used.
-`;
+import { usage } from './usage.ts';
 
 const exits = { done: 0, problems: 1, usage: 2, unreachable: 4, config: 78 } as const;
 

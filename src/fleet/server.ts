@@ -70,7 +70,6 @@ export interface Alert {
 /** Of an alert that the server holds, what is looked at. */
 interface HeldAlert {
   message?: unknown;
-  scenario?: unknown;
 }
 
 export interface ServerOptions {
@@ -111,10 +110,11 @@ export class Server {
   }
 
   /** Whether the server holds this alert, sent at most `seconds` ago. Rejects with ServerError. */
-  async holds({ message, scenario, source }: Alert, seconds: number): Promise<boolean> {
+  async holds({ message, source }: Alert, seconds: number): Promise<boolean> {
     const { scope, value } = source;
     const since = `${Math.ceil(seconds / 3_600) + 1}h`;
-    const query = new URLSearchParams({ scope, value, scenario, since, limit: '0' });
+    // Not by scenario: the server would compare it with that of the decision.
+    const query = new URLSearchParams({ scope, value, since, limit: '0' });
     const text = await this.#asMachine({ method: 'GET', path: `/v1/alerts?${query}` });
     const held = parsed(text) as HeldAlert[] | null;
     return Array.isArray(held) && held.some((alert) => alert?.message === message);

@@ -1,8 +1,8 @@
 /**
- * The list of decisions that a Local API answers, piece by piece: an object of "new" and "deleted", in
- * any order, either of them null. Input: any bytes of whatever answers at the URL. Invariant: one
- * piece and what it yields are held, however long the list is; what is no such list, or ends before
- * its end, is an error, and whoever acts on missing decisions waits for the end.
+ * The list of decisions that a Local API answers, piece by piece: an object of "new" and
+ * "deleted", in any order, either of them null. Input: any bytes of whatever answers at the URL.
+ * Invariant: one piece and what it yields are held, however long the list is; what is no such list,
+ * or ends before its end, is an error, and whoever acts on missing decisions waits for the end.
  */
 import { JSONParser, type ParsedTokenInfo, TokenType } from '@streamparser/json';
 import { parseGoDuration } from './duration.ts';

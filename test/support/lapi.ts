@@ -134,8 +134,12 @@ export class StandInLapi {
     }
     if (what.startsWith('GET /v1/alerts?')) {
       const query = new URL(what.slice(4), this.url).searchParams;
+      const scenario = query.get('scenario');
+      // As the real one: a scenario is that of a decision.
       const found = this.alerts.filter(
-        ({ source, scenario }) => source.value === query.get('value') && scenario === query.get('scenario'),
+        ({ source, decisions }) =>
+          source.value === query.get('value') &&
+          (scenario === null || decisions.some((each) => each.scenario === scenario)),
       );
       return answer(200, found.length === 0 ? null : found);
     }
