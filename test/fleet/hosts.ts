@@ -4,10 +4,11 @@
  *   server (caller)  192.0.2.1/24 on fleet0, a bridge
  *   host1, host2     192.0.2.11, .12, and so on
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, chmodSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Daemon } from '../../scripts/lab/daemon.ts';
 import { figuresOf } from '../../src/client/fleet-page.ts';
 import { until } from '../support/until.ts';
@@ -125,11 +126,14 @@ bantime = "1h"
     });
   }
 
-  /** One figure of fail2zig-fleet, summed over its labels. */
+  /** One figure of fail2zig-fleet, summed over its labels; NaN while it has no page. */
   async figure(name: string, label?: string): Promise<number> {
-    const code = "fetch('http://127.0.0.1:9101/metrics').then((answer) => answer.text()).then(console.log)";
-    const command = ['netns', 'exec', this.name, process.execPath, '-e', code];
-    const page = execFileSync('ip', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    // No Node for each look: what is measured shares the cores with it.
+    const ask = 'exec 3<>/dev/tcp/127.0.0.1/9101 && printf "GET /metrics HTTP/1.0\\r\\n\\r\\n" >&3 && cat <&3';
+    const command = ['netns', 'exec', this.name, 'bash', '-c', ask];
+    const { status, stdout: page } = spawnSync('ip', command, { encoding: 'utf8' });
+    await pause(250);
+    if (status !== 0) return Number.NaN;
     return figuresOf(page)
       .filter((figure) => figure.name === name && (label === undefined || Object.values(figure.labels).includes(label)))
       .reduce((sum, { value }) => sum + value, 0);
@@ -139,6 +143,17 @@ bantime = "1h"
   fleetPeakMebibytes(): number {
     const text = readFileSync(`/proc/${this.#fleet!.pid}/status`, 'latin1');
     return Number(/VmHWM:\s+([0-9]+)/.exec(text)![1]) / 1024;
+  }
+
+  /** Processor seconds of daemon and fail2zig-fleet so far. */
+  processorSeconds(): { daemon: number; fleet: number } {
+    const of = (pid: number): number => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+        .replace(/^.*\) /, '')
+        .split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    };
+    return { daemon: of(this.daemon.pid), fleet: of(this.#fleet!.pid!) };
   }
 
   async untilBanned(jail: string, address: string, what: string): Promise<number> {
