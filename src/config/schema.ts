@@ -7,17 +7,9 @@ import * as z from 'zod/mini';
 import { bansMaxLargest, evictionPolicies, jailNameMax, maxretryMax } from '../limits.ts';
 import { parseDuration, parseInterval } from './duration.ts';
 import { bantimeFormulas, parseFactor, parseMultipliers } from './escalation.ts';
+import { parseFleetInterval, parseMachine, parseSpoolSize } from './fleet-values.ts';
 import { parseJournalDirectories, parseJournalMatch } from './journal-match.ts';
-import {
-  ceilingBytesDefault,
-  ceilingBytesMax,
-  ceilingBytesMin,
-  fleetIntervalSecondsMax,
-  fleetNameMax,
-  fleetSpoolBytesMax,
-  fleetSpoolBytesMin,
-  stateIntervalSecondsMax,
-} from './limits.ts';
+import { ceilingBytesDefault, ceilingBytesMax, ceilingBytesMin, stateIntervalSecondsMax } from './limits.ts';
 import type { Parsed } from './parsed.ts';
 import { parsePorts } from './port.ts';
 import { parseSize } from './size.ts';
@@ -129,17 +121,17 @@ const confinement = z.strictObject({
 const fleet = z.strictObject({
   enabled: setting(parseBoolean),
   url: setting(parseServerUrl),
-  machine: setting((value) => parseName(value, fleetNameMax)),
+  machine: setting(parseMachine),
   password_file: setting(parseFilePath),
   api_key_file: setting(parseFilePath),
   ca: setting(parseFilePath),
   certificate: setting(parseFilePath),
   key: setting(parseFilePath),
-  interval: setting((value) => parseInterval(value, fleetIntervalSecondsMax)),
+  interval: setting(parseFleetInterval),
   jail: setting((value) => parseName(value, jailNameMax)),
   entries_max: setting((value) => parseInteger(value, 1, bansMaxLargest)),
   directory: setting(parseDirectory),
-  spool_size: setting((value) => parseSize(value, fleetSpoolBytesMin, fleetSpoolBytesMax)),
+  spool_size: setting(parseSpoolSize),
   metrics_port: setting((value) => parseInteger(value, 1, 65_535)),
 });
 
@@ -255,8 +247,10 @@ export function knownKeys(path: readonly PropertyKey[]): string[] {
   return table ? Object.keys(table.shape) : [];
 }
 
-const tables = { memory, firewall, control, metrics, state, log, journal, confinement, fleet };
+const tables = { memory, firewall, control, metrics, state, log, journal, confinement };
 const sections: Record<string, { shape: object }> = tables;
+
+sections.fleet = fleet;
 
 /** The tables in which `key` may stand, as headers, for a key that stands in another one. */
 export function homesOf(key: string): string[] {
