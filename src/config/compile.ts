@@ -59,7 +59,6 @@ export interface Compiled {
   warnings: string[];
   /** The operator's filters, as he wrote them. */
   filters: OperatorFilter[];
-  /** [fleet], which is fail2zig-fleet's; absent where it is not there, or off. */
   fleet?: FleetConfig;
 }
 
@@ -106,15 +105,11 @@ class Reader {
     // Where text was passed over, what is missing may have stood there.
     if (this.problems.length > 0 || !checked.success) throw this.error();
     const config = this.resolve(withFleetJail(checked.data));
-    const fleet = checked.data.fleet && this.resolveFleet(checked.data.fleet);
+    const fleet = resolveFleet(checked.data.fleet, this.warnings, (kind, key, reason, hint) =>
+      this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint),
+    );
     if (this.problems.length > 0) throw this.error();
     return { config, warnings: this.warnings, filters: this.filters, ...(fleet && { fleet }) };
-  }
-
-  private resolveFleet(table: NonNullable<Document['fleet']>): FleetConfig | undefined {
-    const complain = (kind: ProblemKind, key: string, reason: string, hint?: string): void =>
-      this.add(kind, ['fleet', key], this.valueOffset(['fleet', key]), reason, hint);
-    return resolveFleet(table, complain, (text) => this.warnings.push(text));
   }
 
   private error(): ConfigError {

@@ -44,8 +44,13 @@ export const fleetDefaults = {
   metricsPort: 9101,
 } as const;
 
-/** The settings of [fleet]; undefined where it is off, or was complained of. */
-export function resolveFleet(table: FleetTable, complain: Complain, warn: (text: string) => void) {
+/** The settings of [fleet]; undefined where it is not there, off, or was complained of. */
+export function resolveFleet(
+  table: FleetTable | undefined,
+  warnings: string[],
+  complain: Complain,
+): FleetConfig | undefined {
+  if (table === undefined) return undefined;
   const { url, machine, password_file, api_key_file, ca, certificate, key } = table;
   const before = { count: 0 };
   const wrong: Complain = (...words) => {
@@ -71,7 +76,7 @@ export function resolveFleet(table: FleetTable, complain: Complain, warn: (text:
     wrong('missing', 'api_key_file', 'is missing: nothing is sent and nothing is received', hint);
   }
   if (table.enabled === false || before.count > 0) return undefined;
-  if (isPlain && !isLocal(url!)) warn('fleet.url is http: passwords, keys and bans travel in clear text');
+  if (isPlain && !isLocal(url!)) warnings.push('fleet.url is http: passwords, keys and bans travel in clear text');
   const config: FleetConfig = {
     url: url!.replace(/\/+$/, ''),
     receives,
