@@ -46,16 +46,24 @@ function readEngineFile(name: string, folder: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8').replaceAll('\n// @inline\n', '\n@inline\n') : null;
 }
 
-/** `sizes`: where the bytes of each matcher are written, for `fail2zig filters`. */
-async function buildEngine(output: string, features: string[], sizes?: string): Promise<void> {
+const compilersOwn = new Set(Object.keys(asc.libraryFiles));
+
+/**
+ * `folders`: what the engine's memory is made of, `#linear`. `sizes`: where the bytes of each
+ * matcher are written, for `fail2zig filters`.
+ */
+async function buildEngine(output: string, folders: string[], features: string[], sizes?: string): Promise<void> {
   const sources = ['src/engine', 'scripts/build.ts'];
   if (!isStale(output, sources) && (sizes === undefined || !isStale(sizes, sources))) return;
   if (!options.quiet) console.error(`build: ${output}`);
   const temporary = `${output}.${process.pid}`;
+  // The compiler remembers the files of a build for the next one.
+  for (const name of Object.keys(asc.libraryFiles)) if (!compilersOwn.has(name)) delete asc.libraryFiles[name];
   const { error, stderr } = await asc.main(
     [
       'src/engine/engine.ts',
-      ...['--lib', 'src/engine/wasm', '--baseDir', root, '--outFile', temporary],
+      ...folders.flatMap((folder) => ['--lib', folder]),
+      ...['--baseDir', root, '--outFile', temporary],
       ...['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', '--debug', ...features],
     ],
     { readFile: readEngineFile },
@@ -134,8 +142,13 @@ async function bundle(output: string, entry: string, external: string[] = []): P
 
 mkdirSync(join(root, 'build'), { recursive: true });
 mkdirSync(join(root, 'dist'), { recursive: true });
-await buildEngine('build/engine.wasm', ['--enable', 'simd'], 'build/matchers.json');
-await buildEngine('build/engine-scalar.wasm', ['--disable', 'simd']);
+await buildEngine(
+  'build/engine.wasm',
+  ['src/engine/simd', 'src/engine/wasm'],
+  ['--enable', 'simd'],
+  'build/matchers.json',
+);
+await buildEngine('build/engine-scalar.wasm', ['src/engine/scalar', 'src/engine/wasm'], ['--disable', 'simd']);
 // What runs takes the wasm engine only; its source beside it would cost 1.4 MiB of the core's heap.
 const plainEngine = ['./engine.ts', './linear.ts'];
 await bundle('dist/main.cjs', 'src/main.ts', plainEngine);

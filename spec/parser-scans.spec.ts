@@ -35,7 +35,13 @@ const vectorsOf =
       const flags = ['-O3', '--runtime', 'stub', '--noAssert', '--importMemory', simd, 'simd', '--textFile', text];
       const { NODE_V8_COVERAGE: _, ...env } = process.env;
       const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-      const source = ['--lib', 'src/engine/wasm', '--baseDir', root, `src/engine/${part}.ts`];
+      const memory = [
+        '--lib',
+        simd === '--enable' ? 'src/engine/simd' : 'src/engine/scalar',
+        '--lib',
+        'src/engine/wasm',
+      ];
+      const source = [...memory, '--baseDir', root, `src/engine/${part}.ts`];
       await run(process.execPath, [asc, ...source, ...flags], { cwd: root, env });
       return readFileSync(text, 'utf8').match(/\b(?:v128|i8x16|i16x8|i32x4)\.\w+/g)?.length ?? 0;
     } finally {

@@ -28,19 +28,20 @@ export interface Lines {
 const isEmitted = (path: string) => path.startsWith('src/engine/generated/');
 /**
  * What a Linux host with nftables and log files never loads: bundles of their own
- * (scripts/build.ts) for other backends, the dry run, the journal, and hosts without inotify.
+ * (scripts/build.ts) for other backends, the dry run, the journal, and hosts without inotify; and
+ * what the engine is made of for processors without SIMD.
  */
 const isForOthers = (path: string) =>
-  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events))/.test(path);
+  /^src\/(backends\/(xtables\/|xdp\/|log-only)|sources\/(journal\/|portable-events)|engine\/scalar\/)/.test(path);
 
 /** The parts, in the order in which they are printed. */
 export function parts(): Part[] {
   const tree = readTree('src/**/*.ts');
   // Production runs the wasm build: its byte access stands in for the plain one.
-  const aliases = { '#linear': 'src/engine/wasm/#linear.ts' };
+  const aliases = { '#linear': 'src/engine/simd/#linear.ts', '#access': 'src/engine/wasm/#access.ts' };
   const reached = (entry: string) =>
     [...reachOf(tree, entry, aliases).files].filter((path) => !isEmitted(path) && path !== 'src/engine/linear.ts');
-  const core = reached('src/daemon.ts');
+  const core = [...reached('src/daemon.ts'), 'src/engine/scalar/#linear.ts'];
   const inCore = new Set(core);
   const below = (pattern: string) => globSync(pattern).filter((path) => !isEmitted(path) && !path.endsWith('.d.ts'));
   return [

@@ -24,7 +24,7 @@ interface Change {
 
 const withoutShortWays: Change[] = [
   {
-    file: 'linear.ts',
+    file: 'scalar/bytewise.ts',
     from: '  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
     to: '  for (let i = 0; i < 1; i++) return false;\n  for (let i = 0; i < blocks << 4; i++) {\n    if (((',
   },

@@ -1,6 +1,6 @@
 /**
  * The engine's memory functions as each build has them: plain TypeScript, and compiled alone from
- * wasm/#linear.ts.
+ * simd/#linear.ts or scalar/#linear.ts.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,8 +41,10 @@ export async function linearOf(build: Build): Promise<{ linear: Linear; bytes: B
     return { linear: plain, bytes: Buffer.from(memory) };
   }
   const output = join(tmpdir(), `linear-${process.pid}-${build}.wasm`);
+  const folder = build === 'wasm' ? 'src/engine/simd' : 'src/engine/scalar';
   const { error, stderr } = await asc.main([
-    'src/engine/wasm/#linear.ts',
+    `${folder}/#linear.ts`,
+    ...['--lib', folder, '--lib', 'src/engine/wasm'],
     ...['--baseDir', root, '--outFile', output, '-O3', '--runtime', 'stub', '--noAssert', '--importMemory'],
     ...[build === 'wasm' ? '--enable' : '--disable', 'simd'],
   ]);

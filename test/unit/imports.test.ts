@@ -106,7 +106,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   main: ['config', 'commands', 'limits', 'text', 'version'],
 };
 
-const engineOnlyImports = new Set(['#linear']);
+const engineOnlyImports = new Set(['#linear', '#access']);
 const hostFiles = new Set([
   'src/engine/examiner.ts',
   'src/engine/host.ts',
