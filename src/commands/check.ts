@@ -21,7 +21,7 @@ import { matchesComponent, splitPattern } from '../sources/glob.ts';
 import { mounts } from '../sources/place.ts';
 import { printable } from '../text/printable.ts';
 import type { CoreConfig, JailConfig } from '../types.ts';
-import { exitUsage, parseOptions } from './options.ts';
+import { misuse, readCommand } from './options.ts';
 import { readLines } from './show-filter.ts';
 import { coreArguments, coreEnvironment, exitConfig, handedAddon, handedRecord } from './start.ts';
 
@@ -35,26 +35,17 @@ export const usage = `fail2zig check: say whether the configuration can be used,
 `;
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions('fail2zig check', argv, {
+  const parsed = readCommand(usage, argv, {
     config: { type: 'string' },
     json: { type: 'boolean' },
     suggest: { type: 'boolean' },
     root: { type: 'string' },
-    help: { type: 'boolean' },
   });
-  if (!parsed) return exitUsage;
-  const { config = defaultConfigPath, json = false, help } = parsed.values;
-  if (help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  const { suggest: isAsked = false, root } = parsed.values;
+  if (typeof parsed === 'number') return parsed;
+  const { config = defaultConfigPath, json = false, suggest: isAsked = false, root } = parsed.values;
   const other = ['config', 'json'].find((name) => name in parsed.values);
-  if ((isAsked && other !== undefined) || (!isAsked && root !== undefined)) {
-    const reason = isAsked ? `--${other} does not go with --suggest` : '--root goes with --suggest only';
-    process.stderr.write(`fail2zig check: ${reason}\nTry \`fail2zig check --help\`.\n`);
-    return exitUsage;
-  }
+  if (isAsked && other !== undefined) return misuse(usage, `--${other} does not go with --suggest`);
+  if (!isAsked && root !== undefined) return misuse(usage, '--root goes with --suggest only');
   if (isAsked) return (await import('./suggest.ts')).suggest(root);
   try {
     const compiled = loadConfig(config);

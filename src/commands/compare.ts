@@ -10,7 +10,7 @@ import { compareJails, type JailComparison } from '../import/side-by-side.ts';
 import { jsonText } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import { eachLine } from './lines.ts';
-import { exitUsage, explain, parseOptions } from './options.ts';
+import { explain, misuse, readCommand } from './options.ts';
 
 export const usage = `fail2zig compare: our decisions over a log beside those of an installed fail2ban
 
@@ -30,33 +30,28 @@ const shownMax = 20;
 const exitDiffers = 3;
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions(
-    'fail2zig compare',
+  const parsed = readCommand(
+    usage,
     argv,
     {
       fail2ban: { type: 'string' },
       jail: { type: 'string', multiple: true },
       json: { type: 'boolean' },
       now: { type: 'string' },
-      help: { type: 'boolean' },
     },
     true,
   );
-  if (!parsed) return exitUsage;
+  if (typeof parsed === 'number') return parsed;
   const { values, positionals } = parsed;
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  if (positionals.length === 0) return misuse('which LOG?');
+  if (positionals.length === 0) return misuse(usage, 'which LOG?');
   const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
-  if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
+  if (!Number.isFinite(now) || now < 0) return misuse(usage, '--now takes seconds since 1970');
   try {
     const imported = importTree(resolve(values.fail2ban ?? '/etc/fail2ban'), values.jail ?? []);
     const results = await compareJails(imported, values.jail ?? [], readLines(positionals), now);
     process.stdout.write(values.json ? `${jsonText({ jails: results })}\n` : results.map(comparisonText).join('\n'));
     if (results.length === 0)
-      return misuse('no such jail is enabled, or can be carried over: fail2zig import says why');
+      return misuse(usage, 'no such jail is enabled, or can be carried over: fail2zig import says why');
     if (results.some(({ unasked }) => unasked !== undefined)) return 1;
     return results.some(differs) ? exitDiffers : 0;
   } catch (error) {
@@ -94,9 +89,4 @@ export function comparisonText(result: JailComparison): string {
   for (const ban of onlyOurBans.slice(0, shownMax)) out.push(`  banned here only: ${ban}`);
   for (const ban of onlyTheirBans.slice(0, shownMax)) out.push(`  banned by fail2ban only: ${ban}`);
   return `${out.join('\n')}\n`;
-}
-
-function misuse(message: string): number {
-  process.stderr.write(`fail2zig compare: ${message}\nTry \`fail2zig compare --help\`.\n`);
-  return exitUsage;
 }

@@ -11,7 +11,7 @@ import { ConfigError } from '../config/problem.ts';
 import { filters as builtIn } from '../filters/index.ts';
 import { jsonText } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
-import { exitUsage, parseOptions } from './options.ts';
+import { readCommand } from './options.ts';
 import { showFilter, shownBuiltIn, shownOperator } from './show-filter.ts';
 
 export const usage = `fail2zig filters: list the built-in filters, or show one
@@ -22,14 +22,10 @@ export const usage = `fail2zig filters: list the built-in filters, or show one
 `;
 
 export async function run(argv: string[]): Promise<number> {
-  const options = { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' } } as const;
-  const parsed = parseOptions('fail2zig filters', argv, options, true);
-  if (!parsed) return exitUsage;
-  const { config, json = false, help } = parsed.values;
-  if (help) {
-    process.stdout.write(usage);
-    return 0;
-  }
+  const options = { config: { type: 'string' }, json: { type: 'boolean' } } as const;
+  const parsed = readCommand(usage, argv, options, true);
+  if (typeof parsed === 'number') return parsed;
+  const { config, json = false } = parsed.values;
   let own: OperatorFilter[] = [];
   try {
     if (config !== undefined) own = loadConfig(config).filters;

@@ -14,7 +14,7 @@ import { compareJails, type JailComparison } from '../import/side-by-side.ts';
 import { jsonText } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import { comparisonText, readLines } from './compare.ts';
-import { exitUsage, explain, parseOptions } from './options.ts';
+import { explain, misuse, readCommand } from './options.ts';
 
 export const usage = `fail2zig import: translate a fail2ban configuration
 
@@ -34,8 +34,8 @@ Exit status: 0 all carried over, 3 with warnings, 4 a jail that was enabled is n
 `;
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions(
-    'fail2zig import',
+  const parsed = readCommand(
+    usage,
     argv,
     {
       output: { type: 'string' },
@@ -45,17 +45,12 @@ export async function run(argv: string[]): Promise<number> {
       try: { type: 'string', multiple: true },
       bans: { type: 'boolean' },
       database: { type: 'string' },
-      help: { type: 'boolean' },
     },
     true,
   );
-  if (!parsed) return exitUsage;
+  if (typeof parsed === 'number') return parsed;
   const { values, positionals } = parsed;
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  if (positionals.length > 1) return misuse('one folder at a time, please');
+  if (positionals.length > 1) return misuse(usage, 'one folder at a time, please');
   const folder = resolve(positionals[0] ?? '/etc/fail2ban');
   if (values.bans) return printBans(folder, values.database);
   const output = values.output ?? defaultConfigPath;
@@ -131,9 +126,4 @@ function replaceFile(path: string, text: string): void {
 function failed(message: string): number {
   process.stderr.write(`fail2zig import: ${message}\n`);
   return 1;
-}
-
-function misuse(message: string): number {
-  process.stderr.write(`fail2zig import: ${message}\nTry \`fail2zig import --help\`.\n`);
-  return exitUsage;
 }

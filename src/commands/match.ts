@@ -14,7 +14,7 @@ import { jsonText } from '../text/json.ts';
 import { printable } from '../text/printable.ts';
 import type { FilterProgram } from '../types.ts';
 import { eachLine } from './lines.ts';
-import { exitUsage, explain, parseOptions } from './options.ts';
+import { explain, misuse, readCommand } from './options.ts';
 
 export const usage = `fail2zig match: show which lines of a log a filter matches
 
@@ -38,8 +38,8 @@ const missedShown = 10;
 const matchedShown = 20;
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions(
-    'fail2zig match',
+  const parsed = readCommand(
+    usage,
     argv,
     {
       filter: { type: 'string' },
@@ -47,18 +47,13 @@ export async function run(argv: string[]): Promise<number> {
       json: { type: 'boolean' },
       now: { type: 'string' },
       journal: { type: 'boolean' },
-      help: { type: 'boolean' },
     },
     true,
   );
-  if (!parsed) return exitUsage;
+  if (typeof parsed === 'number') return parsed;
   const { values, positionals } = parsed;
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  if (values.filter === undefined) return misuse('--filter NAME is needed');
-  if (positionals.length > 1) return misuse('one file at a time, please');
+  if (values.filter === undefined) return misuse(usage, '--filter NAME is needed');
+  if (positionals.length > 1) return misuse(usage, 'one file at a time, please');
   let filters: FilterProgram[] = [];
   try {
     if (values.config !== undefined) filters = loadConfig(values.config).config.filters;
@@ -66,9 +61,9 @@ export async function run(argv: string[]): Promise<number> {
     return failed(error as Error);
   }
   const chosen = chooseFilter(values.filter, filters);
-  if (typeof chosen === 'string') return misuse(chosen);
+  if (typeof chosen === 'string') return misuse(usage, chosen);
   const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
-  if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
+  if (!Number.isFinite(now) || now < 0) return misuse(usage, '--now takes seconds since 1970');
 
   const { name, mode } = chosen;
   const jail = { filter: name, mode, maxretry: 1, findtime: 600, bantime: 600, ipv6Prefix: 128, ignore: [] };
@@ -110,11 +105,6 @@ export function chooseFilter(
   if (mode === '' || known.modes.includes(mode)) return { name, mode };
   const modes = known.modes.length === 0 ? 'has no modes' : `has the modes ${known.modes.join(', ')}`;
   return `filter ${name} ${modes}; "${printable(mode, 60)}" is none of them`;
-}
-
-function misuse(message: string): number {
-  process.stderr.write(`fail2zig match: ${message}\nTry \`fail2zig match --help\`.\n`);
-  return exitUsage;
 }
 
 function userText(verdict: Verdict): string | undefined {

@@ -38,6 +38,33 @@ export function parseOptions<Options extends ParseArgsOptionsConfig>(
   }
 }
 
+/**
+ * The options and operands of the command whose help is `usage`, which begins with its name; or its
+ * exit status, where `--help` or a misuse leaves nothing to do.
+ */
+export function readCommand<Options extends ParseArgsOptionsConfig>(
+  usage: string,
+  argv: string[],
+  options: Options,
+  allowPositionals = false,
+) {
+  const parsed = parseOptions(nameIn(usage), argv, { ...options, help: { type: 'boolean' } }, allowPositionals);
+  if (parsed === undefined) return exitUsage;
+  if (!('help' in parsed.values)) return parsed;
+  process.stdout.write(usage);
+  return 0;
+}
+
+/** Says what is wrong with a command line; returns the exit status. */
+export function misuse(usage: string, message: string): number {
+  complain(nameIn(usage), message);
+  return exitUsage;
+}
+
+function nameIn(usage: string): string {
+  return usage.slice(0, usage.indexOf(':'));
+}
+
 /** What Node says of a command line, in our words. */
 function misuseOf({ code, message }: NodeJS.ErrnoException): string {
   const [, named = ''] = /'([^']*)'/.exec(message) ?? [];

@@ -7,7 +7,7 @@
 import { backendRows } from '../backends/choose.ts';
 import { InUseError, tableLockPath, takeLock } from '../sole.ts';
 import { printable } from '../text/printable.ts';
-import { exitUsage, parseOptions } from './options.ts';
+import { readCommand } from './options.ts';
 
 export const usage = `fail2zig remove: take our rules and bans out of the kernel; the daemon must have ended
 
@@ -28,14 +28,10 @@ export function isAbsent(error: unknown): boolean {
 const lasting = ['nftables', 'iptables', 'ipset'];
 
 export async function run(argv: string[]): Promise<number> {
-  const options = { table: { type: 'string' }, help: { type: 'boolean' } } as const;
-  const parsed = parseOptions('fail2zig remove', argv, options);
-  if (!parsed) return exitUsage;
-  const { table = 'fail2zig', help } = parsed.values;
-  if (help) {
-    process.stdout.write(usage);
-    return 0;
-  }
+  const options = { table: { type: 'string' } } as const;
+  const parsed = readCommand(usage, argv, options);
+  if (typeof parsed === 'number') return parsed;
+  const { table = 'fail2zig' } = parsed.values;
   try {
     takeLock(tableLockPath(table), `firewall table ${table}`, 'table of its own');
   } catch (error) {

@@ -33,7 +33,7 @@ import { printable } from '../text/printable.ts';
 import type { Address, Decision, EvictionPolicy, FilterProgram, JailConfig } from '../types.ts';
 import { journalNotes } from './lines.ts';
 import { chooseFilter } from './match.ts';
-import { exitUsage, explain, parseOptions } from './options.ts';
+import { explain, misuse, readCommand } from './options.ts';
 
 export const usage = `fail2zig replay: run finished logs through the whole pipeline, without a kernel
 
@@ -70,8 +70,8 @@ interface Report {
 }
 
 export async function run(argv: string[]): Promise<number> {
-  const parsed = parseOptions(
-    'fail2zig replay',
+  const parsed = readCommand(
+    usage,
     argv,
     {
       config: { type: 'string' },
@@ -82,23 +82,18 @@ export async function run(argv: string[]): Promise<number> {
       'ipv6-prefix': { type: 'string' },
       now: { type: 'string' },
       json: { type: 'boolean' },
-      help: { type: 'boolean' },
     },
     true,
   );
-  if (!parsed) return exitUsage;
+  if (typeof parsed === 'number') return parsed;
   const { values, positionals: files } = parsed;
-  if (values.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  if (files.length === 0) return misuse('which FILE?');
+  if (files.length === 0) return misuse(usage, 'which FILE?');
   const now = values.now === undefined ? Math.floor(Date.now() / 1000) : Number(values.now);
-  if (!Number.isFinite(now) || now < 0) return misuse('--now takes seconds since 1970');
+  if (!Number.isFinite(now) || now < 0) return misuse(usage, '--now takes seconds since 1970');
   let plan: Plan | string;
   try {
     plan = values.filter === undefined ? configured(values.config ?? defaultConfigPath) : single(values.filter, values);
-    if (typeof plan === 'string') return misuse(plan);
+    if (typeof plan === 'string') return misuse(usage, plan);
     const report = await replay(plan, files, now);
     process.stdout.write(values.json ? `${jsonText(report)}\n` : summary(report));
     return 0;
@@ -106,11 +101,6 @@ export async function run(argv: string[]): Promise<number> {
     process.stderr.write(`fail2zig replay: ${explain(error as Error)}\n`);
     return 1;
   }
-}
-
-function misuse(message: string): number {
-  process.stderr.write(`fail2zig replay: ${message}\nTry \`fail2zig replay --help\`.\n`);
-  return exitUsage;
 }
 
 function configured(path: string): Plan {
