@@ -5,7 +5,7 @@
  */
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { resolve, sep } from 'node:path';
-import { linksMax } from './limits.ts';
+import { symbolicLinksMax } from './limits.ts';
 
 export interface Component {
   path: string;
@@ -33,7 +33,7 @@ export function componentsOf(path: string): Component[] {
       at = here;
       continue;
     }
-    if (++links > linksMax) throw Object.assign(new Error(`${path}: too many links`), { code: 'ELOOP' });
+    if (++links > symbolicLinksMax) throw Object.assign(new Error(`${path}: too many links`), { code: 'ELOOP' });
     const target = readlinkSync(here);
     if (target.startsWith(sep)) at = sep;
     rest.unshift(...target.split(sep).filter((part) => part !== '' && part !== '.'));

@@ -80,8 +80,6 @@ export const jailNameMax = 24;
  * holds.
  */
 export const banSecondsMax = 10 * 365 * 86_400;
-/** Links that are followed on the way to one file, as the kernel does. */
-export const linksMax = 40;
 /** Longest path of a unix socket, bytes (sun_path of unix(7), without its final zero). */
 export const socketPathBytesMax = 107;
 
@@ -157,8 +155,6 @@ limitHolds(listPartRowsMax * (jailNameMax + addressTextMax + 64) < frameBytesMax
 
 /** What is given up when the table is full, in the order of the engine's numbers. */
 export const evictionPolicies = ['evict_oldest', 'ban_all', 'drop_unbanned', 'deny_new', 'log_and_drop'] as const;
-/** A compressed log may hold this much, bytes: `match` and `replay` unpack it in memory. */
-export const unpackedBytesMax = 1024 ** 3;
 /** Characters of untrusted text quoted in one message. */
 export const printedCharactersMax = 200;
 /**

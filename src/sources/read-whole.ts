@@ -7,9 +7,11 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { LineSink } from '../engine/host.ts';
-import { unpackedBytesMax } from '../limits.ts';
 import { native } from '../native.ts';
 import { printable } from '../text/printable.ts';
+
+/** A compressed log may hold this much, bytes: `match` and `replay` unpack it in memory. */
+const unpackedBytesMax = 1024 ** 3;
 
 export interface ReadWholeOptions {
   /** Source number handed to `feed`. */
