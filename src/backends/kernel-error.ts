@@ -41,30 +41,15 @@ export class KernelError extends Error {
   readonly errno: number;
   /** Its symbol, e.g. 'EPERM'. */
   readonly code: string;
-  /** The kernel's own words (extended ACK), '' when it gave none. */
-  readonly kernelMessage: string;
-  /** Offset in the request of what the kernel objects to, -1 when it did not say. */
-  readonly offset: number;
   /** What was attempted, for people. */
   readonly operation: string;
-  /** Sequence number of the message refused, 0 when none is known. */
-  readonly sequence: number;
 
-  /** @param detail our own words, or what the kernel said */
-  constructor(
-    errno: number,
-    operation: string,
-    detail: string | { sequence?: number; kernelMessage: string; offset: number } = '',
-  ) {
+  /** @param words our own, or the kernel's (extended ACK) */
+  constructor(errno: number, operation: string, words = '') {
     const code = errorName(errno);
-    const { sequence = 0, kernelMessage = '', offset = -1 } = typeof detail === 'string' ? {} : detail;
-    const words = typeof detail === 'string' ? detail : kernelMessage;
     super(`${operation}: ${code}${words ? ` (${words})` : ''}`);
     this.errno = errno;
     this.code = code;
-    this.kernelMessage = kernelMessage;
-    this.offset = offset;
     this.operation = operation;
-    this.sequence = sequence;
   }
 }

@@ -280,8 +280,8 @@ describe('netlink exchange', () => {
       name: 'KernelError',
       errno: 28,
       code: 'ENOSPC',
-      kernelMessage: 'No room?for ?[31mmore',
       operation: 'add 1 element of set s',
+      message: 'add 1 element of set s: ENOSPC (No room?for ?[31mmore)',
     });
   });
 

@@ -16,6 +16,8 @@ export const flagAppend = 0x800;
 /** On an error message: its copy of our request is cut to the header; attributes follow. */
 const flagCapped = 0x100;
 const flagAckAttributes = 0x200;
+/** NLMSGERR_ATTR_MSG. */
+const attributeMessage = 1;
 /** Attribute type bits that are not part of the type. */
 const typeNested = 0x8000;
 const typeMask = 0x3fff;
@@ -299,26 +301,22 @@ export class AttributeReader {
 /** What an NLMSG_ERROR message says; `errno` 0 is an ACK. null = it cannot be read. */
 export interface Verdict {
   errno: number;
-  kernelMessage: string;
-  offset: number;
+  /** The kernel's own words; '' when it gave none. */
+  words: string;
 }
 
 /** Reads an NLMSG_ERROR payload and the extended ACK behind it. Never throws. */
 export function decodeVerdict(bytes: Buffer, message: Message): Verdict | null {
   if (message.end - message.start < 4 + headerBytes) return null;
-  const errno = -bytes.readInt32LE(message.start);
+  const errno = 0 - bytes.readInt32LE(message.start);
   if (errno < 0 || errno > errnoMax) return null;
-  const verdict: Verdict = { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
+  const verdict: Verdict = { errno, words: '' };
   if ((message.flags & flagAckAttributes) === 0) return verdict;
   const request = message.start + 4;
   const copied = (message.flags & flagCapped) !== 0 ? headerBytes : bytes.readUInt32LE(request);
   if (copied < headerBytes || copied > message.end - request) return verdict;
   const reader = new AttributeReader(bytes, request + ((copied + 3) & ~3), message.end);
-  while (reader.next()) {
-    if (reader.type === 1) verdict.kernelMessage = printable(reader.text());
-    // NLMSGERR_ATTR_OFFS is in the machine's own byte order, unlike netfilter's attributes.
-    if (reader.type === 2 && reader.end - reader.start === 4) verdict.offset = bytes.readUInt32LE(reader.start);
-  }
+  while (reader.next()) if (reader.type === attributeMessage) verdict.words = printable(reader.text());
   return verdict;
 }
 

@@ -227,7 +227,7 @@ export class NetlinkSocket {
         }
         awaited.delete(message.sequence);
         if (verdict.errno !== 0) {
-          refusal ??= new KernelError(verdict.errno, operation, { sequence: message.sequence, ...verdict });
+          refusal ??= new KernelError(verdict.errno, operation, verdict.words);
         }
       }
       if (malformed !== null) throw new KernelError(EBADMSG, whole, malformed);
@@ -274,7 +274,7 @@ export class NetlinkSocket {
           if (verdict === null) {
             throw new KernelError(EBADMSG, operation, 'unreadable end of dump');
           }
-          if (verdict.errno !== 0) throw new KernelError(verdict.errno, operation, { sequence, ...verdict });
+          if (verdict.errno !== 0) throw new KernelError(verdict.errno, operation, verdict.words);
           return intact;
         }
         const isPart = kind === 'single' || (message.flags & netlink.flagMulti) !== 0;
@@ -292,10 +292,8 @@ export class NetlinkSocket {
   #endOfDump(message: netlink.Message): netlink.Verdict | null {
     if (message.type === netlink.messageError) return netlink.decodeVerdict(this.#buffer, message);
     // NLMSG_DONE carries the dump's own result; old kernels send it empty.
-    if (message.end - message.start < 4) return { errno: 0, kernelMessage: '', offset: -1 };
-    const errno = -this.#buffer.readInt32LE(message.start);
-    return errno < 0 || errno > netlink.errnoMax
-      ? null
-      : { errno: errno === 0 ? 0 : errno, kernelMessage: '', offset: -1 };
+    if (message.end - message.start < 4) return { errno: 0, words: '' };
+    const errno = 0 - this.#buffer.readInt32LE(message.start);
+    return errno < 0 || errno > netlink.errnoMax ? null : { errno, words: '' };
   }
 }
