@@ -123,7 +123,7 @@ describe.each(builds)('%s', (build) => {
     feed(message);
     clocks.look();
     expect(log.said).toEqual([]);
-    for (const text of ['Xyz 21 09:00:00 ', '03/04/2026 09:00:00 ', '2026.11.21 09:00:00 ']) feed(text + message);
+    for (const text of ['Xyz 21 09:00:00 ', '03/04/2026 09:00:00 ', '2026_11_21 09:00:00 ']) feed(text + message);
     expect(engine.filterCounter(filter, FILTER_UNREAD_TIME)).toBe(3);
     expect(engine.clockOf(0).unreadTimes).toBe(3);
     clocks.look();
