@@ -150,8 +150,9 @@ class Whole<T extends object> implements Presenter {
   part(data: T): string {
     for (const [name, value] of Object.entries(data)) {
       const before = this.#answer[name];
-      const goesOn = !repeated.has(name) && Array.isArray(before);
-      this.#answer[name] = goesOn ? [...before, ...(value as unknown[])] : value;
+      // Not copied for each of thousands of parts.
+      if (!repeated.has(name) && Array.isArray(before)) before.push(...(value as unknown[]));
+      else this.#answer[name] = Array.isArray(value) ? [...value] : value;
     }
     return '';
   }
