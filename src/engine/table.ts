@@ -804,6 +804,12 @@ export function forget(jail: i32): void {
   if (entry !== 0) free(entry);
 }
 
+/** Whether no slot of the set that begins with slot `first` is taken: FREE is 0. */
+// @inline
+function isSetFree(first: i32): bool {
+  return (int(layout.marksAt + first) | int(layout.marksAt + first + 4)) === 0;
+}
+
 /** The entry at which the walk of `copyEntries` goes on. */
 export let copiedUntil: i32 = 0;
 
@@ -818,6 +824,12 @@ export function copyEntries(first: i32, bans: bool, now: f64, to: i32, room: i32
   let length = 0;
   let index = first;
   while (index < count && length <= last) {
+    // One look at the marks of a set says that all its slots are free, as most of a table is.
+    if (index % layout.TABLE_WAYS === 0 && isSetFree(index)) {
+      entry += layout.TABLE_WAYS * layout.entryBytes;
+      index += layout.TABLE_WAYS;
+      continue;
+    }
     const meta = int(entry + layout.keyBytes);
     if (meta !== 0 && (meta & layout.META_STATE) >= layout.DECIDED === bans && worthOf(entry, now) !== SPENT) {
       copyBytes(to + length, entry, layout.entryBytes);

@@ -3,6 +3,13 @@ import type { Breakage } from '../breakage.ts';
 
 export const state: readonly Breakage[] = [
   {
+    name: 'a save looks at half the marks of a set',
+    find: 'return (int(layout.marksAt + first) | int(layout.marksAt + first + 4)) === 0;',
+    put: 'return int(layout.marksAt + first) === 0;',
+    claims: [],
+    tests: ['test/unit/saved-table.test.ts'],
+  },
+  {
     name: 'the checksum of the state file is not compared',
     find: 'if (reader.fill(Buffer.alloc(4)).readUInt32LE(0) !== expected) damaged(',
     put: 'if (reader.fill(Buffer.alloc(4)).readUInt32LE(0) !== expected && expected < 0) damaged(',
