@@ -59,6 +59,15 @@ describe('the unit', () => {
     }
   });
 
+  test.skipIf(analyze === undefined)('of fail2zig-fleet is accepted, and exposes less than the daemon', () => {
+    const fleet = readFileSync(join(root, 'systemd/fail2zig-fleet.service'), 'utf8');
+    // The checker writes each unit as fail2zig.service, which cannot follow itself.
+    expect(verdict(fleet.replace(' fail2zig.service', ''))).toBe('');
+    expect(exposure(fleet)).toBeLessThanOrEqual(1.5);
+    expect(exposure(fleet)).toBeLessThan(exposure(unit));
+    expect(fleet.split('\n')).toContain('RestartPreventExitStatus=78');
+  });
+
   test('waits for readiness and is not started again with a configuration that cannot be used', () => {
     for (const line of ['Type=notify', 'RestartPreventExitStatus=78', 'WatchdogSec=60s']) {
       expect(unit.split('\n')).toContain(line);
