@@ -55,6 +55,8 @@ export class Recorder {
   /** Addresses of a burst that have no record yet. */
   readonly #bursts = new Map<string, Omit<Event, 'number' | 'at'> & { addresses: string[] }>();
   readonly #turns = new Turns();
+  /** Asked for before the confinement, which does not allow it. */
+  readonly #uid = process.getuid!();
   #timer: NodeJS.Timeout | undefined;
   #problem: string | undefined;
 
@@ -187,7 +189,7 @@ export class Recorder {
     const { groupId, log } = this.#options;
     if (groupId === undefined) return;
     try {
-      await file.chown(process.getuid!(), groupId);
+      await file.chown(this.#uid, groupId);
       await file.chmod(0o640);
     } catch (error) {
       log.warn('only root can read the records', { groupId, error: (error as Error).message });
