@@ -1,7 +1,7 @@
 /** The file of records: written once, numbered, bounded, read while it is written. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { pipeline } from '../../spec/support/pipeline.ts';
 import { readRecords } from '../../src/client/records.ts';
 import type { Event } from '../../src/history/event.ts';
@@ -96,6 +96,17 @@ describe('records', () => {
       [1, '192.0.2.1'],
       [2, '192.0.2.2'],
     ]);
+  });
+
+  test('a file is replaced without a system call that the confined core may not make', async () => {
+    const { recorder } = await started({ fileBytesMax: 2_048, groupId: process.getgid!() });
+    const getuid = vi.spyOn(process, 'getuid');
+    for (let index = 0; !existsSync(`${path}.1`); index++) {
+      recorder.bans('ban', 'sshd', [{ address: source(index) }]);
+      await recorder.flush();
+    }
+    expect(getuid).not.toHaveBeenCalled();
+    getuid.mockRestore();
   });
 
   test('two files hold the latest events; numbers go on over them and over a restart', async () => {
