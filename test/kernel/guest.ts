@@ -64,6 +64,8 @@ async function check(name: string, body: () => Promise<string | undefined> | str
 }
 
 class Daemon {
+  /** The one that runs: what a failed check leaves behind ends before the next. */
+  static #last: Daemon | undefined;
   readonly said: string[] = [];
   readonly #child: ChildProcess;
 
@@ -74,7 +76,9 @@ class Daemon {
   }
 
   static async start(settings: string): Promise<Daemon> {
+    await Daemon.#last?.stop();
     const daemon = new Daemon(settings);
+    Daemon.#last = daemon;
     await until('the start of the daemon', () => {
       if (daemon.#child.exitCode !== null) throw new Error(`the daemon ended: ${daemon.said.join(' | ')}`);
       return daemon.said.some((line) => line.includes(' started '));
@@ -116,6 +120,7 @@ class Daemon {
   }
 
   async stop(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
     await ended;
@@ -181,7 +186,7 @@ function left(backend: string, address: string): number | undefined {
 const damage: Readonly<Record<string, string>> = {
   nftables: 'nft flush ruleset',
   iptables: 'iptables-legacy -F && iptables-legacy -X',
-  ipset: 'iptables-legacy -F && iptables-legacy -X && ipset destroy',
+  ipset: 'iptables-legacy -F && iptables-legacy -X && ipset flush',
 };
 
 async function backendChecks(backend: string): Promise<void> {
@@ -343,6 +348,8 @@ async function main(boot: string, only: string[]): Promise<void> {
     await beforeTheReboot();
   } else await afterTheReboot();
   write('DONE');
+  // The console is slow, and the kernel writes there too.
+  await pause(3_000);
   // As a power cut: nothing is written back.
   appendFileSync('/proc/sysrq-trigger', 'o');
   await pause(patienceMs);

@@ -5,7 +5,7 @@
  * where a row failed or the guest did not come to its end. `-- nftables,journal` tries some only,
  * and records nothing.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -25,18 +25,18 @@ const bootMsMax = 5_400_000;
 const memoryMegabytes = 1_024;
 const diskBytes = 64 * 1024 * 1024;
 
-const applets = 'sh mount mkdir modprobe ping sleep hostname mke2fs cat ls dmesg tail';
+const applets = 'sh mount mkdir modprobe ping sleep hostname cat ls dmesg tail';
 
 const init = `#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t securityfs sec /sys/kernel/security
 mount -t devtmpfs dev /dev
+mount -t cgroup2 cg /sys/fs/cgroup
 for place in /run /tmp; do mount -t tmpfs tmp $place; done
 mkdir -p /run/netns /run/fail2zig /var/lib/fail2zig
 hostname guest
 modprobe virtio_pci && modprobe virtio_blk
-[ "$boot" = 1 ] && mke2fs /dev/vda >/dev/null 2>&1
 mount -t ext4 /dev/vda /var/lib/fail2zig || echo 'no disk'
 /bin/node /opt/fail2zig/dist/guest.mjs "$boot" "$only"
 echo "the guest's program ended with status $?"
@@ -121,7 +121,7 @@ async function boot(
       '-no-reboot',
     ],
     ...['-kernel', kernel.image, '-initrd', join(scratch, 'root.cpio')],
-    ...['-append', `console=ttyS0 quiet panic=-1 sysrq_always_enabled boot=${number} only=${only}`],
+    ...['-append', `console=ttyS0 loglevel=3 panic=-1 sysrq_always_enabled boot=${number} only=${only}`],
     ...['-drive', `file=${join(scratch, 'disk')},format=raw,if=virtio,cache=writethrough`],
   ];
   const child = spawn(programs.qemu, arguments_, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -149,6 +149,8 @@ async function main(only: string): Promise<number> {
     writeFileSync(join(scratch, 'root.cpio'), archive(guestRoot(kernel, scratch)));
     writeFileSync(join(scratch, 'disk'), '');
     truncateSync(join(scratch, 'disk'), diskBytes);
+    // With a journal: a power cut must not cost files.
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', join(scratch, 'disk')], { env: { PATH: searched } });
     const boots = [];
     for (const number of [1, 2]) boots.push(await boot(number, kernel, scratch, only));
     const rows = boots.flatMap((each) => each.rows);
