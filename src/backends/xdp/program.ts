@@ -50,6 +50,8 @@ export const destinations = destination.hidden + 1;
  */
 export const drop6KeyBytes = 20;
 export const drop4KeyBytes = 4;
+/** Where a number is the key: beside those, in the half of a slot that is never taken for a spill. */
+const numberAt = -28;
 /** Value of both: a slot for each scope. */
 export const slotBytes = 8;
 /**
@@ -172,10 +174,10 @@ export function xdpProgram(maps: XdpMaps, prefixes: readonly number[], scopes: n
   code
     .label('banned')
     .mask(1, 0xff)
-    .store('word', 10, -4, 1)
+    .store('word', 10, numberAt, 1)
     .loadMap(1, maps.counters)
     .move(2, 10)
-    .add(2, -4)
+    .add(2, numberAt)
     .call(helper.mapLookup)
     .jumpIf(0, 'equal', 0, 'drop')
     .set(1, 1)
@@ -200,15 +202,22 @@ function passDiscovery(code: Assembler): void {
     .label('no discovery');
 }
 
-/** The source, cut to `prefix` bits, as a key at the stack's end. */
+/**
+ * The source, cut to `prefix` bits, as a key at the stack's end. Stored by eight bytes: Linux before
+ * 6.8 takes half a slot for one that could corrupt a pointer, unless CAP_PERFMON is there.
+ */
 function storeKey6(code: Assembler, prefix: number): void {
   const start = -drop6KeyBytes;
   code.storeValue('word', 10, start, prefix);
-  for (let word = 0; word < 4; word++) {
+  for (let word = 0; word < 4; word += 2) {
     code
       .load('word', 3, 6, ipv6.source + word * 4)
       .mask(3, wordMask(prefix, word))
-      .store('word', 10, start + 4 + word * 4, 3);
+      .load('word', 4, 6, ipv6.source + word * 4 + 4)
+      .mask(4, wordMask(prefix, word + 1))
+      .shiftLeft(4, 32)
+      .addRegister(3, 4)
+      .store('double', 10, start + 4 + word * 4, 3);
   }
 }
 
@@ -305,20 +314,20 @@ interface Lookup {
  */
 function lookUp(code: Assembler, { map, keyBytes, ports, allow, scopes, name }: Lookup): void {
   const absent = `not in ${name}`;
-  const find = (descriptor: number, bytes: number, otherwise: string) =>
-    code.loadMap(1, descriptor).move(2, 10).add(2, -bytes).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
-  find(map, keyBytes, absent);
+  const find = (descriptor: number, at: number, otherwise: string) =>
+    code.loadMap(1, descriptor).move(2, 10).add(2, at).call(helper.mapLookup).jumpIf(0, 'equal', 0, otherwise);
+  find(map, -keyBytes, absent);
   // Few come here: what follows costs only banned sources. r9: the slots, r7: the scopes that the
   // packet is in.
   code.move(9, 0).set(7, -1);
   if (ports !== undefined) {
-    code.store('word', 10, -4, 8);
-    find(ports, 4, absent);
+    code.store('word', 10, numberAt, 8);
+    find(ports, numberAt, absent);
     code.load('word', 7, 0, 0);
   }
   if (allow !== undefined) {
     storeKey6(code, 128);
-    find(allow, drop6KeyBytes, `${absent}, not allowed`);
+    find(allow, -drop6KeyBytes, `${absent}, not allowed`);
     code.load('word', 1, 0, 0).andRegister(7, 1).label(`${absent}, not allowed`);
   }
   code.call(helper.bootNanoseconds);
