@@ -13,7 +13,8 @@ export const usage = `fail2zig remove: take our rules and bans out of the kernel
 
   --table NAME   the nftables table (fail2zig)
 
-XDP programs end with the daemon. Configuration, state and history stay as they are.
+A program of the xdp backend stays on its interfaces: ip link set dev NAME xdp off
+Configuration, state and history stay as they are.
 `;
 
 /** What a kernel says that has no such interface: nothing of ours can be there. */

@@ -268,6 +268,16 @@ async function backendChecks(backend: string): Promise<void> {
   rmSync(`${home}/state.history`, { force: true });
 }
 
+/** Ports are looked for at places that the packet says: more to ask of the verifier. */
+async function xdpWithPorts(): Promise<void> {
+  await check('xdp: a jail with ports starts', async () => {
+    const daemon = await Daemon.start(`${settings('xdp')}port = "ssh"\n`);
+    const { backend } = await daemon.status();
+    await daemon.stop();
+    return backend;
+  });
+}
+
 async function journalChecks(): Promise<void> {
   await check('journal: entries of a real journald ban', async () => {
     mkdirSync('/run/systemd/journal', { recursive: true });
@@ -346,6 +356,7 @@ async function main(boot: string, only: string[]): Promise<void> {
     await kernelIs();
     for (const backend of ['nftables', 'iptables', 'ipset', 'xdp'])
       if (only.length === 0 || only.includes(backend)) await backendChecks(backend);
+    if (only.length === 0 || only.includes('xdp')) await xdpWithPorts();
     if (only.length === 0 || only.includes('journal')) await journalChecks();
     await beforeTheReboot();
   } else await afterTheReboot();
